@@ -1,0 +1,61 @@
+package transform
+
+import (
+	"net/netip"
+
+	"github.com/miekg/dns"
+)
+
+// facts is what "outward only" judges: a query, a response, or both at once.
+type facts struct {
+	forwarder bool
+	rd        bool
+	server    netip.Addr
+	resolver  netip.Addr // invalid where not told
+	lookup    bool       // a plain lookup
+	answered  bool
+	flags     uint16 // of the response
+	extended  uint8  // upper bits of the response's rcode
+}
+
+// isLookup reports whether a message asks or answers one plain question.
+func isLookup(flags uint16, questions int, qtype, qclass uint16, signed bool) bool {
+	return flags&maskOpcode == 0 && questions == 1 && qclass == dns.ClassINET && !signed &&
+		qtype != dns.TypeAXFR && qtype != dns.TypeIXFR && qtype != dns.TypeTKEY
+}
+
+// outward returns the first reason why this is no answer from an authoritative
+// server on the public Internet to a lookup of the resolver's own.
+func (p *Policy) outward(f *facts, known *addrSet) Reason {
+	switch {
+	case (f.forwarder || f.rd) && !p.forwarded:
+		return Forwarded
+	case !p.localServers && p.isLocalServer(f.server, f.resolver, known):
+		return LocalServer
+	case !f.lookup:
+		return NotLookup
+	case !f.answered:
+		return Kept
+	case f.flags&flagTC != 0:
+		return Truncated
+	case p.rcodes>>(f.flags&maskRcode)&1 == 0 || f.extended != 0:
+		return Rcode
+	}
+	return Kept
+}
+
+var sharedAddressSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
+
+// isLocalServer takes addresses unmapped.
+func (p *Policy) isLocalServer(server, resolver netip.Addr, known *addrSet) bool {
+	if server.IsLoopback() || server.IsLinkLocalUnicast() || server.IsPrivate() || server.IsUnspecified() ||
+		server.IsMulticast() || server.Is4() && sharedAddressSpace.Contains(server) {
+		return true
+	}
+	for _, network := range p.localNetworks {
+		if network.Contains(server) {
+			return true
+		}
+	}
+	return server == resolver || known.has(server) || p.resolvers.has(server)
+}

@@ -1,0 +1,229 @@
+package transform
+
+import "net/netip"
+
+// maxKnown bounds the addresses that a lane remembers as the resolver's. Those of
+// a resolver that picks them at random from a prefix are worth nothing to remember.
+const maxKnown = 64
+
+// A Pairer is one lane's state: the queries that wait for their responses, the
+// lane's clock, and scratch space. It is not safe for concurrent use.
+type Pairer struct {
+	counts   Counts
+	clock    clock
+	jumpFrom uint32 // arrivals when the present run of times far off began
+	pending  *table
+
+	known       addrSet // the resolver's addresses, as messages tell
+	lastLearned netip.Addr
+
+	walker   walker
+	searcher searcher
+	rewriter rewriter
+	name     [maxName]byte // of the message at hand, lowercase
+	zone     [maxName]byte
+	record   Record
+}
+
+// NewPairer returns a Pairer that holds queries within the budget.
+func NewPairer(b *Budget) *Pairer {
+	return &Pairer{pending: newTable(b)}
+}
+
+// Take takes one message. What becomes a record is passed to emit before Take
+// returns, the message itself or a query that expired; the record is borrowed.
+// The result says why the message was dropped, or Kept.
+func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
+	p.counts.Read++
+	if m.Role == NotOutward {
+		p.counts.Dropped[Inward]++
+		return Inward
+	}
+	p.tick(m, policy, emit)
+	p.learn(m.Resolver.Addr())
+	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
+		m.Role.response() == (p.walker.flags&flagQR != 0)
+	reason := Kept
+	if m.Role.response() {
+		reason = p.takeResponse(m, whole, policy, emit)
+	} else {
+		reason = p.takeQuery(m, whole, policy)
+	}
+	if reason != Kept {
+		p.counts.Dropped[reason]++
+	}
+	return reason
+}
+
+// Drop counts what never became a message.
+func (p *Pairer) Drop(r Reason) {
+	p.counts.Read++
+	p.counts.Dropped[r]++
+}
+
+// Finish ends the lane: what it holds becomes Unfinished, and its share of the
+// budget is given back.
+func (p *Pairer) Finish() {
+	for p.pending.live > 0 {
+		p.giveUp(p.pending.oldest, Unfinished)
+	}
+}
+
+// Counts returns the lane's account as of now.
+func (p *Pairer) Counts() Counts {
+	c := p.counts
+	c.Held = uint64(p.pending.live)
+	return c
+}
+
+// Clock is the lane's time: the highest that its messages told and that was
+// believed; NoTime before the first.
+func (p *Pairer) Clock() Time {
+	if !p.clock.set {
+		return NoTime
+	}
+	return p.clock.now
+}
+
+// Known returns the resolver's addresses that messages of this lane told.
+func (p *Pairer) Known() []netip.Addr { return p.known.addrs }
+
+// learn notes the resolver's address.
+func (p *Pairer) learn(a netip.Addr) {
+	if a.IsValid() && a != p.lastLearned && !a.IsUnspecified() {
+		p.lastLearned = a
+		p.known.remember(a, maxKnown)
+	}
+}
+
+// tick sets the clock by a message, and ends what has waited too long.
+func (p *Pairer) tick(m *Message, policy *Policy, emit func(*Record)) {
+	if p.clock.see(m.time()) {
+		p.pending.restamp(p.jumpFrom, p.clock.elapsed)
+	}
+	if p.clock.run <= 1 {
+		p.jumpFrom = p.pending.arrivals
+	}
+	for p.pending.live > 0 {
+		i := p.pending.oldest
+		q := p.pending.at(i)
+		if p.clock.elapsed-q.at < policy.timeout {
+			return
+		}
+		p.expire(q, policy, emit)
+		p.pending.remove(i)
+	}
+}
+
+// takeQuery lets a query wait for its response, unjudged, if it asks one question.
+func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
+	w := &p.walker
+	if !whole {
+		return Malformed
+	}
+	if w.questions != 1 {
+		f := facts{
+			forwarder: m.Role.forwarder(),
+			rd:        w.flags&flagRD != 0,
+			server:    m.Server.Addr(),
+			resolver:  m.Resolver.Addr(),
+		}
+		return policy.outward(&f, &p.known)
+	}
+	if m.Packet && p.pending.repeated(m, w) {
+		return Duplicate
+	}
+	if n, oldest := p.pending.crowd(m, w.id); n >= maxSameKey {
+		p.giveUp(oldest, PairingFull)
+	}
+	for !p.pending.insert(m, w, p.clock.elapsed) {
+		if p.pending.live == 0 {
+			return PairingFull
+		}
+		p.giveUp(p.pending.oldest, PairingFull)
+	}
+	return Kept
+}
+
+func (p *Pairer) giveUp(i int32, r Reason) {
+	p.pending.remove(i)
+	p.counts.Dropped[r]++
+}
+
+// takeResponse closes the query that the response answers, and judges both.
+func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(*Record)) Reason {
+	found, other := p.match(m)
+	var q *pending
+	if found != noIndex {
+		q = p.pending.at(found)
+		p.counts.Paired++
+	}
+	reason := Malformed
+	if whole {
+		reason = p.judgeResponse(m, q, other, policy)
+	}
+	if reason == Kept {
+		if p.buildAnswer(m, q, policy) {
+			p.counts.Records++
+			emit(&p.record)
+		} else {
+			reason = Unscrubbable
+		}
+	}
+	if q != nil {
+		p.pending.remove(found)
+	}
+	return reason
+}
+
+// match finds the query that a response closes; other tells that it answers
+// something else than was asked.
+func (p *Pairer) match(m *Message) (found int32, other bool) {
+	switch w := &p.walker; {
+	case len(m.Wire) < headerLen:
+		return noIndex, false
+	case w.asked:
+		return p.pending.find(m, w)
+	default:
+		return p.pending.only(m, w.id), false
+	}
+}
+
+func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Policy) Reason {
+	w := &p.walker
+	f := facts{
+		forwarder: m.Role.forwarder() || q != nil && q.forwarder,
+		rd:        w.flags&flagRD != 0 || q != nil && q.flags&flagRD != 0,
+		server:    m.Server.Addr(),
+		resolver:  m.Resolver.Addr(),
+		lookup: isLookup(w.flags, w.questions, w.qtype, w.qclass, w.signed) &&
+			(q == nil || isLookup(q.flags, 1, q.qtype, q.qclass, q.notLookup)),
+		answered: true,
+		flags:    w.flags,
+		extended: w.extendedRcode,
+	}
+	if r := policy.outward(&f, &p.known); r != Kept {
+		return r
+	}
+	switch {
+	case q != nil:
+	case other:
+		return Mismatched
+	case m.Packet:
+		return Unsolicited
+	}
+	name := append(p.name[:0], w.qname()...)
+	lower(name)
+	p.searcher.begin(policy, &p.known)
+	return p.searcher.judge(name, p.lowerZone(m, q), w)
+}
+
+// lowerZone is the zone that the response tells of, else its query.
+func (p *Pairer) lowerZone(m *Message, q *pending) []byte {
+	zone := append(p.zone[:0], m.Zone...)
+	if len(zone) == 0 && q != nil {
+		zone = append(zone, p.pending.zone(q)...)
+	}
+	lower(zone)
+	return zone
+}

@@ -1,0 +1,83 @@
+package transform
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Policy says what leaves and how it is scrubbed. It is immutable; lanes share
+// one, and a reload gives them another.
+type Policy struct {
+	timeout      Time
+	forwarded    bool
+	unanswered   bool
+	localServers bool
+	rcodes       uint16 // bit n: rcode n passes
+
+	keepResolver  bool
+	resolvers     addrSet
+	localNames    *nameSet
+	localNetworks []netip.Prefix
+	specialNames  bool
+	resolution    Time
+}
+
+// longestTimeout keeps lane times comparable.
+const longestTimeout = 24 * time.Hour
+
+// NewPolicy compiles a configuration. Errors name the entry that is wrong.
+func NewPolicy(c Config) (*Policy, error) {
+	if c.PairingTimeout <= 0 || c.PairingTimeout > longestTimeout {
+		return nil, fmt.Errorf("pairing timeout %v: must be above 0 and at most %v", c.PairingTimeout, longestTimeout)
+	}
+	if c.TimeResolution <= 0 {
+		return nil, fmt.Errorf("time resolution %v: must be above 0", c.TimeResolution)
+	}
+	p := &Policy{
+		timeout:       Time(c.PairingTimeout),
+		forwarded:     c.Forwarded,
+		unanswered:    c.Unanswered,
+		localServers:  c.LocalServers,
+		keepResolver:  c.KeepResolver,
+		localNetworks: c.LocalNetworks,
+		specialNames:  c.SpecialNames,
+		resolution:    Time(c.TimeResolution),
+	}
+	for _, r := range c.Rcodes {
+		if r > maskRcode {
+			return nil, fmt.Errorf("rcode %d does not fit a DNS header", r)
+		}
+		p.rcodes |= 1 << r
+	}
+	for _, a := range c.Resolvers {
+		p.resolvers.add(a)
+	}
+	var names, texts []string
+	for _, entry := range c.LocalNames {
+		name, err := ParseLocalName(entry)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+		if spelled := strings.ToLower(strings.TrimSuffix(strings.TrimSpace(entry), ".")); spelled != name {
+			texts = append(texts, spelled) // the U-label form, as it may stand in text
+		}
+	}
+	var err error
+	p.localNames, err = newNameSet(names, texts)
+	return p, err
+}
+
+// truncate cuts a time to the policy's resolution.
+func (p *Policy) truncate(t Time) Time {
+	if t == NoTime {
+		return t
+	}
+	rest := t % p.resolution
+	if rest < 0 {
+		rest += p.resolution
+	}
+	return t - rest
+}

@@ -1,0 +1,145 @@
+package transform
+
+import (
+	"encoding/binary"
+
+	"github.com/miekg/dns"
+)
+
+// rebuild writes a message anew, record by record without the OPT: where one
+// stands before other records, or pointers lead into other data, offsets cannot
+// stay as they are. It reports false where the result would be too long.
+func (rw *rewriter) rebuild(w *walker) bool {
+	rw.names.reset()
+	rw.out = append(rw.out[:0], w.msg[:headerLen]...)
+	off := headerLen
+	for range w.questions {
+		end := nameEnd(w.msg, off)
+		rw.name(w, off, true, true)
+		rw.out = append(rw.out, w.msg[end:end+4]...)
+		off = end + 4
+	}
+	for i, r := range w.rrs {
+		if i == w.opt {
+			continue
+		}
+		if !rw.record(w, r) {
+			return false
+		}
+	}
+	if w.opt >= 0 {
+		binary.BigEndian.PutUint16(rw.out[10:], uint16(w.counts[additional]-1))
+	}
+	return true
+}
+
+func (rw *rewriter) record(w *walker, r rr) bool {
+	rw.name(w, int(r.owner), true, true)
+	rw.out = append(rw.out, w.msg[r.rdata-10:r.rdata]...)
+	start := len(rw.out)
+	for c := newCursor(w.msg, r); c.next(); {
+		if c.isName() {
+			rw.name(w, c.start, c.step == 'n', compresses(r.typ))
+		} else {
+			rw.out = append(rw.out, c.msg[c.start:c.at]...)
+		}
+	}
+	length := len(rw.out) - start
+	if len(rw.out) > maxMessage {
+		return false
+	}
+	binary.BigEndian.PutUint16(rw.out[start-2:], uint16(length))
+	return true
+}
+
+// compresses tells the types whose names may be compressed (RFC 3597 section 4:
+// those of RFC 1035).
+func compresses(typ uint16) bool {
+	switch typ {
+	case dns.TypeNS, dns.TypeCNAME, dns.TypeSOA, dns.TypePTR, dns.TypeMX,
+		dns.TypeMD, dns.TypeMF, dns.TypeMB, dns.TypeMG, dns.TypeMR, dns.TypeMINFO:
+		return true
+	}
+	return false
+}
+
+// name writes the name at off of the walked message.
+func (rw *rewriter) name(w *walker, off int, fold, compress bool) {
+	name := w.expand(rw.names.name[:0], off)
+	if fold {
+		lower(name)
+	}
+	rw.out = rw.names.append(rw.out, name, compress)
+}
+
+// A compressor finds names that have been written before.
+type compressor struct {
+	table [1024]uint16 // offsets of names by hash of their labels; 0: free
+	used  int
+	name  [maxName + 1]byte
+}
+
+func (c *compressor) reset() {
+	if c.used > 0 {
+		c.table = [1024]uint16{}
+		c.used = 0
+	}
+}
+
+// append writes a name; if it may be compressed, ending in a pointer where its end
+// is there already.
+func (c *compressor) append(out, name []byte, compress bool) []byte {
+	if !compress {
+		return append(out, name...)
+	}
+	start := len(out)
+	for off := 0; name[off] != 0; off += 1 + int(name[off]) {
+		slot, found := c.find(out, name[off:])
+		if found {
+			out = append(out, name[:off]...)
+			return binary.BigEndian.AppendUint16(out, 0xc000|c.table[slot])
+		}
+		if at := start + off; at < 0x4000 && c.used < len(c.table)/2 {
+			c.table[slot] = uint16(at)
+			c.used++
+		}
+	}
+	return append(out, name...)
+}
+
+// find returns the slot of a name that has been written, or the free one for it.
+func (c *compressor) find(out, name []byte) (slot int, found bool) {
+	h := uint32(2166136261)
+	for _, b := range name {
+		h = (h ^ uint32(b)) * 16777619
+	}
+	for i := h; ; i++ {
+		slot := int(i % uint32(len(c.table)))
+		at := int(c.table[slot])
+		if at == 0 {
+			return slot, false
+		}
+		if at < len(out) && sameName(out, at, name) {
+			return slot, true
+		}
+	}
+}
+
+// sameName compares the name at off of a written message with an uncompressed one.
+func sameName(msg []byte, off int, name []byte) bool {
+	for {
+		n := int(msg[off])
+		if n >= 0xc0 {
+			off = (n&0x3f)<<8 | int(msg[off+1])
+			continue
+		}
+		if n != int(name[0]) || string(msg[off:off+1+n]) != string(name[:1+n]) {
+			return false
+		}
+		if n == 0 {
+			return true
+		}
+		off += 1 + n
+		name = name[1+n:]
+	}
+}

@@ -1,0 +1,54 @@
+package transform
+
+import "net/netip"
+
+// specialNames are the names that are never asked of the public Internet, or
+// should not be; see DESIGN.md. Those below arpa are reverse zones of their own.
+var specialNames = mustNameSet(
+	"local", "localhost", "test", "invalid", "onion", "alt", "internal",
+	"home.arpa", "resolver.arpa", "service.arpa", "ipv4only.arpa",
+	"corp", "home", "lan", "mail", "localdomain",
+)
+
+func mustNameSet(names ...string) *nameSet {
+	s, err := newNameSet(names, nil)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// specialNetworks have reverse zones that say nothing about the Internet (RFC
+// 6303 and RFC 6890; documentation prefixes are not among them).
+var specialNetworks = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("fd00::/8"),
+	netip.MustParsePrefix("fe80::/10"),
+}
+
+// isSpecial reports whether a query name in lowercase wire form is special-use.
+func isSpecial(name []byte, underARPA bool) bool {
+	if specialNames.hasName(name) {
+		return true
+	}
+	if !underARPA {
+		return false
+	}
+	var scratch [maxName]byte
+	r, ok := parseReverse(name, scratch[:])
+	if !ok {
+		return false
+	}
+	for _, network := range specialNetworks {
+		if network.Bits() <= r.prefix.Bits() && network.Contains(r.prefix.Addr()) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,304 @@
+package transform
+
+import "encoding/binary"
+
+const (
+	headerLen  = 12
+	maxName    = 255   // RFC 1035 section 2.3.4, octets in wire form with the root
+	maxMessage = 65535 // RFC 1035 section 4.2.2
+	maxHops    = 126   // pointers in one name: as many as it can have labels
+
+	flagQR = 1 << 15
+	flagTC = 1 << 9
+	flagRD = 1 << 8
+	flagZ  = 1 << 6
+	flagAD = 1 << 5
+	flagCD = 1 << 4
+
+	maskOpcode = 0xf << 11
+	maskRcode  = 0xf
+)
+
+// A mark stands in walker.marks at each offset where a name, or the rest of one,
+// begins: its uncompressed length, and what holds for all names that end in it.
+type mark uint16
+
+const (
+	markLen  mark = 0xff
+	markARPA mark = 1 << 8 // ends in the label "arpa"
+	markCase mark = 1 << 9 // its letter case is data
+)
+
+// A run is a stretch of labels that stand in the message itself, up to a pointer
+// or the root. No length octet is a letter, so a run is lowercased as it lies.
+type run struct {
+	start, end uint16
+	keepCase   bool
+}
+
+// An rr is where a resource record lies.
+type rr struct {
+	owner, rdata, end uint16
+	typ, class        uint16
+	section           uint8 // answer, authority, additional
+}
+
+const (
+	answer = iota
+	authority
+	additional
+)
+
+// walker is the one reader of DNS wire format (RFC 1035 section 4.1). It is
+// reused from message to message and borrows the message that it walked last.
+type walker struct {
+	msg   []byte
+	marks []mark
+	runs  []run
+	rrs   []rr
+
+	id, flags          uint16
+	questions          int
+	asked              bool // the first question could be read
+	qnameEnd           int  // the query name is msg[headerLen:qnameEnd]
+	qtype, qclass      uint16
+	counts             [3]int // records by section, as the header says
+	end                int    // behind the last record
+	opt                int    // index of the OPT record in rrs, or -1
+	extendedRcode      uint8
+	signed             bool // TSIG, TKEY or SIG(0)
+	pointsOutsideNames bool // a pointer leads into anything but a name: offsets must not move, bytes must not change
+}
+
+// qname is the query name as it stands in the message; it cannot be compressed,
+// since nothing stands before it.
+func (w *walker) qname() []byte { return w.msg[headerLen:w.qnameEnd] }
+
+// walk reads a whole message and reports whether it is well formed. Where it is
+// not, id and flags are good if the header was there, and the first question if
+// asked says so.
+func (w *walker) walk(msg []byte) bool {
+	w.msg = msg
+	w.asked = false
+	if len(msg) < headerLen {
+		return false
+	}
+	w.id = binary.BigEndian.Uint16(msg)
+	w.flags = binary.BigEndian.Uint16(msg[2:])
+	if len(msg) > maxMessage {
+		return false
+	}
+	w.reset(len(msg))
+	w.questions = int(binary.BigEndian.Uint16(msg[4:]))
+	off := headerLen
+	for i := range w.questions {
+		if off = w.question(off, i == 0); off < 0 {
+			return false
+		}
+	}
+	for section := range w.counts {
+		w.counts[section] = int(binary.BigEndian.Uint16(msg[6+2*section:]))
+		for range w.counts[section] {
+			if off = w.record(off, uint8(section)); off < 0 {
+				return false
+			}
+		}
+	}
+	w.end = off
+	return true
+}
+
+func (w *walker) reset(n int) {
+	if n > len(w.marks) {
+		w.marks = make([]mark, max(n, 512))
+	} else {
+		clear(w.marks[:n])
+	}
+	w.runs = w.runs[:0]
+	w.rrs = w.rrs[:0]
+	w.counts = [3]int{}
+	w.opt = -1
+	w.extendedRcode = 0
+	w.signed = false
+	w.pointsOutsideNames = false
+}
+
+func (w *walker) question(off int, first bool) int {
+	off = w.name(off, false)
+	if off < 0 || off+4 > len(w.msg) {
+		return -1
+	}
+	if first {
+		w.asked = true
+		w.qnameEnd = off
+		w.qtype = binary.BigEndian.Uint16(w.msg[off:])
+		w.qclass = binary.BigEndian.Uint16(w.msg[off+2:])
+	}
+	return off + 4
+}
+
+func (w *walker) record(off int, section uint8) int {
+	owner := off
+	off = w.name(off, false)
+	if off < 0 || off+10 > len(w.msg) {
+		return -1
+	}
+	fixed := w.msg[off : off+10]
+	rdata := off + 10
+	end := rdata + int(binary.BigEndian.Uint16(fixed[8:]))
+	if end > len(w.msg) {
+		return -1
+	}
+	r := rr{uint16(owner), uint16(rdata), uint16(end), binary.BigEndian.Uint16(fixed), binary.BigEndian.Uint16(fixed[2:]), section}
+	w.rrs = append(w.rrs, r)
+	switch r.typ {
+	case typeOPT:
+		if !w.option(r, off, fixed[4]) {
+			return -1
+		}
+	case typeTSIG, typeTKEY:
+		w.signed = true
+	default:
+		if !w.rdata(r) {
+			return -1
+		}
+	}
+	return end
+}
+
+// option notes the OPT record (RFC 6891 section 6.1.1: one, in additional). It
+// will go, so nothing may count on a name inside it.
+func (w *walker) option(r rr, ownerEnd int, extendedRcode uint8) bool {
+	if w.opt >= 0 || r.section != additional {
+		return false
+	}
+	w.opt = len(w.rrs) - 1
+	w.extendedRcode = extendedRcode
+	clear(w.marks[r.owner:ownerEnd])
+	if n := len(w.runs); n > 0 && w.runs[n-1].start == r.owner {
+		w.runs = w.runs[:n-1]
+	}
+	return true
+}
+
+// name reads the name at off, marks it, and returns the offset behind it, or -1.
+func (w *walker) name(off int, keepCase bool) int {
+	msg := w.msg
+	start, last := off, -1
+	for off < len(msg) {
+		c := int(msg[off])
+		switch {
+		case c == 0:
+			m := mark(1)
+			if last >= 0 && isARPA(msg[last:off]) {
+				m |= markARPA
+			}
+			return w.named(start, off, off+1, m, keepCase)
+		case c < 64:
+			last = off
+			off += 1 + c
+		case c >= 0xc0 && off+1 < len(msg):
+			m := w.pointer((c&0x3f)<<8|int(msg[off+1]), start, keepCase)
+			if m == 0 {
+				return -1
+			}
+			return w.named(start, off, off+2, m, keepCase)
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+// named marks the labels from start to where the rest of the name, of which rest
+// tells, begins; end is behind the name.
+func (w *walker) named(start, stop, end int, rest mark, keepCase bool) int {
+	total := stop - start + int(rest&markLen)
+	if total > maxName {
+		return -1
+	}
+	what := rest &^ markLen
+	if keepCase {
+		what |= markCase
+	}
+	w.marks[stop] = rest&markLen | what
+	for off := start; off < stop; off += 1 + int(w.msg[off]) {
+		w.marks[off] = mark(total-(off-start)) | what
+	}
+	if stop > start {
+		w.runs = append(w.runs, run{uint16(start), uint16(stop), keepCase})
+	}
+	return end
+}
+
+// pointer follows a pointer in a name that begins at start, and returns the mark
+// of what it leads to, or 0. A pointer goes strictly back (RFC 1035 section
+// 4.1.4: a prior occurrence), so every chain ends.
+func (w *walker) pointer(target, start int, keepCase bool) mark {
+	if target < headerLen || target >= start {
+		return 0
+	}
+	m := w.marks[target]
+	if m == 0 {
+		w.pointsOutsideNames = true
+		return w.chase(target)
+	}
+	if keepCase || m&markCase != 0 {
+		w.pointsOutsideNames = true // one and the same label would need two letter cases
+	}
+	return m
+}
+
+// chase reads a name outside the marked ones, as a pointer into it demands.
+func (w *walker) chase(off int) mark {
+	msg := w.msg
+	length, start, last := 0, off, -1
+	for hops := 0; off < len(msg) && length <= maxName; {
+		c := int(msg[off])
+		switch {
+		case c == 0:
+			m := mark(length + 1)
+			if length+1 > maxName {
+				return 0
+			}
+			if last >= 0 && isARPA(msg[last:last+1+int(msg[last])]) {
+				m |= markARPA
+			}
+			return m
+		case c < 64:
+			last = off
+			length += 1 + c
+			off += 1 + c
+		case c >= 0xc0 && off+1 < len(msg):
+			target := (c&0x3f)<<8 | int(msg[off+1])
+			if hops++; hops > maxHops || target < headerLen || target >= start {
+				return 0
+			}
+			off, start = target, target
+		default:
+			return 0
+		}
+	}
+	return 0
+}
+
+// expand appends the uncompressed name at off, which the walk has found good.
+func (w *walker) expand(b []byte, off int) []byte {
+	for {
+		c := int(w.msg[off])
+		switch {
+		case c == 0:
+			return append(b, 0)
+		case c < 64:
+			b = append(b, w.msg[off:off+1+c]...)
+			off += 1 + c
+		default:
+			off = (c&0x3f)<<8 | int(w.msg[off+1])
+		}
+	}
+}
+
+// isARPA reports whether a label with its length octet is "arpa".
+func isARPA(label []byte) bool {
+	return len(label) == 5 && label[0] == 4 && binary.BigEndian.Uint32(label[1:])|0x20202020 == 'a'<<24|'r'<<16|'p'<<8|'a'
+}
