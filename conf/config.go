@@ -1,0 +1,56 @@
+// Package conf reads the configuration of dnstap-pdns: HCL in, the Config struct
+// of each room of the house out, every error at once and at its place.
+//
+// It knows what an operator may write, what it means and what is set where
+// nothing is written. It does not know whether a user, a host or a folder
+// exists, opens no socket and no sink, and nothing below it imports it.
+package conf
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// Config is what a configuration means, for each part that is configured.
+type Config struct {
+	Sources    []collector.Config
+	MaxQueries int // pending queries, all lanes together
+	Policy     transform.Config
+	Sinks      []forward.SinkConfig
+	IDs        nmsg.IDs // of the sensor, as each sink has them
+	Log        Log
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+}
+
+// File is a configuration as it was written, and what it means.
+type File struct {
+	Config
+
+	sections []*section        // in the order in which Effective prints them
+	sources  map[string][]byte // texts that diagnostics may point into, by file name
+}
+
+// Runnable returns an error if a sensor has nothing to read or nowhere to write;
+// commands that bring their own input and output do not ask.
+func (c *Config) Runnable() error {
+	var errs []error
+	if len(c.Sources) == 0 {
+		errs = append(errs, errors.New(`the configuration has no source, so there is nothing to read: `+
+			`add source "dnstap" "local" { listen = "unix:///run/dnstap-pdns/dnstap.sock" }`))
+	}
+	if len(c.Sinks) == 0 {
+		errs = append(errs, errors.New(`the configuration has no sink, so records have nowhere to go: `+
+			`add sink "nmsg" "files" { to = "file:///var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg" }`))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,308 @@
+package conf
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+func TestDefaultConfigurationMeansThis(t *testing.T) {
+	f, diags := Default()
+	if len(diags) > 0 {
+		t.Fatal(messages(t, f, diags))
+	}
+	want := Config{
+		Sources: []collector.Config{{
+			Name:             "local",
+			Network:          "unix",
+			Address:          "/run/dnstap-pdns/dnstap.sock",
+			Mode:             0o660,
+			MaxConnections:   64,
+			MaxFrame:         256 << 10,
+			HandshakeTimeout: 5 * time.Second,
+		}},
+		MaxQueries: 131072,
+		Policy: transform.Config{
+			PairingTimeout: time.Minute,
+			Rcodes:         []uint8{0, 3, 2, 5},
+			SpecialNames:   true,
+			TimeResolution: time.Second,
+		},
+		Sinks: []forward.SinkConfig{{
+			Name:    "files",
+			Target:  forward.Target{Scheme: forward.File, Address: "/var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"},
+			Message: nmsg.DNSQR,
+			MTU:     1 << 20,
+			Flush:   500 * time.Millisecond,
+			Queue:   16 << 20,
+			Rotate:  time.Hour,
+		}},
+		Log: Log{Level: slog.LevelInfo, Format: "text"},
+	}
+	if diff := cmp.Diff(want, f.Config, sameAddresses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryAttributeReachesItsField(t *testing.T) {
+	f, diags := Load("testdata/valid/full.hcl")
+	if len(diags) > 0 {
+		t.Fatal(messages(t, f, diags))
+	}
+	ids := nmsg.IDs{Source: 4294967295, Operator: 2, Group: 3}
+	want := Config{
+		Sources: []collector.Config{{
+			Name:             "unbound",
+			Network:          "unix",
+			Address:          "/run/pdns/unbound.sock",
+			Mode:             0o620,
+			Owner:            "unbound",
+			Group:            "110",
+			MaxConnections:   1,
+			MaxFrame:         65536,
+			HandshakeTimeout: 250 * time.Millisecond,
+		}},
+		MaxQueries: 1,
+		Policy: transform.Config{
+			PairingTimeout: time.Hour,
+			Forwarded:      true,
+			Unanswered:     true,
+			LocalServers:   true,
+			Rcodes:         []uint8{0, 6},
+			KeepResolver:   true,
+			Resolvers:      []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")},
+			LocalNames:     []string{"corp.example.", "Bücher.example", "intern.example", "münchen.example."},
+			LocalNetworks: []netip.Prefix{
+				netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.7/32"),
+				netip.MustParsePrefix("2001:db8:1::/48"), netip.MustParsePrefix("2001:db8::7/128"),
+			},
+			TimeResolution: 1,
+		},
+		Sinks: []forward.SinkConfig{{
+			Name:    "receiver",
+			Target:  forward.Target{Scheme: forward.UDP, Address: "[2001:db8::1]:9430"},
+			Message: nmsg.DNSObs,
+			IDs:     ids,
+			MTU:     1400,
+			Flush:   90 * time.Second,
+			Queue:   1 << 30,
+			Zlib:    true,
+		}, {
+			Name:   "files",
+			Target: forward.Target{Scheme: forward.File, Address: "/var/lib/pdns/%Y/%m/%d/%H%M.nmsg"},
+			IDs:    ids,
+			MTU:    64 << 10,
+			Flush:  500 * time.Millisecond,
+			Queue:  16 << 20,
+			Rotate: 15 * time.Minute,
+		}},
+		IDs: ids,
+		Log: Log{Level: slog.LevelDebug, Format: "json"},
+	}
+	if diff := cmp.Diff(want, f.Config, sameAddresses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFunctionsGiveTheirValues(t *testing.T) {
+	setEnvironment(t)
+	f, diags := Load("testdata/valid/functions.hcl")
+	if len(diags) > 0 {
+		t.Fatal(messages(t, f, diags))
+	}
+	if got, want := f.Sources[0].Address, "/run/unsaid-directory/dnstap.sock"; got != want {
+		t.Errorf("listen: got %q, want %q", got, want)
+	}
+	if got := f.Sources[0].MaxConnections; got != 31 {
+		t.Errorf("max_connections: got %d, want 31", got)
+	}
+	if diff := cmp.Diff([]string{"unsaid-name.example", "top-secret.example"}, f.Policy.LocalNames); diff != "" {
+		t.Errorf("local_names (-want +got):\n%s", diff)
+	}
+	if f.Policy.SpecialNames {
+		t.Error("special_names: got true, want false")
+	}
+}
+
+func TestTargetsAndListenersAreNormal(t *testing.T) {
+	f, diags := Load("testdata/valid/tcp.hcl")
+	if len(diags) > 0 {
+		t.Fatal(messages(t, f, diags))
+	}
+	if got, want := f.Sources[0].Address, "[::1]:6000"; got != want {
+		t.Errorf("listen: got %q, want %q", got, want)
+	}
+	if got := f.Sources[0].Mode; got != 0 {
+		t.Errorf("mode of a TCP source: got %o, want none", got)
+	}
+	for i, want := range []int{8192, 1280, 1 << 20, 1 << 20} {
+		if got := f.Sinks[i].MTU; got != want {
+			t.Errorf("mtu of sink %s: got %d, want %d", f.Sinks[i].Name, got, want)
+		}
+		if got := f.Sinks[i].Rotate; got != 0 {
+			t.Errorf("rotate of sink %s: got %v, want 0", f.Sinks[i].Name, got)
+		}
+	}
+}
+
+func TestDefaultsForCommandLinesAreThoseOfBlocks(t *testing.T) {
+	f, _ := Default()
+	source := f.Sources[0]
+	source.Name, source.Network, source.Address, source.Mode = "", "", "", 0
+	if diff := cmp.Diff(source, SourceDefaults()); diff != "" {
+		t.Errorf("source (-block +command line):\n%s", diff)
+	}
+	for to, rotate := range map[string]time.Duration{
+		"file:///tmp/%Y%m%dT%H%M%S.nmsg": time.Hour,
+		"file:///tmp/%Y%m%d.nmsg":        0,
+		"file:///tmp/out.nmsg":           0,
+		"udp://127.0.0.1:9430":           0,
+		"udp://192.0.2.1:9430":           0,
+		"stdout:":                        0,
+	} {
+		target, err := forward.ParseTarget(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := f.Sinks[0]
+		want.Name, want.Target, want.MTU, want.Rotate = "to", target, target.DefaultMTU(), rotate
+		if diff := cmp.Diff(want, SinkFor("to", target)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", to, diff)
+		}
+	}
+}
+
+func TestExampleSpellsOutTheDefault(t *testing.T) {
+	example, diags := Load("dnstap-pdns.hcl")
+	if len(diags) > 0 {
+		t.Fatal(messages(t, example, diags))
+	}
+	builtIn, _ := Default()
+	if diff := cmp.Diff(builtIn.Config, example.Config, sameAddresses); diff != "" {
+		t.Errorf("(-default +example):\n%s", diff)
+	}
+	for _, s := range example.sections {
+		for name, set := range s.settings {
+			if set.expr == nil {
+				t.Errorf("%s.%s does not stand in the example", s.schema.name, name)
+			}
+		}
+	}
+}
+
+func TestRunnableWantsSourceAndSink(t *testing.T) {
+	const source = `source "dnstap" "a" { listen = "unix:///run/a.sock" }` + "\n"
+	const sink = `sink "nmsg" "b" { to = "stdout:" }` + "\n"
+	for _, tt := range []struct {
+		src  string
+		want []string
+	}{
+		{source + sink, nil},
+		{source, []string{"no sink"}},
+		{sink, []string{"no source"}},
+		{"", []string{"no source", "no sink"}},
+	} {
+		err := mustParse(t, tt.src).Runnable()
+		if (err == nil) != (tt.want == nil) {
+			t.Errorf("%q: got %v, want %q", tt.src, err, tt.want)
+			continue
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: got %v, want %q", tt.src, err, want)
+			}
+		}
+	}
+}
+
+func TestWhatRunnableAdvisesIsTaken(t *testing.T) {
+	advice := mustParse(t, "").Runnable().Error()
+	var src strings.Builder
+	for line := range strings.Lines(advice) {
+		_, block, found := strings.Cut(line, ": add ")
+		if !found {
+			t.Fatalf("no advice in %q", line)
+		}
+		src.WriteString(strings.TrimSuffix(block, "\n") + "\n")
+	}
+	if err := mustParse(t, src.String()).Runnable(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTCPBeyondLoopbackIsWarnedOf(t *testing.T) {
+	for address, warned := range map[string]bool{
+		"127.0.0.1": false, "127.9.9.9": false, "[::1]": false, "localhost": false,
+		"0.0.0.0": true, "192.0.2.1": true, "[::]": true, "resolver.example": true,
+	} {
+		f, diags := Parse("test.hcl", []byte(`source "dnstap" "a" { listen = "tcp://`+address+`:6000" }`))
+		if diags.HasErrors() || len(diags) > 0 != warned {
+			t.Errorf("%s: got %q, want a warning: %v", address, messages(t, f, diags), warned)
+		}
+	}
+}
+
+func TestMissingFileIsAnError(t *testing.T) {
+	f, diags := Load("testdata/no-such-file.hcl")
+	const want = "error: the configuration cannot be read: open testdata/no-such-file.hcl: no such file or directory\n" +
+		"  Name another file with -c, or see that this one is there and may be read.\n"
+	if diff := cmp.Diff(want, messages(t, f, diags)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFilesAreReadFromTheConfigurationsFolder(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"names":     "a.example\r\nb.example # comment\n#\n\n",
+		"secret":    "c.example\r\n",
+		"conf.hcl":  `scrub { local_names_file = "names" }`,
+		"conf2.hcl": `scrub { local_names = [file("secret")] }`,
+	} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string][]string{
+		"conf.hcl":  {"a.example", "b.example"},
+		"conf2.hcl": {"c.example"},
+	} {
+		f, diags := Load(dir + "/" + name)
+		if len(diags) > 0 {
+			t.Error(messages(t, f, diags))
+			continue
+		}
+		if diff := cmp.Diff(want, f.Policy.LocalNames); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestFileThatIsTooLongOrNoFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/long", make([]byte, 101), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readFile(dir+"/long", 101); err != nil {
+		t.Errorf("at the limit: %v", err)
+	}
+	for path, want := range map[string]string{
+		dir + "/long": "longer than 100 bytes",
+		dir:           "no regular file",
+		"/dev/zero":   "no regular file",
+	} {
+		if _, err := readFile(path, 100); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", path, err, want)
+		}
+	}
+}

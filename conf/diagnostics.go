@@ -1,0 +1,135 @@
+package conf
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// WriteDiagnostics writes each diagnostic of f as
+//
+//	FILE:LINE:COLUMN: error: what is wrong
+//	    LINE | the line
+//	         |     ^^^^
+//	  what to do
+//
+// Control characters of the line are escaped.
+func WriteDiagnostics(w io.Writer, f *File, diags hcl.Diagnostics) error {
+	var b bytes.Buffer
+	for i, d := range diags {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if d.Subject != nil {
+			fmt.Fprintf(&b, "%s:%d: ", location(*d.Subject), d.Subject.Start.Column)
+		}
+		fmt.Fprintf(&b, "%s: %s\n", severity(d), escape(d.Summary))
+		if d.Subject != nil {
+			writeSnippet(&b, f.sources[d.Subject.Filename], *d.Subject)
+		}
+		if d.Detail != "" {
+			fmt.Fprintf(&b, "  %s\n", escape(d.Detail))
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func severity(d *hcl.Diagnostic) string {
+	if d.Severity == hcl.DiagWarning {
+		return "warning"
+	}
+	return "error"
+}
+
+// location is a place as an editor takes it.
+func location(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+
+// snippetBefore and snippetBytes bound what is shown of a line, in bytes: a list
+// may stand on one line with all its elements.
+const (
+	snippetBefore = 60
+	snippetBytes  = 160
+)
+
+// writeSnippet writes the line in which at begins, and marks at below it.
+func writeSnippet(b *bytes.Buffer, src []byte, at hcl.Range) {
+	if at.Start.Byte > len(src) || at.End.Byte > len(src) || at.End.Byte < at.Start.Byte {
+		return
+	}
+	begin := bytes.LastIndexByte(src[:at.Start.Byte], '\n') + 1
+	end := len(src)
+	if i := bytes.IndexByte(src[at.Start.Byte:], '\n'); i >= 0 {
+		end = at.Start.Byte + i
+	}
+	left, right := "", ""
+	if begin < at.Start.Byte-snippetBefore {
+		begin, left = at.Start.Byte-snippetBefore, "..."
+	}
+	if end > begin+snippetBytes {
+		end, right = begin+snippetBytes, "..."
+	}
+	before := left + escape(string(src[begin:at.Start.Byte]))
+	marked := escape(string(src[at.Start.Byte:max(at.Start.Byte, min(at.End.Byte, end))]))
+	after := escape(strings.TrimSuffix(string(src[at.Start.Byte:end]), "\r"))
+	number := strconv.Itoa(at.Start.Line)
+	fmt.Fprintf(b, "  %4s | %s%s%s\n", number, before, after, right)
+	fmt.Fprintf(b, "  %4s | %s%s\n", strings.Repeat(" ", len(number)), blank(before), strings.Repeat("^", max(1, width(marked))))
+}
+
+// escape writes control characters, and what is no UTF-8, so that no terminal
+// obeys them. Tabs and the line ends of HCL's own messages stay.
+func escape(v string) string {
+	var b strings.Builder
+	for i, r := range v {
+		switch {
+		case r == unicode.ReplacementChar && !strings.HasPrefix(v[i:], string(r)):
+			fmt.Fprintf(&b, `\x%02x`, v[i])
+		case r == '\t' || r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+func width(v string) int { return len([]rune(v)) }
+
+// blank returns white space as wide as v.
+func blank(v string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, v)
+}
+
+// sortDiagnostics orders by place: the configuration first, then other files.
+func sortDiagnostics(diags hcl.Diagnostics, filename string) {
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		if a.Subject == nil || b.Subject == nil {
+			return 0
+		}
+		return cmp.Or(
+			cmp.Compare(rank(a, filename), rank(b, filename)),
+			strings.Compare(a.Subject.Filename, b.Subject.Filename),
+			cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte),
+		)
+	})
+}
+
+func rank(d *hcl.Diagnostic, filename string) int {
+	if d.Subject.Filename == filename {
+		return 0
+	}
+	return 1
+}

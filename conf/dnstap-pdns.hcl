@@ -1,0 +1,68 @@
+# dnstap-pdns: what it reads, what leaves, and where to. Every attribute stands
+# here with its default, so this file means the same as none at all. See what a
+# configuration comes to with: dnstap-pdns check -c FILE
+#
+# Durations have a unit ("500ms", "60s", "1h"), sizes too ("256KiB", "16MiB").
+# env("NAME") and file("PATH") give what need not stand here.
+
+# Where resolvers connect: unix:///PATH or tcp://HOST:PORT. More than one source
+# is fine; each has its own name.
+source "dnstap" "local" {
+  listen = "unix:///run/dnstap-pdns/dnstap.sock"
+  mode   = "0660" # the resolver must be able to write to the socket
+  owner  = ""     # user name or number; "": the sensor's own
+  group  = ""     # group name or number: most often the resolver's, like "unbound"
+
+  max_connections   = 64
+  max_frame         = "256KiB" # longer frames are skipped and counted
+  handshake_timeout = "5s"
+}
+
+# Queries wait here for their response.
+pairing {
+  max_queries = 131072 # over all connections; then the oldest is given up
+  timeout     = "60s"
+}
+
+# What counts as outward: responses of authoritative servers on the Internet.
+outward {
+  forwarded     = false # also traffic with forwarders, or with RD set
+  unanswered    = false # also queries that nobody answered
+  local_servers = false # also servers on private and local addresses
+  rcodes        = ["NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED"]
+}
+
+# What is taken out. Name here what concerns your organisation.
+scrub {
+  resolver_address = "zero" # or "keep", to find your own lookups later
+  resolvers        = []     # the resolver's own addresses, where dnstap does not tell them
+  local_names      = []     # like "corp.example": dropped, with all under it
+  local_names_file = ""     # more of them, one a line
+  local_networks   = []     # like "198.51.100.0/24": servers and reverse names there
+  special_names    = true   # drop special-use names, and names under no existing TLD
+  time_resolution  = "1s"
+}
+
+# Where records go, as NMSG: udp://HOST:PORT, file:///DIR/NAME (a strftime
+# pattern, in UTC) or stdout:. More than one sink is fine.
+sink "nmsg" "files" {
+  to      = "file:///var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"
+  message = "dnsqr"   # or "dnsobs"
+  mtu     = "1MiB"    # udp:// has 8192 to loopback, else 1280
+  flush   = "500ms"   # how long a record waits for its container to fill
+  queue   = "16MiB"   # then the oldest containers are lost, and counted
+  zlib    = false
+  rotate  = "1h"      # "0s": one file per run
+}
+
+# Numbers that a receiver knows this sensor by; 0 is left out.
+sensor {
+  source   = 0
+  operator = 0
+  group    = 0
+}
+
+log {
+  level  = "info" # or "debug", "warn", "error"
+  format = "text" # or "json"
+}

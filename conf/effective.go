@@ -1,0 +1,52 @@
+package conf
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+)
+
+// Write writes the effective configuration; see Effective.
+func (f *File) Write(w io.Writer) error {
+	_, err := w.Write(f.Effective())
+	return err
+}
+
+// Effective returns the configuration as HCL with every block and attribute that
+// applies, defaults filled in. Loaded from the same folder, with the same
+// environment, it gives the same Config. Expressions that call env() or file()
+// stand as they were written, never as their value.
+func (f *File) Effective() []byte {
+	var b bytes.Buffer
+	for i, s := range f.sections {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		s.print(&b)
+	}
+	return hclwrite.Format(b.Bytes())
+}
+
+func (s *section) print(b *bytes.Buffer) {
+	b.WriteString(s.schema.name)
+	if s.schema.typ != "" {
+		fmt.Fprintf(b, " %q %q", s.schema.typ, s.name)
+	}
+	b.WriteString(" {\n")
+	for _, a := range s.schema.attributes {
+		set, applies := s.settings[a.name]
+		if !applies {
+			continue
+		}
+		fmt.Fprintf(b, "%s = ", a.name)
+		if set.secret() {
+			b.Write(set.written)
+		} else {
+			b.Write(hclwrite.TokensForValue(set.value).Bytes())
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("}\n")
+}

@@ -1,0 +1,140 @@
+package conf
+
+import (
+	"bytes"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+// environment is what the configurations under testdata ask for. The values are
+// such as must not turn up anywhere else.
+var environment = map[string]string{
+	"PDNS_TEST_DIR":     "/run/unsaid-directory",
+	"PDNS_TEST_BASE":    "unsaid-directory",
+	"PDNS_TEST_NUMBER":  "31",
+	"PDNS_TEST_NETWORK": "198.18.0.0/15",
+	"PDNS_TEST_NAME":    "unsaid-name.example",
+	"PDNS_TEST_FLAG":    "false",
+	"PDNS_TEST_UNSAID":  "unsaid value",
+}
+
+func setEnvironment(t testing.TB) {
+	for k, v := range environment {
+		t.Setenv(k, v)
+	}
+}
+
+var sameAddresses = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+
+func configurations(t testing.TB, folder string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", folder, "*.hcl"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no configurations in testdata/%s: %v", folder, err)
+	}
+	return paths
+}
+
+func messages(t testing.TB, f *File, diags hcl.Diagnostics) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := WriteDiagnostics(&b, f, diags); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// checkUnsaid fails if a text shows what a function gave, where that can be told
+// from what may stand there anyway.
+func checkUnsaid(t *testing.T, shown string) {
+	t.Helper()
+	for _, v := range []string{"unsaid", "top-secret", environment["PDNS_TEST_NETWORK"]} {
+		if strings.Contains(shown, v) {
+			t.Errorf("shows %q, which a function gave", v)
+		}
+	}
+}
+
+func mustParse(t *testing.T, src string) *File {
+	t.Helper()
+	f, diags := Parse("test.hcl", []byte(src))
+	if diags.HasErrors() {
+		t.Fatal(messages(t, f, diags))
+	}
+	return f
+}
+
+func TestInvalidConfigurationsGiveTheseMessages(t *testing.T) {
+	setEnvironment(t)
+	for _, path := range configurations(t, "invalid") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f, diags := Load(path)
+			if !diags.HasErrors() {
+				t.Error("no errors")
+			}
+			got := messages(t, f, diags)
+			golden(t, strings.TrimSuffix(path, ".hcl")+".txt", got)
+			checkUnsaid(t, got)
+		})
+	}
+}
+
+func TestEffectiveConfigurationIsThisAndLoadsAgain(t *testing.T) {
+	setEnvironment(t)
+	for _, path := range configurations(t, "valid") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f, diags := Load(path)
+			if len(diags) > 0 {
+				t.Fatal(messages(t, f, diags))
+			}
+			var b bytes.Buffer
+			if err := f.Write(&b); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, strings.TrimSuffix(path, ".hcl")+".effective", b.String())
+			checkUnsaid(t, b.String())
+
+			again, diags := Parse(path, b.Bytes())
+			if len(diags) > 0 {
+				t.Fatal(messages(t, again, diags))
+			}
+			if diff := cmp.Diff(f.Config, again.Config, sameAddresses); diff != "" {
+				t.Errorf("(-first +again):\n%s", diff)
+			}
+			if diff := cmp.Diff(b.String(), string(again.Effective())); diff != "" {
+				t.Errorf("printed twice (-first +again):\n%s", diff)
+			}
+			if _, err := transform.NewPolicy(f.Policy); err != nil {
+				t.Errorf("transform refuses what conf took: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,146 @@
+package conf
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Load reads a configuration file. See Parse.
+func Load(path string) (*File, hcl.Diagnostics) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return &File{}, hcl.Diagnostics{{
+			Severity: hcl.DiagError,
+			Summary:  "the configuration cannot be read: " + err.Error(),
+			Detail:   "Name another file with -c, or see that this one is there and may be read.",
+		}}
+	}
+	return Parse(path, src)
+}
+
+// Parse reads a configuration from src. Relative names of files in it start at
+// the folder of filename, which need not exist itself. Errors of syntax come
+// alone; else everything that is wrong is said at once. With errors, the File is
+// good for WriteDiagnostics only; it is never nil. Warnings stand among the
+// diagnostics too.
+func Parse(filename string, src []byte) (*File, hcl.Diagnostics) {
+	f := &File{sources: map[string][]byte{filename: src}}
+	parsed, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+	if diags.HasErrors() {
+		sortDiagnostics(diags, filename)
+		return f, diags
+	}
+	dir := filepath.Dir(filename)
+	d := decoder{
+		file:  f,
+		dir:   dir,
+		eval:  &hcl.EvalContext{Functions: functions(dir)},
+		first: map[place]hcl.Range{},
+	}
+	d.decode(parsed.Body)
+	sortDiagnostics(d.diags, filename)
+	return f, d.diags
+}
+
+// decoder fills a File from HCL, and gathers what is wrong on the way.
+type decoder struct {
+	file  *File
+	dir   string // where relative file names start
+	eval  *hcl.EvalContext
+	diags hcl.Diagnostics
+
+	first map[place]hcl.Range
+}
+
+// place is something that only one block may have: a name, an address.
+type place struct{ kind, value string }
+
+func (d *decoder) decode(body hcl.Body) {
+	content, diags := body.Content(root())
+	d.diags = append(d.diags, diags...)
+	blocks := content.Blocks.ByType()
+	c := &d.file.Config
+
+	for _, b := range blocks["source"] {
+		if s := d.typed(b); s != nil {
+			c.Sources = append(c.Sources, s.dnstapSource())
+		}
+	}
+	c.MaxQueries, c.Policy.PairingTimeout = d.single(blocks, "pairing").pairing()
+	d.single(blocks, "outward").outward(&c.Policy)
+	d.single(blocks, "scrub").scrub(&c.Policy)
+	for _, b := range blocks["sink"] {
+		if s := d.typed(b); s != nil {
+			c.Sinks = append(c.Sinks, s.nmsgSink())
+		}
+	}
+	c.IDs = d.single(blocks, "sensor").sensor()
+	for i := range c.Sinks {
+		c.Sinks[i].IDs = c.IDs
+	}
+	c.Log = d.single(blocks, "log").log()
+}
+
+// typed returns the section of a block that has a type and a name, or nil if
+// there is no such type.
+func (d *decoder) typed(b *hcl.Block) *section {
+	var types []string
+	for i := range schema {
+		s := &schema[i]
+		if s.name != b.Type {
+			continue
+		}
+		if s.typ == b.Labels[0] {
+			sec := d.section(s, b)
+			sec.name = b.Labels[1]
+			sec.checkName(b.LabelRanges[1])
+			return sec
+		}
+		types = append(types, s.opening())
+	}
+	d.fail(b.LabelRanges[0], fmt.Sprintf("unknown %s type %q", b.Type, b.Labels[0]),
+		"This version has: "+strings.Join(types, ", ")+".")
+	return nil
+}
+
+// single returns the section of a block that stands at most once.
+func (d *decoder) single(blocks map[string]hcl.Blocks, name string) *section {
+	var only *hcl.Block
+	for i, b := range blocks[name] {
+		if i == 0 {
+			only = b
+			continue
+		}
+		d.fail(b.DefRange, fmt.Sprintf("a second %q block", name),
+			fmt.Sprintf("The first is at %s; put everything there.", location(only.DefRange)))
+	}
+	return d.section(schemaOf(name), only)
+}
+
+// unique fails if value was seen before as kind. What is said must not hold the
+// value, which may be secret.
+func (d *decoder) unique(kind, value string, at hcl.Range, problem, remedy string) {
+	p := place{kind, value}
+	if first, seen := d.first[p]; seen {
+		d.fail(at, problem, fmt.Sprintf("The other is at %s; %s.", location(first), remedy))
+		return
+	}
+	d.first[p] = at
+}
+
+func (d *decoder) fail(at hcl.Range, summary, detail string) {
+	d.diags = append(d.diags, &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at,
+	})
+}
+
+func (d *decoder) warn(at hcl.Range, summary, detail string) {
+	d.diags = append(d.diags, &hcl.Diagnostic{
+		Severity: hcl.DiagWarning, Summary: summary, Detail: detail, Subject: &at,
+	})
+}

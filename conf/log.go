@@ -1,0 +1,30 @@
+package conf
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+)
+
+func (s *section) log() Log {
+	return Log{
+		Level:  readText(s, "level", parseLevel),
+		Format: readText(s, "format", parseFormat),
+	}
+}
+
+func parseLevel(v string) (slog.Level, error) {
+	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if v == strings.ToLower(l.String()) {
+			return l, nil
+		}
+	}
+	return 0, errors.New("no such level")
+}
+
+func parseFormat(v string) (string, error) {
+	if v != "text" && v != "json" {
+		return "", errors.New("no such format")
+	}
+	return v, nil
+}

@@ -1,0 +1,154 @@
+package conf
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// convertTo returns v in the type of its kind, or what is wrong with it. A
+// function gives strings, so that numbers and truth may be strings too; the
+// other way round a number is no string, or 0660 would be read as 660.
+func convertTo(v cty.Value, k kind) (_ cty.Value, problem string) {
+	if v.IsNull() {
+		return cty.NilVal, "null is no value; leave the attribute out"
+	}
+	switch k {
+	case flagValue:
+		return converted(v, cty.Bool, "not true or false")
+	case numberValue:
+		return converted(v, cty.Number, "not a number")
+	case sizeValue:
+		if v.Type() == cty.Number || v.Type() == cty.String {
+			return v, ""
+		}
+		return cty.NilVal, "not a size"
+	case listValue:
+		return stringList(v)
+	default:
+		if v.Type() != cty.String {
+			return cty.NilVal, "must be a string, in quotes"
+		}
+		return v, ""
+	}
+}
+
+func converted(v cty.Value, t cty.Type, problem string) (cty.Value, string) {
+	c, err := convert.Convert(v, t)
+	if err != nil {
+		return cty.NilVal, problem
+	}
+	return c, ""
+}
+
+func stringList(v cty.Value) (cty.Value, string) {
+	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+		return cty.NilVal, `must be a list, in brackets: ["...", "..."]`
+	}
+	for _, e := range v.AsValueSlice() {
+		if e.IsNull() || e.Type() != cty.String {
+			return cty.NilVal, "every element must be a string, in quotes"
+		}
+	}
+	return v, ""
+}
+
+// readText returns an attribute as parse reads it, or T's zero value and a
+// diagnostic.
+func readText[T any](s *section, name string, parse func(string) (T, error)) T {
+	var zero T
+	set := s.settings[name]
+	if set.value == cty.NilVal {
+		return zero
+	}
+	v, err := parse(set.value.AsString())
+	if err != nil {
+		s.refuse(set, set.at, err.Error())
+		return zero
+	}
+	return v
+}
+
+// readList returns those elements of a list that parse takes, and a diagnostic
+// for each other at its place. An empty list is nil.
+func readList[T any](s *section, name string, parse func(string) (T, error)) []T {
+	set := s.settings[name]
+	if set.value == cty.NilVal {
+		return nil
+	}
+	var all []T
+	for i, e := range set.value.AsValueSlice() {
+		v, err := parse(e.AsString())
+		if err != nil {
+			s.refuse(set, set.element(i), err.Error())
+			continue
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// element returns where a list's element stands, or the list if it is computed.
+func (s *setting) element(i int) hcl.Range {
+	if tuple, ok := s.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
+		return tuple.Exprs[i].Range()
+	}
+	return s.at
+}
+
+func (s *section) readFlag(name string) bool {
+	set := s.settings[name]
+	return set.value != cty.NilVal && set.value.True()
+}
+
+func (s *section) readNumber(name string) int64 {
+	set := s.settings[name]
+	if set.value == cty.NilVal {
+		return 0
+	}
+	n, exact := set.value.AsBigFloat().Int64()
+	if exact != 0 || n < set.lo || n > set.hi {
+		s.refuse(set, set.at, "out of range, or not whole")
+		return 0
+	}
+	return n
+}
+
+// readSize returns bytes.
+func (s *section) readSize(name string) int64 {
+	set := s.settings[name]
+	if set.value == cty.NilVal {
+		return 0
+	}
+	if set.value.Type() == cty.Number {
+		return s.readNumber(name)
+	}
+	return readText(s, name, func(v string) (int64, error) {
+		n, err := parseSize(v)
+		if err == nil && (n < set.lo || n > set.hi) {
+			err = fmt.Errorf("out of range")
+		}
+		return n, err
+	})
+}
+
+func (s *section) readDuration(name string) time.Duration {
+	set := s.settings[name]
+	return readText(s, name, func(v string) (time.Duration, error) {
+		d, err := parseDuration(v)
+		if err == nil && (int64(d) < set.lo || int64(d) > set.hi) {
+			err = fmt.Errorf("out of range")
+		}
+		return d, err
+	})
+}
+
+// settle fills in what an attribute that was left out comes to.
+func (s *section) settle(name string, n int) int64 {
+	s.settings[name].value = cty.NumberIntVal(int64(n))
+	return int64(n)
+}

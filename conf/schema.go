@@ -1,0 +1,219 @@
+package conf
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// kind is how an attribute's value is written.
+type kind uint8
+
+const (
+	textValue     kind = iota // a string
+	listValue                 // a list of strings
+	flagValue                 // true or false
+	numberValue               // a whole number from lo to hi
+	sizeValue                 // bytes from lo to hi: a number or a string with a unit
+	durationValue             // a string with a unit, from lo to hi nanoseconds
+)
+
+// attribute is a row of the schema.
+type attribute struct {
+	name    string
+	kind    kind
+	value   string // the default as an HCL expression; empty: required, or derived
+	derived string // what the default is, where it depends on another attribute
+	lo, hi  int64
+	takes   string // what may be written, where kind, lo and hi do not say it
+	meaning string
+}
+
+// blockSchema is a kind of block and what may stand in it.
+type blockSchema struct {
+	name       string
+	typ        string // first label of blocks that have two: type and name
+	attributes []attribute
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+
+	ms     = int64(time.Millisecond)
+	second = int64(time.Second)
+	minute = int64(time.Minute)
+	hour   = int64(time.Hour)
+)
+
+// schema is every block and attribute that is understood. Decoding, printing
+// and Reference are made from it.
+var schema = []blockSchema{
+	{name: "source", typ: "dnstap", attributes: []attribute{
+		{name: "listen", kind: textValue, takes: "unix:///PATH or tcp://HOST:PORT",
+			meaning: "where resolvers connect"},
+		{name: "mode", kind: textValue, value: `"0660"`, takes: `the socket's permissions in octal, in quotes, like "0660"`,
+			meaning: "permissions of the Unix socket; a resolver must be able to write to it"},
+		{name: "owner", kind: textValue, value: `""`, takes: `a user's name or number in quotes, or "" for the sensor's own`,
+			meaning: "owner of the Unix socket"},
+		{name: "group", kind: textValue, value: `""`, takes: `a group's name or number in quotes, or "" for the sensor's own`,
+			meaning: "group of the Unix socket"},
+		{name: "max_connections", kind: numberValue, value: `64`, lo: 1, hi: 65536,
+			meaning: "connections at once; further ones are closed"},
+		{name: "max_frame", kind: sizeValue, value: `"256KiB"`, lo: 512, hi: 16 * mib,
+			meaning: "longest frame that is read; longer ones are skipped and counted"},
+		{name: "handshake_timeout", kind: durationValue, value: `"5s"`, lo: ms, hi: 10 * minute,
+			meaning: "time in which a connection must have said how it speaks"},
+	}},
+	{name: "pairing", attributes: []attribute{
+		{name: "max_queries", kind: numberValue, value: `131072`, lo: 1, hi: 1 << 24,
+			meaning: "queries that wait for their response, over all connections"},
+		{name: "timeout", kind: durationValue, value: `"60s"`, lo: ms, hi: hour,
+			meaning: "how long a query waits for its response"},
+	}},
+	{name: "outward", attributes: []attribute{
+		{name: "forwarded", kind: flagValue, value: `false`,
+			meaning: "also take what goes to and comes from forwarders, or asks for recursion"},
+		{name: "unanswered", kind: flagValue, value: `false`,
+			meaning: "also make records of queries that nobody answered"},
+		{name: "local_servers", kind: flagValue, value: `false`,
+			meaning: "also take what comes from servers on local and private addresses"},
+		{name: "rcodes", kind: listValue, value: `["NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED"]`, takes: "names of header rcodes, at least one: " + rcodeNames(),
+			meaning: "responses that make a record"},
+	}},
+	{name: "scrub", attributes: []attribute{
+		{name: "resolver_address", kind: textValue, value: `"zero"`, takes: `"zero" or "keep"`,
+			meaning: "what becomes of the resolver's address, its port and the DNS ID"},
+		{name: "resolvers", kind: listValue, value: `[]`, takes: `IP addresses, like "192.0.2.53"`,
+			meaning: "the resolver's own addresses, beside those that messages tell; answers that hold one are dropped"},
+		{name: "local_names", kind: listValue, value: `[]`, takes: `domain names, like "corp.example"`,
+			meaning: "names that never leave, with all under them"},
+		{name: "local_names_file", kind: textValue, value: `""`, takes: `a file with one name a line, # before comments, relative to this file's folder; or ""`,
+			meaning: "more of local_names"},
+		{name: "local_networks", kind: listValue, value: `[]`, takes: `prefixes or addresses, like "198.51.100.0/24"`,
+			meaning: "servers there are local, and their reverse names never leave"},
+		{name: "special_names", kind: flagValue, value: `true`,
+			meaning: "drop special-use names, and names under no existing TLD"},
+		{name: "time_resolution", kind: durationValue, value: `"1s"`, lo: 1, hi: 24 * hour,
+			meaning: "times are truncated to multiples of this"},
+	}},
+	{name: "sink", typ: "nmsg", attributes: []attribute{
+		{name: "to", kind: textValue, takes: "udp://HOST:PORT, file:///DIR/%Y%m%dT%H%M%S.nmsg or stdout:",
+			meaning: "where records go; a file's name is a strftime pattern in UTC"},
+		{name: "message", kind: textValue, value: `"dnsqr"`, takes: `"dnsqr" or "dnsobs"`,
+			meaning: "NMSG message type"},
+		{name: "mtu", kind: sizeValue, derived: "UDP 8192 to loopback, else 1280; file and stdout 1 MiB", lo: 512, hi: mib, takes: `512 to 1048576 bytes, over UDP at most 65507, like 8192 or "8KiB"`,
+			meaning: "longest container"},
+		{name: "flush", kind: durationValue, value: `"500ms"`, lo: ms, hi: 10 * minute,
+			meaning: "how long a record waits for its container to fill"},
+		{name: "queue", kind: sizeValue, value: `"16MiB"`, lo: mib, hi: 16 * gib,
+			meaning: "containers that wait for the sink at most; then the oldest are lost, and counted"},
+		{name: "zlib", kind: flagValue, value: `false`,
+			meaning: "compress containers"},
+		{name: "rotate", kind: durationValue, value: `"1h"`, lo: second, hi: 366 * 24 * hour, takes: `a duration from "1s" to "8784h", like "1h", or "0s" for one file per run`,
+			meaning: "files: a new one at every multiple of this since 1970 UTC"},
+	}},
+	{name: "sensor", attributes: []attribute{
+		{name: "source", kind: numberValue, value: `0`, hi: math.MaxUint32,
+			meaning: "NMSG source id; 0: left out"},
+		{name: "operator", kind: numberValue, value: `0`, hi: math.MaxUint32,
+			meaning: "NMSG operator id; 0: left out"},
+		{name: "group", kind: numberValue, value: `0`, hi: math.MaxUint32,
+			meaning: "NMSG group id; 0: left out"},
+	}},
+	{name: "log", attributes: []attribute{
+		{name: "level", kind: textValue, value: `"info"`, takes: `"debug", "info", "warn" or "error"`,
+			meaning: "least urgent line that is logged"},
+		{name: "format", kind: textValue, value: `"text"`, takes: `"text" or "json"`,
+			meaning: "form of log lines"},
+	}},
+}
+
+// schemaOf returns the schema of a block by a name that stands there.
+func schemaOf(name string) *blockSchema {
+	return &schema[slices.IndexFunc(schema, func(b blockSchema) bool { return b.name == name })]
+}
+
+// Row is one attribute of the configuration, for documentation.
+type Row struct {
+	Block     string // as it is opened: source "dnstap" NAME
+	Attribute string
+	Takes     string // what may be written
+	Default   string // as HCL; "required", or words where it depends on another attribute
+	Meaning   string
+}
+
+// Reference returns every attribute that is understood, in the schema's order.
+func Reference() []Row {
+	var rows []Row
+	for i := range schema {
+		b := &schema[i]
+		for _, a := range b.attributes {
+			rows = append(rows, Row{b.opening(), a.name, a.wants(), a.defaultText(), a.meaning})
+		}
+	}
+	return rows
+}
+
+func (b *blockSchema) opening() string {
+	if b.typ == "" {
+		return b.name
+	}
+	return fmt.Sprintf("%s %q NAME", b.name, b.typ)
+}
+
+func (a *attribute) required() bool { return a.value == "" && a.derived == "" }
+
+func (a *attribute) defaultText() string {
+	switch {
+	case a.required():
+		return "required"
+	case a.value == "":
+		return a.derived
+	}
+	return a.value
+}
+
+// wants says what may be written.
+func (a *attribute) wants() string {
+	if a.takes != "" {
+		return a.takes
+	}
+	switch a.kind {
+	case flagValue:
+		return "true or false"
+	case numberValue:
+		return fmt.Sprintf("a whole number from %d to %d", a.lo, a.hi)
+	case sizeValue:
+		return fmt.Sprintf("a size from %s to %s, like %s", formatSize(a.lo), formatSize(a.hi), a.value)
+	case durationValue:
+		return fmt.Sprintf("a duration from %q to %q, like %s", formatDuration(a.lo), formatDuration(a.hi), a.value)
+	}
+	return "a string"
+}
+
+// content is the block's schema in HCL's terms.
+func (b *blockSchema) content() *hcl.BodySchema {
+	s := &hcl.BodySchema{}
+	for _, a := range b.attributes {
+		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.name, Required: a.required()})
+	}
+	return s
+}
+
+// root is the schema of the file itself.
+func root() *hcl.BodySchema {
+	s := &hcl.BodySchema{}
+	for _, b := range schema {
+		var labels []string
+		if b.typ != "" {
+			labels = []string{"type", "name"}
+		}
+		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: b.name, LabelNames: labels})
+	}
+	return s
+}

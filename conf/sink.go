@@ -1,0 +1,116 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lestrrat-go/strftime"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+// longestUDP is the payload of the longest datagram that IPv4 carries.
+const longestUDP = 65507
+
+func (s *section) nmsgSink() forward.SinkConfig {
+	c := s.encoding()
+	c.Name, c.Target = s.name, readText(s, "to", parseTarget)
+	known := c.Target != (forward.Target{})
+	c.MTU = s.mtu(c.Target, known)
+	if known && c.Target.Scheme != forward.File {
+		s.doesNotApply("only files rotate", "rotate")
+	} else {
+		c.Rotate = readText(s, "rotate", s.parseRotate)
+	}
+	if known {
+		s.checkTarget(c.Target, c.Rotate)
+	}
+	return c
+}
+
+// encoding is what does not depend on where records go.
+func (s *section) encoding() forward.SinkConfig {
+	return forward.SinkConfig{
+		Message: readText(s, "message", nmsg.ParseMessageType),
+		Flush:   s.readDuration("flush"),
+		Queue:   s.readSize("queue"),
+		Zlib:    s.readFlag("zlib"),
+	}
+}
+
+// mtu returns the longest container that the target takes, unless another is
+// written.
+func (s *section) mtu(t forward.Target, known bool) int {
+	if !s.isWritten("mtu") {
+		return int(s.settle("mtu", t.DefaultMTU()))
+	}
+	n := s.readSize("mtu")
+	if known && t.Scheme == forward.UDP && n > longestUDP {
+		set := s.settings["mtu"]
+		s.refuse(set, set.at, fmt.Sprintf("a datagram holds at most %d bytes", longestUDP))
+	}
+	return int(n)
+}
+
+// checkTarget reports what would overwrite or mix with another sink's output, or
+// with its own.
+func (s *section) checkTarget(t forward.Target, rotate time.Duration) {
+	set := s.settings["to"]
+	switch t.Scheme {
+	case forward.File:
+		s.unique("sink target", t.Address, set.at,
+			"to: another sink writes files of that name", "give each its own directory or name")
+		if rotate > 0 && sameName(t.Address, rotate) {
+			s.refuse(set, set.at, fmt.Sprintf("one file would overwrite the last, as the name does not change every %s; "+
+				`add what is missing of %%Y%%m%%dT%%H%%M%%S, or set rotate = "0s"`, formatDuration(int64(rotate))))
+		}
+	case forward.Stdout:
+		s.unique("sink target", "stdout", set.at,
+			"to: another sink writes to standard output", "let one of them write to a file")
+	}
+}
+
+// sameName reports whether two intervals in a row have the same file name. At
+// the epoch every unit of time begins, so that a name that lacks one shows it.
+func sameName(pattern string, rotate time.Duration) bool {
+	epoch := time.Unix(0, 0).UTC()
+	a, _ := strftime.Format(pattern, epoch)
+	b, _ := strftime.Format(pattern, epoch.Add(rotate))
+	return a == b
+}
+
+func parseTarget(url string) (forward.Target, error) {
+	t, err := forward.ParseTarget(url)
+	if err != nil {
+		return forward.Target{}, err
+	}
+	if hasControl(t.Address) {
+		return forward.Target{}, errors.New("holds a control character")
+	}
+	if t.Scheme == forward.File {
+		if _, err := strftime.New(t.Address); err != nil {
+			return forward.Target{}, fmt.Errorf("the file name is no strftime pattern (a percent sign is written %%%%): %w", err)
+		}
+	}
+	return t, nil
+}
+
+// parseRotate reads a duration, or zero for one file per run.
+func (s *section) parseRotate(v string) (time.Duration, error) {
+	set := s.settings["rotate"]
+	d, err := parseDuration(v)
+	if err == nil && d != 0 && (int64(d) < set.lo || int64(d) > set.hi) {
+		err = errors.New("out of range")
+	}
+	return d, err
+}
+
+func (s *section) sensor() nmsg.IDs {
+	return nmsg.IDs{
+		Source:   uint32(s.readNumber("source")),
+		Operator: uint32(s.readNumber("operator")),
+		Group:    uint32(s.readNumber("group")),
+	}
+}

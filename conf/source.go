@@ -1,0 +1,102 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+)
+
+func (s *section) dnstapSource() collector.Config {
+	at := readText(s, "listen", parseListen)
+	c := s.limits()
+	c.Name, c.Network, c.Address = s.name, at.network, at.address
+	switch at.network {
+	case "tcp":
+		s.doesNotApply("only a Unix socket has this", "mode", "owner", "group")
+		s.warnIfExposed(at)
+	default: // also where listen is wrong: the others are checked all the same
+		c.Mode = readText(s, "mode", parseMode)
+		c.Owner = readText(s, "owner", parseAccount)
+		c.Group = readText(s, "group", parseAccount)
+	}
+	if at != (listenAddress{}) {
+		s.unique("listen", at.network+" "+at.address, s.settings["listen"].at,
+			"listen: another source listens there", "give each its own address, or let all resolvers share one source")
+	}
+	return c
+}
+
+// limits is what a source grants, wherever it listens.
+func (s *section) limits() collector.Config {
+	return collector.Config{
+		MaxConnections:   int(s.readNumber("max_connections")),
+		MaxFrame:         int(s.readSize("max_frame")),
+		HandshakeTimeout: s.readDuration("handshake_timeout"),
+	}
+}
+
+func (s *section) warnIfExposed(at listenAddress) {
+	host, _, _ := net.SplitHostPort(at.address)
+	if addr, err := netip.ParseAddr(host); host == "localhost" || err == nil && addr.IsLoopback() {
+		return
+	}
+	s.warn(s.settings["listen"].at, "listen: whoever reaches this address can read along and send",
+		"TCP carries dnstap in the clear and asks nobody who they are. "+
+			"Prefer a Unix socket or a loopback address, or see that only the resolver gets through.")
+}
+
+// longestSocketPath is what struct sockaddr_un holds before its final zero.
+const longestSocketPath = 107
+
+type listenAddress struct{ network, address string }
+
+func parseListen(url string) (listenAddress, error) {
+	if path, ok := strings.CutPrefix(url, "unix://"); ok {
+		return parseSocketPath(path)
+	}
+	if hostport, ok := strings.CutPrefix(url, "tcp://"); ok {
+		return parseTCP(hostport)
+	}
+	return listenAddress{}, errors.New("begins with neither unix:// nor tcp://")
+}
+
+func parseSocketPath(path string) (listenAddress, error) {
+	switch {
+	case !filepath.IsAbs(path):
+		return listenAddress{}, errors.New("the path must be absolute, with three slashes: unix:///PATH")
+	case strings.HasSuffix(path, "/"):
+		return listenAddress{}, errors.New("a socket's name is missing behind the directory")
+	case hasControl(path):
+		return listenAddress{}, errors.New("the path holds a control character")
+	}
+	path = filepath.Clean(path)
+	if len(path) > longestSocketPath {
+		return listenAddress{}, fmt.Errorf("the path has %d bytes; a socket's may have %d", len(path), longestSocketPath)
+	}
+	return listenAddress{"unix", path}, nil
+}
+
+func parseTCP(hostport string) (listenAddress, error) {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return listenAddress{}, errors.New("must be tcp://HOST:PORT, an IPv6 address in brackets")
+	}
+	if host == "" {
+		return listenAddress{}, errors.New("the host is missing; to listen on every address write tcp://0.0.0.0:PORT or tcp://[::]:PORT")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return listenAddress{}, errors.New("the port must be 1 to 65535")
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		host = addr.String()
+	} else if !validHost(host) {
+		return listenAddress{}, errors.New("the host is neither an address nor a host name")
+	}
+	return listenAddress{"tcp", net.JoinHostPort(host, strings.TrimLeft(port, "0"))}, nil
+}

@@ -1,0 +1,3 @@
+log {
+  level = "‮%s%n<b>" # right-to-left override
+}

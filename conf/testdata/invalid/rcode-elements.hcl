@@ -1,0 +1,3 @@
+outward {
+  rcodes = ["BADVERS", "BADSIG", "NXDOMIAN"]
+}

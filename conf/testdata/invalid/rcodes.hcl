@@ -1,0 +1,7 @@
+outward {
+  rcodes = []
+}
+
+scrub {
+  local_names = "corp.example"
+}

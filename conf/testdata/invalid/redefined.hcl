@@ -1,0 +1,4 @@
+pairing {
+  timeout = "60s"
+  timeout = "50s"
+}

@@ -1,0 +1,54 @@
+sink "nmsg" "scheme" {
+  to = "http://example.net/"
+}
+
+sink "nmsg" "port" {
+  to  = "udp://192.0.2.1:0"
+  mtu = 511
+}
+
+sink "nmsg" "relative" {
+  to = "file://out.nmsg"
+}
+
+sink "nmsg" "same-name" {
+  to = "file:///var/lib/x/%Y%m%d.nmsg"
+}
+
+sink "nmsg" "no-time" {
+  to     = "file:///var/lib/x/out.nmsg"
+  rotate = "90m"
+}
+
+sink "nmsg" "pattern" {
+  to = "file:///var/lib/x/100%.nmsg"
+}
+
+sink "nmsg" "control" {
+  to = "file:///var/lib/x/\n%Y%m%dT%H%M%S"
+}
+
+sink "nmsg" "datagram" {
+  to      = "udp://192.0.2.1:9430"
+  mtu     = 65508
+  rotate  = "1h"
+  message = "DNSQR"
+}
+
+sink "nmsg" "values" {
+  to     = "file:///var/lib/x/%s.nmsg"
+  mtu    = "2MiB"
+  flush  = "0s"
+  queue  = "1MB"
+  zlib   = 1
+  rotate = "500ms"
+}
+
+sink "nmsg" "types" {
+  to     = ["stdout:"]
+  mtu    = true
+  flush  = "-1s"
+  queue  = "9999999999GiB"
+  zlib   = "maybe"
+  rotate = "1 day"
+}

@@ -1,0 +1,3 @@
+source "dnstap" "a" {
+  listen = "unix:///run/a.sock
+}

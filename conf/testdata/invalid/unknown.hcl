@@ -1,0 +1,32 @@
+admin {
+  listen = "127.0.0.1:9353"
+}
+
+source "pcap" "wire" {
+  interface = "eth0"
+}
+
+source "dnstap" "a" {
+  listen = "tcp://127.0.0.1:6000"
+  tls {
+    cert = "cert.pem"
+  }
+}
+
+sink "kafka" "k" {
+  to = "kafka://broker:9092/dns"
+}
+
+sink "nmsg" "out" {
+  to          = "udp://127.0.0.1:9430"
+  message     = "dnstap"
+  rate        = 1000
+  rotate_size = "256MiB"
+  on_rotate   = ["/bin/true"]
+}
+
+pairing {
+  timeuot = "60s"
+}
+
+verbose = true

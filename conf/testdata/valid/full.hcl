@@ -1,0 +1,54 @@
+# Every attribute away from its default.
+log {
+  level  = "debug"
+  format = "json"
+}
+sensor {
+  source   = 4294967295
+  operator = 2
+  group    = 3
+}
+sink nmsg receiver {
+  to      = "udp://[2001:db8::1]:9430"
+  message = "dnsobs"
+  mtu     = 1400
+  flush   = "1m30s"
+  queue   = "1GiB"
+  zlib    = true
+}
+sink "nmsg" "files" {
+  to     = "file:///var/lib/pdns/%Y/%m/%d/%H%M.nmsg"
+  mtu    = "64 KiB"
+  rotate = "15m"
+}
+source "dnstap" "unbound" {
+  listen            = "unix:///run/pdns/unbound.sock"
+  mode              = "0620"
+  owner             = "unbound"
+  group             = "110"
+  max_connections   = 1
+  max_frame         = 65536
+  handshake_timeout = "250ms"
+}
+pairing {
+  max_queries = 1
+  timeout     = "1h"
+}
+outward {
+  forwarded     = true
+  unanswered    = true
+  local_servers = true
+  rcodes        = ["noerror", "YXDOMAIN"]
+}
+scrub {
+  resolver_address = "keep"
+  resolvers        = ["192.0.2.53", "2001:db8::53"]
+  local_names = [
+    "corp.example.", # with all under it
+    "Bücher.example",
+  ]
+  local_names_file = "names.txt"
+  local_networks   = ["198.51.100.0/24", "203.0.113.7", "2001:db8:1::/48", "2001:db8::7"]
+  special_names    = false
+  time_resolution  = "1ns"
+}

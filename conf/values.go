@@ -1,0 +1,203 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/miekg/dns"
+)
+
+// parseDuration reads a duration that is not negative.
+func parseDuration(v string) (time.Duration, error) {
+	if v != "" && v != "0" && strings.Trim(v, "0123456789.") == "" {
+		return 0, fmt.Errorf("the unit is missing: \"%ss\" is seconds, \"%sms\" milliseconds", v, v)
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return 0, errors.New("not a duration; the units are ns, us, ms, s, m and h")
+	}
+	if d < 0 {
+		return 0, errors.New("a duration is not negative")
+	}
+	return d, nil
+}
+
+// formatDuration writes a duration without the zero units that time.Duration
+// adds behind it.
+func formatDuration(ns int64) string {
+	v := time.Duration(ns).String()
+	if strings.HasSuffix(v, "m0s") {
+		v = strings.TrimSuffix(v, "0s")
+	}
+	if strings.HasSuffix(v, "h0m") {
+		v = strings.TrimSuffix(v, "0m")
+	}
+	return v
+}
+
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"GiB", gib}, {"MiB", mib}, {"KiB", kib}, {"B", 1}, {"", 1}}
+
+// parseSize reads a whole number with one of sizeUnits behind it.
+func parseSize(v string) (int64, error) {
+	digits := strings.TrimRight(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	unit := v[len(digits):]
+	n, err := strconv.ParseUint(strings.TrimSuffix(digits, " "), 10, 63)
+	if errors.Is(err, strconv.ErrRange) {
+		return 0, errors.New("out of range")
+	}
+	if err != nil {
+		return 0, errors.New("not a whole number with a unit: B, KiB, MiB or GiB")
+	}
+	for _, u := range sizeUnits {
+		if u.name != unit {
+			continue
+		}
+		if n > uint64(math.MaxInt64/u.bytes) {
+			return 0, errors.New("out of range")
+		}
+		return int64(n) * u.bytes, nil
+	}
+	if i := slices.Index([]string{"G", "M", "K"}, strings.ToUpper(unit[:1])); i >= 0 {
+		return 0, fmt.Errorf("%s may mean 1000 or 1024: write %s, which is 1024-based", unit, sizeUnits[i].name)
+	}
+	return 0, errors.New("the units are B, KiB, MiB and GiB")
+}
+
+// formatSize writes bytes in the largest unit that leaves them whole.
+func formatSize(n int64) string {
+	for _, u := range sizeUnits {
+		if n >= u.bytes && n%u.bytes == 0 && u.bytes > 1 {
+			return fmt.Sprintf("%q", strconv.FormatInt(n/u.bytes, 10)+u.name)
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// parseMode reads permission bits in octal.
+func parseMode(v string) (os.FileMode, error) {
+	n, err := strconv.ParseUint(v, 8, 32)
+	if err != nil {
+		return 0, errors.New("not octal: its digits are 0 to 7")
+	}
+	if n > uint64(os.ModePerm) {
+		return 0, errors.New(`beyond "0777": only permission bits are taken`)
+	}
+	return os.FileMode(n), nil
+}
+
+// parseAccount reads a user or group, which need not exist here.
+func parseAccount(v string) (string, error) {
+	if hasControl(v) || strings.ContainsAny(v, " :/") {
+		return "", errors.New("no account has such a name")
+	}
+	return v, nil
+}
+
+func parsePath(v string) (string, error) {
+	if hasControl(v) {
+		return "", errors.New("the path holds a control character")
+	}
+	return v, nil
+}
+
+// parseAddress reads one address without a zone.
+func parseAddress(v string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(v)
+	switch {
+	case err != nil && strings.Contains(v, "/"):
+		return netip.Addr{}, errors.New("addresses are taken here, no prefixes")
+	case err != nil:
+		return netip.Addr{}, errors.New("not an IP address")
+	case a.Zone() != "":
+		return netip.Addr{}, errors.New("a zone (behind %) has no meaning in DNS")
+	case a.Is4In6():
+		return netip.Addr{}, fmt.Errorf("IPv4 is written as such: %q", a.Unmap())
+	case a.IsUnspecified():
+		return netip.Addr{}, errors.New("the unspecified address is nobody's")
+	}
+	return a, nil
+}
+
+// parseNetwork reads a prefix without host bits, or an address as a prefix of
+// its whole length.
+func parseNetwork(v string) (netip.Prefix, error) {
+	if !strings.Contains(v, "/") {
+		a, err := parseAddress(v)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(v)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, errors.New("not a prefix")
+	case p.Addr().Is4In6():
+		return netip.Prefix{}, errors.New("IPv4 prefixes are written as such")
+	case p != p.Masked():
+		return netip.Prefix{}, fmt.Errorf("bits are set behind the prefix: the network is %q", p.Masked())
+	}
+	return p, nil
+}
+
+// parseRcode reads the name of an rcode that fits the DNS header.
+func parseRcode(v string) (uint8, error) {
+	n, ok := dns.StringToRcode[strings.ToUpper(v)]
+	if !ok {
+		return 0, errors.New("no such rcode")
+	}
+	if n > 15 {
+		return 0, errors.New("an extended rcode; responses that carry one are never taken")
+	}
+	return uint8(n), nil
+}
+
+func rcodeNames() string {
+	var names []string
+	for n := range 16 {
+		if name, ok := dns.RcodeToString[n]; ok {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// parseResolverAddress reports whether the resolver's address is kept.
+func parseResolverAddress(v string) (keep bool, err error) {
+	if v != "zero" && v != "keep" {
+		return false, errors.New("neither")
+	}
+	return v == "keep", nil
+}
+
+// validName reports whether a block's name can stand unescaped in logs, metrics
+// and file names.
+func validName(v string) bool {
+	return len(v) <= 64 && v != "" && !strings.ContainsFunc(v, func(r rune) bool {
+		return !isAlphanumeric(r) && r != '-' && r != '_'
+	})
+}
+
+// validHost reports whether v can be a host name; resolution shows whether it is.
+func validHost(v string) bool {
+	return len(v) <= 253 && !strings.ContainsFunc(v, func(r rune) bool {
+		return !isAlphanumeric(r) && r != '-' && r != '_' && r != '.'
+	})
+}
+
+func isAlphanumeric(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}
+
+func hasControl(v string) bool { return strings.ContainsFunc(v, unicode.IsControl) }
