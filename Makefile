@@ -1,0 +1,39 @@
+# What a person needs: make demo, make test. The rest serves those and CI.
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SUDO        = $(shell test "$$(id -u)" = 0 || echo sudo)
+UNIT        = $(shell go list ./... | grep -v /integration)
+
+.PHONY: demo build test tools lint unit integration bench
+
+demo: build
+	bin/dnstap-pdns demo
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/dnstap-pdns ./cmd/dnstap-pdns
+
+test: tools lint unit integration
+	@echo "== all tests passed"
+
+tools:
+	@echo "== tools: Debian packages that the integration tests drive"
+	$(SUDO) .ci/tools
+
+lint:
+	@echo "== lint: gofmt, go vet, staticcheck"
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed: $$unformatted"; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+
+unit:
+	@echo "== unit tests, with the race detector and every fuzz seed"
+	CGO_ENABLED=1 go test -race $(UNIT)
+	@echo "== allocation tests, without the race detector"
+	go test -run 'Alloc' $(UNIT)
+
+integration:
+	@echo "== integration: real resolvers and servers in a network namespace (root)"
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go test -count=1 ./integration/...
+
+bench: build
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go run ./integration/bench -sensor bin/dnstap-pdns

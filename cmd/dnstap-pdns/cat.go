@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+func cat(ctx context.Context, args []string, std stdio) error {
+	fs := newFlags("cat", "[--json|--text] INPUT...", std)
+	json := fs.Bool("json", false, "one JSON object a line, as nmsgtool prints it")
+	text := fs.Bool("text", false, "for people; the default")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	switch {
+	case *json && *text:
+		return &usageError{errors.New("--json and --text exclude each other")}
+	case fs.NArg() == 0:
+		return &usageError{errors.New("wants NMSG files, - for standard input, or udp://ADDR:PORT")}
+	}
+	p := printer{present: present.Printer{Format: present.Text}, out: std.out, complaints: std.err}
+	if *json {
+		p.present.Format = present.JSON
+	}
+	for _, input := range fs.Args() {
+		if err := p.input(ctx, input, std); err != nil {
+			return err
+		}
+	}
+	if p.damaged > 0 {
+		return fmt.Errorf("%d damaged places in what was read; the rest is printed", p.damaged)
+	}
+	return nil
+}
+
+// A printer prints inputs one after the other, and says what is wrong with them.
+type printer struct {
+	present         present.Printer
+	out, complaints io.Writer
+	damaged         int
+}
+
+func (p *printer) input(ctx context.Context, input string, std stdio) error {
+	switch {
+	case strings.HasPrefix(input, "udp://"):
+		return p.listen(ctx, strings.TrimPrefix(input, "udp://"))
+	case input == "-":
+		return p.stream("standard input", std.in)
+	}
+	f, err := os.Open(input)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	out := p.out
+	defer func() { p.out = out }()
+	buffered := bufio.NewWriter(out) // what comes from a file need not be seen as it comes
+	p.out = buffered
+	return errors.Join(p.stream(input, f), buffered.Flush())
+}
+
+func (p *printer) stream(name string, r io.Reader) error {
+	reader := nmsg.NewReader(r)
+	reader.OnGap(func(g nmsg.Gap) { p.gap(name, g) })
+	for {
+		m, err := reader.Next()
+		var damage *nmsg.DamageError
+		switch {
+		case err == io.EOF:
+			return nil
+		case errors.As(err, &damage):
+			p.damage(name, damage)
+			continue
+		case err != nil:
+			return fmt.Errorf("reading %s: %w", name, err)
+		}
+		if err := p.print(name, m); err != nil {
+			return err
+		}
+	}
+}
+
+// listen prints what arrives until ctx ends.
+func (p *printer) listen(ctx context.Context, address string) error {
+	var lc net.ListenConfig
+	pc, err := lc.ListenPacket(ctx, "udp", address)
+	if err != nil {
+		return fmt.Errorf("listening for NMSG on udp://%s: %w", address, err)
+	}
+	conn := pc.(*net.UDPConn)
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	name := "udp://" + conn.LocalAddr().String()
+	fmt.Fprintf(p.complaints, "listening on %s\n", name)
+	var assembler nmsg.Assembler
+	assembler.OnGap(func(g nmsg.Gap) { p.gap(name, g) })
+	buf := make([]byte, 1<<16)
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", name, err)
+		}
+		if err := p.datagram(&assembler, name, buf[:n], from); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *printer) datagram(a *nmsg.Assembler, name string, b []byte, from netip.AddrPort) error {
+	a.Add(b, time.Now(), from)
+	for {
+		m, err := a.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			p.damage(name, err)
+			continue
+		}
+		if err := p.print(name, m); err != nil {
+			return err
+		}
+	}
+}
+
+// print prints one message; one that is not what its type says is damage.
+func (p *printer) print(name string, m nmsg.Message) error {
+	err := p.present.Print(p.out, m)
+	var unreadable *present.MessageError
+	if errors.As(err, &unreadable) {
+		p.damage(name, unreadable)
+		return nil
+	}
+	return err
+}
+
+func (p *printer) damage(name string, err error) {
+	p.damaged++
+	fmt.Fprintf(p.complaints, "%s: %v\n", name, err)
+}
+
+func (p *printer) gap(name string, g nmsg.Gap) {
+	fmt.Fprintf(p.complaints, "%s: %d containers of writer %016x are missing before number %d\n",
+		name, g.Missing(), g.SequenceID, g.Got)
+}

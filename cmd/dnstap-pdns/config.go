@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+)
+
+// defaultConfig is read where no -c says otherwise, if it is there.
+const defaultConfig = "/etc/dnstap-pdns/dnstap-pdns.hcl"
+
+const configUsage = "configuration `FILE`; without it " + defaultConfig + " if it is there, else the built-in one"
+
+// loadConfig reads the configuration and prints what there is to say about it. An
+// error has been explained in full.
+func loadConfig(path string, std stdio) (*conf.File, error) {
+	file, diags := readConfig(path)
+	if len(diags) > 0 {
+		if err := conf.WriteDiagnostics(std.err, file, diags); err != nil {
+			return nil, fmt.Errorf("printing what is wrong with the configuration: %w", err)
+		}
+	}
+	if diags.HasErrors() {
+		return nil, &usageError{}
+	}
+	return file, nil
+}
+
+func readConfig(path string) (*conf.File, hcl.Diagnostics) {
+	if path != "" {
+		return conf.Load(path)
+	}
+	if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+		return conf.Default()
+	}
+	return conf.Load(defaultConfig)
+}

@@ -1,0 +1,236 @@
+package present
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+// The .json files are nmsgtool's own output for the .nmsg files beside them.
+func TestJSONIsByteIdenticalToNmsgtool(t *testing.T) {
+	for name, lines := range map[string]int{"unbound-dnsqr": 127, "dnsobs": 3, "dnstap-layout": 4} {
+		t.Run(name, func(t *testing.T) {
+			want := bytes.SplitAfter(readFile(t, name+".json"), []byte{'\n'})
+			messages := readMessages(t, name+".nmsg")
+			if len(messages) != lines {
+				t.Fatalf("read %d messages, want %d", len(messages), lines)
+			}
+			for i, m := range messages {
+				got, err := AppendJSON(nil, m)
+				if err != nil {
+					t.Fatalf("line %d: %v", i+1, err)
+				}
+				if diff := cmp.Diff(string(want[i]), string(got)); diff != "" {
+					t.Errorf("line %d (-nmsgtool +ours):\n%s", i+1, diff)
+				}
+			}
+		})
+	}
+}
+
+func jsonLine(t *testing.T, m nmsg.Message) string {
+	t.Helper()
+	got, err := AppendJSON(nil, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(got) {
+		t.Fatalf("no JSON: %s", got)
+	}
+	return string(got)
+}
+
+// member returns a member of the message as it is written.
+func member(t *testing.T, m nmsg.Message, name string) string {
+	t.Helper()
+	var line struct{ Message map[string]json.RawMessage }
+	if err := json.Unmarshal([]byte(jsonLine(t, m)), &line); err != nil {
+		t.Fatal(err)
+	}
+	return string(line.Message[name])
+}
+
+func TestIDsAndTimeOfThePayload(t *testing.T) {
+	m := nmsg.Message{Vendor: nmsg.VendorSIE, Type: 1, Sec: -1, Nsec: 5, Source: 0xabc, Operator: 2, Group: 3, Data: []byte("\x00\xff")}
+	want := `{"time":"1969-12-31 23:59:59.000000005","vname":"SIE","mname":"(unknown)","source":"00000abc",` +
+		`"operator":2,"group":3,"vid":2,"msgtype":1,"payload":"AP8="}` + "\n"
+	if diff := cmp.Diff(want, jsonLine(t, m)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTimesFarAwayKeepTheirShape(t *testing.T) {
+	for _, sec := range []int64{math.MinInt64, -1 << 40, 0, math.MaxUint32, 1 << 40, math.MaxInt64} {
+		got := string(appendTime(nil, sec, math.MaxUint32))
+		if !regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9}$`).MatchString(got) {
+			t.Errorf("second %d shows as %q", sec, got)
+		}
+	}
+}
+
+func TestNumbersAreWrittenAsNmsgtoolDoes(t *testing.T) {
+	for v, want := range map[float64]string{
+		0:                   "0.0",
+		0.00006:             "0.00006",
+		3.007718:            "3.007718000000000114",
+		-1.5:                "-1.5",
+		20:                  "20.0",
+		math.Inf(1):         "null",
+		math.NaN():          "null",
+		math.MaxFloat64 / 2: strconv.FormatFloat(math.MaxFloat64/2, 'f', 1, 64),
+	} {
+		m := base(typeDNSQR, queryResponse().fixed64(20, math.Float64bits(v)))
+		if got := member(t, m, "timeout"); got != want {
+			t.Errorf("timeout %v is written %s, want %s", v, got, want)
+		}
+	}
+	m := base(typeDNSQR, queryResponse().varint(13, math.MaxUint64).fixed32(14, math.MaxUint32))
+	if got, want := member(t, m, "query_time_sec"), "[18446744073709551615]"; got != want {
+		t.Errorf("second -1 is written %s, want %s", got, want)
+	}
+	if got, want := member(t, m, "query_time_nsec"), "[18446744073709551615]"; got != want {
+		t.Errorf("nanosecond -1 is written %s, want %s", got, want)
+	}
+}
+
+func TestDelayIsThatOfTheLastPacket(t *testing.T) {
+	m := queryResponse().varint(13, 10).fixed32(14, 900_000_000).
+		varint(16, 11).fixed32(17, 100_000_000).varint(16, 12).fixed32(17, 400_000_000)
+	if got, want := member(t, base(typeDNSQR, m), "delay"), "1.5"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	uneven := queryResponse().varint(13, 10).fixed32(14, 0).varint(16, 11)
+	if got := member(t, base(typeDNSQR, uneven), "delay"); got != "" {
+		t.Errorf("got %s from times that lack their nanoseconds, want none", got)
+	}
+}
+
+func TestValuesWithoutANameAreNumbers(t *testing.T) {
+	m := base(typeDNSQR, fields{}.varint(1, 99).bytes(2, make([]byte, 16)).bytes(3, make([]byte, 16)).
+		varint(4, 132).varint(5, 1).varint(6, 2).varint(7, 3).bytes(8, nil).
+		varint(9, 65000).varint(10, 300).varint(11, 4095).varint(21, 9).varint(22, 1).bytes(18, []byte("t")).bytes(19, nil))
+	got := jsonLine(t, m)
+	want := `{"time":"2026-09-21 14:13:20.000000000","vname":"base","mname":"dnsqr","message":{"type":99,"query_ip":"::",` +
+		`"response_ip":"::","proto":"132","query_port":1,"response_port":2,"id":3,"qname":"","qclass":"<UNKNOWN>",` +
+		`"qtype":"TYPE65000","rcode":"4095","query_packet":[],"query_time_sec":[],"query_time_nsec":[],"response_packet":[],` +
+		`"response_time_sec":[],"response_time_nsec":[],"udp_checksum":9,"resolver_address_zeroed":true,"tcp":"dA==","icmp":""}}` + "\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBrokenDNSIsNullAndTheLineStands(t *testing.T) {
+	good := record(dns.TypeA, dns.ClassINET, 300, []byte{192, 0, 2, 1})
+	for name, response := range map[string][]byte{
+		"nothing":                 {},
+		"half a header":           make([]byte, 11),
+		"cut record":              answers(good, good[:12]),
+		"data of the wrong size":  answers(good, record(dns.TypeA, dns.ClassINET, 300, []byte{1})),
+		"question without a type": {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0},
+		"pointer loop":            append(make([]byte, 5), 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := observation([]byte{0}, response, []byte("\x03com\x00"))
+			if got := member(t, m, "response_json"); got != "null" {
+				t.Errorf("response_json is %s, want null", got)
+			}
+			if got, want := member(t, m, "query_zone"), `"com."`; got != want {
+				t.Errorf("query_zone behind it is %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestSectionsThatEndEarlyAreTaken(t *testing.T) {
+	wire := answers(record(dns.TypeA, dns.ClassINET, 300, []byte{192, 0, 2, 1}))
+	wire[7] = 9
+	want := `{"header":{"opcode":"QUERY","rcode":"NOERROR","id":0,"flags":["qr"]},"question":[],` +
+		`"answer":[{"rrname":".","rrttl":300,"rrclass":"IN","rrtype":"A","rdata":["192.0.2.1"]}],"authority":[],"additional":[]}`
+	if diff := cmp.Diff(want, member(t, observation([]byte{0}, wire, nil), "response_json")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRRsetsAreGatheredUnderFirstOwnerAndLowestTTL(t *testing.T) {
+	wire := pack(t, "A.example.org. 300 A 192.0.2.1", "b.example.org. 300 A 192.0.2.2",
+		"a.EXAMPLE.org. 60 A 192.0.2.3", "a.example.org. 10 TXT x", "a.example.org. 900 A 192.0.2.4")
+	var got struct {
+		Answer []struct {
+			RRName string
+			RRTTL  int
+			Rdata  []string
+		}
+	}
+	if err := json.Unmarshal([]byte(member(t, observation([]byte{0}, wire, nil), "response_json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := `[{A.example.org. 60 [192.0.2.1 192.0.2.3 192.0.2.4]} {b.example.org. 300 [192.0.2.2]} {a.example.org. 10 ["x"]}]`
+	if diff := cmp.Diff(want, fmt.Sprint(got.Answer)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestExtendedRcodeAndRareHeaders(t *testing.T) {
+	wire := answers(record(dns.TypeOPT, 4096, 1<<24, nil))
+	wire[2], wire[3] = 0xab, 0xf2 // QR, opcode 5, TC, RD, RA, Z, AD, CD, rcode 2
+	want := `{"header":{"opcode":"UPDATE","rcode":18,"id":0,"flags":["qr","tc","rd","ra","ad","cd"],` +
+		`"opt":{"edns":{"version":0,"flags":[],"udp":4096,"options":[]}}},"question":[],"answer":[],"authority":[],"additional":[]}`
+	if diff := cmp.Diff(want, member(t, observation([]byte{0}, wire, nil), "response_json")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPacketsInPiecesHaveNoMessage(t *testing.T) {
+	packet := readMessages(t, "unbound-dnsqr.nmsg")[0]
+	one := jsonLine(t, packet)
+	if !strings.Contains(one, `"response_json":{`) {
+		t.Fatalf("the vector has no response: %s", one)
+	}
+	q, err := nmsg.DecodeDNSQR(packet.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packet.Data = fields(bytes.Clone(packet.Data)).bytes(15, q.ResponsePacket[0])
+	if got := member(t, packet, "response_json"); got != "" {
+		t.Errorf("two packets gave %s, want no response_json", got)
+	}
+}
+
+func TestAMessageThatIsNotWhatItsTypeSaysIsAnErrorAndLeavesTheBufferAlone(t *testing.T) {
+	for _, kind := range []uint32{typeDNSQR, typeDNSTap, typeDNSObs} {
+		for name, data := range map[string][]byte{"empty": {}, "cut": {0x0a, 9, 1}, "garbage": []byte("garbage")} {
+			for format, appendFormat := range map[string]func([]byte, nmsg.Message) ([]byte, error){"json": AppendJSON, "text": AppendText} {
+				got, err := appendFormat([]byte("before"), base(kind, data))
+				if err == nil || string(got) != "before" {
+					t.Errorf("%s of type %d, %s: got %q, %v", format, kind, name, got, err)
+				}
+			}
+		}
+	}
+}
+
+func TestDNSTapOfOtherTransportsIsShown(t *testing.T) {
+	for protocol, want := range map[uint64]string{3: `"DOT"`, 4: `"DOH"`, 7: "7"} {
+		message := fields{}.varint(1, 4).varint(2, 1).varint(3, protocol).bytes(4, []byte{1, 2, 3})
+		m := base(typeDNSTap, fields{}.bytes(1, []byte("\x1b[2J")).varint(15, 1).bytes(14, message))
+		if got := member(t, m, "socket_protocol"); got != want {
+			t.Errorf("protocol %d is written %s, want %s", protocol, got, want)
+		}
+		if got := member(t, m, "query_address"); got != "null" {
+			t.Errorf("an address of three bytes is written %s, want null", got)
+		}
+		if got, want := member(t, m, "identity"), `"G1sySg=="`; got != want {
+			t.Errorf("identity is written %s, want %s", got, want)
+		}
+	}
+}

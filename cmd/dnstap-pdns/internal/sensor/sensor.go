@@ -1,0 +1,156 @@
+// Package sensor puts the parts together: sources into lanes, lanes into sinks,
+// as one configuration says. It starts them, gives them another configuration
+// while they run, and stops them in the order that loses nothing.
+//
+// It knows how the parts fit and nothing of how they work; nor does it read
+// configuration files, flags or signals.
+package sensor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// Sensor is a running sensor, or one that is about to run.
+type Sensor struct {
+	log       *slog.Logger
+	budget    *transform.Budget
+	forwarder *forward.Forwarder
+	observe   func(collector.Lane) collector.Lane
+
+	mu      sync.Mutex // held by Reload, and while Run starts and stops sources
+	sources []*source
+	running context.Context // of the sources; nil before Run and after it
+	failed  chan error      // the first source that ends by itself
+}
+
+// Options are what a configuration does not say.
+type Options struct {
+	Log    *slog.Logger
+	Stdout io.Writer // where stdout: leads
+
+	// Observe, unless nil, is put around each lane: it sees every message and what
+	// became of it.
+	Observe func(collector.Lane) collector.Lane
+}
+
+// New builds a sensor and opens its sources, so that resolvers can connect; they
+// are served when Run is called.
+func New(c *conf.Config, o Options) (*Sensor, error) {
+	policy, err := transform.NewPolicy(c.Policy)
+	if err != nil {
+		return nil, err
+	}
+	budget := transform.NewBudget(c.MaxQueries)
+	s := &Sensor{
+		log:       o.Log,
+		budget:    budget,
+		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout)),
+		observe:   o.Observe,
+		failed:    make(chan error, 1),
+	}
+	for _, sc := range c.Sources {
+		src, err := s.open(sc)
+		if err != nil {
+			return nil, errors.Join(err, closeSources(s.sources))
+		}
+		s.sources = append(s.sources, src)
+	}
+	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
+		return nil, errors.Join(err, closeSources(s.sources))
+	}
+	return s, nil
+}
+
+// Run serves until ctx ends or a part fails for good. It stops in order: sources
+// and their connections, lanes, queues, sinks; what was read until then is
+// delivered or accounted for.
+func (s *Sensor) Run(ctx context.Context) error {
+	forwarding, stopForwarding := context.WithCancel(context.Background())
+	defer stopForwarding()
+	forwarded := make(chan error, 1)
+	go func() { forwarded <- s.forwarder.Run(forwarding) }()
+
+	reading, stopReading := context.WithCancel(context.Background())
+	defer stopReading()
+	s.mu.Lock()
+	s.running = reading
+	for _, src := range s.sources {
+		s.start(src)
+	}
+	s.mu.Unlock()
+
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-s.failed:
+	case failure = <-forwarded:
+		forwarded <- nil
+	}
+
+	stopReading()
+	s.mu.Lock()
+	s.running = nil
+	for _, src := range s.sources {
+		<-src.done
+	}
+	s.mu.Unlock()
+	stopForwarding()
+	return errors.Join(failure, <-forwarded)
+}
+
+// Ledger is the account of every message and record, exact at this instant.
+func (s *Sensor) Ledger() forward.Ledger { return s.forwarder.Ledger() }
+
+// A source is a listener and the goroutine that serves it.
+type source struct {
+	config   collector.Config
+	listener *collector.Source
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when the goroutine has ended
+}
+
+func (s *Sensor) open(c collector.Config) (*source, error) {
+	lane := func() collector.Lane {
+		l := collector.Lane(s.forwarder.Lane(c.Name))
+		if s.observe != nil {
+			l = s.observe(l)
+		}
+		return l
+	}
+	listener, err := collector.Listen(c, lane, s.log)
+	if err != nil {
+		return nil, fmt.Errorf("source %q: %w", c.Name, err)
+	}
+	return &source{config: c, listener: listener}, nil
+}
+
+// start serves a source until it or all are stopped. s.mu is held.
+func (s *Sensor) start(src *source) {
+	ctx, cancel := context.WithCancel(s.running)
+	src.cancel, src.done = cancel, make(chan struct{})
+	go func() {
+		defer close(src.done)
+		defer cancel()
+		if err := src.listener.Run(ctx); err != nil && ctx.Err() == nil {
+			select {
+			case s.failed <- fmt.Errorf("source %q: %w", src.config.Name, err):
+			default:
+			}
+		}
+	}()
+}
+
+func (s *Sensor) stop(src *source) {
+	src.cancel()
+	<-src.done
+}

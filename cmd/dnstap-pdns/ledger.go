@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// printLedger prints the whole account for people.
+func printLedger(w io.Writer, l forward.Ledger) {
+	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	printCounts(t, &l.Total)
+	for i := range l.Sinks {
+		printSink(t, &l.Sinks[i])
+	}
+	t.Flush()
+}
+
+// printCounts prints what was read and what became of it, in lines that add up.
+func printCounts(w io.Writer, c *transform.Counts) {
+	printLine(w, "read", c.Read, "messages, and frames that should have been one")
+	printLine(w, "records", c.Records, "messages that became a record")
+	printLine(w, "paired", c.Paired, "queries that found their response")
+	if c.Held > 0 {
+		printLine(w, "held", c.Held, "queries that wait for their response")
+	}
+	for _, r := range transform.Reasons() {
+		if n := c.Dropped[r]; n > 0 {
+			printLine(w, r.String(), n, r.Meaning())
+		}
+	}
+}
+
+func printSink(w io.Writer, s *forward.SinkLedger) {
+	printLine(w, "offered", s.Offered, fmt.Sprintf("records, to sink %q", s.Name))
+	printLine(w, "delivered", s.Delivered, fmt.Sprintf("in %d containers", s.Sent.Containers))
+	if s.Queued > 0 {
+		printLine(w, "queued", s.Queued, "waiting")
+	}
+	if s.Filtered > 0 {
+		printLine(w, "filtered", s.Filtered, "the message type has no form for them")
+	}
+	for _, why := range forward.Losses() {
+		if n := s.Lost[why]; n > 0 {
+			printLine(w, why.String(), n, "lost: "+why.Meaning())
+		}
+	}
+}
+
+func printLine(w io.Writer, name string, n uint64, meaning string) {
+	fmt.Fprintf(w, "%s\t%d\t  %s\n", name, n, meaning)
+}
