@@ -135,6 +135,7 @@ func TestBrokenDNSIsNullAndTheLineStands(t *testing.T) {
 		"nothing":                 {},
 		"half a header":           make([]byte, 11),
 		"cut record":              answers(good, good[:12]),
+		"record short of a byte":  answers(good, good[:len(good)-1]),
 		"data of the wrong size":  answers(good, record(dns.TypeA, dns.ClassINET, 300, []byte{1})),
 		"question without a type": {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0},
 		"pointer loop":            append(make([]byte, 5), 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1),

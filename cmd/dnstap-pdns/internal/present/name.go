@@ -44,7 +44,7 @@ func expandName(b, msg []byte, off int) (expanded []byte, end int, ok bool) {
 			off = next
 		case c >= 0xc0 && off+1 < len(msg):
 			to := (c&0x3f)<<8 | int(msg[off+1])
-			if to > off {
+			if to >= off {
 				return b[:start], 0, false
 			}
 			if end < 0 {

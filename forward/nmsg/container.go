@@ -1,0 +1,79 @@
+package nmsg
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+// Field numbers of Nmsg (nmsg.proto), a container's body.
+const (
+	containerPayloads    protowire.Number = 1
+	containerPayloadCRCs protowire.Number = 2
+	containerSequence    protowire.Number = 3
+	containerSequenceID  protowire.Number = 4
+)
+
+// sequenceRoom is what any sequence number fits in: a varint of five bytes, padded.
+const sequenceRoom = 5
+
+// Container builds containers, back to back, at the end of a buffer that its
+// caller owns and hands to each call: Begin, Add for each payload, Seal. It is the
+// one that is open. The zero value is ready, and is meant to be used again.
+type Container struct {
+	start    int // where in the buffer it begins
+	payloads int
+	crcs     []byte // the payload_crcs fields, which stand behind all payloads
+}
+
+// Begin opens a container at buf's end and leaves room for its header.
+func (c *Container) Begin(buf []byte) []byte {
+	c.start, c.payloads, c.crcs = len(buf), 0, c.crcs[:0]
+	return appendHeader(buf, 0)
+}
+
+// Payloads is how many payloads the open container holds.
+func (c *Container) Payloads() int { return c.payloads }
+
+// Fits reports whether the container, sealed with seqID, would be at most max
+// bytes long with p in it. An empty one takes one payload, however long.
+func (c *Container) Fits(buf []byte, p Payload, max int, seqID uint64) bool {
+	if c.payloads == 0 {
+		return true
+	}
+	payload := 1 + protowire.SizeBytes(len(p.Bytes))
+	crc := 1 + protowire.SizeVarint(uint64(wireCRC(p.CRC)))
+	return len(buf)-c.start+payload+len(c.crcs)+crc+trailerLen(seqID) <= max
+}
+
+// Add appends p to the open container.
+func (c *Container) Add(buf []byte, p Payload) []byte {
+	c.crcs = appendNumber(c.crcs, containerPayloadCRCs, uint64(wireCRC(p.CRC)))
+	c.payloads++
+	buf = appendTag(buf, containerPayloads, protowire.BytesType)
+	return appendSized(buf, p.Bytes)
+}
+
+// Seal closes the open container: CRCs, room for a sequence number, which reads
+// as 0 until SetSequence, the sequence id, and the header.
+func (c *Container) Seal(buf []byte, seqID uint64) []byte {
+	buf = append(buf, c.crcs...)
+	buf = appendTag(buf, containerSequence, protowire.VarintType)
+	buf = append(buf, 0x80, 0x80, 0x80, 0x80, 0)
+	buf = appendNumber(buf, containerSequenceID, seqID)
+	putLength(buf[c.start:])
+	return buf
+}
+
+// SetSequence writes the sequence number into a container that Seal has closed
+// with seqID. The container must be the whole slice, and not yet deflated or in
+// fragments.
+func SetSequence(container []byte, seqID uint64, seq uint32) {
+	room := container[len(container)-trailerLen(seqID)+1:]
+	for i := range sequenceRoom - 1 {
+		room[i] = byte(seq) | 0x80
+		seq >>= 7
+	}
+	room[sequenceRoom-1] = byte(seq)
+}
+
+// trailerLen is the length of the sequence and sequence_id fields.
+func trailerLen(seqID uint64) int {
+	return 1 + sequenceRoom + 1 + protowire.SizeVarint(seqID)
+}

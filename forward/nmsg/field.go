@@ -1,0 +1,108 @@
+package nmsg
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// field is one protobuf field as it stands on the wire. Bytes borrows from the
+// message it was read from.
+type field struct {
+	num   protowire.Number
+	typ   protowire.Type
+	value uint64 // varint, fixed32, fixed64
+	bytes []byte // length-delimited
+}
+
+// nextField returns the first field of a message that is not empty, and what
+// stands behind it. Groups are passed over: no NMSG message has any.
+func nextField(b []byte) (f field, rest []byte, err error) {
+	num, typ, n := protowire.ConsumeTag(b)
+	if n < 0 {
+		return field{}, nil, wireError(n)
+	}
+	if num > protowire.MaxValidNumber { // protowire lets these pass, protobuf does not
+		return field{}, nil, fmt.Errorf("protobuf: invalid field number %d", num)
+	}
+	f.num, f.typ = num, typ
+	b = b[n:]
+	switch typ {
+	case protowire.VarintType:
+		f.value, n = protowire.ConsumeVarint(b)
+	case protowire.Fixed32Type:
+		var v uint32
+		v, n = protowire.ConsumeFixed32(b)
+		f.value = uint64(v)
+	case protowire.Fixed64Type:
+		f.value, n = protowire.ConsumeFixed64(b)
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(b)
+	default:
+		n = protowire.ConsumeFieldValue(num, typ, b)
+	}
+	if n < 0 {
+		return field{}, nil, fmt.Errorf("field %d: %w", num, wireError(n))
+	}
+	return f, b[n:], nil
+}
+
+func wireError(n int) error { return fmt.Errorf("protobuf: %w", protowire.ParseError(n)) }
+
+// is reports whether the field is the one of that number and wire type. A known
+// number of another wire type is an unknown field, as protobuf has it.
+func (f *field) is(num protowire.Number, typ protowire.Type) bool {
+	return f.num == num && f.typ == typ
+}
+
+var errRequired = errors.New("a required field is missing")
+
+// required is a bit set of the fields 1 to 31 that a message was seen to have.
+type required uint32
+
+func (r *required) saw(num protowire.Number) {
+	if num < 32 {
+		*r |= 1 << num
+	}
+}
+
+// missing returns an error unless every field from 1 to last was seen.
+func (r required) missing(last protowire.Number) error {
+	for num := protowire.Number(1); num <= last; num++ {
+		if r&(1<<num) == 0 {
+			return fmt.Errorf("%w: field %d", errRequired, num)
+		}
+	}
+	return nil
+}
+
+// appendVarint is protowire's, but inlined for what nearly all varints are.
+func appendVarint(b []byte, v uint64) []byte {
+	if v < 0x80 {
+		return append(b, byte(v))
+	}
+	return protowire.AppendVarint(b, v)
+}
+
+func appendTag(b []byte, num protowire.Number, typ protowire.Type) []byte {
+	return appendVarint(b, protowire.EncodeTag(num, typ))
+}
+
+func appendSized(b, v []byte) []byte {
+	return append(appendVarint(b, uint64(len(v))), v...)
+}
+
+func appendNumber(b []byte, num protowire.Number, v uint64) []byte {
+	b = appendTag(b, num, protowire.VarintType)
+	return appendVarint(b, v)
+}
+
+// appendBytes appends a field that is left out when empty.
+func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	b = appendTag(b, num, protowire.BytesType)
+	return appendSized(b, v)
+}

@@ -1,0 +1,149 @@
+package nmsg
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// unpacker takes containers apart: fragments put together, inflated, then payload
+// by payload. It is what a Reader and an Assembler share.
+type unpacker struct {
+	fragments reassembly
+	zlib      inflater
+	sequences sequences
+
+	body []byte   // what has not been handed out of the open container
+	crcs []uint32 // payload_crcs, byte-swapped as they came
+	next int      // index of the payload that comes next
+}
+
+// open makes the container of that header and body the open one. A fragment that
+// completes nothing leaves an empty one open. The body is borrowed until all
+// payloads are out.
+func (u *unpacker) open(h header, body []byte, from origin) error {
+	u.close()
+	if h.flags&flagFragment != 0 {
+		f, err := parseFragment(h.flags, body)
+		if err != nil {
+			return err
+		}
+		if body, err = u.fragments.add(&f, from); body == nil {
+			return err
+		}
+	}
+	if h.flags&flagZlib != 0 {
+		var err error
+		if body, err = u.zlib.inflate(body); err != nil {
+			return err
+		}
+	}
+	return u.load(body)
+}
+
+func (u *unpacker) close() {
+	u.body, u.crcs, u.next = nil, u.crcs[:0], 0
+	u.zlib.out.Reset()
+}
+
+// load reads what stands around the payloads: the CRCs come behind them all.
+func (u *unpacker) load(body []byte) error {
+	var seq uint32
+	var seqID uint64
+	var hasSeq, hasID bool
+	for b := body; len(b) > 0; {
+		f, rest, err := nextField(b)
+		if err != nil {
+			u.crcs = u.crcs[:0]
+			return fmt.Errorf("container: %w", err)
+		}
+		b = rest
+		switch {
+		case f.is(containerPayloadCRCs, protowire.VarintType):
+			u.crcs = append(u.crcs, uint32(f.value))
+		case f.is(containerSequence, protowire.VarintType):
+			seq, hasSeq = uint32(f.value), true
+		case f.is(containerSequenceID, protowire.VarintType):
+			seqID, hasID = f.value, true
+		}
+	}
+	u.body = body
+	if hasSeq && hasID {
+		u.sequences.saw(seqID, seq)
+	}
+	return nil
+}
+
+var errPayloadCRC = errors.New("its CRC does not match")
+
+// payload returns the next payload of the open container, io.EOF behind the last.
+// Any other error is about that payload alone.
+func (u *unpacker) payload() (Message, error) {
+	for len(u.body) > 0 {
+		f, rest, err := nextField(u.body)
+		if err != nil { // load has walked the same bytes
+			u.body = nil
+			return Message{}, err
+		}
+		u.body = rest
+		if !f.is(containerPayloads, protowire.BytesType) {
+			continue
+		}
+		i := u.next
+		u.next++
+		m, err := parsePayload(f.bytes)
+		if err == nil && i < len(u.crcs) && wireCRC(checksum(m.Data)) != u.crcs[i] {
+			err = errPayloadCRC
+		}
+		if err != nil {
+			return Message{}, fmt.Errorf("payload %d: %w", i, err)
+		}
+		return m, nil
+	}
+	return Message{}, io.EOF
+}
+
+// parsePayload reads an NmsgPayload. Its Data borrows from b.
+func parsePayload(b []byte) (Message, error) {
+	var m Message
+	var seen required
+	for len(b) > 0 {
+		f, rest, err := nextField(b)
+		if err != nil {
+			return Message{}, err
+		}
+		b = rest
+		m.set(&f, &seen)
+	}
+	if err := seen.missing(payloadTimeNsec); err != nil {
+		return Message{}, err
+	}
+	return m, nil
+}
+
+func (m *Message) set(f *field, seen *required) {
+	v := uint32(f.value)
+	switch {
+	case f.is(payloadVendor, protowire.VarintType):
+		m.Vendor = v
+	case f.is(payloadType, protowire.VarintType):
+		m.Type = v
+	case f.is(payloadTimeSec, protowire.VarintType):
+		m.Sec = int64(f.value)
+	case f.is(payloadTimeNsec, protowire.Fixed32Type):
+		m.Nsec = v
+	case f.is(payloadData, protowire.BytesType):
+		m.Data = f.bytes
+	case f.is(payloadSource, protowire.VarintType):
+		m.Source = v
+	case f.is(payloadOperator, protowire.VarintType):
+		m.Operator = v
+	case f.is(payloadGroup, protowire.VarintType):
+		m.Group = v
+	default:
+		return
+	}
+	seen.saw(f.num)
+}
