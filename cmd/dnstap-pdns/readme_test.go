@@ -1,0 +1,85 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+var update = flag.Bool("update", false, "write the README's tables anew")
+
+const readme = "../../README.md"
+
+// TestReadmeTablesAreTheCodes holds the README's tables to the tables in code.
+func TestReadmeTablesAreTheCodes(t *testing.T) {
+	raw, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(raw)
+	want := got
+	for name, table := range map[string]string{
+		"reasons":   reasonTable(),
+		"losses":    lossTable(),
+		"reference": referenceTable(),
+	} {
+		want = replaceTable(t, want, name, table)
+	}
+	if *update {
+		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("README.md differs from the code (-want +got); go test ./cmd/dnstap-pdns -update writes it:\n%s", diff)
+	}
+}
+
+func replaceTable(t *testing.T, text, name, table string) string {
+	t.Helper()
+	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	before, rest, ok := strings.Cut(text, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("README.md has no table %q", name)
+	}
+	return before + begin + table + end + after
+}
+
+func reasonTable() string {
+	var b strings.Builder
+	b.WriteString("| reason | the message |\n|---|---|\n")
+	for _, r := range transform.Reasons() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", r, cell(r.Meaning()))
+	}
+	return b.String()
+}
+
+func lossTable() string {
+	var b strings.Builder
+	b.WriteString("| loss | the record |\n|---|---|\n")
+	for _, l := range forward.Losses() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", l, cell(l.Meaning()))
+	}
+	return b.String()
+}
+
+func referenceTable() string {
+	var b strings.Builder
+	b.WriteString("| block | attribute | default | takes | meaning |\n|---|---|---|---|---|\n")
+	for _, r := range conf.Reference() {
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", r.Block, r.Attribute, cell(r.Default), cell(r.Takes), cell(r.Meaning))
+	}
+	return b.String()
+}
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
