@@ -1,0 +1,108 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// How long to wait after accept has failed: doubled with each failure in a row.
+const (
+	firstBackoff = 5 * time.Millisecond
+	maxBackoff   = time.Second
+)
+
+// accept serves each connection in a goroutine of its own, until ctx ends or the
+// listener is good for nothing any more.
+func (s *Source) accept(ctx context.Context, connections *sync.WaitGroup) error {
+	var backoff time.Duration
+	for {
+		nc, err := s.listener.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			if listenerGone(err) {
+				return fmt.Errorf("accepting connections: %w", err)
+			}
+			backoff = s.pause(ctx, backoff, err)
+			continue
+		}
+		if backoff > 0 {
+			backoff = 0
+			s.log.Info("connections are accepted again")
+		}
+		c := s.admit(nc)
+		if c == nil {
+			nc.Close()
+			continue
+		}
+		connections.Go(func() { s.release(c, c.serve(ctx, s.open)) })
+	}
+}
+
+// listenerGone tells errors that no waiting mends from shortages and the peers' own.
+func listenerGone(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.EINVAL) ||
+		errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, syscall.EOPNOTSUPP)
+}
+
+// pause waits after a failure, longer than after the one before.
+func (s *Source) pause(ctx context.Context, before time.Duration, err error) time.Duration {
+	s.mu.Lock()
+	s.stats.AcceptErrors++
+	s.mu.Unlock()
+	if before == 0 {
+		s.log.Error("connections cannot be accepted; trying on", "error", withoutAddress(err))
+	}
+	wait := min(max(2*before, firstBackoff), maxBackoff)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return wait
+}
+
+// admit returns nil when as many connections are open as may be.
+func (s *Source) admit(nc net.Conn) *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full := len(s.conns) >= s.config.MaxConnections
+	if full != s.refusing {
+		s.refusing = full
+		if full {
+			s.log.Warn("connections are refused: too many are open", "max_connections", s.config.MaxConnections)
+		} else {
+			s.log.Info("connections are no longer refused")
+		}
+	}
+	if full {
+		s.stats.Refused++
+		return nil
+	}
+	s.stats.Accepted++
+	c := newConn(nc, s.stats.Accepted, s.config, s.log)
+	s.conns[c] = struct{}{}
+	return c
+}
+
+func (s *Source) release(c *conn, how outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	switch how {
+	case neverBegan:
+		s.stats.HandshakesFailed++
+	case broken:
+		s.stats.Broken++
+	}
+}

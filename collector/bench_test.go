@@ -1,0 +1,85 @@
+package collector
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"testing"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// sink is a lane that does nothing.
+type sink struct{ taken, dropped int }
+
+func (s *sink) Begin()                                   {}
+func (s *sink) Take(*transform.Message) transform.Reason { s.taken++; return transform.Kept }
+func (s *sink) Drop(transform.Reason)                    { s.dropped++ }
+func (s *sink) End()                                     {}
+func (s *sink) Close()                                   {}
+
+// outwardFrames are the resolver's own frames of a capture, half queries.
+func outwardFrames(t testing.TB) (frames [][]byte) {
+	_, all := capture(t, "pdns.fstrm")
+	return all
+}
+
+func TestFramesBecomeMessagesWithoutAllocating(t *testing.T) {
+	for _, name := range captures() {
+		file, frames := capture(t, name)
+		file = file[len(start) : len(file)-len(stop)]
+		lane := &sink{}
+		src := bytes.NewReader(file)
+		s := &stream{frames: newFrameReader(src, 256<<10), lane: lane, afterBurst: func() {}}
+		allocs := testing.AllocsPerRun(20, func() {
+			src.Reset(file)
+			if err := s.run(); err != io.EOF {
+				t.Fatal(err)
+			}
+		})
+		if allocs != 0 || lane.taken != 21*len(frames) || lane.dropped != 0 {
+			t.Errorf("%s: %v allocations; %d taken, %d dropped", name, allocs, lane.taken, lane.dropped)
+		}
+	}
+}
+
+// BenchmarkDecode turns one frame into one message.
+func BenchmarkDecode(b *testing.B) {
+	frames := outwardFrames(b)
+	var f fields
+	var m transform.Message
+	size := 0
+	for _, frame := range frames {
+		size += len(frame)
+	}
+	b.SetBytes(int64(size / len(frames)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if !f.decode(frames[i%len(frames)]) || !f.message(&m) {
+			b.Fatal("not decoded")
+		}
+	}
+}
+
+// BenchmarkFrames brings a stream of 1 MiB to the lane, as a connection does.
+func BenchmarkFrames(b *testing.B) {
+	var file []byte
+	for frames := outwardFrames(b); len(file) < 1<<20; {
+		for _, f := range frames {
+			file = append(file, frame(f)...)
+		}
+	}
+	lane := &sink{}
+	src := bytes.NewReader(file)
+	c := &conn{log: slog.New(slog.DiscardHandler)}
+	c.stream = stream{frames: newFrameReader(src, 256<<10), lane: lane, afterBurst: c.publish}
+	b.SetBytes(int64(len(file)))
+	b.ReportAllocs()
+	for b.Loop() {
+		src.Reset(file)
+		if err := c.stream.run(); err != io.EOF {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(lane.taken), "ns/frame")
+}

@@ -1,0 +1,67 @@
+package collector
+
+import (
+	"fmt"
+	"io"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	framestream "github.com/farsightsec/golang-framestream"
+)
+
+// handshake reads a stream up to its START. A sender that says READY first is
+// bidirectional and gets ACCEPT by answer, which is nil for a file: nobody there
+// could be answered.
+func handshake(r *frameReader, answer io.Writer) (bidirectional bool, err error) {
+	first, err := awaitControl(r)
+	if err != nil {
+		return false, err
+	}
+	if first.kind != framestream.CONTROL_READY || answer == nil {
+		return false, expectStart(r, first)
+	}
+	if err := first.checkType(); err != nil {
+		return true, r.damaged(err)
+	}
+	if err := writeControl(answer, framestream.CONTROL_ACCEPT, dnstap.FSContentType); err != nil {
+		return true, fmt.Errorf("sending ACCEPT: %w", withoutAddress(err))
+	}
+	second, err := awaitControl(r)
+	if err != nil {
+		return true, err
+	}
+	return true, expectStart(r, second)
+}
+
+func expectStart(r *frameReader, c controlFrame) error {
+	if c.kind != framestream.CONTROL_START {
+		return r.damaged(fmt.Errorf("%v where START is due", c))
+	}
+	if err := c.checkType(); err != nil {
+		return r.damaged(err)
+	}
+	return nil
+}
+
+// awaitControl waits for the next frame, which must be a control frame. A data
+// frame is refused by its length alone, before any of it is held.
+func awaitControl(r *frameReader) (controlFrame, error) {
+	for {
+		if length := r.begun(); length > 0 {
+			return controlFrame{}, &damage{r.base + int64(r.begin), fmt.Errorf("data frame of %d bytes before START", length)}
+		}
+		kind, body, err := r.next()
+		if err != nil {
+			return controlFrame{}, err
+		}
+		if kind == control {
+			c, err := parseControl(body)
+			if err != nil {
+				return c, r.damaged(err)
+			}
+			return c, nil
+		}
+		if err := r.fill(); err != nil {
+			return controlFrame{}, r.ended(err)
+		}
+	}
+}

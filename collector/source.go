@@ -1,0 +1,153 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+)
+
+// A Source is one listening socket and the connections made to it.
+type Source struct {
+	log      *slog.Logger
+	open     func() Lane
+	listener net.Listener
+	socket   *socketFile // nil on TCP
+	close    func() error
+
+	mu       sync.Mutex
+	config   Config
+	conns    map[*conn]struct{}
+	stats    Stats
+	refusing bool // since MaxConnections were open
+}
+
+// Stats counts what happened at a source beside its messages.
+type Stats struct {
+	Open             int    // connections there are, in handshake or after it
+	Accepted         uint64 // connections there were, those that are included
+	Refused          uint64 // closed at once: MaxConnections were open
+	AcceptErrors     uint64 // calls of accept that failed
+	HandshakesFailed uint64 // connections that never said START as they should
+	Broken           uint64 // connections closed because of broken framing after START
+}
+
+// Listen binds the source's socket, so that resolvers can connect; they are
+// served once Run is called. open makes the lane of one connection.
+func Listen(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Source{
+		log:    log.With("source", cfg.Name),
+		open:   open,
+		config: cfg,
+		conns:  map[*conn]struct{}{},
+	}
+	var err error
+	if cfg.Network == "unix" {
+		s.listener, s.socket, err = listenUnix(cfg)
+	} else {
+		s.listener, err = net.Listen("tcp", cfg.Address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s://%s: %w", cfg.Network, cfg.Address, withoutAddress(err))
+	}
+	s.close = sync.OnceValue(s.closeSocket)
+	s.log.Info("listening", "network", cfg.Network, "address", s.listener.Addr())
+	return s, nil
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Network != "unix" && c.Network != "tcp":
+		return fmt.Errorf("network %q: only unix and tcp are served", c.Network)
+	case c.MaxConnections < 1:
+		return fmt.Errorf("at most %d connections: there must be at least 1", c.MaxConnections)
+	case c.MaxFrame < 1:
+		return fmt.Errorf("frames of at most %d bytes: there must be at least 1", c.MaxFrame)
+	case c.HandshakeTimeout <= 0:
+		return fmt.Errorf("handshake timeout %v: it must be above 0", c.HandshakeTimeout)
+	}
+	return nil
+}
+
+// Run serves until ctx ends or the listener fails for good. It returns when every
+// connection's goroutine has ended; what resolvers had sent by then is read, for
+// half a second at most.
+func (s *Source) Run(ctx context.Context) error {
+	serving, end := context.WithCancel(ctx)
+	defer end()
+	unhook := context.AfterFunc(ctx, func() { s.close() })
+	defer unhook()
+
+	var connections sync.WaitGroup
+	err := s.accept(serving, &connections)
+	end()
+	connections.Wait()
+	return errors.Join(err, s.close())
+}
+
+// Close closes the listener and removes its socket file. Run does so itself when
+// it ends; a Source that is never run is closed by whoever opened it.
+func (s *Source) Close() error { return s.close() }
+
+func (s *Source) closeSocket() error {
+	var removed error
+	if s.socket != nil {
+		removed = s.socket.remove() // while the socket is open, its inode's number is no other's
+	}
+	return errors.Join(removed, s.listener.Close())
+}
+
+// Addr is where the source listens, with the port that was given where 0 was asked.
+func (s *Source) Addr() net.Addr { return s.listener.Addr() }
+
+// Reconfigure gives the source another configuration of the same name and
+// address. A socket file's mode, owner and group change in place, limits for the
+// connections that come; those that are there stay as they are.
+func (s *Source) Reconfigure(cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cfg.Name != s.config.Name || cfg.Network != s.config.Network || cfg.Address != s.config.Address {
+		return fmt.Errorf("source %q on %s://%s cannot become %q on %s://%s in place",
+			s.config.Name, s.config.Network, s.config.Address, cfg.Name, cfg.Network, cfg.Address)
+	}
+	if s.socket != nil {
+		if err := s.socket.grant(cfg); err != nil {
+			return err
+		}
+	}
+	s.config = cfg
+	return nil
+}
+
+// Connections returns the connections that have said START, the oldest first.
+func (s *Source) Connections() []Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Connection
+	for c := range s.conns {
+		if shown, began := c.show(); began {
+			all = append(all, shown)
+		}
+	}
+	slices.SortFunc(all, func(a, b Connection) int { return cmp.Compare(a.Number, b.Number) })
+	return all
+}
+
+// Stats returns the source's counts as of now.
+func (s *Source) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.stats
+	stats.Open = len(s.conns)
+	return stats
+}

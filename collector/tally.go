@@ -1,0 +1,43 @@
+package collector
+
+import (
+	"bytes"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+)
+
+// TypeCounts counts messages by dnstap.Message_Type; what that does not know is
+// counted at 0.
+type TypeCounts [dnstap.Message_UPDATE_RESPONSE + 1]uint64
+
+// maxLabel bounds identity and version: an NSID or a version.bind is a character
+// string (RFC 1035, section 3.3) where it comes over DNS.
+const maxLabel = 255
+
+// A tally is what a stream said of itself so far. It belongs to the goroutine
+// that reads.
+type tally struct {
+	frames            uint64 // data frames
+	types             TypeCounts
+	identity, version []byte
+	renamed           bool // identity or version changed since this was last false
+}
+
+func (t *tally) note(f *fields) {
+	kind := f.messageType
+	if kind < 0 || int(kind) >= len(t.types) {
+		kind = 0
+	}
+	t.types[kind]++
+	t.name(&t.identity, f.identity)
+	t.name(&t.version, f.version)
+}
+
+// name keeps what a frame says; a frame that says nothing changes nothing.
+func (t *tally) name(kept *[]byte, said []byte) {
+	said = said[:min(len(said), maxLabel)]
+	if said != nil && !bytes.Equal(*kept, said) {
+		*kept = append((*kept)[:0], said...)
+		t.renamed = true
+	}
+}

@@ -1,0 +1,84 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+const (
+	drainTime = 500 * time.Millisecond // for all that a connection brings after the end
+	drainIdle = 50 * time.Millisecond  // without a byte: nothing is on its way
+)
+
+// longAgo wakes whoever reads.
+var longAgo = time.Unix(1, 0)
+
+// A tap reads a connection until its context ends, then what is there already,
+// and then returns errStopped. Errors name no address.
+type tap struct {
+	nc     net.Conn
+	ctx    context.Context
+	unhook func() bool
+	woken  chan struct{} // closed once the end has woken the reader
+	until  time.Time     // of draining; zero before
+}
+
+func newTap(ctx context.Context, nc net.Conn) *tap {
+	t := &tap{nc: nc, ctx: ctx, woken: make(chan struct{})}
+	t.unhook = context.AfterFunc(ctx, func() {
+		nc.SetReadDeadline(longAgo)
+		close(t.woken)
+	})
+	return t
+}
+
+// release ends what the tap has running. The connection stays open.
+func (t *tap) release() {
+	if !t.unhook() {
+		<-t.woken
+	}
+}
+
+// limit lets reads fail at a time; the zero time is never.
+func (t *tap) limit(deadline time.Time) {
+	t.nc.SetReadDeadline(deadline)
+	if t.ctx.Err() != nil {
+		t.nc.SetReadDeadline(longAgo) // the end came before, and must not be forgotten
+	}
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.read(p)
+	if n == 0 && t.until.IsZero() && t.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		<-t.woken // so that nobody changes deadlines but us
+		t.until = time.Now().Add(drainTime)
+		n, err = t.read(p)
+	}
+	if n == 0 && !t.until.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errStopped
+	}
+	return n, err
+}
+
+func (t *tap) read(p []byte) (int, error) {
+	if !t.until.IsZero() {
+		idle := time.Now().Add(drainIdle)
+		if idle.After(t.until) {
+			idle = t.until
+		}
+		t.nc.SetReadDeadline(idle)
+	}
+	n, err := t.nc.Read(p)
+	return n, withoutAddress(err)
+}
+
+// withoutAddress strips an error of the addresses that package net puts into it.
+func withoutAddress(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
