@@ -1,0 +1,110 @@
+// Bench measures what the sensor costs: its CPU time per frame beside that of
+// fstrm_capture writing to /dev/null, fed the same file over a Unix socket in the
+// same run, and its memory with eight connections and a full pairing table. All
+// traffic stays on loopback.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+)
+
+func main() {
+	// Receivers die with the thread that started them (Pdeathsig): the main one.
+	runtime.LockOSThread()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := bench(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func bench(ctx context.Context, args []string) error {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	frames := fs.Int("frames", 1_000_000, "frames, half queries and half responses")
+	runs := fs.Int("runs", 3, "runs of each receiver; the median is printed")
+	capture := fs.String("capture", "integration/testdata/unbound.fstrm", "what the frames are made from")
+	sensor := fs.String("sensor", "", "a built dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if _, err := exec.LookPath("fstrm_capture"); err != nil {
+		return fmt.Errorf("%w: apt-get install fstrm-bin", err)
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if *sensor == "" {
+		*sensor = filepath.Join(dir, "dnstap-pdns")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", *sensor, "./cmd/dnstap-pdns").CombinedOutput(); err != nil {
+			return fmt.Errorf("build the sensor: %w\n%s", err, out)
+		}
+	}
+	b := &run{dir: dir, sensor: *sensor, file: filepath.Join(dir, "frames"), frames: *frames}
+	if err := writeWorkload(*capture, b.file, *frames); err != nil {
+		return err
+	}
+	if err := b.speed(ctx, *runs); err != nil {
+		return err
+	}
+	return b.memory(ctx, *capture)
+}
+
+// run is one set of measurements.
+type run struct {
+	dir    string
+	sensor string
+	file   string // the frames, each with its length before it
+	frames int
+}
+
+// speed feeds each receiver in turn, so that what else the machine does hits all
+// alike, and prints the median of each.
+func (b *run) speed(ctx context.Context, runs int) error {
+	var capture, wide, narrow []measurement
+	for range runs {
+		for _, r := range []struct {
+			into    *[]measurement
+			measure func() (measurement, error)
+		}{
+			{&capture, func() (measurement, error) { return b.feedCapture(ctx) }},
+			{&wide, func() (measurement, error) { return b.feedSensor(ctx, 8192) }},
+			{&narrow, func() (measurement, error) { return b.feedSensor(ctx, 1280) }},
+		} {
+			m, err := r.measure()
+			if err != nil {
+				return err
+			}
+			*r.into = append(*r.into, m)
+		}
+	}
+	info, err := os.Stat(b.file)
+	if err != nil {
+		return err
+	}
+	base, last := median(capture), median(narrow)
+	fmt.Printf("%d frames, %d bytes each on average, median of %d runs (aim: 2.5 times at mtu 8192)\n\n", b.frames, info.Size()/int64(b.frames), runs)
+	printHeading()
+	base.print("fstrm_capture", base, b.frames)
+	median(wide).print("sensor, mtu 8192", base, b.frames)
+	last.print("sensor, mtu 1280", base, b.frames)
+	fmt.Printf("\n%s", last.ledger)
+	return nil
+}
+
+func median(all []measurement) measurement {
+	slices.SortFunc(all, func(a, b measurement) int { return int(a.cpu() - b.cpu()) })
+	return all[len(all)/2]
+}

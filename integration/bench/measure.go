@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	framestream "github.com/farsightsec/golang-framestream"
+)
+
+const (
+	contentType = "protobuf:dnstap.Dnstap"
+	startTime   = 10 * time.Second
+	stopTime    = 10 * time.Second
+	feedTime    = 5 * time.Minute
+)
+
+// measurement is what one receiver took for one file.
+type measurement struct {
+	user, system time.Duration // CPU time from start to end
+	rss          int64         // peak, bytes
+	datagrams    int64         // that arrived at the sink's peer
+	ledger       string        // the sensor's closing log line
+}
+
+func (m measurement) cpu() time.Duration { return m.user + m.system }
+
+func printHeading() {
+	fmt.Printf("%-18s %14s %8s %8s %8s %11s %14s %10s\n", "", "CPU per frame", "user", "system", "times", "datagrams", "CPU each", "peak RSS")
+}
+
+func (m measurement) print(name string, base measurement, frames int) {
+	each := func(d time.Duration, n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%d ns", d.Nanoseconds()/n)
+	}
+	n := int64(frames)
+	fmt.Printf("%-18s %14s %8s %8s %7.2fx %11d %14s %6.1f MiB\n", name,
+		each(m.cpu(), n), each(m.user, n), each(m.system, n), float64(m.cpu())/float64(base.cpu()),
+		m.datagrams, each(m.cpu(), m.datagrams), mib(m.rss))
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
+// feedCapture measures fstrm_capture.
+func (b *run) feedCapture(ctx context.Context) (measurement, error) {
+	socket := filepath.Join(b.dir, "capture.sock")
+	cmd := exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", "/dev/null")
+	return measure(cmd, socket, func() error { return feed(ctx, socket, b.file) })
+}
+
+// feedSensor measures the sensor with a UDP sink that somebody discards.
+func (b *run) feedSensor(ctx context.Context, mtu int) (measurement, error) {
+	sink, err := newDiscard()
+	if err != nil {
+		return measurement{}, err
+	}
+	defer sink.close()
+	cmd, socket, err := b.sensorCommand(ctx, sink.addr(), mtu)
+	if err != nil {
+		return measurement{}, err
+	}
+	m, err := measure(cmd, socket, func() error { return feed(ctx, socket, b.file) })
+	m.datagrams = sink.close()
+	return m, err
+}
+
+func (b *run) sensorCommand(ctx context.Context, to string, mtu int) (cmd *exec.Cmd, socket string, err error) {
+	socket = filepath.Join(b.dir, "sensor.sock")
+	config := filepath.Join(b.dir, "sensor.hcl")
+	text := fmt.Sprintf(`
+source "dnstap" "bench" {
+  listen = "unix://%s"
+}
+sink "nmsg" "discard" {
+  to  = "udp://%s"
+  mtu = %d
+}
+`, socket, to, mtu)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return nil, "", err
+	}
+	return exec.CommandContext(ctx, b.sensor, "run", "-c", config), socket, nil
+}
+
+// measure starts a receiver, lets it work, ends it and says what it took. What it
+// prints is shown only if it fails.
+func measure(cmd *exec.Cmd, socket string, work func() error) (m measurement, err error) {
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.WaitDelay = stopTime
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	os.Remove(socket)
+	if err := cmd.Start(); err != nil {
+		return m, err
+	}
+	err = awaitSocket(socket)
+	if err == nil {
+		err = work()
+	}
+	m.rss = peakRSS(cmd.Process.Pid)
+	timer := time.AfterFunc(stopTime, func() { cmd.Process.Kill() })
+	cmd.Process.Signal(syscall.SIGTERM)
+	err = errors.Join(err, cmd.Wait())
+	timer.Stop()
+	m.user, m.system = cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime()
+	if err != nil {
+		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &said)
+	}
+	for line := range strings.Lines(said.String()) {
+		if strings.Contains(line, "msg=ledger") {
+			m.ledger = line
+		}
+	}
+	return m, nil
+}
+
+func awaitSocket(path string) error {
+	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("no socket at %s within %s", path, startTime)
+}
+
+// feed sends a file's frames as a resolver would, and returns once the receiver
+// has confirmed that it has them all.
+func feed(ctx context.Context, socket, file string) error {
+	c, err := connect(ctx, socket)
+	if err != nil {
+		return err
+	}
+	defer c.conn.Close()
+	if err := c.send(file); err != nil {
+		return err
+	}
+	return c.w.Close()
+}
+
+// connection is a Frame Streams connection after its handshake.
+type connection struct {
+	conn net.Conn
+	w    *framestream.Writer
+}
+
+func connect(ctx context.Context, socket string) (*connection, error) {
+	conn, err := dial(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(feedTime)); err != nil {
+		return nil, err
+	}
+	w, err := framestream.NewWriter(conn, &framestream.WriterOptions{
+		ContentTypes: [][]byte{[]byte(contentType)}, Bidirectional: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	return &connection{conn, w}, nil
+}
+
+// dial connects; a socket that was made a moment ago may not be listened on yet.
+func dial(ctx context.Context, socket string) (net.Conn, error) {
+	var d net.Dialer
+	for deadline := time.Now().Add(startTime); ; time.Sleep(time.Millisecond) {
+		conn, err := d.DialContext(ctx, "unix", socket)
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+			return conn, err
+		}
+	}
+}
+
+// send writes frames that have their lengths before them already.
+func (c *connection) send(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// Without ReadFrom and WriteTo: plain writes, as resolvers do them.
+	_, err = io.CopyBuffer(struct{ io.Writer }{c.conn}, struct{ io.Reader }{f}, make([]byte, 64<<10))
+	return err
+}
+
+// peakRSS is the VmHWM of a running process in bytes, 0 if it is gone.
+func peakRSS(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	var kib int64
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			fmt.Sscanf(rest, "%d kB", &kib)
+		}
+	}
+	return kib << 10
+}

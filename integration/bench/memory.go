@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+)
+
+const (
+	connections  = 8
+	tableDefault = 131072 // pairing.max_queries
+)
+
+// memory fills the default pairing table from eight connections, each of which
+// then sends the workload too, and prints the sensor's peak.
+func (b *run) memory(ctx context.Context, capture string) error {
+	const each = tableDefault * 3 / 2 / connections // half as much again as the table holds
+	var queries [connections]string
+	for i := range queries {
+		queries[i] = filepath.Join(b.dir, fmt.Sprintf("queries-%d", i))
+		if err := writeQueries(capture, queries[i], i*each, each); err != nil {
+			return err
+		}
+	}
+	common := filepath.Join(b.dir, "common")
+	if err := writeWorkload(capture, common, b.frames/connections); err != nil {
+		return err
+	}
+	sink, err := newDiscard()
+	if err != nil {
+		return err
+	}
+	defer sink.close()
+	cmd, socket, err := b.sensorCommand(ctx, sink.addr(), 8192)
+	if err != nil {
+		return err
+	}
+	m, err := measure(cmd, socket, func() error {
+		return feedAll(ctx, socket, queries[:], common)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\npeak RSS with %d connections, %d queries without answer and %d frames on each: %.1f MiB (aim: under 64)\n%s",
+		connections, connections*each, b.frames/connections, mib(m.rss), m.ledger)
+	return nil
+}
+
+// feedAll sends each connection its own file, and then, once all have sent
+// theirs, the common one over every connection at once.
+func feedAll(ctx context.Context, socket string, own []string, common string) error {
+	var open []*connection
+	defer func() {
+		for _, c := range open {
+			c.conn.Close()
+		}
+	}()
+	for range own {
+		c, err := connect(ctx, socket)
+		if err != nil {
+			return err
+		}
+		open = append(open, c)
+	}
+	if err := each(open, func(i int, c *connection) error { return c.send(own[i]) }); err != nil {
+		return err
+	}
+	return each(open, func(_ int, c *connection) error { return errors.Join(c.send(common), c.w.Close()) })
+}
+
+// each does the same for all connections at once.
+func each(open []*connection, do func(int, *connection) error) error {
+	errs := make([]error, len(open))
+	var wg sync.WaitGroup
+	for i, c := range open {
+		wg.Go(func() { errs[i] = do(i, c) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

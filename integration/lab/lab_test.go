@@ -1,0 +1,163 @@
+package lab
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	"github.com/miekg/dns"
+)
+
+// Every server is asked every name of the world, each ancestor of it included,
+// and must say what the zone files say: the truth that records are checked
+// against is itself checked against NSD.
+func TestServersAnswerWhatTheZonesSay(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t)
+	kinds := make(map[Kind]int)
+	for _, server := range w.Zones.Servers() {
+		for _, q := range everyQuestion() {
+			ask := new(dns.Msg).SetQuestion(q.Name, q.Qtype)
+			ask.RecursionDesired = false
+			ask.SetEdns0(1232, false)
+			answer, err := w.exchange(t.Context(), "udp", netip.Addr{}, netip.AddrPortFrom(server, 53), ask, time.Second)
+			if err == nil && answer.Truncated {
+				answer, err = w.exchange(t.Context(), "tcp", netip.Addr{}, netip.AddrPortFrom(server, 53), ask, time.Second)
+			}
+			if err != nil {
+				t.Errorf("%s %s from %s: %v", q.Name, dns.TypeToString[q.Qtype], server, err)
+				continue
+			}
+			if err := w.Zones.Check(server, answer); err != nil {
+				t.Error(err)
+			}
+			kinds[w.Zones.Lookup(server, q.Name, q.Qtype).Kind]++
+		}
+	}
+	for _, k := range []Kind{Answer, NoData, NXDomain, Referral, Refused} {
+		if kinds[k] == 0 {
+			t.Errorf("no question came to a %s", k)
+		}
+	}
+	t.Logf("asked: %v", kinds)
+}
+
+// everyQuestion is the clients' questions, lowercase, and those that QNAME
+// minimisation makes of them.
+func everyQuestion() []dns.Question {
+	seen := make(map[dns.Question]bool)
+	var all []dns.Question
+	for _, q := range Questions() {
+		if q.Class == dns.ClassCHAOS {
+			continue
+		}
+		for name := dns.CanonicalName(q.Name); name != "."; name = parent(name) {
+			for _, t := range []uint16{q.Type, dns.TypeA, dns.TypeNS} {
+				one := dns.Question{Name: name, Qtype: t, Qclass: dns.ClassINET}
+				if !seen[one] {
+					seen[one] = true
+					all = append(all, one)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Clients of a real resolver get what the zones hold, and what it says of that
+// over dnstap arrives whole when it is stopped.
+func TestUnboundResolvesTheWorld(t *testing.T) {
+	t.Parallel()
+	Need(t, "fstrm_capture")
+	w := NewWorld(t)
+	socket, file := filepath.Join(w.Dir, "tap"), filepath.Join(w.Dir, "tap.fstrm")
+	capture := w.Start(t, "fstrm_capture", exec.Command("fstrm_capture", "-t", "protobuf:dnstap.Dnstap", "-u", socket, "-w", file))
+	AwaitSocket(t, capture, socket)
+	unbound := w.Unbound(t, Options{Tap: UnixTap(socket)})
+	questions := Questions()
+	for i, answer := range w.Ask(t, unbound, questions, time.Second) {
+		if q := questions[i]; q.Class != dns.ClassCHAOS {
+			checkClient(t, w.Zones, q, answer)
+		}
+	}
+	unbound.Stop(t)
+	capture.Stop(t)
+
+	types := make(map[dnstap.Message_Type]int)
+	for _, m := range frames(t, file) {
+		types[m.GetType()]++
+		if a, _ := netip.AddrFromSlice(m.QueryAddress); m.GetType() == dnstap.Message_RESOLVER_RESPONSE &&
+			a.String() != Resolver4 && a.String() != Resolver6 {
+			t.Errorf("a response to %s", a)
+		}
+	}
+	if n := types[dnstap.Message_CLIENT_QUERY]; n < len(questions) {
+		t.Errorf("%d client queries in the capture, %d were asked", n, len(questions))
+	}
+	if q, r := types[dnstap.Message_RESOLVER_QUERY], types[dnstap.Message_RESOLVER_RESPONSE]; r == 0 || q <= r {
+		t.Errorf("%d resolver queries, %d responses: want some of each, and queries to dead.com unanswered", q, r)
+	}
+}
+
+// checkClient compares a resolver's answer with the zones': rcode, and that the
+// records of the server with the last word are in it.
+func checkClient(t *testing.T, zones *Zones, q Question, answer *dns.Msg) {
+	t.Helper()
+	what := q.Name + " " + dns.TypeToString[q.Type]
+	servers, truth := zones.Resolve(dns.CanonicalName(q.Name), q.Type)
+	switch {
+	case len(servers) == 0 && answer != nil && answer.Rcode != dns.RcodeServerFailure:
+		t.Errorf("%s: nobody can know, but the answer is %s", what, answer)
+		return
+	case len(servers) == 0:
+		return
+	case answer == nil:
+		t.Errorf("%s: no answer", what)
+		return
+	case truth.Kind == Refused:
+		truth.Rcode = dns.RcodeServerFailure
+	}
+	if answer.Rcode != truth.Rcode {
+		t.Errorf("%s: %s, want %s", what, dns.RcodeToString[answer.Rcode], dns.RcodeToString[truth.Rcode])
+	}
+	if answer.Truncated {
+		return
+	}
+	for _, want := range truth.Answer {
+		if !slices.ContainsFunc(answer.Answer, func(rr dns.RR) bool { return dns.IsDuplicate(rr, want) }) {
+			t.Errorf("%s: %s is missing", what, want)
+		}
+	}
+}
+
+func frames(t *testing.T, file string) []*dnstap.Message {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := dnstap.NewReader(f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dnstap.NewDecoder(r, 1<<20)
+	var all []*dnstap.Message
+	for {
+		frame := new(dnstap.Dnstap)
+		switch err := d.Decode(frame); {
+		case errors.Is(err, io.EOF):
+			return all
+		case err != nil:
+			t.Fatal(err)
+		}
+		all = append(all, frame.Message)
+	}
+}

@@ -1,0 +1,161 @@
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stopTime is what a program gets to end by itself.
+const stopTime = 10 * time.Second
+
+// Process is a program that runs in a namespace, with whatever it starts itself.
+type Process struct {
+	Name   string
+	cmd    *exec.Cmd
+	log    log
+	exited chan struct{} // closed when the program has ended
+	err    error         // how it ended; read after exited
+}
+
+// Start starts a program in the namespace. What it writes to standard error, and
+// to standard output unless cmd says otherwise, is shown if the test fails. The
+// program is its own process group and the first process of its own PID
+// namespace: when it dies, by itself or with the test, its children die too.
+func (n *Namespace) Start(t testing.TB, name string, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{Name: name, cmd: cmd, exited: make(chan struct{})}
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.log
+	}
+	cmd.Stderr = &p.log
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:    true,
+		Pdeathsig:  syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWPID,
+	}
+	if err := n.do(cmd.Start); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s (%s) said:\n%s", p.Name, strings.Join(cmd.Args, " "), p.log.tail(100))
+		}
+	})
+	return p
+}
+
+// PID is the process's number as the test sees it.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Log returns what the program has written so far.
+func (p *Process) Log() string { return p.log.String() }
+
+// Signal sends a signal to the program itself.
+func (p *Process) Signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("%s to %s: %v", s, p.Name, err)
+	}
+}
+
+// Kill ends the program and all it started, and waits for that.
+func (p *Process) Kill() {
+	p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// Stop asks the program to end, and fails the test if it does not within 10 s. It
+// returns the time that took.
+func (p *Process) Stop(t testing.TB) time.Duration {
+	t.Helper()
+	began := time.Now()
+	p.Signal(t, syscall.SIGTERM)
+	if err := p.Wait(stopTime); errors.Is(err, errRunning) {
+		t.Errorf("%s still ran %s after SIGTERM", p.Name, stopTime)
+		p.Kill()
+	}
+	return time.Since(began)
+}
+
+var errRunning = errors.New("still running")
+
+// Wait waits for the program's end and says how it ended: nil for exit code 0.
+func (p *Process) Wait(atMost time.Duration) error {
+	select {
+	case <-p.exited:
+	case <-time.After(atMost):
+	}
+	if !p.Ended() {
+		return fmt.Errorf("%s: %w after %s", p.Name, errRunning, atMost)
+	}
+	return p.err
+}
+
+// Ended reports whether the program has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// log is what a program wrote.
+type log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// tail returns the last lines.
+func (l *log) tail(lines int) string {
+	all := strings.Split(strings.TrimRight(l.String(), "\n"), "\n")
+	if len(all) > lines {
+		all = all[len(all)-lines:]
+	}
+	return strings.Join(all, "\n")
+}
+
+// AwaitSocket returns once the program has made its Unix socket.
+func AwaitSocket(t testing.TB, p *Process, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(startTime); ; time.Sleep(5 * time.Millisecond) {
+		if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+			return
+		}
+		select {
+		case <-p.exited:
+			t.Fatalf("%s ended instead of making %s: %v", p.Name, path, p.err)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s made no socket at %s within %s", p.Name, path, startTime)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+package lab
+
+import (
+	"os/exec"
+	"testing"
+)
+
+// packages names the Debian package that brings a program.
+var packages = map[string]string{
+	"ip":            "iproute2",
+	"nsd":           "nsd",
+	"unbound":       "unbound",
+	"fstrm_capture": "fstrm-bin",
+	"fstrm_replay":  "fstrm-bin",
+}
+
+// Need fails the test unless the programs are installed: a test that did not run
+// must not look like one that passed.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Fatalf("%s is not installed: apt-get install %s (make test does)", name, packages[name])
+		}
+	}
+}

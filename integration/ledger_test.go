@@ -1,0 +1,106 @@
+package integration
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+	"testing"
+)
+
+// ledger is the closing log line.
+type ledger struct {
+	account
+	sources map[string]account
+	sinks   map[string]delivery
+}
+
+// account is one source's messages, or all of them.
+type account struct {
+	Read, Records, Paired, Held uint64
+	Dropped                     map[string]uint64
+}
+
+// delivery is one sink's records.
+type delivery struct {
+	Offered, Delivered, Queued, Filtered uint64
+	Lost                                 map[string]uint64
+}
+
+// logged returns the log lines with that message.
+func (s *sensor) logged(says string) []string {
+	var found []string
+	for line := range strings.Lines(s.Log()) {
+		var entry struct{ Msg string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == says {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func parseLedger(t *testing.T, line string) ledger {
+	t.Helper()
+	l := ledger{sources: make(map[string]account), sinks: make(map[string]delivery)}
+	decode := func(raw []byte, into any) {
+		if err := json.Unmarshal(raw, into); err != nil {
+			t.Fatalf("ledger %s: %v", line, err)
+		}
+	}
+	decode([]byte(line), &l.account)
+	var groups map[string]json.RawMessage
+	decode([]byte(line), &groups)
+	for key, raw := range groups {
+		if name, ok := strings.CutPrefix(key, "source."); ok {
+			var a account
+			decode(raw, &a)
+			l.sources[name] = a
+		}
+		if name, ok := strings.CutPrefix(key, "sink."); ok {
+			var d delivery
+			decode(raw, &d)
+			l.sinks[name] = d
+		}
+	}
+	return l
+}
+
+// check holds the ledger to its identities.
+func (l ledger) check(t *testing.T) {
+	t.Helper()
+	l.account.check(t, "all")
+	var read, records uint64
+	for name, a := range l.sources {
+		a.check(t, "source "+name)
+		read += a.Read
+		records += a.Records
+	}
+	if read != l.Read || records != l.Records {
+		t.Errorf("sources read %d and made %d records, in all it says %d and %d", read, records, l.Read, l.Records)
+	}
+	for name, d := range l.sinks {
+		if sum := d.Delivered + d.Queued + d.Filtered + total(d.Lost); d.Offered != sum {
+			t.Errorf("sink %s: offered %d, accounted for %d: %+v", name, d.Offered, sum, d)
+		}
+		if d.Queued != 0 {
+			t.Errorf("sink %s: %d queued after the end", name, d.Queued)
+		}
+	}
+}
+
+func (a account) check(t *testing.T, what string) {
+	t.Helper()
+	if sum := a.Records + a.Paired + total(a.Dropped) + a.Held; a.Read != sum {
+		t.Errorf("%s: read %d, accounted for %d: %+v", what, a.Read, sum, a)
+	}
+	if a.Held != 0 {
+		t.Errorf("%s: %d held after the end", what, a.Held)
+	}
+}
+
+func total(counts map[string]uint64) uint64 {
+	var sum uint64
+	for n := range maps.Values(counts) {
+		sum += n
+	}
+	return sum
+}

@@ -1,0 +1,32 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// sensorBinary is what the tests drive: built once, with the race detector.
+var sensorBinary string
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "dnstap-pdns")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	sensorBinary = filepath.Join(dir, "dnstap-pdns")
+	build := exec.Command("go", "build", "-race", "-o", sensorBinary, "../cmd/dnstap-pdns")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v: %v\n%s", build.Args, err, out)
+		return 1
+	}
+	return m.Run()
+}

@@ -1,0 +1,192 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
+	"github.com/miekg/dns"
+)
+
+// output is what a sink has written: a file's bytes, or datagrams one behind the
+// other, and what is in them.
+type output struct {
+	bytes   []byte
+	records []nmsgcheck.Record
+}
+
+// written reads what a file sink left behind, which must be whole.
+func (s *sensor) written(t *testing.T, sink string) output {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(s.dir, sink))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".nmsg") {
+			t.Errorf("%s left %s behind", sink, e.Name())
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(s.dir, sink, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, data...)
+	}
+	return readOutput(t, all)
+}
+
+// files lists what a file sink left behind.
+func (s *sensor) files(t *testing.T, sink string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(s.dir, sink, "*.nmsg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// readOutput decodes every record and holds the containers to one sequence
+// without gaps.
+func readOutput(t *testing.T, data []byte) output {
+	t.Helper()
+	containers, err := nmsgcheck.Containers(data)
+	if err != nil {
+		t.Fatalf("output: %v", err)
+	}
+	o := output{bytes: data}
+	for i, c := range containers {
+		if !c.Sequenced || c.SequenceID != containers[0].SequenceID || c.Sequence != uint32(i) {
+			t.Errorf("container %d has sequence %d of %x, the first was of %x", i, c.Sequence, c.SequenceID, containers[0].SequenceID)
+		}
+		for _, p := range c.Payloads {
+			r, err := nmsgcheck.Decode(p)
+			if err != nil {
+				t.Errorf("container %d: %v", i, err)
+				continue
+			}
+			o.records = append(o.records, r)
+		}
+	}
+	return o
+}
+
+// key is what a record is about.
+type key struct {
+	server netip.Addr
+	name   string
+	qtype  uint16
+}
+
+func (k key) String() string {
+	return fmt.Sprintf("%s %s from %s", k.name, dns.TypeToString[k.qtype], k.server)
+}
+
+func keyOf(r nmsgcheck.Record) key { return key{r.Server, r.Name, r.Type} }
+
+// checkRecords holds each record to the zones and to the scrub rules.
+func checkRecords(t *testing.T, zones *lab.Zones, o output) {
+	t.Helper()
+	for _, r := range o.records {
+		if err := r.CheckScrubbed(); err != nil {
+			t.Error(err)
+		}
+		if r.Response == nil {
+			t.Errorf("%s: a record without a response", keyOf(r))
+			continue
+		}
+		if err := zones.Check(r.Server, r.Response); err != nil {
+			t.Error(err)
+		}
+		for _, apex := range stays {
+			if dns.IsSubDomain(apex, r.Name) {
+				t.Errorf("%s: a record of a name that must stay", keyOf(r))
+			}
+		}
+	}
+}
+
+// stays are the names that must not leave, with all under them: the site's own,
+// special ones, and one under no TLD.
+var stays = []string{"corp.example.", "10.in-addr.arpa.", "home.arpa.", "local.", "nosuchtld.", "intranet.shop.com.", "version.bind."}
+
+// checkNothingLeaked searches an output for what must stand nowhere in it, as
+// text, as wire labels and as address bytes. Server addresses are no secret, but
+// the corporate one is no server of the Internet's.
+func checkNothingLeaked(t *testing.T, o output) {
+	t.Helper()
+	lower := bytes.ToLower(o.bytes)
+	for _, secret := range []string{lab.Resolver4, lab.Resolver6, lab.ResolverListens, lab.Client1, lab.Client2, lab.Corporate} {
+		a := netip.MustParseAddr(secret)
+		reverse, err := dns.ReverseAddr(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for form, b := range map[string][]byte{
+			"as text": []byte(secret), "as bytes": a.AsSlice(), "in full": []byte(a.StringExpanded()),
+			"reversed": []byte(reverse), "reversed in labels": labels(t, reverse),
+		} {
+			if bytes.Contains(lower, b) {
+				t.Errorf("the output holds %s %s", secret, form)
+			}
+		}
+	}
+	for _, secret := range []string{"corp.example.", lab.Identity + ".", "intranet.shop.com."} {
+		if bytes.Contains(lower, []byte(strings.TrimSuffix(secret, "."))) || bytes.Contains(lower, labels(t, secret)) {
+			t.Errorf("the output holds %s", secret)
+		}
+	}
+	if bytes.Contains(lower, []byte("unbound")) {
+		t.Error("the output holds the resolver's version")
+	}
+}
+
+// labels is a name in wire form without the root's zero.
+func labels(t *testing.T, name string) []byte {
+	t.Helper()
+	wire := make([]byte, 255)
+	n, err := dns.PackDomainName(name, wire, 0, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire[:n-1]
+}
+
+// checkExpected holds the records to the questions: whatever clients asked that
+// has an answer out there and may leave is there, from a server that has the last
+// word on it.
+func checkExpected(t *testing.T, zones *lab.Zones, o output, asked []lab.Question) {
+	t.Helper()
+	for _, q := range asked {
+		name := dns.CanonicalName(q.Name)
+		servers, truth := zones.Resolve(name, q.Type)
+		if len(servers) == 0 || mustStay(name) {
+			continue
+		}
+		// A resolver that knows a name for an alias does not ask for its other types.
+		alias := len(truth.Answer) > 0 && truth.Answer[0].Header().Rrtype == dns.TypeCNAME
+		answers := func(r nmsgcheck.Record) bool {
+			return r.Name == name && (r.Type == q.Type || alias) && slices.Contains(servers, r.Server)
+		}
+		if !slices.ContainsFunc(o.records, answers) {
+			t.Errorf("no record of %s %s from any of %v", name, dns.TypeToString[q.Type], servers)
+		}
+	}
+}
+
+func mustStay(name string) bool {
+	for _, apex := range stays {
+		if dns.IsSubDomain(apex, name) {
+			return true
+		}
+	}
+	return false
+}

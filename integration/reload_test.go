@@ -1,0 +1,89 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// A sink comes and goes while records flow: the one that stays has each once, the
+// other has each of its time once, and a configuration that does not hold changes
+// nothing.
+func TestReloadAddsAndRemovesSinkWhileRecordsFlow(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	one := unixSource + site + fileSink("first", "dnsqr")
+	two := one + fileSink("second", "dnsqr")
+	s := startSensor(t, w.Namespace, one)
+	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
+
+	f := startFlow(t, w, unbound)
+	f.await(t, 50)
+	s.reload(t, two, "reloaded")
+	from := f.await(t, 1)
+	s.reload(t, two+"sink \"nmsg\" \"third\" {\n  to = \"udp://nowhere\"\n}\n", "reload failed; the configuration in force stays")
+	to := f.await(t, 100)
+	f.during(t, lab.HoldsBack)
+	s.reload(t, one, "reloaded")
+	f.await(t, 50)
+	f.during(t, lab.HoldsBack)
+	late := f.await(t, 50)
+	f.stop(t)
+	unbound.Stop(t)
+	books := s.stop(t)
+
+	first, second := s.written(t, "first"), s.written(t, "second")
+	checkRecords(t, w.Zones, first)
+	checkRecords(t, w.Zones, second)
+	inFirst, inSecond := times(first.records), times(second.records)
+	for i := range f.asked.Load() {
+		name := flowName(i)
+		if inFirst[name] != 1 {
+			t.Errorf("%s stands %d times in the sink that stayed", name, inFirst[name])
+		}
+		if during := i >= from && i < to; inSecond[name] > 1 || during && inSecond[name] == 0 {
+			t.Errorf("%s stands %d times in the sink that came and went; asked while it was there: %t", name, inSecond[name], during)
+		}
+	}
+	if n := inSecond[flowName(late-1)]; n != 0 {
+		t.Errorf("the sink that went has a record from after that")
+	}
+	if got := books.sinks["first"].Delivered; got != uint64(len(first.records)) || got != books.Records {
+		t.Errorf("%d records in the file, %d delivered, %d made", len(first.records), got, books.Records)
+	}
+}
+
+// A source comes and goes beside another; what it read stays in the books, and
+// the other's connection lives on.
+func TestReloadAddsAndRemovesSource(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	one := unixSource + site + fileSink("first", "dnsqr")
+	two := one + "source \"dnstap\" \"other\" {\n  listen = \"unix://DIR/other.sock\"\n}\n"
+	s := startSensor(t, w.Namespace, one)
+	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
+
+	f := startFlow(t, w, unbound)
+	s.reload(t, two, "reloaded")
+	replayInto(t, w.Namespace, s.dir+"/other.sock", "testdata/unbound.fstrm")
+	s.awaitLog(t, disconnected, 1)
+	s.reload(t, one, "reloaded")
+	f.await(t, 50)
+	f.stop(t)
+	unbound.Stop(t)
+	books := s.stop(t)
+
+	frames := uint64(len(captured(t, "testdata/unbound.fstrm")))
+	if got := books.Read - books.sources["tap"].Read; got != frames {
+		t.Errorf("the source that came and went read %d messages of %d", got, frames)
+	}
+	inFirst := times(s.written(t, "first").records)
+	for i := range f.asked.Load() {
+		if n := inFirst[flowName(i)]; n != 1 {
+			t.Errorf("%s stands %d times", flowName(i), n)
+		}
+	}
+	if n := len(s.logged(connected)); n != 2 {
+		t.Errorf("%d connections in all, want Unbound's and the replayed one", n)
+	}
+}
