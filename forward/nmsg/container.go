@@ -46,8 +46,7 @@ func (c *Container) Fits(buf []byte, p Payload, max int, seqID uint64) bool {
 func (c *Container) Add(buf []byte, p Payload) []byte {
 	c.crcs = appendNumber(c.crcs, containerPayloadCRCs, uint64(wireCRC(p.CRC)))
 	c.payloads++
-	buf = appendTag(buf, containerPayloads, protowire.BytesType)
-	return appendSized(buf, p.Bytes)
+	return append(appendSize(buf, containerPayloads, len(p.Bytes)), p.Bytes...)
 }
 
 // Seal closes the open container: CRCs, room for a sequence number, which reads

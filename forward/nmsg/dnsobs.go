@@ -25,8 +25,7 @@ func appendDNSObs(b []byte, r *transform.Record) []byte {
 	sec, _ := split(r.Time())
 	b = appendNumber(b, dnsobsTime, uint64(max(sec, 0))) // the field is unsigned
 	b = appendAddrField(b, dnsobsResponseIP, r.Server.Addr().Unmap())
-	b = appendTag(b, dnsobsQName, protowire.BytesType)
-	b = appendSized(b, r.Name)
+	b = append(appendSize(b, dnsobsQName, len(r.Name)), r.Name...)
 	b = appendNumber(b, dnsobsQType, uint64(r.Type))
 	b = appendNumber(b, dnsobsQClass, uint64(r.Class))
 	b = appendNumber(b, dnsobsRCode, uint64(r.Rcode))

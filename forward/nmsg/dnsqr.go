@@ -57,12 +57,12 @@ func appendDNSQR(b []byte, r *transform.Record) ([]byte, error) {
 		b = appendNumber(b, dnsqrRCode, uint64(r.Rcode))
 	}
 	if r.Asked {
-		b = appendPacketField(b, dnsqrQueryPacket, e.packetLen(r.Query))
+		b = appendSize(b, dnsqrQueryPacket, e.packetLen(r.Query))
 		b = appendPacket(b, e.resolver, e.server, r.Query)
 		b = appendTimes(b, dnsqrQueryTimeSec, knownTime(r.QueryTime, r))
 	}
 	if r.Answered {
-		b = appendPacketField(b, dnsqrResponsePacket, e.packetLen(r.Response))
+		b = appendSize(b, dnsqrResponsePacket, e.packetLen(r.Response))
 		b = appendPacket(b, e.server, e.resolver, r.Response)
 		b = appendTimes(b, dnsqrResponseTimeSec, knownTime(r.ResponseTime, r))
 		b = appendNumber(b, dnsqrUDPChecksum, uint64(ChecksumAbsent))
@@ -117,16 +117,9 @@ func knownTime(t transform.Time, r *transform.Record) transform.Time {
 	return r.Time()
 }
 
-func appendPacketField(b []byte, num protowire.Number, size int) []byte {
-	b = appendTag(b, num, protowire.BytesType)
-	return appendVarint(b, uint64(size))
-}
-
 // appendTimes appends a packet's time: seconds as field num, nanoseconds as the
 // one behind it.
 func appendTimes(b []byte, num protowire.Number, t transform.Time) []byte {
 	sec, nsec := split(t)
-	b = appendNumber(b, num, uint64(sec))
-	b = appendTag(b, num+1, protowire.Fixed32Type)
-	return protowire.AppendFixed32(b, nsec)
+	return appendFixed32(appendNumber(b, num, uint64(sec)), num+1, nsec)
 }

@@ -2,6 +2,7 @@ package nmsg
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"net/netip"
@@ -141,7 +142,7 @@ func TestDNSQRKeepsTheResolver(t *testing.T) {
 		t.Error("resolver_address_zeroed is there")
 	}
 	packet := got["query_packet"].([]any)[0].([]byte)
-	if sum := headerChecksum(packet[:ipv4HeaderLen]); sum != 0 {
+	if sum := sumOfHeader(packet[:ipv4HeaderLen]); sum != 0 {
 		t.Errorf("IPv4 header checksum is off by %#x", sum)
 	}
 }
@@ -262,7 +263,7 @@ func settled(t *testing.T, packet []byte) []byte {
 	packet = bytes.Clone(packet)
 	udp := ipv6HeaderLen
 	if packet[0]>>4 == 4 {
-		if headerChecksum(packet[:ipv4HeaderLen]) != 0 {
+		if sumOfHeader(packet[:ipv4HeaderLen]) != 0 {
 			t.Errorf("wrong IPv4 header checksum in % x", packet[:ipv4HeaderLen])
 		}
 		udp = ipv4HeaderLen
@@ -279,16 +280,25 @@ func settled(t *testing.T, packet []byte) []byte {
 
 func TestHeaderChecksumFoldsEveryCarry(t *testing.T) {
 	for _, tc := range []struct {
-		words []byte
+		words []uint32
 		want  uint16
 	}{
-		{[]byte{0, 0}, 0xffff},
-		{[]byte{0xff, 0xff}, 0},
-		{[]byte{0xff, 0xff, 0, 1}, 0xfffe},
-		{[]byte{0xff, 0xff, 0xff, 0xff, 0, 1}, 0xfffe}, // the first fold carries again
+		{[]uint32{0}, 0xffff},
+		{[]uint32{0xffff}, 0},
+		{[]uint32{0xffff_0001}, 0xfffe},
+		{[]uint32{0xffff_ffff, 1}, 0xfffe}, // the first fold carries again
 	} {
-		if got := headerChecksum(tc.words); got != tc.want {
+		if got := checksumOf(tc.words...); got != tc.want {
 			t.Errorf("%x sums to %#x, want %#x", tc.words, got, tc.want)
 		}
 	}
+}
+
+// sumOfHeader is 0 for a header that holds its right checksum.
+func sumOfHeader(header []byte) uint16 {
+	var words []uint32
+	for ; len(header) > 0; header = header[4:] {
+		words = append(words, binary.BigEndian.Uint32(header))
+	}
+	return checksumOf(words...)
 }

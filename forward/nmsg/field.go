@@ -77,7 +77,9 @@ func (r required) missing(last protowire.Number) error {
 	return nil
 }
 
-// appendVarint is protowire's, but inlined for what nearly all varints are.
+// The append functions below take what nearly all fields are in one append: a
+// number below 16 makes a tag of one byte, a value below 128 a varint of one byte.
+
 func appendVarint(b []byte, v uint64) []byte {
 	if v < 0x80 {
 		return append(b, byte(v))
@@ -89,13 +91,34 @@ func appendTag(b []byte, num protowire.Number, typ protowire.Type) []byte {
 	return appendVarint(b, protowire.EncodeTag(num, typ))
 }
 
-func appendSized(b, v []byte) []byte {
-	return append(appendVarint(b, uint64(len(v))), v...)
+func appendNumber(b []byte, num protowire.Number, v uint64) []byte {
+	if num < 16 && v < 0x80 {
+		return append(b, byte(num)<<3|byte(protowire.VarintType), byte(v))
+	}
+	return appendAnyNumber(b, num, v)
 }
 
-func appendNumber(b []byte, num protowire.Number, v uint64) []byte {
-	b = appendTag(b, num, protowire.VarintType)
-	return appendVarint(b, v)
+func appendAnyNumber(b []byte, num protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
+}
+
+// appendSize appends a field's tag and length; that many bytes are to follow.
+func appendSize(b []byte, num protowire.Number, size int) []byte {
+	if num < 16 && size < 0x80 {
+		return append(b, byte(num)<<3|byte(protowire.BytesType), byte(size))
+	}
+	return appendAnySize(b, num, size)
+}
+
+func appendAnySize(b []byte, num protowire.Number, size int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(size))
+}
+
+func appendFixed32(b []byte, num protowire.Number, v uint32) []byte {
+	if num < 16 {
+		return append(b, byte(num)<<3|byte(protowire.Fixed32Type), byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
+	}
+	return protowire.AppendFixed32(protowire.AppendTag(b, num, protowire.Fixed32Type), v)
 }
 
 // appendBytes appends a field that is left out when empty.
@@ -103,6 +126,5 @@ func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
 	if len(v) == 0 {
 		return b
 	}
-	b = appendTag(b, num, protowire.BytesType)
-	return appendSized(b, v)
+	return append(appendSize(b, num, len(v)), v...)
 }

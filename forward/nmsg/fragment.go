@@ -63,8 +63,7 @@ func (f *fragment) append(b []byte) []byte {
 	b = appendNumber(b, fragmentID, uint64(f.id))
 	b = appendNumber(b, fragmentCurrent, uint64(f.current))
 	b = appendNumber(b, fragmentLast, uint64(f.last))
-	b = appendTag(b, fragmentData, protowire.BytesType)
-	b = appendSized(b, f.data)
+	b = append(appendSize(b, fragmentData, len(f.data)), f.data...)
 	b = appendNumber(b, fragmentCRC, uint64(f.crc))
 	putLength(b[start:])
 	return b

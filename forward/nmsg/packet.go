@@ -43,36 +43,48 @@ func (e *endpoints) packetLen(msg []byte) int {
 // appendPacket appends the IP packet that carries msg, of at most maxMessage
 // bytes, from src to dst. Its UDP checksum is 0, which says that there is none.
 func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
-	udpLen := uint16(udpHeaderLen + len(msg))
 	if src.Addr().Is4() {
-		b = appendIPv4Header(b, src.Addr(), dst.Addr(), udpLen)
+		h := ipv4Header(src, dst, len(msg))
+		b = append(b, h[:]...)
 	} else {
-		b = appendIPv6Header(b, src.Addr(), dst.Addr(), udpLen)
+		h := ipv6Header(src, dst, len(msg))
+		b = append(b, h[:]...)
 	}
-	b = binary.BigEndian.AppendUint16(b, src.Port())
-	b = binary.BigEndian.AppendUint16(b, dst.Port())
-	b = binary.BigEndian.AppendUint16(b, udpLen)
-	b = append(b, 0, 0)
 	return append(b, msg...)
 }
 
-func appendIPv4Header(b []byte, src, dst netip.Addr, payload uint16) []byte {
-	start := len(b)
-	b = append(b, 0x45, 0)
-	b = binary.BigEndian.AppendUint16(b, ipv4HeaderLen+payload)
-	b = append(b, 0, 0, 0, 0, hops, protoUDP, 0, 0)
-	b = appendAddr(b, src)
-	b = appendAddr(b, dst)
-	binary.BigEndian.PutUint16(b[start+10:], headerChecksum(b[start:]))
-	return b
+// ipv4Header is the header of IPv4 (RFC 791 section 3.1) and that of UDP behind it.
+func ipv4Header(src, dst netip.AddrPort, size int) (h [ipv4HeaderLen + udpHeaderLen]byte) {
+	from, to := src.Addr().As4(), dst.Addr().As4()
+	words := [...]uint32{
+		0x4500<<16 | uint32(len(h)+size), 0, hops<<24 | protoUDP<<16,
+		binary.BigEndian.Uint32(from[:]), binary.BigEndian.Uint32(to[:]),
+	}
+	words[2] |= uint32(checksumOf(words[0], words[2], words[3], words[4]))
+	for i, w := range words {
+		binary.BigEndian.PutUint32(h[4*i:], w)
+	}
+	putUDPHeader(h[ipv4HeaderLen:], src.Port(), dst.Port(), size)
+	return h
 }
 
-func appendIPv6Header(b []byte, src, dst netip.Addr, payload uint16) []byte {
-	b = append(b, 0x60, 0, 0, 0)
-	b = binary.BigEndian.AppendUint16(b, payload)
-	b = append(b, protoUDP, hops)
-	b = appendAddr(b, src)
-	return appendAddr(b, dst)
+// ipv6Header is the header of IPv6 (RFC 8200 section 3) and that of UDP behind it.
+func ipv6Header(src, dst netip.AddrPort, size int) (h [ipv6HeaderLen + udpHeaderLen]byte) {
+	h[0] = 0x60
+	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))
+	h[6], h[7] = protoUDP, hops
+	from, to := src.Addr().As16(), dst.Addr().As16()
+	copy(h[8:], from[:])
+	copy(h[24:], to[:])
+	putUDPHeader(h[ipv6HeaderLen:], src.Port(), dst.Port(), size)
+	return h
+}
+
+// putUDPHeader leaves the checksum 0.
+func putUDPHeader(h []byte, src, dst uint16, size int) {
+	binary.BigEndian.PutUint16(h, src)
+	binary.BigEndian.PutUint16(h[2:], dst)
+	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))
 }
 
 func appendAddr(b []byte, a netip.Addr) []byte {
@@ -91,12 +103,12 @@ func addrLen(a netip.Addr) int {
 	return 16
 }
 
-// headerChecksum is the IPv4 header checksum (RFC 791 section 3.1) of a header
-// whose checksum field is zero.
-func headerChecksum(header []byte) uint16 {
+// checksumOf is the IPv4 header checksum (RFC 791 section 3.1) of a header made of
+// these words, and of zeros.
+func checksumOf(words ...uint32) uint16 {
 	var sum uint32
-	for i := 0; i+1 < len(header); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(header[i:]))
+	for _, w := range words {
+		sum += w>>16 + w&0xffff
 	}
 	sum = sum>>16 + sum&0xffff
 	return ^uint16(sum>>16 + sum)

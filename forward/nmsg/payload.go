@@ -47,11 +47,9 @@ func AppendPayload(b []byte, t MessageType, ids IDs, r *transform.Record) ([]byt
 	b = appendNumber(b, payloadVendor, VendorBase)
 	b = appendNumber(b, payloadType, t.number())
 	b = appendNumber(b, payloadTimeSec, uint64(sec))
-	b = appendTag(b, payloadTimeNsec, protowire.Fixed32Type)
-	b = protowire.AppendFixed32(b, nsec)
-	b = appendTag(b, payloadData, protowire.BytesType)
-
-	b = append(b, make([]byte, lengthRoom)...)
+	b = appendFixed32(b, payloadTimeNsec, nsec)
+	b = appendSize(b, payloadData, 0)
+	b = append(b, make([]byte, lengthRoom-1)...)
 	data := len(b)
 	b, err := t.appendData(b, r)
 	if err != nil {
@@ -120,7 +118,5 @@ func appendID(b []byte, num protowire.Number, id uint32) []byte {
 }
 
 func appendAddrField(b []byte, num protowire.Number, a netip.Addr) []byte {
-	b = appendTag(b, num, protowire.BytesType)
-	b = appendVarint(b, uint64(addrLen(a)))
-	return appendAddr(b, a)
+	return appendAddr(appendSize(b, num, addrLen(a)), a)
 }

@@ -1,0 +1,54 @@
+package forward
+
+import (
+	"sync"
+	"time"
+)
+
+// quiet is how long a transport that lost single datagrams must lose none to be
+// well again: a peer's refusals come one by one.
+const quiet = 10 * time.Second
+
+// health is whether a sink's transport works, as its last tries tell.
+type health struct {
+	mu    sync.Mutex
+	err   error     // of the latest failure
+	since time.Time // of the first failure in a row; zero: it works
+	last  time.Time // of the latest
+	soft  bool      // the latest cost single datagrams only
+}
+
+// fail notes a failure, and reports whether it is the first in a row.
+func (h *health) fail(err error, now time.Time, soft bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first := h.since.IsZero()
+	if first {
+		h.since = now
+	}
+	h.err, h.last, h.soft = err, now, soft
+	return first
+}
+
+// work notes that all went well, and reports whether that ends a row of failures,
+// which began at since.
+func (h *health) work(now time.Time) (since time.Time, recovered bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.since.IsZero() || h.soft && now.Sub(h.last) < quiet {
+		return time.Time{}, false
+	}
+	since = h.since
+	h.since, h.err = time.Time{}, nil
+	return since, true
+}
+
+// tell returns the latest failure and since when the transport fails, if it does.
+func (h *health) tell() (text string, since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil {
+		return "", time.Time{}
+	}
+	return h.err.Error(), h.since
+}

@@ -1,0 +1,154 @@
+package forward
+
+import (
+	"sync"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A Lane takes the messages of one connection, in order. Its owner calls Begin,
+// then Take and Drop for what one read has brought, then End, and so on until
+// Close. One goroutine at a time may do so.
+type Lane struct {
+	forwarder *Forwarder
+	source    *source
+
+	mu      sync.Mutex
+	pairer  *transform.Pairer
+	plan    *plan
+	feeds   []feed // one for each of the plan's sinks, in its order
+	now     time.Time
+	payload []byte                  // scratch for the record at hand
+	emit    func(*transform.Record) // record, bound once
+}
+
+// Begin opens a burst: the lane is its caller's alone until End, so nothing that
+// waits may stand between the two.
+func (l *Lane) Begin() {
+	l.mu.Lock()
+	if l.forwarder.mode == Live {
+		l.now = time.Now()
+	}
+}
+
+// Take takes one message, which it borrows. The result says why the message was
+// dropped, or transform.Kept.
+func (l *Lane) Take(m *transform.Message) transform.Reason {
+	return l.pairer.Take(m, l.plan.policy, l.emit)
+}
+
+// Drop counts a frame that did not become a message.
+func (l *Lane) Drop(r transform.Reason) { l.pairer.Drop(r) }
+
+// End closes the burst. In Replay it then waits for room in the sinks' queues.
+func (l *Lane) End() {
+	sinks := l.plan.sinks
+	l.mu.Unlock()
+	if l.forwarder.mode == Replay {
+		for _, s := range sinks {
+			s.queue.awaitRoom()
+		}
+	}
+}
+
+// Close ends the lane: what it holds becomes transform.Unfinished, its open
+// batches are sealed, and its counts go to its source. It must not be used after.
+func (l *Lane) Close() { l.forwarder.closeLane(l) }
+
+// record encodes a record for each form in use, and hands it to the sinks.
+func (l *Lane) record(r *transform.Record) {
+	clock := transform.NoTime
+	if l.forwarder.mode == Replay {
+		clock = l.pairer.Clock()
+	}
+	for i := range l.plan.forms {
+		f := &l.plan.forms[i]
+		l.feed(f, r, l.feeds[f.from:f.to], clock)
+	}
+}
+
+func (l *Lane) feed(f *form, r *transform.Record, feeds []feed, clock transform.Time) {
+	if !f.message.Takes(r) {
+		for i := range feeds {
+			feeds[i].counts.offered++
+			feeds[i].counts.filtered++
+		}
+		return
+	}
+	b, p, err := nmsg.AppendPayload(l.payload[:0], f.message, f.ids, r)
+	l.payload = b
+	for i := range feeds {
+		if err != nil { // nmsg.ErrTooBig: there is no other for what Takes lets pass
+			feeds[i].counts.offered++
+			feeds[i].counts.tooBig++
+			continue
+		}
+		feeds[i].add(p, l.now, clock)
+	}
+}
+
+// adopt makes the lane work by another plan. Feeds of sinks that stay go on with
+// their open batch.
+func (l *Lane) adopt(p *plan) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.feeds
+	l.plan, l.feeds = p, make([]feed, len(p.sinks))
+	for i, s := range p.sinks {
+		l.feeds[i] = takeFeed(old, s)
+	}
+	for i := range old {
+		if old[i].sink != nil {
+			old[i].end()
+		}
+	}
+}
+
+// takeFeed moves the sink's feed out of feeds, or begins one.
+func takeFeed(feeds []feed, s *sink) feed {
+	for i := range feeds {
+		if feeds[i].sink == s {
+			f := feeds[i]
+			feeds[i] = feed{}
+			return f
+		}
+	}
+	return feed{sink: s}
+}
+
+// sealDue seals the batches that have waited for as long as their sink says.
+func (l *Lane) sealDue(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.feeds {
+		f := &l.feeds[i]
+		if f.open != nil && now.Sub(f.open.opened) >= f.sink.config.Flush {
+			f.seal()
+		}
+	}
+}
+
+// finish ends what the lane holds and seals all it has open.
+func (l *Lane) finish() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pairer.Finish()
+	for i := range l.feeds {
+		l.feeds[i].seal()
+	}
+}
+
+// retire ends what the lane holds and its feeds, and returns its closing counts.
+func (l *Lane) retire() transform.Counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pairer.Finish()
+	for i := range l.feeds {
+		l.feeds[i].end()
+	}
+	l.feeds = nil
+	l.plan = &plan{policy: l.plan.policy}
+	return l.pairer.Counts()
+}

@@ -1,0 +1,301 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+func TestContainersKeepToTheMTUAndBatchesToTheirSize(t *testing.T) {
+	for _, mtu := range []int{512, 1280, 8192, 60000, 1 << 20} {
+		c := testSink("a")
+		c.MTU = mtu
+		r := newRig(t, Live, c)
+		q := r.sinks[0].queue
+		l := r.Lane("source")
+		const n = 3000
+		var got []byte
+		for i := range n {
+			burst(l, 0, i, 1, i%200)
+			for _, b := range q.pop(nil) {
+				if len(b.buf) > batchSize || cap(b.buf) > batchSize {
+					t.Errorf("mtu %d: a batch of %d bytes in a buffer of %d", mtu, len(b.buf), cap(b.buf))
+				}
+				if spare := batchSize - len(b.buf); spare > min(mtu, batchSize)+containerSlack {
+					t.Errorf("mtu %d: a batch was sealed with %d bytes to spare", mtu, spare)
+				}
+				for i := range b.containers {
+					if size := len(b.container(i)); size > mtu || i < len(b.containers)-1 && size < min(mtu, batchSize)-800 {
+						t.Errorf("mtu %d: a container of %d bytes", mtu, size)
+					}
+				}
+				got = append(got, b.buf...)
+			}
+		}
+		l.Close()
+		for _, b := range q.pop(nil) {
+			got = append(got, b.buf...)
+		}
+		names, missing, err := readNames(got)
+		if err != nil || missing != 0 || len(names) != n {
+			t.Errorf("mtu %d: %d names, %d containers missing, %v", mtu, len(names), missing, err)
+		}
+	}
+}
+
+func TestALargePayloadIsAloneInItsContainer(t *testing.T) {
+	r := newRig(t, Live, testSink("a"))
+	q := r.sinks[0].queue
+	l := r.Lane("source")
+	for i, size := range []int{10, 5000, 10, 64000, 10, 10} {
+		burst(l, 0, i, 1, size)
+	}
+	l.Close()
+	var records []int
+	var sizes []int
+	for _, b := range q.pop(nil) {
+		for i, m := range b.containers {
+			records = append(records, m.records)
+			sizes = append(sizes, len(b.container(i)))
+		}
+	}
+	if len(records) != 5 || records[1] != 1 || records[3] != 1 || records[4] != 2 {
+		t.Errorf("containers of %v records, %v bytes", records, sizes)
+	}
+}
+
+func TestRecordsWaitNoLongerThanFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fast, slow := testSink("fast"), testSink("slow")
+		fast.Flush, slow.Flush = 100*time.Millisecond, 10*time.Second
+		r := newRig(t, Live, fast, slow)
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 1, 100)
+		for i, step := range []struct {
+			after      time.Duration
+			fast, slow int
+		}{
+			{99 * time.Millisecond, 0, 0},
+			{27 * time.Millisecond, 1, 0}, // a quarter of flush late at most
+			{9874*time.Millisecond - time.Millisecond, 1, 0},
+			{251 * time.Millisecond, 1, 1},
+		} {
+			time.Sleep(step.after)
+			synctest.Wait()
+			f, _ := r.fake("fast").names(t)
+			s, _ := r.fake("slow").names(t)
+			if len(f) != step.fast || len(s) != step.slow {
+				t.Errorf("step %d: fast got %d, slow %d; want %d and %d", i, len(f), len(s), step.fast, step.slow)
+			}
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestHousekeeperTicksToSuitTheShortestFlush(t *testing.T) {
+	for flush, want := range map[time.Duration]time.Duration{
+		0:                      5 * time.Millisecond,
+		time.Millisecond:       5 * time.Millisecond,
+		100 * time.Millisecond: 25 * time.Millisecond,
+		time.Hour:              250 * time.Millisecond,
+	} {
+		a, b := testSink("a"), testSink("b")
+		a.Flush, b.Flush = flush, 2*time.Hour
+		if got := newRig(t, Live, a, b).tick(); got != want {
+			t.Errorf("flush %v: ticks every %v, want %v", flush, got, want)
+		}
+	}
+}
+
+func TestReloadKeepsUnchangedSinksAndTheirOpenBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stays, changes := testSink("stays"), testSink("changes")
+		r := newRig(t, Live, changes, stays)
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 3, 10)
+		changed := changes
+		changed.MTU = 8192
+		if err := r.Apply(r.policy, []SinkConfig{stays, changed}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		burst(l, 0, 3, 2, 10)
+		l.Close()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string][]int{"stays": {5}, "changes": {3, 2}} {
+			fakes := r.fakes[name]
+			if len(fakes) != len(want) {
+				t.Fatalf("%s: %d transports, want %d", name, len(fakes), len(want))
+			}
+			for i, f := range fakes {
+				names, _ := f.names(t)
+				if len(names) != want[i] {
+					t.Errorf("%s, transport %d: %d records, want %d", name, i, len(names), want[i])
+				}
+			}
+		}
+		if l := r.Ledger(); len(l.Sinks) != 2 || l.Sinks[0].Name != "stays" || l.Sinks[0].Sent.Containers != 1 {
+			t.Errorf("ledger: %+v", l.Sinks)
+		}
+	})
+}
+
+func TestAnApplyThatFailsChangesNothing(t *testing.T) {
+	r := newRig(t, Live, testSink("a"))
+	if err := r.Apply(r.policy, []SinkConfig{testSink("b"), testSink("b")}); err == nil {
+		t.Error("two sinks of one name were taken")
+	}
+	f := New(Live, transform.NewBudget(1), r.log)
+	bad := testSink("file")
+	bad.Target = Target{Scheme: File, Address: "/tmp/%"}
+	for _, c := range []SinkConfig{bad, {Name: "out", Target: Target{Scheme: Stdout}}} {
+		if err := f.Apply(r.policy, []SinkConfig{testSink("a"), c}); err == nil {
+			t.Errorf("%v was taken", c.Target)
+		}
+	}
+	if len(r.sinks) != 1 || r.sinks[0].config.Name != "a" || len(f.sinks) != 0 {
+		t.Errorf("sinks: %v and %v", r.sinks, f.sinks)
+	}
+}
+
+func TestPlanKeepsSinksOfOneFormTogether(t *testing.T) {
+	var sinks []*sink
+	for i, group := range []uint32{1, 2, 1, 3, 2} {
+		c := testSink(string(rune('a' + i)))
+		c.IDs.Group = group
+		sinks = append(sinks, &sink{config: c})
+	}
+	p := newPlan(nil, sinks)
+	var order string
+	for _, s := range p.sinks {
+		order += s.config.Name
+	}
+	if order != "acbed" || len(p.forms) != 3 {
+		t.Fatalf("order %q, %d forms", order, len(p.forms))
+	}
+	for _, f := range p.forms {
+		for _, s := range p.sinks[f.from:f.to] {
+			if s.config.IDs != f.ids {
+				t.Errorf("sink %s stands with %v", s.config.Name, f.ids)
+			}
+		}
+	}
+}
+
+func TestRunSealsLanesThatNobodyClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("a"))
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 4, 10)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		burst(l, 0, 4, 3, 10) // its owner has not noticed yet
+		l.Close()
+		ledger := r.Ledger()
+		if err := checkLedger(&ledger); err != nil {
+			t.Error(err)
+		}
+		if s := ledger.Sinks[0]; s.Delivered != 4 || s.Lost[Stopped] != 3 || s.Queued != 0 {
+			t.Errorf("sink: %+v", s)
+		}
+		if err := r.Apply(r.policy, nil); err == nil {
+			t.Error("a forwarder that has stopped took a configuration")
+		}
+	})
+}
+
+func TestStopGivesSinksThreeSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("quick"), testSink("slow"), testSink("stalled"))
+		r.fake("quick").fail(stallsFor(time.Second))
+		r.fake("slow").fail(stallsFor(time.Second), stallsFor(5*time.Second))
+		r.fake("stalled").fail(stallsFor(time.Hour))
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 1000, 100)
+		l.Close()
+		start := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != stopTime {
+			t.Errorf("stopping took %v, want %v", took, stopTime)
+		}
+		ledger := r.Ledger()
+		if err := checkLedger(&ledger); err != nil {
+			t.Error(err)
+		}
+		quick, slow, stalled := ledger.Sinks[0], ledger.Sinks[1], ledger.Sinks[2]
+		if quick.Delivered != 1000 || slow.Delivered == 0 || slow.Lost[Stopped] != 1000-slow.Delivered || stalled.Lost[Stopped] != 1000 {
+			t.Errorf("quick %+v\nslow %+v\nstalled %+v", quick, slow, stalled)
+		}
+	})
+}
+
+func TestAWriteThatNeverReturnsIsLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		r := newRig(t, Live, testSink("a"), testSink("stuck"))
+		r.fake("stuck").fail(func(_ context.Context, t *fake, b *batch, from int) (outcome, error) {
+			<-release
+			return t.take(b, from, len(b.containers)), nil
+		})
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 10, 100)
+		l.Close()
+		start := time.Now()
+		err := stop()
+		if err == nil || time.Since(start) != stopTime+graceTime {
+			t.Errorf("stopping took %v: %v", time.Since(start), err)
+		}
+		close(release)
+		synctest.Wait()
+		ledger := r.Ledger()
+		if err := checkLedger(&ledger); err != nil {
+			t.Error(err)
+		}
+		if s := ledger.Sinks; s[0].Delivered != 10 || s[1].Delivered != 0 || s[1].Lost[Stopped] != 10 {
+			t.Errorf("sinks: %+v", s)
+		}
+	})
+}
+
+func TestASinkThatBreaksEndsRun(t *testing.T) {
+	for _, mode := range []Mode{Live, Replay} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, mode, testSink("good"), testSink("broken"))
+			r.fake("broken").fail(breaks)
+			done := make(chan error)
+			go func() { done <- r.Run(t.Context()) }()
+			l := r.Lane("source")
+			burst(l, 0, 0, 2000, 100)
+			if err := <-done; !errors.Is(err, errFake) {
+				t.Errorf("Run: %v", err)
+			}
+			burst(l, 0, 2000, 10, 100)
+			l.Close()
+			ledger := r.Ledger()
+			if err := checkLedger(&ledger); err != nil {
+				t.Error(err)
+			}
+			good, broken := ledger.Sinks[0], ledger.Sinks[1]
+			if good.Delivered != 2000 || good.Lost[Stopped] != 10 || broken.Lost[Failed] != 2010 || broken.Error == "" {
+				t.Errorf("good %+v\nbroken %+v", good, broken)
+			}
+		})
+	}
+}

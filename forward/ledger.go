@@ -1,0 +1,143 @@
+package forward
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// Ledger accounts for every message and every record, at one instant.
+type Ledger struct {
+	Total   transform.Counts // of all sources
+	Sources []SourceLedger   // in the order in which they first had a lane
+	Sinks   []SinkLedger     // as configured; then those that a reload removed, while they drain
+}
+
+// SourceLedger accounts for the messages of a source: of its lanes, living and gone.
+type SourceLedger struct {
+	Name   string
+	Lanes  int // that live
+	Counts transform.Counts
+}
+
+// SinkLedger accounts for the records that a sink was offered since it was
+// attached: Offered = Delivered + Queued + Filtered + the sum of Lost.
+type SinkLedger struct {
+	Name    string
+	Target  Target
+	Leaving bool // a reload removed it, and it still drains
+
+	Offered   uint64
+	Delivered uint64 // UDP: the kernel took the datagram; file and stdout: it was written whole
+	Queued    uint64 // in open batches, in the queue and in the sink's hands
+	Filtered  uint64 // the message type has no form for them
+	Lost      [numLosses]uint64
+
+	Sent       Sent
+	QueueBytes int64 // that wait, of at most SinkConfig.Queue
+
+	Error        string    // of the latest failure, while the sink fails
+	FailingSince time.Time // zero: it does not
+}
+
+// Sum is what Offered must equal.
+func (l *SinkLedger) Sum() uint64 {
+	sum := l.Delivered + l.Queued + l.Filtered
+	for _, n := range l.Lost {
+		sum += n
+	}
+	return sum
+}
+
+// Ledger returns the account as of now. It waits for bursts under way.
+func (f *Forwarder) Ledger() Ledger {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.lanes {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+	}
+	var ledger Ledger
+	for _, src := range f.sources {
+		s := f.sourceLedger(src)
+		ledger.Total.Add(&s.Counts)
+		ledger.Sources = append(ledger.Sources, s)
+	}
+	for _, s := range f.sinks {
+		ledger.Sinks = append(ledger.Sinks, f.sinkLedger(s))
+	}
+	for _, s := range f.leaving {
+		l := f.sinkLedger(s)
+		l.Leaving = true
+		ledger.Sinks = append(ledger.Sinks, l)
+	}
+	return ledger
+}
+
+func (f *Forwarder) sourceLedger(src *source) SourceLedger {
+	s := SourceLedger{Name: src.name, Counts: src.gone}
+	for _, l := range f.lanes {
+		if l.source == src {
+			c := l.pairer.Counts()
+			s.Counts.Add(&c)
+			s.Lanes++
+		}
+	}
+	return s
+}
+
+// sinkLedger adds what lanes have not handed over to what the queue knows. Lanes
+// are locked, so nothing enters the queue meanwhile.
+func (f *Forwarder) sinkLedger(s *sink) SinkLedger {
+	l := s.ledger()
+	for _, lane := range f.lanes {
+		for i := range lane.feeds {
+			if feed := &lane.feeds[i]; feed.sink == s {
+				feed.tell(&l)
+			}
+		}
+	}
+	return l
+}
+
+func (f *feed) tell(l *SinkLedger) {
+	l.Offered += f.counts.offered
+	l.Filtered += f.counts.filtered
+	l.Lost[TooBig] += f.counts.tooBig
+	if f.open != nil {
+		l.Queued += uint64(f.open.records)
+	}
+}
+
+// ledger is the sink's account without its feeds'.
+func (s *sink) ledger() SinkLedger {
+	l := SinkLedger{Name: s.config.Name, Target: s.config.Target}
+	l.Error, l.FailingSince = s.health.tell()
+	q := s.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := &q.tally
+	l.Offered, l.Delivered, l.Filtered = t.offered, t.delivered, t.filtered
+	l.Queued = q.waiting + q.inHand
+	l.Lost = t.lost
+	l.Lost[TooBig] += t.tooBig
+	l.Sent, l.QueueBytes = t.sent, q.bytes
+	return l
+}
+
+// logClosing writes the closing account of a sink that no ledger will show again.
+func (s *sink) logClosing() {
+	if s.err != nil {
+		s.log.Error("sink failed while it was removed", "error", s.err)
+	}
+	l := s.ledger()
+	var lost []any
+	for why, n := range l.Lost {
+		if n > 0 {
+			lost = append(lost, slog.Uint64(Loss(why).String(), n))
+		}
+	}
+	s.log.Info("sink removed",
+		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, slog.Group("lost", lost...))
+}

@@ -1,0 +1,47 @@
+package forward
+
+// Loss says why a sink lost a record that it was offered. A lost record has
+// exactly one.
+type Loss uint8
+
+const (
+	TooBig Loss = iota
+	QueueFull
+	Refused
+	Failed
+	Stopped
+	numLosses
+)
+
+// Losses lists every loss in order, for ledgers and documentation.
+func Losses() []Loss {
+	all := make([]Loss, numLosses)
+	for i := range all {
+		all[i] = Loss(i)
+	}
+	return all
+}
+
+// String returns the loss's name as ledgers, metrics and documentation show it.
+func (l Loss) String() string {
+	if l >= numLosses {
+		return "unknown"
+	}
+	return losses[l].name
+}
+
+// Meaning returns one sentence for people.
+func (l Loss) Meaning() string {
+	if l >= numLosses {
+		return ""
+	}
+	return losses[l].meaning
+}
+
+var losses = [numLosses]struct{ name, meaning string }{
+	TooBig:    {"too_big", "larger than the message type can carry"},
+	QueueFull: {"queue_full", "given up, oldest first, when the sink fell behind by more than its queue holds"},
+	Refused:   {"refused", "the UDP peer refused the datagram, twice"},
+	Failed:    {"failed", "the system did not take it: an error on the socket, the file or standard output"},
+	Stopped:   {"stopped", "not delivered in time when the sensor stopped"},
+}

@@ -1,0 +1,79 @@
+package forward
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lestrrat-go/strftime"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// rotation is how long one file of the sink lasts; 0: as long as the run. A name
+// that tells no time cannot name a second file.
+func rotation(c *SinkConfig) time.Duration {
+	if c.Target.Scheme != File || !tellsTime(c.Target.Address) {
+		return 0
+	}
+	return c.Rotate
+}
+
+func tellsTime(pattern string) bool {
+	return strings.Contains(strings.ReplaceAll(pattern, "%%", ""), "%")
+}
+
+// intervalOf numbers intervals of length d from the epoch on, in UTC.
+func intervalOf(t time.Time, d time.Duration) int64 {
+	n := t.UnixNano() / int64(d)
+	if t.UnixNano()%int64(d) < 0 {
+		n--
+	}
+	return n
+}
+
+// intervalEnd is the time at which the interval ends that t lies in.
+func intervalEnd(t time.Time, d time.Duration) time.Time {
+	return time.Unix(0, (intervalOf(t, d)+1)*int64(d))
+}
+
+// wall is a message's time as the name of a file tells it: the epoch where it is
+// not known.
+func wall(t transform.Time) time.Time {
+	if t == transform.NoTime {
+		return time.Unix(0, 0)
+	}
+	return time.Unix(0, int64(t))
+}
+
+// naming makes the names of a sink's files.
+type naming struct{ pattern *strftime.Strftime }
+
+func newNaming(pattern string) (naming, error) {
+	p, err := strftime.New(pattern)
+	if err != nil {
+		return naming{}, fmt.Errorf("the name %s is no strftime pattern (a percent sign is written %%%%): %w", pattern, err)
+	}
+	return naming{p}, nil
+}
+
+// path is the name of a file that begins at t.
+func (n naming) path(t time.Time) string { return n.pattern.FormatString(t.UTC()) }
+
+// numbered is the n-th choice where a name is taken: -1, -2 and so on before the
+// extension.
+func numbered(path string, n int) string {
+	if n == 0 {
+		return path
+	}
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "-" + strconv.Itoa(n) + ext
+}
+
+// partial is the name that a file has while it is written, in the same directory.
+func partial(path string) string {
+	dir, base := filepath.Split(path)
+	return dir + "." + base + ".part"
+}

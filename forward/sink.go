@@ -1,0 +1,225 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// Waits between tries of a transport that fails: doubled each time.
+const (
+	firstWait   = time.Second
+	longestWait = 30 * time.Second
+)
+
+// A sink is a queue, a transport, and the goroutine between them.
+type sink struct {
+	config       SinkConfig
+	mode         Mode
+	rotate       time.Duration // Replay: lanes seal batches at multiples of this; 0: they do not
+	containerMax int           // bytes
+	log          *slog.Logger
+	queue        *queue
+	transport    transport
+	health       health
+
+	// The goroutine's own.
+	hand     []*batch
+	deflater nmsg.Deflater
+	deflated batch
+
+	done chan struct{} // closed when the goroutine has ended
+	err  error         // for those who saw done closed: why it ended untold, or what Close said
+}
+
+func newSink(c SinkConfig, mode Mode, t transport, log *slog.Logger) *sink {
+	s := &sink{
+		config:       c,
+		mode:         mode,
+		containerMax: min(c.MTU, batchSize),
+		log:          log.With("sink", c.Name),
+		queue:        newQueue(mode, c.Queue),
+		transport:    t,
+		done:         make(chan struct{}),
+	}
+	if mode == Replay {
+		s.rotate = rotation(&c)
+	}
+	return s
+}
+
+// roomFor is what a batch must have left to begin another container for p: enough
+// for a full one, or for p if that is larger.
+func (s *sink) roomFor(p nmsg.Payload) int {
+	return min(max(s.containerMax, len(p.Bytes)+containerSlack), batchSize)
+}
+
+// crosses reports whether records of these times belong into different files.
+func (s *sink) crosses(from, to transform.Time) bool {
+	return s.rotate != 0 && intervalOf(wall(from), s.rotate) != intervalOf(wall(to), s.rotate)
+}
+
+// run delivers what enters the queue until that is closed and empty, or ctx ends:
+// then it gives up what is left.
+func (s *sink) run(ctx context.Context) {
+	err := s.serve(ctx)
+	if err == nil {
+		s.queue.end(Stopped)
+	} else {
+		s.queue.end(Failed)
+	}
+	if errors.Is(err, errGaveUp) {
+		s.log.Error("sink stops while it fails; what it held is lost", "error", err)
+		err = nil
+	}
+	if err := errors.Join(err, s.transport.Close()); err != nil {
+		s.err = fmt.Errorf("sink %q: %w", s.config.Name, err)
+	}
+}
+
+// errGaveUp ends a sink that was told to stop while its transport failed.
+var errGaveUp = errors.New("the last try failed")
+
+// serve returns nil when the queue is closed and empty, or ctx has ended, and an
+// error when nothing more can be delivered.
+func (s *sink) serve(ctx context.Context) error {
+	for {
+		s.hand = s.queue.pop(s.hand)
+		if len(s.hand) == 0 && !s.queue.sleep(ctx, s.rest()) {
+			return nil
+		}
+		for _, b := range s.hand {
+			if err := s.deliver(ctx, s.finish(b)); err != nil || ctx.Err() != nil {
+				return err
+			}
+		}
+	}
+}
+
+// leaveBehind is how the sink ended. One that has not is in a system call that does
+// not return: what it held is lost.
+func (s *sink) leaveBehind() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		s.queue.end(Stopped)
+		return fmt.Errorf("sink %q: a write did not return in %v", s.config.Name, stopTime+graceTime)
+	}
+}
+
+// rest is what the transport does meanwhile.
+func (s *sink) rest() time.Time {
+	next, err := s.transport.Rest()
+	if err != nil {
+		s.fails(err)
+	}
+	return next
+}
+
+// deliver returns nil when the batch is dealt with, or ctx has ended.
+func (s *sink) deliver(ctx context.Context, b *batch) error {
+	wait := firstWait
+	for from := 0; from < len(b.containers); {
+		last := s.stopping()
+		o, err := s.transport.Send(ctx, b, from)
+		from += o.done
+		s.queue.settle(&o)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			s.note(o.trouble)
+			continue
+		case s.final(err):
+			s.health.fail(err, time.Now(), false)
+			return err
+		case last:
+			s.health.fail(err, time.Now(), false)
+			return fmt.Errorf("%w: %w", errGaveUp, err)
+		}
+		s.fails(err)
+		s.pause(ctx, wait)
+		wait = min(2*wait, longestWait)
+	}
+	return nil
+}
+
+// finish brings the batch's containers into their final form.
+func (s *sink) finish(b *batch) *batch {
+	if !s.config.Zlib {
+		return b
+	}
+	d := &s.deflated
+	d.reset()
+	d.seqID, d.seq, d.clock, d.records = b.seqID, b.seq, b.clock, b.records
+	for i := range b.containers {
+		d.buf = s.deflate(d.buf, b.container(i))
+		d.containers = append(d.containers, mark{end: len(d.buf), records: b.containers[i].records})
+	}
+	return d
+}
+
+// deflate appends the container, compressed where that makes it smaller. On UDP it
+// also has to make it fit: some readers cannot take fragments of what is compressed.
+func (s *sink) deflate(buf, container []byte) []byte {
+	at := len(buf)
+	buf, err := s.deflater.Append(buf, container)
+	n := len(buf) - at
+	if err != nil || n >= len(container) || s.config.Target.Scheme == UDP && n > s.config.MTU {
+		return append(buf[:at], container...)
+	}
+	return buf
+}
+
+// final reports whether there is no use in trying again, or nobody to wait for it:
+// a replay's input would stand still.
+func (s *sink) final(err error) bool {
+	_, broken := errors.AsType[brokenError](err)
+	return broken || s.mode == Replay
+}
+
+func (s *sink) stopping() bool {
+	select {
+	case <-s.queue.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// pause waits before the transport is tried again, or for the last time.
+func (s *sink) pause(ctx context.Context, wait time.Duration) {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.queue.closing:
+	case <-ctx.Done():
+	}
+}
+
+// note tells what the transport thought of a batch that it is done with.
+func (s *sink) note(trouble error) {
+	if trouble != nil {
+		if s.health.fail(trouble, time.Now(), true) {
+			s.log.Warn("sink is in trouble; the ledger counts what it loses", "error", trouble)
+		}
+		return
+	}
+	if since, recovered := s.health.work(time.Now()); recovered {
+		s.log.Info("sink works again", "after", time.Since(since).Round(time.Millisecond))
+	}
+}
+
+func (s *sink) fails(err error) {
+	if s.health.fail(err, time.Now(), false) {
+		s.log.Error("sink fails and is tried again; records wait in its queue, and when that is full the oldest are lost",
+			"error", err)
+	}
+}

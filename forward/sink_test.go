@@ -1,0 +1,361 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A lockedBuffer is a log to read in a test.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// logged is a Forwarder's log for tests.
+func (r *rig) logged() *lockedBuffer {
+	var b lockedBuffer
+	r.log = slog.New(slog.NewTextHandler(&b, nil))
+	return &b
+}
+
+func TestAFailingSinkIsTriedAgainLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live)
+		log := r.logged()
+		if err := r.Apply(r.policy, []SinkConfig{testSink("a")}); err != nil {
+			t.Fatal(err)
+		}
+		for range 7 {
+			r.fake("a").fail(failsOnce)
+		}
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 10, 100)
+		time.Sleep(40 * time.Second)
+		if s := r.Ledger().Sinks[0]; s.Error != errFake.Error() || time.Since(s.FailingSince) < 39*time.Second || s.Queued != 10 {
+			t.Errorf("while it fails: %+v", s)
+		}
+		time.Sleep(time.Minute)
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		var waits []time.Duration
+		calls := r.fake("a").calls
+		for i, c := range calls[1:] {
+			waits = append(waits, c.Sub(calls[i]))
+		}
+		want := []time.Duration{1 * time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second}
+		if diff := cmp.Diff(want, waits); diff != "" {
+			t.Errorf("waits (-want +got):\n%s", diff)
+		}
+		if s := r.Ledger().Sinks[0]; s.Delivered != 10 || s.Error != "" || !s.FailingSince.IsZero() {
+			t.Errorf("in the end: %+v", s)
+		}
+		if n := strings.Count(log.String(), "sink=a"); n != 2 || !strings.Contains(log.String(), "works again") {
+			t.Errorf("%d lines, want one for each change:\n%s", n, log)
+		}
+	})
+}
+
+func TestAFailingSinkIsTriedOnceMoreAtTheEnd(t *testing.T) {
+	for _, recovers := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Live, testSink("a"))
+			r.fake("a").fail(failsOnce, failsOnce)
+			if !recovers {
+				r.fake("a").fail(failsOnce)
+			}
+			stop := r.run()
+			l := r.Lane("source")
+			burst(l, 0, 0, 10, 100)
+			time.Sleep(2500 * time.Millisecond) // the second try failed, the third is 1.5 s away
+			l.Close()
+			start := time.Now()
+			if err := stop(); err != nil || time.Since(start) != 0 {
+				t.Errorf("stopping took %v: %v", time.Since(start), err)
+			}
+			want := SinkLedger{Name: "a", Offered: 10, Delivered: 10}
+			if !recovers {
+				want = SinkLedger{Name: "a", Offered: 10, Lost: [numLosses]uint64{Failed: 10}, Error: errFake.Error()}
+			}
+			got := r.Ledger().Sinks[0]
+			got.Sent, got.FailingSince = Sent{}, time.Time{}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("ledger (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTroubleIsOverWhenItHasBeenQuiet(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var h health
+	if !h.fail(errFake, now, true) || h.fail(errFake, now.Add(time.Second), true) {
+		t.Error("the first failure in a row is not told from the others")
+	}
+	if _, over := h.work(now.Add(quiet)); over {
+		t.Error("over too soon after the last trouble")
+	}
+	if since, over := h.work(now.Add(time.Second + quiet)); !over || !since.Equal(now) {
+		t.Errorf("not over, or since %v", since)
+	}
+	h.fail(errFake, now, false)
+	if _, over := h.work(now); !over {
+		t.Error("a success does not end a failure")
+	}
+	if text, since := h.tell(); text != "" || !since.IsZero() {
+		t.Errorf("it tells %q since %v", text, since)
+	}
+}
+
+func TestARemovedSinkLogsItsLedgerWhenDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live)
+		log := r.logged()
+		if err := r.Apply(r.policy, []SinkConfig{testSink("gone")}); err != nil {
+			t.Fatal(err)
+		}
+		r.fake("gone").fail(stallsFor(time.Minute))
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 7, 100)
+		time.Sleep(time.Second)
+		if err := r.Apply(r.policy, nil); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Leaving || s[0].Queued != 7 {
+			t.Errorf("while it drains: %+v", s)
+		}
+		time.Sleep(time.Minute)
+		if s := r.Ledger().Sinks; len(s) != 0 {
+			t.Errorf("when it has drained: %+v", s)
+		}
+		if !strings.Contains(log.String(), `msg="sink removed" sink=gone offered=7 delivered=7`) {
+			t.Errorf("log: %s", log)
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestZlibMakesContainersSmallerOrLeavesThemAlone(t *testing.T) {
+	for _, scheme := range []Scheme{UDP, File} {
+		c := testSink("a")
+		c.Zlib = true
+		c.Target.Scheme = scheme
+		r := newRig(t, Live, c)
+		s := r.sinks[0]
+		l := r.Lane("source")
+		for i, size := range []int{0, 1000, 30000} { // zeros: the last, twice the MTU and more, deflates to less
+			burst(l, 0, i, 1, size)
+		}
+		l.Begin()
+		noise := testRecord(0, 3, 30000)
+		for i := range noise.Response {
+			noise.Response[i] = byte(i * i >> 7 * i)
+		}
+		l.record(noise)
+		l.End()
+		l.Close()
+		hand := s.queue.pop(nil)
+		var got []byte
+		for _, b := range hand {
+			plain := len(b.buf)
+			d := s.finish(b)
+			if len(d.buf) >= plain || len(d.containers) != len(b.containers) || d.records != b.records {
+				t.Errorf("%v: %d bytes of %d, %d containers of %d", c.Target, len(d.buf), plain, len(d.containers), len(b.containers))
+			}
+			for i := range d.containers {
+				if z := d.container(i); z[4] == 1 && scheme == UDP && len(z) > c.MTU {
+					t.Errorf("a compressed container of %d bytes cannot be a datagram", len(z))
+				}
+			}
+			got = append(got, d.buf...)
+		}
+		names, missing, err := readNames(got)
+		if err != nil || missing != 0 || len(names) != 4 {
+			t.Errorf("%v: %d names, %d containers missing, %v", c.Target, len(names), missing, err)
+		}
+	}
+}
+
+func TestReplayEndsAtTheFirstFailureAndSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testSink("a")
+		c.Queue = 1
+		r := newRig(t, Replay, c)
+		r.fake("a").fail(failsInside)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		l := r.Lane("replay")
+		for i := range 20 {
+			burst(l, 0, i*100, 100, 1000) // would wait for ever
+		}
+		l.Close()
+		err := <-done
+		if err == nil || !strings.Contains(err.Error(), `sink "a": fake failure`) {
+			t.Errorf("Run: %v", err)
+		}
+		ledger := r.Ledger()
+		if err := checkLedger(&ledger); err != nil {
+			t.Error(err)
+		}
+		if s := ledger.Sinks[0]; s.Delivered == 0 || s.Lost[Failed] != 2000-s.Delivered {
+			t.Errorf("sink: %+v", s)
+		}
+	})
+}
+
+func TestReplayDeliversEverythingHoweverSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testSink("a")
+		c.Queue = 1
+		r := newRig(t, Replay, c)
+		for range 30 {
+			r.fake("a").fail(stallsFor(time.Minute))
+		}
+		stop := r.run()
+		l := r.Lane("replay")
+		for i := range 50 {
+			burst(l, 0, i*20, 20, 500)
+			if bytes := r.Ledger().Sinks[0].QueueBytes; bytes > c.Queue {
+				t.Errorf("after a burst %d bytes wait", bytes)
+			}
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if s := r.Ledger().Sinks[0]; s.Delivered != 1000 || s.Offered != 1000 {
+			t.Errorf("sink: %+v", s)
+		}
+		if names, missing := r.fake("a").names(t); missing != 0 || len(names) != 1000 {
+			t.Errorf("%d names, %d containers missing", len(names), missing)
+		}
+	})
+}
+
+func TestReplayMakesTheSameBytesButForTheSequenceID(t *testing.T) {
+	var runs [2][]byte
+	var ids [2]uint64
+	for i := range runs {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Replay, testSink("a"))
+			stop := r.run()
+			l := r.Lane("replay")
+			for n := range 100 {
+				burst(l, 0, n*7, 7, n*13%900)
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond) // that is not to matter
+			}
+			l.Close()
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			runs[i], ids[i] = r.fake("a").got, r.sinks[0].queue.seqID
+		})
+	}
+	if ids[0] == ids[1] {
+		t.Fatal("two runs have the same sequence id")
+	}
+	varint := func(id uint64) []byte {
+		var b []byte
+		for ; id >= 0x80; id >>= 7 {
+			b = append(b, byte(id)|0x80)
+		}
+		return append(b, byte(id))
+	}
+	same := bytes.ReplaceAll(runs[1], varint(ids[1]), varint(ids[0]))
+	if !bytes.Equal(runs[0], same) {
+		t.Errorf("%d and %d bytes differ in more than the sequence id", len(runs[0]), len(runs[1]))
+	}
+	if bytes.Equal(runs[0], runs[1]) || len(runs[0]) < batchSize {
+		t.Error("the test shows nothing")
+	}
+}
+
+func TestStdoutGetsWholeContainersAndBreaksForGood(t *testing.T) {
+	var got bytes.Buffer
+	w := &failingWriter{w: &got, after: 100_000, err: errFake}
+	f := New(Live, transform.NewBudget(1), slog.New(slog.DiscardHandler), WithStdout(w))
+	c := testSink("out")
+	c.Target.Scheme, c.MTU = Stdout, 8192
+	if err := f.Apply(testPolicy(t), []SinkConfig{c}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- f.Run(t.Context()) }()
+	l := f.Lane("source")
+	burst(l, 0, 0, 2000, 100)
+	err := <-done
+	l.Close()
+	if err == nil || !strings.Contains(err.Error(), `sink "out": standard output cannot be written to any more: fake failure`) {
+		t.Errorf("Run: %v", err)
+	}
+	ledger := f.Ledger()
+	if err := checkLedger(&ledger); err != nil {
+		t.Error(err)
+	}
+	s := ledger.Sinks[0]
+	names, _, err := readNames(got.Bytes()[:s.Sent.Bytes])
+	if err != nil || uint64(len(names)) != s.Delivered || s.Delivered == 0 {
+		t.Errorf("%d records delivered, %d can be read: %v", s.Delivered, len(names), err)
+	}
+	if s.Lost[Failed] != 2000-s.Delivered {
+		t.Errorf("sink: %+v", s)
+	}
+}
+
+// A failingWriter takes so many bytes, in small portions.
+type failingWriter struct {
+	w     *bytes.Buffer
+	after int
+	err   error
+}
+
+func (f *failingWriter) Write(p []byte) (int, error) {
+	n := min(len(p), f.after, 1000)
+	f.after -= n
+	f.w.Write(p[:n])
+	if f.after == 0 {
+		return n, f.err
+	}
+	return n, nil
+}
+
+func TestAWriterThatTakesNothingIsNoEndlessLoop(t *testing.T) {
+	s := sharedWriter{w: takesNothing{}}
+	if n, err := s.Write([]byte("x")); n != 0 || err == nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+type takesNothing struct{}
+
+func (takesNothing) Write([]byte) (int, error) { return 0, nil }
