@@ -5,8 +5,9 @@ import "net/netip"
 // An addrSet is a small set of addresses that is asked about nearly every
 // address that an answer holds. The zero value is empty.
 type addrSet struct {
-	last  [4]uint64 // which last octets there are: most questions end here
-	addrs []netip.Addr
+	last    [4]uint64    // which last octets there are: most questions end here
+	addrs   []netip.Addr // in order of arrival
+	members map[netip.Addr]struct{}
 }
 
 func (s *addrSet) add(a netip.Addr) {
@@ -14,7 +15,11 @@ func (s *addrSet) add(a netip.Addr) {
 	if !a.IsValid() || a.IsUnspecified() || s.has(a) {
 		return
 	}
+	if s.members == nil {
+		s.members = map[netip.Addr]struct{}{}
+	}
 	s.addrs = append(s.addrs, a)
+	s.members[a] = struct{}{}
 	s.note(a)
 }
 
@@ -26,6 +31,7 @@ func (s *addrSet) note(a netip.Addr) {
 // remember adds an address to a set that holds n at most: the eldest goes.
 func (s *addrSet) remember(a netip.Addr, n int) {
 	if len(s.addrs) == n && !s.has(a) {
+		delete(s.members, s.addrs[0])
 		s.addrs = s.addrs[:copy(s.addrs, s.addrs[1:])]
 		s.last = [4]uint64{}
 		for _, old := range s.addrs {
@@ -41,12 +47,8 @@ func (s *addrSet) has(a netip.Addr) bool {
 	if s.last[b>>6]&(1<<(b&63)) == 0 {
 		return false
 	}
-	for _, known := range s.addrs {
-		if known == a {
-			return true
-		}
-	}
-	return false
+	_, ok := s.members[a]
+	return ok
 }
 
 // has4 and has16 ask for an address as it stands in rdata.

@@ -5,7 +5,7 @@ import "bytes"
 // quads looks for the resolver's IPv4 addresses in dotted text: any four numbers
 // in a row.
 func (s *searcher) quads(b []byte) {
-	for i := 0; i < len(b); {
+	for i := 0; i < len(b) && !s.address; {
 		dot := bytes.IndexByte(b[i:], '.')
 		if dot < 0 {
 			return
@@ -57,9 +57,9 @@ func decimal(b []byte) (v byte, size int, ok bool) {
 }
 
 // colons looks for the resolver's IPv6 addresses in text (RFC 4291 section 2.2,
-// in any of its spellings), beginning at any group.
+// in any of its spellings), beginning and ending at any group.
 func (s *searcher) colons(b []byte) {
-	for i := 0; i < len(b); {
+	for i := 0; i < len(b) && !s.address; {
 		colon := bytes.IndexByte(b[i:], ':')
 		if colon < 0 {
 			return
@@ -77,94 +77,82 @@ func (s *searcher) colons(b []byte) {
 	}
 }
 
-func (s *searcher) groups(run []byte) {
-	for start := 0; start < len(run); {
-		if s.addressAt(run[start:]) {
-			s.address = true
-			return
-		}
-		colon := bytes.IndexByte(run[start:], ':')
-		if colon < 0 {
-			return
-		}
-		start += max(colon, 1)
-		if start < len(run) && run[start] == ':' && colon > 0 && (start+1 >= len(run) || run[start+1] != ':') {
-			start++ // between two groups; "::" may begin an address itself
-		}
-	}
+// A groupRun is the last groups of an address so far, eight at most, from the right.
+type groupRun struct {
+	octets [16]byte
+	n      int
 }
 
-// addressAt reports whether text begins with an address of the resolver's,
-// whatever follows it.
-func (s *searcher) addressAt(b []byte) bool {
-	var addr [16]byte
-	n, gap := 0, -1 // octets so far; where "::" stands
-	if len(b) >= 2 && b[0] == ':' && b[1] == ':' {
-		gap, b = 0, b[2:]
-	}
-	for n < 16 {
-		if n <= 12 && s.endsInQuad(b, addr, n, gap) {
-			return true
-		}
-		v, size := hexGroup(b)
-		if size == 0 {
-			return false
-		}
-		addr[n], addr[n+1] = byte(v>>8), byte(v)
-		n += 2
-		b = b[size:]
-		if s.isSpread(addr, n, gap) {
-			return true
-		}
+func (g *groupRun) push(hi, lo byte) {
+	copy(g.octets[:], g.octets[2:])
+	g.octets[14], g.octets[15] = hi, lo
+	g.n = min(g.n+1, 8)
+}
+
+// groups looks at text of hexadecimal digits, colons and dots.
+func (s *searcher) groups(b []byte) {
+	var head, tail groupRun // before and behind "::"
+	gap := false
+	for len(b) > 0 && !s.address {
+		v, size, ok := hexGroup(b)
 		switch {
-		case len(b) >= 2 && b[0] == ':' && b[1] == ':' && gap < 0:
-			gap, b = n, b[2:]
-			if s.isSpread(addr, n, gap) {
-				return true
+		case len(b) > 1 && b[0] == ':' && b[1] == ':':
+			head, tail, gap = tail, groupRun{}, true
+			if b = b[1:]; len(b) == 1 || b[1] != ':' {
+				b = b[1:] // of ":::" the last two may begin another
 			}
-		case len(b) >= 1 && b[0] == ':':
-			b = b[1:]
+		case !ok:
+			head, tail, gap = groupRun{}, groupRun{}, false
+			b = b[max(size, 1):]
+			continue
 		default:
-			return false
+			s.quadAt(b, head, tail, gap)
+			tail.push(byte(v>>8), byte(v))
+			b = b[size:]
+			if len(b) > 0 && b[0] == ':' && (len(b) == 1 || b[1] != ':') {
+				b = b[1:]
+			}
 		}
+		s.spread(&head, &tail, gap)
 	}
-	return false
 }
 
-// endsInQuad tries a dotted quad as an address's last 32 bits.
-func (s *searcher) endsInQuad(b []byte, addr [16]byte, n, gap int) bool {
-	for i := range 4 {
+// quadAt tries a dotted quad as an address's last 32 bits.
+func (s *searcher) quadAt(b []byte, head, tail groupRun, gap bool) {
+	var quad [4]byte
+	for i := range quad {
 		v, size, ok := decimal(b)
 		if !ok || i < 3 && (size >= len(b) || b[size] != '.') {
-			return false
+			return
 		}
-		addr[n+i] = v
+		quad[i] = v
 		b = b[min(size+1, len(b)):]
 	}
-	return s.isSpread(addr, n+4, gap)
+	tail.push(quad[0], quad[1])
+	tail.push(quad[2], quad[3])
+	s.spread(&head, &tail, gap)
 }
 
-// isSpread reports whether n octets, with zeros filled in at the gap, are an
-// address of the resolver's.
-func (s *searcher) isSpread(addr [16]byte, n, gap int) bool {
-	if gap < 0 {
-		return n == 16 && s.isOwn16(addr[:])
+// spread notes whether the groups, with zeros filled in at the gap, are an address
+// of the resolver's.
+func (s *searcher) spread(head, tail *groupRun, gap bool) {
+	full := tail.octets
+	if tail.n == 8 {
+		s.address = s.address || s.isOwn16(full[:])
 	}
-	if n > 14 {
-		return false
+	for n := 0; gap && n <= head.n && n+tail.n < 8; n++ {
+		copy(full[:2*n], head.octets[16-2*n:])
+		s.address = s.address || s.isOwn16(full[:])
 	}
-	var full [16]byte
-	copy(full[:], addr[:gap])
-	copy(full[16-(n-gap):], addr[gap:n])
-	return s.isOwn16(full[:])
 }
 
 func isHex(c byte) bool {
 	return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f'
 }
 
-func hexGroup(b []byte) (v uint16, size int) {
-	for size < len(b) && size < 4 && isHex(b[size]) {
+// hexGroup reads the digits of a group; ok tells that there are one to four.
+func hexGroup(b []byte) (v uint16, size int, ok bool) {
+	for size < len(b) && isHex(b[size]) {
 		d := uint16(b[size] - '0')
 		if !isDigit(b[size]) {
 			d = uint16(b[size]|0x20-'a') + 10
@@ -172,8 +160,5 @@ func hexGroup(b []byte) (v uint16, size int) {
 		v = v<<4 | d
 		size++
 	}
-	if size < len(b) && isHex(b[size]) {
-		return 0, 0
-	}
-	return v, size
+	return v, size, 0 < size && size <= 4
 }

@@ -17,7 +17,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 	zone := p.lowerZone(m, q)
 	r := &p.record
 	*r = Record{
-		Server:       m.Server,
+		Server:       unmapped(m.Server),
 		Transport:    m.Transport,
 		Answered:     true,
 		Name:         response[headerLen:w.qnameEnd],
@@ -29,7 +29,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 		ResponseTime: policy.truncate(m.ResponseTime),
 		Response:     response,
 	}
-	resolver := m.Resolver
+	resolver := unmapped(m.Resolver)
 	if q != nil {
 		if r.QueryTime == NoTime {
 			r.QueryTime = q.queryTime
@@ -67,7 +67,7 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 		rd:        q.flags&flagRD != 0,
 		server:    q.serverAddr().Addr(),
 		resolver:  q.resolverAddr().Addr(),
-		lookup:    isLookup(q.flags, 1, q.qtype, q.qclass, q.notLookup),
+		lookup:    isLookup(q.flags, 1, q.qtype, q.qclass, q.signed),
 	}
 	if r := policy.outward(&f, &p.known); r != Kept {
 		return r
@@ -117,4 +117,9 @@ func (r *Record) identify(resolver netip.AddrPort, id uint16, policy *Policy) {
 		zero = netip.IPv4Unspecified()
 	}
 	r.Resolver = netip.AddrPortFrom(zero, 0)
+}
+
+// unmapped is an IPv4-mapped address as the IPv4 one that it stands for.
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }

@@ -22,12 +22,18 @@ func (b *Budget) SetMax(maxQueries int) { b.max.Store(int64(maxQueries)) }
 // Held is the number of queries' room in use.
 func (b *Budget) Held() int64 { return b.held.Load() }
 
+// take adds to what is held only what has room: a lane that is refused does not
+// make another one give up its oldest.
 func (b *Budget) take(n int) bool {
-	if b.held.Add(int64(n)) <= b.max.Load() {
-		return true
+	for {
+		held := b.held.Load()
+		if held+int64(n) > b.max.Load() {
+			return false
+		}
+		if b.held.CompareAndSwap(held, held+int64(n)) {
+			return true
+		}
 	}
-	b.held.Add(-int64(n))
-	return false
 }
 
 func (b *Budget) give(n int) { b.held.Add(-int64(n)) }

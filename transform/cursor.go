@@ -11,7 +11,7 @@ type cursor struct {
 	end   int
 	bad   bool // the rdata does not fit its type
 
-	step  byte // of the current field: n, N, s, x, z, h or a digit
+	step  byte // of the current field: n, N, s, x, z, p, h or a digit
 	start int
 }
 
@@ -72,7 +72,7 @@ func (c *cursor) fieldEnd() int {
 			return -1
 		}
 		return c.at + 1 + int(rest[0])
-	case 'x', 'z':
+	case 'x', 'z', 'p':
 		return c.end
 	case 'h':
 		if len(rest) < 4 {

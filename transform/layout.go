@@ -12,6 +12,7 @@ const (
 	typeOPT  = dns.TypeOPT
 	typeTSIG = dns.TypeTSIG
 	typeTKEY = dns.TypeTKEY
+	typeA6   = 38 // RFC 2874, historic; RFC 4034 lowercases its name
 )
 
 // A layout says how a type's rdata is made up, one step a letter:
@@ -20,7 +21,7 @@ const (
 //	N  name, letter case kept       S  character-strings to the end
 //	M  names to the end, case kept  x  octets to the end
 //	a digit: that many octets       z  key, digest, signature, bitmap to the end
-//	                                h  HIP's header, identity and key
+//	h  HIP's header, identity, key  p  SVCB's parameters to the end
 //
 // Names are those that miekg/dns knows; which of them are lowercased is said by
 // RFC 4034 section 6.2 as amended by RFC 6840 section 5.1.
@@ -57,12 +58,13 @@ var layouts = [...]layout{
 	dns.TypeSRV:        "6n",
 	dns.TypeNAPTR:      "4sssn",
 	dns.TypeKX:         "2n",
+	typeA6:             layoutA6,
 	dns.TypeDNAME:      "n",
 	dns.TypeRRSIG:      "99nz",
 	dns.TypeNSEC:       "Nz",
 	dns.TypeTALINK:     "NN",
-	dns.TypeSVCB:       "2Nx",
-	dns.TypeHTTPS:      "2Nx",
+	dns.TypeSVCB:       "2Np", // RFC 9460 section 2.2
+	dns.TypeHTTPS:      "2Np",
 	dns.TypeSPF:        "S",
 	dns.TypeUINFO:      "s",
 	dns.TypeLP:         "2N",
@@ -97,9 +99,15 @@ var layouts = [...]layout{
 
 // Types whose make-up depends on what stands in them.
 const (
+	layoutA6       = "a6"
 	layoutIPSECKEY = "ipseckey"
 	layoutAMTRELAY = "amtrelay"
 )
+
+// layoutsA6 is by the number of octets in the suffix.
+var layoutsA6 = [...]layout{
+	"1n", "11n", "12n", "13n", "14n", "15n", "16n", "17n", "18n", "19n", "191n", "192n", "193n", "194n", "195n", "196n", "197n",
+}
 
 // layoutOf returns the steps for one record's rdata.
 func layoutOf(typ uint16, rdata []byte) layout {
@@ -107,6 +115,14 @@ func layoutOf(typ uint16, rdata []byte) layout {
 		return "x"
 	}
 	switch l := layouts[typ]; l {
+	case layoutA6: // RFC 2874 section 3.1: prefix length, address suffix, prefix name
+		if len(rdata) < 1 || rdata[0] > 128 {
+			return "1x"
+		}
+		if rdata[0] == 0 {
+			return "188"
+		}
+		return layoutsA6[(128-int(rdata[0])+7)/8]
 	case layoutIPSECKEY: // RFC 4025 section 2.1: precedence, gateway type, algorithm, gateway, key
 		if len(rdata) < 3 || rdata[1] > 3 {
 			return "3x"

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
@@ -27,7 +28,14 @@ func lower(b []byte) {
 	}
 }
 
-// equalFold compares two names in wire form without regard to ASCII case.
+func toLower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+// equalFold compares two names, or other octets, without regard to ASCII case.
 func equalFold(a, b []byte) bool {
 	if len(a) != len(b) {
 		return false
@@ -62,14 +70,17 @@ func validName(b []byte) bool {
 // lower case, in A-labels (RFC 5890), without the final dot.
 func ParseLocalName(entry string) (string, error) {
 	name := strings.TrimSuffix(strings.TrimSpace(entry), ".")
-	if name == "" {
-		return "", fmt.Errorf("local name %q is empty: the root would drop everything", entry)
-	}
 	ascii, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false)).ToASCII(name)
 	if err != nil {
 		return "", fmt.Errorf("local name %q has no form in DNS: %w", entry, err)
 	}
-	ascii = strings.ToLower(ascii)
+	if !utf8.ValidString(name) {
+		return "", fmt.Errorf("local name %q is not UTF-8", entry)
+	}
+	ascii = strings.TrimSuffix(strings.ToLower(ascii), ".") // there are other full stops
+	if ascii == "" {
+		return "", fmt.Errorf("local name %q is empty: the root would drop everything", entry)
+	}
 	for _, c := range []byte(ascii) {
 		if !isLabelChar(c) && c != '.' {
 			return "", fmt.Errorf("local name %q: %q cannot stand in a host name", entry, c)

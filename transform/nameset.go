@@ -1,50 +1,92 @@
 package transform
 
+import (
+	"bytes"
+	"slices"
+)
+
 // A nameSet holds local names, and finds them as names and in other octets. A
 // name is in the set if it is equal to or under an entry, by whole labels.
 type nameSet struct {
 	wire map[string]struct{} // lowercase wire form, with the root
 	text map[string]struct{} // lowercase presentation form
 
-	wireLens [maxName + 1]bool // of entries with the root
-	textLens []int             // distinct
-	firstLen [64]bool          // of entries' first labels
-	dotted   bool              // every entry has two labels or more
-	foreign  [][]byte          // spellings with octets beyond ASCII
+	wireLens [maxName + 1]bool  // of entries with the root
+	firsts   map[string][]uint8 // those lengths by entries' first two labels, or only one, as text
+	begins   [64][4]uint64      // by the length of a first label: what octets it begins with
+	dotted   bool               // every entry has two labels or more
+
+	foreign      map[[2]byte][][]byte // spellings in U-labels by their first two octets
+	foreignFirst [256]bool            // the first of those
 }
 
 // newNameSet takes names as ParseLocalName returns them; texts are their
 // spellings in U-labels, to look for in text only.
 func newNameSet(names, texts []string) (*nameSet, error) {
-	s := &nameSet{wire: map[string]struct{}{}, text: map[string]struct{}{}, dotted: true}
+	s := &nameSet{
+		wire:   map[string]struct{}{},
+		text:   map[string]struct{}{},
+		firsts: map[string][]uint8{},
+		dotted: true,
+
+		foreign: map[[2]byte][][]byte{},
+	}
 	for _, name := range names {
 		wire, err := packName(name)
 		if err != nil {
 			return nil, err
 		}
 		s.wire[string(wire)] = struct{}{}
+		s.text[name] = struct{}{}
 		s.wireLens[len(wire)] = true
-		s.firstLen[wire[0]] = true
-		s.addText(name, int(wire[0])+2 < len(wire))
+		s.addFirst(wire, name)
 	}
 	for _, t := range texts {
-		s.foreign = append(s.foreign, []byte(t))
+		key := [2]byte([]byte(t)) // a U-label has an octet beyond ASCII, so two at least
+		s.foreign[key] = append(s.foreign[key], []byte(t))
+		s.foreignFirst[t[0]] = true
 	}
 	return s, nil
 }
 
-func (s *nameSet) addText(name string, dotted bool) {
-	s.dotted = s.dotted && dotted
-	if _, known := s.text[name]; known {
-		return
+func (s *nameSet) addFirst(wire []byte, name string) {
+	first := int(wire[0])
+	s.begins[first][name[0]>>6] |= 1 << (name[0] & 63)
+	s.dotted = s.dotted && first < len(name)
+	key := name[:twoLabels([]byte(name), first)]
+	if n := uint8(len(wire)); !slices.Contains(s.firsts[key], n) {
+		s.firsts[key] = append(s.firsts[key], n)
 	}
-	s.text[name] = struct{}{}
-	for _, n := range s.textLens {
-		if n == len(name) {
-			return
-		}
+}
+
+// twoLabels returns where the second label of text ends, of which the first ends
+// at first.
+func twoLabels(text []byte, first int) int {
+	if first == len(text) {
+		return first
 	}
-	s.textLens = append(s.textLens, len(name))
+	if dot := bytes.IndexByte(text[first+1:], '.'); dot >= 0 {
+		return first + 1 + dot
+	}
+	return len(text)
+}
+
+// mayBegin reports whether an entry's first label is so long and begins so.
+func (s *nameSet) mayBegin(length int, first byte) bool {
+	return 0 < length && length < 64 && s.begins[length][first>>6]&(1<<(first&63)) != 0
+}
+
+// beginning returns the lengths in wire form of the entries of one label, and of
+// those of several, that begin as lowercase text does whose first label ends at
+// first.
+func (s *nameSet) beginning(text []byte, first int) (one, several []uint8) {
+	if !s.dotted {
+		one = s.firsts[string(text[:first])]
+	}
+	if first < len(text) {
+		several = s.firsts[string(text[:twoLabels(text, first)])]
+	}
+	return one, several
 }
 
 func (s *nameSet) empty() bool { return len(s.wire) == 0 }

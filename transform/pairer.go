@@ -9,13 +9,12 @@ const maxKnown = 64
 // A Pairer is one lane's state: the queries that wait for their responses, the
 // lane's clock, and scratch space. It is not safe for concurrent use.
 type Pairer struct {
-	counts   Counts
-	clock    clock
-	jumpFrom uint32 // arrivals when the present run of times far off began
-	pending  *table
+	counts  Counts
+	clock   clock
+	pending *table
 
-	known       addrSet // the resolver's addresses, as messages tell
-	lastLearned netip.Addr
+	known       addrSet       // the resolver's addresses, as messages tell
+	lastLearned [2]netip.Addr // of IPv6, of IPv4
 
 	walker   walker
 	searcher searcher
@@ -35,12 +34,12 @@ func NewPairer(b *Budget) *Pairer {
 // The result says why the message was dropped, or Kept.
 func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	p.counts.Read++
-	if m.Role == NotOutward {
+	if m.inward() {
 		p.counts.Dropped[Inward]++
 		return Inward
 	}
 	p.tick(m, policy, emit)
-	p.learn(m.Resolver.Addr())
+	p.learn(m.Resolver.Addr().Unmap())
 	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
 		m.Role.response() == (p.walker.flags&flagQR != 0)
 	reason := Kept
@@ -90,19 +89,20 @@ func (p *Pairer) Known() []netip.Addr { return p.known.addrs }
 
 // learn notes the resolver's address.
 func (p *Pairer) learn(a netip.Addr) {
-	if a.IsValid() && a != p.lastLearned && !a.IsUnspecified() {
-		p.lastLearned = a
+	last := &p.lastLearned[0]
+	if a.Is4() {
+		last = &p.lastLearned[1]
+	}
+	if a != *last && a.IsValid() && !a.IsUnspecified() {
+		*last = a
 		p.known.remember(a, maxKnown)
 	}
 }
 
 // tick sets the clock by a message, and ends what has waited too long.
 func (p *Pairer) tick(m *Message, policy *Policy, emit func(*Record)) {
-	if p.clock.see(m.time()) {
-		p.pending.restamp(p.jumpFrom, p.clock.elapsed)
-	}
-	if p.clock.run <= 1 {
-		p.jumpFrom = p.pending.arrivals
+	if p.clock.see(m.time(), p.pending.arrivals) {
+		p.pending.restamp(p.clock.since, p.clock.elapsed)
 	}
 	for p.pending.live > 0 {
 		i := p.pending.oldest
@@ -121,17 +121,8 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 	if !whole {
 		return Malformed
 	}
-	if w.questions != 1 {
-		f := facts{
-			forwarder: m.Role.forwarder(),
-			rd:        w.flags&flagRD != 0,
-			server:    m.Server.Addr(),
-			resolver:  m.Resolver.Addr(),
-		}
-		return policy.outward(&f, &p.known)
-	}
-	if m.Packet && p.pending.repeated(m, w) {
-		return Duplicate
+	if w.questions != 1 || m.Packet && p.pending.repeated(m, w) {
+		return p.refuse(m, policy)
 	}
 	if n, oldest := p.pending.crowd(m, w.id); n >= maxSameKey {
 		p.giveUp(oldest, PairingFull)
@@ -143,6 +134,23 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 		p.giveUp(p.pending.oldest, PairingFull)
 	}
 	return Kept
+}
+
+// refuse judges a query that is not to wait: it does not ask one question, or it
+// asks again what is asked already.
+func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
+	w := &p.walker
+	f := facts{
+		forwarder: m.Role.forwarder(),
+		rd:        w.flags&flagRD != 0,
+		server:    m.Server.Addr().Unmap(),
+		resolver:  m.Resolver.Addr().Unmap(),
+		lookup:    isLookup(w.flags, w.questions, w.qtype, w.qclass, w.signed),
+	}
+	if r := policy.outward(&f, &p.known); r != Kept {
+		return r
+	}
+	return Duplicate
 }
 
 func (p *Pairer) giveUp(i int32, r Reason) {
@@ -194,10 +202,10 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	f := facts{
 		forwarder: m.Role.forwarder() || q != nil && q.forwarder,
 		rd:        w.flags&flagRD != 0 || q != nil && q.flags&flagRD != 0,
-		server:    m.Server.Addr(),
-		resolver:  m.Resolver.Addr(),
+		server:    m.Server.Addr().Unmap(),
+		resolver:  m.Resolver.Addr().Unmap(),
 		lookup: isLookup(w.flags, w.questions, w.qtype, w.qclass, w.signed) &&
-			(q == nil || isLookup(q.flags, 1, q.qtype, q.qclass, q.notLookup)),
+			(q == nil || isLookup(q.flags, 1, q.qtype, q.qclass, q.signed)),
 		answered: true,
 		flags:    w.flags,
 		extended: w.extendedRcode,

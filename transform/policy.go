@@ -52,7 +52,15 @@ func NewPolicy(c Config) (*Policy, error) {
 		p.rcodes |= 1 << r
 	}
 	for _, a := range c.Resolvers {
+		if !a.IsValid() || a.IsUnspecified() {
+			return nil, fmt.Errorf("resolver %v is no address of one host", a)
+		}
 		p.resolvers.add(a)
+	}
+	for _, network := range c.LocalNetworks {
+		if !network.IsValid() || network.Addr().Is4In6() {
+			return nil, fmt.Errorf("local network %v: must be an IPv4 or IPv6 prefix", network)
+		}
 	}
 	var names, texts []string
 	for _, entry := range c.LocalNames {

@@ -43,11 +43,11 @@ func (rw *rewriter) record(w *walker, r rr) bool {
 		} else {
 			rw.out = append(rw.out, c.msg[c.start:c.at]...)
 		}
+		if len(rw.out) > maxMessage {
+			return false // before it grows to many times that
+		}
 	}
 	length := len(rw.out) - start
-	if len(rw.out) > maxMessage {
-		return false
-	}
 	binary.BigEndian.PutUint16(rw.out[start-2:], uint16(length))
 	return true
 }
@@ -71,6 +71,11 @@ func (rw *rewriter) name(w *walker, off int, fold, compress bool) {
 	}
 	rw.out = rw.names.append(rw.out, name, compress)
 }
+
+const (
+	maxProbes = 8
+	noSlot    = -1
+)
 
 // A compressor finds names that have been written before.
 type compressor struct {
@@ -99,7 +104,7 @@ func (c *compressor) append(out, name []byte, compress bool) []byte {
 			out = append(out, name[:off]...)
 			return binary.BigEndian.AppendUint16(out, 0xc000|c.table[slot])
 		}
-		if at := start + off; at < 0x4000 && c.used < len(c.table)/2 {
+		if at := start + off; slot != noSlot && at < 0x4000 && c.used < len(c.table)/2 {
 			c.table[slot] = uint16(at)
 			c.used++
 		}
@@ -107,14 +112,15 @@ func (c *compressor) append(out, name []byte, compress bool) []byte {
 	return append(out, name...)
 }
 
-// find returns the slot of a name that has been written, or the free one for it.
+// find returns the slot of a name that has been written, or one for it: noSlot
+// where there is none nearby, so that no choice of names makes the table slow.
 func (c *compressor) find(out, name []byte) (slot int, found bool) {
 	h := uint32(2166136261)
 	for _, b := range name {
 		h = (h ^ uint32(b)) * 16777619
 	}
-	for i := h; ; i++ {
-		slot := int(i % uint32(len(c.table)))
+	for i := range uint32(maxProbes) {
+		slot := int((h + i) % uint32(len(c.table)))
 		at := int(c.table[slot])
 		if at == 0 {
 			return slot, false
@@ -123,6 +129,7 @@ func (c *compressor) find(out, name []byte) (slot int, found bool) {
 			return slot, true
 		}
 	}
+	return noSlot, false
 }
 
 // sameName compares the name at off of a written message with an uncompressed one.

@@ -15,6 +15,9 @@ type reversed struct {
 	hosts  []byte       // IPv4: numbers among those labels, each of which may be the last octet
 }
 
+// longestReverse is more than an address takes, with a label of RFC 2317 to spare.
+const longestReverse = mark(64 + len("\x03ip6\x04arpa\x00") + 2*32)
+
 // reverseLabels bounds what a name can hold.
 const reverseLabels = maxName / 2
 
@@ -118,8 +121,12 @@ func (r reversed) within(network netip.Prefix) bool {
 
 // isOneOf reports whether the name is an address of the set, or lies below it.
 func (r reversed) isOneOf(set *addrSet) bool {
-	if r.prefix.IsSingleIP() {
-		return set.has(r.prefix.Addr())
+	if a := r.prefix.Addr(); r.prefix.IsSingleIP() {
+		if a.Is4() {
+			return set.has(a)
+		}
+		b := a.As16()
+		return set.has16(b[:])
 	}
 	for _, last := range r.hosts {
 		a := r.prefix.Addr().As4()

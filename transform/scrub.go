@@ -1,6 +1,10 @@
 package transform
 
-import "github.com/miekg/dns"
+import (
+	"encoding/binary"
+
+	"github.com/miekg/dns"
+)
 
 // judge returns the first reason why names and addresses forbid a record:
 // of a response that has been walked, or of a query whose name this is. The name
@@ -41,19 +45,15 @@ func isRoot(name []byte) bool { return len(name) == 1 }
 
 // checkNames looks at every name of a message. Each stretch of labels is looked
 // at once, with what follows it; a name that is but a pointer is the end of one
-// that was looked at.
+// that was looked at, unless it leads astray. Nor do labels in front of more than
+// a reverse name say anything new of an address.
 func (s *searcher) checkNames(w *walker) {
-	if w.pointsOutsideNames {
-		s.checkEachName(w)
-		return
-	}
 	locals := s.policy.localNames
 	for _, r := range w.runs {
-		underARPA := w.marks[r.start]&markARPA != 0
-		if !underARPA && (locals.empty() || !mayBeLocal(w, r, locals)) {
-			continue
+		underARPA := w.marks[r.start]&markARPA != 0 && (r.astray || w.marks[r.end]&markLen < longestReverse)
+		if underARPA || !locals.empty() && (r.astray || mayBeLocal(w, r, locals)) {
+			s.checkNameAt(w, int(r.start), underARPA)
 		}
-		s.checkNameAt(w, int(r.start), underARPA)
 	}
 }
 
@@ -73,26 +73,13 @@ func (s *searcher) checkNameAt(w *walker, off int, underARPA bool) {
 	s.checkName(name, underARPA)
 }
 
-// checkEachName is for messages whose names overlap with other data.
-func (s *searcher) checkEachName(w *walker) {
-	for i := range w.rrs {
-		if i == w.opt {
-			continue
-		}
-		r := w.rrs[i]
-		s.checkNameAt(w, int(r.owner), true)
-		for c := newCursor(w.msg, r); c.next(); {
-			if c.isName() {
-				s.checkNameAt(w, c.start, true)
-			}
-		}
-	}
-}
-
 // checkRecords looks at all rdata but names, and reports whether the root's SOA
 // stands in authority.
 func (s *searcher) checkRecords(w *walker) (rootSOA bool) {
 	for i := range w.rrs {
+		if s.local {
+			break // nothing else matters
+		}
 		r := &w.rrs[i]
 		switch r.typ {
 		case typeA:
@@ -110,17 +97,20 @@ func (s *searcher) checkRecords(w *walker) (rootSOA bool) {
 }
 
 // checkRdata searches rdata that is more than names and numbers: each field as
-// text, neighbouring character-strings joined too, and the whole as octets.
+// text, neighbouring character-strings joined too, and what stands between names
+// as octets.
 func (s *searcher) checkRdata(msg []byte, r rr) {
-	random := false
-	strings := 0
-	s.joined = s.joined[:0]
+	from, random, strings := int(r.rdata), false, 0
 	c := newCursor(msg, r)
+	whole := c.steps == "x"
 	for c.next() {
 		if c.step != 's' {
 			s.endStrings(&strings)
 		}
 		switch c.step {
+		case 'n', 'N':
+			s.opaque(msg[from:c.start], random)
+			from, random = c.at, false
 		case 's':
 			strings++
 			s.joined = append(s.joined, c.data()...)
@@ -128,19 +118,17 @@ func (s *searcher) checkRdata(msg []byte, r rr) {
 		case 'z':
 			random = true
 			s.text(c.data())
+		case 'p':
+			s.parameters(c.data())
 		case 'x', 'h':
 			s.text(c.data())
+			if whole {
+				s.asStrings(c.data())
+			}
 		}
 	}
 	s.endStrings(&strings)
-	rdata := msg[r.rdata:r.end]
-	s.wire(rdata)
-	if !random {
-		s.octets(rdata)
-	}
-	if layoutOf(r.typ, rdata) == "x" {
-		s.checkAsStrings(rdata)
-	}
+	s.opaque(msg[from:r.end], random)
 }
 
 // endStrings looks at character-strings in a row as one text.
@@ -152,16 +140,37 @@ func (s *searcher) endStrings(n *int) {
 	s.joined = s.joined[:0]
 }
 
-// checkAsStrings takes rdata of a type that is not known for character-strings,
-// if it can be: a length octet may look like part of a name.
-func (s *searcher) checkAsStrings(rdata []byte) {
-	for off := 0; off < len(rdata); off += 1 + int(rdata[off]) {
-		if off+1+int(rdata[off]) > len(rdata) {
-			return
+// parameters looks at SVCB's: key, length, value.
+func (s *searcher) parameters(b []byte) {
+	for len(b) >= 4 {
+		end := 4 + int(binary.BigEndian.Uint16(b[2:]))
+		if end > len(b) {
+			break
 		}
-		s.joined = append(s.joined, rdata[off+1:off+1+int(rdata[off])]...)
-		s.text(rdata[off+1 : off+1+int(rdata[off])])
+		s.text(b[4:end])
+		s.asStrings(b[4:end])
+		b = b[end:]
 	}
-	s.text(s.joined)
-	s.joined = s.joined[:0]
+	s.text(b)
+}
+
+// asStrings takes octets that are not known for character-strings as such, if
+// they can be: a length octet may look like part of a name.
+func (s *searcher) asStrings(b []byte) {
+	end := 0
+	for end < len(b) {
+		end += 1 + int(b[end])
+	}
+	if end > len(b) {
+		return
+	}
+	n := 0
+	for len(b) > 0 {
+		text := b[1 : 1+int(b[0])]
+		n++
+		s.joined = append(s.joined, text...)
+		s.text(text)
+		b = b[1+len(text):]
+	}
+	s.endStrings(&n)
 }

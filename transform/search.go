@@ -42,75 +42,104 @@ func (s *searcher) checkReverse(name []byte) {
 	s.address = s.address || r.isOneOf(s.known) || r.isOneOf(&s.policy.resolvers)
 }
 
-// wire looks for names as labels in octets that are no names by their type.
-func (s *searcher) wire(b []byte) {
+// opaque looks for names as labels, and for addresses, in octets that are no
+// names by their type. Four octets of what is random mean nothing.
+func (s *searcher) opaque(b []byte, random bool) {
 	if set := s.policy.localNames; !set.empty() {
 		for i := range b {
-			if b[i] < 64 && set.firstLen[b[i]] && s.labelsAt(set, b[i:]) {
+			if b[i] < 64 && s.labelsAt(set, b[i:]) {
 				s.local = true
 				return
 			}
 		}
 	}
 	s.wireReverse(b)
+	if !random {
+		s.octets(b)
+	}
 }
 
 // labelsAt reports whether the labels that begin b begin with an entry's.
 func (s *searcher) labelsAt(set *nameSet, b []byte) bool {
-	for end := 0; end < len(b) && b[end] != 0 && b[end] < 64; {
-		end += 1 + int(b[end])
-		if end > len(b) || end >= maxName {
-			return false
+	first := int(b[0])
+	if first >= len(b) || !set.mayBegin(first, toLower(b[min(1, first)])) {
+		return false
+	}
+	text := append(s.token[:0], b[1:1+first]...)
+	if rest := b[1+first:]; len(rest) > 0 && 0 < rest[0] && rest[0] < 64 && int(rest[0]) < len(rest) {
+		text = append(append(text, '.'), rest[1:1+rest[0]]...)
+	}
+	lower(text)
+	one, several := set.beginning(text, first)
+	return s.begins(set, b, one) || s.begins(set, b, several)
+}
+
+// begins reports whether labels are those of an entry of one of these lengths.
+func (s *searcher) begins(set *nameSet, b []byte, lengths []uint8) bool {
+	for _, length := range lengths {
+		if int(length)-1 > len(b) {
+			continue
 		}
-		if set.wireLens[end+1] {
-			name := append(s.token[:0], b[:end]...)
-			lower(name)
-			if _, ok := set.wire[string(append(name, 0))]; ok {
-				return true
-			}
+		name := append(s.token[:0], b[:length-1]...)
+		lower(name)
+		if _, ok := set.wire[string(append(name, 0))]; ok {
+			return true
 		}
 	}
 	return false
 }
 
-// wireReverse looks for labels that end in arpa, whichever label they begin at.
+// wireReverse looks for labels that end in in-addr.arpa or ip6.arpa.
 func (s *searcher) wireReverse(b []byte) {
-	for from := 0; ; {
+	for from := 0; !s.local; {
 		i := bytes.IndexByte(b[from:], 4)
 		if i < 0 {
 			return
 		}
 		at := from + i
 		from = at + 1
-		if at+5 > len(b) || !isARPA(b[at:at+5]) {
+		if at+5 > len(b) || !isARPA(b[at:at+5]) || !endsFold(b[:at], "\x07in-addr") && !endsFold(b[:at], "\x03ip6") {
 			continue
 		}
-		for start := max(0, at+6-maxName); start < at; start++ {
-			if leadsTo(b, start, at) {
-				name := append(append(s.token[:0], b[start:at+5]...), 0)
-				lower(name)
-				s.checkReverse(name)
-			}
-		}
+		name := append(append(s.token[:0], b[labelsBefore(b, at):at+5]...), 0)
+		lower(name)
+		s.checkReverse(name)
 	}
 }
 
-// leadsTo reports whether labels from start on end exactly at off.
-func leadsTo(b []byte, start, off int) bool {
-	for start < off && b[start] != 0 && b[start] < 64 {
-		start += 1 + int(b[start])
+func endsFold(b []byte, suffix string) bool {
+	return len(b) >= len(suffix) && equalFold(b[len(b)-len(suffix):], []byte(suffix))
+}
+
+// labelsBefore returns where the labels begin that lead to off, as far back as a
+// name can reach. Of the ways to go back the shortest label is taken: no length
+// is a character that host names are made of, but for those of more than 44.
+func labelsBefore(b []byte, off int) int {
+	least := max(0, off+len("\x04arpa\x00")-maxName)
+	for start := off; ; {
+		n := 1
+		for n < 64 && start-1-n >= least && int(b[start-1-n]) != n {
+			n++
+		}
+		if n == 64 || start-1-n < least {
+			return start
+		}
+		start -= 1 + n
 	}
-	return start == off
 }
 
 // text looks for names and addresses as people write them.
 func (s *searcher) text(b []byte) {
 	set := s.policy.localNames
-	for _, name := range set.foreign {
-		s.local = s.local || containsFold(b, name)
+	addresses := len(s.known.addrs)+len(s.policy.resolvers.addrs) > 0
+	if s.local || len(b) == 0 {
+		return
 	}
-	s.tokens(b, set.empty() || set.dotted)
-	if len(s.known.addrs)+len(s.policy.resolvers.addrs) > 0 {
+	s.local = set.foreignIn(b)
+	if addresses || !set.empty() || len(s.policy.localNetworks) > 0 {
+		s.tokens(b, set.empty() || set.dotted)
+	}
+	if addresses && !s.local && !s.address {
 		s.quads(b)
 		s.colons(b)
 	}
@@ -147,11 +176,11 @@ func isNameChar(c byte) bool { return c == '.' || isLabelChar(c) }
 // checkToken looks at a stretch of name characters, in windows that overlap by
 // more than any name.
 func (s *searcher) checkToken(token []byte) {
-	for {
+	for !s.local {
 		window := append(s.token[:0], token[:min(len(token), len(s.token))]...)
 		lower(window)
 		end := len(window) == len(token)
-		s.local = s.local || s.policy.localNames.inToken(window, end)
+		s.local = s.policy.localNames.inToken(window, end)
 		s.textReverse(window)
 		if end {
 			return
@@ -166,21 +195,32 @@ func (s *searcher) checkToken(token []byte) {
 // inToken reports whether an entry stands in lowercase text of name characters,
 // whole labels of it; end tells that the text does not go on.
 func (s *nameSet) inToken(text []byte, end bool) bool {
-	for start := 0; start < len(text); {
-		for _, n := range s.textLens {
-			stop := start + n
-			if stop > len(text) || stop < len(text) && text[stop] != '.' || stop == len(text) && !end {
-				continue
-			}
-			if _, ok := s.text[string(text[start:stop])]; ok {
+	for len(text) > 0 {
+		first := bytes.IndexByte(text, '.')
+		if first < 0 {
+			first = len(text)
+		}
+		if s.mayBegin(first, text[0]) {
+			one, several := s.beginning(text, first)
+			if s.stands(text, one, end) || s.stands(text, several, end) {
 				return true
 			}
 		}
-		dot := bytes.IndexByte(text[start:], '.')
-		if dot < 0 {
-			return false
+		text = text[min(first+1, len(text)):]
+	}
+	return false
+}
+
+// stands reports whether text begins with an entry of one of these lengths.
+func (s *nameSet) stands(text []byte, lengths []uint8, end bool) bool {
+	for _, length := range lengths {
+		stop := int(length) - len("\x00\x00") // the first length octet and the root
+		if stop > len(text) || stop < len(text) && text[stop] != '.' || stop == len(text) && !end {
+			continue
 		}
-		start += dot + 1
+		if _, ok := s.text[string(text[:stop])]; ok {
+			return true
+		}
 	}
 	return false
 }
@@ -212,9 +252,8 @@ func (s *searcher) checkReverseText(text []byte) {
 	name := s.name[:0]
 	for label := range bytes.SplitSeq(text, []byte(".")) {
 		if len(label) > 63 {
-			return
-		}
-		if len(label) > 0 {
+			name = name[:0] // the name, if it is one, begins behind it
+		} else if len(label) > 0 {
 			name = append(append(name, byte(len(label))), label...)
 		}
 	}
@@ -236,13 +275,21 @@ func (s *searcher) octets(b []byte) {
 	}
 }
 
-// containsFold looks for lowercase text that is bounded by other than label
-// characters, without regard to ASCII case.
-func containsFold(b, text []byte) bool {
-	for i := 0; i+len(text) <= len(b); i++ {
-		if equalFold(b[i:i+len(text)], text) &&
-			(i == 0 || !isLabelChar(b[i-1])) && (i+len(text) == len(b) || !isLabelChar(b[i+len(text)])) {
-			return true
+// foreignIn reports whether a spelling in U-labels stands in text, bounded by
+// other than label characters, without regard to ASCII case.
+func (s *nameSet) foreignIn(b []byte) bool {
+	if len(s.foreign) == 0 {
+		return false
+	}
+	for i := 0; i+1 < len(b); i++ {
+		if !s.foreignFirst[toLower(b[i])] || i > 0 && isLabelChar(b[i-1]) {
+			continue
+		}
+		for _, name := range s.foreign[[2]byte{toLower(b[i]), toLower(b[i+1])}] {
+			end := i + len(name)
+			if end <= len(b) && equalFold(b[i:end], name) && (end == len(b) || !isLabelChar(b[end])) {
+				return true
+			}
 		}
 	}
 	return false

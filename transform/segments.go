@@ -1,73 +1,84 @@
 package transform
 
-// The memory of a table: segments of queries, and slots for long names.
+import "slices"
+
+const (
+	segmentBits = 7
+	segmentSize = 1 << segmentBits
+	noPlace     = segmentSize // end of a segment's free list
+)
+
+// A store is the memory of a table: values that stay where they are, in segments
+// that come and go with their number. One empty segment is kept and filled last,
+// so that a table at the brink does not allocate at every query.
+type store[T any] struct {
+	segments []*segment[T] // nil where one was given back
+	roomy    []int32       // segments with a free place; an empty one stands first
+}
+
+type segment[T any] struct {
+	values [segmentSize]T
+	next   [segmentSize]uint8 // free list
+	free   uint8              // first free place
+	live   int
+}
+
+func (s *store[T]) at(i int32) *T {
+	return &s.segments[i>>segmentBits].values[i&(segmentSize-1)]
+}
 
 // allocate returns a free place, in a new segment if there is none.
-func (t *table) allocate() int32 {
-	if len(t.roomy) == 0 {
-		t.addSegment()
+func (s *store[T]) allocate() int32 {
+	if len(s.roomy) == 0 {
+		s.grow()
 	}
-	n := t.roomy[len(t.roomy)-1]
-	s := t.segments[n]
-	i := s.free
-	s.free = s.queries[i].next
-	s.live++
-	if s.free == noIndex {
-		t.roomy = t.roomy[:len(t.roomy)-1]
+	n := s.roomy[len(s.roomy)-1]
+	g := s.segments[n]
+	i := g.free
+	g.free = g.next[i]
+	g.live++
+	if g.free == noPlace {
+		s.roomy = s.roomy[:len(s.roomy)-1]
 	}
-	return n<<segmentBits | i
+	return n<<segmentBits | int32(i)
 }
 
-func (t *table) addSegment() {
-	s := new(segment)
-	for i := range s.queries {
-		s.queries[i].next = int32(i) + 1
+func (s *store[T]) grow() {
+	g := new(segment[T])
+	for i := range g.next {
+		g.next[i] = uint8(i) + 1
 	}
-	s.queries[segmentSize-1].next = noIndex
-	for n, old := range t.segments {
-		if old == nil {
-			t.segments[n] = s
-			t.roomy = append(t.roomy, int32(n))
-			return
-		}
+	n := slices.Index(s.segments, nil)
+	if n < 0 {
+		n = len(s.segments)
+		s.segments = append(s.segments, nil)
 	}
-	t.roomy = append(t.roomy, int32(len(t.segments)))
-	t.segments = append(t.segments, s)
+	s.segments[n] = g
+	s.roomy = append(s.roomy, int32(n))
 }
 
-// release gives a place back. An empty segment is kept as long as it is the only
-// one with room, so that a table at the brink does not allocate at every query.
-func (t *table) release(i int32) {
+// release gives a place back.
+func (s *store[T]) release(i int32) {
 	n := i >> segmentBits
-	s := t.segments[n]
-	if s.free == noIndex {
-		t.roomy = append(t.roomy, n)
+	g := s.segments[n]
+	if g.free == noPlace {
+		s.roomy = append(s.roomy, n)
 	}
-	place := i & (segmentSize - 1)
-	s.queries[place].next, s.free = s.free, place
-	s.live--
-	if s.live > 0 || len(t.roomy) == 1 {
+	place := uint8(i & (segmentSize - 1))
+	g.next[place], g.free = g.free, place
+	if g.live--; g.live == 0 {
+		s.emptied(n)
+	}
+}
+
+// emptied gives an empty segment back, unless it is the only one.
+func (s *store[T]) emptied(n int32) {
+	at, last := slices.Index(s.roomy, n), len(s.roomy)-1
+	if at == 0 || s.segments[s.roomy[0]].live > 0 {
+		s.roomy[0], s.roomy[at] = s.roomy[at], s.roomy[0]
 		return
 	}
-	t.segments[n] = nil
-	for j, r := range t.roomy {
-		if r == n {
-			t.roomy[j] = t.roomy[len(t.roomy)-1]
-			t.roomy = t.roomy[:len(t.roomy)-1]
-			break
-		}
-	}
-	if t.live == 0 {
-		t.slots, t.freeSlots = nil, nil
-	}
-}
-
-func (t *table) allocateSlot() int32 {
-	if n := len(t.freeSlots); n > 0 {
-		i := t.freeSlots[n-1]
-		t.freeSlots = t.freeSlots[:n-1]
-		return i
-	}
-	t.slots = append(t.slots, make([]byte, textSlot))
-	return int32(len(t.slots) - 1)
+	s.segments[n] = nil
+	s.roomy[at] = s.roomy[last]
+	s.roomy = s.roomy[:last]
 }

@@ -6,9 +6,6 @@ import (
 )
 
 const (
-	segmentBits = 7
-	segmentSize = 1 << segmentBits
-
 	inlineText   = 92            // name and zone of nearly every query
 	textSlot     = 2 * maxName   // of any other
 	slotCost     = 3             // queries' room that a slot takes
@@ -21,7 +18,7 @@ const (
 // pending is a query that waits for its response. It holds no pointer, so that a
 // full table costs the garbage collector nothing.
 type pending struct {
-	next         int32 // in its bucket, newest first; in the free list
+	next         int32 // in its bucket, newest first
 	older, newer int32 // in order of arrival
 	slot         int32 // of text, or noIndex
 	key          uint32
@@ -34,18 +31,12 @@ type pending struct {
 	serverPort, resolverPort uint16
 	id, flags, qtype, qclass uint16
 
-	transport               Transport
-	forwarder, packet, told bool // told: the source named the resolver's address
-	notLookup               bool
-	nameLen, zoneLen        uint8
+	transport         Transport
+	forwarder, signed bool
+	told              bool // the source named the resolver's address
+	nameLen, zoneLen  uint8
 
 	text [inlineText]byte // name as it was sent, and zone, unless they are in a slot
-}
-
-type segment struct {
-	queries [segmentSize]pending
-	free    int32 // first free one
-	live    int
 }
 
 // table holds the pending queries of one lane: found by server and ID, ordered
@@ -53,23 +44,19 @@ type segment struct {
 // the budget's to say.
 type table struct {
 	budget         *Budget
-	segments       []*segment // nil where one was given back
-	roomy          []int32    // segments with a free place
+	queries        store[pending]
+	slots          store[[textSlot]byte] // text of long names
 	buckets        []int32
 	oldest, newest int32
 	live           int
 	arrivals       uint32
-	slots          [][]byte // text of long names
-	freeSlots      []int32
 }
 
 func newTable(b *Budget) *table {
 	return &table{budget: b, oldest: noIndex, newest: noIndex}
 }
 
-func (t *table) at(i int32) *pending {
-	return &t.segments[i>>segmentBits].queries[i&(segmentSize-1)]
-}
+func (t *table) at(i int32) *pending { return t.queries.at(i) }
 
 func keyOf(server *[16]byte, id uint16) uint32 {
 	h := uint64(id)*0x9e3779b97f4a7c15 ^ 0xff51afd7ed558ccd
@@ -93,7 +80,7 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 	if !t.budget.take(cost) {
 		return false
 	}
-	i := t.allocate()
+	i := t.queries.allocate()
 	q := t.at(i)
 	*q = pending{
 		older: t.newest, newer: noIndex, slot: noIndex,
@@ -101,18 +88,17 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		at:      now, queryTime: m.QueryTime,
 		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
 		id: w.id, flags: w.flags, qtype: w.qtype, qclass: w.qclass,
-		transport: m.Transport, forwarder: m.Role.forwarder(), packet: m.Packet, notLookup: w.signed,
+		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.signed,
 		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)),
 	}
 	if a := m.Resolver.Addr(); a.IsValid() {
 		q.told, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
 	}
 	q.key = keyOf(&q.server, q.id)
-	text := q.text[:]
 	if cost > 1 {
-		q.slot = t.allocateSlot()
-		text = t.slots[q.slot]
+		q.slot = t.slots.allocate()
 	}
+	text := t.text(q)
 	copy(text[copy(text, name):], m.Zone)
 	t.arrivals++
 	t.live++
@@ -167,12 +153,15 @@ func (t *table) remove(i int32) {
 	}
 	cost := 1
 	if q.slot != noIndex {
-		t.freeSlots = append(t.freeSlots, q.slot)
+		t.slots.release(q.slot)
 		cost += slotCost
 	}
 	t.live--
 	t.budget.give(cost)
-	t.release(i)
+	t.queries.release(i)
+	if n := len(t.buckets); n > minBuckets && t.live < n/8 {
+		t.rehash(n / 2)
+	}
 }
 
 // find returns the pending query that a response with this question answers: of
@@ -286,17 +275,18 @@ func (t *table) restamp(since uint32, now Time) {
 	}
 }
 
-func (t *table) allText(q *pending) []byte {
+// text is the room for name and zone.
+func (t *table) text(q *pending) []byte {
 	if q.slot != noIndex {
-		return t.slots[q.slot]
+		return t.slots.at(q.slot)[:]
 	}
 	return q.text[:]
 }
 
-func (t *table) name(q *pending) []byte { return t.allText(q)[:q.nameLen] }
+func (t *table) name(q *pending) []byte { return t.text(q)[:q.nameLen] }
 
 func (t *table) zone(q *pending) []byte {
-	return t.allText(q)[q.nameLen : int(q.nameLen)+int(q.zoneLen)]
+	return t.text(q)[q.nameLen : int(q.nameLen)+int(q.zoneLen)]
 }
 
 // serverAddr is the server's address and port.

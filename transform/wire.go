@@ -20,13 +20,15 @@ const (
 )
 
 // A mark stands in walker.marks at each offset where a name, or the rest of one,
-// begins: its uncompressed length, and what holds for all names that end in it.
-type mark uint16
+// begins: its uncompressed length, what holds for all names that end in it, and
+// how many pointers follow.
+type mark uint32
 
 const (
 	markLen  mark = 0xff
 	markARPA mark = 1 << 8 // ends in the label "arpa"
 	markCase mark = 1 << 9 // its letter case is data
+	markHop  mark = 1 << 10
 )
 
 // A run is a stretch of labels that stand in the message itself, up to a pointer
@@ -34,6 +36,7 @@ const (
 type run struct {
 	start, end uint16
 	keepCase   bool
+	astray     bool // goes on in what no run holds
 }
 
 // An rr is where a resource record lies.
@@ -68,6 +71,7 @@ type walker struct {
 	extendedRcode      uint8
 	signed             bool // TSIG, TKEY or SIG(0)
 	pointsOutsideNames bool // a pointer leads into anything but a name: offsets must not move, bytes must not change
+	astray             bool // as of the name that was read last
 }
 
 // qname is the query name as it stands in the message; it cannot be compressed,
@@ -183,31 +187,49 @@ func (w *walker) option(r rr, ownerEnd int, extendedRcode uint8) bool {
 
 // name reads the name at off, marks it, and returns the offset behind it, or -1.
 func (w *walker) name(off int, keepCase bool) int {
+	w.astray = false
+	stop, end := w.labels(off, keepCase, 0)
+	if end >= 0 && (stop > off || w.astray) {
+		w.runs = append(w.runs, run{uint16(off), uint16(stop), keepCase, w.astray})
+	}
+	return end
+}
+
+// labels reads labels up to the root or a pointer at stop, behind which is end,
+// and marks them; end is -1 where they are no name. So many pointers led here.
+func (w *walker) labels(start int, keepCase bool, hops int) (stop, end int) {
 	msg := w.msg
-	start, last := off, -1
-	for off < len(msg) {
+	last := -1
+	for off := start; off < len(msg); {
 		c := int(msg[off])
 		switch {
 		case c == 0:
-			m := mark(1)
-			if last >= 0 && isARPA(msg[last:off]) {
-				m |= markARPA
-			}
-			return w.named(start, off, off+1, m, keepCase)
+			return off, w.named(start, off, off+1, w.topLevel(last, off)|1, keepCase)
 		case c < 64:
 			last = off
 			off += 1 + c
 		case c >= 0xc0 && off+1 < len(msg):
-			m := w.pointer((c&0x3f)<<8|int(msg[off+1]), start, keepCase)
+			m := w.pointer((c&0x3f)<<8|int(msg[off+1]), start, keepCase, hops+1)
 			if m == 0 {
-				return -1
+				return off, -1
 			}
-			return w.named(start, off, off+2, m, keepCase)
+			if m&markLen == 1 {
+				m = m&^markARPA | w.topLevel(last, off)
+			}
+			return off, w.named(start, off, off+2, m, keepCase)
 		default:
-			return -1
+			return off, -1
 		}
 	}
-	return -1
+	return start, -1
+}
+
+// topLevel tells by the label before the root what holds for the whole name.
+func (w *walker) topLevel(last, off int) mark {
+	if last >= 0 && isARPA(w.msg[last:off]) {
+		return markARPA
+	}
+	return 0
 }
 
 // named marks the labels from start to where the rest of the name, of which rest
@@ -217,7 +239,7 @@ func (w *walker) named(start, stop, end int, rest mark, keepCase bool) int {
 	if total > maxName {
 		return -1
 	}
-	what := rest &^ markLen
+	what := rest &^ (markLen | markCase)
 	if keepCase {
 		what |= markCase
 	}
@@ -225,61 +247,30 @@ func (w *walker) named(start, stop, end int, rest mark, keepCase bool) int {
 	for off := start; off < stop; off += 1 + int(w.msg[off]) {
 		w.marks[off] = mark(total-(off-start)) | what
 	}
-	if stop > start {
-		w.runs = append(w.runs, run{uint16(start), uint16(stop), keepCase})
-	}
 	return end
 }
 
 // pointer follows a pointer in a name that begins at start, and returns the mark
 // of what it leads to, or 0. A pointer goes strictly back (RFC 1035 section
 // 4.1.4: a prior occurrence), so every chain ends.
-func (w *walker) pointer(target, start int, keepCase bool) mark {
-	if target < headerLen || target >= start {
+func (w *walker) pointer(target, start int, keepCase bool, hops int) mark {
+	if target < headerLen || target >= start || hops > maxHops {
 		return 0
 	}
-	m := w.marks[target]
-	if m == 0 {
-		w.pointsOutsideNames = true
-		return w.chase(target)
-	}
-	if keepCase || m&markCase != 0 {
-		w.pointsOutsideNames = true // one and the same label would need two letter cases
-	}
-	return m
-}
-
-// chase reads a name outside the marked ones, as a pointer into it demands.
-func (w *walker) chase(off int) mark {
-	msg := w.msg
-	length, start, last := 0, off, -1
-	for hops := 0; off < len(msg) && length <= maxName; {
-		c := int(msg[off])
-		switch {
-		case c == 0:
-			m := mark(length + 1)
-			if length+1 > maxName {
-				return 0
-			}
-			if last >= 0 && isARPA(msg[last:last+1+int(msg[last])]) {
-				m |= markARPA
-			}
-			return m
-		case c < 64:
-			last = off
-			length += 1 + c
-			off += 1 + c
-		case c >= 0xc0 && off+1 < len(msg):
-			target := (c&0x3f)<<8 | int(msg[off+1])
-			if hops++; hops > maxHops || target < headerLen || target >= start {
-				return 0
-			}
-			off, start = target, target
-		default:
+	if w.marks[target] == 0 {
+		w.pointsOutsideNames, w.astray = true, true
+		if _, end := w.labels(target, keepCase, hops); end < 0 {
 			return 0
 		}
 	}
-	return 0
+	m := w.marks[target]
+	if keepCase != (m&markCase != 0) {
+		w.pointsOutsideNames = true // one and the same label would need two letter cases
+	}
+	if m += markHop; m/markHop > maxHops {
+		return 0
+	}
+	return m
 }
 
 // expand appends the uncompressed name at off, which the walk has found good.

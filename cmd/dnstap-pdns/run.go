@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
+	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if err := file.Runnable(); err != nil {
 		return &usageError{err}
 	}
-	useOneProcessor()
+	beFrugal()
 	var level slog.LevelVar
 	log := newLogger(file.Log, std.err, &level)
 	s, err := sensor.New(&file.Config, sensor.Options{Log: log, Stdout: std.out})
@@ -43,12 +43,11 @@ func run(ctx context.Context, args []string, std stdio) error {
 	return err
 }
 
-// useOneProcessor keeps the sensor out of the resolver's way: one processor is far
-// more than a resolver's dnstap needs, and waking a second for each batch costs
-// more than the batch. GOMAXPROCS in the environment says otherwise.
-func useOneProcessor() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
+// beFrugal keeps memory near what is in use, unless the environment has GOGC. Next
+// to no garbage is made, so that collecting it early costs nothing.
+func beFrugal() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(10)
 	}
 }
 

@@ -1,0 +1,108 @@
+package transform
+
+import (
+	"encoding/binary"
+	"testing"
+)
+
+// aStream is the outward messages of a capture, half of them queries and half
+// responses, to be taken over and over.
+func aStream(tb testing.TB) []*Message {
+	var stream []*Message
+	var waiting []*Message
+	for _, m := range loadCapture(tb, "unbound") {
+		switch m.Role {
+		case ResolverQuery:
+			waiting = append(waiting, m)
+		case ResolverResponse:
+			for i, q := range waiting {
+				if q.Server.Addr() == m.Server.Addr() && string(q.Wire[:2]) == string(m.Wire[:2]) {
+					stream = append(stream, q, m)
+					waiting = append(waiting[:i], waiting[i+1:]...)
+					break
+				}
+			}
+		}
+	}
+	if len(stream) < 200 {
+		tb.Fatalf("%d messages", len(stream))
+	}
+	return stream
+}
+
+// TestTakeDoesNotAllocate once a lane has its memory.
+func TestTakeDoesNotAllocate(t *testing.T) {
+	stream := aStream(t)
+	policy := testPolicy(t, func(c *Config) { c.LocalNames = []string{"univ.example"} })
+	p := NewPairer(NewBudget(131072))
+	emit := func(*Record) {}
+	round := func() {
+		for _, m := range stream {
+			p.Take(m, policy, emit)
+		}
+	}
+	round()
+	if n := testing.AllocsPerRun(10, round); n != 0 {
+		t.Errorf("%v allocations for %d messages", n, len(stream))
+	}
+	if c := p.Counts(); c.Records < c.Paired/2 || c.Held != 0 {
+		t.Errorf("not what a resolver sends: %+v", c)
+	}
+}
+
+// BenchmarkTake takes a resolver's messages, half of them queries.
+func BenchmarkTake(b *testing.B) {
+	stream := aStream(b)
+	policy := testPolicy(b, func(c *Config) { c.LocalNames = []string{"univ.example"} })
+	p := NewPairer(NewBudget(131072))
+	emit := func(*Record) {}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		p.Take(stream[i], policy, emit)
+		if i++; i == len(stream) {
+			i = 0
+		}
+	}
+}
+
+// BenchmarkPair is the table alone: a query in, its response's match, and out,
+// with ten thousand others waiting.
+func BenchmarkPair(b *testing.B) {
+	q, r := aQuery().message(), aResponse().message()
+	t := newTable(NewBudget(131072))
+	var w walker
+	ask := func(n uint16) {
+		binary.BigEndian.PutUint16(q.Wire, n)
+		w.walk(q.Wire)
+	}
+	for n := range uint16(10000) {
+		ask(n)
+		t.insert(q, &w, 0)
+	}
+	ask(20000)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.id = 20000
+		t.crowd(q, w.id)
+		t.insert(q, &w, 0)
+		found, _ := t.find(r, &w)
+		t.remove(found)
+	}
+}
+
+// BenchmarkFullTable takes queries that nobody answers, each pushing out another.
+func BenchmarkFullTable(b *testing.B) {
+	policy := testPolicy(b)
+	p := NewPairer(NewBudget(131072))
+	a := newAsking("www.shop.example.")
+	for n := range 131072 {
+		p.Take(a.query(n), policy, nil)
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		p.Take(a.query(n), policy, nil)
+		n++
+	}
+}

@@ -1,0 +1,209 @@
+package transform
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// unhex reads octets; white space, and what follows a semicolon, is for people.
+func unhex(tb testing.TB, text string) []byte {
+	tb.Helper()
+	var digits strings.Builder
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, ";")
+		digits.WriteString(strings.Join(strings.Fields(line), ""))
+	}
+	b, err := hex.DecodeString(digits.String())
+	if err != nil {
+		tb.Fatalf("%q: %v", text, err)
+	}
+	return b
+}
+
+// realMessages are DNS messages that real resolvers logged.
+func realMessages(tb testing.TB) [][]byte {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "messages.hex"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var messages [][]byte
+	for line := range strings.Lines(string(text)) {
+		if b := unhex(tb, line); len(b) > 0 {
+			messages = append(messages, b)
+		}
+	}
+	if len(messages) < 40 {
+		tb.Fatalf("only %d messages", len(messages))
+	}
+	return messages
+}
+
+// wireName packs a name without compression; labels are taken as they are.
+func wireName(name string) []byte {
+	var b []byte
+	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
+		if label != "" {
+			b = append(append(b, byte(len(label))), label...)
+		}
+	}
+	return append(b, 0)
+}
+
+// A rawMessage is a DNS message in the making, octet by octet.
+type rawMessage struct{ wire []byte }
+
+// newRaw begins a response with one question.
+func newRaw(qname string, qtype uint16) *rawMessage {
+	d := &rawMessage{[]byte{0x12, 0x34, 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0}}
+	d.add(wireName(qname))
+	d.add(binary.BigEndian.AppendUint16(nil, qtype))
+	return d.add([]byte{0, dns.ClassINET})
+}
+
+func (d *rawMessage) add(b []byte) *rawMessage {
+	d.wire = append(d.wire, b...)
+	return d
+}
+
+// record adds a record to a section and returns where its rdata begins.
+func (d *rawMessage) record(section int, owner []byte, typ uint16, rdata []byte) int {
+	count := d.wire[6+2*section:]
+	binary.BigEndian.PutUint16(count, binary.BigEndian.Uint16(count)+1)
+	d.add(owner)
+	d.add(binary.BigEndian.AppendUint16(nil, typ))
+	d.add([]byte{0, dns.ClassINET, 0, 0, 0, 60})
+	d.add(binary.BigEndian.AppendUint16(nil, uint16(len(rdata))))
+	d.add(rdata)
+	return len(d.wire) - len(rdata)
+}
+
+// with is record for chains of calls.
+func (d *rawMessage) with(section int, owner string, typ uint16, rdata []byte) *rawMessage {
+	d.record(section, wireName(owner), typ, rdata)
+	return d
+}
+
+func pointTo(off int) []byte { return binary.BigEndian.AppendUint16(nil, 0xc000|uint16(off)) }
+
+// mustRR reads a record in zone file form.
+func mustRR(tb testing.TB, text string) dns.RR {
+	tb.Helper()
+	rr, err := dns.NewRR(text)
+	if err != nil || rr == nil {
+		tb.Fatalf("%q: %v", text, err)
+	}
+	return rr
+}
+
+// mustPack packs a response with miekg/dns, compressed.
+func mustPack(tb testing.TB, qname string, qtype uint16, sections ...[]string) []byte {
+	tb.Helper()
+	m := new(dns.Msg)
+	m.SetQuestion(qname, qtype)
+	m.Id, m.Response, m.Authoritative, m.RecursionDesired, m.Compress = 0x1234, true, true, false, true
+	for i, to := range []*[]dns.RR{&m.Answer, &m.Ns, &m.Extra} {
+		if i >= len(sections) {
+			break
+		}
+		for _, text := range sections[i] {
+			*to = append(*to, mustRR(tb, text))
+		}
+	}
+	b, err := m.Pack()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+var (
+	ownAddr4 = netip.MustParseAddr("192.0.2.53")
+	ownAddr6 = netip.MustParseAddr("2001:db8:53::53")
+)
+
+// scrubPolicy is the default with what these tests take for local.
+func scrubPolicy(tb testing.TB, edits ...func(*Config)) *Policy {
+	tb.Helper()
+	c := Config{
+		PairingTimeout: time.Minute,
+		Rcodes:         []uint8{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeServerFailure, dns.RcodeRefused},
+		Resolvers:      []netip.Addr{ownAddr4, ownAddr6},
+		LocalNames:     []string{"univ.example", "bücher.example"},
+		LocalNetworks: []netip.Prefix{
+			netip.MustParsePrefix("198.51.96.0/20"), netip.MustParsePrefix("2001:db8:a000::/35"),
+		},
+		SpecialNames:   true,
+		TimeResolution: time.Second,
+	}
+	for _, edit := range edits {
+		edit(&c)
+	}
+	p, err := NewPolicy(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+// asResponse is a message as a dnstap source hands it over.
+func asResponse(wire []byte) *Message {
+	return &Message{
+		Role:         ResolverResponse,
+		Server:       netip.MustParseAddrPort("203.0.113.1:53"),
+		Resolver:     netip.AddrPortFrom(ownAddr4, 40000),
+		QueryTime:    1_600_000_000_123_456_789,
+		ResponseTime: 1_600_000_001_987_654_321,
+		Zone:         wireName("example"),
+		Wire:         wire,
+	}
+}
+
+// scrubOne gives one message to a new lane. The record is a copy; nil if there is none.
+func scrubOne(p *Policy, m *Message) (*Record, Reason) {
+	var record *Record
+	lane := NewPairer(NewBudget(8))
+	reason := lane.Take(m, p, func(r *Record) {
+		c := *r
+		c.Name, c.Zone = slices.Clone(r.Name), slices.Clone(r.Zone)
+		c.Query, c.Response = slices.Clone(r.Query), slices.Clone(r.Response)
+		record = &c
+	})
+	return record, reason
+}
+
+// wantReason gives one response to a new lane and compares what becomes of it.
+func wantReason(t *testing.T, p *Policy, wire []byte, want Reason) {
+	t.Helper()
+	record, got := scrubOne(p, asResponse(wire))
+	if got != want {
+		t.Errorf("got %v, want %v\n% x", got, want, wire)
+	}
+	if (record != nil) != (got == Kept) {
+		t.Errorf("%v, but record is %v", got, record)
+	}
+}
+
+// mustScrub gives one response to a new lane, and returns what leaves.
+func mustScrub(t *testing.T, p *Policy, wire []byte) []byte {
+	t.Helper()
+	in := bytes.Clone(wire)
+	record, reason := scrubOne(p, asResponse(wire))
+	if !bytes.Equal(in, wire) {
+		t.Error("the input was changed")
+	}
+	if record == nil {
+		t.Fatalf("no record: %v\n% x", reason, wire)
+	}
+	return record.Response
+}

@@ -1,0 +1,223 @@
+package transform
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// full is a record of rdata as long as a message can hold, made of a pattern.
+func full(typ uint16, before []byte, pattern string) []byte {
+	d := newRaw("q", typ)
+	room := maxMessage - len(d.wire) - 11 - len(before)
+	return d.with(answer, "", typ, append(bytes.Clone(before), strings.Repeat(pattern, room/len(pattern))...)).wire
+}
+
+// fullTXT is the same in character-strings of 255.
+func fullTXT(pattern string) []byte {
+	one := strings.Repeat(pattern, 255/len(pattern))
+	return full(dns.TypeTXT, nil, string(charStrings(one+strings.Repeat(" ", 255-len(one)))))
+}
+
+// manyNames is a HIP record, which holds names of two octets and more, that all
+// end in one name of so many labels and pointers.
+func manyNames(labels int, each string) []byte {
+	d := newRaw("q", dns.TypeHIP)
+	at := len(d.wire) + 11 + 4
+	rdata := append([]byte{0, 0, 0, 0}, "\x04arpa\x00"...)
+	last := at
+	for range labels {
+		next := at + len(rdata) - 4
+		rdata = append(append(rdata, "\x011"...), pointTo(last)...)
+		last = next
+	}
+	name := append([]byte(each), pointTo(last)...)
+	for len(d.wire)+11+len(rdata)+len(name) <= maxMessage {
+		rdata = append(rdata, name...)
+	}
+	return d.with(answer, "", dns.TypeHIP, rdata).wire
+}
+
+// astray has names that all lead into rdata that holds none by its type.
+func astray(opt bool) []byte {
+	d := newRaw("q", dns.TypeNS)
+	at := len(d.wire) + 11
+	chain := []byte{0}
+	last := at
+	for range 120 {
+		next := at + len(chain)
+		chain = append(append(chain, "\x01a"...), pointTo(last)...)
+		last = next
+	}
+	for len(chain) < 0x3f00-at {
+		chain = append(append(chain, "\x01b"...), pointTo(last)...)
+	}
+	d.with(answer, "", 65280, chain)
+	if opt {
+		d.with(additional, "", dns.TypeOPT, nil)
+	}
+	for i := 0; len(d.wire)+16 <= maxMessage; i++ {
+		d.record(additional, pointTo(at+1+4*120+4*(i%3700)), dns.TypeNS, append([]byte("\x01c"), pointTo(at+1+4*120+4*((i+1)%3700))...))
+	}
+	return d.wire
+}
+
+// manyRecords has the most records that a message can hold.
+func manyRecords(typ uint16, rdata string) []byte {
+	d := newRaw("q", typ)
+	for len(d.wire)+11+len(rdata) <= maxMessage {
+		d.with(additional, "", typ, []byte(rdata))
+	}
+	return d.wire
+}
+
+// afterOPT has names that a rebuild must compress anew, each another.
+func afterOPT() []byte {
+	d := newRaw("q", dns.TypeNS).with(additional, "", dns.TypeOPT, nil)
+	for i := 0; ; i++ {
+		name := wireName(strings.Repeat("a.", i%60) + fmt.Sprintf("%x.%x", i, i*7919%1000))
+		if len(d.wire)+len(name)+10+2 > maxMessage {
+			return d.wire
+		}
+		at := len(d.wire)
+		if at >= 0x4000 {
+			at = headerLen
+		}
+		d.record(additional, name, dns.TypeNS, pointTo(at))
+	}
+}
+
+func hostileMessages() map[string][]byte {
+	messages := map[string][]byte{
+		"names of 123 pointers":          manyNames(122, "\x01b"),
+		"bare names of 123 pointers":     manyNames(122, ""),
+		"reverse names":                  manyNames(34, "\x01b"),
+		"names that lead astray":         astray(false),
+		"names that lead astray and OPT": astray(true),
+		"names to compress anew":         afterOPT(),
+		"empty records":                  manyRecords(65280, ""),
+		"small records":                  manyRecords(65280, "\x01\x02\x03"),
+		"addresses":                      manyRecords(dns.TypeA, "\xcb\x00\x71\x00"),
+		"empty texts":                    full(dns.TypeTXT, nil, "\x00"),
+		"empty parameters":               full(dns.TypeSVCB, []byte{0, 1, 0}, "\x00\x00\x00\x00"),
+		"parameters of empty texts":      full(dns.TypeSVCB, []byte{0, 1, 0, 0, 1, 0xff, 0}, "\x00"),
+	}
+	for _, pattern := range []string{
+		".", "..", ":", "::", ":::", "1:", "1:1:1:", "1::", "ffff:", "1.", "1.2.3.", "1.1.1.1:", "0", "a", "a.", "-", "univ.", "univ.example", "mail.",
+		"mail.d1.", "d1.example.", "example.univ.", "arpa.", ".arpa", "ip6.arpa.", "1.ip6.arpa.", "in-addr.arpa.", "1.in-addr.arpa.", "\xc3\xbc.", "b\xc3", "b ",
+	} {
+		messages["TXT of "+pattern] = fullTXT(pattern)
+		messages["octets of "+pattern] = full(65280, nil, pattern)
+	}
+	for _, pattern := range []string{
+		"\x00", "\x01\x01", "\x01a", "\x04", "\x04univ", "\x04univ\x07exampl", "\x04mail", "\x04mail\x02d1", "\x04arpa", "\x03ip6\x04arpa",
+		"\x011\x03ip6\x04arpa", "\x07in-addr\x04arpa", "\x0253\x07in-addr\x04arpa", "\x3f", "\xff", "\x01.", "\x01:",
+	} {
+		messages[fmt.Sprintf("labels of %q", pattern)] = full(65280, nil, pattern)
+		messages[fmt.Sprintf("key of %q", pattern)] = full(dns.TypeDNSKEY, []byte{1, 0, 3, 13}, pattern)
+	}
+	return messages
+}
+
+// onePass is the time that a plain loop over the longest message takes here and
+// now: what is measured in it holds on slow machines and with -race too.
+func onePass(tb testing.TB) time.Duration {
+	tb.Helper()
+	text := full(65280, nil, "a.b c")
+	best := time.Hour
+	for range 20 {
+		start := time.Now()
+		n := 0
+		for _, c := range text {
+			if isLabelChar(c) {
+				n++
+			}
+		}
+		best = min(best, time.Since(start))
+		if n == 0 {
+			tb.Fatal("nothing read")
+		}
+	}
+	return best
+}
+
+// TestNoMessageTakesLong: the search reads each octet a bounded number of times,
+// whatever it is made of and however many local names there are.
+func TestNoMessageTakesLong(t *testing.T) {
+	limit := 600 * onePass(t)
+	var many []string
+	for i := range 1000 {
+		many = append(many, fmt.Sprintf("mail.d%d.%sexample", i, strings.Repeat("x.", i%40)), fmt.Sprintf("d%d.bücher.example", i))
+	}
+	var resolvers []netip.Addr
+	for i := range 60 {
+		resolvers = append(resolvers, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), netip.MustParseAddr(fmt.Sprintf("2001:db8:53::%x", i+1)))
+	}
+	policies := map[string]*Policy{
+		"few": scrubPolicy(t),
+		"many": scrubPolicy(t, func(c *Config) {
+			c.LocalNames, c.Resolvers = append(c.LocalNames, many...), resolvers
+		}),
+	}
+	for name, wire := range hostileMessages() {
+		for size, p := range policies {
+			lane := NewPairer(NewBudget(8))
+			best, reason := time.Hour, Kept
+			for range 6 {
+				start := time.Now()
+				reason = lane.Take(asResponse(wire), p, func(*Record) {})
+				if best = min(best, time.Since(start)); best < limit {
+					break
+				}
+			}
+			if reason == Malformed {
+				t.Errorf("%s is malformed", name)
+			}
+			if best > limit {
+				t.Errorf("%s, %s local names: %v (limit %v), %v", name, size, best, limit, reason)
+			}
+		}
+	}
+}
+
+func BenchmarkHostile(b *testing.B) {
+	p := scrubPolicy(b)
+	for name, wire := range hostileMessages() {
+		b.Run(name, func(b *testing.B) {
+			lane := NewPairer(NewBudget(8))
+			for b.Loop() {
+				lane.Take(asResponse(wire), p, func(*Record) {})
+			}
+		})
+	}
+}
+
+// TestCompressionTableCannotBeMadeSlow writes names whose hashes collide.
+func TestCompressionTableCannotBeMadeSlow(t *testing.T) {
+	var c compressor
+	slot := func(name []byte) int {
+		s, _ := c.find(nil, name)
+		return s
+	}
+	var out []byte
+	written := 0
+	for i := uint32(0); written < 40; i++ {
+		name := wireName(fmt.Sprintf("%x", binary.LittleEndian.AppendUint32(nil, i*2654435761)))
+		if s := slot(name); s >= 0 && s < 2*maxProbes {
+			out = c.append(out, name, true)
+			written++
+		}
+		if i > 1<<20 {
+			break
+		}
+	}
+	if c.used > 3*maxProbes {
+		t.Errorf("%d names in %d slots", c.used, 2*maxProbes)
+	}
+}

@@ -1,0 +1,238 @@
+package transform
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// The model is what a Pairer does, as slowly and simply as it can be said: a slice
+// of queries for all lanes together, in order of arrival.
+type model struct {
+	max     int
+	timeout Time
+	wanted  bool // unanswered queries make records
+	lanes   []*modelLane
+	waiting []*modelQuery
+}
+
+type modelLane struct {
+	counts Counts
+	set    bool
+	now    Time
+	passed Time
+	far    []Time        // times in the present run of those far off
+	recent []*modelQuery // what came since that run began
+}
+
+type modelQuery struct {
+	lane *modelLane
+	m    *Message
+	dns  dns.Msg
+	at   Time // of the lane's clock
+	cost int
+}
+
+func (q *modelQuery) question() dns.Question { return q.dns.Question[0] }
+
+func (mo *model) held() (n int) {
+	for _, q := range mo.waiting {
+		n += q.cost
+	}
+	return n
+}
+
+func (mo *model) heldBy(l *modelLane) (queries []*modelQuery) {
+	for _, q := range mo.waiting {
+		if q.lane == l {
+			queries = append(queries, q)
+		}
+	}
+	return queries
+}
+
+func (mo *model) drop(q *modelQuery, r Reason) {
+	mo.waiting = slices.DeleteFunc(mo.waiting, func(o *modelQuery) bool { return o == q })
+	if r == Kept {
+		q.lane.counts.Records++
+	} else {
+		q.lane.counts.Dropped[r]++
+	}
+}
+
+func (mo *model) tick(l *modelLane, t Time) {
+	defer func() {
+		for _, q := range mo.heldBy(l) {
+			if l.passed-q.at < mo.timeout {
+				continue
+			}
+			r := judgeModel(&q.dns, nil, q.m)
+			if r == Kept && !mo.wanted {
+				r = Unanswered
+			}
+			mo.drop(q, r)
+		}
+	}()
+	near := func(a, b Time) bool { return time.Duration(a-b).Abs() <= time.Minute }
+	switch {
+	case t == NoTime:
+		return
+	case !l.set:
+		l.set, l.now = true, t
+	case near(t, l.now):
+		l.far = nil
+		l.passed += max(0, t-l.now)
+		l.now = max(t, l.now)
+	default:
+		if len(l.far) > 0 {
+			last := slices.Max(l.far)
+			if !near(t, last) && (t < last || time.Duration(t-last) > time.Hour) {
+				l.far = nil
+			}
+		}
+		if len(l.far) == 0 {
+			l.recent = nil
+		}
+		l.far = append(l.far, t)
+		if len(l.far) < 16 {
+			return
+		}
+		l.passed += min(max(0, slices.Max(l.far)-l.now), 48*3600*second)
+		l.now = slices.Max(l.far)
+		l.far = nil
+		for _, q := range l.recent {
+			q.at = l.passed
+		}
+	}
+}
+
+// judgeModel knows of no names and addresses but private ones.
+func judgeModel(query, response *dns.Msg, m *Message) Reason {
+	switch {
+	case query != nil && query.RecursionDesired, response != nil && response.RecursionDesired:
+		return Forwarded
+	case m.Server.Addr().Unmap().IsPrivate():
+		return LocalServer
+	case response != nil && len(response.Question) != 1:
+		return NotLookup
+	case response != nil && response.Truncated:
+		return Truncated
+	}
+	return Kept
+}
+
+func sameServer(q *modelQuery, m *Message, id uint16) bool {
+	return q.m.Server.Addr().Unmap() == m.Server.Addr().Unmap() && q.dns.Id == id
+}
+
+func sameTuple(q *modelQuery, m *Message) bool {
+	return !m.Packet || q.m.Server.Port() == m.Server.Port() && q.m.Resolver == m.Resolver && q.m.Transport == m.Transport
+}
+
+// match finds what a response to this question closes, or a query repeats.
+func (mo *model) match(l *modelLane, m *Message, id uint16, question *dns.Question) (q *modelQuery, other bool) {
+	var candidates []*modelQuery
+	for _, q := range mo.heldBy(l) {
+		if sameServer(q, m, id) && sameTuple(q, m) {
+			candidates = append(candidates, q)
+		}
+	}
+	if question == nil {
+		if len(candidates) == 1 {
+			return candidates[0], false
+		}
+		return nil, false
+	}
+	other = len(candidates) > 0
+	var folded *modelQuery
+	for _, q := range candidates {
+		switch asks := q.question(); {
+		case asks == *question:
+			return q, other
+		case folded == nil && asks.Qtype == question.Qtype && strings.EqualFold(asks.Name, question.Name):
+			folded = q
+		}
+	}
+	return folded, other
+}
+
+func (mo *model) takeQuery(l *modelLane, d *sketch) Reason {
+	m := d.message()
+	l.counts.Read++
+	mo.tick(l, m.QueryTime)
+	if m.Packet {
+		if q, _ := mo.match(l, m, d.dns.Id, &d.dns.Question[0]); q != nil && q.question() == d.dns.Question[0] {
+			r := judgeModel(&d.dns, nil, m)
+			if r == Kept {
+				r = Duplicate
+			}
+			l.counts.Dropped[r]++
+			return r
+		}
+	}
+	q := &modelQuery{lane: l, m: m, dns: d.dns, at: l.passed, cost: 1}
+	if len(mustPackName(d.dns.Question[0].Name))+len(m.Zone) > inlineText {
+		q.cost += slotCost
+	}
+	var crowd []*modelQuery
+	for _, o := range mo.heldBy(l) {
+		if sameServer(o, m, d.dns.Id) {
+			crowd = append(crowd, o)
+		}
+	}
+	if len(crowd) >= maxSameKey {
+		mo.drop(crowd[0], PairingFull)
+	}
+	for mo.held()+q.cost > mo.max {
+		own := mo.heldBy(l)
+		if len(own) == 0 {
+			l.counts.Dropped[PairingFull]++
+			return PairingFull
+		}
+		mo.drop(own[0], PairingFull)
+	}
+	mo.waiting = append(mo.waiting, q)
+	l.recent = append(l.recent, q)
+	return Kept
+}
+
+func (mo *model) takeResponse(l *modelLane, d *sketch, broken bool) Reason {
+	m := d.message()
+	l.counts.Read++
+	mo.tick(l, m.ResponseTime)
+	var question *dns.Question
+	if len(d.dns.Question) == 1 {
+		question = &d.dns.Question[0]
+	}
+	q, other := mo.match(l, m, d.dns.Id, question)
+	var query *dns.Msg
+	if q != nil {
+		l.counts.Paired++
+		query = &q.dns
+		mo.waiting = slices.DeleteFunc(mo.waiting, func(o *modelQuery) bool { return o == q })
+	}
+	r := judgeModel(query, &d.dns, m)
+	switch {
+	case broken:
+		r = Malformed
+	case r != Kept || q != nil:
+	case other:
+		r = Mismatched
+	case m.Packet:
+		r = Unsolicited
+	}
+	if r == Kept {
+		l.counts.Records++
+	} else {
+		l.counts.Dropped[r]++
+	}
+	return r
+}
+
+func (mo *model) finish(l *modelLane) {
+	for _, q := range mo.heldBy(l) {
+		mo.drop(q, Unfinished)
+	}
+}

@@ -1,0 +1,115 @@
+package transform
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseLocalName(t *testing.T) {
+	for _, tt := range []struct{ entry, want string }{
+		{"univ.example", "univ.example"},
+		{" Univ.Example. ", "univ.example"},
+		{"univ", "univ"},
+		{"bücher.example", "xn--bcher-kva.example"},
+		{"BÜCHER.example", "xn--bcher-kva.example"},
+		{"bu\u0308cher.example", "xn--bcher-kva.example"}, // decomposed
+		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
+		{"XN--BCHER-KVA.Example", "xn--bcher-kva.example"},
+		{"faß.example", "xn--fa-hia.example"},
+		{"univ。example", "univ.example"}, // the ideographic full stop
+		{"univ.example。", "univ.example"},
+		{"_tcp.univ.example", "_tcp.univ.example"},
+		{"2.0.192.in-addr.arpa", "2.0.192.in-addr.arpa"},
+		{strings.Repeat("a", 63), strings.Repeat("a", 63)},
+	} {
+		if got, err := ParseLocalName(tt.entry); err != nil || got != tt.want {
+			t.Errorf("%q: got %q, %v; want %q", tt.entry, got, err, tt.want)
+		}
+	}
+}
+
+func TestParseLocalNameRefuses(t *testing.T) {
+	for _, entry := range []string{
+		"", ".", " ", "..", "univ..example", ".univ.example", "*.univ.example", "univ.example/24", "univ example",
+		"user@univ.example", "univ\\046example", strings.Repeat("a", 64), strings.Repeat("a.", 130) + "example",
+		"xn--\u00fc.example", "a\x00b", "\xff.example",
+	} {
+		if got, err := ParseLocalName(entry); err == nil {
+			t.Errorf("%q is taken for %q", entry, got)
+		}
+		if _, err := NewPolicy(Config{PairingTimeout: time.Second, TimeResolution: 1, LocalNames: []string{entry}}); err == nil {
+			t.Errorf("NewPolicy takes %q", entry)
+		}
+	}
+}
+
+func TestNewPolicyRefuses(t *testing.T) {
+	good := Config{PairingTimeout: time.Minute, TimeResolution: time.Second}
+	if _, err := NewPolicy(good); err != nil {
+		t.Fatal(err)
+	}
+	for name, edit := range map[string]func(*Config){
+		"no timeout":          func(c *Config) { c.PairingTimeout = 0 },
+		"timeout too long":    func(c *Config) { c.PairingTimeout = 25 * time.Hour },
+		"no resolution":       func(c *Config) { c.TimeResolution = 0 },
+		"negative resolution": func(c *Config) { c.TimeResolution = -1 },
+		"rcode too high":      func(c *Config) { c.Rcodes = []uint8{16} },
+		"no resolver":         func(c *Config) { c.Resolvers = []netip.Addr{{}} },
+		"any resolver":        func(c *Config) { c.Resolvers = []netip.Addr{netip.IPv6Unspecified()} },
+		"mapped network":      func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")} },
+		"no network":          func(c *Config) { c.LocalNetworks = []netip.Prefix{{}} },
+	} {
+		c := good
+		edit(&c)
+		if _, err := NewPolicy(c); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
+func TestLower(t *testing.T) {
+	var all []byte
+	for c := range 256 {
+		all = append(all, byte(c))
+	}
+	for start := range 17 {
+		for end := start; end <= len(all); end++ {
+			got, want := bytes.Clone(all[start:end]), bytes.Clone(all[start:end])
+			for i, c := range want {
+				if 'A' <= c && c <= 'Z' {
+					want[i] = c + 'a' - 'A'
+				}
+			}
+			if lower(got); !bytes.Equal(got, want) {
+				t.Fatalf("% x became % x", all[start:end], got)
+			}
+			if !equalFold(got, all[start:end]) || !equalFold(all[start:end], got) {
+				t.Fatalf("% x is not its lowercase", all[start:end])
+			}
+		}
+	}
+	for a := range 256 {
+		for b := range 256 {
+			want := toLower(byte(a)) == toLower(byte(b))
+			if got := equalFold([]byte{byte(a)}, []byte{byte(b)}); got != want {
+				t.Errorf("%#x and %#x: equal %v", a, b, got)
+			}
+		}
+	}
+}
+
+func TestValidName(t *testing.T) {
+	longest := wireName(strings.Repeat("a.", 127))
+	for name, want := range map[string]bool{
+		"\x00": true, "\x01a\x00": true, string(longest): true,
+		"": false, "\x01a": false, "\x02a\x00": false, "\x00\x00": false, "\x01a\x00\x00": false, "\xc0\x00": false,
+		"\x40" + strings.Repeat("a", 64) + "\x00": false, "\x01b" + string(longest): false,
+	} {
+		if got := validName([]byte(name)); got != want {
+			t.Errorf("%q: got %v", name, got)
+		}
+	}
+}

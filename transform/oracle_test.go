@@ -1,0 +1,281 @@
+package transform
+
+import (
+	"bytes"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// An oracle says what may not leave, slowly and by other means than the scrubber:
+// it decodes with miekg/dns, and searches names in presentation form, texts by
+// regular substrings and rdata octet by octet.
+//
+// What it exempts, the rules exempt: names that hold a local one in the middle;
+// an address's octets in keys, digests and signatures, where four equal ones are
+// chance; and labels or texts that only come about by reading across fields.
+type oracle struct {
+	names     []string // local, lower case, with the final dot
+	networks  []netip.Prefix
+	addresses []netip.Addr
+}
+
+// leaks lists what should not be in a message that leaves.
+func (o *oracle) leaks(t *testing.T, wire []byte) []string {
+	t.Helper()
+	var m dns.Msg
+	if err := m.Unpack(wire); err != nil {
+		return nil
+	}
+	var found []string
+	report := func(what string, r dns.RR) { found = append(found, what+" in "+r.String()) }
+	for _, q := range m.Question {
+		if o.badName(q.Name) {
+			found = append(found, "question "+q.Name)
+		}
+	}
+	for _, r := range slices.Concat(m.Answer, m.Ns, m.Extra) {
+		for _, name := range append(namesOf(r), r.Header().Name) {
+			if o.badName(name) {
+				report("name "+name, r)
+			}
+		}
+		rdata := rdataWithoutNames(t, r)
+		for _, piece := range texts(r, rdata) {
+			if o.badText(piece) {
+				report("text", r)
+			}
+		}
+		if o.badLabels(rdata) {
+			report("labels", r)
+		}
+		if o.badOctets(r.Header().Rrtype, rdata) {
+			report("address", r)
+		}
+	}
+	return found
+}
+
+func (o *oracle) badName(name string) bool {
+	name = lowered(name)
+	for _, local := range o.names {
+		if name == local || strings.HasSuffix(name, "."+local) && !strings.HasSuffix(name, "\\."+local) {
+			return true
+		}
+	}
+	a, bits, ok := fromReverse(dns.SplitDomainName(name))
+	if !ok {
+		return false
+	}
+	prefix, _ := a.Prefix(bits)
+	for _, network := range o.networks {
+		if network.Bits() <= bits && network.Contains(prefix.Addr()) {
+			return true
+		}
+	}
+	return bits == a.BitLen() && slices.Contains(o.addresses, a)
+}
+
+// fromReverse reads a reverse name as far as it goes from the right by numbers.
+func fromReverse(labels []string) (a netip.Addr, bits int, ok bool) {
+	if len(labels) < 2 {
+		return a, 0, false
+	}
+	rest, zone := labels[:len(labels)-2], strings.Join(labels[len(labels)-2:], ".")
+	slices.Reverse(rest)
+	var octets [16]byte
+	switch zone {
+	case "in-addr.arpa":
+		for _, label := range rest[:min(4, len(rest))] {
+			n, err := strconv.ParseUint(label, 10, 8)
+			if err != nil || len(label) > 3 {
+				break
+			}
+			octets[bits/8] = byte(n)
+			bits += 8
+		}
+		return netip.AddrFrom4([4]byte(octets[:4])), bits, true
+	case "ip6.arpa":
+		for _, label := range rest[:min(32, len(rest))] {
+			n, err := strconv.ParseUint(label, 16, 4)
+			if err != nil || len(label) != 1 {
+				break
+			}
+			octets[bits/8] |= byte(n) << (4 - bits%8)
+			bits += 4
+		}
+		return netip.AddrFrom16(octets), bits, true
+	}
+	return a, 0, false
+}
+
+// badText looks for local names and addresses as people write them.
+func (o *oracle) badText(text []byte) bool {
+	s := lowered(string(text))
+	for _, local := range o.names {
+		local = strings.TrimSuffix(local, ".")
+		for at := 0; ; at++ {
+			i := strings.Index(s[at:], local)
+			if i < 0 {
+				break
+			}
+			at += i
+			end := at + len(local)
+			if (at == 0 || !isLabelChar(s[at-1])) && (end == len(s) || !isLabelChar(s[end])) {
+				return true
+			}
+		}
+	}
+	for i := range s {
+		if i > 0 && isHex(s[i-1]) && isHex(s[i]) {
+			continue
+		}
+		for j := i + 2; j <= min(len(s), i+45); j++ {
+			if j < len(s) && isHex(s[j]) && isHex(s[j-1]) || !strings.ContainsAny(s[i:j], ".:") {
+				continue
+			}
+			if a, err := netip.ParseAddr(s[i:j]); err == nil && slices.Contains(o.addresses, a.Unmap().WithZone("")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (o *oracle) badLabels(rdata []byte) bool {
+	folded := []byte(lowered(string(rdata)))
+	for _, local := range o.names {
+		wire := wireName(local)
+		if bytes.Contains(folded, wire[:len(wire)-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *oracle) badOctets(typ uint16, rdata []byte) bool {
+	if strings.HasSuffix(string(layoutOf(typ, rdata)), "z") {
+		return false
+	}
+	for _, a := range o.addresses {
+		if bytes.Contains(rdata, a.AsSlice()) {
+			return true
+		}
+	}
+	return false
+}
+
+// rdataWithoutNames packs a record's rdata with the root for each name.
+func rdataWithoutNames(t *testing.T, r dns.RR) []byte {
+	t.Helper()
+	r = dns.Copy(r)
+	r.Header().Name = "."
+	for i := range namesOf(r) {
+		setName(r, i, ".")
+	}
+	buf := make([]byte, 70000)
+	n, err := dns.PackRR(r, buf, 0, nil, false)
+	if err != nil {
+		return nil // what miekg/dns reads and cannot write
+	}
+	return buf[11:n]
+}
+
+// texts are the pieces of rdata to read as text: its strings, and those of one
+// field joined, where that is what it is made of; else all of it.
+func texts(r dns.RR, rdata []byte) [][]byte {
+	switch r.(type) {
+	case *dns.TXT, *dns.SPF, *dns.AVC, *dns.NINFO, *dns.RESINFO, *dns.HINFO, *dns.ISDN, *dns.X25, *dns.GPOS, *dns.UINFO,
+		*dns.NAPTR, *dns.CAA, *dns.URI:
+	default:
+		return [][]byte{rdata}
+	}
+	var pieces [][]byte
+	v := reflect.ValueOf(r).Elem()
+	for i := 1; i < v.NumField(); i++ {
+		switch field := v.Field(i).Interface().(type) {
+		case string:
+			if !strings.HasSuffix(v.Type().Field(i).Tag.Get("dns"), "domain-name") {
+				pieces = append(pieces, unescaped(field))
+			}
+		case []string:
+			var joined []byte
+			for _, s := range field {
+				pieces = append(pieces, unescaped(s))
+				joined = append(joined, unescaped(s)...)
+			}
+			pieces = append(pieces, joined)
+		}
+	}
+	return pieces
+}
+
+// unescaped undoes the escapes of zone files.
+func unescaped(s string) []byte {
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b = append(b, s[i])
+			continue
+		}
+		if n, err := strconv.ParseUint(s[i+1:min(i+4, len(s))], 10, 8); err == nil && i+4 <= len(s) {
+			b = append(b, byte(n))
+			i += 3
+		} else {
+			b = append(b, s[i+1])
+			i++
+		}
+	}
+	return b
+}
+
+func newOracle() *oracle {
+	return &oracle{
+		names:     []string{"univ.example.", "xn--bcher-kva.example."},
+		networks:  []netip.Prefix{netip.MustParsePrefix("198.51.96.0/20"), netip.MustParsePrefix("2001:db8:a000::/35")},
+		addresses: []netip.Addr{ownAddr4, ownAddr6},
+	}
+}
+
+// TestOracleSees: an oracle that finds nothing proves nothing.
+func TestOracleSees(t *testing.T) {
+	o := newOracle()
+	for _, tt := range nameMatches {
+		got := o.leaks(t, newRaw(tt.name, dns.TypeA).wire)
+		if (len(got) > 0) != (tt.want == LocalName) {
+			t.Errorf("%s: %q", tt.name, got)
+		}
+		got = o.leaks(t, answering(dns.TypeSRV, append(make([]byte, 6), wireName(tt.name)...)))
+		if (len(got) > 0) != (tt.want == LocalName) {
+			t.Errorf("SRV %s: %q", tt.name, got)
+		}
+	}
+	for _, text := range []string{"univ.example", "x@UNIV.example!", "192.0.2.53", "ip6:2001:db8:53:0::53/64", "::ffff:192.0.2.53"} {
+		for _, wire := range [][]byte{
+			answering(dns.TypeTXT, charStrings(text)), answering(dns.TypeTXT, charStrings(text[:3], text[3:])),
+			answering(65280, []byte(text)), answering(dns.TypeURI, append(make([]byte, 4), text...)),
+			answering(dns.TypeSVCB, svcb(65280, text)), answering(dns.TypeNAPTR, naptr("", "", text)),
+		} {
+			if len(o.leaks(t, wire)) == 0 {
+				t.Errorf("does not see %q in % x", text, wire)
+			}
+		}
+	}
+	for _, wire := range [][]byte{
+		answering(dns.TypeA, ownAddr4.AsSlice()), answering(dns.TypeAAAA, ownAddr6.AsSlice()),
+		answering(dns.TypeHTTPS, svcb(4, string(ownAddr4.AsSlice()))), answering(65280, wireName("a.Univ.Example")),
+		answering(dns.TypePTR, wireName("53.2.0.192.in-addr.arpa")), newRaw(reverseName("2001:db8:53::53"), dns.TypePTR).wire,
+	} {
+		if len(o.leaks(t, wire)) == 0 {
+			t.Errorf("does not see % x", wire)
+		}
+	}
+	if got := o.leaks(t, answering(dns.TypeTXT, charStrings("univ.examples", "1192.0.2.53"))); len(got) > 0 {
+		t.Errorf("sees %q", got)
+	}
+}

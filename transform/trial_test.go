@@ -1,0 +1,165 @@
+package transform
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+	"pgregory.net/rapid"
+)
+
+// A trial draws messages, and gives them to two lanes and to the model.
+type trial struct {
+	*rapid.T
+	budget  *Budget
+	policy  *Policy
+	model   *model
+	lanes   []*lane
+	packets []bool
+	now     time.Duration
+}
+
+func newTrial(t *rapid.T) *trial {
+	maxQueries := rapid.SampledFrom([]int{0, 1, 3, 10, 100, 1000}).Draw(t, "max")
+	wanted := rapid.Bool().Draw(t, "unanswered")
+	tr := &trial{
+		T:      t,
+		budget: NewBudget(maxQueries),
+		policy: testPolicy(t, func(c *Config) { c.Unanswered = wanted; c.PairingTimeout = 20 * time.Second }),
+		model:  &model{max: maxQueries, timeout: 20 * second, wanted: wanted},
+	}
+	for i := range 2 {
+		tr.model.lanes = append(tr.model.lanes, new(modelLane))
+		l := newLane(t, tr.policy)
+		l.Pairer = NewPairer(tr.budget)
+		tr.lanes = append(tr.lanes, l)
+		tr.packets = append(tr.packets, rapid.Bool().Draw(t, fmt.Sprintf("lane %d is packets", i)))
+	}
+	return tr
+}
+
+var (
+	modelServers = []string{"203.0.113.10", "::ffff:203.0.113.10", "2001:db8:113::10", "10.0.0.53"}
+	modelNames   = []string{"a.example.", "A.example.", "b.example.", strings.Repeat("long.", 20) + "example."}
+	modelPorts   = []uint16{40000, 40001}
+)
+
+// draw makes a query or a response for one lane.
+func (tr *trial) draw(i int, d *sketch) *sketch {
+	server := netip.MustParseAddr(rapid.SampledFrom(modelServers).Draw(tr.T, "server"))
+	d.Server = netip.AddrPortFrom(server, 53)
+	d.Resolver = netip.AddrPortFrom(someResolver.Addr(), rapid.SampledFrom(modelPorts).Draw(tr.T, "port"))
+	d.dns.Id = rapid.Uint16Range(1, 2).Draw(tr.T, "id")
+	d.dns.Question[0].Name = rapid.SampledFrom(modelNames).Draw(tr.T, "name")
+	d.dns.Question[0].Qtype = rapid.SampledFrom([]uint16{dns.TypeA, dns.TypeMX}).Draw(tr.T, "type")
+	d.dns.RecursionDesired = rapid.IntRange(0, 9).Draw(tr.T, "rd") == 0
+	d.dns.Answer = nil
+	d.with(tr.when)
+	if tr.packets[i] {
+		d.with(asPacket)
+	}
+	return d
+}
+
+// when gives a message its time: now, or far off.
+func (tr *trial) when(d *sketch) {
+	d.with(at(tr.now))
+	if rapid.IntRange(0, 30).Draw(tr.T, "outlier") == 0 {
+		d.with(outOfTime(Time(rapid.Int64Range(0, 2*int64(epoch)).Draw(tr.T, "time"))))
+	}
+}
+
+func (tr *trial) query(i int) {
+	d := tr.draw(i, aQuery())
+	want := tr.model.takeQuery(tr.model.lanes[i], d)
+	if got := tr.lanes[i].take(d); got != want {
+		tr.Fatalf("query: got %v, want %v", got, want)
+	}
+}
+
+func (tr *trial) response(i int) {
+	d := tr.draw(i, aResponse())
+	broken := false
+	switch rapid.IntRange(0, 9).Draw(tr.T, "kind") {
+	case 0:
+		d.with(withTC)
+	case 1:
+		d.with(withoutQuestion)
+	case 2:
+		broken = true
+		d.wire = func(b []byte) []byte { b[7] = 1; return b } // an answer that is not there
+	}
+	want := tr.model.takeResponse(tr.model.lanes[i], d, broken)
+	if got := tr.lanes[i].take(d); got != want {
+		tr.Fatalf("response: got %v, want %v", got, want)
+	}
+}
+
+// check compares the lanes with the model; that Read is the sum is checked by the
+// lane itself, at every message.
+func (tr *trial) check() {
+	if got, want := tr.budget.Held(), int64(tr.model.held()); got != want {
+		tr.Fatalf("budget: %d held, want %d", got, want)
+	}
+	for i, l := range tr.lanes {
+		want := tr.model.lanes[i].counts
+		queries := tr.model.heldBy(tr.model.lanes[i])
+		want.Held = uint64(len(queries))
+		if d := cmp.Diff(want, l.Counts()); d != "" {
+			tr.Fatalf("lane %d counts (-want +got):\n%s", i, d)
+		}
+		if uint64(len(l.records)) != want.Records {
+			tr.Fatalf("lane %d emitted %d records, counts %d", i, len(l.records), want.Records)
+		}
+		at := l.pending.oldest
+		for _, q := range queries {
+			if got := l.pending.at(at); got.id != q.dns.Id || got.queryTime != q.m.QueryTime || got.at != q.at {
+				tr.Fatalf("lane %d holds %d of %d at %d, want %d of %d at %d",
+					i, got.id, got.queryTime, got.at, q.dns.Id, q.m.QueryTime, q.at)
+			}
+			at = l.pending.at(at).newer
+		}
+	}
+}
+
+// TestPairingIsAsTheModel runs two lanes over one budget against the model.
+func TestPairingIsAsTheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tr := newTrial(t)
+		lane := rapid.IntRange(0, 1)
+		t.Repeat(map[string]func(*rapid.T){
+			"query":    func(t *rapid.T) { tr.query(lane.Draw(t, "lane")) },
+			"response": func(t *rapid.T) { tr.response(lane.Draw(t, "lane")) },
+			"exchange": func(t *rapid.T) {
+				i := lane.Draw(t, "lane")
+				tr.query(i)
+				tr.response(i)
+			},
+			"burst": func(t *rapid.T) {
+				i := lane.Draw(t, "lane")
+				for range rapid.IntRange(15, 40).Draw(t, "queries") {
+					tr.query(i)
+				}
+			},
+			"time passes": func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-600e6, 15e9).Draw(t, "step")) },
+			"time jumps":  func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-300e9, 300e9).Draw(t, "step")) },
+			"budget": func(t *rapid.T) {
+				tr.model.max = rapid.IntRange(0, 200).Draw(t, "max")
+				tr.budget.SetMax(tr.model.max)
+			},
+			"": func(*rapid.T) { tr.check() },
+		})
+		for i, l := range tr.lanes {
+			l.Finish()
+			tr.model.finish(tr.model.lanes[i])
+		}
+		tr.check()
+		if held := tr.budget.Held(); held != 0 {
+			t.Fatalf("%d of the budget held at the end", held)
+		}
+	})
+}

@@ -1,0 +1,329 @@
+package transform
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// ownTexts are texts, and whether they hold 192.0.2.53 or 2001:db8:53::53.
+var ownTexts = []struct {
+	text string
+	own  bool
+}{
+	{"192.0.2.53", true},
+	{"your address is 192.0.2.53.", true},
+	{"ip=192.0.2.53;port=40000", true},
+	{"192.000.002.053", true},
+	{"v=spf1 ip4:192.0.2.53/32 -all", true},
+	{"1.192.0.2.53", true},
+	{"192.0.2.53.1", true},
+	{"192.0.2.53.example", true},
+	{"x192.0.2.53x", true},
+	{"::ffff:192.0.2.53", true},
+	{"::ffff:c000:235", true},
+	{"0:0:0:0:0:FFFF:C000:0235", true},
+	{"64:ff9b::192.0.2.53", true},
+	{"64:ff9b::c000:235", true},
+	{"2002:c000:235::1", true}, // 6to4
+	{"2002:c000:0235:1:2:3:4:5", true},
+	{"53.2.0.192.in-addr.arpa", true},
+	{"x.53.2.0.192.IN-ADDR.ARPA.", true},
+	{reverseName("2001:db8:53::53"), true},
+	{"2001:db8:53::53", true},
+	{"2001:DB8:53::53", true},
+	{"2001:0db8:0053:0000:0000:0000:0000:0053", true},
+	{"2001:db8:53:0:0:0:0:53", true},
+	{"2001:db8:53::0:53", true},
+	{"2001:db8:53:0::0:53", true},
+	{"2001:db8:53:0:0::53", true},
+	{"2001:db8:53::0.0.0.83", true},
+	{"2001:db8:53:0:0:0:0.0.0.83", true},
+	{"[2001:db8:53::53]:40000", true},
+	{"v=spf1 ip6:2001:db8:53::53/64 ~all", true},
+	{"addr=2001:db8:53::53%eth0", true},
+	{"client:2001:db8:53::53:", true},
+	{"1:2001:db8:53::53", true},
+
+	{"192.0.2.5", false},
+	{"192.0.2.531", false},
+	{"1192.0.2.53", false},
+	{"192.0.253", false},
+	{"192.0..2.53", false},
+	{"192,0,2,53", false},
+	{"53.2.0.192", false}, // a reverse name it is not
+	{"54.2.0.192.in-addr.arpa", false},
+	{"2.0.192.in-addr.arpa", false},
+	{"2001:db8:53::54", false},
+	{"2001:db8:53::5", false},
+	{"2001:db8:53::153", false},
+	{"2001:db8:53:53", false},
+	{"02001:db8:53::53", false}, // no group has five digits
+	{"2001:db8:530::53", false},
+	{"2001:db8::53::53", false},
+	{"2001:db8:53:::53", false},
+	{"::ffff:192.0.2.5", false},
+	{"2002:c000:234::1", false},
+}
+
+func TestResolverAddressIsFoundInText(t *testing.T) {
+	p := scrubPolicy(t)
+	for _, tt := range ownTexts {
+		s := tt.text
+		for place, wire := range map[string][]byte{
+			"TXT":          answering(dns.TypeTXT, charStrings(s)),
+			"TXT, second":  answering(dns.TypeTXT, charStrings("you are", s)),
+			"TXT, split":   answering(dns.TypeTXT, charStrings(s[:2], s[2:6], s[6:])),
+			"SPF":          answering(dns.TypeSPF, charStrings(s)),
+			"CAA":          answering(dns.TypeCAA, append([]byte("\x00\x05iodef"), s...)),
+			"URI":          answering(dns.TypeURI, append([]byte{0, 1, 0, 1}, s...)),
+			"NAPTR":        answering(dns.TypeNAPTR, naptr("", "", s)),
+			"HTTPS":        answering(dns.TypeHTTPS, svcb(65280, s)),
+			"unknown type": answering(65280, []byte(s)),
+			"strings of unknown type": answering(65280,
+				charStrings("a", s+strings.Repeat(" ", 57-len(s)%57))), // behind "9"
+			"TXT in additional": newRaw("q.example.net", dns.TypeA).with(additional, "", dns.TypeTXT, charStrings(s)).wire,
+		} {
+			want := Kept
+			if tt.own {
+				want = ResolverAddress
+			}
+			if _, got := scrubOne(p, asResponse(wire)); got != want {
+				t.Errorf("%s: %q: got %v, want %v", place, s, got, want)
+			}
+		}
+	}
+}
+
+func TestResolverAddressIsFoundAsOctets(t *testing.T) {
+	v4, v6 := ownAddr4.AsSlice(), ownAddr6.AsSlice()
+	in6 := func(s string) []byte { return netip.MustParseAddr(s).AsSlice() }
+	for _, tt := range []struct {
+		name  string
+		typ   uint16
+		rdata []byte
+		want  Reason
+	}{
+		{"A", dns.TypeA, v4, ResolverAddress},
+		{"another A", dns.TypeA, []byte{192, 0, 2, 54}, Kept},
+		{"AAAA", dns.TypeAAAA, v6, ResolverAddress},
+		{"another AAAA", dns.TypeAAAA, in6("2001:db8:53::54"), Kept},
+		{"AAAA, IPv4-mapped", dns.TypeAAAA, in6("::ffff:192.0.2.53"), ResolverAddress},
+		{"AAAA, NAT64", dns.TypeAAAA, in6("64:ff9b::192.0.2.53"), ResolverAddress},
+		{"AAAA, 6to4", dns.TypeAAAA, in6("2002:c000:235::1"), ResolverAddress},
+		{"AAAA, another's 6to4", dns.TypeAAAA, in6("2002:c000:236::1"), Kept},
+		{"SVCB, ipv4hint", dns.TypeSVCB, svcb(4, "\xcb\x00\x71\x07\xc0\x00\x02\x35"), ResolverAddress},
+		{"HTTPS, ipv4hint", dns.TypeHTTPS, svcb(4, string(v4)), ResolverAddress},
+		{"HTTPS, ipv6hint", dns.TypeHTTPS, svcb(6, string(v6)), ResolverAddress},
+		{"HTTPS, another hint", dns.TypeHTTPS, svcb(4, "\xcb\x00\x71\x07"), Kept},
+		{"IPSECKEY, IPv4", dns.TypeIPSECKEY, append([]byte{1, 1, 2}, v4...), ResolverAddress},
+		{"IPSECKEY, IPv6", dns.TypeIPSECKEY, append([]byte{1, 2, 2}, v6...), ResolverAddress},
+		{"AMTRELAY, IPv4", dns.TypeAMTRELAY, append([]byte{1, 1}, v4...), ResolverAddress},
+		{"AMTRELAY, IPv6", dns.TypeAMTRELAY, append([]byte{1, 0x82}, v6...), ResolverAddress},
+		{"APL, IPv4", dns.TypeAPL, append([]byte{0, 1, 32, 4}, v4...), ResolverAddress},
+		{"APL, IPv6", dns.TypeAPL, append([]byte{0, 2, 128, 16}, v6...), ResolverAddress},
+		{"WKS", 11, append(slices.Clone(v4), 6, 0, 0, 0x40), ResolverAddress},
+		{"L32", dns.TypeL32, append([]byte{0, 1}, v4...), ResolverAddress},
+		{"A6", typeA6, append([]byte{0}, v6...), ResolverAddress},
+		{"unknown type, IPv4", 65280, append([]byte{1, 2, 3}, v4...), ResolverAddress},
+		{"unknown type, IPv6", 65280, append(slices.Clone(v6), 1), ResolverAddress},
+		{"NULL", dns.TypeNULL, v4, ResolverAddress},
+		{"TXT", dns.TypeTXT, charStrings(string(v4)), ResolverAddress},
+		{"key, by chance", dns.TypeDNSKEY, append([]byte{1, 0, 3, 13}, v4...), Kept},
+		{"signature, by chance", dns.TypeRRSIG, append(append(make([]byte, 18), 0), v4...), Kept},
+		{"fields before a signature", dns.TypeRRSIG, append(append(make([]byte, 14), v4...), 0, 1, 2, 3), ResolverAddress},
+		{"digest, by chance", dns.TypeDS, append([]byte{1, 0, 13, 2}, v4...), Kept},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			wantReason(t, scrubPolicy(t), answering(tt.typ, tt.rdata), tt.want)
+			wire := newRaw("q.example.net", dns.TypeA).with(additional, "ns.example.net", tt.typ, tt.rdata).wire
+			wantReason(t, scrubPolicy(t), wire, tt.want)
+		})
+	}
+}
+
+func TestResolverAddressIsFoundAsReverseName(t *testing.T) {
+	p := scrubPolicy(t)
+	rev6 := reverseName("2001:db8:53::53")
+	for name, want := range map[string]Reason{
+		"53.2.0.192.in-addr.arpa":                              ResolverAddress,
+		"053.2.0.192.IN-ADDR.ARPA":                             ResolverAddress,
+		"x.y.53.2.0.192.in-addr.arpa":                          ResolverAddress,
+		"53.0/26.2.0.192.in-addr.arpa":                         ResolverAddress, // RFC 2317
+		"53.0-63.2.0.192.in-addr.arpa":                         ResolverAddress,
+		"53.subnet.a.2.0.192.in-addr.arpa":                     ResolverAddress,
+		"54.0/26.2.0.192.in-addr.arpa":                         Kept,
+		"0/26.2.0.192.in-addr.arpa":                            Kept,
+		"2.0.192.in-addr.arpa":                                 Kept,
+		"54.2.0.192.in-addr.arpa":                              Kept,
+		"53.2.0.192.in-addr.arpa.example":                      Kept,
+		rev6:                                                   ResolverAddress,
+		strings.ToUpper(rev6):                                  ResolverAddress,
+		"_x." + rev6:                                           ResolverAddress,
+		rev6[2:]:                                               Kept,
+		reverseName("2001:db8:53::54"):                         Kept,
+		reverseName("64:ff9b::192.0.2.53"):                     ResolverAddress,
+		mappedReverseName(ownAddr4):                            ResolverAddress,
+		reverseName("2002:c000:235::53"):                       ResolverAddress,
+		mappedReverseName(netip.MustParseAddr("203.0.113.10")): Kept,
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantReason(t, p, newRaw(name, dns.TypePTR).wire, want)
+			wantReason(t, p, newRaw("q.example.net", dns.TypeA).with(additional, name, dns.TypeA, []byte{203, 0, 113, 7}).wire, want)
+			wantReason(t, p, answering(dns.TypePTR, wireName(name)), want)
+			wantReason(t, p, answering(dns.TypeNSEC, append(wireName(name), 0, 1, 0x40)), want)
+			if !strings.HasSuffix(name, ".example") { // where it ends cannot be known
+				wantReason(t, p, answering(65280, wireName(name)), want)
+			}
+			m := asResponse(newRaw("q.example.net", dns.TypeA).wire)
+			m.Zone = wireName(name)
+			if _, got := scrubOne(p, m); got != want {
+				t.Errorf("as zone: got %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func mappedReverseName(a netip.Addr) string {
+	var name strings.Builder
+	octets := a.As16()
+	for _, b := range slices.Backward(octets[:]) {
+		fmt.Fprintf(&name, "%x.%x.", b&15, b>>4)
+	}
+	return name.String() + "ip6.arpa."
+}
+
+// TestResolverAddressIsLearnedFromMessages: what query_address told once holds
+// for answers to come.
+func TestResolverAddressIsLearnedFromMessages(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.Resolvers = nil })
+	lane := NewPairer(NewBudget(8))
+	take := func(resolver string, address netip.Addr) Reason {
+		m := asResponse(answering(dns.TypeA, address.AsSlice()))
+		m.Resolver = netip.MustParseAddrPort(resolver)
+		return lane.Take(m, p, func(*Record) {})
+	}
+	first, second := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for i, tt := range []struct {
+		resolver string
+		answer   netip.Addr
+		want     Reason
+	}{
+		{"0.0.0.0:0", first, Kept},
+		{"0.0.0.0:0", netip.IPv4Unspecified(), Kept},
+		{"[::]:0", first, Kept},
+		{"192.0.2.1:4000", first, ResolverAddress},
+		{"192.0.2.1:4000", second, Kept},
+		{"[::ffff:192.0.2.2]:4000", second, ResolverAddress},
+		{"0.0.0.0:0", first, ResolverAddress},
+	} {
+		if got := take(tt.resolver, tt.answer); got != tt.want {
+			t.Errorf("message %d: got %v, want %v", i, got, tt.want)
+		}
+	}
+}
+
+// TestEverySpellingOfAnAddressIsFound makes spellings of addresses at random.
+func TestEverySpellingOfAnAddressIsFound(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 5000 {
+		var octets [16]byte
+		for i := range octets {
+			if random.IntN(3) > 0 {
+				octets[i] = byte(random.IntN(256))
+			}
+		}
+		own := netip.AddrFrom16(octets)
+		if own.IsUnspecified() || own.Is4In6() {
+			continue
+		}
+		p := scrubPolicy(t, func(c *Config) { c.Resolvers = []netip.Addr{own} })
+		text := []string{"", "x=", "[", "ip6:", "1:2:"}[random.IntN(5)] + spell(random, octets) + []string{"", "]", "/64", " x", ".", ";"}[random.IntN(6)]
+		if got := judgeText(p, text); got != ResolverAddress {
+			t.Fatalf("%v in %q: %v", own, text, got)
+		}
+	}
+}
+
+func spell(random *rand.Rand, octets [16]byte) string {
+	format := []string{"%x", "%04x", "%X", "%02x"}[random.IntN(4)]
+	var groups []string
+	for i := 0; i < 16; i += 2 {
+		groups = append(groups, fmt.Sprintf(format, int(octets[i])<<8|int(octets[i+1])))
+	}
+	if random.IntN(3) == 0 {
+		groups = append(groups[:6], fmt.Sprintf("%d.%d.%d.%d", octets[12], octets[13], octets[14], octets[15]))
+	}
+	from := random.IntN(len(groups))
+	to := from
+	for to < len(groups) && strings.Trim(groups[to], "0") == "" {
+		to++
+	}
+	if to == from {
+		return strings.Join(groups, ":")
+	}
+	return strings.Join(groups[:from], ":") + "::" + strings.Join(groups[to:], ":")
+}
+
+// judgeText gives text to the search alone.
+func judgeText(p *Policy, text string) Reason {
+	var s searcher
+	s.begin(p, new(addrSet))
+	s.text([]byte(text))
+	switch {
+	case s.local:
+		return LocalName
+	case s.address:
+		return ResolverAddress
+	}
+	return Kept
+}
+
+// TestAddressesInTextAgainstNetip compares the search with netip.ParseAddr on
+// every stretch of random text.
+func TestAddressesInTextAgainstNetip(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	owns := []netip.Addr{
+		netip.MustParseAddr("1::2"), netip.MustParseAddr("1:1:1:1:1:1:1:1"), netip.MustParseAddr("::2:1"),
+		netip.MustParseAddr("1.2.1.1"), netip.MustParseAddr("1::102:102"), netip.MustParseAddr("2:1::"),
+	}
+	p := scrubPolicy(t, func(c *Config) { c.Resolvers, c.LocalNames, c.LocalNetworks = owns, nil, nil })
+	found := 0
+	for range 20000 {
+		var text strings.Builder
+		for range random.IntN(14) {
+			text.WriteString([]string{"1", "2", "1:", "2:", ":", "::", "1.", "2.", ".", " ", "1:1:1:"}[random.IntN(11)])
+		}
+		want := naiveAddresses(text.String(), owns)
+		if want {
+			found++
+		}
+		if got := judgeText(p, text.String()) == ResolverAddress; got != want {
+			t.Fatalf("%q: got %v, want %v", text.String(), got, want)
+		}
+	}
+	if found < 1000 || found > 19000 {
+		t.Errorf("%d of 20000 texts hold an address", found)
+	}
+}
+
+func naiveAddresses(text string, owns []netip.Addr) bool {
+	digit := func(i int) bool { return i >= 0 && i < len(text) && text[i] != '.' && text[i] != ':' && text[i] != ' ' }
+	for i := range len(text) {
+		for j := i + 1; j <= len(text); j++ {
+			if digit(i-1) && digit(i) || digit(j-1) && digit(j) {
+				continue // in the middle of a number
+			}
+			a, err := netip.ParseAddr(text[i:j])
+			if err == nil && slices.Contains(owns, a.Unmap()) {
+				return true
+			}
+		}
+	}
+	return false
+}
