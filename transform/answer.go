@@ -3,7 +3,8 @@ package transform
 import "net/netip"
 
 // buildAnswer makes the record of a response that may leave, and of its query if
-// there is one. It reports false where the response cannot be scrubbed.
+// there is one. It finds the zone where judgeResponse left it, and reports false
+// where the response cannot be scrubbed.
 func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 	w := &p.walker
 	id := uint16(0)
@@ -14,7 +15,6 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 	if !ok {
 		return false
 	}
-	zone := p.lowerZone(m, q)
 	r := &p.record
 	*r = Record{
 		Server:       unmapped(m.Server),
@@ -24,7 +24,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 		Type:         w.qtype,
 		Class:        w.qclass,
 		Rcode:        uint8(w.flags & maskRcode),
-		Zone:         zone,
+		Zone:         p.zone[:p.zoneLen],
 		QueryTime:    m.QueryTime,
 		ResponseTime: policy.truncate(m.ResponseTime),
 		Response:     response,

@@ -106,27 +106,6 @@ func mustRR(tb testing.TB, text string) dns.RR {
 	return rr
 }
 
-// mustPack packs a response with miekg/dns, compressed.
-func mustPack(tb testing.TB, qname string, qtype uint16, sections ...[]string) []byte {
-	tb.Helper()
-	m := new(dns.Msg)
-	m.SetQuestion(qname, qtype)
-	m.Id, m.Response, m.Authoritative, m.RecursionDesired, m.Compress = 0x1234, true, true, false, true
-	for i, to := range []*[]dns.RR{&m.Answer, &m.Ns, &m.Extra} {
-		if i >= len(sections) {
-			break
-		}
-		for _, text := range sections[i] {
-			*to = append(*to, mustRR(tb, text))
-		}
-	}
-	b, err := m.Pack()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return b
-}
-
 var (
 	ownAddr4 = netip.MustParseAddr("192.0.2.53")
 	ownAddr6 = netip.MustParseAddr("2001:db8:53::53")

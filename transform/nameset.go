@@ -94,7 +94,7 @@ func (s *nameSet) empty() bool { return len(s.wire) == 0 }
 // hasName reports whether an uncompressed name in lowercase wire form is local.
 func (s *nameSet) hasName(name []byte) bool {
 	for off := 0; off < len(name) && name[off] != 0; off += 1 + int(name[off]) {
-		if s.wireLens[len(name)-off] {
+		if s.wireLens[len(name)-off] && s.mayBegin(int(name[off]), name[off+1]) {
 			if _, ok := s.wire[string(name[off:])]; ok {
 				return true
 			}

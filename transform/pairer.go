@@ -21,6 +21,7 @@ type Pairer struct {
 	rewriter rewriter
 	name     [maxName]byte // of the message at hand, lowercase
 	zone     [maxName]byte
+	zoneLen  int
 	record   Record
 }
 
@@ -226,12 +227,13 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	return p.searcher.judge(name, p.lowerZone(m, q), w)
 }
 
-// lowerZone is the zone that the response tells of, else its query.
+// lowerZone leaves in p.zone what the response tells of the zone, else its query.
 func (p *Pairer) lowerZone(m *Message, q *pending) []byte {
 	zone := append(p.zone[:0], m.Zone...)
 	if len(zone) == 0 && q != nil {
 		zone = append(zone, p.pending.zone(q)...)
 	}
 	lower(zone)
+	p.zoneLen = len(zone)
 	return zone
 }
