@@ -147,7 +147,7 @@ func (c *conn) notBegun(err error) outcome {
 
 // over logs how the stream ended.
 func (c *conn) over(err error) outcome {
-	log := c.log.With("frames", c.stream.tally.frames)
+	log := c.log.With("frames", c.stream.tally.frames, c.stream.tally.types.attr())
 	_, damaged := errors.AsType[*damage](err)
 	switch {
 	case err == nil:

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"bytes"
+	"log/slog"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 )
@@ -9,6 +10,24 @@ import (
 // TypeCounts counts messages by dnstap.Message_Type; what that does not know is
 // counted at 0.
 type TypeCounts [dnstap.Message_UPDATE_RESPONSE + 1]uint64
+
+// attr is the counts that are not 0, by the types' names.
+func (c *TypeCounts) attr() slog.Attr {
+	var counts []any
+	for t, n := range c {
+		if n > 0 {
+			counts = append(counts, slog.Uint64(typeName(t), n))
+		}
+	}
+	return slog.Group("messages", counts...)
+}
+
+func typeName(t int) string {
+	if name, known := dnstap.Message_Type_name[int32(t)]; known {
+		return name
+	}
+	return "unknown"
+}
 
 // maxLabel bounds identity and version: an NSID or a version.bind is a character
 // string (RFC 1035, section 3.3) where it comes over DNS.

@@ -74,6 +74,7 @@ func (rw *rewriter) name(w *walker, off int, fold, compress bool) {
 
 const (
 	maxProbes = 8
+	maxHashed = 24 // octets of a name: each of its ends is looked for
 	noSlot    = -1
 )
 
@@ -115,9 +116,9 @@ func (c *compressor) append(out, name []byte, compress bool) []byte {
 // find returns the slot of a name that has been written, or one for it: noSlot
 // where there is none nearby, so that no choice of names makes the table slow.
 func (c *compressor) find(out, name []byte) (slot int, found bool) {
-	h := uint32(2166136261)
-	for _, b := range name {
-		h = (h ^ uint32(b)) * 16777619
+	h := uint32(len(name))
+	for _, b := range name[:min(len(name), maxHashed)] {
+		h = (h ^ uint32(b)) * 16777619 // as FNV-1a does
 	}
 	for i := range uint32(maxProbes) {
 		slot := int((h + i) % uint32(len(c.table)))
