@@ -70,6 +70,9 @@ func validName(b []byte) bool {
 // lower case, in A-labels (RFC 5890), without the final dot.
 func ParseLocalName(entry string) (string, error) {
 	name := strings.TrimSuffix(strings.TrimSpace(entry), ".")
+	if strings.HasSuffix(name, ".") {
+		return "", fmt.Errorf("local name %q ends in an empty label", entry)
+	}
 	ascii, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false)).ToASCII(name)
 	if err != nil {
 		return "", fmt.Errorf("local name %q has no form in DNS: %w", entry, err)

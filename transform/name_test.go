@@ -33,7 +33,7 @@ func TestParseLocalName(t *testing.T) {
 
 func TestParseLocalNameRefuses(t *testing.T) {
 	for _, entry := range []string{
-		"", ".", " ", "..", "univ..example", ".univ.example", "*.univ.example", "univ.example/24", "univ example",
+		"", ".", " ", "..", "univ..example", "univ.example..", ".univ.example", "*.univ.example", "univ.example/24", "univ example",
 		"user@univ.example", "univ\\046example", strings.Repeat("a", 64), strings.Repeat("a.", 130) + "example",
 		"xn--\u00fc.example", "a\x00b", "\xff.example",
 	} {

@@ -1,0 +1,268 @@
+package sensor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	framestream "github.com/farsightsec/golang-framestream"
+	"go.uber.org/goleak"
+
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	capture       = "../../demo.fstrm"
+	captureFrames = 355
+)
+
+// house is a folder in which a sensor runs, and the sensor.
+type house struct {
+	*Sensor
+	dir  string
+	stop func()
+}
+
+// config is a configuration in HCL in which DIR stands for the folder.
+func (h *house) config(t *testing.T, hcl string) *conf.Config {
+	t.Helper()
+	file, diags := conf.Parse("test.hcl", []byte(strings.ReplaceAll(hcl, "DIR", h.dir)))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	return &file.Config
+}
+
+func sourceBlock(name, socket string) string {
+	return `source "dnstap" "` + name + `" { listen = "unix://DIR/` + socket + `" }` + "\n"
+}
+
+func sinkBlock(name string) string {
+	return `sink "nmsg" "` + name + `" {
+		to     = "file://DIR/` + name + `.nmsg"
+		rotate = "0s"
+	}` + "\n"
+}
+
+// start runs a sensor; its socket's folder is short enough for a Unix socket.
+func start(t *testing.T, hcl string) *house {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sensor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	h := &house{dir: dir}
+	h.Sensor, err = New(h.config(t, hcl), Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	h.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(h.stop)
+	for deadline := time.Now().Add(5 * time.Second); h.Reload(h.config(t, hcl)) != nil; { // until it runs
+		if time.Now().After(deadline) {
+			t.Fatal("the sensor does not start")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return h
+}
+
+// resolver is a connection that plays the capture.
+type resolver struct {
+	conn net.Conn
+	w    *framestream.Writer
+}
+
+func (h *house) connect(t *testing.T, socket string) *resolver {
+	t.Helper()
+	conn, err := net.Dial("unix", filepath.Join(h.dir, socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	w, err := framestream.NewWriter(conn, &framestream.WriterOptions{
+		ContentTypes:  [][]byte{dnstap.FSContentType},
+		Bidirectional: true,
+		Timeout:       5 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &resolver{conn, w}
+}
+
+// play says what the capture holds; the sensor may not have read it yet.
+func (r *resolver) play(t *testing.T) {
+	t.Helper()
+	file, err := os.ReadFile(capture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := framestream.NewDecoder(bytes.NewReader(file), &framestream.DecoderOptions{ContentType: dnstap.FSContentType})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		frame, err := d.Decode()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.w.WriteFrame(frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// close says STOP and waits for FINISH: the sensor has read everything then.
+func (r *resolver) close(t *testing.T) {
+	t.Helper()
+	if err := r.w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// balanced fails unless every sum is right and so many messages were read.
+func balanced(t *testing.T, l forward.Ledger, read int) {
+	t.Helper()
+	if l.Total.Read != uint64(read) {
+		t.Errorf("read %d, want %d", l.Total.Read, read)
+	}
+	for _, s := range l.Sources {
+		if s.Counts.Read != s.Counts.Sum() {
+			t.Errorf("source %s: read %d, accounted for %d", s.Name, s.Counts.Read, s.Counts.Sum())
+		}
+	}
+	for i := range l.Sinks {
+		if s := &l.Sinks[i]; s.Offered != s.Sum() {
+			t.Errorf("sink %s: offered %d, accounted for %d", s.Name, s.Offered, s.Sum())
+		}
+	}
+}
+
+func (h *house) reload(t *testing.T, hcl string) {
+	t.Helper()
+	if err := h.Reload(h.config(t, hcl)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReloadKeepsConnectionsOfSourcesThatStay(t *testing.T) {
+	h := start(t, sourceBlock("a", "a.sock")+sinkBlock("x"))
+	r := h.connect(t, "a.sock")
+	r.play(t)
+	h.reload(t, sourceBlock("a", "a.sock")+sourceBlock("b", "b.sock")+sinkBlock("x")+sinkBlock("y"))
+	r.play(t) // on the same connection
+	other := h.connect(t, "b.sock")
+	other.play(t)
+	r.close(t)
+	other.close(t)
+	h.reload(t, sourceBlock("a", "a.sock")+sinkBlock("y"))
+	if _, err := net.Dial("unix", filepath.Join(h.dir, "b.sock")); err == nil {
+		t.Error("a removed source still takes connections")
+	}
+	h.stop()
+	l := h.Ledger()
+	balanced(t, l, 3*captureFrames)
+	if len(l.Sinks) != 1 || l.Sinks[0].Name != "y" || l.Sinks[0].Delivered == 0 {
+		t.Errorf("sinks %+v, want y with something delivered", l.Sinks)
+	}
+	for _, name := range []string{"x", "y"} {
+		if info, err := os.Stat(filepath.Join(h.dir, name+".nmsg")); err != nil || info.Size() == 0 {
+			t.Errorf("sink %s left no file: %v", name, err)
+		}
+	}
+}
+
+func TestReloadChangesASourceInPlace(t *testing.T) {
+	h := start(t, sourceBlock("a", "a.sock")+sinkBlock("x"))
+	r := h.connect(t, "a.sock")
+	h.reload(t, `source "dnstap" "a" {
+		listen = "unix://DIR/a.sock"
+		mode   = "0600"
+	}
+	`+sinkBlock("x"))
+	info, err := os.Stat(filepath.Join(h.dir, "a.sock"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v, %v", info, err)
+	}
+	r.play(t)
+	r.close(t)
+	h.stop()
+	balanced(t, h.Ledger(), captureFrames)
+}
+
+func TestReloadGivesAnAddressToAnotherSource(t *testing.T) {
+	h := start(t, sourceBlock("old", "a.sock")+sinkBlock("x"))
+	h.connect(t, "a.sock").close(t)
+	h.reload(t, sourceBlock("new", "a.sock")+sinkBlock("x"))
+	r := h.connect(t, "a.sock")
+	r.play(t)
+	r.close(t)
+	h.stop()
+	l := h.Ledger()
+	balanced(t, l, captureFrames)
+	for _, s := range l.Sources {
+		if s.Name == "new" && s.Counts.Read != captureFrames {
+			t.Errorf("the new source read %d", s.Counts.Read)
+		}
+	}
+}
+
+func TestReloadThatFailsChangesNothing(t *testing.T) {
+	h := start(t, sourceBlock("a", "a.sock")+sinkBlock("x"))
+	r := h.connect(t, "a.sock")
+	err := h.Reload(h.config(t, sourceBlock("a", "a.sock")+sourceBlock("b", "no/such/folder.sock")+sinkBlock("y")))
+	if err == nil || !strings.Contains(err.Error(), `source "b"`) {
+		t.Errorf("got error %v", err)
+	}
+	r.play(t)
+	r.close(t)
+	h.connect(t, "a.sock").close(t)
+	h.stop()
+	l := h.Ledger()
+	balanced(t, l, captureFrames)
+	if len(l.Sinks) != 1 || l.Sinks[0].Name != "x" {
+		t.Errorf("sinks %+v, want x alone", l.Sinks)
+	}
+}
+
+func TestStopAccountsForWhatIsHeld(t *testing.T) {
+	h := start(t, sourceBlock("a", "a.sock")+sinkBlock("x"))
+	r := h.connect(t, "a.sock")
+	r.play(t) // and no STOP
+	h.stop()
+	l := h.Ledger()
+	balanced(t, l, captureFrames)
+	if l.Total.Held != 0 || l.Total.Dropped[transform.Unfinished] != 17 {
+		t.Errorf("held %d, unfinished %d, want 0 and 17", l.Total.Held, l.Total.Dropped[transform.Unfinished])
+	}
+}
