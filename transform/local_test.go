@@ -140,20 +140,30 @@ func TestLocalNamesAreFoundThroughPointers(t *testing.T) {
 	at := d.record(answer, pointTo(headerLen), 65280, wireName("example"))
 	wantReason(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire, LocalName)
 
-	// All of it stands in fixed fields: the TTL is "\x01x\x07", and so on.
+	// The rest of the name stands in fixed fields: class, TTL and length 7.
 	d = newRaw("q.example.net", dns.TypeNS)
-	at = d.record(answer, pointTo(headerLen), 65280, []byte("example\x00")) - 6
-	copy(d.wire[at:], "\x04univ\x07")
-	if want := len(d.wire); int(d.wire[at+5])+at+7 != want {
-		t.Fatal("the name does not end with the message")
-	}
-	d.wire[at+4], d.wire[at+5] = 'v', 7 // rdlength 0x7607: too long
-	wantReason(t, p, ns(d, pointTo(at)...).wire, Malformed)
+	at = d.record(answer, pointTo(headerLen), 65280, []byte("example\x00")) - 1
+	d.wire[at-1], d.wire[at] = 0, 7 // and so the root is left over
+	d.wire = d.wire[:len(d.wire)-1]
+	d.record(answer, []byte{0}, 65280, nil)
+	wantReason(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire, LocalName)
 
 	// The rest stands in an OPT that will go.
 	d = newRaw("q.example.net", dns.TypeNS)
 	at = d.record(additional, []byte{0}, dns.TypeOPT, append([]byte{0xfd, 0xe9, 0, 9}, wireName("example")...)) + 4
 	d.record(additional, append([]byte("\x04univ"), pointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
+	wantReason(t, p, d.wire, LocalName)
+
+	// All of it stands in rdata, in two pieces, and nothing but a pointer in the name.
+	d = newRaw("example", dns.TypeNS)
+	at = d.record(answer, pointTo(headerLen), 65280, append([]byte("\x04univ"), pointTo(headerLen)...))
+	wantReason(t, p, ns(d, pointTo(at)...).wire, LocalName)
+
+	// All of it is the owner of an OPT that will go.
+	d = newRaw("q.example.net", dns.TypeNS)
+	at = len(d.wire)
+	d.record(additional, wireName("univ.example"), dns.TypeOPT, nil)
+	d.record(additional, append([]byte("\x01x"), pointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
 	wantReason(t, p, d.wire, LocalName)
 
 	// Only OPT knows the name.

@@ -102,3 +102,56 @@ func (s *nameSet) hasName(name []byte) bool {
 	}
 	return false
 }
+
+// inToken reports whether an entry stands in lowercase text of name characters,
+// whole labels of it; end tells that the text does not go on.
+func (s *nameSet) inToken(text []byte, end bool) bool {
+	for len(text) > 0 {
+		first := bytes.IndexByte(text, '.')
+		if first < 0 {
+			first = len(text)
+		}
+		if s.mayBegin(first, text[0]) {
+			one, several := s.beginning(text, first)
+			if s.stands(text, one, end) || s.stands(text, several, end) {
+				return true
+			}
+		}
+		text = text[min(first+1, len(text)):]
+	}
+	return false
+}
+
+// stands reports whether text begins with an entry of one of these lengths.
+func (s *nameSet) stands(text []byte, lengths []uint8, end bool) bool {
+	for _, length := range lengths {
+		stop := int(length) - len("\x00\x00") // the first length octet and the root
+		if stop > len(text) || stop < len(text) && text[stop] != '.' || stop == len(text) && !end {
+			continue
+		}
+		if _, ok := s.text[string(text[:stop])]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// foreignIn reports whether a spelling in U-labels stands in text, bounded by
+// other than label characters, without regard to ASCII case.
+func (s *nameSet) foreignIn(b []byte) bool {
+	if len(s.foreign) == 0 {
+		return false
+	}
+	for i := 0; i+1 < len(b); i++ {
+		if !s.foreignFirst[toLower(b[i])] || i > 0 && isLabelChar(b[i-1]) {
+			continue
+		}
+		for _, name := range s.foreign[[2]byte{toLower(b[i]), toLower(b[i+1])}] {
+			end := i + len(name)
+			if end <= len(b) && equalFold(b[i:end], name) && (end == len(b) || !isLabelChar(b[end])) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -189,6 +189,28 @@ func TestResolverAddressIsFoundAsReverseName(t *testing.T) {
 	}
 }
 
+// TestResolverAddressIsFoundAsCompressedReverseName: labels and pointers in turn,
+// each one a record of its own.
+func TestResolverAddressIsFoundAsCompressedReverseName(t *testing.T) {
+	for name, want := range map[string]Reason{
+		reverseName("2001:db8:53::53"):                ResolverAddress,
+		"_x." + reverseName("2001:db8:53::53"):        ResolverAddress,
+		reverseName("2001:db8:53::54"):                Kept,
+		"53.2.0.192.in-addr.arpa":                     ResolverAddress,
+		"53.a-label-of-rfc-2317.2.0.192.in-addr.arpa": ResolverAddress,
+	} {
+		labels := dns.SplitDomainName(name)
+		d := newRaw("q.example.net", dns.TypeNS)
+		rest := []byte{0}
+		for _, label := range slices.Backward(labels) {
+			at := len(d.wire)
+			d.record(additional, append(charStrings(label), rest...), dns.TypeA, []byte{203, 0, 113, 7})
+			rest = pointTo(at)
+		}
+		wantReason(t, scrubPolicy(t), d.wire, want)
+	}
+}
+
 func mappedReverseName(a netip.Addr) string {
 	var name strings.Builder
 	octets := a.As16()
@@ -225,6 +247,23 @@ func TestResolverAddressIsLearnedFromMessages(t *testing.T) {
 		if got := take(tt.resolver, tt.answer); got != tt.want {
 			t.Errorf("message %d: got %v, want %v", i, got, tt.want)
 		}
+	}
+}
+
+func TestAddressesLearnedAreBounded(t *testing.T) {
+	var set addrSet
+	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, byte(i), 53}) }
+	for i := range 200 {
+		set.remember(address(i), maxKnown)
+		set.remember(address(i), maxKnown) // once more changes nothing
+	}
+	for i := range 200 {
+		if got, want := set.has(address(i)), i >= 200-maxKnown; got != want {
+			t.Errorf("address %d: known %v", i, got)
+		}
+	}
+	if len(set.addrs) != maxKnown {
+		t.Errorf("%d addresses", len(set.addrs))
 	}
 }
 
