@@ -31,7 +31,7 @@ func Load(path string) (*File, hcl.Diagnostics) {
 func Parse(filename string, src []byte) (*File, hcl.Diagnostics) {
 	f := &File{sources: map[string][]byte{filename: src}}
 	parsed, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
-	if diags.HasErrors() {
+	if !isRead(diags) {
 		sortDiagnostics(diags, filename)
 		return f, diags
 	}
@@ -41,10 +41,22 @@ func Parse(filename string, src []byte) (*File, hcl.Diagnostics) {
 		dir:   dir,
 		eval:  &hcl.EvalContext{Functions: functions(dir)},
 		first: map[place]hcl.Range{},
+		diags: diags,
 	}
 	d.decode(parsed.Body)
 	sortDiagnostics(d.diags, filename)
 	return f, d.diags
+}
+
+// isRead reports whether the syntax was understood all through. An attribute that
+// stands twice is an error of the parser's, but leaves everything else in place.
+func isRead(diags hcl.Diagnostics) bool {
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError && d.Summary != "Attribute redefined" {
+			return false
+		}
+	}
+	return true
 }
 
 // decoder fills a File from HCL, and gathers what is wrong on the way.

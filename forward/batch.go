@@ -21,7 +21,7 @@ type batch struct {
 	records    int    // in all of them, the open one included
 
 	opened time.Time      // Live: the burst that brought the first record
-	clock  transform.Time // Replay: the lane's clock at the first record
+	clock  transform.Time // Replay: when the first record is filed
 	seqID  uint64         // of all containers, once they are queued
 	seq    uint32         // of the first container
 

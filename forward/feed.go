@@ -28,7 +28,7 @@ func (c *feedCounts) add(o *feedCounts) {
 }
 
 // add copies a payload into the open batch. now is the burst's time in Live,
-// clock the lane's in Replay.
+// clock the lane's file clock in Replay.
 func (f *feed) add(p nmsg.Payload, now time.Time, clock transform.Time) {
 	f.counts.offered++
 	if f.open != nil && f.sink.crosses(f.open.clock, clock) {

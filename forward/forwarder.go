@@ -21,7 +21,7 @@ const (
 	// are sealed by size and age, files are named and rotated by the wall clock.
 	Live Mode = iota
 	// Replay holds up its input while a queue is full. Batches are sealed by size
-	// only, files are named and rotated by the lane's clock: one lane and the same
+	// only, files are named and rotated by record times: one lane and the same
 	// input make the same bytes, but for the sequence ids. The first failure of a
 	// sink ends it.
 	Replay

@@ -20,6 +20,7 @@ type Lane struct {
 	plan    *plan
 	feeds   []feed // one for each of the plan's sinks, in its order
 	now     time.Time
+	filed   fileClock               // Replay
 	payload []byte                  // scratch for the record at hand
 	emit    func(*transform.Record) // record, bound once
 }
@@ -61,7 +62,7 @@ func (l *Lane) Close() { l.forwarder.closeLane(l) }
 func (l *Lane) record(r *transform.Record) {
 	clock := transform.NoTime
 	if l.forwarder.mode == Replay {
-		clock = l.pairer.Clock()
+		clock = l.filed.at(r.Time(), l.pairer.Clock())
 	}
 	for i := range l.plan.forms {
 		f := &l.plan.forms[i]

@@ -84,6 +84,9 @@ func ParseLocalName(entry string) (string, error) {
 	if ascii == "" {
 		return "", fmt.Errorf("local name %q is empty: the root would drop everything", entry)
 	}
+	if ascii[0] == '.' || strings.Contains(ascii, "..") {
+		return "", fmt.Errorf("local name %q has an empty label", entry)
+	}
 	for _, c := range []byte(ascii) {
 		if !isLabelChar(c) && c != '.' {
 			return "", fmt.Errorf("local name %q: %q cannot stand in a host name", entry, c)

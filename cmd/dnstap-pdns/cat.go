@@ -91,6 +91,10 @@ func (p *printer) stream(name string, r io.Reader) error {
 	}
 }
 
+// receiveBuffer is asked for: senders pass on what they have in bursts. The kernel
+// grants what net.core.rmem_max allows.
+const receiveBuffer = 4 << 20
+
 // listen prints what arrives until ctx ends.
 func (p *printer) listen(ctx context.Context, address string) error {
 	var lc net.ListenConfig
@@ -100,6 +104,9 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	}
 	conn := pc.(*net.UDPConn)
 	defer conn.Close()
+	if err := conn.SetReadBuffer(receiveBuffer); err != nil {
+		return fmt.Errorf("asking for a receive buffer: %w", err)
+	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	name := "udp://" + conn.LocalAddr().String()

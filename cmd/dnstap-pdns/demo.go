@@ -37,7 +37,7 @@ func demo(ctx context.Context, args []string, std stdio) error {
 	}
 	dir, err := os.MkdirTemp("", "dnstap-pdns-demo-")
 	if err != nil {
-		return err
+		return fmt.Errorf("making a folder for the demo's socket and file (TMPDIR says where): %w", err)
 	}
 	defer os.RemoveAll(dir)
 	config, err := demoConfig(dir)

@@ -109,13 +109,19 @@ type sharedLane struct{ collector.Lane }
 
 func (sharedLane) Close() {}
 
+// readAll reads one input after the other. One that is damaged costs what is
+// behind the damage, not the inputs after it.
 func (r *replayer) readAll(ctx context.Context, inputs []string, lane collector.Lane) error {
+	var errs []error
 	for _, input := range inputs {
 		if err := r.read(ctx, input, sharedLane{lane}); err != nil {
-			return fmt.Errorf("%s: %w", input, err)
+			errs = append(errs, fmt.Errorf("%s: %w", input, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (r *replayer) read(ctx context.Context, input string, lane collector.Lane) error {
