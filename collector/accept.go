@@ -37,7 +37,7 @@ func (s *Source) accept(ctx context.Context, connections *sync.WaitGroup) error 
 		}
 		if backoff > 0 {
 			backoff = 0
-			s.log.Info("connections are accepted again")
+			s.logger().Info("connections are accepted again")
 		}
 		c := s.admit(nc)
 		if c == nil {
@@ -60,7 +60,7 @@ func (s *Source) pause(ctx context.Context, before time.Duration, err error) tim
 	s.stats.AcceptErrors++
 	s.mu.Unlock()
 	if before == 0 {
-		s.log.Error("connections cannot be accepted; trying on", "error", withoutAddress(err))
+		s.logger().Error("connections cannot be accepted; trying on", "error", withoutAddress(err))
 	}
 	wait := min(max(2*before, firstBackoff), maxBackoff)
 	timer := time.NewTimer(wait)
@@ -77,13 +77,13 @@ func (s *Source) admit(nc net.Conn) *conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	full := len(s.conns) >= s.config.MaxConnections
-	if full != s.refusing {
-		s.refusing = full
-		if full {
-			s.log.Warn("connections are refused: too many are open", "max_connections", s.config.MaxConnections)
-		} else {
-			s.log.Info("connections are no longer refused")
-		}
+	switch {
+	case full && !s.refusing:
+		s.refusing = true
+		s.log.Warn("connections are refused: too many are open", "max_connections", s.config.MaxConnections)
+	case s.refusing && len(s.conns) <= s.config.MaxConnections/2: // one at the brink is no news
+		s.refusing = false
+		s.log.Info("connections are no longer refused")
 	}
 	if full {
 		s.stats.Refused++

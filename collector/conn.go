@@ -61,7 +61,7 @@ func newConn(nc net.Conn, number uint64, limits Config, log *slog.Logger) *conn 
 
 // serve reads the connection to its end, or until ctx ends, and closes it. The
 // lane is opened when a stream begins.
-func (c *conn) serve(ctx context.Context, open func() Lane) outcome {
+func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome {
 	defer c.nc.Close()
 	t := newTap(ctx, c.nc)
 	defer t.release()
@@ -77,7 +77,7 @@ func (c *conn) serve(ctx context.Context, open func() Lane) outcome {
 	t.limit(time.Time{})
 	c.begin(bidirectional)
 
-	c.stream = stream{frames: frames, lane: open(), afterBurst: c.publish}
+	c.stream = stream{frames: frames, lane: open(c.limits.Name), afterBurst: c.publish}
 	defer c.stream.lane.Close()
 	err = c.stream.run()
 	if err == nil && bidirectional {

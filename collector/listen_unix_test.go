@@ -137,8 +137,8 @@ func TestAccountsByNameAndNumber(t *testing.T) {
 		{"root", groupID, 0, ""},
 		{"123", userID, 123, ""},
 		{"4294967295", userID, 0, "no account"},
-		{"no-such-user-here", userID, 0, "unknown user"},
-		{"no-such-group-here", groupID, 0, "unknown group"},
+		{"no-such-user-here", userID, 0, "no user"},
+		{"no-such-group-here", groupID, 0, "no group"},
 	}
 	for _, tt := range tests {
 		got, err := accountID(tt.account, 42, tt.lookup)

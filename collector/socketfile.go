@@ -30,11 +30,11 @@ func newSocketFile(path string) (*socketFile, error) {
 func (f *socketFile) grant(cfg Config) error {
 	uid, err := accountID(cfg.Owner, f.created.Uid, userID)
 	if err != nil {
-		return fmt.Errorf("owner: %w", err)
+		return fmt.Errorf("the socket's owner: %w", err)
 	}
 	gid, err := accountID(cfg.Group, f.created.Gid, groupID)
 	if err != nil {
-		return fmt.Errorf("group: %w", err)
+		return fmt.Errorf("the socket's group: %w", err)
 	}
 	fd, now, err := f.hold()
 	if err != nil {
@@ -106,6 +106,9 @@ func accountID(account string, created uint32, lookup func(name string) (id stri
 
 func userID(name string) (string, error) {
 	u, err := user.Lookup(name)
+	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
+		return "", fmt.Errorf("there is no user %q on this machine: create it, or name another", name)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -114,6 +117,9 @@ func userID(name string) (string, error) {
 
 func groupID(name string) (string, error) {
 	g, err := user.LookupGroup(name)
+	if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
+		return "", fmt.Errorf("there is no group %q on this machine: create it, or name another", name)
+	}
 	if err != nil {
 		return "", err
 	}

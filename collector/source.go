@@ -13,13 +13,14 @@ import (
 
 // A Source is one listening socket and the connections made to it.
 type Source struct {
-	log      *slog.Logger
-	open     func() Lane
+	base     *slog.Logger
+	open     func(source string) Lane
 	listener net.Listener
 	socket   *socketFile // nil on TCP
 	close    func() error
 
 	mu       sync.Mutex
+	log      *slog.Logger // base, with the source's name
 	config   Config
 	conns    map[*conn]struct{}
 	stats    Stats
@@ -37,12 +38,14 @@ type Stats struct {
 }
 
 // Listen binds the source's socket, so that resolvers can connect; they are
-// served once Run is called. open makes the lane of one connection.
-func Listen(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
+// served once Run is called. open makes the lane of one connection to the source of
+// that name.
+func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Source, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	s := &Source{
+		base:   log,
 		log:    log.With("source", cfg.Name),
 		open:   open,
 		config: cfg,
@@ -107,18 +110,18 @@ func (s *Source) closeSocket() error {
 // Addr is where the source listens, with the port that was given where 0 was asked.
 func (s *Source) Addr() net.Addr { return s.listener.Addr() }
 
-// Reconfigure gives the source another configuration of the same name and
-// address. A socket file's mode, owner and group change in place, limits for the
-// connections that come; those that are there stay as they are.
+// Reconfigure gives the source another configuration of the same address. A socket
+// file's mode, owner and group change in place; name and limits are for the
+// connections that come, those that are there stay as they are.
 func (s *Source) Reconfigure(cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if cfg.Name != s.config.Name || cfg.Network != s.config.Network || cfg.Address != s.config.Address {
-		return fmt.Errorf("source %q on %s://%s cannot become %q on %s://%s in place",
-			s.config.Name, s.config.Network, s.config.Address, cfg.Name, cfg.Network, cfg.Address)
+	if cfg.Network != s.config.Network || cfg.Address != s.config.Address {
+		return fmt.Errorf("a source on %s://%s cannot become one on %s://%s",
+			s.config.Network, s.config.Address, cfg.Network, cfg.Address)
 	}
 	if s.socket != nil {
 		if err := s.socket.grant(cfg); err != nil {
@@ -126,7 +129,15 @@ func (s *Source) Reconfigure(cfg Config) error {
 		}
 	}
 	s.config = cfg
+	s.log = s.base.With("source", cfg.Name)
 	return nil
+}
+
+// logger returns the log under the source's present name.
+func (s *Source) logger() *slog.Logger {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log
 }
 
 // Connections returns the connections that have said START, the oldest first.

@@ -29,7 +29,7 @@ type running struct {
 	lanes []*recorder
 }
 
-func (r *running) openLane() Lane {
+func (r *running) openLane(string) Lane {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lane := &recorder{}
@@ -370,7 +370,7 @@ func TestStopReadsWhatWasSent(t *testing.T) {
 
 func TestRunEndsWhenItsListenerIsClosed(t *testing.T) {
 	lane := &recorder{}
-	s, err := Listen(unixConfig(t), func() Lane { return lane }, (&logbook{}).logger())
+	s, err := Listen(unixConfig(t), func(string) Lane { return lane }, (&logbook{}).logger())
 	if err != nil {
 		t.Fatal(err)
 	}

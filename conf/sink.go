@@ -16,7 +16,7 @@ const longestUDP = 65507
 
 func (s *section) nmsgSink() forward.SinkConfig {
 	c := s.encoding()
-	c.Name, c.Target = s.name, readText(s, "to", parseTarget)
+	c.Name, c.Target = s.name, readText(s, "to", ParseTarget)
 	known := c.Target != (forward.Target{})
 	c.MTU = s.mtu(c.Target, known)
 	if known && c.Target.Scheme != forward.File {
@@ -81,7 +81,9 @@ func sameName(pattern string, rotate time.Duration) bool {
 	return a == b
 }
 
-func parseTarget(url string) (forward.Target, error) {
+// ParseTarget reads where a sink leads, as its attribute "to" does: with a file's
+// name, which forward.ParseTarget takes as it is.
+func ParseTarget(url string) (forward.Target, error) {
 	t, err := forward.ParseTarget(url)
 	if err != nil {
 		return forward.Target{}, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -50,8 +51,9 @@ type Forwarder struct {
 
 // A source is what lanes of one name have in common.
 type source struct {
-	name string
-	gone transform.Counts // of lanes that are closed
+	name  string
+	gone  transform.Counts // of lanes that are closed
+	known []netip.Addr     // the resolver's addresses, as lanes that are closed were told
 }
 
 // An Option is what a configuration does not say.
@@ -139,10 +141,26 @@ func (f *Forwarder) Lane(name string) *Lane {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := &Lane{forwarder: f, source: f.source(name), pairer: transform.NewPairer(f.budget)}
+	l.pairer.Learn(f.knownTo(l.source))
 	l.emit = l.record
 	l.adopt(f.plan)
 	f.lanes = append(f.lanes, l)
 	return l
+}
+
+// knownTo returns what messages to the source have told of the resolver's
+// addresses: a resolver that connects anew, or once more, is the same.
+func (f *Forwarder) knownTo(s *source) []netip.Addr {
+	all := transform.NewPairer(f.budget) // forgets as lanes do
+	all.Learn(s.known)
+	for _, l := range f.lanes {
+		if l.source == s {
+			l.mu.Lock()
+			all.Learn(l.pairer.Known())
+			l.mu.Unlock()
+		}
+	}
+	return all.Known()
 }
 
 func (f *Forwarder) source(name string) *source {
@@ -163,6 +181,7 @@ func (f *Forwarder) closeLane(l *Lane) {
 	if i < 0 {
 		return // closed before
 	}
+	l.source.known = f.knownTo(l.source)
 	counts := l.retire()
 	l.source.gone.Add(&counts)
 	f.lanes = slices.Delete(f.lanes, i, i+1)
@@ -202,21 +221,18 @@ func (f *Forwarder) start(s *sink) {
 // ended takes note of a sink that a reload removed, or that cannot go on.
 func (f *Forwarder) ended(s *sink) {
 	f.mu.Lock()
-	leaves := slices.Contains(f.leaving, s)
-	f.mu.Unlock()
-	if !leaves {
-		if s.err != nil {
-			select {
-			case f.failed <- s:
-			default:
-			}
-		}
+	defer f.mu.Unlock()
+	if slices.Contains(f.leaving, s) {
+		s.logClosing()
+		f.leaving = slices.DeleteFunc(f.leaving, func(o *sink) bool { return o == s })
 		return
 	}
-	s.logClosing()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.leaving = slices.DeleteFunc(f.leaving, func(o *sink) bool { return o == s })
+	if s.err != nil && slices.Contains(f.sinks, s) {
+		select {
+		case f.failed <- s:
+		default:
+		}
+	}
 }
 
 // shut ends what lanes hold, lets nothing more enter the queues, and returns the

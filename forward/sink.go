@@ -34,7 +34,7 @@ type sink struct {
 	deflated batch
 
 	done chan struct{} // closed when the goroutine has ended
-	err  error         // for those who saw done closed: why it ended untold, or what Close said
+	err  error         // for those who saw done closed: why it ended, or what Close said
 }
 
 func newSink(c SinkConfig, mode Mode, t transport, log *slog.Logger) *sink {
@@ -75,7 +75,6 @@ func (s *sink) run(ctx context.Context) {
 	}
 	if errors.Is(err, errGaveUp) {
 		s.log.Error("sink stops while it fails; what it held is lost", "error", err)
-		err = nil
 	}
 	if err := errors.Join(err, s.transport.Close()); err != nil {
 		s.err = fmt.Errorf("sink %q: %w", s.config.Name, err)

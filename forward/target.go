@@ -76,7 +76,7 @@ func (t Target) String() string {
 }
 
 // DefaultMTU is the container size, in bytes, that suits the way: what loopback
-// and a file take whole, and what every path on the Internet carries unfragmented.
+// and a file take whole, and what an Ethernet frame carries unfragmented.
 func (t Target) DefaultMTU() int {
 	if t.Scheme != UDP {
 		return 1 << 20

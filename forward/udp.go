@@ -180,12 +180,24 @@ func dialUDP(ctx context.Context, address string) (*net.UDPConn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "udp", address)
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return nil, fmt.Errorf("the host in its URL cannot be resolved: %s (is the name right, does this machine resolve names?)", dns.Err)
+		return nil, fmt.Errorf("the host in its URL cannot be resolved: %s (is the name right, does this machine resolve names?)", reasonOf(dns))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket to its URL: %w", withoutAddress(err))
 	}
 	return conn.(*net.UDPConn), nil
+}
+
+// reasonOf says why a name was not resolved. The error's own text may hold addresses.
+func reasonOf(err *net.DNSError) string {
+	switch {
+	case err.IsNotFound:
+		return "no such host"
+	case err.IsTimeout:
+		return "no answer in time"
+	default:
+		return "no answer from the name service"
+	}
 }
 
 // withoutAddress leaves off what net puts before an error: it ends up in logs.

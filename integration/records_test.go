@@ -144,8 +144,10 @@ func checkNothingLeaked(t *testing.T, o output) {
 			t.Errorf("the output holds %s", secret)
 		}
 	}
-	if bytes.Contains(lower, []byte("unbound")) {
-		t.Error("the output holds the resolver's version")
+	for _, version := range []string{"unbound", "bind 9", "powerdns", "knot resolver"} {
+		if bytes.Contains(lower, []byte(version)) {
+			t.Errorf("the output holds a resolver's version: %s", version)
+		}
 	}
 }
 
@@ -168,13 +170,14 @@ func checkExpected(t *testing.T, zones *lab.Zones, o output, asked []lab.Questio
 	for _, q := range asked {
 		name := dns.CanonicalName(q.Name)
 		servers, truth := zones.Resolve(name, q.Type)
-		if len(servers) == 0 || mustStay(name) {
+		// Name servers a resolver may know from any answer's authority section.
+		if len(servers) == 0 || mustStay(name) || q.Type == dns.TypeNS {
 			continue
 		}
 		// A resolver that knows a name for an alias does not ask for its other types.
 		alias := len(truth.Answer) > 0 && truth.Answer[0].Header().Rrtype == dns.TypeCNAME
 		answers := func(r nmsgcheck.Record) bool {
-			return r.Name == name && (r.Type == q.Type || alias) && slices.Contains(servers, r.Server)
+			return r.Name == name && (r.Type == q.Type || alias) && (slices.Contains(servers, r.Server) || zones.Final(r.Server, name, q.Type))
 		}
 		if !slices.ContainsFunc(o.records, answers) {
 			t.Errorf("no record of %s %s from any of %v", name, dns.TypeToString[q.Type], servers)

@@ -10,38 +10,57 @@ import (
 	"github.com/miekg/dns"
 )
 
-// askTime is how long a client waits for Unbound.
+// askTime is how long a client waits for a resolver.
 const askTime = time.Second
 
-// The main job, over each way that Unbound has to deliver dnstap: what it was
-// told by servers comes out as the zones have it, and nothing else does.
-func TestRecordsOfUnboundAreWhatTheZonesSay(t *testing.T) {
+// startResolver is one of lab's resolvers: a method of World.
+type startResolver func(*lab.World, testing.TB, lab.Options) *lab.Resolver
+
+// tapAddr is where the sensor's TCP source listens, in a namespace where nothing
+// else does.
+var tapAddr = netip.MustParseAddrPort("127.0.0.1:6000")
+
+func tcpSource() string {
+	return fmt.Sprintf("source \"dnstap\" \"tap\" {\n  listen = \"tcp://%s\"\n}\n", tapAddr)
+}
+
+// The main job, over each way that each resolver has to deliver dnstap: what it
+// was told by servers comes out as the zones have it, and nothing else does.
+func TestRecordsAreWhatTheZonesSay(t *testing.T) {
 	t.Parallel()
-	tcp := netip.MustParseAddrPort("127.0.0.1:6000") // in a namespace where nothing else listens
-	tcpSource := fmt.Sprintf("source \"dnstap\" \"tap\" {\n  listen = \"tcp://%s\"\n}\n", tcp)
 	for name, c := range map[string]struct {
-		source  string
+		start   startResolver
+		clients bool // it sends client messages too
+		tcp     bool
 		options lab.Options
 	}{
-		"Unix socket":                   {source: unixSource},
-		"Unix socket, unidirectional":   {source: unixSource, options: lab.Options{Unidirectional: true}},
-		"TCP":                           {source: tcpSource},
-		"TCP, unidirectional":           {source: tcpSource, options: lab.Options{Unidirectional: true}},
-		"any address, two threads":      {source: unixSource, options: lab.Options{AnyAddress: true, Threads: 2}},
-		"Unix socket, four connections": {source: unixSource, options: lab.Options{Threads: 4}},
+		"Unbound, Unix socket":                   {start: (*lab.World).Unbound, clients: true},
+		"Unbound, Unix socket, unidirectional":   {start: (*lab.World).Unbound, clients: true, options: lab.Options{Unidirectional: true}},
+		"Unbound, TCP":                           {start: (*lab.World).Unbound, clients: true, tcp: true},
+		"Unbound, TCP, unidirectional":           {start: (*lab.World).Unbound, clients: true, tcp: true, options: lab.Options{Unidirectional: true}},
+		"Unbound, any address, two threads":      {start: (*lab.World).Unbound, clients: true, options: lab.Options{AnyAddress: true, Threads: 2}},
+		"Unbound, Unix socket, four connections": {start: (*lab.World).Unbound, clients: true, options: lab.Options{Threads: 4}},
+		"BIND":                                   {start: (*lab.World).BIND, clients: true},
+		"BIND, any address, two threads":         {start: (*lab.World).BIND, clients: true, options: lab.Options{AnyAddress: true, Threads: 2}},
+		"PowerDNS, Unix socket":                  {start: (*lab.World).PowerDNS},
+		"PowerDNS, TCP":                          {start: (*lab.World).PowerDNS, tcp: true},
+		"PowerDNS, two threads":                  {start: (*lab.World).PowerDNS, options: lab.Options{Threads: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := lab.NewWorld(t)
-			s := startSensor(t, w.Namespace, c.source+site+fileSink("first", "dnsqr"))
-			if c.source == tcpSource {
-				c.options.Tap = lab.TCPTap(tcp)
-			} else {
-				c.options.Tap = lab.UnixTap(s.tapPath())
+			source := unixSource
+			if c.tcp {
+				source = tcpSource()
 			}
-			unbound := w.Unbound(t, c.options)
-			w.Ask(t, unbound, lab.Questions(), askTime)
-			unbound.Stop(t)
+			s := startSensor(t, w.Namespace, source+site+fileSink("first", "dnsqr"))
+			c.options.Tap = lab.UnixTap(s.tapPath())
+			if c.tcp {
+				c.options.Tap = lab.TCPTap(tapAddr)
+			}
+			resolver := c.start(w, t, c.options)
+			w.Ask(t, resolver, lab.Questions(), askTime)
+			resolver.Stop(t)
 			books := s.stop(t)
 
 			out := s.written(t, "first")
@@ -50,8 +69,77 @@ func TestRecordsOfUnboundAreWhatTheZonesSay(t *testing.T) {
 			checkExpected(t, w.Zones, out, lab.Questions())
 			checkBothFamilies(t, out)
 			checkBooks(t, books, out)
+			if inward := books.Dropped["not_outward"]; (inward > 0) != c.clients {
+				t.Errorf("%d messages not outward", inward)
+			}
 			checkGoNMSG(t, s.files(t, "first"), out)
+			t.Logf("%+v", books.account)
 		})
+	}
+}
+
+// A resolver that asks another one has nothing to say of servers: all of it is
+// dropped, under the reason that tells the operator why.
+func TestNothingOfForwarderLeaves(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]startResolver{
+		"Unbound":  (*lab.World).Unbound,
+		"BIND":     (*lab.World).BIND,
+		"PowerDNS": (*lab.World).PowerDNS,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := lab.NewWorld(t)
+			s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
+			resolver := start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Forward: w.Upstream(t)})
+			w.Ask(t, resolver, lab.Questions(), askTime)
+			resolver.Stop(t)
+			books := s.stop(t)
+
+			checkNothingLeft(t, s, books)
+			// A query is judged with its response. Those for dead.com have none.
+			forwarded, unfinished := books.Dropped["forwarded"], books.Dropped["unfinished"]
+			if forwarded < differentNames() || forwarded+books.Paired+unfinished+books.Dropped["not_outward"] != books.Read {
+				t.Errorf("read %d messages, paired %d, dropped %v", books.Read, books.Paired, books.Dropped)
+			}
+			t.Logf("%+v", books.account)
+		})
+	}
+}
+
+// differentNames counts the names that clients ask for and that somebody answers.
+func differentNames() uint64 {
+	names := make(map[string]bool)
+	for _, q := range lab.Questions() {
+		if name := dns.CanonicalName(q.Name); name != "dead.com." && q.Class != dns.ClassCHAOS {
+			names[name] = true
+		}
+	}
+	return uint64(len(names))
+}
+
+// Knot Resolver's dnstap has clients in it and nothing else.
+func TestNothingOfKnotLeaves(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
+	knot := w.Knot(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
+	w.Ask(t, knot, lab.Questions(), askTime)
+	knot.Stop(t)
+	books := s.stop(t)
+
+	checkNothingLeft(t, s, books)
+	if inward := books.Dropped["not_outward"]; inward < uint64(len(lab.Questions())) || inward != books.Read {
+		t.Errorf("read %d messages, dropped %v", books.Read, books.Dropped)
+	}
+	t.Logf("%+v", books.account)
+}
+
+// checkNothingLeft holds a sensor to having made nothing of what it read.
+func checkNothingLeft(t *testing.T, s *sensor, books ledger) {
+	t.Helper()
+	if n := len(s.written(t, "first").bytes); n > 0 || books.Records != 0 || books.sinks["first"].Offered != 0 {
+		t.Errorf("%d bytes left; the ledger has %d records, its sink %+v", n, books.Records, books.sinks["first"])
 	}
 }
 
@@ -75,7 +163,7 @@ func checkBooks(t *testing.T, l ledger, o output) {
 	if l.Records != n || sink.Offered != n || sink.Delivered != n {
 		t.Errorf("%d records in the file; the ledger has %d, its sink %+v", n, l.Records, sink)
 	}
-	for _, reason := range []string{"not_outward", "local_server", "truncated", "local_name", "special_name"} {
+	for _, reason := range []string{"local_server", "truncated", "local_name", "special_name"} {
 		if l.Dropped[reason] == 0 {
 			t.Errorf("nothing was dropped as %s: %v", reason, l.Dropped)
 		}

@@ -85,8 +85,16 @@ func (p *Pairer) Clock() Time {
 	return p.clock.now
 }
 
-// Known returns the resolver's addresses that messages of this lane told.
+// Known returns the resolver's addresses that messages of this lane told, or that
+// it was given. They are the lane's own.
 func (p *Pairer) Known() []netip.Addr { return p.known.addrs }
+
+// Learn gives the lane addresses that messages of other lanes told.
+func (p *Pairer) Learn(addrs []netip.Addr) {
+	for _, a := range addrs {
+		p.known.remember(a, maxKnown)
+	}
+}
 
 // learn notes the resolver's address.
 func (p *Pairer) learn(a netip.Addr) {

@@ -188,13 +188,28 @@ func TestQueriesToOneServerWithOneIDAreBounded(t *testing.T) {
 	}
 }
 
+// TestUnansweredSingleLabelsStay: nothing shows that there is such a top-level domain.
+func TestUnansweredSingleLabelsStay(t *testing.T) {
+	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
+	l.take(aQuery(asked("printer.")))
+	l.take(aQuery(asked("www.example.")))
+	l.pass(time.Minute)
+	unanswered := slices.DeleteFunc(l.records, func(r Record) bool { return r.Answered })
+	if len(unanswered) != 1 || string(unanswered[0].Name) != string(mustPackName("www.example.")) {
+		t.Errorf("records %+v, want www.example alone", unanswered)
+	}
+	if n := l.Counts().Dropped[SpecialName]; n != 1 {
+		t.Errorf("%d dropped, want 1", n)
+	}
+}
+
 // TestLongNames go in and out whole, whatever room they take.
 func TestLongNames(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("x", 61)+".", 4)
 	atTheEdge := strings.Repeat("x", inlineText/2-2) + "." // twice it is just room enough
 	for _, name := range []string{".", "a.", atTheEdge, "abc." + long, "abcd." + long} {
 		for _, zone := range []string{"", ".", long, atTheEdge, "y" + atTheEdge, name} {
-			l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
+			l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered, c.SpecialNames = true, false }))
 			var z []byte
 			if zone != "" {
 				z = mustPackName(zone)

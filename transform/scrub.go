@@ -29,8 +29,10 @@ func (s *searcher) judge(name, zone []byte, response *walker) Reason {
 		return Kept
 	case isSpecial(name, underARPA):
 		return SpecialName
+	case response == nil && isSingleLabel(name):
+		return SpecialName // nothing shows that there is such a top-level domain
 	case response != nil && response.flags&maskRcode == dns.RcodeNameError && (rootSOA || isSingleLabel(name) || isRoot(zone)):
-		return SpecialName // there is no such top-level domain
+		return SpecialName // there is none
 	}
 	return Kept
 }

@@ -67,7 +67,10 @@ func (p *printer) input(ctx context.Context, input string, std stdio) error {
 	defer func() { p.out = out }()
 	buffered := bufio.NewWriter(out) // what comes from a file need not be seen as it comes
 	p.out = buffered
-	return errors.Join(p.stream(input, f), buffered.Flush())
+	if err := p.stream(input, f); err != nil {
+		return err
+	}
+	return buffered.Flush()
 }
 
 func (p *printer) stream(name string, r io.Reader) error {
@@ -95,7 +98,7 @@ func (p *printer) stream(name string, r io.Reader) error {
 // grants what net.core.rmem_max allows.
 const receiveBuffer = 4 << 20
 
-// listen prints what arrives until ctx ends.
+// listen prints what arrives for as long as the process lives.
 func (p *printer) listen(ctx context.Context, address string) error {
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", address)
@@ -107,8 +110,6 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	if err := conn.SetReadBuffer(receiveBuffer); err != nil {
 		return fmt.Errorf("asking for a receive buffer: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
 	name := "udp://" + conn.LocalAddr().String()
 	fmt.Fprintf(p.complaints, "listening on %s\n", name)
 	var assembler nmsg.Assembler
@@ -116,9 +117,6 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	buf := make([]byte, 1<<16)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
 		}

@@ -48,7 +48,7 @@ type command struct {
 }
 
 type stdio struct {
-	in       io.Reader
+	in       *os.File
 	out, err io.Writer
 }
 

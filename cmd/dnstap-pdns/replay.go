@@ -53,7 +53,7 @@ func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, erro
 		}
 		return c.Sinks, nil
 	}
-	target, err := forward.ParseTarget(to)
+	target, err := conf.ParseTarget(to)
 	if err != nil {
 		return nil, fmt.Errorf("--to: %w", err)
 	}
@@ -125,16 +125,16 @@ func (r *replayer) readAll(ctx context.Context, inputs []string, lane collector.
 }
 
 func (r *replayer) read(ctx context.Context, input string, lane collector.Lane) error {
-	in := r.std.in
+	file := r.std.in
 	if input != "-" {
 		f, err := os.Open(input)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		in = f
+		file = f
 	}
-	buffered := bufio.NewReader(in)
+	buffered := bufio.NewReader(patientReader{ctx, file})
 	if err := checkFormat(buffered); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	}
 	log.Info("started", "version", buildVersion(), "sources", len(file.Sources), "sinks", len(file.Sinks))
 
-	r := reloader{path: *path, sensor: s, log: log, level: &level, std: std}
+	r := reloader{path: *path, sensor: s, log: log, level: &level, format: file.Log.Format, std: std}
 	stopReloading := r.start(ctx)
 	err = s.Run(ctx)
 	stopReloading()
@@ -57,6 +57,7 @@ type reloader struct {
 	sensor *sensor.Sensor
 	log    *slog.Logger
 	level  *slog.LevelVar
+	format string // of the log, for as long as the process lives
 	std    stdio
 }
 
@@ -96,6 +97,9 @@ func (r *reloader) reload() {
 		return
 	}
 	r.level.Set(file.Log.Level)
+	if file.Log.Format != r.format {
+		r.log.Warn("log.format changes at the next start")
+	}
 	r.log.Info("reloaded", "sources", len(file.Sources), "sinks", len(file.Sinks))
 }
 

@@ -26,32 +26,46 @@ func UnixTap(path string) Tap { return Tap{Path: path} }
 // TCPTap is that address, which is inside the namespace.
 func TCPTap(at netip.AddrPort) Tap { return Tap{Addr: &at} }
 
+// Is reports whether there is somewhere to send dnstap to.
+func (t Tap) Is() bool { return t.Path != "" || t.Addr != nil }
+
 // Options say how a resolver runs.
 type Options struct {
-	Tap            Tap
-	Unidirectional bool // START at once, without waiting for ACCEPT
-	AnyAddress     bool // let the kernel choose the outward address: dnstap then says 0.0.0.0
-	Threads        int  // 0: one
+	Tap            Tap       // none: the resolver runs without dnstap
+	Unidirectional bool      // START at once, without waiting for ACCEPT; Unbound only
+	AnyAddress     bool      // let the kernel choose the outward address; not PowerDNS
+	Threads        int       // 0: one
+	Forward        *Resolver // ask this one everything, and no server
 }
 
-// software is a resolver as Debian ships it.
-type software struct {
-	program   string
-	templates []string // of its configuration files, by name
-	args      func(dir string) []string
+// place is where in the world a resolver is.
+type place struct {
+	Listen   netip.Addr
+	Outgoing []netip.Addr // none: the kernel chooses
+}
+
+var upstreamPlace = place{netip.MustParseAddr(upstreamListens), []netip.Addr{netip.MustParseAddr(upstream4)}}
+
+// ordinary is the place of the resolver under test.
+func ordinary(o Options) place {
+	at := place{Listen: netip.MustParseAddr(ResolverListens)}
+	if !o.AnyAddress {
+		at.Outgoing = []netip.Addr{netip.MustParseAddr(Resolver4), netip.MustParseAddr(Resolver6)}
+	}
+	return at
 }
 
 // settings is what a configuration's template sees.
 type settings struct {
 	Options
-	Dir, Listen, Identity string
-	Outgoing              []string
+	place
+	Dir, Identity string
 }
 
 // HoldsBack is longer than any resolver keeps dnstap messages before it sends
-// them: a second, in Unbound's own queues and in libfstrm's. What is held when a
-// resolver stops is lost with it.
-const HoldsBack = 1500 * time.Millisecond
+// them: Unbound keeps them a second, PowerDNS over one and a half. What is held
+// when a resolver stops is lost with it.
+const HoldsBack = 2500 * time.Millisecond
 
 // Resolver is a running resolver.
 type Resolver struct {
@@ -69,7 +83,7 @@ func (r *Resolver) Stop(t testing.TB) time.Duration {
 
 // startResolver starts a resolver and returns once it answers clients. Whoever
 // receives its dnstap had better be there already.
-func (w *World) startResolver(t testing.TB, s software, o Options) *Resolver {
+func (w *World) startResolver(t testing.TB, s software, o Options, at place) *Resolver {
 	t.Helper()
 	Need(t, s.program)
 	if o.Threads == 0 {
@@ -82,16 +96,13 @@ func (w *World) startResolver(t testing.TB, s software, o Options) *Resolver {
 	if err := os.Chmod(dir, 0o777); err != nil { // whatever user it becomes
 		t.Fatal(err)
 	}
-	set := settings{Options: o, Dir: dir, Listen: ResolverListens, Identity: Identity}
-	if !o.AnyAddress {
-		set.Outgoing = []string{Resolver4, Resolver6}
-	}
+	set := settings{Options: o, place: at, Dir: dir, Identity: Identity}
 	for _, name := range s.templates {
 		writeConfig(t, dir, name, set)
 	}
 	writeHints(t, dir)
-	r := &Resolver{Addr: netip.AddrPortFrom(netip.MustParseAddr(ResolverListens), 53)}
-	r.Process = w.Start(t, s.program, exec.Command(s.program, s.args(dir)...))
+	r := &Resolver{Addr: netip.AddrPortFrom(at.Listen, 53)}
+	r.Process = w.Start(t, s.program, exec.Command(s.program, s.args(set)...))
 	version := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
 	version.Question[0].Qclass = dns.ClassCHAOS
 	w.awaitAnswers(t, r.Process, r.Addr, version)

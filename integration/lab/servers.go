@@ -28,6 +28,9 @@ const (
 	Client2         = "10.9.8.8"
 	Corporate       = "10.0.0.53" // the internal server, which is not outward
 
+	upstreamListens = "192.0.2.55" // a resolver that others forward to, and where it asks servers from
+	upstream4       = "192.0.2.56"
+
 	deadAddress = "203.0.113.99" // dead.com's server never answers
 )
 

@@ -10,6 +10,9 @@ var packages = map[string]string{
 	"ip":            "iproute2",
 	"nsd":           "nsd",
 	"unbound":       "unbound",
+	"named":         "bind9",
+	"pdns_recursor": "pdns-recursor",
+	"kresd":         "knot-resolver",
 	"fstrm_capture": "fstrm-bin",
 	"fstrm_replay":  "fstrm-bin",
 }

@@ -55,6 +55,13 @@ func (z *Zones) Lookup(server netip.Addr, name string, qtype uint16) Truth {
 	}
 }
 
+// Final reports whether that server has the last word on a question: a zone's own
+// NS records may name more servers than its delegation does.
+func (z *Zones) Final(server netip.Addr, name string, qtype uint16) bool {
+	kind := z.Lookup(server, name, qtype).Kind
+	return kind != Refused && kind != Referral
+}
+
 // kindOf is Answer behind a CNAME, else what it would be without one.
 func kindOf(chain []dns.RR, otherwise Kind) Kind {
 	if len(chain) > 0 {

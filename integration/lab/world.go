@@ -41,7 +41,7 @@ func NewWorld(t testing.TB) *World {
 // addressCommands puts every address of the world on loopback. nodad: an IPv6
 // address is of use at once.
 func addressCommands() string {
-	addrs := []string{deadAddress, Resolver4, Resolver6, ResolverListens, Client1, Client2}
+	addrs := []string{deadAddress, Resolver4, Resolver6, ResolverListens, upstreamListens, upstream4, Client1, Client2}
 	for _, s := range servers {
 		addrs = append(addrs, s.addrs...)
 	}

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -10,16 +11,15 @@ import (
 
 // change is what a reload does to the sources.
 type change struct {
-	kept  []*source          // same name and address; their limits may differ
+	kept  []*source          // at the same address; name and limits may differ
 	wants []collector.Config // of kept, in the same order
 	gone  []*source
-	fresh []collector.Config // can be opened beside the old ones
-	moved []collector.Config // want an address that one of gone still holds
+	fresh []collector.Config
 }
 
 // Reload gives a running sensor another configuration. Connections of sources
-// that keep their name and address stay; sinks that did not change live on. With
-// an error everything is as it was, but for what the error says.
+// that keep their address stay; sinks that did not change live on. With an error
+// everything is as it was.
 func (s *Sensor) Reload(c *conf.Config) error {
 	policy, err := transform.NewPolicy(c.Policy)
 	if err != nil {
@@ -48,27 +48,26 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	for _, src := range ch.gone {
 		s.stop(src)
 	}
-	moved, err := s.openAll(ch.moved) // their addresses are free only now
-	s.sources = append(append(ch.kept, fresh...), moved...)
-	for _, src := range append(fresh, moved...) {
+	s.sources = append(ch.kept, fresh...)
+	for _, src := range fresh {
 		s.start(src)
 	}
-	return err
+	return nil
 }
 
 func compare(old []*source, wanted []collector.Config) change {
 	var ch change
 	taken := map[*source]bool{}
 	for _, c := range wanted {
-		switch src, at := find(old, c); {
-		case src != nil:
-			ch.kept, ch.wants = append(ch.kept, src), append(ch.wants, c)
-			taken[src] = true
-		case at:
-			ch.moved = append(ch.moved, c)
-		default:
+		i := slices.IndexFunc(old, func(src *source) bool {
+			return src.config.Network == c.Network && src.config.Address == c.Address
+		})
+		if i < 0 {
 			ch.fresh = append(ch.fresh, c)
+			continue
 		}
+		ch.kept, ch.wants = append(ch.kept, old[i]), append(ch.wants, c)
+		taken[old[i]] = true
 	}
 	for _, src := range old {
 		if !taken[src] {
@@ -76,21 +75,6 @@ func compare(old []*source, wanted []collector.Config) change {
 		}
 	}
 	return ch
-}
-
-// find returns the source of the same name and address, or else whether another
-// one is at the address.
-func find(old []*source, c collector.Config) (same *source, at bool) {
-	for _, src := range old {
-		if src.config.Network != c.Network || src.config.Address != c.Address {
-			continue
-		}
-		if src.config.Name == c.Name {
-			return src, true
-		}
-		at = true
-	}
-	return nil, at
 }
 
 func (s *Sensor) openAll(configs []collector.Config) ([]*source, error) {

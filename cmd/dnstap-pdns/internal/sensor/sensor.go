@@ -27,7 +27,7 @@ type Sensor struct {
 	forwarder *forward.Forwarder
 	observe   func(collector.Lane) collector.Lane
 
-	mu      sync.Mutex // held by Reload, and while Run starts and stops sources
+	mu      sync.Mutex // held by Reload, and while Run starts sources
 	sources []*source
 	running context.Context // of the sources; nil before Run and after it
 	failed  chan error      // the first source that ends by itself
@@ -100,10 +100,11 @@ func (s *Sensor) Run(ctx context.Context) error {
 	stopReading()
 	s.mu.Lock()
 	s.running = nil
-	for _, src := range s.sources {
+	sources := s.sources
+	s.mu.Unlock()
+	for _, src := range sources {
 		<-src.done
 	}
-	s.mu.Unlock()
 	stopForwarding()
 	return errors.Join(failure, <-forwarded)
 }
@@ -120,8 +121,8 @@ type source struct {
 }
 
 func (s *Sensor) open(c collector.Config) (*source, error) {
-	lane := func() collector.Lane {
-		l := collector.Lane(s.forwarder.Lane(c.Name))
+	lane := func(source string) collector.Lane {
+		l := collector.Lane(s.forwarder.Lane(source))
 		if s.observe != nil {
 			l = s.observe(l)
 		}

@@ -220,20 +220,25 @@ func TestReloadChangesASourceInPlace(t *testing.T) {
 	balanced(t, h.Ledger(), captureFrames)
 }
 
-func TestReloadGivesAnAddressToAnotherSource(t *testing.T) {
+func TestReloadRenamesASourceInPlace(t *testing.T) {
 	h := start(t, sourceBlock("old", "a.sock")+sinkBlock("x"))
-	h.connect(t, "a.sock").close(t)
+	stays := h.connect(t, "a.sock")
+	stays.play(t)
 	h.reload(t, sourceBlock("new", "a.sock")+sinkBlock("x"))
 	r := h.connect(t, "a.sock")
 	r.play(t)
+	stays.play(t)
+	stays.close(t)
 	r.close(t)
 	h.stop()
 	l := h.Ledger()
-	balanced(t, l, captureFrames)
+	balanced(t, l, 3*captureFrames)
+	read := map[string]uint64{}
 	for _, s := range l.Sources {
-		if s.Name == "new" && s.Counts.Read != captureFrames {
-			t.Errorf("the new source read %d", s.Counts.Read)
-		}
+		read[s.Name] = s.Counts.Read
+	}
+	if read["old"] != 2*captureFrames || read["new"] != captureFrames {
+		t.Errorf("read %v: a connection stays with the name that it came under", read)
 	}
 }
 
@@ -242,6 +247,14 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 	r := h.connect(t, "a.sock")
 	err := h.Reload(h.config(t, sourceBlock("a", "a.sock")+sourceBlock("b", "no/such/folder.sock")+sinkBlock("y")))
 	if err == nil || !strings.Contains(err.Error(), `source "b"`) {
+		t.Errorf("got error %v", err)
+	}
+	err = h.Reload(h.config(t, `source "dnstap" "b" {
+		listen = "unix://DIR/a.sock"
+		group  = "no-such-group"
+	}
+	`+sinkBlock("y")))
+	if err == nil || !strings.Contains(err.Error(), `no group "no-such-group"`) {
 		t.Errorf("got error %v", err)
 	}
 	r.play(t)

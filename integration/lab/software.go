@@ -1,0 +1,78 @@
+package lab
+
+import (
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// software is a resolver as Debian ships it.
+type software struct {
+	program   string
+	templates []string // of its configuration files, by name
+	args      func(settings) []string
+}
+
+var (
+	unbound = software{
+		program:   "unbound",
+		templates: []string{"unbound.conf"},
+		args: func(s settings) []string {
+			return []string{"-d", "-c", filepath.Join(s.Dir, "unbound.conf")}
+		},
+	}
+	bind = software{
+		program:   "named",
+		templates: []string{"named.conf"},
+		args: func(s settings) []string {
+			return []string{"-g", "-n", strconv.Itoa(s.Threads), "-c", filepath.Join(s.Dir, "named.conf")}
+		},
+	}
+	powerDNS = software{
+		program:   "pdns_recursor",
+		templates: []string{"recursor.conf", "recursor.lua"},
+		args:      func(s settings) []string { return []string{"--config-dir=" + s.Dir} },
+	}
+	knot = software{
+		program:   "kresd",
+		templates: []string{"kresd.conf"},
+		args: func(s settings) []string {
+			return []string{"-n", "-c", filepath.Join(s.Dir, "kresd.conf"), s.Dir}
+		},
+	}
+)
+
+// Unbound starts Unbound, which sends all it has: resolver, forwarder and client
+// messages.
+func (w *World) Unbound(t testing.TB, o Options) *Resolver {
+	t.Helper()
+	return w.startResolver(t, unbound, o, ordinary(o))
+}
+
+// BIND starts BIND, which sends resolver and client messages, over Unix sockets
+// only.
+func (w *World) BIND(t testing.TB, o Options) *Resolver {
+	t.Helper()
+	return w.startResolver(t, bind, o, ordinary(o))
+}
+
+// PowerDNS starts PowerDNS Recursor, which has resolver messages only. It finds
+// out which address the kernel chose, and on loopback that is the server's own: it
+// needs to be told one.
+func (w *World) PowerDNS(t testing.TB, o Options) *Resolver {
+	t.Helper()
+	return w.startResolver(t, powerDNS, o, ordinary(o))
+}
+
+// Knot starts Knot Resolver, which has client messages only and sends them over
+// Unix sockets only. It is one process with one thread, whatever the options say.
+func (w *World) Knot(t testing.TB, o Options) *Resolver {
+	t.Helper()
+	return w.startResolver(t, knot, o, ordinary(o))
+}
+
+// Upstream starts the resolver that others forward to: an Unbound without dnstap.
+func (w *World) Upstream(t testing.TB) *Resolver {
+	t.Helper()
+	return w.startResolver(t, unbound, Options{}, upstreamPlace)
+}
