@@ -4,4 +4,4 @@ package forward
 
 // poolSlack is what a sync.Pool may allocate per use: the race detector empties
 // pools at random.
-const poolSlack = 2
+const poolSlack = 16
