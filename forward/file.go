@@ -17,8 +17,9 @@ const filePerm = 0o640
 // file writes containers to files that have their final name when they are
 // complete: each is written under a temporary one in the same directory, synced
 // to disk, and renamed. Its name tells the time at which it begins: the wall clock's
-// in Live, the first record's in Replay. It never replaces a file. What a crash leaves under a
-// temporary name is not touched again, and can be read as far as it goes.
+// in Live, the first record's in Replay. It never replaces a file. What a crash
+// leaves under a temporary name is not touched again, and can be read as far as it
+// goes.
 type file struct {
 	naming naming
 	rotate time.Duration // 0: one file

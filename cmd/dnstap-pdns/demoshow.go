@@ -16,7 +16,7 @@ import (
 // showDemo prints what left, what did not, and why.
 func showDemo(w io.Writer, file string, frames int, seen *witness, l forward.Ledger) error {
 	fmt.Fprintf(w, "An Unbound said %d things over dnstap while clients asked it 60 questions.\n\n", frames)
-	fmt.Fprintf(w, "WHAT LEFT (the sensor's NMSG file, as dnstap-pdns cat prints it)\n\n")
+	fmt.Fprintf(w, "WHAT LEFT (the sensor's NMSG file, as dnstap-pdns cat prints it: %d records whole, of the others the first line)\n\n", wholeRecords)
 	if err := showFile(w, file); err != nil {
 		return err
 	}
