@@ -124,13 +124,19 @@ func layoutOf(typ uint16, rdata []byte) layout {
 		}
 		return layoutsA6[(128-int(rdata[0])+7)/8]
 	case layoutIPSECKEY: // RFC 4025 section 2.1: precedence, gateway type, algorithm, gateway, key
-		if len(rdata) < 3 || rdata[1] > 3 {
+		switch {
+		case len(rdata) < 3:
 			return "3x"
+		case rdata[1] > 3:
+			return "x" // made up in a way that is not known
 		}
 		return [...]layout{"3x", "34x", "388x", "3Nx"}[rdata[1]]
 	case layoutAMTRELAY: // RFC 8777 section 4.1: precedence, D bit and type, relay
-		if len(rdata) < 2 || rdata[1]&0x7f > 3 {
+		switch {
+		case len(rdata) < 2:
 			return "2x"
+		case rdata[1]&0x7f > 3:
+			return "x" // made up in a way that is not known
 		}
 		return [...]layout{"2", "24", "288", "2N"}[rdata[1]&0x7f]
 	default:
