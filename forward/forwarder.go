@@ -141,26 +141,24 @@ func (f *Forwarder) Lane(name string) *Lane {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := &Lane{forwarder: f, source: f.source(name), pairer: transform.NewPairer(f.budget)}
-	l.pairer.Learn(f.knownTo(l.source))
+	f.teach(l)
 	l.emit = l.record
 	l.adopt(f.plan)
 	f.lanes = append(f.lanes, l)
 	return l
 }
 
-// knownTo returns what messages to the source have told of the resolver's
+// teach gives a new lane what messages to its source have told of the resolver's
 // addresses: a resolver that connects anew, or once more, is the same.
-func (f *Forwarder) knownTo(s *source) []netip.Addr {
-	all := transform.NewPairer(f.budget) // forgets as lanes do
-	all.Learn(s.known)
-	for _, l := range f.lanes {
-		if l.source == s {
-			l.mu.Lock()
-			all.Learn(l.pairer.Known())
-			l.mu.Unlock()
+func (f *Forwarder) teach(l *Lane) {
+	l.pairer.Learn(l.source.known)
+	for _, other := range f.lanes {
+		if other.source == l.source {
+			other.mu.Lock()
+			l.pairer.Learn(other.pairer.Known())
+			other.mu.Unlock()
 		}
 	}
-	return all.Known()
 }
 
 func (f *Forwarder) source(name string) *source {
@@ -181,7 +179,8 @@ func (f *Forwarder) closeLane(l *Lane) {
 	if i < 0 {
 		return // closed before
 	}
-	l.source.known = f.knownTo(l.source)
+	l.pairer.Learn(l.source.known)
+	l.source.known = l.pairer.Known()
 	counts := l.retire()
 	l.source.gone.Add(&counts)
 	f.lanes = slices.Delete(f.lanes, i, i+1)

@@ -253,7 +253,7 @@ func payloadOfSize(n int, seed uint32) Payload {
 		data[i] = byte(seed >> 24)
 	}
 	b := appendNumber(nil, payloadVendor, VendorBase)
-	b = appendNumber(b, payloadType, numberDNSTap)
+	b = appendNumber(b, payloadType, NumberDNSTap)
 	b = appendNumber(b, payloadTimeSec, uint64(seed))
 	b = append(b, 0x25, 1, 2, 3, 4)
 	b = append(b, 0x2a)

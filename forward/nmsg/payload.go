@@ -66,9 +66,9 @@ func AppendPayload(b []byte, t MessageType, ids IDs, r *transform.Record) ([]byt
 
 func (t MessageType) number() uint64 {
 	if t == DNSObs {
-		return numberDNSObs
+		return NumberDNSObs
 	}
-	return numberDNSQR
+	return NumberDNSQR
 }
 
 func (t MessageType) appendData(b []byte, r *transform.Record) ([]byte, error) {

@@ -16,9 +16,9 @@ const (
 	VendorBase = 1
 	VendorSIE  = 2
 
-	numberDNSQR  = 9
-	numberDNSTap = 13
-	numberDNSObs = 14
+	NumberDNSQR  = 9
+	NumberDNSTap = 13
+	NumberDNSObs = 14
 )
 
 var typeNames = [numTypes]string{DNSQR: "dnsqr", DNSObs: "dnsobs"}
@@ -64,11 +64,11 @@ func (m *Message) Name() (vendor, name string, ok bool) {
 		return "", "", false
 	}
 	switch m.Type {
-	case numberDNSQR:
+	case NumberDNSQR:
 		return "base", "dnsqr", true
-	case numberDNSTap:
+	case NumberDNSTap:
 		return "base", "dnstap", true
-	case numberDNSObs:
+	case NumberDNSObs:
 		return "base", "dnsobs", true
 	}
 	return "", "", false

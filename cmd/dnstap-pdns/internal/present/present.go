@@ -11,9 +11,9 @@ import (
 
 // Message types of vendor base (nmsg's nmsg/base/defs.h).
 const (
-	typeDNSQR  = 9
-	typeDNSTap = 13
-	typeDNSObs = 14
+	typeDNSQR  = nmsg.NumberDNSQR
+	typeDNSTap = nmsg.NumberDNSTap
+	typeDNSObs = nmsg.NumberDNSObs
 )
 
 // AppendJSON appends one line for the message, newline included. A message of a
@@ -91,22 +91,17 @@ const unknown = "(unknown)"
 
 // names returns the names of a vendor and its message type.
 func names(vendor, typ uint32) (vname, mname string) {
-	vname, mname = unknown, unknown
+	m := nmsg.Message{Vendor: vendor, Type: typ}
+	if vname, mname, ok := m.Name(); ok {
+		return vname, mname
+	}
 	switch vendor {
 	case nmsg.VendorSIE:
-		vname = "SIE"
+		return "SIE", unknown
 	case nmsg.VendorBase:
-		vname = "base"
-		switch typ {
-		case typeDNSQR:
-			mname = "dnsqr"
-		case typeDNSTap:
-			mname = "dnstap"
-		case typeDNSObs:
-			mname = "dnsobs"
-		}
+		return "base", unknown
 	}
-	return vname, mname
+	return unknown, unknown
 }
 
 // appendTime appends date and time in UTC with nine decimals. Years have four
