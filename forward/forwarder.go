@@ -47,6 +47,8 @@ type Forwarder struct {
 	leaving []*sink         // removed, and not yet drained
 	sending context.Context // of the sinks' goroutines; nil before Run
 	stopped bool
+
+	rationed bool // lanes are held to equal shares of the budget
 }
 
 // A source is what lanes of one name have in common.

@@ -13,7 +13,7 @@ const (
 	longestTick   = 250 * time.Millisecond
 )
 
-// keepHouse seals batches that are due, until ctx ends or a sink cannot go on. In
+// keepHouse seals batches that are due and rations room for queries, until ctx ends or a sink cannot go on. In
 // Replay none is ever due.
 func (f *Forwarder) keepHouse(ctx context.Context) {
 	t := time.NewTimer(f.tick())
@@ -31,6 +31,7 @@ func (f *Forwarder) keepHouse(ctx context.Context) {
 			return
 		case now := <-due:
 			f.sealDue(now)
+			f.ration()
 			t.Reset(f.tick())
 		}
 	}

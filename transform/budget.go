@@ -1,17 +1,22 @@
 package transform
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Budget is the number of queries that all lanes together may hold. It is the
 // one thing that lanes share.
 type Budget struct {
 	max, held atomic.Int64
+	each      atomic.Int64 // what one lane may hold
 }
 
 // NewBudget returns a budget of so many queries.
 func NewBudget(maxQueries int) *Budget {
 	b := new(Budget)
 	b.SetMax(maxQueries)
+	b.Relax()
 	return b
 }
 
@@ -19,12 +24,25 @@ func NewBudget(maxQueries int) *Budget {
 // oldest as they take new ones.
 func (b *Budget) SetMax(maxQueries int) { b.max.Store(int64(maxQueries)) }
 
+// Max is the number of queries that lanes may hold together.
+func (b *Budget) Max() int { return int(b.max.Load()) }
+
+// Ration lets each lane hold n at most, until Relax. Where a lane holds more
+// already, it gives up its oldest as it takes new ones, or at [Pairer.Shrink].
+func (b *Budget) Ration(n int) { b.each.Store(int64(n)) }
+
+// Relax lets each lane hold what the others leave.
+func (b *Budget) Relax() { b.each.Store(math.MaxInt64) }
+
 // Held is the number of queries' room in use.
 func (b *Budget) Held() int64 { return b.held.Load() }
 
-// take adds to what is held only what has room: a lane that is refused does not
-// make another one give up its oldest.
-func (b *Budget) take(n int) bool {
+// take adds to what is held, for a lane that holds mine of it, only what has room:
+// a lane that is refused does not make another one give up its oldest.
+func (b *Budget) take(n, mine int) bool {
+	if int64(mine+n) > b.each.Load() {
+		return false
+	}
 	for {
 		held := b.held.Load()
 		if held+int64(n) > b.max.Load() {

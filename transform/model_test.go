@@ -12,6 +12,7 @@ import (
 // of queries for all lanes together, in order of arrival.
 type model struct {
 	max     int
+	each    int // what one lane may hold
 	timeout Time
 	wanted  bool // unanswered queries make records
 	lanes   []*modelLane
@@ -51,6 +52,13 @@ func (mo *model) heldBy(l *modelLane) (queries []*modelQuery) {
 		}
 	}
 	return queries
+}
+
+func (mo *model) costOf(l *modelLane) (n int) {
+	for _, q := range mo.heldBy(l) {
+		n += q.cost
+	}
+	return n
 }
 
 func (mo *model) drop(q *modelQuery, r Reason) {
@@ -185,7 +193,7 @@ func (mo *model) takeQuery(l *modelLane, d *sketch) Reason {
 	if len(crowd) >= maxSameKey {
 		mo.drop(crowd[0], PairingFull)
 	}
-	for mo.held()+q.cost > mo.max {
+	for mo.held()+q.cost > mo.max || mo.costOf(l)+q.cost > mo.each {
 		own := mo.heldBy(l)
 		if len(own) == 0 {
 			l.counts.Dropped[PairingFull]++
@@ -229,6 +237,12 @@ func (mo *model) takeResponse(l *modelLane, d *sketch, broken bool) Reason {
 		l.counts.Dropped[r]++
 	}
 	return r
+}
+
+func (mo *model) shrink(l *modelLane, n int) {
+	for mo.costOf(l) > n {
+		mo.drop(mo.heldBy(l)[0], PairingFull)
+	}
 }
 
 func (mo *model) finish(l *modelLane) {

@@ -12,6 +12,7 @@ type Pairer struct {
 	counts  Counts
 	clock   clock
 	pending *table
+	pressed bool // the budget refused room since Pressed was last asked
 
 	known       addrSet       // the resolver's addresses, as messages tell
 	lastLearned [2]netip.Addr // of IPv6, of IPv4
@@ -66,6 +67,20 @@ func (p *Pairer) Drop(r Reason) {
 func (p *Pairer) Finish() {
 	for p.pending.live > 0 {
 		p.giveUp(p.pending.oldest, Unfinished)
+	}
+}
+
+// Pressed returns what the lane holds of the budget, and whether that refused it
+// more since the last call.
+func (p *Pairer) Pressed() (holds int, refused bool) {
+	refused, p.pressed = p.pressed, false
+	return p.pending.cost, refused
+}
+
+// Shrink gives up the oldest queries until the lane holds n of the budget at most.
+func (p *Pairer) Shrink(n int) {
+	for p.pending.cost > n {
+		p.giveUp(p.pending.oldest, PairingFull)
 	}
 }
 
@@ -137,6 +152,7 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 		p.giveUp(oldest, PairingFull)
 	}
 	for !p.pending.insert(m, w, p.clock.elapsed) {
+		p.pressed = true
 		if p.pending.live == 0 {
 			return PairingFull
 		}

@@ -49,6 +49,7 @@ type table struct {
 	buckets        []int32
 	oldest, newest int32
 	live           int
+	cost           int // of the budget
 	arrivals       uint32
 }
 
@@ -77,9 +78,10 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 	if len(name)+len(m.Zone) > inlineText {
 		cost += slotCost
 	}
-	if !t.budget.take(cost) {
+	if !t.budget.take(cost, t.cost) {
 		return false
 	}
+	t.cost += cost
 	i := t.queries.allocate()
 	q := t.at(i)
 	*q = pending{
@@ -157,6 +159,7 @@ func (t *table) remove(i int32) {
 		cost += slotCost
 	}
 	t.live--
+	t.cost -= cost
 	t.budget.give(cost)
 	t.queries.release(i)
 	if n := len(t.buckets); n > minBuckets && t.live < n/8 {

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -30,7 +31,7 @@ func newTrial(t *rapid.T) *trial {
 		T:      t,
 		budget: NewBudget(maxQueries),
 		policy: testPolicy(t, func(c *Config) { c.Unanswered = wanted; c.PairingTimeout = 20 * time.Second }),
-		model:  &model{max: maxQueries, timeout: 20 * second, wanted: wanted},
+		model:  &model{max: maxQueries, each: math.MaxInt, timeout: 20 * second, wanted: wanted},
 	}
 	for i := range 2 {
 		tr.model.lanes = append(tr.model.lanes, new(modelLane))
@@ -112,6 +113,9 @@ func (tr *trial) check() {
 		if d := cmp.Diff(want, l.Counts()); d != "" {
 			tr.Fatalf("lane %d counts (-want +got):\n%s", i, d)
 		}
+		if holds, _ := l.Pressed(); holds != tr.model.costOf(tr.model.lanes[i]) {
+			tr.Fatalf("lane %d holds %d of the budget, want %d", i, holds, tr.model.costOf(tr.model.lanes[i]))
+		}
 		if uint64(len(l.records)) != want.Records {
 			tr.Fatalf("lane %d emitted %d records, counts %d", i, len(l.records), want.Records)
 		}
@@ -150,6 +154,19 @@ func TestPairingIsAsTheModel(t *testing.T) {
 			"budget": func(t *rapid.T) {
 				tr.model.max = rapid.IntRange(0, 200).Draw(t, "max")
 				tr.budget.SetMax(tr.model.max)
+			},
+			"ration": func(t *rapid.T) {
+				tr.model.each = rapid.IntRange(0, 50).Draw(t, "each")
+				tr.budget.Ration(tr.model.each)
+			},
+			"relax": func(t *rapid.T) {
+				tr.model.each = math.MaxInt
+				tr.budget.Relax()
+			},
+			"shrink": func(t *rapid.T) {
+				i, n := lane.Draw(t, "lane"), rapid.IntRange(0, 50).Draw(t, "to")
+				tr.model.shrink(tr.model.lanes[i], n)
+				tr.lanes[i].Shrink(n)
 			},
 			"": func(*rapid.T) { tr.check() },
 		})
