@@ -37,11 +37,6 @@ func (f *fields) message(m *transform.Message) bool {
 		f.hasQuerySec && !instant(&m.QueryTime, f.querySec, f.queryNsec) {
 		return false
 	}
-	if isResponse(role) && !f.hasResponseSec {
-		// PowerDNS tells of new domains so, with a client's address as query_address.
-		*m = transform.Message{QueryTime: transform.NoTime, ResponseTime: transform.NoTime}
-		return true
-	}
 	m.Role, m.Transport, m.Zone = role, transportOf(f.protocol), f.zone
 	return true
 }
@@ -59,10 +54,6 @@ func roleOf(t dnstap.Message_Type) transform.Role {
 	default:
 		return transform.NotOutward
 	}
-}
-
-func isResponse(r transform.Role) bool {
-	return r == transform.ResolverResponse || r == transform.ForwarderResponse
 }
 
 // transportOf takes a message without a protocol for UDP, as most are.

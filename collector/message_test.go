@@ -117,8 +117,10 @@ func TestMessageFromFields(t *testing.T) {
 			asQuery(d)
 			d.ResponseTimeNsec = proto.Uint32(math.MaxUint32)
 		}, with(func(m *transform.Message) { m.Role, m.ResponseTime = transform.ResolverQuery, transform.NoTime })},
-		{"PowerDNS's newly observed domain", func(d *dnstap.Message) { d.ResponseTimeSec, d.ResponseTimeNsec = nil, nil }, inward},
-		{"response_time_nsec alone", func(d *dnstap.Message) { d.ResponseTimeSec = nil }, inward},
+		{"PowerDNS's newly observed domain", func(d *dnstap.Message) { d.ResponseTimeSec, d.ResponseTimeNsec = nil, nil },
+			with(func(m *transform.Message) { m.ResponseTime = transform.NoTime })},
+		{"response_time_nsec alone", func(d *dnstap.Message) { d.ResponseTimeSec = nil },
+			with(func(m *transform.Message) { m.ResponseTime = transform.NoTime })},
 		{"neither response_time nor response_address", func(d *dnstap.Message) {
 			d.ResponseTimeSec, d.ResponseAddress = nil, nil
 		}, malformed},

@@ -90,9 +90,6 @@ func oracle(b []byte) verdict {
 			*at.to = transform.Time(*at.sec)*1e9 + transform.Time(at.nsec)
 		}
 	}
-	if !isQuery && m.ResponseTimeSec == nil {
-		return inward
-	}
 	switch int32(m.GetSocketProtocol()) {
 	case 0, 1, 5:
 		v.Message.Transport = transform.UDP
