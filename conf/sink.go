@@ -3,6 +3,8 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lestrrat-go/strftime"
@@ -107,6 +109,16 @@ func (s *section) parseRotate(v string) (time.Duration, error) {
 		err = errors.New("out of range")
 	}
 	return d, err
+}
+
+// messageTypes is what the attribute message takes.
+func messageTypes() string {
+	var names []string
+	for _, t := range nmsg.MessageTypes() {
+		names = append(names, strconv.Quote(t.String()))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 func (s *section) sensor() nmsg.IDs {
