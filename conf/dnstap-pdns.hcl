@@ -51,7 +51,7 @@ sink "nmsg" "files" {
   mtu     = "1MiB"    # udp:// has 8192 to loopback, else 1280
   flush   = "500ms"   # how long a record waits for its container to fill
   queue   = "16MiB"   # then the oldest containers are lost, and counted
-  zlib    = false
+  zlib    = false     # udp:// also has rate = 0: datagrams a second, 0 for no limit
   rotate  = "1h"      # "0s": one file per run
 }
 

@@ -114,6 +114,8 @@ var schema = []blockSchema{
 			meaning: "containers that wait for the sink at most; then the oldest are lost, and counted"},
 		{name: "zlib", kind: flagValue, value: `false`,
 			meaning: "compress containers"},
+		{name: "rate", kind: numberValue, value: `0`, hi: 1_000_000,
+			meaning: "UDP: datagrams a second at most, fragments too; 0: no limit"},
 		{name: "rotate", kind: durationValue, value: `"1h"`, lo: second, hi: 366 * 24 * hour, takes: `a duration from "1s" to "8784h", like "1h", or "0s" for one file per run`,
 			meaning: "files: a new one at every multiple of this since 1970 UTC"},
 	}},

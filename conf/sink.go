@@ -21,6 +21,11 @@ func (s *section) nmsgSink() forward.SinkConfig {
 	c.Name, c.Target = s.name, readText(s, "to", ParseTarget)
 	known := c.Target != (forward.Target{})
 	c.MTU = s.mtu(c.Target, known)
+	if known && c.Target.Scheme != forward.UDP {
+		s.doesNotApply("only datagrams have a rate", "rate")
+	} else {
+		c.Rate = int(s.readNumber("rate"))
+	}
 	if known && c.Target.Scheme != forward.File {
 		s.doesNotApply("only files rotate", "rotate")
 	} else {
