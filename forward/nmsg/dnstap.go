@@ -86,9 +86,9 @@ func appendTap(b []byte, r *transform.Record) []byte {
 	return b
 }
 
-// socketProtocol tells what is encrypted as TCP: nmsgtool stops at protocols that
-// dnstap.proto got later. DoT, DoH and DNSCrypt do run over TCP, and DoQ (RFC 9250)
-// is like it in what counts here: messages come whole, and from the server.
+// socketProtocol tells what is encrypted as TCP: nmsgtool stops at the protocols
+// that dnstap.proto got later. DoT, DoH and such DNSCrypt do run over TCP, and DoQ
+// (RFC 9250) is like it in what counts here: messages come whole, and from the server.
 func socketProtocol(t transform.Transport) uint64 {
 	if t == transform.UDP {
 		return tapUDP

@@ -26,7 +26,8 @@ func (e *endpoints) packetLen(msg []byte) int {
 }
 
 // appendPacket appends the IP packet that carries msg, of at most maxPacketIPv4 or
-// maxPacketIPv6 bytes, from src to dst. Its UDP checksum is 0, which says that there is none.
+// maxPacketIPv6 bytes, from src to dst. Its UDP checksum is 0, which says that there
+// is none.
 func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
 	if src.Addr().Is4() {
 		h := ipv4Header(src, dst, len(msg))

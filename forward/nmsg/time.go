@@ -30,8 +30,8 @@ func knownTime(t transform.Time, r *transform.Record) transform.Time {
 	return r.Time()
 }
 
-// appendTimes appends the time of a query or response: seconds as field num, nanoseconds as the
-// one behind it.
+// appendTimes appends the time of a query or response: seconds as field num,
+// nanoseconds as the one behind it.
 func appendTimes(b []byte, num protowire.Number, t transform.Time) []byte {
 	sec, nsec := split(t)
 	return appendFixed32(appendNumber(b, num, uint64(sec)), num+1, nsec)
