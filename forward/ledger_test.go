@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
@@ -131,17 +132,18 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 
 func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		qr, obs := testSink("qr"), testSink("obs")
-		obs.Message = nmsg.DNSObs
-		r := newRig(t, Live, qr, obs)
+		r := newRig(t, Live, everyForm()...)
 		stop := r.run()
 		l := r.Lane("source")
 		unanswered := testRecord(0, 1, 0)
 		unanswered.Answered, unanswered.Response = false, nil
 		l.Begin()
 		l.record(unanswered)
-		l.record(testRecord(0, 2, 65508))
-		l.record(testRecord(0, 3, 10))
+		for n, size := range []int{65507, 65508, 65535, 65536} { // of the response
+			r := testRecord(0, 2+n, 0)
+			r.Response = append(r.Response, make([]byte, size-len(r.Response))...)
+			l.record(r)
+		}
 		l.End()
 		l.Close()
 		if err := stop(); err != nil {
@@ -151,12 +153,14 @@ func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 		if err := checkLedger(&ledger); err != nil {
 			t.Error(err)
 		}
-		q, o := ledger.Sinks[0], ledger.Sinks[1]
-		if q.Offered != 3 || q.Filtered != 0 || q.Lost[TooBig] != 1 || q.Delivered != 2 {
-			t.Errorf("dnsqr: %+v", q)
+		type counts struct{ Delivered, Filtered, TooBig uint64 }
+		got := map[string]counts{}
+		for _, s := range ledger.Sinks {
+			got[s.Name] = counts{s.Delivered, s.Filtered, s.Lost[TooBig]}
 		}
-		if o.Offered != 3 || o.Filtered != 1 || o.Lost[TooBig] != 0 || o.Delivered != 2 {
-			t.Errorf("dnsobs: %+v", o)
+		want := map[string]counts{"dnsqr": {2, 0, 3}, "dnsobs": {3, 1, 1}, "dnstap": {4, 0, 1}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
@@ -224,9 +228,10 @@ func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(drawStep), 1, 20).Draw(rt, "steps")
 		zlib := rapid.Bool().Draw(rt, "zlib")
+		other := rapid.SampledFrom(nmsg.MessageTypes()).Draw(rt, "the other's message type")
 		failed := false
 		synctest.Test(t, func(t *testing.T) {
-			play(t, steps, zlib)
+			play(t, steps, zlib, other)
 			failed = t.Failed()
 		})
 		if failed {
@@ -236,11 +241,11 @@ func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
 }
 
 // play checks the ledger after each step, and what was delivered at the end.
-func play(t *testing.T, steps []step, zlib bool) {
+func play(t *testing.T, steps []step, zlib bool, other nmsg.MessageType) {
 	a, b := testSink("0"), testSink("1")
 	a.Queue, b.Queue = 1<<17, 1<<20
 	a.Zlib = zlib
-	b.Message, b.MTU = nmsg.DNSObs, 1<<20
+	b.Message, b.MTU = other, 1<<20
 	configs := []SinkConfig{a, b}
 	r := newRig(t, Live, configs...)
 	stop := r.run()
