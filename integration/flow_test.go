@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// flowTime is what clients commonly grant a resolver, and a busy machine.
-const flowTime = 5 * time.Second
+// clientTime is what clients commonly grant a resolver, and a busy machine.
+const clientTime = 5 * time.Second
 
 // flow asks a resolver one name after the other that no cache can hold.
 type flow struct {
@@ -39,7 +39,7 @@ func startFlow(t *testing.T, w *lab.World, r *lab.Resolver, pause time.Duration)
 			case <-time.After(pause):
 			}
 			q := lab.Question{Name: flowName(i), Type: dns.TypeA, From: lab.Client1}
-			if answer := w.Ask(t, r, []lab.Question{q}, flowTime)[0]; answer == nil {
+			if answer := w.Ask(t, r, []lab.Question{q}, clientTime)[0]; answer == nil {
 				f.failed.Add(1)
 			}
 			f.asked.Add(1)

@@ -18,29 +18,6 @@ const (
 	slack = 5 * time.Second
 )
 
-// speaker is a resolver whose dnstap says what servers told it.
-type speaker struct {
-	start startResolver
-	retry time.Duration // at most, between its attempts to connect
-	keeps bool          // what nobody listens to, about 1 MB of it, for later
-}
-
-var speakers = map[string]speaker{
-	"Unbound":  {(*lab.World).Unbound, time.Second, true},
-	"BIND":     {(*lab.World).BIND, 5 * time.Second, false},
-	"PowerDNS": {(*lab.World).PowerDNS, 5 * time.Second, false},
-}
-
-func eachSpeaker(t *testing.T, test func(t *testing.T, r speaker)) {
-	t.Parallel()
-	for name, r := range speakers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, r)
-		})
-	}
-}
-
 func TestSensorRestarted(t *testing.T) {
 	eachSpeaker(t, func(t *testing.T, r speaker) { outage{speaker: r}.test(t) })
 }

@@ -59,7 +59,7 @@ func TestReloadAddsAndRemovesSource(t *testing.T) {
 
 	f := startFlow(t, w, unbound, 0)
 	s.reload(t, two, "reloaded")
-	replayInto(t, w.Namespace, s.dir+"/other.sock", "testdata/unbound.fstrm")
+	replayInto(t, w.Namespace, lab.UnixTap(s.dir+"/other.sock"), "testdata/unbound.fstrm")
 	s.awaitLog(t, disconnected, 1)
 	s.reload(t, one, "reloaded")
 	f.await(t, 50)

@@ -24,6 +24,10 @@ scrub {
   local_names    = ["corp.example"]
   local_networks = ["10.0.0.0/8"]
 }
+` + jsonLog
+
+	// jsonLog is what tests read the log by.
+	jsonLog = `
 log {
   level  = "debug"
   format = "json"
