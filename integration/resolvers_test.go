@@ -18,6 +18,7 @@ type startResolver func(*lab.World, testing.TB, lab.Options) *lab.Resolver
 
 // speaker is a resolver whose dnstap says what servers told it.
 type speaker struct {
+	name    string // its key in speakers
 	start   startResolver
 	retry   time.Duration // at most, between its attempts to connect
 	keeps   bool          // what nobody listens to, about 1 MB of it, for later
@@ -34,6 +35,7 @@ var speakers = map[string]speaker{
 func eachSpeaker(t *testing.T, test func(t *testing.T, r speaker)) {
 	t.Parallel()
 	for name, r := range speakers {
+		r.name = name
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, r)

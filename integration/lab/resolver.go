@@ -79,6 +79,7 @@ const HoldsBack = 2500 * time.Millisecond
 type Resolver struct {
 	*Process
 	Addr netip.AddrPort // where it answers clients
+	User string         // whom it becomes; "": root
 
 	namespace *Namespace
 	quit      []string // the command that ends it; none: SIGTERM does
@@ -136,7 +137,7 @@ func (w *World) startResolver(t testing.TB, s software, o Options, at place) *Re
 		writeConfig(t, dir, name, set)
 	}
 	writeHints(t, dir)
-	r := &Resolver{Addr: netip.AddrPortFrom(at.Listen, 53), namespace: w.Namespace}
+	r := &Resolver{Addr: netip.AddrPortFrom(at.Listen, 53), User: set.User, namespace: w.Namespace}
 	if s.quit != nil {
 		r.quit = s.quit(dir)
 		Need(t, r.quit[0])
