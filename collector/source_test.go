@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -187,6 +189,40 @@ func TestSTOPFromAPeerThatClosesAtOnce(t *testing.T) {
 	}
 	if r.log.count("level=WARN") > 0 {
 		t.Errorf("a warning about what is normal:\n%s", r.log.String())
+	}
+}
+
+// What a peer has written is read, also when we end while it writes on.
+func TestStopLosesNothingThatTheKernelTook(t *testing.T) {
+	r := startSource(t, unixConfig(t))
+	send(t, r.dial(t), start) // one that is quiet
+	const writers = 4
+	var written atomic.Int64
+	var wg sync.WaitGroup
+	for range writers {
+		nc := r.dial(t)
+		wg.Go(func() {
+			_, err := nc.Write(start)
+			for err == nil {
+				if _, err = nc.Write(sampleFrame()); err == nil {
+					written.Add(1)
+				}
+			}
+			if !errors.Is(err, syscall.EPIPE) {
+				t.Errorf("a writer was told %v", err)
+			}
+		})
+	}
+	eventually(t, "messages flow", func() bool { m, _ := r.received(); return m > 1000 && len(r.Connections()) == 1+writers })
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if messages, drops := r.received(); int64(messages) != written.Load() || drops != 0 {
+		t.Errorf("%d messages and %d drops of %d frames written", messages, drops, written.Load())
+	}
+	if n := r.log.count("by=us"); n != 1+writers {
+		t.Errorf("%d of %d connections were ended by us:\n%s", n, 1+writers, r.log.String())
 	}
 }
 

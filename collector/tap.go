@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -18,6 +19,10 @@ var longAgo = time.Unix(1, 0)
 
 // A tap reads a connection until its context ends, then what is there already,
 // and then returns errStopped. Errors name no address.
+//
+// On a Unix socket nothing is lost in between: the end shuts the connection for
+// reading, so that the kernel takes no more of the peer's, and what it took before
+// can be read still. TCP cannot refuse: there a pause must do.
 type tap struct {
 	nc     net.Conn
 	ctx    context.Context
@@ -29,6 +34,9 @@ type tap struct {
 func newTap(ctx context.Context, nc net.Conn) *tap {
 	t := &tap{nc: nc, ctx: ctx, woken: make(chan struct{})}
 	t.unhook = context.AfterFunc(ctx, func() {
+		if socket, ok := nc.(*net.UnixConn); ok {
+			socket.CloseRead() // fails only where the peer has gone
+		}
 		nc.SetReadDeadline(longAgo)
 		close(t.woken)
 	})
@@ -52,15 +60,20 @@ func (t *tap) limit(deadline time.Time) {
 
 func (t *tap) Read(p []byte) (int, error) {
 	n, err := t.read(p)
-	if n == 0 && t.until.IsZero() && t.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+	if n == 0 && t.until.IsZero() && t.ctx.Err() != nil && isOver(err) {
 		<-t.woken // so that nobody changes deadlines but us
 		t.until = time.Now().Add(drainTime)
 		n, err = t.read(p)
 	}
-	if n == 0 && !t.until.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) {
+	if n == 0 && !t.until.IsZero() && isOver(err) {
 		err = errStopped
 	}
 	return n, err
+}
+
+// isOver tells what reading gives once we have ended it.
+func isOver(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF)
 }
 
 func (t *tap) read(p []byte) (int, error) {

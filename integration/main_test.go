@@ -1,10 +1,12 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -12,6 +14,9 @@ import (
 var sensorBinary string
 
 func TestMain(m *testing.M) {
+	parallel := fmt.Sprint(4 * runtime.NumCPU())
+	flag.Set("test.parallel", parallel) // before the command line, which may say otherwise
+	flag.Parse()
 	os.Exit(buildAndRun(m))
 }
 

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -28,38 +29,86 @@ const (
 func TestCaptureThroughSocketGivesWhatReplayGives(t *testing.T) {
 	t.Parallel()
 	const capture = "testdata/unbound.fstrm"
-	n := lab.NewNamespace(t)
-	s := startSensor(t, n, unixSource+site+fileSink("first", "dnsqr"))
-	replayInto(t, n, s.tapPath(), capture)
-	s.awaitLog(t, disconnected, 1)
-	books := s.stop(t)
-	live := s.written(t, "first")
-	checkNothingLeaked(t, live)
-	checkGoNMSG(t, s.files(t, "first"), live)
-	if frames := uint64(len(captured(t, capture))); books.Read != frames {
-		t.Errorf("read %d messages of %d frames", books.Read, frames)
+	for network, source := range map[string]string{"Unix": unixSource, "TCP": tcpSource()} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			n := lab.NewNamespace(t)
+			s := startSensor(t, n, source+site+fileSink("first", "dnsqr"))
+			to := lab.UnixTap(s.tapPath())
+			if network == "TCP" {
+				to = lab.TCPTap(tapAddr)
+			}
+			replayInto(t, n, to, capture)
+			s.awaitLog(t, disconnected, 1)
+			books := s.stop(t)
+			live := s.written(t, "first")
+			checkNothingLeaked(t, live)
+			checkGoNMSG(t, s.files(t, "first"), live)
+			if frames := uint64(len(captured(t, capture))); books.Read != frames {
+				t.Errorf("read %d messages of %d frames", books.Read, frames)
+			}
+			if d := cmp.Diff(facts(s.replayed(t, capture).records), facts(live.records)); d != "" {
+				t.Errorf("-replay +socket:\n%s", d)
+			}
+		})
 	}
+}
 
-	file := filepath.Join(n.Dir, "replayed.nmsg")
+// A resolver's dnstap as fstrm_capture wrote it, played into the sensor, gives
+// records of what the resolver was told. PowerDNS Recursor feeds both at once:
+// the sensor has heard the same.
+func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
+	eachSpeaker(t, func(t *testing.T, r speaker) {
+		w := lab.NewWorld(t)
+		lab.Need(t, "fstrm_capture")
+		socket, file := filepath.Join(w.Dir, "capture.sock"), filepath.Join(w.Dir, "capture.fstrm")
+		capture := w.Start(t, "fstrm_capture", exec.Command("fstrm_capture", "-t", contentType, "-u", socket, "-w", file))
+		lab.AwaitSocket(t, capture, socket)
+		s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
+		options := lab.Options{Tap: lab.UnixTap(socket)}
+		if r.twoTaps {
+			options.Also = s.tapPath()
+		}
+		resolver := r.start(w, t, options)
+		w.Ask(t, resolver, lab.Questions(), askTime)
+		resolver.Stop(t)
+		capture.Stop(t)
+		if !r.twoTaps {
+			replayInto(t, w.Namespace, lab.UnixTap(s.tapPath()), file)
+		}
+		out := s.stopped(t, "first")
+
+		checkRecords(t, w.Zones, out)
+		checkNothingLeaked(t, out)
+		checkExpected(t, w.Zones, out, lab.Questions())
+		if d := cmp.Diff(facts(s.replayed(t, file).records), facts(out.records)); d != "" {
+			t.Errorf("-replay +socket:\n%s", d)
+		}
+	})
+}
+
+// replayed has the replay command make records of a capture, under the sensor's
+// own configuration.
+func (s *sensor) replayed(t *testing.T, capture string) output {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), sensorBinary, "replay", "-c", s.config, "--to", "stdout:", capture)
 	cmd.Stderr = t.Output()
 	data, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("replay: %v", err)
 	}
-	if err := os.WriteFile(file, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(facts(readOutput(t, data).records), facts(live.records)); d != "" {
-		t.Errorf("-replay +socket:\n%s", d)
-	}
+	return readOutput(t, data)
 }
 
 // replayInto plays a capture into a socket with fstrm_replay.
-func replayInto(t *testing.T, n *lab.Namespace, socket, file string) {
+func replayInto(t *testing.T, n *lab.Namespace, to lab.Tap, file string) {
 	t.Helper()
 	lab.Need(t, "fstrm_replay")
-	p := n.Start(t, "fstrm_replay", exec.Command("fstrm_replay", "-t", contentType, "-r", file, "-u", socket))
+	args := []string{"-t", contentType, "-r", file, "-u", to.Path}
+	if to.Addr != nil {
+		args = []string{"-t", contentType, "-r", file, "-a", to.Addr.Addr().String(), "-p", fmt.Sprint(to.Addr.Port())}
+	}
+	p := n.Start(t, "fstrm_replay", exec.Command("fstrm_replay", args...))
 	if err := p.Wait(patience); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,33 @@ const askTime = time.Second
 // startResolver is one of lab's resolvers: a method of World.
 type startResolver func(*lab.World, testing.TB, lab.Options) *lab.Resolver
 
+// speaker is a resolver whose dnstap says what servers told it.
+type speaker struct {
+	name    string // its key in speakers
+	start   startResolver
+	retry   time.Duration // at most, between its attempts to connect
+	keeps   bool          // what nobody listens to, about 1 MB of it, for later
+	twoTaps bool          // it can feed two sockets at once
+}
+
+var speakers = map[string]speaker{
+	"Unbound":  {start: (*lab.World).Unbound, retry: time.Second, keeps: true},
+	"BIND":     {start: (*lab.World).BIND, retry: 5 * time.Second},
+	"PowerDNS": {start: (*lab.World).PowerDNS, retry: 5 * time.Second, twoTaps: true},
+}
+
+// eachSpeaker runs a test with each of them, all at once.
+func eachSpeaker(t *testing.T, test func(t *testing.T, r speaker)) {
+	t.Parallel()
+	for name, r := range speakers {
+		r.name = name
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, r)
+		})
+	}
+}
+
 // tapAddr is where the sensor's TCP source listens, in a namespace where nothing
 // else does.
 var tapAddr = netip.MustParseAddrPort("127.0.0.1:6000")
@@ -81,30 +108,55 @@ func TestRecordsAreWhatTheZonesSay(t *testing.T) {
 // A resolver that asks another one has nothing to say of servers: all of it is
 // dropped, under the reason that tells the operator why.
 func TestNothingOfForwarderLeaves(t *testing.T) {
-	t.Parallel()
-	for name, start := range map[string]startResolver{
-		"Unbound":  (*lab.World).Unbound,
-		"BIND":     (*lab.World).BIND,
-		"PowerDNS": (*lab.World).PowerDNS,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := lab.NewWorld(t)
-			s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
-			resolver := start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Forward: w.Upstream(t)})
-			w.Ask(t, resolver, lab.Questions(), askTime)
-			resolver.Stop(t)
-			books := s.stop(t)
+	eachSpeaker(t, func(t *testing.T, r speaker) {
+		w := lab.NewWorld(t)
+		s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
+		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Forward: w.Upstream(t)})
+		w.Ask(t, resolver, lab.Questions(), askTime)
+		resolver.Stop(t)
+		books := s.stop(t)
 
-			checkNothingLeft(t, s, books)
-			// A query is judged with its response. Those for dead.com have none.
-			forwarded, unfinished := books.Dropped["forwarded"], books.Dropped["unfinished"]
-			if forwarded < differentNames() || forwarded+books.Paired+unfinished+books.Dropped["not_outward"] != books.Read {
-				t.Errorf("read %d messages, paired %d, dropped %v", books.Read, books.Paired, books.Dropped)
+		checkNothingLeft(t, s, books)
+		// A query is judged with its response. Those for dead.com have none.
+		forwarded, unfinished := books.Dropped["forwarded"], books.Dropped["unfinished"]
+		if forwarded < differentNames() || forwarded+books.Paired+unfinished+books.Dropped["not_outward"] != books.Read {
+			t.Errorf("read %d messages, paired %d, dropped %v", books.Read, books.Paired, books.Dropped)
+		}
+		t.Logf("%+v", books.account)
+	})
+}
+
+// A zone that the resolver asks of an internal server stays by that server's
+// address alone, with no local name configured, and beside it the world's leave.
+func TestNothingOfStubZoneLeaves(t *testing.T) {
+	eachSpeaker(t, func(t *testing.T, r speaker) {
+		w := lab.NewWorld(t)
+		s := startSensor(t, w.Namespace, unixSource+jsonLog+fileSink("first", "dnsqr"))
+		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Stub: true})
+		inside := []lab.Question{
+			{Name: "portal.corp.example.", Type: dns.TypeA, From: lab.Client1},
+			{Name: "dc1.corp.example.", Type: dns.TypeA, From: lab.Client1},
+			{Name: "_ldap._tcp.dc._msdcs.corp.example.", Type: dns.TypeSRV, From: lab.Client1},
+			{Name: "nonexist.corp.example.", Type: dns.TypeA, From: lab.Client1},
+		}
+		outside := []lab.Question{{Name: "mail.shop.com.", Type: dns.TypeA, From: lab.Client1}}
+		for i, answer := range w.Ask(t, resolver, append(inside, outside...), clientTime) {
+			if answer == nil || answer.Rcode == dns.RcodeServerFailure {
+				t.Errorf("question %d was answered with %s", i, answer)
 			}
-			t.Logf("%+v", books.account)
-		})
-	}
+		}
+		resolver.Stop(t)
+		books := s.stop(t)
+
+		out := s.written(t, "first")
+		checkRecords(t, w.Zones, out) // which knows what must stay
+		checkNothingLeaked(t, out)
+		checkExpected(t, w.Zones, out, outside)
+		if n := books.Dropped["local_server"]; n < uint64(len(inside)) || books.Dropped["local_name"] > 0 {
+			t.Errorf("dropped %v, want %d or more as local_server and none as local_name", books.Dropped, len(inside))
+		}
+		t.Logf("%+v", books.account)
+	})
 }
 
 // differentNames counts the names that clients ask for and that somebody answers.

@@ -84,11 +84,17 @@ func (p *Process) Stop(t testing.TB) time.Duration {
 	t.Helper()
 	began := time.Now()
 	p.Signal(t, syscall.SIGTERM)
+	p.awaitEnd(t)
+	return time.Since(began)
+}
+
+// awaitEnd waits for a program that has been asked to end.
+func (p *Process) awaitEnd(t testing.TB) {
+	t.Helper()
 	if err := p.Wait(stopTime); errors.Is(err, errRunning) {
-		t.Errorf("%s still ran %s after SIGTERM", p.Name, stopTime)
+		t.Errorf("%s still ran %s after it was asked to end", p.Name, stopTime)
 		p.Kill()
 	}
-	return time.Since(began)
 }
 
 var errRunning = errors.New("still running")

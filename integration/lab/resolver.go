@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,13 @@ type Options struct {
 	AnyAddress     bool      // let the kernel choose the outward address; not PowerDNS
 	Threads        int       // 0: one
 	Forward        *Resolver // ask this one everything, and no server
+	Stub           bool      // ask for corp.example where it is served, and follow no delegation
+	Also           string    // a second Unix socket; PowerDNS only
+	OwnUser        bool      // run as Debian does, as a user without rights; not Knot
+
+	// Directives stand in the configuration as they are: clauses of Unbound's, in
+	// BIND's options, in PowerDNS's Lua file.
+	Directives string
 }
 
 // place is where in the world a resolver is.
@@ -59,7 +67,7 @@ func ordinary(o Options) place {
 type settings struct {
 	Options
 	place
-	Dir, Identity string
+	Dir, Identity, Corporate, User string
 }
 
 // HoldsBack is longer than any resolver keeps dnstap messages before it sends
@@ -71,6 +79,10 @@ const HoldsBack = 2500 * time.Millisecond
 type Resolver struct {
 	*Process
 	Addr netip.AddrPort // where it answers clients
+	User string         // whom it becomes; "": root
+
+	namespace *Namespace
+	quit      []string // the command that ends it; none: SIGTERM does
 }
 
 // Stop stops the resolver once all it has to say over dnstap has left it. It
@@ -78,7 +90,28 @@ type Resolver struct {
 func (r *Resolver) Stop(t testing.TB) time.Duration {
 	t.Helper()
 	time.Sleep(HoldsBack)
-	return r.Process.Stop(t)
+	return r.Quit(t)
+}
+
+// Quit stops the resolver as its operator does, at once, and fails the test if it
+// has not ended within 10 s. It returns the time that took.
+func (r *Resolver) Quit(t testing.TB) time.Duration {
+	t.Helper()
+	began := time.Now()
+	r.AskToQuit(t)
+	r.awaitEnd(t)
+	return time.Since(began)
+}
+
+// AskToQuit gives the resolver its stop command, and returns without waiting for
+// what it does then.
+func (r *Resolver) AskToQuit(t testing.TB) {
+	t.Helper()
+	if len(r.quit) == 0 {
+		r.Signal(t, syscall.SIGTERM)
+		return
+	}
+	r.namespace.Start(t, r.quit[0], exec.Command(r.quit[0], r.quit[1:]...))
 }
 
 // startResolver starts a resolver and returns once it answers clients. Whoever
@@ -96,12 +129,19 @@ func (w *World) startResolver(t testing.TB, s software, o Options, at place) *Re
 	if err := os.Chmod(dir, 0o777); err != nil { // whatever user it becomes
 		t.Fatal(err)
 	}
-	set := settings{Options: o, place: at, Dir: dir, Identity: Identity}
+	set := settings{Options: o, place: at, Dir: dir, Identity: Identity, Corporate: Corporate}
+	if o.OwnUser {
+		set.User = s.user
+	}
 	for _, name := range s.templates {
 		writeConfig(t, dir, name, set)
 	}
 	writeHints(t, dir)
-	r := &Resolver{Addr: netip.AddrPortFrom(at.Listen, 53)}
+	r := &Resolver{Addr: netip.AddrPortFrom(at.Listen, 53), User: set.User, namespace: w.Namespace}
+	if s.quit != nil {
+		r.quit = s.quit(dir)
+		Need(t, r.quit[0])
+	}
 	r.Process = w.Start(t, s.program, exec.Command(s.program, s.args(set)...))
 	version := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
 	version.Question[0].Qclass = dns.ClassCHAOS

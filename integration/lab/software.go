@@ -11,6 +11,8 @@ type software struct {
 	program   string
 	templates []string // of its configuration files, by name
 	args      func(settings) []string
+	user      string                    // and group: whom Debian runs it as
+	quit      func(dir string) []string // the command that ends it; nil: SIGTERM does
 }
 
 var (
@@ -20,18 +22,34 @@ var (
 		args: func(s settings) []string {
 			return []string{"-d", "-c", filepath.Join(s.Dir, "unbound.conf")}
 		},
+		user: "unbound",
+		quit: func(dir string) []string {
+			return []string{"unbound-control", "-c", filepath.Join(dir, "unbound.conf"), "stop"}
+		},
 	}
 	bind = software{
 		program:   "named",
-		templates: []string{"named.conf"},
+		templates: []string{"named.conf", "rndc.key"},
 		args: func(s settings) []string {
-			return []string{"-g", "-n", strconv.Itoa(s.Threads), "-c", filepath.Join(s.Dir, "named.conf")}
+			args := []string{"-g", "-n", strconv.Itoa(s.Threads), "-c", filepath.Join(s.Dir, "named.conf")}
+			if s.User != "" {
+				args = append(args, "-u", s.User)
+			}
+			return args
+		},
+		user: "bind",
+		quit: func(dir string) []string {
+			return []string{"rndc", "-k", filepath.Join(dir, "rndc.key"), "-s", "127.0.0.1", "stop"}
 		},
 	}
 	powerDNS = software{
 		program:   "pdns_recursor",
 		templates: []string{"recursor.conf", "recursor.lua"},
 		args:      func(s settings) []string { return []string{"--config-dir=" + s.Dir} },
+		user:      "pdns",
+		quit: func(dir string) []string {
+			return []string{"rec_control", "--config-dir=" + dir, "quit"}
+		},
 	}
 	knot = software{
 		program:   "kresd",

@@ -7,14 +7,17 @@ import (
 
 // packages names the Debian package that brings a program.
 var packages = map[string]string{
-	"ip":            "iproute2",
-	"nsd":           "nsd",
-	"unbound":       "unbound",
-	"named":         "bind9",
-	"pdns_recursor": "pdns-recursor",
-	"kresd":         "knot-resolver",
-	"fstrm_capture": "fstrm-bin",
-	"fstrm_replay":  "fstrm-bin",
+	"ip":              "iproute2",
+	"nsd":             "nsd",
+	"unbound":         "unbound",
+	"unbound-control": "unbound",
+	"named":           "bind9",
+	"rndc":            "bind9",
+	"pdns_recursor":   "pdns-recursor",
+	"rec_control":     "pdns-recursor",
+	"kresd":           "knot-resolver",
+	"fstrm_capture":   "fstrm-bin",
+	"fstrm_replay":    "fstrm-bin",
 }
 
 // Need fails the test unless the programs are installed: a test that did not run

@@ -14,7 +14,7 @@ import (
 )
 
 // startTime is what a server or resolver gets until it must answer.
-const startTime = 15 * time.Second
+const startTime = 30 * time.Second
 
 // World is a namespace in which the root, its TLDs and the leaf zones are served.
 type World struct {

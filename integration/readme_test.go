@@ -1,0 +1,100 @@
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"os/user"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// The README's set-ups, as they stand there, with a resolver that runs as its own
+// user: until the socket's group is right nothing comes, then records do, without
+// a restart. Only where files are differs: the README's addresses are the lab's.
+func TestReadmeSetUp(t *testing.T) {
+	eachSpeaker(t, func(t *testing.T, r speaker) {
+		w := lab.NewWorld(t)
+		s := newSensor(t, w.Namespace)
+		here := strings.NewReplacer(
+			"/run/dnstap-pdns/", s.dir+"/",
+			"/var/cache/bind/", s.dir+"/",
+			"/var/lib/dnstap-pdns/", s.dir+"/first/")
+		config := here.Replace(readmeBlock(t, "sensor")+readmeBlock(t, r.name+", sensor")) + jsonLog
+		directives := here.Replace(readmeBlock(t, r.name+", resolver"))
+
+		group := regexp.MustCompile(`(?m)^ *group .*\n`)
+		if !group.MatchString(config) {
+			t.Fatalf("no group in\n%s", config)
+		}
+		s.run(t, group.ReplaceAllString(config, ""))
+		resolver := r.start(w, t, lab.Options{
+			Directives: directives,
+			AnyAddress: strings.Contains(directives, lab.Resolver4), // they say it themselves
+			OwnUser:    true,
+		})
+		denied := func() bool { return strings.Contains(resolver.Log(), "Permission denied") }
+		if r.name == "Unbound" {
+			await(t, "Unbound to say that it may not write to the socket", denied)
+		} else if time.Sleep(r.retry + time.Second); denied() {
+			t.Error("it says that it may not write to the socket, and the README that it says nothing")
+		}
+		if n := len(s.logged(connected)); n > 0 {
+			t.Errorf("%d connections of a user that may not write to the socket", n)
+		}
+
+		s.reload(t, config, "reloaded")
+		s.awaitConnection(t, r.retry, 1)
+		checkPeer(t, s, resolver.User)
+		w.Ask(t, resolver, lab.Questions(), askTime)
+		resolver.Stop(t)
+		books := s.stop(t)
+
+		out := s.written(t, "first")
+		checkRecords(t, w.Zones, out)
+		checkNothingLeaked(t, out)
+		checkBothFamilies(t, out)
+		if len(out.records) == 0 || books.Dropped["not_outward"] > 0 {
+			t.Errorf("%d records in the file, %d messages not outward", len(out.records), books.Dropped["not_outward"])
+		}
+		t.Logf("%+v", books.account)
+	})
+}
+
+// checkPeer holds all connections to be of that user.
+func checkPeer(t *testing.T, s *sensor, name string) {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range s.logged(connected) {
+		var peer struct{ UID json.Number }
+		if err := json.Unmarshal([]byte(line), &peer); err != nil {
+			t.Fatal(err)
+		}
+		if peer.UID.String() != u.Uid {
+			t.Errorf("a connection of user %s, want %s, who is %s", peer.UID, u.Uid, name)
+		}
+	}
+}
+
+// readmeBlock returns the code block of README.md that follows the comment
+// "tried:" with that name.
+func readmeBlock(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, marked := strings.Cut(string(text), "<!-- tried: "+name+" -->\n```")
+	_, rest, fenced := strings.Cut(rest, "\n")
+	block, _, closed := strings.Cut(rest, "```\n")
+	if !marked || !fenced || !closed {
+		t.Fatalf("README.md has no block marked %q", "tried: "+name)
+	}
+	return block
+}
