@@ -44,39 +44,36 @@ func (s *sensor) written(t *testing.T, sink string) output {
 	return readOutput(t, all)
 }
 
-// files lists what a file sink left behind.
-func (s *sensor) files(t *testing.T, sink string) []string {
+// readOutput decodes every record, twice, and holds the containers to one
+// sequence without gaps. It is the one way to read what a sink has written.
+func readOutput(t *testing.T, data []byte) output {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(s.dir, sink, "*.nmsg"))
-	if err != nil {
-		t.Fatal(err)
+	containers, records := decodeAll(t, data)
+	for i, c := range containers {
+		if !c.Sequenced || c.SequenceID != containers[0].SequenceID || c.Sequence != uint32(i) {
+			t.Errorf("container %d has sequence %d of %x, the first was of %x", i, c.Sequence, c.SequenceID, containers[0].SequenceID)
+		}
 	}
-	return names
+	checkIndependently(t, data, containers, records)
+	return output{bytes: data, records: records}
 }
 
-// readOutput decodes every record and holds the containers to one sequence
-// without gaps.
-func readOutput(t *testing.T, data []byte) output {
+func decodeAll(t *testing.T, data []byte) (containers []nmsgcheck.Container, records []nmsgcheck.Record) {
 	t.Helper()
 	containers, err := nmsgcheck.Containers(data)
 	if err != nil {
 		t.Fatalf("output: %v", err)
 	}
-	o := output{bytes: data}
 	for i, c := range containers {
-		if !c.Sequenced || c.SequenceID != containers[0].SequenceID || c.Sequence != uint32(i) {
-			t.Errorf("container %d has sequence %d of %x, the first was of %x", i, c.Sequence, c.SequenceID, containers[0].SequenceID)
-		}
 		for _, p := range c.Payloads {
 			r, err := nmsgcheck.Decode(p)
 			if err != nil {
-				t.Errorf("container %d: %v", i, err)
-				continue
+				t.Fatalf("container %d: %v", i, err)
 			}
-			o.records = append(o.records, r)
+			records = append(records, r)
 		}
 	}
-	return o
+	return containers, records
 }
 
 // key is what a record is about.
