@@ -4,7 +4,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SUDO        = $(shell test "$$(id -u)" = 0 || echo sudo)
 UNIT        = $(shell go list ./... | grep -v /integration)
 
-.PHONY: demo build test tools lint unit integration bench
+.PHONY: demo build test tools lint unit integration fuzz bench
 
 demo: build
 	bin/dnstap-pdns demo
@@ -34,6 +34,9 @@ unit:
 integration:
 	@echo "== integration: real resolvers and servers in a network namespace (root)"
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go test -count=1 ./integration/...
+
+fuzz:
+	.ci/fuzz
 
 bench: build
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go run ./integration/bench -sensor bin/dnstap-pdns

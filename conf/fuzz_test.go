@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // FuzzHCL checks that no text makes the reader fail otherwise than with
@@ -55,6 +57,44 @@ func FuzzHCL(f *testing.F) {
 		}
 		if !bytes.Equal(printed, again.Effective()) {
 			t.Fatalf("printed otherwise the second time:\n%s\n%s", printed, again.Effective())
+		}
+	})
+}
+
+// FuzzLocalNamesFile checks that each line of a list of names either gives a name
+// that the policy takes, or one diagnostic that points at it.
+func FuzzLocalNamesFile(f *testing.F) {
+	for _, path := range []string{"testdata/invalid/names-file.list", "testdata/valid/names.txt"} {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(src)
+	}
+	f.Add([]byte("b\u00fccher.example # IDN\r\n\tcorp.example\t\n\n# none\n\xff\xfe.example\n*.example\n..\nno end of line"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		const path = "names.list"
+		file := &File{sources: map[string][]byte{path: src}}
+		s := &section{decoder: &decoder{file: file}}
+		names := s.namesIn(path, src)
+		lines := map[int]bool{}
+		for _, d := range s.diags {
+			if lines[d.Subject.Start.Line] {
+				t.Errorf("line %d is complained about twice", d.Subject.Start.Line)
+			}
+			lines[d.Subject.Start.Line] = true
+			if at := d.Subject.SliceBytes(src); len(at) == 0 || bytes.ContainsAny(at, "#\n") {
+				t.Errorf("a diagnostic points at %q", at)
+			}
+		}
+		messages(t, file, s.diags)
+		for _, n := range names {
+			if _, err := transform.ParseLocalName(n); err != nil {
+				t.Errorf("%q was taken: %v", n, err)
+			}
+		}
+		if said := len(names) + len(s.diags); said > bytes.Count(src, []byte("\n"))+1 {
+			t.Errorf("%d names and diagnostics of fewer lines", said)
 		}
 	})
 }

@@ -304,3 +304,13 @@ func checkNames(tb testing.TB, names []string) {
 		seen[n] = true
 	}
 }
+
+// eventually waits for what a real socket is to bring about.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("never happened: %s", what)
+		}
+	}
+}

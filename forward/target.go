@@ -57,7 +57,8 @@ func parseFile(path string) (Target, error) {
 	if !filepath.IsAbs(path) {
 		return Target{}, fmt.Errorf("file://%s: the path must be absolute (file:///DIR/NAME)", path)
 	}
-	if strings.HasSuffix(path, "/") {
+	switch path[strings.LastIndexByte(path, '/')+1:] {
+	case "", ".", "..":
 		return Target{}, fmt.Errorf("file://%s: a file name is missing behind the directory", path)
 	}
 	return Target{Scheme: File, Address: filepath.Clean(path)}, nil

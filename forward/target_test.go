@@ -35,10 +35,37 @@ func TestTargetsAreReadFromURLs(t *testing.T) {
 func TestWhatIsNoTargetIsRefused(t *testing.T) {
 	for _, url := range []string{
 		"", "udp:", "udp://", "udp://host", "udp://:9430", "udp://host:0", "udp://host:65536", "udp://host:name",
-		"file://dir/name", "file:///dir/", "file:name", "stdout", "stdout://", "http://host/",
+		"file://dir/name", "file:///dir/", "file:///dir/.", "file:///dir/..", "file:name", "stdout", "stdout://", "http://host/",
 	} {
 		if got, err := ParseTarget(url); err == nil {
 			t.Errorf("%q was taken for %v", url, got)
 		}
 	}
+}
+
+// FuzzParseTarget checks that what is taken as a target is one that reads the same
+// when it is written, and leads somewhere.
+func FuzzParseTarget(f *testing.F) {
+	for _, url := range []string{
+		"stdout:", "udp://192.0.2.1:9430", "udp://[2001:db8::1%25lo]:9430", "udp://localhost:65536", "udp://:1", "udp://h:+1",
+		"file:///var/lib/../x/%Y.nmsg", "file:////", "file:///dir/.", "file://rel", "http://host/", "",
+	} {
+		f.Add(url)
+	}
+	f.Fuzz(func(t *testing.T, url string) {
+		target, err := ParseTarget(url)
+		if err != nil {
+			if target != (Target{}) || err.Error() == "" {
+				t.Fatalf("%v beside %v", target, err)
+			}
+			return
+		}
+		again, err := ParseTarget(target.String())
+		if err != nil || again != target {
+			t.Fatalf("%q is written %q, which reads %v: %v", url, target, again, err)
+		}
+		if mtu := target.DefaultMTU(); mtu < 512 || mtu > 1<<20 {
+			t.Fatalf("%q: mtu %d", url, mtu)
+		}
+	})
 }

@@ -210,7 +210,6 @@ func TestAnErrorCostsItsDatagramOnly(t *testing.T) {
 		for i := range 3 {
 			burst(l, 0, 1+2*i, 1, 65400)
 			burst(l, 0, 2+2*i, 1, 100)
-			time.Sleep(10 * time.Millisecond)
 		}
 	})
 	if err != nil {
@@ -262,9 +261,7 @@ func TestAnUnresolvableHostIsTriedAgainInLive(t *testing.T) {
 	f := newFileForwarder(t, Live, c, nil)
 	err := runFile(f, func(l *Lane) {
 		burst(l, 0, 0, 10, 100)
-		for f.Ledger().Sinks[0].Error == "" {
-			time.Sleep(5 * time.Millisecond)
-		}
+		eventually(t, "the first try fails", func() bool { return f.Ledger().Sinks[0].Error != "" })
 		burst(l, 0, 10, 1000, 300)
 		if s := f.Ledger().Sinks[0]; s.Lost[QueueFull] == 0 || s.Lost[Failed] != 0 || s.Queued == 0 {
 			t.Errorf("meanwhile: %+v", s)

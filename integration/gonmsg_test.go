@@ -6,10 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
 )
 
 const goNMSGPackage = "/usr/share/gocode/src/github.com/farsightsec/go-nmsg"
@@ -30,17 +35,47 @@ var goNMSG = sync.OnceValues(func() (string, error) {
 	return binary, nil
 })
 
-// readByOthers is a record as both readers see it.
-type readByOthers struct {
-	Sec, Nsec              int64
-	ResponseIP, QueryIP    []byte
-	Type, Class, Rcode, ID uint32
-	Zeroed                 bool
-	Packets                int
+// checkIndependently has others read the same bytes, a file's or datagrams one
+// behind the other, and compares all that they find: Farsight's library reads
+// containers, fragments, payloads and the types dnsqr and dnstap, protobuf itself
+// the type dnsobs. The DNS messages, the same bytes for both, nmsgcheck has from
+// miekg/dns.
+func checkIndependently(t *testing.T, data []byte, containers []nmsgcheck.Container, records []nmsgcheck.Record) {
+	t.Helper()
+	got, counted := readByFarsight(t, data)
+	want := make([]any, 0, len(records))
+	for _, r := range records {
+		want = append(want, jsonForm(t, expected(t, r)))
+	}
+	for i := range min(len(got), len(want)) {
+		if d := cmp.Diff(want[i], got[i]); d != "" {
+			t.Errorf("record %d is read otherwise by others (-nmsgcheck +Farsight, protobuf):\n%s", i, d)
+			break // others would differ by the same
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("Farsight's library reads %d records, nmsgcheck %d", len(got), len(want))
+	}
+	whole := farsightCounts{InputContainers: len(containers)}
+	for _, c := range containers {
+		if c.Datagrams > 1 {
+			whole.InputFragments += c.Datagrams
+		}
+	}
+	if d := cmp.Diff(whole, counted); d != "" {
+		t.Errorf("Farsight's library counts otherwise (-nmsgcheck +Farsight):\n%s", d)
+	}
 }
 
-// checkGoNMSG has Farsight's own library read files of dnsqr, and compares.
-func checkGoNMSG(t *testing.T, files []string, o output) {
+// farsightCounts is what the library counts on its way.
+type farsightCounts struct {
+	InputContainers, InputFragments                     int
+	LostContainers, ExpiredFragments, PartialContainers int
+}
+
+// readByFarsight returns the payloads as testdata/gonmsg prints them, each with
+// its message.
+func readByFarsight(t *testing.T, data []byte) (all []any, counted farsightCounts) {
 	t.Helper()
 	if _, err := os.Stat(goNMSGPackage); err != nil {
 		t.Fatalf("%v: apt-get install golang-github-farsightsec-go-nmsg-dev (make test does)", err)
@@ -49,41 +84,125 @@ func checkGoNMSG(t *testing.T, files []string, o output) {
 	if err != nil {
 		t.Fatalf("build testdata/gonmsg: %v\n%s", err, binary)
 	}
-	cmd := exec.CommandContext(t.Context(), binary, files...)
+	cmd := exec.CommandContext(t.Context(), binary)
+	cmd.Stdin = bytes.NewReader(data)
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	printed, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("gonmsg: %v\n%s", err, &complaint)
 	}
-	var got, want []readByOthers
 	for d := json.NewDecoder(bytes.NewReader(printed)); d.More(); {
-		var r struct {
-			readByOthers
-			QueryPacket, ReplyPacket [][]byte
+		var line struct {
+			Payload struct{ Payload []byte }
+			Counted *farsightCounts
 		}
-		if err := d.Decode(&r); err != nil {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
 			t.Fatal(err)
 		}
-		r.Packets = len(r.QueryPacket) + len(r.ReplyPacket)
-		got = append(got, r.readByOthers)
-	}
-	for _, r := range o.records {
-		packets := 0
-		if r.Query != nil {
-			packets++
+		if err := json.Unmarshal(raw, &line); err != nil {
+			t.Fatal(err)
 		}
-		if r.Response != nil {
-			packets++
+		if line.Counted != nil {
+			return all, *line.Counted
 		}
-		want = append(want, readByOthers{
-			Sec: r.Payload.Time.Unix(), Nsec: int64(r.Payload.Time.Nanosecond()),
-			ResponseIP: r.Server.AsSlice(), QueryIP: r.Resolver.AsSlice(),
-			Type: uint32(r.Type), Class: uint32(r.Class), Rcode: uint32(r.Rcode), ID: uint32(r.ID),
-			Zeroed: r.Zeroed, Packets: packets,
-		})
+		record := jsonForm(t, raw).(map[string]any)
+		if record["Message"] == nil {
+			record["Message"] = jsonForm(t, readDNSObs(t, line.Payload.Payload))
+		}
+		all = append(all, record)
 	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("Farsight's library reads otherwise (-nmsgcheck +go-nmsg):\n%s", d)
+	t.Fatal("gonmsg did not print to its end")
+	return nil, counted
+}
+
+// jsonForm is a value as JSON has it, so that two of different types compare.
+func jsonForm(t *testing.T, v any) (form any) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := json.Unmarshal(b, &form); err != nil {
+		t.Fatal(err)
+	}
+	return form
+}
+
+// fields are a protobuf message in protobuf's JSON form: whole numbers of 64 bits
+// are text, bytes are base64, what is not there is absent.
+type fields map[string]any
+
+// unless puts a field in that is left out where it says nothing.
+func (f fields) unless(absent bool, name string, value any) {
+	if !absent {
+		f[name] = value
+	}
+}
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
+
+// expected is what others must read where nmsgcheck reads this record.
+func expected(t *testing.T, r nmsgcheck.Record) any {
+	t.Helper()
+	p := r.Payload
+	payload := fields{
+		"vid": p.Vendor, "msgtype": p.Type, "time_sec": decimal(p.Time.Unix()), "time_nsec": p.Time.Nanosecond(), "payload": p.Message,
+	}
+	payload.unless(p.Source == 0, "source", p.Source)
+	payload.unless(p.Operator == 0, "operator", p.Operator)
+	payload.unless(p.Group == 0, "group", p.Group)
+	message := map[string]func(*testing.T, nmsgcheck.Record) fields{
+		"dnsqr": expectedDNSQR, "dnstap": expectedDnstap, "dnsobs": expectedDNSObs,
+	}[r.Message]
+	return fields{"Payload": payload, "Message": message(t, r)}
+}
+
+func expectedDNSQR(t *testing.T, r nmsgcheck.Record) fields {
+	m := fields{
+		"type": r.Kind, "query_ip": r.Resolver.AsSlice(), "response_ip": r.Server.AsSlice(), "proto": 17,
+		"query_port": r.ResolverPort, "response_port": r.ServerPort, "id": r.ID,
+		"qname": wire(t, r.Name), "qtype": r.Type, "qclass": r.Class,
+	}
+	m.unless(r.Response == nil, "rcode", r.Rcode)
+	m.unless(r.Checksum == 0, "udp_checksum", r.Checksum)
+	m.unless(r.Timeout == nil, "timeout", r.Timeout)
+	m.unless(!r.Zeroed, "resolver_address_zeroed", r.Zeroed)
+	half := func(name string, p *nmsgcheck.Packet, at time.Time) {
+		if p != nil {
+			m[name+"_packet"] = [][]byte{p.Raw}
+			m[name+"_time_sec"] = []string{decimal(at.Unix())}
+			m[name+"_time_nsec"] = []int{at.Nanosecond()}
+		}
+	}
+	half("query", r.QueryPacket, r.QueryTime)
+	half("response", r.ResponsePacket, r.ResponseTime)
+	return m
+}
+
+func expectedDnstap(t *testing.T, r nmsgcheck.Record) fields {
+	m := fields{
+		"type": r.Kind, "socket_family": r.Family, "socket_protocol": r.Protocol,
+		"query_address": r.Resolver.AsSlice(), "query_port": r.ResolverPort,
+		"response_address": r.Server.AsSlice(), "response_port": r.ServerPort,
+	}
+	m.unless(r.Query == nil, "query_message", r.QueryWire)
+	m.unless(r.Response == nil, "response_message", r.Wire)
+	if r.Zone != "" {
+		m["query_zone"] = wire(t, r.Zone)
+	}
+	half := func(name string, at time.Time) {
+		m.unless(at.IsZero(), name+"_time_sec", decimal(at.Unix()))
+		m.unless(at.IsZero(), name+"_time_nsec", at.Nanosecond())
+	}
+	half("query", r.QueryTime)
+	half("response", r.ResponseTime)
+	return fields{"type": 1, "message": m}
+}
+
+// wire is a name in wire form.
+func wire(t *testing.T, name string) []byte {
+	t.Helper()
+	return slices.Concat(labels(t, name), []byte{0})
 }

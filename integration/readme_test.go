@@ -39,7 +39,7 @@ func TestReadmeSetUp(t *testing.T) {
 		denied := func() bool { return strings.Contains(resolver.Log(), "Permission denied") }
 		if r.name == "Unbound" {
 			await(t, "Unbound to say that it may not write to the socket", denied)
-		} else if time.Sleep(r.retry + time.Second); denied() {
+		} else if forAWhile(r.retry + time.Second); denied() {
 			t.Error("it says that it may not write to the socket, and the README that it says nothing")
 		}
 		if n := len(s.logged(connected)); n > 0 {

@@ -45,25 +45,12 @@ func (s *sensor) written(t *testing.T, sink string) output {
 	return readOutput(t, all)
 }
 
-// files lists what a file sink left behind.
-func (s *sensor) files(t *testing.T, sink string) []string {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(s.dir, sink, "*.nmsg"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
-// readOutput decodes every record and holds the containers to one sequence
-// without gaps.
+// readOutput decodes every record, twice, and holds the containers to one
+// sequence without gaps. It is the one way to read what a sink has written.
 func readOutput(t *testing.T, data []byte) output {
 	t.Helper()
-	containers, err := nmsgcheck.Containers(data)
-	if err != nil {
-		t.Fatalf("output: %v", err)
-	}
-	o := output{bytes: data}
+	containers, records := decodeAll(t, data)
+	o := output{bytes: data, records: records}
 	if len(containers) > 0 {
 		o.sequence = containers[0].SequenceID
 	}
@@ -71,16 +58,27 @@ func readOutput(t *testing.T, data []byte) output {
 		if !c.Sequenced || c.SequenceID != o.sequence || c.Sequence != uint32(i) {
 			t.Errorf("container %d has sequence %d of %x, the first was of %x", i, c.Sequence, c.SequenceID, o.sequence)
 		}
+	}
+	checkIndependently(t, data, containers, records)
+	return o
+}
+
+func decodeAll(t *testing.T, data []byte) (containers []nmsgcheck.Container, records []nmsgcheck.Record) {
+	t.Helper()
+	containers, err := nmsgcheck.Containers(data)
+	if err != nil {
+		t.Fatalf("output: %v", err)
+	}
+	for i, c := range containers {
 		for _, p := range c.Payloads {
 			r, err := nmsgcheck.Decode(p)
 			if err != nil {
-				t.Errorf("container %d: %v", i, err)
-				continue
+				t.Fatalf("container %d: %v", i, err)
 			}
-			o.records = append(o.records, r)
+			records = append(records, r)
 		}
 	}
-	return o
+	return containers, records
 }
 
 // key is what a record is about.

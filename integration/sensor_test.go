@@ -158,6 +158,9 @@ func (s *sensor) stop(t *testing.T) ledger {
 	return l
 }
 
+// forAWhile lets a time pass in which other processes must not do something.
+func forAWhile(d time.Duration) { time.Sleep(d) }
+
 // await polls until the condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()

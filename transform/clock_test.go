@@ -298,10 +298,7 @@ func TestOneOutlierChangesNothing(t *testing.T) {
 		now := time.Duration(0)
 		for i := range n {
 			now += time.Duration(rapid.Int64Range(-600e6, 20e9).Draw(t, "step"))
-			if i == place {
-				if within(outlier, plain.clock.now) {
-					t.Skip("no outlier")
-				}
+			if i == place && !within(outlier, plain.clock.now) {
 				disturbed.take(aResponse(outOfTime(outlier), withID(60000)))
 			}
 			q := aQuery(withID(uint16(i)), at(now))

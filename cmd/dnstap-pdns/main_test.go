@@ -2,6 +2,9 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,6 +40,31 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 	})
+}
+
+// TestEveryCommandHasScripts looks for a line that runs the command, and one that
+// it refuses.
+func TestEveryCommandHasScripts(t *testing.T) {
+	paths, err := filepath.Glob("testdata/script/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, _, _ := strings.Cut(string(text), "\n-- ") // files stand behind it
+		lines = append(lines, strings.Split(script, "\n")...)
+	}
+	for name := range commands {
+		for _, begins := range []string{"exec dnstap-pdns ", "! exec dnstap-pdns "} {
+			if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l+" ", begins+name+" ") }) {
+				t.Errorf("no script has the line %q", begins+name)
+			}
+		}
+	}
 }
 
 func TestEveryCommandIsInTheUsage(t *testing.T) {

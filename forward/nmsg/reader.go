@@ -12,8 +12,10 @@ type DamageError struct {
 	Err    error
 }
 
+// Error says where, and what is wrong there.
 func (e *DamageError) Error() string { return fmt.Sprintf("at offset %d: %v", e.Offset, e.Err) }
 
+// Unwrap returns what is wrong.
 func (e *DamageError) Unwrap() error { return e.Err }
 
 // Reader reads the messages of an NMSG file or pipe, one payload after the other.

@@ -9,6 +9,7 @@ import (
 
 // Packet is an IP packet with UDP and no options or extension headers.
 type Packet struct {
+	Raw         []byte // all of it
 	Src, Dst    netip.AddrPort
 	HopLimit    uint8
 	HeaderOK    bool // IPv4: the header's checksum is right; IPv6 has none
@@ -43,7 +44,7 @@ func parseIPv4(b []byte) (*Packet, error) {
 	for i := 0; i < size; i += 2 {
 		sum += uint32(binary.BigEndian.Uint16(b[i:]))
 	}
-	p := &Packet{HopLimit: b[8], HeaderOK: (sum&0xffff+sum>>16)%0xffff == 0}
+	p := &Packet{Raw: b, HopLimit: b[8], HeaderOK: (sum&0xffff+sum>>16)%0xffff == 0}
 	return p.udp(netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:])), b[size:])
 }
 
@@ -57,7 +58,7 @@ func parseIPv6(b []byte) (*Packet, error) {
 	case b[6] != 17:
 		return nil, fmt.Errorf("IPv6 next header %d", b[6])
 	}
-	p := &Packet{HopLimit: b[7], HeaderOK: true}
+	p := &Packet{Raw: b, HopLimit: b[7], HeaderOK: true}
 	return p.udp(netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:])), b[size:])
 }
 

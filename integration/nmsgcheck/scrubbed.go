@@ -14,7 +14,8 @@ const checksumAbsent = 1
 // CheckScrubbed says everything in which a record is not as the default policy
 // promises: resolver, port and ID zero wherever they stand, packets as they are
 // synthesised, names lowercase, no OPT, header bits cleared, whole seconds; and
-// in which its parts contradict each other.
+// in which its parts contradict each other. What a dnstap may hold at all,
+// Decode has seen to.
 func (r Record) CheckScrubbed() error {
 	var wrong []error
 	note := func(bad bool, format string, args ...any) {
@@ -32,6 +33,12 @@ func (r Record) CheckScrubbed() error {
 	}
 	if r.Exchange != nil {
 		r.checkExchange(note)
+	}
+	if r.Packets != nil {
+		r.checkPackets(note)
+	}
+	if r.Tap != nil {
+		r.checkTap(note)
 	}
 	if len(wrong) > 0 {
 		return fmt.Errorf("%s %s %s from %s: %w", r.Message, r.Name, dns.TypeToString[r.Type], r.Server, errors.Join(wrong...))
@@ -52,33 +59,59 @@ func (r Record) checkMessage(m *dns.Msg, note func(bool, string, ...any)) {
 	}
 }
 
-func (r Record) checkExchange(note func(bool, string, ...any)) {
-	zero := netip.IPv4Unspecified()
+// nobody is the resolver's address as every record has it.
+func (r Record) nobody() netip.Addr {
 	if r.Server.Is6() {
-		zero = netip.IPv6Unspecified()
+		return netip.IPv6Unspecified()
 	}
-	note(r.Resolver != zero, "resolver %s", r.Resolver)
+	return netip.IPv4Unspecified()
+}
+
+func (r Record) checkExchange(note func(bool, string, ...any)) {
+	note(r.Resolver != r.nobody(), "resolver %s", r.Resolver)
 	note(r.ResolverPort != 0, "resolver's port %d", r.ResolverPort)
+	note(r.ServerPort != 53, "server's port %d", r.ServerPort)
+	if r.Query != nil {
+		r.checkMessage(r.Query, note)
+		note(r.Query.Response, "query with QR")
+		note(len(r.Query.Answer)+len(r.Query.Ns)+len(r.Query.Extra) > 0, "query with records")
+	}
+	if !r.QueryTime.IsZero() {
+		note(!r.QueryTime.Equal(r.Payload.Time), "query time %s, payload time %s", r.QueryTime, r.Payload.Time)
+	}
+	if r.Response != nil {
+		note(r.ResponseTime.Nanosecond() != 0, "response time %s", r.ResponseTime)
+		note(r.ResponseTime.Before(r.QueryTime), "response %s before query %s", r.ResponseTime, r.QueryTime)
+	}
+}
+
+func (r Record) checkPackets(note func(bool, string, ...any)) {
 	note(r.ID != 0, "ID %d", r.ID)
 	note(!r.Zeroed, "resolver_address_zeroed is not set")
 	note(r.Checksum != checksumAbsent, "udp_checksum %d", r.Checksum)
-	note(r.ServerPort != 53, "server's port %d", r.ServerPort)
 
 	kind := map[[2]bool]uint64{{true, true}: 1, {true, false}: 2, {false, true}: 7}[[2]bool{r.Query != nil, r.Response != nil}]
 	note(r.Kind != kind, "type %d, with query %t and response %t", r.Kind, r.Query != nil, r.Response != nil)
 
-	server, nobody := netip.AddrPortFrom(r.Server, r.ServerPort), netip.AddrPortFrom(zero, 0)
-	if r.Query != nil {
+	server, nobody := netip.AddrPortFrom(r.Server, r.ServerPort), netip.AddrPortFrom(r.nobody(), 0)
+	if r.QueryPacket != nil {
 		checkPacket(r.QueryPacket, nobody, server, note)
-		r.checkMessage(r.Query, note)
-		note(r.Query.Response, "query with QR")
-		note(len(r.Query.Answer)+len(r.Query.Ns)+len(r.Query.Extra) > 0, "query with records")
-		note(!r.QueryTime.Equal(r.Payload.Time), "query time %s, payload time %s", r.QueryTime, r.Payload.Time)
 	}
-	if r.Response != nil {
+	if r.ResponsePacket != nil {
 		checkPacket(r.ResponsePacket, server, nobody, note)
-		note(r.ResponseTime.Nanosecond() != 0, "response time %s", r.ResponseTime)
-		note(r.Query != nil && r.ResponseTime.Before(r.QueryTime), "response %s before query %s", r.ResponseTime, r.QueryTime)
+	}
+}
+
+func (r Record) checkTap(note func(bool, string, ...any)) {
+	family := uint64(1)
+	if r.Server.Is6() {
+		family = 2
+	}
+	note(r.Family != family, "socket_family %d, server %s", r.Family, r.Server)
+	note(r.Protocol != 1 && r.Protocol != 2, "socket_protocol %d", r.Protocol)
+	note(r.Query != nil && r.QueryTime.IsZero(), "a query without its time")
+	if r.QueryTime.IsZero() {
+		note(!r.ResponseTime.Equal(r.Payload.Time), "response time %s, payload time %s", r.ResponseTime, r.Payload.Time)
 	}
 }
 

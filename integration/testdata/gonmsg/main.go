@@ -1,6 +1,7 @@
-// Command gonmsg prints the payloads of NMSG files as JSON, one a line, as
-// Farsight's own Go library reads them. It is built in GOPATH mode against
-// Debian's golang-github-farsightsec-go-nmsg-dev, and so is no part of the module.
+// Command gonmsg prints the payloads of the NMSG containers on its standard input
+// as JSON, one a line, as Farsight's own Go library reads them, and at the end
+// what the library counted. It is built in GOPATH mode against Debian's
+// golang-github-farsightsec-go-nmsg-dev, and so is no part of the module.
 package main
 
 import (
@@ -12,71 +13,68 @@ import (
 
 	"github.com/farsightsec/go-nmsg"
 	"github.com/farsightsec/go-nmsg/nmsg_base"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
-// payload is a dnsqr as the library decodes it.
-type payload struct {
-	Sec, Nsec                int64
-	QueryIP, ResponseIP      []byte
-	QueryPort, ResponsePort  uint32
-	ID                       uint32
-	Name                     []byte
-	Type, Class              uint32
-	Rcode                    uint32
-	QueryPacket, ReplyPacket [][]byte
-	Zeroed                   bool
+// dnsobs is base:dnsobs, which the library lacks: its payloads are printed as
+// they are.
+const dnsobs = 14
+
+type line struct {
+	Payload json.RawMessage       `json:",omitempty"`
+	Message json.RawMessage       `json:",omitempty"`
+	Counted *nmsg.InputStatistics `json:",omitempty"`
 }
 
 func main() {
-	out := json.NewEncoder(os.Stdout)
-	for _, name := range os.Args[1:] {
-		if err := dump(out, name); err != nil {
-			fmt.Fprintf(os.Stderr, "gonmsg: %s: %v\n", name, err)
-			os.Exit(1)
-		}
+	if err := dump(json.NewEncoder(os.Stdout), nmsg.NewInput(os.Stdin, 1<<20)); err != nil {
+		fmt.Fprintf(os.Stderr, "gonmsg: %v\n", err)
+		os.Exit(1)
 	}
 }
 
-func dump(out *json.Encoder, name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	in := nmsg.NewInput(f, 1<<20)
+func dump(out *json.Encoder, in nmsg.Input) error {
 	for {
 		p, err := in.Recv()
 		if errors.Is(err, io.EOF) {
-			break
+			return out.Encode(line{Counted: in.Stats()})
 		}
 		if err != nil {
 			return err
 		}
-		m, err := p.Message()
-		if err != nil {
+		var l line
+		if l.Payload, err = print(p); err != nil {
 			return err
 		}
-		q, ok := m.(*nmsg_base.DnsQR)
-		if !ok {
-			return fmt.Errorf("a %T, not a dnsqr", m)
+		if p.GetVid() != 1 || p.GetMsgtype() != dnsobs {
+			if l.Message, err = decode(p); err != nil {
+				return err
+			}
 		}
-		if err := out.Encode(decoded(p, q)); err != nil {
+		if err := out.Encode(l); err != nil {
 			return err
 		}
 	}
-	if s := in.Stats(); s.LostContainers != 0 || s.PartialContainers != 0 {
-		return fmt.Errorf("%d containers lost, %d partial", s.LostContainers, s.PartialContainers)
-	}
-	return nil
 }
 
-func decoded(p *nmsg.NmsgPayload, q *nmsg_base.DnsQR) payload {
-	return payload{
-		Sec: p.GetTimeSec(), Nsec: int64(p.GetTimeNsec()),
-		QueryIP: q.GetQueryIp(), ResponseIP: q.GetResponseIp(),
-		QueryPort: q.GetQueryPort(), ResponsePort: q.GetResponsePort(),
-		ID: q.GetId(), Name: q.GetQname(), Type: q.GetQtype(), Class: q.GetQclass(), Rcode: q.GetRcode(),
-		QueryPacket: q.GetQueryPacket(), ReplyPacket: q.GetResponsePacket(),
-		Zeroed: q.GetResolverAddressZeroed(),
+func decode(p *nmsg.NmsgPayload) (json.RawMessage, error) {
+	m, err := p.Message()
+	if err != nil {
+		return nil, err
 	}
+	if tap, ok := m.(*nmsg_base.Dnstap); ok {
+		if inner := tap.GetMessage(); len(inner.ProtoReflect().GetUnknown()) > 0 {
+			return nil, errors.New("dnstap: the message has fields that are not dnstap's")
+		}
+	}
+	return print(m)
+}
+
+// print is protobuf's own JSON, with the numbers of enumerations.
+func print(m proto.Message) (json.RawMessage, error) {
+	if unknown := m.ProtoReflect().GetUnknown(); len(unknown) > 0 {
+		return nil, fmt.Errorf("%T has fields that it does not know: %x", m, unknown)
+	}
+	return protojson.MarshalOptions{UseProtoNames: true, UseEnumNumbers: true}.Marshal(m)
 }

@@ -51,9 +51,11 @@ type MessageError struct {
 	Err          error
 }
 
+// Error names the type as nmsgtool does.
 func (e *MessageError) Error() string {
 	vendor, name := names(e.Vendor, e.Type)
 	return fmt.Sprintf("unreadable %s:%s message: %v", vendor, name, e.Err)
 }
 
+// Unwrap returns what is wrong with the payload.
 func (e *MessageError) Unwrap() error { return e.Err }

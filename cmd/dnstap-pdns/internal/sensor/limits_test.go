@@ -316,15 +316,13 @@ sink "nmsg" "%[1]s-udp" {
 func awaitResponses(t *testing.T, receivers map[nmsg.MessageType]*receiver, due map[nmsg.MessageType][][]byte) {
 	t.Helper()
 	for message, r := range receivers {
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		eventually(t, fmt.Sprintf("%d messages of type %v over UDP", len(due[message]), message), func() bool {
 			got, err := r.received()
-			if len(got) >= len(due[message]) {
-				break
+			if err != nil {
+				t.Fatal(err)
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%v: %d of %d messages came over UDP: %v", message, len(got), len(due[message]), err)
-			}
-		}
+			return len(got) >= len(due[message])
+		})
 	}
 }
 

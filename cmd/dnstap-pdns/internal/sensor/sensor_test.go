@@ -81,13 +81,17 @@ func start(t *testing.T, hcl string) *house {
 		}
 	})
 	t.Cleanup(h.stop)
-	for deadline := time.Now().Add(5 * time.Second); h.Reload(h.config(t, hcl)) != nil; { // until it runs
-		if time.Now().After(deadline) {
-			t.Fatal("the sensor does not start")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "the sensor starts", func() bool { return h.Reload(h.config(t, hcl)) == nil })
 	return h
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+	}
 }
 
 // resolver is a connection that plays the capture.

@@ -1,0 +1,178 @@
+package house
+
+import (
+	"go/ast"
+	"go/types"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport is DESIGN.md's house: what each package may import of the module.
+// Everything points down, sources and sinks do not know each other, and none
+// imports conf. Another room must be given its place here first.
+var mayImport = map[string][]string{
+	"transform":    nil,
+	"forward/nmsg": {"transform"},
+	"forward":      {"transform", "forward/nmsg"},
+	"collector":    {"transform"},
+	"conf":         {"transform", "forward", "forward/nmsg", "collector"},
+
+	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
+	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf"},
+	"cmd/dnstap-pdns/internal/house":   nil,
+	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
+		"cmd/dnstap-pdns/internal/present", "cmd/dnstap-pdns/internal/sensor"},
+
+	// What checks the sensor from outside shares no code with it.
+	"integration/nmsgcheck": nil,
+	"integration/lab":       nil,
+	"integration":           {"integration/lab", "integration/nmsgcheck"},
+	"integration/bench":     nil,
+}
+
+// TestEverythingPointsDown holds tests to the same: one that reaches for what is
+// above tests something else.
+func TestEverythingPointsDown(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		allowed, placed := mayImport[s.folder()]
+		used[s.folder()] = true
+		if !placed {
+			t.Errorf("%s: the package %s has no place in mayImport", s.path, s.folder())
+			continue
+		}
+		for _, spec := range s.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			room, ours := strings.CutPrefix(imported, module+"/")
+			itself := s.isTest() && room == s.folder() // of package x_test
+			if ours && !itself && !slices.Contains(allowed, room) {
+				t.Errorf("%s imports %s; %s may import %v", s.at(spec), room, s.folder(), allowed)
+			}
+		}
+	}
+	for room := range maps.Keys(mayImport) {
+		if !used[room] {
+			t.Errorf("mayImport has %s, which is no package", room)
+		}
+	}
+}
+
+// TestTheGraphHasNoWayUp follows mayImport: whoever edits it keeps DESIGN.md's
+// words.
+func TestTheGraphHasNoWayUp(t *testing.T) {
+	for room, never := range map[string][]string{
+		"transform":    {"collector", "forward", "forward/nmsg", "conf"},
+		"forward/nmsg": {"collector", "forward", "conf"},
+		"forward":      {"collector", "conf"},
+		"collector":    {"forward", "forward/nmsg", "conf"},
+	} {
+		reached := map[string]bool{}
+		var follow func(string)
+		follow = func(at string) {
+			for _, next := range mayImport[at] {
+				reached[next] = true
+				follow(next)
+			}
+		}
+		follow(room)
+		for _, n := range never {
+			if reached[n] {
+				t.Errorf("%s reaches %s", room, n)
+			}
+		}
+	}
+}
+
+// A limit is what a package knows nothing of.
+type limit struct {
+	packages []string            // that it must not import; "x/..." is all below x
+	except   map[string]string   // imports that it may have all the same, by the only file that may
+	uses     map[string][]string // of a package, all that it may use
+	clock    bool                // it may handle times, but not ask for one
+}
+
+var (
+	sockets = []string{"net", "net/http/...", "net/http", "syscall", "golang.org/x/sys/...", "golang.org/x/net/..."}
+	files   = []string{"os", "os/...", "io/fs", "io/ioutil", "path/filepath", "embed"}
+	people  = []string{"flag", "log", "log/...", "context"}
+
+	limits = map[string]limit{
+		"transform": {
+			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
+			except: map[string]string{
+				"sync/atomic":           "budget.go", // of all lanes together
+				"golang.org/x/net/idna": "name.go",   // names only
+			},
+			uses: map[string][]string{"time": {"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}},
+		},
+		"forward/nmsg": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+	}
+)
+
+func TestTheInnermostKnowNoSocketFileClockOrGoroutine(t *testing.T) {
+	checked := 0
+	for _, r := range rooms(t) {
+		l, limited := limits[r.name()]
+		if !limited {
+			continue
+		}
+		checked++
+		l.checkImports(t, r)
+		r.inspect(func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt, *ast.SendStmt, *ast.SelectStmt, *ast.ChanType:
+				t.Errorf("%s: %s knows no goroutine and no channel", r.at(n), r.name())
+			case *ast.Ident:
+				l.checkUse(t, r, n)
+			}
+			return true
+		})
+	}
+	if checked != len(limits) {
+		t.Errorf("%d of %d packages found", checked, len(limits))
+	}
+}
+
+func (l limit) checkImports(t *testing.T, r room) {
+	for _, f := range r.Syntax {
+		for _, spec := range f.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			file := path.Base(r.Fset.Position(f.Pos()).Filename)
+			if l.except[imported] == file {
+				continue
+			}
+			for _, p := range l.packages {
+				below, all := strings.CutSuffix(p, "...")
+				if imported == p || all && strings.HasPrefix(imported, below) {
+					t.Errorf("%s: %s must not import %s", r.at(spec), r.name(), imported)
+				}
+			}
+		}
+	}
+}
+
+// clocks are the functions of package time that ask for the time or wait for it.
+var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+
+func (l limit) checkUse(t *testing.T, r room, id *ast.Ident) {
+	o := r.TypesInfo.Uses[id]
+	if o == nil || o.Pkg() == nil || o.Parent() != o.Pkg().Scope() {
+		return // a method, a field, or local
+	}
+	if allowed, ok := l.uses[o.Pkg().Path()]; ok && !slices.Contains(allowed, o.Name()) {
+		t.Errorf("%s: of package %s, %s may use %v", r.at(id), o.Pkg().Path(), r.name(), allowed)
+	}
+	if _, isFunc := o.(*types.Func); isFunc && l.clock && o.Pkg().Path() == "time" && slices.Contains(clocks, o.Name()) {
+		t.Errorf("%s: %s is told the time, it does not ask", r.at(id), r.name())
+	}
+}

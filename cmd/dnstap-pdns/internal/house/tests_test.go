@@ -1,0 +1,227 @@
+package house
+
+import (
+	"go/ast"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// polls are the helpers that may sleep: between two looks at what another process
+// or a real socket is to bring about, or while it must bring about nothing.
+var polls = []string{"await", "eventually", "forAWhile"}
+
+// TestNoTestSleeps lets tests sleep in a bubble only: there it costs no time and
+// depends on none. A helper is in one if it is used in bubbles only.
+func TestNoTestSleeps(t *testing.T) {
+	sleeps := 0
+	for _, files := range testsByPackage(t) {
+		b := bubbles{files: files, known: map[string]bool{}}
+		for _, s := range files {
+			walk(s.File, func(path []ast.Node) {
+				call, ok := path[len(path)-1].(*ast.CallExpr)
+				if !ok || !calls(call, "time", "Sleep") {
+					return
+				}
+				sleeps++
+				if in := function(path); !slices.Contains(polls, in) && !b.holds(path) {
+					t.Errorf("%s: %s sleeps outside a synctest bubble: use one, or wait for a condition in %v", s.at(call), in, polls)
+				}
+			})
+		}
+	}
+	if sleeps < 10 {
+		t.Errorf("only %d sleeps in tests: this one shows nothing", sleeps)
+	}
+}
+
+// testsByPackage groups test files: of one folder and one package name.
+func testsByPackage(t *testing.T) map[string][]*source {
+	all := map[string][]*source{}
+	for _, s := range sources(t) {
+		if s.isTest() {
+			key := s.folder() + " " + s.Name.Name
+			all[key] = append(all[key], s)
+		}
+	}
+	return all
+}
+
+// walk visits every node with the nodes that it lies in, outermost first.
+func walk(f *ast.File, visit func(path []ast.Node)) {
+	var path []ast.Node
+	ast.Inspect(f, func(n ast.Node) bool {
+		if n == nil {
+			path = path[:len(path)-1]
+			return true
+		}
+		path = append(path, n)
+		visit(path)
+		return true
+	})
+}
+
+// function is the name of the function that a node lies in.
+func function(path []ast.Node) string {
+	for _, n := range path {
+		if f, ok := n.(*ast.FuncDecl); ok {
+			return f.Name.Name
+		}
+	}
+	return ""
+}
+
+func calls(call *ast.CallExpr, pkg, name string) bool {
+	f, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	id, ok := f.X.(*ast.Ident)
+	return ok && id.Name == pkg && f.Sel.Name == name
+}
+
+// bubbles tells what runs in a synctest bubble, in the tests of one package.
+type bubbles struct {
+	files []*source
+	known map[string]bool // functions that are used in bubbles only
+}
+
+func (b *bubbles) holds(path []ast.Node) bool {
+	for _, n := range path {
+		if call, ok := n.(*ast.CallExpr); ok && calls(call, "synctest", "Test") {
+			return true
+		}
+	}
+	return b.helps(function(path))
+}
+
+// helps reports whether a function is used, and in bubbles only.
+func (b *bubbles) helps(name string) bool {
+	if in, known := b.known[name]; known || name == "" || strings.HasPrefix(name, "Test") {
+		return in
+	}
+	b.known[name] = false // while it is looked at: that it calls itself proves nothing
+	uses, inside := 0, 0
+	for _, s := range b.files {
+		walk(s.File, func(path []ast.Node) {
+			id, ok := path[len(path)-1].(*ast.Ident)
+			if !ok || id.Name != name || declares(path) {
+				return
+			}
+			uses++
+			if b.holds(path) {
+				inside++
+			}
+		})
+	}
+	b.known[name] = uses > 0 && inside == uses
+	return b.known[name]
+}
+
+// declares reports whether an identifier is the name in its function's own
+// declaration.
+func declares(path []ast.Node) bool {
+	f, ok := path[len(path)-2].(*ast.FuncDecl)
+	return ok && f.Name == path[len(path)-1]
+}
+
+// TestNoTestIsSkipped: a test that looks green and has not run is a defect.
+func TestNoTestIsSkipped(t *testing.T) {
+	for _, s := range sources(t) {
+		if !s.isTest() {
+			continue
+		}
+		ast.Inspect(s.File, func(n ast.Node) bool {
+			if f, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, f.Sel.Name) {
+				t.Errorf("%s: %s: what is missing is a failure", s.at(f), f.Sel.Name)
+			}
+			return true
+		})
+	}
+}
+
+// leakless are the packages that start something and have no tests.
+var leakless = []string{"integration/bench"}
+
+// TestEveryPackageThatStartsSomethingLooksForLeaks: goroutines and sockets, of
+// tests too.
+func TestEveryPackageThatStartsSomethingLooksForLeaks(t *testing.T) {
+	starts, looks := map[string]string{}, map[string]bool{}
+	for _, s := range sources(t) {
+		ast.Inspect(s.File, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				starts[s.folder()] = s.at(n)
+			case *ast.SelectorExpr:
+				if id, ok := n.X.(*ast.Ident); ok && startsSomething(id.Name, n.Sel.Name) {
+					starts[s.folder()] = s.at(n)
+				}
+			case *ast.FuncDecl:
+				if s.isTest() && n.Name.Name == "TestMain" && imports(s, "go.uber.org/goleak") {
+					looks[s.folder()] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, folder := range slices.Sorted(maps.Keys(starts)) {
+		if !looks[folder] && !slices.Contains(leakless, folder) {
+			t.Errorf("%s: package %s has no TestMain with goleak", starts[folder], folder)
+		}
+	}
+	if len(starts) < 4 {
+		t.Errorf("%d packages start something: the test shows nothing", len(starts))
+	}
+}
+
+func startsSomething(pkg, name string) bool {
+	return pkg == "net" && (strings.HasPrefix(name, "Listen") || strings.HasPrefix(name, "Dial")) ||
+		name == "AfterFunc" || name == "Go" // of a WaitGroup
+}
+
+func imports(s *source, path string) bool {
+	return slices.ContainsFunc(s.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"`+path+`"` })
+}
+
+// usedBy are the functions that may use what reads outputs: readOutput, and the
+// test of the readers themselves.
+var usedBy = map[string][]string{
+	"Containers": {"decodeAll"},
+	"Decode":     {"decodeAll"},
+	"decodeAll":  {"decodeAll", "readOutput", "TestReadersAgreeOnVectors"},
+}
+
+// TestOutputsAreReadInOnePlace holds integration tests to the one function that
+// has others read what they read.
+func TestOutputsAreReadInOnePlace(t *testing.T) {
+	found := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.folder() != "integration" {
+			continue
+		}
+		walk(s.File, func(path []ast.Node) {
+			id, ok := path[len(path)-1].(*ast.Ident)
+			if !ok || usedBy[id.Name] == nil || id.Name != "decodeAll" && !ofPackage(path, "nmsgcheck") {
+				return
+			}
+			found[id.Name] = true
+			if in := function(path); !slices.Contains(usedBy[id.Name], in) {
+				t.Errorf("%s: %s uses %s: readOutput has others decode it too", s.at(id), in, id.Name)
+			}
+		})
+	}
+	if len(found) != len(usedBy) {
+		t.Errorf("found only %v", found)
+	}
+}
+
+// ofPackage reports whether an identifier is a name of that package.
+func ofPackage(path []ast.Node, pkg string) bool {
+	f, ok := path[len(path)-2].(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	id, ok := f.X.(*ast.Ident)
+	return ok && id.Name == pkg
+}
