@@ -49,7 +49,7 @@ func TestReadmeSetUp(t *testing.T) {
 		s.reload(t, config, "reloaded")
 		s.awaitConnection(t, r.retry, 1)
 		checkPeer(t, s, resolver.User)
-		w.Ask(t, resolver, lab.Questions(), askTime)
+		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
 		books := s.stop(t)
 

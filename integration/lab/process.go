@@ -36,7 +36,7 @@ func (n *Namespace) Start(t testing.TB, name string, cmd *exec.Cmd) *Process {
 		cmd.Stdout = &p.log
 	}
 	cmd.Stderr = &p.log
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = stopTime
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:    true,
 		Pdeathsig:  syscall.SIGKILL,
