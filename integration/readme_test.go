@@ -36,13 +36,13 @@ func TestReadmeSetUp(t *testing.T) {
 			AnyAddress: strings.Contains(directives, lab.Resolver4), // they say it themselves
 			OwnUser:    true,
 		})
-		denied := func() bool { return strings.Contains(resolver.Log(), "Permission denied") }
+		denied := func() bool { return strings.Contains(resolver.Log(t), "Permission denied") }
 		if r.name == "Unbound" {
 			await(t, "Unbound to say that it may not write to the socket", denied)
 		} else if time.Sleep(r.retry + time.Second); denied() {
 			t.Error("it says that it may not write to the socket, and the README that it says nothing")
 		}
-		if n := len(s.logged(connected)); n > 0 {
+		if n := len(s.logged(t, connected)); n > 0 {
 			t.Errorf("%d connections of a user that may not write to the socket", n)
 		}
 
@@ -71,7 +71,7 @@ func checkPeer(t *testing.T, s *sensor, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range s.logged(connected) {
+	for _, line := range s.logged(t, connected) {
 		var peer struct{ UID json.Number }
 		if err := json.Unmarshal([]byte(line), &peer); err != nil {
 			t.Fatal(err)
