@@ -27,9 +27,10 @@ type delivery struct {
 }
 
 // logged returns the log lines with that message.
-func (s *sensor) logged(says string) []string {
+func (s *sensor) logged(t *testing.T, says string) []string {
+	t.Helper()
 	var found []string
-	for line := range strings.Lines(s.Log()) {
+	for line := range strings.Lines(s.Log(t)) {
 		var entry struct{ Msg string }
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == says {
 			found = append(found, line)

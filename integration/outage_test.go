@@ -108,7 +108,7 @@ func TestResolverRestarted(t *testing.T) {
 		f.during(t, lab.HoldsBack)
 		f.checkAnswered(t)
 		resolver.Quit(t)
-		connections := len(s.logged(connected))
+		connections := len(s.logged(t, connected))
 
 		resolver = r.start(w, t, options)
 		s.awaitConnection(t, r.retry, connections+1)

@@ -36,20 +36,20 @@ func TestReadmeSetUp(t *testing.T) {
 			AnyAddress: strings.Contains(directives, lab.Resolver4), // they say it themselves
 			OwnUser:    true,
 		})
-		denied := func() bool { return strings.Contains(resolver.Log(), "Permission denied") }
+		denied := func() bool { return strings.Contains(resolver.Log(t), "Permission denied") }
 		if r.name == "Unbound" {
 			await(t, "Unbound to say that it may not write to the socket", denied)
 		} else if forAWhile(r.retry + time.Second); denied() {
 			t.Error("it says that it may not write to the socket, and the README that it says nothing")
 		}
-		if n := len(s.logged(connected)); n > 0 {
+		if n := len(s.logged(t, connected)); n > 0 {
 			t.Errorf("%d connections of a user that may not write to the socket", n)
 		}
 
 		s.reload(t, config, "reloaded")
 		s.awaitConnection(t, r.retry, 1)
 		checkPeer(t, s, resolver.User)
-		w.Ask(t, resolver, lab.Questions(), askTime)
+		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
 		books := s.stop(t)
 
@@ -71,7 +71,7 @@ func checkPeer(t *testing.T, s *sensor, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range s.logged(connected) {
+	for _, line := range s.logged(t, connected) {
 		var peer struct{ UID json.Number }
 		if err := json.Unmarshal([]byte(line), &peer); err != nil {
 			t.Fatal(err)

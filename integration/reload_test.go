@@ -72,7 +72,7 @@ func TestReloadAddsAndRemovesSource(t *testing.T) {
 		t.Errorf("the source that came and went read %d messages of %d", got, frames)
 	}
 	f.check(t, all, s.written(t, "first"))
-	if n := len(s.logged(connected)); n != 2 {
+	if n := len(s.logged(t, connected)); n != 2 {
 		t.Errorf("%d connections in all, want Unbound's and the replayed one", n)
 	}
 }

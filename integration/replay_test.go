@@ -69,7 +69,7 @@ func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
 			options.Also = s.tapPath()
 		}
 		resolver := r.start(w, t, options)
-		w.Ask(t, resolver, lab.Questions(), askTime)
+		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
 		capture.Stop(t)
 		if !r.twoTaps {

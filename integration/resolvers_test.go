@@ -10,9 +10,6 @@ import (
 	"github.com/miekg/dns"
 )
 
-// askTime is how long a client waits for a resolver.
-const askTime = time.Second
-
 // startResolver is one of lab's resolvers: a method of World.
 type startResolver func(*lab.World, testing.TB, lab.Options) *lab.Resolver
 
@@ -86,7 +83,7 @@ func TestRecordsAreWhatTheZonesSay(t *testing.T) {
 				c.options.Tap = lab.TCPTap(tapAddr)
 			}
 			resolver := c.start(w, t, c.options)
-			w.Ask(t, resolver, lab.Questions(), askTime)
+			w.Ask(t, resolver, lab.Questions())
 			resolver.Stop(t)
 			books := s.stop(t)
 
@@ -111,7 +108,7 @@ func TestNothingOfForwarderLeaves(t *testing.T) {
 		w := lab.NewWorld(t)
 		s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Forward: w.Upstream(t)})
-		w.Ask(t, resolver, lab.Questions(), askTime)
+		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
 		books := s.stop(t)
 
@@ -139,7 +136,7 @@ func TestNothingOfStubZoneLeaves(t *testing.T) {
 			{Name: "nonexist.corp.example.", Type: dns.TypeA, From: lab.Client1},
 		}
 		outside := []lab.Question{{Name: "mail.shop.com.", Type: dns.TypeA, From: lab.Client1}}
-		for i, answer := range w.Ask(t, resolver, append(inside, outside...), clientTime) {
+		for i, answer := range w.Ask(t, resolver, append(inside, outside...)) {
 			if answer == nil || answer.Rcode == dns.RcodeServerFailure {
 				t.Errorf("question %d was answered with %s", i, answer)
 			}
@@ -175,7 +172,7 @@ func TestNothingOfKnotLeaves(t *testing.T) {
 	w := lab.NewWorld(t)
 	s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 	knot := w.Knot(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
-	w.Ask(t, knot, lab.Questions(), askTime)
+	w.Ask(t, knot, lab.Questions())
 	knot.Stop(t)
 	books := s.stop(t)
 

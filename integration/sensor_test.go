@@ -99,7 +99,7 @@ func (s *sensor) run(t *testing.T, config string) {
 	t.Helper()
 	s.configure(t, config)
 	cmd := exec.Command(sensorBinary, "run", "-c", s.config)
-	cmd.Env = append(os.Environ(), "GORACE=exitcode=66 halt_on_error=1")
+	cmd.Env = append(os.Environ(), "GORACE=exitcode=66 halt_on_error=1 atexit_sleep_ms=0")
 	s.Process = s.namespace.Start(t, "sensor", cmd)
 	s.awaitLog(t, "started", 1)
 }
@@ -122,7 +122,7 @@ func (s *sensor) configure(t *testing.T, config string) {
 // what it makes of it: that it took it, or that it did not.
 func (s *sensor) reload(t *testing.T, config, says string) {
 	t.Helper()
-	before := len(s.logged(says))
+	before := len(s.logged(t, says))
 	s.configure(t, config)
 	s.Signal(t, syscall.SIGHUP)
 	s.awaitLog(t, says, before+1)
@@ -132,9 +132,9 @@ func (s *sensor) reload(t *testing.T, config, says string) {
 func (s *sensor) awaitLog(t *testing.T, says string, times int) {
 	t.Helper()
 	await(t, fmt.Sprintf("%d times %q in the sensor's log", times, says), func() bool {
-		return len(s.logged(says)) >= times || s.Ended()
+		return len(s.logged(t, says)) >= times || s.Ended()
 	})
-	if s.Ended() && len(s.logged(says)) < times {
+	if s.Ended() && len(s.logged(t, says)) < times {
 		t.Fatalf("the sensor ended before it said %q", says)
 	}
 }
@@ -149,7 +149,7 @@ func (s *sensor) stop(t *testing.T) ledger {
 	if err := s.Wait(0); err != nil {
 		t.Errorf("the sensor ended with %v", err)
 	}
-	lines := s.logged("ledger")
+	lines := s.logged(t, "ledger")
 	if len(lines) == 0 {
 		t.Fatal("the sensor left no ledger")
 	}

@@ -27,7 +27,7 @@ sink "nmsg" "second" {
 }
 `, received.at, mtu))
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
-	w.Ask(t, unbound, lab.Questions(), askTime)
+	w.Ask(t, unbound, lab.Questions())
 	unbound.Stop(t)
 	books := s.stop(t)
 
@@ -56,7 +56,7 @@ sink "nmsg" "second" {
 }
 `)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
-	w.Ask(t, unbound, lab.Questions(), askTime)
+	w.Ask(t, unbound, lab.Questions())
 	unbound.Stop(t)
 	books := s.stop(t)
 

@@ -50,7 +50,7 @@ func TestResolverStopsAtOnce(t *testing.T) {
 			s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 			tap := lab.Options{Tap: lab.UnixTap(s.tapPath())}
 			attached := quitInTraffic(t, w, r.start(w, t, tap), (*lab.Resolver).Quit)
-			s.awaitLog(t, disconnected, len(s.logged(connected)))
+			s.awaitLog(t, disconnected, len(s.logged(t, connected)))
 			if attached > alone+quitSlack {
 				t.Errorf("it took %s to stop, %s without the sensor", attached, alone)
 			}

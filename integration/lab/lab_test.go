@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	"github.com/miekg/dns"
@@ -27,9 +26,9 @@ func TestServersAnswerWhatTheZonesSay(t *testing.T) {
 			ask := new(dns.Msg).SetQuestion(q.Name, q.Qtype)
 			ask.RecursionDesired = false
 			ask.SetEdns0(1232, false)
-			answer, err := w.exchange(t.Context(), "udp", netip.Addr{}, netip.AddrPortFrom(server, 53), ask, time.Second)
+			answer, err := w.exchange(t.Context(), "udp", netip.Addr{}, netip.AddrPortFrom(server, 53), ask, startTime)
 			if err == nil && answer.Truncated {
-				answer, err = w.exchange(t.Context(), "tcp", netip.Addr{}, netip.AddrPortFrom(server, 53), ask, time.Second)
+				answer, err = w.exchange(t.Context(), "tcp", netip.Addr{}, netip.AddrPortFrom(server, 53), ask, startTime)
 			}
 			if err != nil {
 				t.Errorf("%s %s from %s: %v", q.Name, dns.TypeToString[q.Qtype], server, err)
@@ -93,7 +92,7 @@ func TestResolversResolveTheWorld(t *testing.T) {
 			AwaitSocket(t, capture, socket)
 			resolver := c.start(w, t, Options{Tap: UnixTap(socket)})
 			questions := Questions()
-			for i, answer := range w.Ask(t, resolver, questions, time.Second) {
+			for i, answer := range w.Ask(t, resolver, questions) {
 				if q := questions[i]; q.Class != dns.ClassCHAOS {
 					checkClient(t, w.Zones, q, answer)
 				}

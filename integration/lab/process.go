@@ -1,13 +1,11 @@
 package lab
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,23 +18,25 @@ const stopTime = 10 * time.Second
 type Process struct {
 	Name   string
 	cmd    *exec.Cmd
-	log    log
+	log    string        // the file that it writes to
 	exited chan struct{} // closed when the program has ended
 	err    error         // how it ended; read after exited
 }
 
-// Start starts a program in the namespace. What it writes to standard error, and
-// to standard output unless cmd says otherwise, is shown if the test fails. The
-// program is its own process group and the first process of its own PID
-// namespace: when it dies, by itself or with the test, its children die too.
+// Start starts a program in the namespace. What it writes is shown if the test
+// fails; it goes to a file, for a pipe's end comes only when every process that is
+// being started elsewhere has let go of it. The program is its own process group
+// and the first process of its own PID namespace: when it dies, by itself or with
+// the test, its children die too.
 func (n *Namespace) Start(t testing.TB, name string, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{Name: name, cmd: cmd, exited: make(chan struct{})}
-	if cmd.Stdout == nil {
-		cmd.Stdout = &p.log
+	log, err := os.CreateTemp(n.Dir, "log")
+	if err != nil {
+		t.Fatal(err)
 	}
-	cmd.Stderr = &p.log
-	cmd.WaitDelay = time.Second
+	defer log.Close()
+	p := &Process{Name: name, cmd: cmd, log: log.Name(), exited: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:    true,
 		Pdeathsig:  syscall.SIGKILL,
@@ -52,7 +52,7 @@ func (n *Namespace) Start(t testing.TB, name string, cmd *exec.Cmd) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("%s (%s) said:\n%s", p.Name, strings.Join(cmd.Args, " "), p.log.tail(100))
+			t.Logf("%s (%s) said:\n%s", p.Name, strings.Join(cmd.Args, " "), tail(p.Log(t), 100))
 		}
 	})
 	return p
@@ -62,7 +62,14 @@ func (n *Namespace) Start(t testing.TB, name string, cmd *exec.Cmd) *Process {
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Log returns what the program has written so far.
-func (p *Process) Log() string { return p.log.String() }
+func (p *Process) Log(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
 
 // Signal sends a signal to the program itself.
 func (p *Process) Signal(t testing.TB, s os.Signal) {
@@ -121,27 +128,9 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// log is what a program wrote.
-type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// tail returns the last lines.
-func (l *log) tail(lines int) string {
-	all := strings.Split(strings.TrimRight(l.String(), "\n"), "\n")
+// tail returns the last lines of a log.
+func tail(log string, lines int) string {
+	all := strings.Split(strings.TrimRight(log, "\n"), "\n")
 	if len(all) > lines {
 		all = all[len(all)-lines:]
 	}

@@ -16,6 +16,7 @@ type Question struct {
 	TCP    bool
 	DNSSEC bool         // DO set
 	Subnet netip.Prefix // client subnet that the client sends along
+	Dead   bool         // no server answers it: it is asked once, to no avail
 }
 
 // message is the question as dig sends it: RD, AD and EDNS with a cookie.
@@ -70,7 +71,7 @@ func Questions() []Question {
 		Question{Name: "www.univ.org.", Type: dns.TypeA, From: Client1, Subnet: netip.MustParsePrefix("203.0.113.0/24")},
 		Question{Name: "edge.cdn.net.", Type: dns.TypeA, From: Client1, Subnet: netip.MustParsePrefix("10.9.8.0/24")})
 	ask("edge.cdn.net.", dns.TypeAAAA)
-	ask("dead.com.", dns.TypeA)
+	all = append(all, Question{Name: "dead.com.", Type: dns.TypeA, From: Client1, Dead: true})
 	ask("x.lame.com.", dns.TypeA)
 	ask("evil.com.", dns.TypeMX)
 	ask("www.evil.com.", dns.TypeA)
@@ -87,7 +88,7 @@ func Questions() []Question {
 	ask("x.home.arpa.", dns.TypeA)
 	return append(all,
 		Question{Name: "mail.shop.com.", Type: dns.TypeAAAA, From: Client2},
-		Question{Name: "dead.com.", Type: dns.TypeAAAA, From: Client2},
+		Question{Name: "dead.com.", Type: dns.TypeAAAA, From: Client2, Dead: true},
 		Question{Name: "host9.wild.shop.com.", Type: dns.TypeA, From: Client2},
 		Question{Name: "www.univ.org.", Type: dns.TypeA, From: Client2, DNSSEC: true},
 		Question{Name: "version.bind.", Type: dns.TypeTXT, Class: dns.ClassCHAOS, From: Client2})
