@@ -158,7 +158,7 @@ func TestPairingIsAsTheModel(t *testing.T) {
 					tr.query(i)
 				}
 			},
-			"crowd": func(t *rapid.T) { tr.crowd(lane.Draw(t, "lane")) },
+			"crowd":       func(t *rapid.T) { tr.crowd(lane.Draw(t, "lane")) },
 			"time passes": func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-600e6, 15e9).Draw(t, "step")) },
 			"time jumps":  func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-300e9, 300e9).Draw(t, "step")) },
 			"budget": func(t *rapid.T) {
