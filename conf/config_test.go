@@ -97,6 +97,7 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			Flush:   90 * time.Second,
 			Queue:   1 << 30,
 			Zlib:    true,
+			Rate:    2000,
 		}, {
 			Name:   "files",
 			Target: forward.Target{Scheme: forward.File, Address: "/var/lib/pdns/%Y/%m/%d/%H%M.nmsg"},

@@ -47,11 +47,11 @@ scrub {
 # pattern, in UTC) or stdout:. More than one sink is fine.
 sink "nmsg" "files" {
   to      = "file:///var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"
-  message = "dnsqr"   # or "dnsobs"
+  message = "dnsqr"   # or "dnsobs", "dnstap"
   mtu     = "1MiB"    # udp:// has 8192 to loopback, else 1280
   flush   = "500ms"   # how long a record waits for its container to fill
   queue   = "16MiB"   # then the oldest containers are lost, and counted
-  zlib    = false
+  zlib    = false     # udp:// also has rate = 0: datagrams a second, 0 for no limit
   rotate  = "1h"      # "0s": one file per run
 }
 

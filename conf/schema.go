@@ -104,7 +104,7 @@ var schema = []blockSchema{
 	{name: "sink", typ: "nmsg", attributes: []attribute{
 		{name: "to", kind: textValue, takes: "udp://HOST:PORT, file:///DIR/%Y%m%dT%H%M%S.nmsg or stdout:",
 			meaning: "where records go; a file's name is a strftime pattern in UTC"},
-		{name: "message", kind: textValue, value: `"dnsqr"`, takes: `"dnsqr" or "dnsobs"`,
+		{name: "message", kind: textValue, value: `"dnsqr"`, takes: messageTypes(),
 			meaning: "NMSG message type"},
 		{name: "mtu", kind: sizeValue, derived: "UDP 8192 to loopback, else 1280; file and stdout 1 MiB", lo: 512, hi: mib, takes: `512 to 1048576 bytes, over UDP at most 65507, like 8192 or "8KiB"`,
 			meaning: "longest container"},
@@ -114,6 +114,8 @@ var schema = []blockSchema{
 			meaning: "containers that wait for the sink at most; then the oldest are lost, and counted"},
 		{name: "zlib", kind: flagValue, value: `false`,
 			meaning: "compress containers"},
+		{name: "rate", kind: numberValue, value: `0`, hi: 1_000_000,
+			meaning: "UDP: datagrams a second at most, fragments too; 0: no limit"},
 		{name: "rotate", kind: durationValue, value: `"1h"`, lo: second, hi: 366 * 24 * hour, takes: `a duration from "1s" to "8784h", like "1h", or "0s" for one file per run`,
 			meaning: "files: a new one at every multiple of this since 1970 UTC"},
 	}},

@@ -3,6 +3,8 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lestrrat-go/strftime"
@@ -19,6 +21,11 @@ func (s *section) nmsgSink() forward.SinkConfig {
 	c.Name, c.Target = s.name, readText(s, "to", ParseTarget)
 	known := c.Target != (forward.Target{})
 	c.MTU = s.mtu(c.Target, known)
+	if known && c.Target.Scheme != forward.UDP {
+		s.doesNotApply("only datagrams have a rate", "rate")
+	} else {
+		c.Rate = int(s.readNumber("rate"))
+	}
 	if known && c.Target.Scheme != forward.File {
 		s.doesNotApply("only files rotate", "rotate")
 	} else {
@@ -107,6 +114,16 @@ func (s *section) parseRotate(v string) (time.Duration, error) {
 		err = errors.New("out of range")
 	}
 	return d, err
+}
+
+// messageTypes is what the attribute message takes.
+func messageTypes() string {
+	var names []string
+	for _, t := range nmsg.MessageTypes() {
+		names = append(names, strconv.Quote(t.String()))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 func (s *section) sensor() nmsg.IDs {

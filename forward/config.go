@@ -17,5 +17,6 @@ type SinkConfig struct {
 	Flush   time.Duration // how long a record waits for its container to fill
 	Queue   int64         // bytes of finished batches that wait for the sink at most
 	Zlib    bool          // compress containers
+	Rate    int           // UDP: datagrams a second at most, fragments counted one by one; 0: no limit
 	Rotate  time.Duration // file: length of a file's interval, aligned to the epoch; 0: one file per run
 }

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	dnstap "github.com/dnstap/golang-dnstap"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -59,6 +62,11 @@ func nameOf(m *nmsg.Message) (string, error) {
 	case "dnsobs":
 		o, err := nmsg.DecodeDNSObs(m.Data)
 		return string(o.QName), err
+	case "dnstap":
+		d := new(dnstap.Dnstap)
+		err := proto.Unmarshal(m.Data, d)
+		name, _, _ := bytes.Cut(append(d.Message.GetQueryMessage(), d.Message.GetResponseMessage()...)[12:], []byte{0})
+		return string(append(name, 0)), err
 	}
 	return "", fmt.Errorf("unknown message type %d", m.Type)
 }

@@ -23,24 +23,31 @@ func benchLane(tb testing.TB, configs ...SinkConfig) (l *Lane, drain func()) {
 	}
 }
 
-func twoForms() []SinkConfig {
-	a, b := testSink("a"), testSink("b")
-	b.Message, b.MTU = nmsg.DNSObs, 8192
-	return []SinkConfig{a, b}
+// everyForm is a sink for each message type.
+func everyForm() []SinkConfig {
+	var all []SinkConfig
+	for _, typ := range nmsg.MessageTypes() {
+		c := testSink(typ.String())
+		c.Message, c.MTU = typ, 1280<<typ
+		all = append(all, c)
+	}
+	return all
 }
 
 func TestNoAllocationFromRecordToBatch(t *testing.T) {
-	l, drain := benchLane(t, twoForms()...)
+	l, drain := benchLane(t, everyForm()...)
 	r := testRecord(0, 0, 300)
 	work := func() {
-		for range 100 {
-			l.Begin()
+		for range 10 {
 			for range 10 {
-				l.record(r)
+				l.Begin()
+				for range 10 {
+					l.record(r)
+				}
+				l.End()
 			}
-			l.End()
+			drain() // before more batches wait than a queue keeps blanks
 		}
-		drain()
 	}
 	work()
 	if n := testing.AllocsPerRun(20, work); n != 0 {
@@ -96,7 +103,7 @@ func BenchmarkRecord(b *testing.B) {
 	for name, configs := range map[string][]SinkConfig{
 		"one sink":  {testSink("a")},
 		"one form":  {testSink("a"), testSink("b")},
-		"two forms": twoForms(),
+		"each form": everyForm(),
 	} {
 		b.Run(name, func(b *testing.B) {
 			l, drain := benchLane(b, configs...)

@@ -54,15 +54,16 @@ func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(drawStep), 1, 25).Draw(rt, "steps")
 		zlib := rapid.Bool().Draw(rt, "zlib")
+		other := rapid.SampledFrom(nmsg.MessageTypes()).Draw(rt, "the other's message type")
 		end := ending{breaks: rapid.Bool().Draw(rt, "breaks"), open: rapid.Bool().Draw(rt, "open")}
 		failed := false
 		synctest.Test(t, func(t *testing.T) {
-			p := newPlay(t, zlib)
+			p := newPlay(t, zlib, other)
 			for _, s := range steps {
-				p.step(s)
+				p.act(s)
 				p.check(fmt.Sprintf("after %+v", s))
 			}
-			p.end(end)
+			p.conclude(end)
 			for _, s := range p.sinks {
 				for i, n := range s.ledger().Lost {
 					lost[i] += n
@@ -94,11 +95,11 @@ type play struct {
 	made    uint64 // records that they were given beside those
 }
 
-func newPlay(t *testing.T, zlib bool) *play {
+func newPlay(t *testing.T, zlib bool, other nmsg.MessageType) *play {
 	a, b := testSink("0"), testSink("1")
 	a.Queue, b.Queue = 1<<17, 1<<20
 	a.Zlib = zlib
-	b.Message, b.MTU = nmsg.DNSObs, 1<<20
+	b.Message, b.MTU = other, 1<<20
 	p := &play{T: t, configs: []SinkConfig{a, b}}
 	p.rig = newRig(t, Live, p.configs...)
 	p.stop = p.run()
@@ -106,7 +107,7 @@ func newPlay(t *testing.T, zlib bool) *play {
 	return p
 }
 
-func (p *play) step(s step) {
+func (p *play) act(s step) {
 	if p.lanes[s.lane] == nil {
 		p.lanes[s.lane] = p.Lane(fmt.Sprint("source ", s.lane%2))
 	}
@@ -192,14 +193,14 @@ func (p *play) check(when string) {
 	}
 }
 
-// end stops, and compares all that was delivered with the sinks' last words.
-func (p *play) end(e ending) {
+// conclude stops, and compares all that was delivered with the sinks' last words.
+func (p *play) conclude(e ending) {
 	if e.breaks {
 		p.fake("0").fail(breaks)
-		p.step(step{kind: "records", n: 50, size: 1500})
+		p.act(step{kind: "records", n: 50, size: 1500})
 		time.Sleep(time.Hour)
 		p.check("broken")
-		p.step(step{kind: "records", n: 50, size: 1500}) // into what has ended
+		p.act(step{kind: "records", n: 50, size: 1500}) // into what has ended
 	}
 	if !e.open {
 		p.closeLanes()

@@ -29,10 +29,11 @@ const (
 type udp struct {
 	address string
 	mtu     int
+	pace    pace
 
 	conn    *net.UDPConn
-	batch   *ipv4.PacketConn // conn, for several datagrams at once; it serves IPv6 too
-	release func() bool      // of the watch that ends a blocked write
+	batch   datagramWriter // conn, for several datagrams at once
+	release func() bool    // of the watch that ends a blocked write
 	dialled time.Time
 	suspect bool // there was trouble: the host may have moved
 
@@ -43,13 +44,20 @@ type udp struct {
 	ends      []int
 }
 
+// A datagramWriter is what udp wants of an *ipv4.PacketConn, which serves IPv6 too.
+type datagramWriter interface {
+	WriteBatch(datagrams []ipv4.Message, flags int) (int, error)
+}
+
 // A part says which container a datagram carries, or a part of which.
 type part struct {
 	container int
 	last      bool // the container's last
 }
 
-func newUDP(c *SinkConfig) *udp { return &udp{address: c.Target.Address, mtu: c.MTU} }
+func newUDP(c *SinkConfig) *udp {
+	return &udp{address: c.Target.Address, mtu: c.MTU, pace: newPace(c.Rate)}
+}
 
 func (u *udp) Send(ctx context.Context, b *batch, from int) (outcome, error) {
 	if err := u.connect(ctx); err != nil {
@@ -59,7 +67,11 @@ func (u *udp) Send(ctx context.Context, b *batch, from int) (outcome, error) {
 	var o outcome
 	var t tries
 	for i := 0; i < len(u.datagrams); {
-		n, err := u.batch.WriteBatch(u.datagrams[i:min(i+maxDatagrams, len(u.datagrams))], 0)
+		n, err := u.pace.await(ctx, min(maxDatagrams, len(u.datagrams)-i))
+		if err != nil {
+			return o, err
+		}
+		n, err = u.batch.WriteBatch(u.datagrams[i:i+n], 0)
 		for range n { // -1 beside an error
 			u.took(&o, b, i)
 			i, t = i+1, tries{}
@@ -111,6 +123,7 @@ func (u *udp) put(datagram []byte, p part) {
 
 // took counts datagram i, which the kernel took.
 func (u *udp) took(o *outcome, b *batch, i int) {
+	u.pace.went()
 	o.sent.Datagrams++
 	o.sent.Bytes += uint64(len(u.datagrams[i].Buffers[0]))
 	if u.parts[i].last {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -20,7 +21,7 @@ func replay(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("replay", "[-c FILE] [--to URL] [--message TYPE] INPUT...", std)
 	path := fs.String("c", "", configUsage)
 	to := fs.String("to", "", "`URL` in place of the configured sinks: udp://HOST:PORT, file:///DIR/NAME or stdout:")
-	message := fs.String("message", "", "message `TYPE` for --to, dnsqr or dnsobs (default dnsqr)")
+	message := fs.String("message", "", "message `TYPE` for --to: "+messageTypes()+" (default dnsqr)")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -63,9 +64,17 @@ func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, erro
 		return []forward.SinkConfig{sink}, nil
 	}
 	if sink.Message, err = nmsg.ParseMessageType(message); err != nil {
-		return nil, fmt.Errorf("--message: %w", err)
+		return nil, fmt.Errorf("--message: %w; there are %s", err, messageTypes())
 	}
 	return []forward.SinkConfig{sink}, nil
+}
+
+func messageTypes() string {
+	var names []string
+	for _, t := range nmsg.MessageTypes() {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // A replayer runs inputs, one after the other, through one lane.

@@ -140,8 +140,8 @@ func TestMessageNames(t *testing.T) {
 			t.Errorf("%d:%d is %s, %v", tc.m.Vendor, tc.m.Type, got, ok)
 		}
 	}
-	for _, typ := range []MessageType{DNSQR, DNSObs} {
-		m := Message{Vendor: VendorBase, Type: uint32(typ.number())}
+	for _, typ := range MessageTypes() {
+		m := Message{Vendor: VendorBase, Type: types[typ].number}
 		if _, name, _ := m.Name(); name != typ.String() {
 			t.Errorf("%v is read as %s", typ, name)
 		}

@@ -1,8 +1,6 @@
 package nmsg
 
 import (
-	"net/netip"
-
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -34,15 +32,10 @@ const (
 	dnsqrResolverAddressZeroed
 )
 
-const dnsPort = 53
-
 // appendDNSQR appends the record as base:dnsqr. What travelled over TCP is
 // written as UDP too: readers decode nothing else.
-func appendDNSQR(b []byte, r *transform.Record) ([]byte, error) {
+func appendDNSQR(b []byte, r *transform.Record) []byte {
 	e := endpointsOf(r)
-	if len(r.Query) > e.maxMessage() || len(r.Response) > e.maxMessage() {
-		return b, ErrTooBig
-	}
 	b = appendNumber(b, dnsqrType, uint64(queryResponseType(r)))
 	b = appendAddrField(b, dnsqrQueryIP, e.resolver.Addr())
 	b = appendAddrField(b, dnsqrResponseIP, e.server.Addr())
@@ -70,7 +63,7 @@ func appendDNSQR(b []byte, r *transform.Record) ([]byte, error) {
 	if r.Zeroed {
 		b = appendNumber(b, dnsqrResolverAddressZeroed, 1)
 	}
-	return b, nil
+	return b
 }
 
 func queryResponseType(r *transform.Record) QueryResponseType {
@@ -82,44 +75,4 @@ func queryResponseType(r *transform.Record) QueryResponseType {
 	default:
 		return UDPQueryResponse
 	}
-}
-
-// endpointsOf returns the record's ends as dnsqr wants them. A resolver that is
-// not known, or is told in the other family, is the zero address.
-func endpointsOf(r *transform.Record) endpoints {
-	server, resolver := r.Server.Addr().Unmap(), r.Resolver.Addr().Unmap()
-	port, resolverPort := r.Server.Port(), r.Resolver.Port()
-	if port == 0 {
-		port = dnsPort
-	}
-	if !server.IsValid() {
-		server = netip.IPv6Unspecified()
-	}
-	if !resolver.IsValid() || resolver.Is4() != server.Is4() {
-		resolver, resolverPort = zeroAddr(server), 0
-	}
-	return endpoints{resolver: netip.AddrPortFrom(resolver, resolverPort), server: netip.AddrPortFrom(server, port)}
-}
-
-func zeroAddr(like netip.Addr) netip.Addr {
-	if like.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
-}
-
-// knownTime stands in for the time of a packet that is there but was not told:
-// each packet has to have one.
-func knownTime(t transform.Time, r *transform.Record) transform.Time {
-	if t != transform.NoTime {
-		return t
-	}
-	return r.Time()
-}
-
-// appendTimes appends a packet's time: seconds as field num, nanoseconds as the
-// one behind it.
-func appendTimes(b []byte, num protowire.Number, t transform.Time) []byte {
-	sec, nsec := split(t)
-	return appendFixed32(appendNumber(b, num, uint64(sec)), num+1, nsec)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -168,33 +167,6 @@ func TestDNSQRFamiliesAgree(t *testing.T) {
 			}
 			if msg, ok := q.Response(); !ok || !bytes.Equal(msg, response) {
 				t.Errorf("the response packet holds %x", msg)
-			}
-		})
-	}
-}
-
-func TestDNSQRTakesMessagesUpToThePacketLimit(t *testing.T) {
-	for _, tc := range []struct {
-		name    string
-		family  func(*transform.Record)
-		largest int
-	}{
-		{"IPv4", func(*transform.Record) {}, 65507},
-		{"IPv6", onIPv6, 65527},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			largest := recordWith(tc.family, responseOf(tc.largest))
-			q, err := DecodeDNSQR(dataOf(t, appendTo(t, DNSQR, IDs{}, largest)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if msg, ok := q.Response(); !ok || !bytes.Equal(msg, largest.Response) {
-				t.Errorf("a message of %d bytes came back as %d", tc.largest, len(msg))
-			}
-			before := []byte("before")
-			b, _, err := AppendPayload(before, DNSQR, IDs{}, recordWith(tc.family, responseOf(tc.largest+1)))
-			if !errors.Is(err, ErrTooBig) || !bytes.Equal(b, before) {
-				t.Errorf("one byte more: buffer %q, error %v, want ErrTooBig and the buffer as it was", b, err)
 			}
 		})
 	}

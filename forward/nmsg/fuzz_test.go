@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // FuzzReader: whatever is read, the reader ends, stays within bounds, reports
@@ -259,6 +261,71 @@ func payloadOfSize(n int, seed uint32) Payload {
 	b = append(b, 0x2a)
 	b = binary.AppendUvarint(b, uint64(n))
 	return Payload{Bytes: append(b, data...), CRC: checksum(data)}
+}
+
+// FuzzRecord: whatever a record holds, each type that takes it brings its messages
+// through a container, and the protobuf library writes a dnstap as we do.
+func FuzzRecord(f *testing.F) {
+	f.Add(false, true, true, uint8(0), int64(queryTime), int64(queryTime), zone, response)
+	f.Add(true, true, false, uint8(1), int64(transform.NoTime), int64(-1), []byte{}, response)
+	f.Add(true, false, true, uint8(2), int64(queryTime), int64(transform.NoTime), zone, query)
+	f.Add(false, true, true, uint8(1), int64(transform.NoTime), int64(transform.NoTime), zone, make([]byte, 200))
+	f.Fuzz(func(t *testing.T, v6, answered, asked bool, transport uint8, queryTime, responseTime int64, zone, message []byte) {
+		r := recordWith(func(r *transform.Record) {
+			r.Transport = transform.Transport(transport % 3)
+			r.QueryTime, r.ResponseTime, r.Zone = transform.Time(queryTime), transform.Time(responseTime), zone
+			r.Answered, r.Asked, r.Query, r.Response = answered, asked, nil, nil
+		})
+		if v6 {
+			onIPv6(r)
+		}
+		if answered {
+			r.Response = message
+		}
+		if asked {
+			r.Query = message
+		}
+		var taken []MessageType
+		var payloads []Payload
+		for _, typ := range MessageTypes() {
+			if _, p, err := AppendPayload(nil, typ, IDs{}, r); err == nil {
+				taken, payloads = append(taken, typ), append(payloads, p)
+			} else if typ.Takes(r) && typ.carries(r) {
+				t.Errorf("%v: %v", typ, err)
+			}
+		}
+		for i, m := range readWhole(t, sealed(payloads, seqID, 0)) {
+			typ := taken[i]
+			gotQuery, gotResponse := messagesIn(t, typ, m.Data)
+			if !bytes.Equal(gotResponse, r.Response) {
+				t.Errorf("%v: response %x, want %x", typ, gotResponse, r.Response)
+			}
+			if typ == DNSQR && !bytes.Equal(gotQuery, r.Query) {
+				t.Errorf("%v: query %x, want %x", typ, gotQuery, r.Query)
+			}
+			if typ == DNSTap {
+				checkTap(t, r, m.Data)
+			}
+		}
+	})
+}
+
+// checkTap holds a dnstap to what must be there, what must not, and protobuf's form.
+func checkTap(t *testing.T, r *transform.Record, data []byte) {
+	d := tapOf(t, data)
+	if again, err := proto.Marshal(d); err != nil || !bytes.Equal(again, data) {
+		t.Errorf("protobuf writes it as\n%x (%v), not as\n%x", again, err, data)
+	}
+	m := d.Message
+	if d.Identity != nil || d.Version != nil || d.Extra != nil || m.GetSocketProtocol() > 2 {
+		t.Errorf("%v must not leave", d)
+	}
+	if (m.QueryMessage == nil) != r.Answered || (m.ResponseMessage == nil) == r.Answered || (m.ResponseTimeSec == nil) == r.Answered {
+		t.Errorf("answered %v: %v", r.Answered, d)
+	}
+	if len(m.QueryAddress) != len(m.ResponseAddress) || bytes.Trim(m.QueryAddress, "\x00") != nil || m.GetQueryPort() != 0 {
+		t.Errorf("the resolver is told: %v", d)
+	}
 }
 
 // FuzzPacketDNS: no packet makes it read beyond the packet or panic, and what it

@@ -42,8 +42,11 @@ func newHotPath() *hotPath {
 }
 
 func TestHotPathAllocatesNothing(t *testing.T) {
-	for _, typ := range []MessageType{DNSQR, DNSObs} {
-		for name, r := range map[string]*transform.Record{"IPv4": recordWith(), "IPv6": recordWith(onIPv6), "long": recordWith(responseOf(20_000))} {
+	for _, typ := range MessageTypes() {
+		for name, r := range map[string]*transform.Record{"IPv4": recordWith(), "IPv6": recordWith(onIPv6), "long": recordWith(responseOf(20_000)), "unanswered": recordWith(unanswered)} {
+			if !typ.Takes(r) {
+				continue
+			}
 			h := newHotPath()
 			run := func() {
 				for range 10 {
@@ -76,7 +79,7 @@ func TestDeflatingAndCuttingAllocateNothing(t *testing.T) {
 }
 
 func BenchmarkRecordToContainer(b *testing.B) {
-	for _, typ := range []MessageType{DNSQR, DNSObs} {
+	for _, typ := range MessageTypes() {
 		b.Run(typ.String(), func(b *testing.B) {
 			b.ReportAllocs()
 			h := newHotPath()

@@ -14,24 +14,9 @@ const (
 
 	// The largest DNS message whose packet's 16-bit lengths hold: IPv4 counts its
 	// own header (RFC 791 section 3.1), IPv6 does not (RFC 8200 section 3).
-	maxMessageIPv4 = 1<<16 - 1 - ipv4HeaderLen - udpHeaderLen
-	maxMessageIPv6 = 1<<16 - 1 - udpHeaderLen
+	maxPacketIPv4 = 1<<16 - 1 - ipv4HeaderLen - udpHeaderLen
+	maxPacketIPv6 = 1<<16 - 1 - udpHeaderLen
 )
-
-// endpoints are a record's two ends in one family, the server's: NMSG readers
-// take both addresses to be of response_ip's.
-type endpoints struct {
-	resolver, server netip.AddrPort
-}
-
-func (e *endpoints) v4() bool { return e.server.Addr().Is4() }
-
-func (e *endpoints) maxMessage() int {
-	if e.v4() {
-		return maxMessageIPv4
-	}
-	return maxMessageIPv6
-}
 
 func (e *endpoints) packetLen(msg []byte) int {
 	if e.v4() {
@@ -40,8 +25,9 @@ func (e *endpoints) packetLen(msg []byte) int {
 	return ipv6HeaderLen + udpHeaderLen + len(msg)
 }
 
-// appendPacket appends the IP packet that carries msg, of at most maxMessage
-// bytes, from src to dst. Its UDP checksum is 0, which says that there is none.
+// appendPacket appends the IP packet that carries msg, of at most maxPacketIPv4 or
+// maxPacketIPv6 bytes, from src to dst. Its UDP checksum is 0, which says that there
+// is none.
 func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
 	if src.Addr().Is4() {
 		h := ipv4Header(src, dst, len(msg))
@@ -85,22 +71,6 @@ func putUDPHeader(h []byte, src, dst uint16, size int) {
 	binary.BigEndian.PutUint16(h, src)
 	binary.BigEndian.PutUint16(h[2:], dst)
 	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))
-}
-
-func appendAddr(b []byte, a netip.Addr) []byte {
-	if a.Is4() {
-		a4 := a.As4()
-		return append(b, a4[:]...)
-	}
-	a16 := a.As16()
-	return append(b, a16[:]...)
-}
-
-func addrLen(a netip.Addr) int {
-	if a.Is4() {
-		return 4
-	}
-	return 16
 }
 
 // checksumOf is the IPv4 header checksum (RFC 791 section 3.1) of a header made of

@@ -2,6 +2,8 @@ package nmsg
 
 import (
 	"bytes"
+	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,8 +27,6 @@ func TestDNSObsHoldsWhatIsKnown(t *testing.T) {
 		{name: "no zone", changes: []func(*transform.Record){func(r *transform.Record) { r.Zone = nil }}, without: []string{"query_zone"}},
 		{name: "NXDOMAIN", changes: []func(*transform.Record){func(r *transform.Record) { r.Rcode = 3 }}, set: fields{"rcode": uint32(3)}},
 		{name: "before 1970", changes: []func(*transform.Record){func(r *transform.Record) { r.QueryTime = -1 }}, set: fields{"time": uint64(0)}},
-		{name: "65,535 bytes", changes: []func(*transform.Record){responseOf(65535)},
-			set: fields{"response": recordWith(responseOf(65535)).Response}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			want := cloneFields(want)
@@ -52,18 +52,77 @@ func cloneFields(f fields) fields {
 	return c
 }
 
-func TestDNSObsHasNoFormForAnUnansweredQuery(t *testing.T) {
-	r := recordWith(unanswered)
-	if DNSObs.Takes(r) {
-		t.Error("dnsobs takes an unanswered query")
+// messagesIn returns the DNS messages of a payload's data, as the type's own reader
+// finds them.
+func messagesIn(t testing.TB, typ MessageType, data []byte) (query, response []byte) {
+	t.Helper()
+	switch typ {
+	case DNSQR:
+		q, err := DecodeDNSQR(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query, _ = q.Query()
+		response, _ = q.Response()
+	case DNSObs:
+		o, err := DecodeDNSObs(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response = o.Response
+	case DNSTap:
+		m := tapOf(t, data).Message
+		query, response = m.QueryMessage, m.ResponseMessage
+	default:
+		t.Fatalf("no reader for %v", typ)
+	}
+	return query, response
+}
+
+func TestEachTypeTakesMessagesUpToItsLimit(t *testing.T) {
+	for _, tc := range []struct {
+		typ     MessageType
+		family  string
+		change  func(*transform.Record)
+		largest int
+	}{
+		{DNSQR, "IPv4", func(*transform.Record) {}, 65507},
+		{DNSQR, "IPv6", onIPv6, 65527},
+		{DNSQR, "mapped IPv4", func(r *transform.Record) { r.Server = netip.MustParseAddrPort("[::ffff:192.0.2.1]:53") }, 65507},
+		{DNSObs, "IPv4", func(*transform.Record) {}, 65535},
+		{DNSObs, "IPv6", onIPv6, 65535},
+		{DNSTap, "IPv4", func(*transform.Record) {}, 65535},
+		{DNSTap, "IPv6", onIPv6, 65535},
+	} {
+		for _, transport := range []transform.Transport{transform.UDP, transform.TCP} {
+			over := func(r *transform.Record) { r.Transport = transport }
+			largest := recordWith(tc.change, over, responseOf(tc.largest))
+			_, got := messagesIn(t, tc.typ, dataOf(t, appendTo(t, tc.typ, IDs{}, largest)))
+			if !bytes.Equal(got, largest.Response) {
+				t.Errorf("%v, %s: a message of %d bytes came back as %d", tc.typ, tc.family, tc.largest, len(got))
+			}
+			before := []byte("before")
+			b, _, err := AppendPayload(before, tc.typ, IDs{}, recordWith(tc.change, over, responseOf(tc.largest+1)))
+			if !errors.Is(err, ErrTooBig) || !bytes.Equal(b, before) {
+				t.Errorf("%v, %s, one byte more: buffer %q, error %v, want ErrTooBig and the buffer as it was", tc.typ, tc.family, b, err)
+			}
+		}
+	}
+}
+
+func TestOnlyDNSObsHasNoFormForAnUnansweredQuery(t *testing.T) {
+	for _, typ := range MessageTypes() {
+		if got := typ.Takes(recordWith(unanswered)); got != (typ != DNSObs) {
+			t.Errorf("%v takes an unanswered query: %v", typ, got)
+		}
+		if !typ.Takes(recordWith()) || !typ.Takes(recordWith(responseOnly)) {
+			t.Errorf("%v refuses a response", typ)
+		}
 	}
 	before := []byte("before")
-	b, _, err := AppendPayload(before, DNSObs, IDs{}, r)
+	b, _, err := AppendPayload(before, DNSObs, IDs{}, recordWith(unanswered))
 	if err == nil || !bytes.Equal(b, before) {
 		t.Errorf("buffer %q, error %v", b, err)
-	}
-	if !DNSQR.Takes(r) || !DNSQR.Takes(recordWith(responseOnly)) || !DNSObs.Takes(recordWith(responseOnly)) {
-		t.Error("a record that has a form is refused")
 	}
 }
 

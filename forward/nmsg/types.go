@@ -1,6 +1,10 @@
 package nmsg
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
 
 // MessageType is an NMSG message type that records can be written as.
 type MessageType uint8
@@ -8,6 +12,7 @@ type MessageType uint8
 const (
 	DNSQR  MessageType = iota // base:dnsqr
 	DNSObs                    // base:dnsobs
+	DNSTap                    // base:dnstap
 	numTypes
 )
 
@@ -21,20 +26,59 @@ const (
 	NumberDNSObs = 14
 )
 
-var typeNames = [numTypes]string{DNSQR: "dnsqr", DNSObs: "dnsobs"}
+// maxMessage is the length of the longest DNS message: over TCP 16 bits tell it
+// (RFC 1035 section 4.2.2).
+const maxMessage = 1<<16 - 1
+
+// types is what tells message types apart.
+var types = [numTypes]struct {
+	name             string // as nmsgtool writes it, without the vendor
+	number           uint32 // beside VendorBase
+	maxIPv4, maxIPv6 int    // bytes of a DNS message at most, by the server's family
+	unanswered       bool   // there is a form for a query that nobody answered
+	append           func(b []byte, r *transform.Record) []byte
+}{
+	DNSQR:  {"dnsqr", NumberDNSQR, maxPacketIPv4, maxPacketIPv6, true, appendDNSQR},
+	DNSObs: {"dnsobs", NumberDNSObs, maxMessage, maxMessage, false, appendDNSObs}, // its rcode is required
+	DNSTap: {"dnstap", NumberDNSTap, maxMessage, maxMessage, true, appendDNSTap},
+}
+
+// MessageTypes lists every type in order, for usage texts and documentation.
+func MessageTypes() []MessageType {
+	all := make([]MessageType, numTypes)
+	for i := range all {
+		all[i] = MessageType(i)
+	}
+	return all
+}
 
 // ParseMessageType returns the type of that name.
 func ParseMessageType(name string) (MessageType, error) {
-	for t, n := range typeNames {
-		if n == name {
-			return MessageType(t), nil
+	for i := range types {
+		if types[i].name == name {
+			return MessageType(i), nil
 		}
 	}
 	return 0, fmt.Errorf("unknown message type %q", name)
 }
 
 // String returns the type's name as nmsgtool writes it, without the vendor.
-func (t MessageType) String() string { return typeNames[t] }
+func (t MessageType) String() string { return types[t].name }
+
+// Takes reports whether the type has a form for the record. dnsobs has none for
+// a query that nobody answered.
+func (t MessageType) Takes(r *transform.Record) bool {
+	return r.Answered || r.Asked && types[t].unanswered
+}
+
+// carries reports whether the record's messages are short enough for the type.
+func (t MessageType) carries(r *transform.Record) bool {
+	limit := types[t].maxIPv6
+	if r.Server.Addr().Unmap().Is4() {
+		limit = types[t].maxIPv4
+	}
+	return len(r.Query) <= limit && len(r.Response) <= limit
+}
 
 // IDs label the payloads of one sensor. Zero means: left out.
 type IDs struct {
@@ -63,13 +107,10 @@ func (m *Message) Name() (vendor, name string, ok bool) {
 	if m.Vendor != VendorBase {
 		return "", "", false
 	}
-	switch m.Type {
-	case NumberDNSQR:
-		return "base", "dnsqr", true
-	case NumberDNSTap:
-		return "base", "dnstap", true
-	case NumberDNSObs:
-		return "base", "dnsobs", true
+	for i := range types {
+		if types[i].number == m.Type {
+			return "base", types[i].name, true
+		}
 	}
 	return "", "", false
 }

@@ -19,8 +19,8 @@ sink "kafka" "k" {
 
 sink "nmsg" "out" {
   to          = "udp://127.0.0.1:9430"
-  message     = "dnstap"
-  rate        = 1000
+  message     = "dnsdedupe"
+  acks        = 1
   rotate_size = "256MiB"
   on_rotate   = ["/bin/true"]
 }

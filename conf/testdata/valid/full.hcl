@@ -15,6 +15,7 @@ sink nmsg receiver {
   flush   = "1m30s"
   queue   = "1GiB"
   zlib    = true
+  rate    = 2000
 }
 sink "nmsg" "files" {
   to     = "file:///var/lib/pdns/%Y/%m/%d/%H%M.nmsg"

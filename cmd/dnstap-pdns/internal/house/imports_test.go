@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"conf":         {"transform", "forward", "forward/nmsg", "collector"},
 
 	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
-	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "collector", "conf"},
+	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf"},
 	"cmd/dnstap-pdns/internal/house":   nil,
 	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
 		"cmd/dnstap-pdns/internal/present", "cmd/dnstap-pdns/internal/sensor"},

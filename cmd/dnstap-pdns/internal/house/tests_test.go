@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// polls are the helpers that may sleep between two looks at what another process
-// or a real socket is to bring about.
-var polls = []string{"await", "eventually"}
+// polls are the helpers that may sleep: between two looks at what another process
+// or a real socket is to bring about, or while it must bring about nothing.
+var polls = []string{"await", "eventually", "forAWhile"}
 
 // TestNoTestSleeps lets tests sleep in a bubble only: there it costs no time and
 // depends on none. A helper is in one if it is used in bubbles only.

@@ -1,0 +1,101 @@
+package nmsg
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// Field numbers of base:dnstap, which is a Dnstap (dnstap.proto). Those for
+// identity, version and extra are not here: they never leave.
+const (
+	dnstapMessage protowire.Number = 14
+	dnstapType    protowire.Number = 15
+)
+
+// Field numbers of a Dnstap's Message.
+const (
+	tapType protowire.Number = iota + 1
+	tapSocketFamily
+	tapSocketProtocol
+	tapQueryAddress
+	tapResponseAddress
+	tapQueryPort
+	tapResponsePort
+	tapQueryTimeSec
+	tapQueryTimeNsec
+	tapQueryMessage
+	tapQueryZone
+	tapResponseTimeSec
+	tapResponseTimeNsec
+	tapResponseMessage
+)
+
+// Values of dnstap.proto's enums.
+const (
+	dnstapIsMessage = 1 // Dnstap.Type
+
+	tapResolverQuery    = 3 // Message.Type
+	tapResolverResponse = 4
+
+	tapINET  = 1 // SocketFamily
+	tapINET6 = 2
+
+	tapUDP = 1 // SocketProtocol
+	tapTCP = 2
+)
+
+// appendDNSTap appends the record as base:dnstap, a Dnstap of what a resolver saw.
+func appendDNSTap(b []byte, r *transform.Record) []byte {
+	b, message := openMessage(b, dnstapMessage)
+	b = appendTap(b, r)
+	b = setLength(b, message)
+	return appendNumber(b, dnstapType, dnstapIsMessage)
+}
+
+// appendTap appends a Dnstap's Message: the response, or the query that nobody
+// answered. A response has no query beside it, whose rcode nmsgtool would take for
+// its own.
+func appendTap(b []byte, r *transform.Record) []byte {
+	e := endpointsOf(r)
+	kind, family := uint64(tapResolverQuery), uint64(tapINET6)
+	if r.Answered {
+		kind = tapResolverResponse
+	}
+	if e.v4() {
+		family = tapINET
+	}
+	b = appendNumber(b, tapType, kind)
+	b = appendNumber(b, tapSocketFamily, family)
+	b = appendNumber(b, tapSocketProtocol, socketProtocol(r.Transport))
+	b = appendAddrField(b, tapQueryAddress, e.resolver.Addr())
+	b = appendAddrField(b, tapResponseAddress, e.server.Addr())
+	b = appendNumber(b, tapQueryPort, uint64(e.resolver.Port()))
+	b = appendNumber(b, tapResponsePort, uint64(e.server.Port()))
+	if r.QueryTime != transform.NoTime {
+		b = appendTimes(b, tapQueryTimeSec, unsigned(r.QueryTime))
+	}
+	if !r.Answered {
+		b = append(appendSize(b, tapQueryMessage, len(r.Query)), r.Query...)
+	}
+	b = appendBytes(b, tapQueryZone, r.Zone)
+	if r.Answered {
+		b = appendTimes(b, tapResponseTimeSec, unsigned(knownTime(r.ResponseTime, r)))
+		b = append(appendSize(b, tapResponseMessage, len(r.Response)), r.Response...)
+	}
+	return b
+}
+
+// socketProtocol tells what is encrypted as TCP: nmsgtool stops at the protocols
+// that dnstap.proto got later. DoT, DoH and such DNSCrypt do run over TCP, and DoQ
+// (RFC 9250) is like it in what counts here: messages come whole, and from the server.
+func socketProtocol(t transform.Transport) uint64 {
+	if t == transform.UDP {
+		return tapUDP
+	}
+	return tapTCP
+}
+
+// unsigned brings a time before 1970, or one that is not known, to the epoch:
+// dnstap's fields have no sign.
+func unsigned(t transform.Time) transform.Time { return max(t, 0) }
