@@ -172,7 +172,7 @@ func breaks(context.Context, *fake, *batch, int) (outcome, error) {
 func losesEverySecond(_ context.Context, t *fake, b *batch, from int) (outcome, error) {
 	var o outcome
 	for i := from; i < len(b.containers); i++ {
-		if i%2 == 1 {
+		if i%2 == 0 {
 			o.lose(b, i, Refused)
 			continue
 		}
@@ -284,6 +284,16 @@ func checkLedger(l *Ledger) error {
 	var errs []error
 	if l.Total.Read != l.Total.Sum() {
 		errs = append(errs, fmt.Errorf("read %d, but the sum is %d", l.Total.Read, l.Total.Sum()))
+	}
+	var sources transform.Counts
+	for _, s := range l.Sources {
+		if s.Counts.Read != s.Counts.Sum() {
+			errs = append(errs, fmt.Errorf("source %s: read %d, but the sum is %d", s.Name, s.Counts.Read, s.Counts.Sum()))
+		}
+		sources.Add(&s.Counts)
+	}
+	if sources != l.Total {
+		errs = append(errs, fmt.Errorf("the sources have %+v, in all it says %+v", sources, l.Total))
 	}
 	for _, s := range l.Sinks {
 		if s.Offered != s.Sum() {

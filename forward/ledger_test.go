@@ -1,16 +1,13 @@
 package forward
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -197,106 +194,5 @@ func TestLossesHaveNamesAndMeanings(t *testing.T) {
 	}
 	if got := numLosses.String(); got != "unknown" {
 		t.Errorf("a loss that there is not is called %q", got)
-	}
-}
-
-// A step of the property test.
-type step struct {
-	kind        string
-	lane, n     int
-	size        int
-	after       time.Duration
-	faultOfSink int
-	fault       int
-}
-
-var faultKinds = []fault{failsOnce, failsInside, losesEverySecond, stallsFor(2 * time.Second), stallsFor(time.Hour)}
-
-func drawStep(t *rapid.T) step {
-	return step{
-		kind:        rapid.SampledFrom([]string{"burst", "burst", "burst", "sleep", "fault", "reload", "close"}).Draw(t, "kind"),
-		lane:        rapid.IntRange(0, 2).Draw(t, "lane"),
-		n:           rapid.IntRange(1, 60).Draw(t, "n"),
-		size:        rapid.SampledFrom([]int{0, 100, 1500, 9000, 65000, 70000}).Draw(t, "size"),
-		after:       rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, 20 * time.Second}).Draw(t, "after"),
-		faultOfSink: rapid.IntRange(0, 1).Draw(t, "sink"),
-		fault:       rapid.IntRange(0, len(faultKinds)-1).Draw(t, "fault"),
-	}
-}
-
-func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		steps := rapid.SliceOfN(rapid.Custom(drawStep), 1, 20).Draw(rt, "steps")
-		zlib := rapid.Bool().Draw(rt, "zlib")
-		other := rapid.SampledFrom(nmsg.MessageTypes()).Draw(rt, "the other's message type")
-		failed := false
-		synctest.Test(t, func(t *testing.T) {
-			play(t, steps, zlib, other)
-			failed = t.Failed()
-		})
-		if failed {
-			rt.Fatal("see above")
-		}
-	})
-}
-
-// play checks the ledger after each step, and what was delivered at the end.
-func play(t *testing.T, steps []step, zlib bool, other nmsg.MessageType) {
-	a, b := testSink("0"), testSink("1")
-	a.Queue, b.Queue = 1<<17, 1<<20
-	a.Zlib = zlib
-	b.Message, b.MTU = other, 1<<20
-	configs := []SinkConfig{a, b}
-	r := newRig(t, Live, configs...)
-	stop := r.run()
-	sinks := slices.Clone(r.sinks)
-	lanes := make([]*Lane, 3)
-	next := 0
-	for _, s := range steps {
-		if lanes[s.lane] == nil {
-			lanes[s.lane] = r.Lane("source")
-		}
-		switch s.kind {
-		case "burst":
-			burst(lanes[s.lane], s.lane, next, s.n, s.size)
-			next += s.n
-		case "sleep":
-			time.Sleep(s.after)
-		case "fault":
-			r.fake(fmt.Sprint(s.faultOfSink)).fail(faultKinds[s.fault])
-		case "reload":
-			configs = slices.Clone(configs)
-			configs[s.faultOfSink].IDs.Source++
-			if err := r.Apply(r.policy, configs); err != nil {
-				t.Error(err)
-			}
-			sinks = append(sinks, r.sinks[s.faultOfSink])
-		case "close":
-			lanes[s.lane].Close()
-			lanes[s.lane] = nil
-		}
-		l := r.Ledger()
-		if err := checkLedger(&l); err != nil {
-			t.Errorf("after %+v: %v", s, err)
-		}
-	}
-	for _, l := range lanes {
-		if l != nil {
-			l.Close()
-		}
-	}
-	if err := stop(); err != nil && !errors.Is(err, errGaveUp) {
-		t.Error(err)
-	}
-	at := map[string]int{}
-	var offered [2]uint64
-	for _, s := range sinks {
-		name := s.config.Name
-		account(t, name, s, r.fakes[name][at[name]])
-		at[name]++
-		offered[name[0]-'0'] += s.ledger().Offered
-	}
-	if offered != [2]uint64{uint64(next), uint64(next)} {
-		t.Errorf("%d records were offered as %v", next, offered)
 	}
 }

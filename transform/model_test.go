@@ -17,6 +17,7 @@ type model struct {
 	wanted  bool // unanswered queries make records
 	lanes   []*modelLane
 	waiting []*modelQuery
+	crowded int // queries that went for one too many like them
 }
 
 type modelLane struct {
@@ -191,6 +192,7 @@ func (mo *model) takeQuery(l *modelLane, d *sketch) Reason {
 		}
 	}
 	if len(crowd) >= maxSameKey {
+		mo.crowded++
 		mo.drop(crowd[0], PairingFull)
 	}
 	for mo.held()+q.cost > mo.max || mo.costOf(l)+q.cost > mo.each {

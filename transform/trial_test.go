@@ -74,8 +74,20 @@ func (tr *trial) when(d *sketch) {
 	}
 }
 
-func (tr *trial) query(i int) {
-	d := tr.draw(i, aQuery())
+func (tr *trial) query(i int) { tr.takeQuery(i, tr.draw(i, aQuery())) }
+
+// crowd asks one server so many questions with one ID that the oldest must go.
+func (tr *trial) crowd(i int) {
+	first := tr.draw(i, aQuery())
+	for n := range rapid.IntRange(maxSameKey-4, maxSameKey+8).Draw(tr.T, "queries") {
+		d := tr.draw(i, aQuery())
+		d.Server, d.dns.Id = first.Server, first.dns.Id
+		d.dns.Question[0].Name = fmt.Sprintf("n%d.example.", n) // a packet with the same would be a duplicate
+		tr.takeQuery(i, d)
+	}
+}
+
+func (tr *trial) takeQuery(i int, d *sketch) {
 	want := tr.model.takeQuery(tr.model.lanes[i], d)
 	if got := tr.lanes[i].take(d); got != want {
 		tr.Fatalf("query: got %v, want %v", got, want)
@@ -132,6 +144,7 @@ func (tr *trial) check() {
 
 // TestPairingIsAsTheModel runs two lanes over one budget against the model.
 func TestPairingIsAsTheModel(t *testing.T) {
+	crowded := 0
 	rapid.Check(t, func(t *rapid.T) {
 		tr := newTrial(t)
 		lane := rapid.IntRange(0, 1)
@@ -149,6 +162,7 @@ func TestPairingIsAsTheModel(t *testing.T) {
 					tr.query(i)
 				}
 			},
+			"crowd":       func(t *rapid.T) { tr.crowd(lane.Draw(t, "lane")) },
 			"time passes": func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-600e6, 15e9).Draw(t, "step")) },
 			"time jumps":  func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-300e9, 300e9).Draw(t, "step")) },
 			"budget": func(t *rapid.T) {
@@ -178,5 +192,9 @@ func TestPairingIsAsTheModel(t *testing.T) {
 		if held := tr.budget.Held(); held != 0 {
 			t.Fatalf("%d of the budget held at the end", held)
 		}
+		crowded += tr.model.crowded
 	})
+	if crowded == 0 {
+		t.Error("no query went for others to the same server with the same ID")
+	}
 }

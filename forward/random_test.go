@@ -1,0 +1,237 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A step of the property test.
+type step struct {
+	kind  string
+	lane  int
+	sink  int
+	n     int
+	size  int
+	after time.Duration
+	fault int
+}
+
+// An ending of the property test.
+type ending struct {
+	breaks bool // a sink cannot go on, and so the Forwarder ends by itself
+	open   bool // lanes are closed only when it has ended
+}
+
+var faultKinds = []fault{failsOnce, failsInside, losesEverySecond, stallsFor(2 * time.Second), stallsFor(time.Hour)}
+
+func drawStep(t *rapid.T) step {
+	return step{
+		kind: rapid.SampledFrom([]string{
+			"records", "records", "records", "unanswered", "messages", "sleep", "fault", "fault", "change", "guest", "close",
+		}).Draw(t, "kind"),
+		lane:  rapid.IntRange(0, 2).Draw(t, "lane"),
+		sink:  rapid.IntRange(0, 1).Draw(t, "sink"),
+		n:     rapid.IntRange(1, 60).Draw(t, "n"),
+		size:  rapid.SampledFrom([]int{0, 100, 1500, 9000, 65000, 70000}).Draw(t, "size"),
+		after: rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, 20 * time.Second}).Draw(t, "after"),
+		fault: rapid.IntRange(0, len(faultKinds)-1).Draw(t, "fault"),
+	}
+}
+
+// TestLedgerHoldsUnderRandomFaults checks the ledger after each of many random
+// steps, and in the end what was delivered. Each loss must have come about.
+func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
+	var lost [numLosses]uint64
+	rapid.Check(t, func(rt *rapid.T) {
+		steps := rapid.SliceOfN(rapid.Custom(drawStep), 1, 25).Draw(rt, "steps")
+		zlib := rapid.Bool().Draw(rt, "zlib")
+		other := rapid.SampledFrom(nmsg.MessageTypes()).Draw(rt, "the other's message type")
+		end := ending{breaks: rapid.Bool().Draw(rt, "breaks"), open: rapid.Bool().Draw(rt, "open")}
+		failed := false
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlay(t, zlib, other)
+			for _, s := range steps {
+				p.act(s)
+				p.check(fmt.Sprintf("after %+v", s))
+			}
+			p.conclude(end)
+			for _, s := range p.sinks {
+				for i, n := range s.ledger().Lost {
+					lost[i] += n
+				}
+			}
+			failed = t.Failed()
+		})
+		if failed {
+			rt.Fatal("see above")
+		}
+	})
+	for _, l := range Losses() {
+		if lost[l] == 0 {
+			t.Errorf("nothing was lost as %s: the test shows less than it says", l)
+		}
+	}
+}
+
+// A play is one run of steps.
+type play struct {
+	*testing.T
+	*rig
+	stop    func() error
+	configs []SinkConfig // of the two that are always there; the guest comes third
+	sinks   []*sink      // all that there were, but for guests
+	guests  []*sink
+	lanes   [3]*Lane
+	read    uint64 // messages that lanes were given
+	made    uint64 // records that they were given beside those
+}
+
+func newPlay(t *testing.T, zlib bool, other nmsg.MessageType) *play {
+	a, b := testSink("0"), testSink("1")
+	a.Queue, b.Queue = 1<<17, 1<<20
+	a.Zlib = zlib
+	b.Message, b.MTU = other, 1<<20
+	p := &play{T: t, configs: []SinkConfig{a, b}}
+	p.rig = newRig(t, Live, p.configs...)
+	p.stop = p.run()
+	p.sinks = slices.Clone(p.rig.sinks)
+	return p
+}
+
+func (p *play) act(s step) {
+	if p.lanes[s.lane] == nil {
+		p.lanes[s.lane] = p.Lane(fmt.Sprint("source ", s.lane%2))
+	}
+	switch lane := p.lanes[s.lane]; s.kind {
+	case "records":
+		p.records(lane, s)
+	case "unanswered":
+		lane.Begin()
+		for range s.n {
+			r := testRecord(s.lane, int(p.made), 0)
+			r.Answered, r.Response = false, nil
+			lane.record(r)
+			p.made++
+		}
+		lane.End()
+	case "messages":
+		p.messages(lane, s.n)
+	case "sleep":
+		time.Sleep(s.after)
+	case "fault":
+		p.fake(fmt.Sprint(s.sink)).fail(faultKinds[s.fault])
+		p.records(lane, s) // that it may strike
+		time.Sleep(s.after)
+	case "change":
+		p.configs[s.sink].IDs.Source++
+		p.apply(p.configs)
+		p.sinks = append(p.sinks, p.rig.sinks[s.sink])
+	case "guest":
+		p.apply(append(slices.Clone(p.configs), testSink("guest")))
+		p.guests = append(p.guests, p.rig.sinks[2])
+		p.records(lane, s)
+		p.apply(p.configs)
+	case "close":
+		lane.Close()
+		p.lanes[s.lane] = nil
+	}
+}
+
+func (p *play) records(lane *Lane, s step) {
+	burst(lane, s.lane, int(p.made), s.n, s.size)
+	p.made += uint64(s.n)
+}
+
+func (p *play) apply(configs []SinkConfig) {
+	if err := p.Apply(p.policy, configs); err != nil {
+		p.Error(err)
+	}
+}
+
+// messages gives a lane queries, most with their responses, and what never became
+// a message.
+func (p *play) messages(lane *Lane, n int) {
+	lane.Begin()
+	defer lane.End()
+	for range n {
+		response := answer(p.T, fmt.Sprintf("m%d.example.", p.read), time.Now())
+		query := *response
+		query.Role, query.ResponseTime = transform.ResolverQuery, transform.NoTime
+		query.Wire = slices.Clone(response.Wire)
+		query.Wire[2] &^= 0x80 // QR
+		switch p.read % 5 {
+		case 0:
+			lane.Drop(transform.Malformed)
+			p.read++
+		case 1:
+			lane.Take(&query)
+			p.read++
+		default:
+			lane.Take(&query)
+			lane.Take(response)
+			p.read += 2
+		}
+	}
+}
+
+func (p *play) check(when string) {
+	l := p.Ledger()
+	if err := checkLedger(&l); err != nil {
+		p.Errorf("%s: %v", when, err)
+	}
+	if l.Total.Read != p.read {
+		p.Errorf("%s: %d messages were given, %d read", when, p.read, l.Total.Read)
+	}
+}
+
+// conclude stops, and compares all that was delivered with the sinks' last words.
+func (p *play) conclude(e ending) {
+	if e.breaks {
+		p.fake("0").fail(breaks)
+		p.act(step{kind: "records", n: 50, size: 1500})
+		time.Sleep(time.Hour)
+		p.check("broken")
+		p.act(step{kind: "records", n: 50, size: 1500}) // into what has ended
+	}
+	if !e.open {
+		p.closeLanes()
+	}
+	if err := p.stop(); err != nil && !errors.Is(err, errFake) {
+		p.Error(err)
+	}
+	p.closeLanes()
+	p.check("in the end")
+	at := map[string]int{}
+	var offered [2]uint64
+	for _, s := range p.sinks {
+		name := s.config.Name
+		account(p.T, name, s, p.fakes[name][at[name]])
+		at[name]++
+		offered[name[0]-'0'] += s.ledger().Offered
+	}
+	for i, s := range p.guests {
+		account(p.T, "guest", s, p.fakes["guest"][i])
+	}
+	all := p.made + p.Ledger().Total.Records
+	if offered != [2]uint64{all, all} {
+		p.Errorf("of %d records the sinks were offered %v", all, offered)
+	}
+}
+
+func (p *play) closeLanes() {
+	for i, l := range p.lanes {
+		if l != nil {
+			l.Close()
+			p.lanes[i] = nil
+		}
+	}
+}
