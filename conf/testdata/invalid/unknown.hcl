@@ -21,8 +21,6 @@ sink "nmsg" "out" {
   to          = "udp://127.0.0.1:9430"
   message     = "dnstap"
   rate        = 1000
-  rotate_size = "256MiB"
-  on_rotate   = ["/bin/true"]
 }
 
 pairing {
