@@ -46,6 +46,8 @@ func TestDefaultConfigurationMeansThis(t *testing.T) {
 			Flush:   500 * time.Millisecond,
 			Queue:   16 << 20,
 			Rotate:  time.Hour,
+
+			RotateSize: 256 << 20,
 		}},
 		Log: Log{Level: slog.LevelInfo, Format: "text"},
 	}
@@ -106,6 +108,9 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			Flush:  500 * time.Millisecond,
 			Queue:  16 << 20,
 			Rotate: 15 * time.Minute,
+
+			RotateSize: 1 << 20,
+			OnRotate:   []string{"/usr/local/bin/upload", "--to", "a place; $HOME", ""},
 		}},
 		IDs: ids,
 		Log: Log{Level: slog.LevelDebug, Format: "json"},
@@ -177,6 +182,7 @@ func TestDefaultsForCommandLinesAreThoseOfBlocks(t *testing.T) {
 		}
 		want := f.Sinks[0]
 		want.Name, want.Target, want.MTU, want.Rotate = "to", target, target.DefaultMTU(), rotate
+		want.RotateSize = 0
 		if diff := cmp.Diff(want, SinkFor("to", target)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", to, diff)
 		}

@@ -23,7 +23,7 @@ func Default() (*File, hcl.Diagnostics) {
 func SourceDefaults() collector.Config { return defaults("source").limits() }
 
 // SinkFor returns a sink to a target that a command line names, all else at its
-// default. Files rotate only if their name changes with the time.
+// default. It is one file, unless its name changes with the time.
 func SinkFor(name string, target forward.Target) forward.SinkConfig {
 	s := defaults("sink")
 	c := s.encoding()

@@ -52,7 +52,10 @@ sink "nmsg" "files" {
   flush   = "500ms"   # how long a record waits for its container to fill
   queue   = "16MiB"   # then the oldest containers are lost, and counted
   zlib    = false     # udp:// also has rate = 0: datagrams a second, 0 for no limit
-  rotate  = "1h"      # "0s": one file per run
+  rotate  = "1h"      # "0s": no new file by time
+
+  rotate_size = "256MiB" # a file is never larger than this
+  on_rotate   = []       # program and arguments, run for each finished file, whose path comes last
 }
 
 # Numbers that a receiver knows this sensor by; 0 is left out.

@@ -116,8 +116,12 @@ var schema = []blockSchema{
 			meaning: "compress containers"},
 		{name: "rate", kind: numberValue, value: `0`, hi: 1_000_000,
 			meaning: "UDP: datagrams a second at most, fragments too; 0: no limit"},
-		{name: "rotate", kind: durationValue, value: `"1h"`, lo: second, hi: 366 * 24 * hour, takes: `a duration from "1s" to "8784h", like "1h", or "0s" for one file per run`,
+		{name: "rotate", kind: durationValue, value: `"1h"`, lo: second, hi: 366 * 24 * hour, takes: `a duration from "1s" to "8784h", like "1h", or "0s": none by time`,
 			meaning: "files: a new one at every multiple of this since 1970 UTC"},
+		{name: "rotate_size", kind: sizeValue, value: `"256MiB"`, lo: mib, hi: 1024 * gib,
+			meaning: "files: a new one before one is larger than this"},
+		{name: "on_rotate", kind: listValue, value: `[]`, takes: `a program, by its name or absolute path, and its arguments, like ["/usr/local/bin/upload", "--quiet"]; or []`,
+			meaning: "files: run without a shell for each file that got its name, which is the last argument"},
 	}},
 	{name: "sensor", attributes: []attribute{
 		{name: "source", kind: numberValue, value: `0`, hi: math.MaxUint32,

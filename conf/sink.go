@@ -3,6 +3,7 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,11 @@ func (s *section) nmsgSink() forward.SinkConfig {
 		c.Rate = int(s.readNumber("rate"))
 	}
 	if known && c.Target.Scheme != forward.File {
-		s.doesNotApply("only files rotate", "rotate")
+		s.doesNotApply("only files rotate", "rotate", "rotate_size", "on_rotate")
 	} else {
 		c.Rotate = readText(s, "rotate", s.parseRotate)
+		c.RotateSize = s.readSize("rotate_size")
+		c.OnRotate = s.command("on_rotate")
 	}
 	if known {
 		s.checkTarget(c.Target, c.Rotate)
@@ -106,7 +109,7 @@ func ParseTarget(url string) (forward.Target, error) {
 	return t, nil
 }
 
-// parseRotate reads a duration, or zero for one file per run.
+// parseRotate reads a duration, or zero for none.
 func (s *section) parseRotate(v string) (time.Duration, error) {
 	set := s.settings["rotate"]
 	d, err := parseDuration(v)
@@ -124,6 +127,38 @@ func messageTypes() string {
 	}
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// command reads a program and its arguments; nil: none.
+func (s *section) command(name string) []string {
+	argv := readList(s, name, parseArgument)
+	if len(argv) > 0 {
+		if problem := checkProgram(argv[0]); problem != "" {
+			set := s.settings[name]
+			s.refuse(set, set.element(0), problem)
+		}
+	}
+	return argv
+}
+
+func parseArgument(v string) (string, error) {
+	if strings.Contains(v, "\x00") {
+		return "", errors.New("an argument cannot hold a zero byte")
+	}
+	return v, nil
+}
+
+// checkProgram says why a program could never be found, wherever the sensor runs.
+func checkProgram(v string) (problem string) {
+	switch {
+	case v == "":
+		return "the program's name is empty"
+	case strings.Contains(v, "/") && !filepath.IsAbs(v):
+		return "a path to a program must be absolute"
+	case strings.Contains(v, " ") && !filepath.IsAbs(v):
+		return "there is no shell to split this: each argument is an element of its own"
+	}
+	return ""
 }
 
 func (s *section) sensor() nmsg.IDs {

@@ -1,13 +1,14 @@
 package forward
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// SinkConfig describes one sink. It is comparable: a reload keeps the sinks whose
-// configuration did not change.
+// SinkConfig describes one sink. A reload keeps the sinks whose configuration is
+// Equal to what it was.
 type SinkConfig struct {
 	Name    string // the block's label
 	Target  Target
@@ -18,5 +19,11 @@ type SinkConfig struct {
 	Queue   int64         // bytes of finished batches that wait for the sink at most
 	Zlib    bool          // compress containers
 	Rate    int           // UDP: datagrams a second at most, fragments counted one by one; 0: no limit
-	Rotate  time.Duration // file: length of a file's interval, aligned to the epoch; 0: one file per run
+	Rotate  time.Duration // file: length of a file's interval, aligned to the epoch; 0: however long
+
+	RotateSize int64    // file: another is begun before one is larger than so many bytes; 0: however large
+	OnRotate   []string // file: program and arguments, run for each finished file, whose path is appended; nil: none
 }
+
+// Equal reports whether both describe the same sink, whatever fields there are.
+func (c *SinkConfig) Equal(o *SinkConfig) bool { return reflect.DeepEqual(c, o) }

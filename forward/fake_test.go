@@ -129,7 +129,7 @@ func (t *fake) take(b *batch, from, to int) outcome {
 
 func (t *fake) Rest() (time.Time, error) { return time.Time{}, nil }
 
-func (t *fake) Close() error {
+func (t *fake) Close(context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true

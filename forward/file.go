@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,13 +20,23 @@ const filePerm = 0o640
 // complete: each is written under a temporary one in the same directory, synced
 // to disk, and renamed. Its name tells the time at which it begins: the wall clock's
 // in Live, the first record's in Replay. It never replaces a file. What a crash
-// leaves under a temporary name is not touched again, and can be read as far as it
-// goes.
+// leaves under a temporary name is completed when a sink of that name starts again,
+// in Live.
 type file struct {
-	naming naming
-	rotate time.Duration // 0: one file
-	mode   Mode
-	create func(path string) (openFile, error)
+	naming  naming
+	shape   shape         // of all names
+	rotate  time.Duration // 0: none by time
+	maxSize int64         // 0: none by size
+	mode    Mode
+	log     *slog.Logger
+	create  func(path string) (openFile, error)
+
+	// What goes on beside the sink's goroutine, from its first call to Close.
+	start      sync.Once
+	beside     context.Context
+	cut        context.CancelCauseFunc // ends it before it is done
+	recovering sync.WaitGroup
+	kicker     *kicker
 
 	open  openFile // nil: none
 	path  string   // its final name
@@ -32,6 +44,10 @@ type file struct {
 	began time.Time
 	size  int64 // of what is whole
 	torn  bool  // there may be a part of a container behind size
+
+	// No name is given twice, though its file may have been taken away.
+	given string // the last file's final name, without its number
+	next  int    // number of another of that name
 }
 
 // An openFile is what file wants of an *os.File.
@@ -42,40 +58,76 @@ type openFile interface {
 	Close() error
 }
 
-func newFile(c *SinkConfig, mode Mode) (*file, error) {
+func newFile(c *SinkConfig, mode Mode, log *slog.Logger) (*file, error) {
 	n, err := newNaming(c.Target.Address)
 	if err != nil {
 		return nil, fmt.Errorf("sink %q: %w", c.Name, err)
 	}
-	return &file{naming: n, rotate: rotation(c), mode: mode, create: createFile}, nil
+	s, err := newShape(c.Target.Address)
+	if err != nil {
+		return nil, fmt.Errorf("sink %q: %w", c.Name, err)
+	}
+	f := &file{
+		naming:  n,
+		shape:   s,
+		rotate:  rotation(c),
+		maxSize: c.RotateSize,
+		mode:    mode,
+		log:     log,
+		create:  createFile,
+	}
+	f.beside, f.cut = context.WithCancelCause(context.Background())
+	f.kicker = newKicker(f.beside, c.OnRotate, mode, log)
+	return f, nil
 }
 
+// createFile makes a file and locks it, so that nobody takes it for one that was
+// left behind. Where files cannot be locked, nobody does.
 func createFile(path string) (openFile, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePerm)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePerm)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(f, path); errors.Is(err, errInUse) {
+		f.Close()
+		return nil, os.ErrExist
+	}
+	return f, nil
+}
+
+// begin does what is to be done once the sink runs.
+func (f *file) begin() {
+	f.kicker.check()
+	if f.mode == Live {
+		left, err := f.shape.leftovers(f.beside) // before any file of ours is there
+		f.recovering.Go(func() { f.recover(left, err) })
+	}
 }
 
 func (f *file) Send(_ context.Context, b *batch, from int) (outcome, error) {
+	f.start.Do(f.begin)
 	now := wall(b.clock)
 	if f.mode == Live {
 		now = time.Now()
 	}
-	if err := f.ready(now); err != nil {
+	containers := b.buf[b.start(from):]
+	if err := f.ready(now, len(containers)); err != nil {
 		return outcome{}, err
 	}
-	n, err := f.open.WriteAt(b.buf[b.start(from):], f.size)
+	n, err := f.open.WriteAt(containers, f.size)
 	o := b.written(from, n)
 	f.size += int64(o.sent.Bytes)
 	if err != nil {
 		f.torn = true
-		f.cut() // or else the next write does, or Close
+		f.trim() // or else the next write does, or Close
 		return o, fmt.Errorf("writing to a file: %w", advise(err, f.temp))
 	}
 	return o, nil
 }
 
-// ready has the file open that now belongs to.
-func (f *file) ready(now time.Time) error {
-	if f.open != nil && f.over(now) {
+// ready has the file open that so many bytes belong to now.
+func (f *file) ready(now time.Time, n int) error {
+	if f.open != nil && (f.over(now) || f.full(n)) {
 		if err := f.publish(); err != nil {
 			return err
 		}
@@ -103,8 +155,13 @@ func (f *file) over(now time.Time) bool {
 	return f.rotate != 0 && intervalOf(now, f.rotate) != intervalOf(f.began, f.rotate)
 }
 
-// cut removes what stands behind the last whole container.
-func (f *file) cut() error {
+// full reports whether n bytes more would be too many for the open file.
+func (f *file) full(n int) bool {
+	return f.maxSize != 0 && f.size != 0 && f.size+int64(n) > f.maxSize
+}
+
+// trim removes what stands behind the last whole container.
+func (f *file) trim() error {
 	if !f.torn {
 		return nil
 	}
@@ -118,6 +175,7 @@ func (f *file) cut() error {
 // Rest publishes a file whose interval is over, so that nobody waits for it until
 // something else is to be written.
 func (f *file) Rest() (time.Time, error) {
+	f.start.Do(f.begin)
 	if f.open == nil || f.rotate == 0 || f.mode == Replay {
 		return time.Time{}, nil
 	}
@@ -127,72 +185,23 @@ func (f *file) Rest() (time.Time, error) {
 	return intervalEnd(f.began, f.rotate), nil
 }
 
-// Close publishes the open file.
-func (f *file) Close() error {
-	if f.open == nil {
-		return nil
+// errCut is why something beside the sink was given up.
+var errCut = errors.New("the sensor stopped, and it was not done in time")
+
+// Close publishes the open file, and waits for what goes on beside.
+func (f *file) Close(ctx context.Context) error {
+	var err error
+	if f.open != nil {
+		err = f.publish()
 	}
-	return f.publish()
+	defer context.AfterFunc(ctx, func() { f.cut(errCut) })()
+	f.recovering.Wait() // it may have files for the kicker
+	f.kicker.wait()
+	f.cut(nil)
+	return err
 }
 
-// publish completes the open file and gives it its final name. Where that fails it
-// stays under its temporary one, and the error says so.
-func (f *file) publish() error {
-	err := errors.Join(f.cut(), f.open.Sync(), f.open.Close())
-	f.open = nil
-	if f.size == 0 {
-		return errors.Join(err, os.Remove(f.temp))
-	}
-	if err == nil {
-		err = renameFree(f.temp, f.path)
-	}
-	if err != nil {
-		return fmt.Errorf("completing %s, which stays under this name: %w", f.temp, advise(err, f.temp))
-	}
-	return syncDir(filepath.Dir(f.path))
-}
-
-// renameFree renames old to path, or to the first numbered name that is free.
-func renameFree(old, path string) error {
-	for n := 0; ; n++ {
-		if err := rename(old, numbered(path, n)); !errors.Is(err, os.ErrExist) {
-			return err
-		}
-	}
-}
-
-// rename never replaces. Not every file system can do that in one step.
-func rename(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		return relink(from, to)
-	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
-}
-
-// relink is rename in two steps.
-func relink(from, to string) error {
-	if err := os.Link(from, to); err != nil {
-		return err
-	}
-	return os.Remove(from)
-}
-
-// syncDir makes a new name last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing a directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems have no need of it
-		return fmt.Errorf("syncing a directory: %w", err)
-	}
-	return nil
-}
+func (f *file) tell(l *SinkLedger) { f.kicker.tell(l) }
 
 // advise adds to an error what the operator can do about it.
 func advise(err error, path string) error {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,15 +34,25 @@ func fileSink(dir, name string) SinkConfig {
 // nil: the real ones.
 func newFileForwarder(t *testing.T, mode Mode, c SinkConfig, create func(string) (openFile, error)) *Forwarder {
 	t.Helper()
+	if create == nil {
+		return newAlteredForwarder(t, mode, c, nil)
+	}
+	return newAlteredForwarder(t, mode, c, func(f *file) { f.create = create })
+}
+
+// newAlteredForwarder is a Forwarder with one sink. A file sink is altered before it
+// is used, unless alter is nil.
+func newAlteredForwarder(t *testing.T, mode Mode, c SinkConfig, alter func(*file)) *Forwarder {
+	t.Helper()
 	f := New(mode, transform.NewBudget(1000), slog.New(slog.DiscardHandler))
-	if create != nil {
-		withTransports(func(c *SinkConfig) (transport, error) {
-			t, err := newFile(c, mode)
+	if alter != nil {
+		f.open = func(c *SinkConfig) (transport, error) {
+			t, err := newFile(c, mode, f.log)
 			if err == nil {
-				t.create = create
+				alter(t)
 			}
 			return t, err
-		})(f)
+		}
 	}
 	if err := f.Apply(testPolicy(t), []SinkConfig{c}); err != nil {
 		t.Fatal(err)
@@ -119,6 +130,7 @@ func TestNoFileIsEverReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		holdLock(t, filepath.Join(dir, ".out.nmsg.part"))
 		for range 2 {
 			f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), nil)
 			if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 3, 100) }); err != nil {
@@ -234,8 +246,11 @@ func TestAFullDiskCostsNothingWhenThereIsRoomAgain(t *testing.T) {
 		var room atomic.Int64
 		room.Store(100_000)
 		full := func(path string) (openFile, error) {
-			f, err := os.Create(path)
-			return fullDisk{f, &room, &fs.PathError{Op: "write", Path: path, Err: unix.ENOSPC}}, err
+			f, err := createFile(path)
+			if err != nil {
+				return nil, err
+			}
+			return fullDisk{f.(*os.File), &room, &fs.PathError{Op: "write", Path: path, Err: unix.ENOSPC}}, nil
 		}
 		f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), full)
 		err := runFile(f, func(l *Lane) {
@@ -272,8 +287,8 @@ func TestADiskThatStaysFullLosesWhatIsHeldWhenItStops(t *testing.T) {
 		var room atomic.Int64
 		room.Store(10) // not even one container
 		full := func(path string) (openFile, error) {
-			f, err := os.Create(path)
-			return fullDisk{f, &room, unix.ENOSPC}, err
+			f, err := createFile(path)
+			return fullDisk{f.(*os.File), &room, unix.ENOSPC}, err
 		}
 		f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), full)
 		err := runFile(f, func(l *Lane) {
@@ -353,10 +368,10 @@ func (badDisk) Sync() error { return unix.EIO }
 func TestAFileThatCannotBeSyncedKeepsItsTemporaryName(t *testing.T) {
 	dir := t.TempDir()
 	bad := func(path string) (openFile, error) {
-		f, err := os.Create(path)
-		return badDisk{f}, err
+		f, err := createFile(path)
+		return badDisk{f.(*os.File)}, err
 	}
-	f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), bad)
+	f := newFileForwarder(t, Replay, fileSink(dir, "out.nmsg"), bad)
 	err := runFile(f, func(l *Lane) { burst(l, 0, 0, 10, 100) })
 	if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), ".out.nmsg.part, which stays under this name") {
 		t.Errorf("Run: %v", err)
@@ -364,6 +379,90 @@ func TestAFileThatCannotBeSyncedKeepsItsTemporaryName(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{".out.nmsg.part": 10}, contents(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
+}
+
+func TestFilesRotateBySize(t *testing.T) {
+	const size = 150_000
+	for _, mode := range []Mode{Live, Replay} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			c := fileSink(dir, "out.nmsg") // tells no time: numbers tell its files apart
+			c.RotateSize = size
+			f := newFileForwarder(t, mode, c, nil)
+			if err := runFile(f, func(l *Lane) {
+				for i := range 100 {
+					burst(l, 0, 10*i, 10, 300)
+					time.Sleep(time.Second)
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+			sum := 0
+			got := contents(t, dir)
+			for name, records := range got {
+				sum += records
+				if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() > size {
+					t.Errorf("mode %v: %s has %d bytes, %v", mode, name, info.Size(), err)
+				}
+			}
+			if sum != 1000 || len(got) < 3 || got["out.nmsg"] == 0 || got[fmt.Sprintf("out-%d.nmsg", len(got)-1)] == 0 {
+				t.Errorf("mode %v: files %v", mode, got)
+			}
+		})
+	}
+}
+
+func TestReplayRotatesBySizeAtTheSameRecordsEachTime(t *testing.T) {
+	var runs [2]map[string]int
+	for i := range runs {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			c := fileSink(dir, "%Y%m%dT%H%M%S.nmsg")
+			c.Rotate, c.RotateSize, c.Zlib = time.Hour, 20_000, true
+			f := newFileForwarder(t, Replay, c, nil)
+			if err := runFile(f, func(l *Lane) {
+				for n := range 1000 {
+					burst(l, 0, n, 1, n*13%900)
+					time.Sleep(time.Duration(i) * time.Second) // that is not to matter
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+			runs[i] = contents(t, dir)
+		})
+	}
+	if diff := cmp.Diff(runs[0], runs[1]); diff != "" || len(runs[0]) < 3 {
+		t.Errorf("files of the first and the second run:\n%s", diff)
+	}
+}
+
+func TestNoNameIsGivenTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		c := fileSink(dir, "out.nmsg")
+		c.RotateSize = 10_000
+		f := newFileForwarder(t, Live, c, nil)
+		var seen []string
+		if err := runFile(f, func(l *Lane) {
+			for i := range 30 {
+				burst(l, 0, 10*i, 10, 300)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				for name := range contents(t, dir) { // somebody takes them away
+					if !strings.HasPrefix(name, ".") {
+						seen = append(seen, name)
+						os.Remove(filepath.Join(dir, name))
+					}
+				}
+			}
+		}); err != nil {
+			t.Error(err)
+		}
+		slices.Sort(seen)
+		if n := len(seen); n < 5 || len(slices.Compact(seen)) != n {
+			t.Errorf("names: %v", seen)
+		}
+	})
 }
 
 func TestRenameNeverReplaces(t *testing.T) {
@@ -385,6 +484,16 @@ func TestRenameNeverReplaces(t *testing.T) {
 		if err := do(c, a); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	second := filepath.Join(dir, "second")
+	if err := os.Link(a, second); err != nil { // as a crash in relink leaves it
+		t.Fatal(err)
+	}
+	if err := rename(a, second); err != nil {
+		t.Errorf("to another name of the same file: %v", err)
+	}
+	if _, err := os.Stat(a); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old name is still there: %v", err)
 	}
 	if got, err := os.ReadFile(b); string(got) != b {
 		t.Errorf("%q, %v", got, err)
@@ -415,6 +524,18 @@ func TestNamesOfFiles(t *testing.T) {
 	}
 	if got := partial("/d/a.nmsg"); got != "/d/.a.nmsg.part" {
 		t.Errorf("partial: %s", got)
+	}
+	for temp, want := range map[string]string{".a.nmsg.part": "a.nmsg", "..part": "", ".part": "", "a.part": "", ".a": ""} {
+		if got, ok := permanent(temp); ok != (want != "") || ok && got != want {
+			t.Errorf("permanent %s: %q, %v", temp, got, ok)
+		}
+	}
+	for path, want := range map[string]string{
+		"/d/a-1.nmsg": "/d/a.nmsg", "/d/a-12": "/d/a", "/d/a-0.nmsg": "", "/d/a.nmsg": "", "/d/a-x.nmsg": "", "/d/a1.nmsg": "",
+	} {
+		if got, ok := unnumbered(path); ok != (want != "") || got != want {
+			t.Errorf("unnumbered %s: %q, %v", path, got, ok)
+		}
 	}
 }
 

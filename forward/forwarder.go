@@ -124,7 +124,7 @@ func (f *Forwarder) sinksFor(configs []SinkConfig) ([]*sink, error) {
 		if slices.ContainsFunc(sinks, func(s *sink) bool { return s.config.Name == c.Name }) {
 			return nil, fmt.Errorf("two sinks are called %q", c.Name)
 		}
-		if i := slices.IndexFunc(f.sinks, func(s *sink) bool { return s.config == c }); i >= 0 {
+		if i := slices.IndexFunc(f.sinks, func(s *sink) bool { return s.config.Equal(&c) }); i >= 0 {
 			sinks = append(sinks, f.sinks[i])
 			continue
 		}

@@ -77,7 +77,7 @@ func TestNoAllocationFromMessageToBatch(t *testing.T) {
 func TestNoAllocationFromBatchToSocket(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
 	u, b := sendable(t, p, 1280)
-	defer u.Close()
+	defer u.Close(context.Background())
 	work := func() {
 		if o, err := u.Send(context.Background(), b, 0); err != nil || o.done != len(b.containers) {
 			t.Fatalf("%+v, %v", o, err)
@@ -137,7 +137,7 @@ func BenchmarkUDP(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			p := listenUDP(b, "127.0.0.1:0") // and never read: what is too much is dropped by the kernel
 			u, full := sendable(b, p, mtu)
-			defer u.Close()
+			defer u.Close(context.Background())
 			b.ReportAllocs()
 			b.SetBytes(int64(len(full.buf)))
 			n := 0

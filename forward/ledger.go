@@ -34,6 +34,7 @@ type SinkLedger struct {
 	Filtered  uint64 // the message type has no form for them
 	Lost      [numLosses]uint64
 
+	OnRotate   Kicks // beside the sum: these are files, not records
 	Sent       Sent
 	QueueBytes int64 // that wait, of at most SinkConfig.Queue
 
@@ -114,6 +115,9 @@ func (f *feed) tell(l *SinkLedger) {
 func (s *sink) ledger() SinkLedger {
 	l := SinkLedger{Name: s.config.Name, Target: s.config.Target}
 	l.Error, l.FailingSince = s.health.tell()
+	if t, ok := s.transport.(teller); ok {
+		t.tell(&l)
+	}
 	q := s.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -139,5 +143,6 @@ func (s *sink) logClosing() {
 		}
 	}
 	s.log.Info("sink removed",
-		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, slog.Group("lost", lost...))
+		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, slog.Group("lost", lost...),
+		"on_rotate", l.OnRotate)
 }

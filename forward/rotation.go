@@ -13,7 +13,7 @@ import (
 )
 
 // rotation is how long one file of the sink lasts; 0: as long as the run. A name
-// that tells no time cannot name a second file.
+// that tells no time does not change with it.
 func rotation(c *SinkConfig) time.Duration {
 	if c.Target.Scheme != File || !tellsTime(c.Target.Address) {
 		return 0
@@ -72,8 +72,26 @@ func numbered(path string, n int) string {
 	return strings.TrimSuffix(path, ext) + "-" + strconv.Itoa(n) + ext
 }
 
+// unnumbered undoes numbered, for another choice than the first.
+func unnumbered(path string) (string, bool) {
+	ext := filepath.Ext(path)
+	stem := strings.TrimSuffix(path, ext)
+	i := strings.LastIndexByte(stem, '-')
+	if n, err := strconv.Atoi(stem[i+1:]); i < 0 || err != nil || n < 1 {
+		return "", false
+	}
+	return stem[:i] + ext, true
+}
+
 // partial is the name that a file has while it is written, in the same directory.
 func partial(path string) string {
 	dir, base := filepath.Split(path)
 	return dir + "." + base + ".part"
+}
+
+// permanent undoes partial, for a name without its directory.
+func permanent(temp string) (string, bool) {
+	base, hidden := strings.CutPrefix(temp, ".")
+	base, part := strings.CutSuffix(base, ".part")
+	return base, hidden && part && base != ""
 }

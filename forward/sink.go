@@ -76,7 +76,7 @@ func (s *sink) run(ctx context.Context) {
 	if errors.Is(err, errGaveUp) {
 		s.log.Error("sink stops while it fails; what it held is lost", "error", err)
 	}
-	if err := errors.Join(err, s.transport.Close()); err != nil {
+	if err := errors.Join(err, s.transport.Close(ctx)); err != nil {
 		s.err = fmt.Errorf("sink %q: %w", s.config.Name, err)
 	}
 }

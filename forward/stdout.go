@@ -44,4 +44,4 @@ func (s *stdout) Send(_ context.Context, b *batch, from int) (outcome, error) {
 
 func (s *stdout) Rest() (time.Time, error) { return time.Time{}, nil }
 
-func (s *stdout) Close() error { return nil }
+func (s *stdout) Close(context.Context) error { return nil }

@@ -19,10 +19,15 @@ type transport interface {
 	// it wants to be called next if nothing was sent until then; the zero time: never.
 	Rest() (time.Time, error)
 
-	// Close gives back what the transport holds. What was delivered may be
-	// incomplete when it returns an error, which says how.
-	Close() error
+	// Close gives back what the transport holds, and ends what it does beside; when
+	// ctx ends, at once. What was delivered may be incomplete when it returns an
+	// error, which says how.
+	Close(ctx context.Context) error
 }
+
+// A teller is a transport that accounts for more than records. Any goroutine may
+// call it.
+type teller interface{ tell(l *SinkLedger) }
 
 // An outcome is what became of containers.
 type outcome struct {
@@ -64,7 +69,7 @@ func (f *Forwarder) openTransport(c *SinkConfig) (transport, error) {
 	case UDP:
 		return newUDP(c), nil
 	case File:
-		return newFile(c, f.mode)
+		return newFile(c, f.mode, f.log.With("sink", c.Name))
 	case Stdout:
 		if f.stdout == nil {
 			return nil, fmt.Errorf("sink %q: there is no standard output here", c.Name)

@@ -223,7 +223,7 @@ func withoutAddress(err error) error {
 
 func (u *udp) Rest() (time.Time, error) { return time.Time{}, nil }
 
-func (u *udp) Close() error {
+func (u *udp) Close(context.Context) error {
 	u.hangUp()
 	return nil
 }

@@ -279,7 +279,7 @@ func TestAnUnresolvableHostIsTriedAgainInLive(t *testing.T) {
 func TestASocketStaysWhenTheHostCannotBeResolvedAnyMore(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
 	u := newUDP(&SinkConfig{Target: Target{Address: p.conn.LocalAddr().String()}})
-	defer u.Close()
+	defer u.Close(context.Background())
 	if err := u.connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := p.sink()
 	u := newUDP(&c)
-	defer u.Close()
+	defer u.Close(context.Background())
 	if _, err := u.Send(ctx, b, 0); err != nil {
 		t.Fatal(err)
 	}

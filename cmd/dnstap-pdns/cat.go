@@ -9,7 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
@@ -29,7 +32,10 @@ func cat(ctx context.Context, args []string, std stdio) error {
 	case fs.NArg() == 0:
 		return &usageError{errors.New("wants NMSG files, - for standard input, or udp://ADDR:PORT")}
 	}
-	p := printer{present: present.Printer{Format: present.Text}, out: std.out, complaints: std.err}
+	if i := slices.IndexFunc(fs.Args(), isUDP); i >= 0 && i < fs.NArg()-1 {
+		return &usageError{fmt.Errorf("%s is listened to until a signal comes, so that nothing is read behind it", fs.Arg(i))}
+	}
+	p := printer{present: present.Printer{Format: present.Text}, out: bufio.NewWriter(std.out), complaints: std.err}
 	if *json {
 		p.present.Format = present.JSON
 	}
@@ -46,14 +52,17 @@ func cat(ctx context.Context, args []string, std stdio) error {
 
 // A printer prints inputs one after the other, and says what is wrong with them.
 type printer struct {
-	present         present.Printer
-	out, complaints io.Writer
-	damaged         int
+	present    present.Printer
+	out        *bufio.Writer // flushed before anything is waited for
+	complaints io.Writer
+	damaged    int
 }
+
+func isUDP(input string) bool { return strings.HasPrefix(input, "udp://") }
 
 func (p *printer) input(ctx context.Context, input string, std stdio) error {
 	switch {
-	case strings.HasPrefix(input, "udp://"):
+	case isUDP(input):
 		return p.listen(ctx, strings.TrimPrefix(input, "udp://"))
 	case input == "-":
 		return p.stream("standard input", std.in)
@@ -63,29 +72,38 @@ func (p *printer) input(ctx context.Context, input string, std stdio) error {
 		return err
 	}
 	defer f.Close()
-	out := p.out
-	defer func() { p.out = out }()
-	buffered := bufio.NewWriter(out) // what comes from a file need not be seen as it comes
-	p.out = buffered
-	if err := p.stream(input, f); err != nil {
-		return err
+	return p.stream(input, f)
+}
+
+// A promptReader shows what is printed before it may have to wait for more.
+type promptReader struct {
+	r   io.Reader
+	out *bufio.Writer
+}
+
+func (p promptReader) Read(b []byte) (int, error) {
+	if err := p.out.Flush(); err != nil {
+		return 0, err
 	}
-	return buffered.Flush()
+	return p.r.Read(b)
 }
 
 func (p *printer) stream(name string, r io.Reader) error {
-	reader := nmsg.NewReader(r)
+	reader := nmsg.NewReader(promptReader{r, p.out})
 	reader.OnGap(func(g nmsg.Gap) { p.gap(name, g) })
 	for {
 		m, err := reader.Next()
 		var damage *nmsg.DamageError
 		switch {
 		case err == io.EOF:
-			return nil
+			return p.out.Flush()
 		case errors.As(err, &damage):
 			p.damage(name, damage)
 			continue
 		case err != nil:
+			if failed := p.out.Flush(); failed != nil {
+				return failed
+			}
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
 		if err := p.print(name, m); err != nil {
@@ -98,8 +116,10 @@ func (p *printer) stream(name string, r io.Reader) error {
 // grants what net.core.rmem_max allows.
 const receiveBuffer = 4 << 20
 
-// listen prints what arrives for as long as the process lives.
+// listen prints what arrives until a signal comes. A damaged datagram, which anybody
+// can send, is told like damage elsewhere, but no failure.
 func (p *printer) listen(ctx context.Context, address string) error {
+	defer func(damaged int) { p.damaged = damaged }(p.damaged)
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", address)
 	if err != nil {
@@ -107,6 +127,9 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	}
 	conn := pc.(*net.UDPConn)
 	defer conn.Close()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	if err := conn.SetReadBuffer(receiveBuffer); err != nil {
 		return fmt.Errorf("asking for a receive buffer: %w", err)
 	}
@@ -117,6 +140,9 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	buf := make([]byte, 1<<16)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
@@ -131,7 +157,7 @@ func (p *printer) datagram(a *nmsg.Assembler, name string, b []byte, from netip.
 	for {
 		m, err := a.Next()
 		if err == io.EOF {
-			return nil
+			return p.out.Flush()
 		}
 		if err != nil {
 			p.damage(name, err)

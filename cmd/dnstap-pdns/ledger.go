@@ -49,6 +49,20 @@ func printSink(w io.Writer, s *forward.SinkLedger) {
 			printLine(w, why.String(), n, "lost: "+why.Meaning())
 		}
 	}
+	printKicks(w, &s.OnRotate)
+}
+
+// printKicks prints what became of finished files, where a command runs for them.
+func printKicks(w io.Writer, k *forward.Kicks) {
+	if k.Done > 0 {
+		printLine(w, "on_rotate", k.Done, "files whose command ended well")
+	}
+	if k.Failed > 0 {
+		printLine(w, "on_rotate_failed", k.Failed, "files whose command did not")
+	}
+	if k.Skipped > 0 {
+		printLine(w, "on_rotate_skipped", k.Skipped, "files whose command was not run")
+	}
 }
 
 func printLine(w io.Writer, name string, n uint64, meaning string) {
@@ -96,5 +110,6 @@ func sinkAttrs(s *forward.SinkLedger) []any {
 		slog.Uint64("queued", s.Queued),
 		slog.Uint64("filtered", s.Filtered),
 		slog.Group("lost", lost...),
+		slog.Any("on_rotate", s.OnRotate),
 	}
 }

@@ -42,8 +42,8 @@ Without -c: ` + defaultConfig + ` if it is there, else the built-in configuratio
 type command struct {
 	run func(ctx context.Context, args []string, std stdio) error
 
-	// A command that stops has things to finish when a signal ends ctx. The others
-	// just die of it.
+	// A command that stops has things to finish when a signal ends ctx, or when whoever
+	// reads its output goes away. The others just die of it.
 	stops bool
 }
 
@@ -62,8 +62,6 @@ var commands = map[string]command{
 }
 
 func main() {
-	// A reader that goes away is a failed write, not a signal: the ledger is still owed.
-	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(realMain(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
 
@@ -93,6 +91,9 @@ func (c command) start(args []string, std stdio) error {
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 		defer stop()
 		context.AfterFunc(ctx, stop) // the second signal kills
+		// A reader that goes away is a failed write: the ledger is still owed. Ignored,
+		// the signal would be so in every program that on_rotate starts.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	}
 	return c.run(ctx, args, std)
 }

@@ -106,6 +106,9 @@ func (r *replayer) run(ctx context.Context, inputs []string) error {
 	}()
 	lane := f.Lane("replay")
 	failure := r.readAll(reading, inputs, lane)
+	if err := ctx.Err(); err != nil {
+		failure = errors.Join(failure, fmt.Errorf("stopped before the end of its input: %w", err))
+	}
 	lane.Close()
 	stopForwarding()
 	err = errors.Join(failure, <-forwarded)
@@ -118,12 +121,12 @@ type sharedLane struct{ collector.Lane }
 
 func (sharedLane) Close() {}
 
-// readAll reads one input after the other. One that is damaged costs what is
-// behind the damage, not the inputs after it.
+// readAll reads one input after the other until ctx ends, which is no error here. One
+// that is damaged costs what is behind the damage, not the inputs after it.
 func (r *replayer) readAll(ctx context.Context, inputs []string, lane collector.Lane) error {
 	var errs []error
 	for _, input := range inputs {
-		if err := r.read(ctx, input, sharedLane{lane}); err != nil {
+		if err := r.read(ctx, input, sharedLane{lane}); err != nil && !errors.Is(err, ctx.Err()) {
 			errs = append(errs, fmt.Errorf("%s: %w", input, err))
 		}
 		if ctx.Err() != nil {

@@ -50,6 +50,40 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
+// FuzzWhole: what is whole can be read without damage, is whole by itself, and is not
+// changed by what stands behind it.
+func FuzzWhole(f *testing.F) {
+	c := sealed(payloadsOf(f, 4), seqID, 0)
+	f.Add(c)
+	f.Add(slices.Concat(c, deflated(f, c)))
+	f.Add(slices.Concat(c, []byte(magic), make([]byte, 100)))
+	f.Add(slices.Concat(cut(c, MinSize, 1)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 1<<16 {
+			return
+		}
+		n := wholeBytes(t, b)
+		if _, damage := readAll(t, NewReader(bytes.NewReader(b[:n]))); len(damage) > 0 {
+			t.Errorf("%d of %d bytes are whole, and damaged: %v", n, len(b), damage[0])
+		}
+		if again := wholeBytes(t, b[:n]); again != n {
+			t.Errorf("%d bytes are whole, and %d of these", n, again)
+		}
+		if before := wholeBytes(t, append(bytes.Clone(c), b...)); before < len(c) {
+			t.Errorf("%d bytes are whole of what begins with %d that are", before, len(c))
+		}
+	})
+}
+
+func wholeBytes(t *testing.T, b []byte) int {
+	t.Helper()
+	n, err := Whole(bytes.NewReader(b))
+	if err != nil || n < 0 || n > int64(len(b)) {
+		t.Fatalf("%d of %d bytes are whole, %v", n, len(b), err)
+	}
+	return int(n)
+}
+
 // FuzzAssembler: the input is datagrams, each behind two bytes of length and one
 // that says who sent it and how much later. Bounds hold, and a good datagram is read
 // whatever came before.

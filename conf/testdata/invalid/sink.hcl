@@ -33,6 +33,9 @@ sink "nmsg" "datagram" {
   mtu     = 65508
   rotate  = "1h"
   message = "DNSQR"
+
+  rotate_size = "256MiB"
+  on_rotate   = ["upload"]
 }
 
 sink "nmsg" "values" {
@@ -42,6 +45,9 @@ sink "nmsg" "values" {
   queue  = "1MB"
   zlib   = 1
   rotate = "500ms"
+
+  rotate_size = "1023KiB"
+  on_rotate   = ["upload --quiet"]
 }
 
 sink "nmsg" "types" {
@@ -51,4 +57,20 @@ sink "nmsg" "types" {
   queue  = "9999999999GiB"
   zlib   = "maybe"
   rotate = "1 day"
+}
+
+sink "nmsg" "commands" {
+  to          = "file:///var/lib/y/%Y%m%dT%H%M%S.nmsg"
+  rotate_size = 0
+  on_rotate   = ["bin/upload", "x"]
+}
+
+sink "nmsg" "no-program" {
+  to        = "file:///var/lib/z/%Y%m%dT%H%M%S.nmsg"
+  on_rotate = ["", "x\u0000y"]
+}
+
+sink "nmsg" "shell" {
+  to        = "file:///var/lib/zz/%Y%m%dT%H%M%S.nmsg"
+  on_rotate = "upload %f"
 }

@@ -18,11 +18,9 @@ sink "kafka" "k" {
 }
 
 sink "nmsg" "out" {
-  to          = "udp://127.0.0.1:9430"
-  message     = "dnsdedupe"
-  acks        = 1
-  rotate_size = "256MiB"
-  on_rotate   = ["/bin/true"]
+  to      = "udp://127.0.0.1:9430"
+  message = "dnsdedupe"
+  acks    = 1
 }
 
 pairing {

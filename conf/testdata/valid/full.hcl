@@ -21,6 +21,9 @@ sink "nmsg" "files" {
   to     = "file:///var/lib/pdns/%Y/%m/%d/%H%M.nmsg"
   mtu    = "64 KiB"
   rotate = "15m"
+
+  rotate_size = 1048576
+  on_rotate   = ["/usr/local/bin/upload", "--to", "a place; $HOME", ""]
 }
 source "dnstap" "unbound" {
   listen            = "unix:///run/pdns/unbound.sock"

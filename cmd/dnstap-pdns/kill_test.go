@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	framestream "github.com/farsightsec/golang-framestream"
+	"github.com/miekg/dns"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+// A crashTest is a folder in which a sensor is killed again and again.
+type crashTest struct {
+	dir  string
+	next int // number of the name that comes next
+}
+
+func (c *crashTest) path(name string) string { return filepath.Join(c.dir, name) }
+
+// start runs the sensor, and returns when it listens.
+func (c *crashTest) start(t *testing.T) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("dnstap-pdns", "run", "-c", c.path("c.hcl"))
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	cmd.WaitDelay = time.Second // a command of on_rotate may outlive it
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		if t.Failed() {
+			t.Logf("the sensor said:\n%s", &said)
+		}
+	})
+	awaitSocket(t, c.path("tap.sock"))
+	return cmd
+}
+
+// feed tells the sensor of responses, each to another name, until it is gone.
+func (c *crashTest) feed(t *testing.T) {
+	conn, err := net.Dial("unix", c.path("tap.sock"))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	w, err := framestream.NewWriter(conn, &framestream.WriterOptions{
+		ContentTypes:  [][]byte{dnstap.FSContentType},
+		Bidirectional: true,
+		Timeout:       patience,
+	})
+	if err != nil {
+		return // it was killed meanwhile
+	}
+	for {
+		if _, err := w.WriteFrame(response(t, fmt.Sprintf("n%d.example.com.", c.next))); err != nil {
+			return
+		}
+		if c.next++; c.next%20 == 0 && w.Flush() != nil {
+			return
+		}
+	}
+}
+
+// response is a frame that brings a server's answer about a name.
+func response(t *testing.T, name string) []byte {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
+	m.Response, m.RecursionDesired, m.Authoritative = true, false, true
+	m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(203, 0, 113, 1)}}
+	wire, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := uint64(time.Now().Unix())
+	frame, err := proto.Marshal(&dnstap.Dnstap{
+		Type: dnstap.Dnstap_MESSAGE.Enum(),
+		Message: &dnstap.Message{
+			Type:            dnstap.Message_RESOLVER_RESPONSE.Enum(),
+			SocketFamily:    dnstap.SocketFamily_INET.Enum(),
+			SocketProtocol:  dnstap.SocketProtocol_UDP.Enum(),
+			QueryAddress:    net.IPv4(192, 0, 2, 53).To4(),
+			ResponseAddress: net.IPv4(198, 51, 100, 53).To4(),
+			ResponsePort:    proto.Uint32(53),
+			QueryTimeSec:    &now,
+			QueryTimeNsec:   proto.Uint32(0),
+			ResponseTimeSec: &now, ResponseTimeNsec: proto.Uint32(0),
+			ResponseMessage: wire,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame
+}
+
+// delivered are the names in all files, each with how often it is there: those in
+// files that have their name, and those in whole containers of one that has not.
+// The test fails on a file with a name that cannot be read to its end.
+func (c *crashTest) delivered(t *testing.T) map[string]int {
+	t.Helper()
+	entries, err := os.ReadDir(c.path("out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]int{}
+	for _, e := range entries {
+		b, err := os.ReadFile(c.path("out/" + e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(e.Name(), ".") {
+			whole, err := nmsg.Whole(bytes.NewReader(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = b[:whole]
+		}
+		r := nmsg.NewReader(bytes.NewReader(b))
+		for {
+			m, err := r.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s is half a file: %v", e.Name(), err)
+			}
+			q, err := nmsg.DecodeDNSQR(m.Data)
+			if err != nil {
+				t.Fatalf("%s: %v", e.Name(), err)
+			}
+			names[string(q.QName)]++
+		}
+	}
+	return names
+}
+
+// TestKilledSensorLosesNothingThatWasWritten: killed at any moment while records
+// flow and started again, it has each record that was written whole once, in files
+// that have their name.
+func TestKilledSensorLosesNothingThatWasWritten(t *testing.T) {
+	for _, zlib := range []bool{false, true} {
+		t.Run(fmt.Sprintf("zlib=%v", zlib), func(t *testing.T) {
+			c := crashTest{dir: t.TempDir()}
+			if err := os.Mkdir(c.path("out"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			hcl := fmt.Sprintf(`
+source "dnstap" "a" {
+  listen = "unix://%[1]s/tap.sock"
+}
+sink "nmsg" "files" {
+  to          = "file://%[1]s/out/%%Y%%m%%dT%%H%%M%%S.nmsg"
+  flush       = "1ms"
+  zlib        = %[2]v
+  rotate      = "1s"
+  rotate_size = "1MiB"
+  on_rotate   = ["/bin/sh", "-c", "grep SigIgn /proc/self/status >>$0; echo $1 >>$0", "%[1]s/kicked"]
+}
+`, c.dir, zlib)
+			if err := os.WriteFile(c.path("c.hcl"), []byte(hcl), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			before := map[string]int{}
+			crashes := 0 // that left a file without its name
+			for range 8 {
+				cmd := c.start(t)
+				fed := make(chan struct{})
+				go func() {
+					defer close(fed)
+					c.feed(t)
+				}()
+				forAWhile(rand.N(400 * time.Millisecond))
+				cmd.Process.Signal(syscall.SIGKILL)
+				cmd.Wait()
+				<-fed
+				crashes += min(len(c.unfinished(t)), 1)
+				names := c.delivered(t)
+				c.compare(t, before, names)
+				before = names
+			}
+			cmd := c.start(t)
+			await(t, "every file has its name", func() bool { return len(c.unfinished(t)) == 0 })
+			cmd.Process.Signal(syscall.SIGTERM)
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+			after := c.delivered(t)
+			if left := c.unfinished(t); len(left) > 0 || len(after) != len(before) {
+				t.Errorf("%d names and unfinished files %v, want the %d names there were and none", len(after), left, len(before))
+			}
+			c.compare(t, before, after)
+			if crashes < 3 || len(after) < 100 {
+				t.Errorf("%d crashes left an unfinished file, %d records in all: the test shows nothing", crashes, len(after))
+			}
+			kicked, err := os.ReadFile(c.path("kicked"))
+			if err != nil || !bytes.Contains(kicked, []byte("/out/2")) {
+				t.Errorf("on_rotate: %q, %v", kicked, err)
+			}
+			if ignored, err := ignoredSignals(kicked); err != nil || ignored&(1<<(syscall.SIGPIPE-1)) != 0 {
+				t.Errorf("on_rotate ignores %#x, SIGPIPE among them: %v", ignored, err)
+			}
+		})
+	}
+}
+
+// ignoredSignals reads the set from what /proc says of a process.
+func ignoredSignals(status []byte) (set uint64, err error) {
+	_, at, _ := bytes.Cut(status, []byte("SigIgn:"))
+	_, err = fmt.Fscanf(bytes.NewReader(at), "%x", &set)
+	return set, err
+}
+
+// unfinished are the files that do not have their name.
+func (c *crashTest) unfinished(t *testing.T) []string {
+	t.Helper()
+	left, err := filepath.Glob(c.path("out/.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+// compare fails unless all that was delivered before still is, and all just once.
+func (c *crashTest) compare(t *testing.T, before, after map[string]int) {
+	t.Helper()
+	for name, n := range after {
+		if n != 1 {
+			t.Errorf("%q is there %d times", name, n)
+		}
+	}
+	for name := range before {
+		if after[name] == 0 {
+			t.Errorf("%q is lost", name)
+		}
+	}
+}

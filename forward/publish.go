@@ -1,0 +1,101 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// publish completes the open file and gives it its final name. Where that fails it
+// stays under its temporary one, and the error says so.
+func (f *file) publish() error {
+	open := f.open
+	defer func() { f.open = nil }()
+	err := f.trim()
+	if f.size == 0 {
+		return errors.Join(err, os.Remove(f.temp), open.Close())
+	}
+	var path string
+	if err == nil {
+		path, err = f.complete()
+	}
+	err = errors.Join(err, open.Close()) // which gives up the lock: not before the file has its name
+	if path == "" {
+		return fmt.Errorf("completing %s, which stays under this name: %w", f.temp, advise(err, f.temp))
+	}
+	f.kicker.kick(path)
+	return errors.Join(err, syncDir(filepath.Dir(path)))
+}
+
+// complete gives the open file its final name, which it returns.
+func (f *file) complete() (string, error) {
+	if f.path != f.given {
+		f.given, f.next = f.path, 0
+	}
+	path, n, err := complete(f.open, f.temp, f.path, f.next)
+	if err != nil {
+		return "", err
+	}
+	f.next = n + 1
+	return path, nil
+}
+
+// complete makes a file last and gives it the first name that is free from the n-th
+// choice on. It returns that, and its number.
+func complete(f openFile, temp, path string, n int) (string, int, error) {
+	if err := f.Sync(); err != nil {
+		return "", 0, err
+	}
+	for ; ; n++ {
+		name := numbered(path, n)
+		if err := rename(temp, name); !errors.Is(err, os.ErrExist) {
+			return name, n, err
+		}
+	}
+}
+
+// rename never replaces. Not every file system can do that in one step; where a
+// crash came between two, the file has both names.
+func rename(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return relink(from, to)
+	}
+	if errors.Is(err, unix.EEXIST) && sameFile(from, to) {
+		return os.Remove(from)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	infoA, errA := os.Lstat(a)
+	infoB, errB := os.Lstat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
+
+// relink is rename in two steps.
+func relink(from, to string) error {
+	if err := os.Link(from, to); err != nil {
+		return err
+	}
+	return os.Remove(from)
+}
+
+// syncDir makes a new name last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("syncing a directory: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems have no need of it
+		return fmt.Errorf("syncing a directory: %w", err)
+	}
+	return nil
+}
