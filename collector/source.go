@@ -85,7 +85,7 @@ func (c *Config) check() error {
 func (s *Source) Run(ctx context.Context) error {
 	serving, end := context.WithCancel(ctx)
 	defer end()
-	unhook := context.AfterFunc(ctx, func() { s.close() })
+	unhook := context.AfterFunc(serving, func() { s.close() }) // after serving.Err() tells accept why
 	defer unhook()
 
 	var connections sync.WaitGroup
