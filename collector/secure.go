@@ -1,0 +1,55 @@
+package collector
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// secure does the TLS handshake, up to the deadline or until ctx ends.
+func (c *conn) secure(ctx context.Context, deadline time.Time) error {
+	inTime, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	nc := tls.Server(c.nc, c.tls.current(c.log))
+	err := nc.HandshakeContext(inTime)
+	switch {
+	case err == nil:
+		c.nc = nc
+		c.identify(nc.ConnectionState())
+		return nil
+	case ctx.Err() != nil:
+		return errStopped
+	case inTime.Err() != nil:
+		return os.ErrDeadlineExceeded
+	}
+	return fmt.Errorf("TLS: %w", withoutAddress(err))
+}
+
+// identify names the peer in its log lines as its certificate does, unless that is
+// by an address.
+func (c *conn) identify(s tls.ConnectionState) {
+	if len(s.VerifiedChains) == 0 {
+		return
+	}
+	name := s.PeerCertificates[0].Subject.CommonName
+	name = name[:min(len(name), maxLabel)]
+	c.mu.Lock()
+	c.shown.Peer.Name = name
+	c.mu.Unlock()
+	if _, err := netip.ParseAddr(name); err != nil {
+		c.log = c.log.With("client", name)
+	}
+}
+
+// close closes the connection. TLS says so to the peer, and would wait 5 s for one
+// that does not read.
+func (c *conn) close() {
+	if nc, ok := c.nc.(*tls.Conn); ok {
+		enough := time.AfterFunc(finishTime, func() { nc.NetConn().Close() })
+		defer enough.Stop()
+	}
+	c.nc.Close()
+}
