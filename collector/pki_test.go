@@ -40,12 +40,12 @@ func newAuthority(t testing.TB, name string) *authority {
 	return &authority{cert, key, encode("CERTIFICATE", der)}
 }
 
-// issue certifies name, which is a common name and a host's, unless change makes
+// issue certifies the common name, for the host sensor.example, unless change makes
 // it something else.
 func (a *authority) issue(t testing.TB, name string, change func(*x509.Certificate)) pair {
 	t.Helper()
 	template := template(name)
-	template.DNSNames = []string{name}
+	template.DNSNames = []string{"sensor.example"}
 	if change != nil {
 		change(template)
 	}
@@ -104,7 +104,7 @@ func (a *authority) pool() *x509.CertPool {
 	return pool
 }
 
-// A tlsFolder holds the files of a source, which the certificate names sensor.example.
+// A tlsFolder holds the files of a source whose common name is sensor.example too.
 type tlsFolder struct {
 	TLS
 	dir string
