@@ -72,7 +72,7 @@ var schema = []blockSchema{
 	}, blocks: []blockSchema{
 		{name: "tls", attributes: []attribute{
 			{name: "cert", kind: textValue, takes: "the path of a PEM file, relative to this file's folder",
-				meaning: "the certificate that a TCP source shows to resolvers, with its chain; read again when it changes, as the others are"},
+				meaning: "the certificate that a TCP source shows, and its chain; the three files are read again when they change"},
 			{name: "key", kind: textValue, takes: "the path of a PEM file, relative to this file's folder",
 				meaning: "its private key, not encrypted"},
 			{name: "client_ca", kind: textValue, value: `""`, takes: `the path of a PEM file, relative to this file's folder; or "" to ask for no certificate`,
