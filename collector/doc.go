@@ -1,5 +1,5 @@
 // Package collector brings dnstap in: it listens where resolvers connect, speaks
-// Frame Streams with them, and turns each dnstap frame into a transform.Message
+// Frame Streams with them, over TLS where it is told to, and turns each dnstap frame into a transform.Message
 // that it lends to a Lane. Each connection has a lane of its own, and each data
 // frame ends in exactly one call of Lane.Take or Lane.Drop.
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -25,7 +26,12 @@ func (c *conn) secure(ctx context.Context, deadline time.Time) error {
 	case inTime.Err() != nil:
 		return os.ErrDeadlineExceeded
 	}
-	return fmt.Errorf("TLS: %w", withoutAddress(err))
+	err = withoutAddress(err)
+	if strings.HasSuffix(err.Error(), "tls: bad record MAC") {
+		// In TLS 1.3 OpenSSL sends its alert as nothing that package tls can read.
+		return fmt.Errorf("TLS: the peer seems to refuse our certificate: %w", err)
+	}
+	return fmt.Errorf("TLS: %w", err)
 }
 
 // identify names the peer in its log lines as its certificate does, unless that is
