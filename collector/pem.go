@@ -29,8 +29,10 @@ func versionOf(path string) version {
 	if path == "" || unix.Stat(path, &s) != nil {
 		return version{}
 	}
-	return version{s.Dev, s.Ino, s.Size, s.Ctim}
+	return newVersion(&s)
 }
+
+func newVersion(s *unix.Stat_t) version { return version{s.Dev, s.Ino, s.Size, s.Ctim} }
 
 // A pemFile is what a file held at one time.
 type pemFile struct {
@@ -54,7 +56,7 @@ func readPEM(path string) (pemFile, error) {
 	if s.Mode&unix.S_IFMT != unix.S_IFREG {
 		return p, fmt.Errorf("%s is no regular file", path)
 	}
-	p.version = version{s.Dev, s.Ino, s.Size, s.Ctim}
+	p.version = newVersion(&s)
 	if p.text, err = io.ReadAll(io.LimitReader(f, longestPEM+1)); err != nil {
 		return p, err
 	}

@@ -276,3 +276,19 @@ func TestCheckSaysWhatIsWrongWithTheFiles(t *testing.T) {
 		t.Errorf("TLS on a Unix socket: %v", err)
 	}
 }
+
+func TestCommonNameIsEscapedInTheLog(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	cfg, _ := tlsConfig(t, ca, ca)
+	r := startSource(t, cfg)
+	const hostile = "evil\n\x1b[2J\u202e%s"
+	nc := r.dialTLS(t, clientConfig(t, ca, ca.issue(t, hostile+strings.Repeat("x", maxLabel), nil)))
+	send(t, nc, start)
+	eventually(t, "the connection begins", func() bool { return len(r.Connections()) == 1 })
+	if got := r.Connections()[0].Peer.Name; !strings.HasPrefix(got, hostile) || len(got) != maxLabel {
+		t.Errorf("the name is %q", got)
+	}
+	if r.log.count(`client="evil\n\x1b[2J\u202e%sxx`) == 0 || strings.ContainsAny(r.log.String(), "\x1b\u202e") {
+		t.Errorf("not escaped in the log:\n%q", r.log.String())
+	}
+}
