@@ -91,6 +91,7 @@ func (s *Source) admit(nc net.Conn) *conn {
 	}
 	s.stats.Accepted++
 	c := newConn(nc, s.stats.Accepted, s.config, s.log)
+	c.tls = s.tls
 	s.conns[c] = struct{}{}
 	return c
 }

@@ -12,6 +12,8 @@ type Config struct {
 	Network string // "unix" or "tcp"
 	Address string // absolute socket path, or host:port
 
+	TLS TLS // TCP only; the zero value: none
+
 	// Unix socket only.
 	Mode  os.FileMode // permission bits of the socket
 	Owner string      // user name or number; empty: as created

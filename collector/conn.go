@@ -39,7 +39,8 @@ const (
 
 // A conn is one connection. One goroutine lives its life; others may look at it.
 type conn struct {
-	nc     net.Conn
+	nc     net.Conn     // speaks TLS once secure has returned
+	tls    *credentials // nil: none
 	limits Config
 	log    *slog.Logger
 	stream stream // the goroutine's own
@@ -62,11 +63,16 @@ func newConn(nc net.Conn, number uint64, limits Config, log *slog.Logger) *conn 
 // serve reads the connection to its end, or until ctx ends, and closes it. The
 // lane is opened when a stream begins.
 func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome {
-	defer c.nc.Close()
+	defer c.close()
+	deadline := c.shown.Since.Add(c.limits.HandshakeTimeout)
+	if c.tls != nil {
+		if err := c.secure(ctx, deadline); err != nil {
+			return c.notBegun(err)
+		}
+	}
 	t := newTap(ctx, c.nc)
 	defer t.release()
 
-	deadline := c.shown.Since.Add(c.limits.HandshakeTimeout)
 	t.limit(deadline)
 	c.nc.SetWriteDeadline(deadline)
 	frames := newFrameReader(t, c.limits.MaxFrame)
@@ -75,6 +81,7 @@ func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome
 		return c.notBegun(err)
 	}
 	t.limit(time.Time{})
+	c.nc.SetWriteDeadline(longAgo) // TLS may want to write where we read, and must not wait for the peer
 	c.begin(bidirectional)
 
 	c.stream = stream{frames: frames, lane: open(c.limits.Name), afterBurst: c.publish}

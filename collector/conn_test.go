@@ -25,11 +25,14 @@ type session struct {
 	took    time.Duration
 }
 
-func newSession(t *testing.T) *session {
+func newSession(t *testing.T) *session { return newSessionWith(t, nil) }
+
+func newSessionWith(t *testing.T, creds *credentials) *session {
 	ctx, cancel := context.WithCancel(t.Context())
 	ours, theirs := net.Pipe()
 	s := &session{peer: theirs, lane: &recorder{}, stop: cancel, done: make(chan struct{})}
 	s.conn = newConn(ours, 1, testConfig("unix", "/x"), s.log.logger())
+	s.conn.tls = creds
 	began := time.Now()
 	go func() {
 		defer close(s.done)

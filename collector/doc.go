@@ -1,7 +1,8 @@
 // Package collector brings dnstap in: it listens where resolvers connect, speaks
-// Frame Streams with them, and turns each dnstap frame into a transform.Message
-// that it lends to a Lane. Each connection has a lane of its own, and each data
-// frame ends in exactly one call of Lane.Take or Lane.Drop.
+// Frame Streams with them, over TLS where it is told to, and turns each dnstap
+// frame into a transform.Message that it lends to a Lane. Each connection has a
+// lane of its own, and each data frame ends in exactly one call of Lane.Take or
+// Lane.Drop.
 //
 // A resolver is never slowed down or held up: handshakes are answered at once,
 // connections are always read, STOP is answered at once. What a connection does

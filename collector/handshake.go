@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -42,12 +43,20 @@ func expectStart(r *frameReader, c controlFrame) error {
 	return nil
 }
 
+// notControl says what begins where a control frame is due.
+func notControl(length uint32) error {
+	if length>>16 == 0x1603 { // a record of TLS: handshake, version 3.x (RFC 8446, section 5.1)
+		return errors.New("a TLS handshake, and this source speaks no TLS")
+	}
+	return fmt.Errorf("data frame of %d bytes before START", length)
+}
+
 // awaitControl waits for the next frame, which must be a control frame. A data
 // frame is refused by its length alone, before any of it is held.
 func awaitControl(r *frameReader) (controlFrame, error) {
 	for {
 		if length := r.begun(); length > 0 {
-			return controlFrame{}, &damage{r.base + int64(r.begin), fmt.Errorf("data frame of %d bytes before START", length)}
+			return controlFrame{}, &damage{r.base + int64(r.begin), notControl(length)}
 		}
 		kind, body, err := r.next()
 		if err != nil {

@@ -47,6 +47,7 @@ func TestHandshake(t *testing.T) {
 		{"data first", sampleFrame(), false, "at byte 0: data frame of 120 bytes before START"},
 		{"data after READY", join(ready(ours), sampleFrame()), true, "at byte 42: data frame of 120 bytes before START"},
 		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n"), false, "at byte 0: data frame of 1195725856 bytes before START"},
+		{"TLS", []byte{0x16, 3, 1, 2, 0, 1, 0}, false, "at byte 0: a TLS handshake, and this source speaks no TLS"},
 		{"unknown control frame", controlOf(length(77)), false, "at byte 0: control frame of unknown type 77"},
 		{"control frame of 600 bytes", controlOf(make([]byte, 600)), false,
 			"at byte 0: control frame of 600 bytes: 4 to 512 are possible"},

@@ -119,7 +119,7 @@ func TestSocketHasModeOwnerAndGroup(t *testing.T) {
 	expectFile(t, cfg.Address, 0o666, owner, group)
 
 	cfg.Mode, cfg.Owner, cfg.Group = 0o620, "", ""
-	if err := s.Reconfigure(cfg); err != nil {
+	if _, err := s.Reconfigure(cfg); err != nil {
 		t.Fatal(err)
 	}
 	expectFile(t, cfg.Address, 0o620, uid, gid)
@@ -208,7 +208,7 @@ func TestOnlyOurOwnSocketIsRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reconfigure(cfg); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
+	if _, err := s.Reconfigure(cfg); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
 		t.Errorf("reconfigured another's socket: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -242,7 +242,7 @@ func TestReconfigureFollowsNoLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Mode = 0o666
-	if err := s.Reconfigure(cfg); err == nil {
+	if _, err := s.Reconfigure(cfg); err == nil {
 		t.Error("it was done")
 	}
 	if info, err := os.Lstat(secret); err != nil || info.Mode().Perm() != 0o600 {

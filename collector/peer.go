@@ -13,6 +13,7 @@ type Peer struct {
 	UID     uint32         // Unix socket
 	PID     int32          // Unix socket; 0 where the process is in a namespace of its own
 	Address netip.AddrPort // TCP; the zero value on a Unix socket
+	Name    string         // common name of the certificate that it proved to hold; at most 255 bytes, of any value
 }
 
 // peerOf asks the kernel, not the peer. What cannot be told is left zero.

@@ -22,6 +22,7 @@ type Source struct {
 	mu       sync.Mutex
 	log      *slog.Logger // base, with the source's name
 	config   Config
+	tls      *credentials // nil: none
 	conns    map[*conn]struct{}
 	stats    Stats
 	refusing bool // since MaxConnections were open
@@ -52,6 +53,9 @@ func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Sourc
 		conns:  map[*conn]struct{}{},
 	}
 	var err error
+	if s.tls, err = s.credentials(cfg.TLS); err != nil {
+		return nil, err
+	}
 	if cfg.Network == "unix" {
 		s.listener, s.socket, err = listenUnix(cfg)
 	} else {
@@ -75,6 +79,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("frames of at most %d bytes: there must be at least 1", c.MaxFrame)
 	case c.HandshakeTimeout <= 0:
 		return fmt.Errorf("handshake timeout %v: it must be above 0", c.HandshakeTimeout)
+	case c.TLS != (TLS{}) && c.Network != "tcp":
+		return fmt.Errorf("TLS over network %q: only tcp has it", c.Network)
 	}
 	return nil
 }
@@ -85,7 +91,7 @@ func (c *Config) check() error {
 func (s *Source) Run(ctx context.Context) error {
 	serving, end := context.WithCancel(ctx)
 	defer end()
-	unhook := context.AfterFunc(ctx, func() { s.close() })
+	unhook := context.AfterFunc(serving, func() { s.close() }) // after serving.Err() tells accept why
 	defer unhook()
 
 	var connections sync.WaitGroup
@@ -111,26 +117,58 @@ func (s *Source) closeSocket() error {
 func (s *Source) Addr() net.Addr { return s.listener.Addr() }
 
 // Reconfigure gives the source another configuration of the same address. A socket
-// file's mode, owner and group change in place; name and limits are for the
-// connections that come, those that are there stay as they are.
-func (s *Source) Reconfigure(cfg Config) error {
+// file's mode, owner and group change in place; name, limits and TLS are for the
+// connections that come, those that are there stay as they are. With an error
+// nothing has changed; undo makes it so afterwards, whatever became of the files
+// that the configuration before names.
+func (s *Source) Reconfigure(cfg Config) (undo func() error, err error) {
 	if err := cfg.check(); err != nil {
-		return err
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if cfg.Network != s.config.Network || cfg.Address != s.config.Address {
-		return fmt.Errorf("a source on %s://%s cannot become one on %s://%s",
+		return nil, fmt.Errorf("a source on %s://%s cannot become one on %s://%s",
 			s.config.Network, s.config.Address, cfg.Network, cfg.Address)
 	}
+	creds, err := s.credentials(cfg.TLS)
+	if err != nil {
+		return nil, err
+	}
+	was, wasTLS := s.config, s.tls
+	if err := s.become(cfg, creds); err != nil {
+		return nil, errors.Join(err, s.become(was, wasTLS))
+	}
+	return func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.become(was, wasTLS)
+	}, nil
+}
+
+// become is Reconfigure to what is known to be right. s.mu is held.
+func (s *Source) become(cfg Config, creds *credentials) error {
 	if s.socket != nil {
 		if err := s.socket.grant(cfg); err != nil {
 			return err
 		}
 	}
-	s.config = cfg
+	s.config, s.tls = cfg, creds
 	s.log = s.base.With("source", cfg.Name)
 	return nil
+}
+
+// credentials returns those for files; the ones in use, if they are of the same
+// files, which are looked at again.
+func (s *Source) credentials(files TLS) (*credentials, error) {
+	switch {
+	case files == (TLS{}):
+		return nil, nil
+	case s.tls != nil && s.tls.files == files:
+		s.tls.current(s.log)
+		return s.tls, nil
+	}
+	return newCredentials(files)
 }
 
 // logger returns the log under the source's present name.

@@ -468,7 +468,7 @@ func TestReconfigureKeepsConnections(t *testing.T) {
 	eventually(t, "the connection begins", func() bool { return len(r.Connections()) == 1 })
 
 	cfg.Mode, cfg.MaxConnections, cfg.MaxFrame = 0o600, 2, 100
-	if err := r.Reconfigure(cfg); err != nil {
+	if _, err := r.Reconfigure(cfg); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(cfg.Address); err != nil || info.Mode().Perm() != 0o600 {
@@ -483,12 +483,12 @@ func TestReconfigureKeepsConnections(t *testing.T) {
 
 	other := cfg
 	other.Address += "2"
-	if err := r.Reconfigure(other); err == nil || !strings.Contains(err.Error(), "cannot become") {
+	if _, err := r.Reconfigure(other); err == nil || !strings.Contains(err.Error(), "cannot become") {
 		t.Errorf("another address: %v", err)
 	}
 	bad := cfg
 	bad.MaxFrame = 0
-	if err := r.Reconfigure(bad); err == nil {
+	if _, err := r.Reconfigure(bad); err == nil {
 		t.Error("a configuration that cannot work was taken")
 	}
 }

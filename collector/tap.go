@@ -85,12 +85,16 @@ func (t *tap) read(p []byte) (int, error) {
 		t.nc.SetReadDeadline(idle)
 	}
 	n, err := t.nc.Read(p)
+	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil // of TLS, which looked for more; the next read will tell
+	}
 	return n, withoutAddress(err)
 }
 
 // withoutAddress strips an error of the addresses that package net puts into it.
+// What package tls makes of an alert names no network and says who sent it.
 func withoutAddress(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Net != "" {
 		return op.Err
 	}
 	return err

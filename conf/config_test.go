@@ -73,6 +73,18 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			MaxConnections:   1,
 			MaxFrame:         65536,
 			HandshakeTimeout: 250 * time.Millisecond,
+		}, {
+			Name:    "remote",
+			Network: "tcp",
+			Address: "192.0.2.1:6000",
+			TLS: collector.TLS{
+				Cert:     "testdata/valid/cert.pem",
+				Key:      "/etc/dnstap-pdns/key.pem",
+				ClientCA: "testdata/valid/ca.pem",
+			},
+			MaxConnections:   64,
+			MaxFrame:         256 << 10,
+			HandshakeTimeout: 5 * time.Second,
 		}},
 		MaxQueries: 1,
 		Policy: transform.Config{
@@ -205,6 +217,31 @@ func TestExampleSpellsOutTheDefault(t *testing.T) {
 			}
 		}
 	}
+	if got := uncommented(t, "dnstap-pdns.hcl").Sources[0].TLS; got != (collector.TLS{Cert: "cert.pem", Key: "key.pem", ClientCA: "ca.pem"}) {
+		t.Errorf("what the example shows of tls comes to %+v", got)
+	}
+}
+
+// uncommented reads the example with the block that stands there as a comment,
+// and with the source on TCP, where that block applies.
+func uncommented(t *testing.T, path string) *File {
+	t.Helper()
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(src)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch name {
+		case "listen":
+			line = "listen = \"tcp://127.0.0.1:6000\"\n"
+		case "mode", "owner", "group":
+			continue
+		}
+		lines = append(lines, strings.TrimPrefix(line, "  #  "))
+	}
+	return mustParse(t, strings.Join(lines, ""))
 }
 
 func TestRunnableWantsSourceAndSink(t *testing.T) {
@@ -248,13 +285,21 @@ func TestWhatRunnableAdvisesIsTaken(t *testing.T) {
 }
 
 func TestTCPBeyondLoopbackIsWarnedOf(t *testing.T) {
-	for address, warned := range map[string]bool{
-		"127.0.0.1": false, "127.9.9.9": false, "[::1]": false, "localhost": false,
-		"0.0.0.0": true, "192.0.2.1": true, "[::]": true, "resolver.example": true,
+	const readAndSend, send = "whoever reaches this address can read along and send", "whoever reaches this address can send"
+	for block, want := range map[string]string{
+		"":                                      readAndSend,
+		"tls {\ncert = \"c\"\nkey = \"k\"\n}\n": send,
+		"tls {\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n}\n": "",
 	} {
-		f, diags := Parse("test.hcl", []byte(`source "dnstap" "a" { listen = "tcp://`+address+`:6000" }`))
-		if diags.HasErrors() || len(diags) > 0 != warned {
-			t.Errorf("%s: got %q, want a warning: %v", address, messages(t, f, diags), warned)
+		for address, exposed := range map[string]bool{
+			"127.0.0.1": false, "127.9.9.9": false, "[::1]": false, "localhost": false,
+			"0.0.0.0": true, "192.0.2.1": true, "[::]": true, "resolver.example": true,
+		} {
+			f, diags := Parse("test.hcl", []byte("source dnstap a {\nlisten = \"tcp://"+address+":6000\"\n"+block+"}\n"))
+			warned := exposed && want != ""
+			if diags.HasErrors() || len(diags) > 0 != warned || warned && diags[0].Summary != "listen: "+want {
+				t.Errorf("%s %q: got %q, want a warning: %v", address, block, messages(t, f, diags), warned)
+			}
 		}
 	}
 }

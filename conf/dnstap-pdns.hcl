@@ -16,6 +16,14 @@ source "dnstap" "local" {
   max_connections   = 64
   max_frame         = "256KiB" # longer frames are skipped and counted
   handshake_timeout = "5s"
+
+  # TLS 1.2 or later, for tcp:// only. Files are named from this file's folder on,
+  # and read again when they change.
+  #  tls {
+  #    cert      = "cert.pem"
+  #    key       = "key.pem"
+  #    client_ca = "ca.pem" # who issues resolvers their certificates; "": none is asked for
+  #  }
 }
 
 # Queries wait here for their response.

@@ -48,5 +48,9 @@ func (s *section) print(b *bytes.Buffer) {
 		}
 		b.WriteByte('\n')
 	}
+	for _, in := range s.inner {
+		b.WriteByte('\n')
+		in.print(b)
+	}
 	b.WriteString("}\n")
 }

@@ -30,10 +30,7 @@ func functions(dir string) map[string]function.Function {
 			return v, nil
 		}),
 		"file": secretOf("PATH", func(path string) (string, error) {
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(dir, path)
-			}
-			b, err := readFile(path, longestSecret)
+			b, err := readFile(inFolder(dir, path), longestSecret)
 			return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
 		}),
 	}
@@ -55,6 +52,14 @@ func secretOf(parameter string, value func(string) (string, error)) function.Fun
 			return cty.StringVal(v).Mark(secret{}), nil
 		},
 	})
+}
+
+// inFolder returns path, from dir on if it is relative.
+func inFolder(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 // readFile reads a regular file of at most limit bytes; a pipe or a device could

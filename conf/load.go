@@ -122,16 +122,21 @@ func (d *decoder) typed(b *hcl.Block) *section {
 
 // single returns the section of a block that stands at most once.
 func (d *decoder) single(blocks map[string]hcl.Blocks, name string) *section {
+	return d.section(schemaOf(name), d.only(blocks[name]))
+}
+
+// only returns the first of blocks that should be one, or nil if there is none.
+func (d *decoder) only(blocks hcl.Blocks) *hcl.Block {
 	var only *hcl.Block
-	for i, b := range blocks[name] {
+	for i, b := range blocks {
 		if i == 0 {
 			only = b
 			continue
 		}
-		d.fail(b.DefRange, fmt.Sprintf("a second %q block", name),
+		d.fail(b.DefRange, fmt.Sprintf("a second %q block", b.Type),
 			fmt.Sprintf("The first is at %s; put everything there.", location(only.DefRange)))
 	}
-	return d.section(schemaOf(name), only)
+	return only
 }
 
 // unique fails if value was seen before as kind. What is said must not hold the

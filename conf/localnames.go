@@ -2,7 +2,6 @@ package conf
 
 import (
 	"bytes"
-	"path/filepath"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -28,9 +27,7 @@ func (s *section) localNamesFile() []string {
 	if path == "" {
 		return nil
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.dir, path)
-	}
+	path = inFolder(s.dir, path)
 	src, err := readFile(path, longestNamesFile)
 	if err != nil {
 		set := s.settings["local_names_file"]

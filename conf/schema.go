@@ -37,6 +37,7 @@ type blockSchema struct {
 	name       string
 	typ        string // first label of blocks that have two: type and name
 	attributes []attribute
+	blocks     []blockSchema // within this one, each at most once; without labels
 }
 
 const (
@@ -68,6 +69,15 @@ var schema = []blockSchema{
 			meaning: "longest frame that is read; longer ones are skipped and counted"},
 		{name: "handshake_timeout", kind: durationValue, value: `"5s"`, lo: ms, hi: 10 * minute,
 			meaning: "time in which a connection must have said how it speaks"},
+	}, blocks: []blockSchema{
+		{name: "tls", attributes: []attribute{
+			{name: "cert", kind: textValue, takes: "the path of a PEM file, relative to this file's folder",
+				meaning: "the certificate that a TCP source shows, and its chain; the three files are read again when they change"},
+			{name: "key", kind: textValue, takes: "the path of a PEM file, relative to this file's folder",
+				meaning: "its private key, not encrypted"},
+			{name: "client_ca", kind: textValue, value: `""`, takes: `the path of a PEM file, relative to this file's folder; or "" to ask for no certificate`,
+				meaning: "only resolvers with a certificate of one of these CAs are let in"},
+		}},
 	}},
 	{name: "pairing", attributes: []attribute{
 		{name: "max_queries", kind: numberValue, value: `131072`, lo: 1, hi: 1 << 24,
@@ -146,7 +156,7 @@ func schemaOf(name string) *blockSchema {
 
 // Row is one attribute of the configuration, for documentation.
 type Row struct {
-	Block     string // as it is opened: source "dnstap" NAME
+	Block     string // as it is opened: source "dnstap" NAME, or within another: source "dnstap" NAME { tls }
 	Attribute string
 	Takes     string // what may be written
 	Default   string // as HCL; "required", or words where it depends on another attribute
@@ -158,9 +168,19 @@ func Reference() []Row {
 	var rows []Row
 	for i := range schema {
 		b := &schema[i]
-		for _, a := range b.attributes {
-			rows = append(rows, Row{b.opening(), a.name, a.wants(), a.defaultText(), a.meaning})
+		rows = append(rows, b.rows(b.opening())...)
+		for j := range b.blocks {
+			inner := &b.blocks[j]
+			rows = append(rows, inner.rows(fmt.Sprintf("%s { %s }", b.opening(), inner.name))...)
 		}
+	}
+	return rows
+}
+
+func (b *blockSchema) rows(block string) []Row {
+	var rows []Row
+	for _, a := range b.attributes {
+		rows = append(rows, Row{block, a.name, a.wants(), a.defaultText(), a.meaning})
 	}
 	return rows
 }
@@ -207,6 +227,9 @@ func (b *blockSchema) content() *hcl.BodySchema {
 	s := &hcl.BodySchema{}
 	for _, a := range b.attributes {
 		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.name, Required: a.required()})
+	}
+	for _, inner := range b.blocks {
+		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: inner.name})
 	}
 	return s
 }

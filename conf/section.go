@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -15,6 +16,8 @@ type section struct {
 	schema   *blockSchema
 	name     string              // second label, where there is one
 	settings map[string]*setting // by attribute; those that do not apply are taken out
+	opened   hcl.Range           // where the block begins; zero where it was left out
+	inner    []*section          // blocks that stand in this one
 }
 
 // setting is one attribute of a block: what was written, or its default.
@@ -29,21 +32,42 @@ type setting struct {
 // secret reports whether the value must not be shown.
 func (s *setting) secret() bool { return s.written != nil }
 
-// section reads a block's attributes and enters it among what Effective prints.
+// section reads a block and enters it among what Effective prints.
 func (d *decoder) section(schema *blockSchema, block *hcl.Block) *section {
-	s := &section{decoder: d, schema: schema, settings: map[string]*setting{}}
+	s := d.read(schema, block)
 	d.file.sections = append(d.file.sections, s)
+	return s
+}
+
+// read reads a block's attributes and the blocks within it.
+func (d *decoder) read(schema *blockSchema, block *hcl.Block) *section {
+	s := &section{decoder: d, schema: schema, settings: map[string]*setting{}}
 	content := &hcl.BodyContent{}
 	if block != nil {
 		var diags hcl.Diagnostics
 		content, diags = block.Body.Content(schema.content())
 		d.diags = append(d.diags, diags...)
+		s.opened = block.DefRange
 	}
 	for i := range schema.attributes {
 		a := &schema.attributes[i]
 		s.settings[a.name] = d.setting(a, content.Attributes[a.name])
 	}
+	for i := range schema.blocks {
+		b := &schema.blocks[i]
+		if only := d.only(content.Blocks.OfType(b.name)); only != nil {
+			s.inner = append(s.inner, d.read(b, only))
+		}
+	}
 	return s
+}
+
+// within returns a block that stands in this one, or nil.
+func (s *section) within(name string) *section {
+	if i := slices.IndexFunc(s.inner, func(in *section) bool { return in.schema.name == name }); i >= 0 {
+		return s.inner[i]
+	}
+	return nil
 }
 
 func (d *decoder) setting(a *attribute, written *hcl.Attribute) *setting {

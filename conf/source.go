@@ -16,10 +16,14 @@ func (s *section) dnstapSource() collector.Config {
 	at := readText(s, "listen", parseListen)
 	c := s.limits()
 	c.Name, c.Network, c.Address = s.name, at.network, at.address
+	c.TLS = s.tls()
+	if in := s.within("tls"); in != nil && at.network == "unix" {
+		s.fail(in.opened, "tls: only a TCP source has this", "Remove it, or listen on tcp://HOST:PORT.")
+	}
 	switch at.network {
 	case "tcp":
 		s.doesNotApply("only a Unix socket has this", "mode", "owner", "group")
-		s.warnIfExposed(at)
+		s.warnIfExposed(c)
 	default: // also where listen is wrong: the others are checked all the same
 		c.Mode = readText(s, "mode", parseMode)
 		c.Owner = readText(s, "owner", parseAccount)
@@ -41,14 +45,23 @@ func (s *section) limits() collector.Config {
 	}
 }
 
-func (s *section) warnIfExposed(at listenAddress) {
-	host, _, _ := net.SplitHostPort(at.address)
+// warnIfExposed says what others may do at an address beyond loopback.
+func (s *section) warnIfExposed(c collector.Config) {
+	host, _, _ := net.SplitHostPort(c.Address)
 	if addr, err := netip.ParseAddr(host); host == "localhost" || err == nil && addr.IsLoopback() {
 		return
 	}
-	s.warn(s.settings["listen"].at, "listen: whoever reaches this address can read along and send",
-		"TCP carries dnstap in the clear and asks nobody who they are. "+
-			"Prefer a Unix socket or a loopback address, or see that only the resolver gets through.")
+	at := s.settings["listen"].at
+	switch {
+	case s.within("tls") == nil:
+		s.warn(at, "listen: whoever reaches this address can read along and send",
+			"TCP carries dnstap in the clear and asks nobody who they are. Prefer a Unix socket or a loopback address, "+
+				"add a tls block with client_ca, or see that only the resolver gets through.")
+	case c.TLS.ClientCA == "":
+		s.warn(at, "listen: whoever reaches this address can send",
+			"TLS without client_ca keeps others from reading along, but asks nobody who they are. "+
+				"Name in client_ca who issues the resolver's certificate, or see that only the resolver gets through.")
+	}
 }
 
 // longestSocketPath is what struct sockaddr_un holds before its final zero.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
 )
 
 // noResolver is what only the operator can mend.
@@ -21,6 +24,9 @@ func check(_ context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if err := checkTLS(file.Sources); err != nil {
+		return &usageError{err}
+	}
 	if len(file.Sources) > 0 && len(file.Policy.Resolvers) == 0 {
 		fmt.Fprint(std.err, noResolver)
 	}
@@ -28,4 +34,16 @@ func check(_ context.Context, args []string, std stdio) error {
 		return fmt.Errorf("printing the configuration: %w", err)
 	}
 	return nil
+}
+
+// checkTLS reads the sources' certificates: with what is wrong there, run would not
+// start.
+func checkTLS(sources []collector.Config) error {
+	var errs []error
+	for _, c := range sources {
+		if err := c.TLS.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("source %q: %w", c.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -100,3 +100,19 @@ func (n *Namespace) ListenUDP(t testing.TB, at netip.AddrPort) *net.UDPConn {
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
+
+// DialTCP connects from inside the namespace. The connection is closed after the
+// test.
+func (n *Namespace) DialTCP(t testing.TB, to netip.AddrPort) net.Conn {
+	t.Helper()
+	var conn net.Conn
+	err := n.do(func() (err error) {
+		conn, err = net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(to))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}

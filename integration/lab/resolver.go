@@ -19,6 +19,14 @@ const Identity = "resolver1.univ.example"
 type Tap struct {
 	Path string
 	Addr *netip.AddrPort
+	TLS  *ClientTLS // over TCP; nil: none
+}
+
+// ClientTLS is what Unbound speaks TLS with.
+type ClientTLS struct {
+	ServerName string // that the tap's certificate must have; empty: Unbound looks at no name
+	CAs        string // PEM file of those who may have issued it
+	Cert, Key  string // PEM files of Unbound's own; empty: it has none to show
 }
 
 // UnixTap is the Unix socket at that path.
@@ -26,6 +34,9 @@ func UnixTap(path string) Tap { return Tap{Path: path} }
 
 // TCPTap is that address, which is inside the namespace.
 func TCPTap(at netip.AddrPort) Tap { return Tap{Addr: &at} }
+
+// TLSTap is that address, over TLS.
+func TLSTap(at netip.AddrPort, c ClientTLS) Tap { return Tap{Addr: &at, TLS: &c} }
 
 // Is reports whether there is somewhere to send dnstap to.
 func (t Tap) Is() bool { return t.Path != "" || t.Addr != nil }

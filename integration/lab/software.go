@@ -92,5 +92,12 @@ func (w *World) Knot(t testing.TB, o Options) *Resolver {
 // Upstream starts the resolver that others forward to: an Unbound without dnstap.
 func (w *World) Upstream(t testing.TB) *Resolver {
 	t.Helper()
-	return w.startResolver(t, unbound, Options{}, upstreamPlace)
+	return w.Neighbour(t, Options{})
+}
+
+// Neighbour starts an Unbound beside the resolver under test, in Upstream's place,
+// which asks over IPv4 only.
+func (w *World) Neighbour(t testing.TB, o Options) *Resolver {
+	t.Helper()
+	return w.startResolver(t, unbound, o, upstreamPlace)
 }

@@ -8,7 +8,7 @@ source "pcap" "wire" {
 
 source "dnstap" "a" {
   listen = "tcp://127.0.0.1:6000"
-  tls {
+  starttls {
     cert = "cert.pem"
   }
 }

@@ -34,6 +34,14 @@ source "dnstap" "unbound" {
   max_frame         = 65536
   handshake_timeout = "250ms"
 }
+source "dnstap" "remote" {
+  listen = "tcp://192.0.2.1:6000"
+  tls {
+    cert      = "cert.pem"
+    key       = "/etc/dnstap-pdns/key.pem"
+    client_ca = "ca.pem"
+  }
+}
 pairing {
   max_queries = 1
   timeout     = "1h"

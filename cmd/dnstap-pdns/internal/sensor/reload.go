@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
@@ -35,11 +36,12 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := reconfigure(ch.kept, ch.wants); err != nil {
+	undo, err := reconfigure(ch.kept, ch.wants)
+	if err != nil {
 		return errors.Join(err, closeSources(fresh))
 	}
 	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
-		return errors.Join(err, restore(ch.kept), closeSources(fresh))
+		return errors.Join(err, undo(), closeSources(fresh))
 	}
 	for i, src := range ch.kept {
 		src.config = ch.wants[i]
@@ -98,20 +100,22 @@ func closeSources(sources []*source) error {
 }
 
 // reconfigure changes sources in place; if one refuses, those before it get their
-// old configuration back.
-func reconfigure(sources []*source, wants []collector.Config) error {
-	for i, src := range sources {
-		if err := src.listener.Reconfigure(wants[i]); err != nil {
-			return errors.Join(err, restore(sources[:i+1]))
+// old configuration back. undo gives it back to all.
+func reconfigure(sources []*source, wants []collector.Config) (undo func() error, err error) {
+	var steps []func() error
+	undo = func() error {
+		var errs []error
+		for _, step := range steps {
+			errs = append(errs, step())
 		}
+		return errors.Join(errs...)
 	}
-	return nil
-}
-
-func restore(sources []*source) error {
-	var errs []error
-	for _, src := range sources {
-		errs = append(errs, src.listener.Reconfigure(src.config))
+	for i, src := range sources {
+		step, err := src.listener.Reconfigure(wants[i])
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("source %q: %w", wants[i].Name, err), undo())
+		}
+		steps = append(steps, step)
 	}
-	return errors.Join(errs...)
+	return undo, nil
 }

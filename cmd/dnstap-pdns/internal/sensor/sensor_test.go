@@ -272,6 +272,32 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 	}
 }
 
+func TestReloadThatFailsAtOneSourceChangesNoOther(t *testing.T) {
+	h := start(t, sourceBlock("a", "a.sock")+sourceBlock("b", "b.sock")+sinkBlock("x"))
+	err := h.Reload(h.config(t, `source "dnstap" "c" {
+		listen = "unix://DIR/a.sock"
+		mode   = "0600"
+	}
+	source "dnstap" "b" {
+		listen = "unix://DIR/b.sock"
+		group  = "no-such-group"
+	}
+	`+sinkBlock("x")))
+	if err == nil || !strings.Contains(err.Error(), `source "b": `) {
+		t.Errorf("got error %v", err)
+	}
+	if info, err := os.Stat(filepath.Join(h.dir, "a.sock")); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("socket: %v, %v", info, err)
+	}
+	r := h.connect(t, "a.sock")
+	r.play(t)
+	r.close(t)
+	h.stop()
+	if l := h.Ledger(); len(l.Sources) != 1 || l.Sources[0].Name != "a" {
+		t.Errorf("sources %+v, want a", l.Sources)
+	}
+}
+
 func TestStopAccountsForWhatIsHeld(t *testing.T) {
 	h := start(t, sourceBlock("a", "a.sock")+sinkBlock("x"))
 	r := h.connect(t, "a.sock")

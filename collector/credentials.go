@@ -1,0 +1,46 @@
+package collector
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"sync"
+)
+
+// credentials are a source's TLS files as they were when last they could be used.
+type credentials struct {
+	files TLS
+
+	mu      sync.Mutex
+	inForce loaded
+	problem string // with the files since then; empty: none
+}
+
+func newCredentials(files TLS) (*credentials, error) {
+	l, err := files.load()
+	if err != nil {
+		return nil, err
+	}
+	return &credentials{files: files, inForce: l}, nil
+}
+
+// current returns what a new connection speaks TLS with. Files that changed are
+// read again. If they cannot be used, what was read before stays in force, which is
+// said once, and they are read each time until they can: the cause need not be
+// theirs.
+func (c *credentials) current(log *slog.Logger) *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.problem == "" && c.files.versions() == c.inForce.from {
+		return c.inForce.config
+	}
+	l, err := c.files.load()
+	switch {
+	case err == nil:
+		c.inForce, c.problem = l, ""
+		log.Info("TLS files were read again", "expires", l.config.Certificates[0].Leaf.NotAfter)
+	case err.Error() != c.problem:
+		c.problem = err.Error()
+		log.Warn("TLS files cannot be used; what was read before stays in force", "error", err)
+	}
+	return c.inForce.config
+}

@@ -1,0 +1,313 @@
+package integration
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+const (
+	sensorName   = "sensor.univ.example" // in its certificate
+	resolverName = "resolver.univ.example"
+
+	noHandshake = "connection closed: no handshake"
+)
+
+// secrets are the files of a sensor that speaks TLS and of a resolver that does,
+// with certificates of one CA.
+type secrets struct {
+	folder string
+	ca     *lab.Authority
+	client lab.ClientTLS
+}
+
+func newSecrets(t *testing.T, n *lab.Namespace) secrets {
+	t.Helper()
+	folder, err := os.MkdirTemp(n.Dir, "tls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := secrets{folder: folder, ca: lab.NewAuthority(t, folder, "CA")}
+	s.ca.Issue(t, folder, sensorName)
+	s.client = lab.ClientTLS{ServerName: sensorName, CAs: s.ca.Path}
+	s.client.Cert, s.client.Key = s.ca.Issue(t, folder, resolverName)
+	return s
+}
+
+// source is the block of a source on tapAddr that speaks TLS, with client
+// certificates or without.
+func (s secrets) source(mutual bool) string {
+	clientCA := ""
+	if mutual {
+		clientCA = s.ca.Path
+	}
+	return fmt.Sprintf(`
+source "dnstap" "tap" {
+  listen = "tcp://%s"
+  tls {
+    cert      = "%s/%s.cert.pem"
+    key       = "%[2]s/%[3]s.key.pem"
+    client_ca = %[4]q
+  }
+}
+`, tapAddr, s.folder, sensorName, clientCA)
+}
+
+// put puts these files in the place of others, as an operator renews certificates.
+func (s secrets) put(t *testing.T, place secrets) {
+	t.Helper()
+	for _, name := range []string{"CA.pem", sensorName + ".cert.pem", sensorName + ".key.pem"} {
+		if err := os.Rename(filepath.Join(s.folder, name), filepath.Join(place.folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The main job over TLS, with Unbound's own: it checks the sensor's name, and shows
+// a certificate.
+func TestRecordsOverTLSAreWhatTheZonesSay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		mutual  bool
+		options lab.Options
+	}{
+		"client certificate":                 {mutual: true},
+		"client certificate, two threads":    {mutual: true, options: lab.Options{Threads: 2}},
+		"no client certificate":              {},
+		"client certificate, unidirectional": {mutual: true, options: lab.Options{Unidirectional: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := lab.NewWorld(t)
+			files := newSecrets(t, w.Namespace)
+			s := startSensor(t, w.Namespace, files.source(c.mutual)+site+fileSink("first", "dnsqr"))
+			if !c.mutual {
+				files.client.Cert, files.client.Key = "", ""
+			}
+			c.options.Tap = lab.TLSTap(tapAddr, files.client)
+			unbound := w.Unbound(t, c.options)
+			w.Ask(t, unbound, lab.Questions(), askTime)
+			unbound.Stop(t)
+			books := s.stop(t)
+
+			out := s.written(t, "first")
+			checkRecords(t, w.Zones, out)
+			checkNothingLeaked(t, out)
+			checkExpected(t, w.Zones, out, lab.Questions())
+			checkBothFamilies(t, out)
+			checkBooks(t, books, out)
+			if n := len(s.logged(noHandshake)); n > 0 {
+				t.Errorf("%d connections without a handshake", n)
+			}
+			for _, line := range s.logged(connected) {
+				if named := strings.Contains(line, fmt.Sprintf("%q", resolverName)); named != c.mutual {
+					t.Errorf("a client with a certificate: %v; the log has %s", c.mutual, line)
+				}
+			}
+			t.Logf("%+v", books.account)
+		})
+	}
+}
+
+// Certificates of another CA take the place of the sensor's while it runs: the
+// connection there is lives on, a resolver that starts anew needs the new ones.
+func TestCertificatesAreReplacedWhileRecordsFlow(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	before, after := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
+	s := startSensor(t, w.Namespace, before.source(true)+site+fileSink("first", "dnsqr"))
+	old := w.Unbound(t, lab.Options{Tap: lab.TLSTap(tapAddr, before.client)})
+	f := startFlow(t, w, old)
+	f.await(t, 50)
+	s.awaitLog(t, connected, 1)
+
+	after.put(t, before)
+	after.client.CAs = before.ca.Path // where the new CA's certificate is now
+	fresh := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, after.client)})
+	s.awaitLog(t, connected, 2)
+	w.Ask(t, fresh, lab.Questions(), askTime)
+	f.await(t, 50)
+	f.end()
+	old.Stop(t)
+	fresh.Stop(t)
+	s.stop(t)
+
+	if n := len(s.logged("TLS files were read again")); n != 1 {
+		t.Errorf("new certificates are %d times in the log", n)
+	}
+	if n := len(s.logged(connected)); n != 2 {
+		t.Errorf("%d connections: the old one did not live on", n)
+	}
+	out := s.written(t, "first")
+	checkRecords(t, w.Zones, out)
+	checkExpected(t, w.Zones, out, lab.Questions())
+	checkFlow(t, f, out)
+}
+
+// TLS comes to a source that is in use: what is connected stays, what comes needs it.
+func TestReloadPutsTLSOnASource(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	files := newSecrets(t, w.Namespace)
+	rest := site + fileSink("first", "dnsqr")
+	s := startSensor(t, w.Namespace, tcpSource()+rest)
+	old := w.Unbound(t, lab.Options{Tap: lab.TCPTap(tapAddr)})
+	f := startFlow(t, w, old)
+	f.await(t, 50)
+	s.awaitLog(t, connected, 1)
+	missing := strings.ReplaceAll(files.source(true), "key.pem", "nosuch.pem")
+	s.reload(t, missing+rest, "reload failed; the configuration in force stays")
+	s.reload(t, files.source(true)+rest, "reloaded")
+	fresh := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, files.client)})
+	s.awaitLog(t, connected, 2)
+	w.Ask(t, fresh, lab.Questions(), askTime)
+	f.await(t, 50)
+	f.end()
+	old.Stop(t)
+	fresh.Stop(t)
+	s.stop(t)
+
+	out := s.written(t, "first")
+	checkExpected(t, w.Zones, out, lab.Questions())
+	checkFlow(t, f, out)
+}
+
+// Whoever cannot show the right certificate gets nowhere, and Unbound's connection
+// beside them loses nothing.
+func TestStrangersGetNowhereOverTLS(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	files, foreign := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
+	s := startSensor(t, w.Namespace, files.source(true)+site+fileSink("first", "dnsqr"))
+	unbound := w.Unbound(t, lab.Options{Tap: lab.TLSTap(tapAddr, files.client)})
+	f := startFlow(t, w, unbound)
+	f.await(t, 50)
+	s.awaitLog(t, connected, 1)
+
+	own, theirs := loadPair(t, files.client), loadPair(t, foreign.client)
+	for _, stranger := range []struct {
+		name   string
+		config *tls.Config // nil: plain TCP
+		logged string
+	}{
+		{"no certificate", &tls.Config{}, "client didn't provide a certificate"},
+		{"foreign CA", &tls.Config{GetClientCertificate: theirs}, "certificate signed by unknown authority"},
+		{"TLS 1.1", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, GetClientCertificate: own}, "client offered only unsupported versions"},
+		{"plain TCP", nil, "first record does not look like a TLS handshake"},
+	} {
+		nc := w.DialTCP(t, tapAddr)
+		if stranger.config != nil {
+			stranger.config.RootCAs, stranger.config.ServerName = pool(t, files.ca.Path), sensorName
+			nc = tls.Client(nc, stranger.config)
+		}
+		speak(t, nc)
+		await(t, stranger.name+" in the log", func() bool { return strings.Contains(s.Log(), stranger.logged) })
+	}
+	f.await(t, 50)
+	f.end()
+
+	// Unbound itself does not talk to a sensor of another name.
+	wrong := files.client
+	wrong.ServerName = "other.univ.example"
+	careful := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, wrong)})
+	await(t, "Unbound's refusal in the log", func() bool {
+		return strings.Contains(s.Log(), "the peer seems to refuse our certificate")
+	})
+	w.Ask(t, careful, lab.Questions()[:5], askTime)
+	careful.Stop(t)
+	unbound.Stop(t)
+	s.stop(t)
+
+	if n := len(s.logged(connected)); n != 1 {
+		t.Errorf("%d connections, want Unbound's alone", n)
+	}
+	checkFlow(t, f, s.written(t, "first"))
+}
+
+// checkFlow holds records to a flow that has ended: what was answered is there. A
+// resolver that is slow to hear asks twice.
+func checkFlow(t *testing.T, f *flow, o output) {
+	t.Helper()
+	var missing []string
+	in := times(o.records)
+	for i := range f.asked.Load() {
+		if in[flowName(i)] == 0 {
+			missing = append(missing, flowName(i))
+		}
+	}
+	if int64(len(missing)) > f.failed.Load() {
+		t.Errorf("%d of %d questions had no answer, and there is no record of %v", f.failed.Load(), f.asked.Load(), missing)
+	}
+}
+
+// speak sends what a resolver would begin with, and returns when the other side is
+// through with it.
+func speak(t *testing.T, nc net.Conn) {
+	t.Helper()
+	capture, err := os.ReadFile("testdata/unbound.fstrm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Write(capture)
+	io.Copy(io.Discard, nc)
+}
+
+// loadPair gives a server a client's certificate, whomever it would trust.
+func loadPair(t *testing.T, c lab.ClientTLS) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+}
+
+func pool(t *testing.T, path string) *x509.CertPool {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := x509.NewCertPool()
+	p.AppendCertsFromPEM(b)
+	return p
+}
+
+// A source that others reach is warned of when the sensor starts and at each
+// reload, in the words for what they can do.
+func TestExposedSourcesAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	files := newSecrets(t, n)
+	everywhere := func(source string) string {
+		return strings.ReplaceAll(source, tapAddr.Addr().String(), "0.0.0.0") + site + fileSink("first", "dnsqr")
+	}
+	s := startSensor(t, n, everywhere(tcpSource()))
+	const readAndSend, send = "warning: listen: whoever reaches this address can read along and send\n", "warning: listen: whoever reaches this address can send\n"
+	expect := func(wantRead, wantSend int) {
+		t.Helper()
+		if r, s := strings.Count(s.Log(), readAndSend), strings.Count(s.Log(), send); r != wantRead || s != wantSend {
+			t.Errorf("warned %d times of readers and %d times of senders, want %d and %d", r, s, wantRead, wantSend)
+		}
+	}
+	expect(1, 0)
+	s.reload(t, everywhere(tcpSource()), "reloaded")
+	expect(2, 0)
+	s.reload(t, everywhere(files.source(false)), "reloaded")
+	expect(2, 1)
+	s.reload(t, everywhere(files.source(true)), "reloaded")
+	expect(2, 1)
+	if out, err := exec.CommandContext(t.Context(), sensorBinary, "check", "-c", s.config).CombinedOutput(); err != nil || strings.Contains(string(out), "whoever") {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	s.stop(t)
+}
