@@ -14,8 +14,6 @@ const (
 	outagePause = 100 * time.Millisecond
 	// flushTime is longer than a record waits in the sensor.
 	flushTime = time.Second
-	// slack is what a busy machine may add to a resolver's retry time.
-	slack = 5 * time.Second
 )
 
 func TestSensorRestarted(t *testing.T) {
