@@ -16,9 +16,10 @@ import (
 const (
 	// stopTime is the contract: within it the sensor has ended, all flushed.
 	stopTime = 5 * time.Second
-	// slack is what a busy machine may add to any time that a test measures.
-	slack    = 5 * time.Second
 	patience = 30 * time.Second
+
+	// slack is what a busy machine may add to a time that a test measures once.
+	slack = 5 * time.Second
 
 	// site is the policy of a site that keeps a zone of its own.
 	site = `
