@@ -16,8 +16,8 @@ import (
 var sensorBinary string
 
 func TestMain(m *testing.M) {
-	parallel := fmt.Sprint(4 * runtime.NumCPU())
-	flag.Set("test.parallel", parallel) // before the command line, which may say otherwise
+	// Most of a test is waiting. The command line, read after this, may say otherwise.
+	flag.Set("test.parallel", fmt.Sprint(4*runtime.NumCPU()))
 	flag.Parse()
 	os.Exit(buildAndRun(m))
 }

@@ -49,9 +49,14 @@ func TestResolverStopsAtOnce(t *testing.T) {
 
 			s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 			tap := lab.Options{Tap: lab.UnixTap(s.tapPath())}
-			attached := quitInTraffic(t, w, r.start(w, t, tap), (*lab.Resolver).Quit)
-			s.awaitLog(t, disconnected, len(s.logged(t, connected)))
-			if attached > alone+quitSlack {
+			var attached time.Duration
+			for range 3 { // a busy machine is slow at times, a sensor in the way always
+				attached = quitInTraffic(t, w, r.start(w, t, tap), (*lab.Resolver).Quit)
+				if attached <= alone+time.Second {
+					break
+				}
+			}
+			if attached > alone+time.Second {
 				t.Errorf("it took %s to stop, %s without the sensor", attached, alone)
 			}
 
@@ -59,20 +64,19 @@ func TestResolverStopsAtOnce(t *testing.T) {
 				s.Signal(t, syscall.SIGTERM)
 				return r.Quit(t)
 			})
-			if together > alone+quitSlack {
+			if together > alone+slack {
 				t.Errorf("it took %s to stop together with the sensor, %s without one", together, alone)
 			}
-			if err := s.Wait(stopTime); err != nil {
+			if err := s.Wait(stopTime + slack); err != nil {
 				t.Errorf("the sensor: %v", err)
+			}
+			if n := len(s.logged(t, connected)); n < 2 {
+				t.Errorf("%d connections to the sensor", n)
 			}
 			t.Logf("%s alone, %s attached, %s together", alone, attached, together)
 		})
 	}
 }
-
-// quitSlack is what a busy machine may add to the time that a resolver takes to
-// stop.
-const quitSlack = 3 * time.Second
 
 // quitInTraffic stops a resolver while it is asked, and returns the time it took.
 func quitInTraffic(t *testing.T, w *lab.World, r *lab.Resolver, quit func(*lab.Resolver, testing.TB) time.Duration) time.Duration {
@@ -89,7 +93,7 @@ func quitInTraffic(t *testing.T, w *lab.World, r *lab.Resolver, quit func(*lab.R
 // A sensor that stalls costs no client an answer. At its end BIND as well as Knot
 // Resolver waits for it, in the kernel: for room in the socket where that is full,
 // else for FINISH. They end as soon as the sensor goes on.
-func TestSensorStalls(t *testing.T) {
+func TestStalledSensorCostsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for name, r := range everyResolver {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +110,7 @@ func TestSensorStalls(t *testing.T) {
 
 			resolver.AskToQuit(t)
 			if r.waits {
-				resolver.Wait(quitSlack)
+				resolver.Wait(slack)
 			} else {
 				resolver.Wait(patience)
 			}

@@ -105,7 +105,7 @@ func (r *Resolver) Stop(t testing.TB) time.Duration {
 }
 
 // Quit stops the resolver as its operator does, at once, and fails the test if it
-// has not ended within 10 s. It returns the time that took.
+// has not ended within stopTime. It returns the time that took.
 func (r *Resolver) Quit(t testing.TB) time.Duration {
 	t.Helper()
 	began := time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -22,11 +23,17 @@ type World struct {
 	Zones *Zones
 }
 
+// beginning holds as many worlds as may begin at once. That is work for every
+// processor, and starves the tests that are under way; what follows is waiting.
+var beginning = make(chan struct{}, max(1, runtime.NumCPU()/2))
+
 // NewWorld starts the authoritative servers and returns once each of them answers
 // on each of its addresses.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
 	Need(t, "nsd")
+	beginning <- struct{}{}
+	defer func() { <-beginning }()
 	zones, err := loadZones()
 	if err != nil {
 		t.Fatal(err)
