@@ -85,7 +85,7 @@ func startSensor(t *testing.T, n *lab.Namespace, config string) *sensor {
 // before it is told.
 func (s *sensor) configure(t *testing.T, config string) {
 	t.Helper()
-	for _, sink := range []string{"first", "second"} {
+	for _, sink := range []string{"first", "second", "third"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, sink), 0o755); err != nil {
 			t.Fatal(err)
 		}
