@@ -111,7 +111,7 @@ func (s *sensor) run(t *testing.T, config string) {
 // before it is told.
 func (s *sensor) configure(t *testing.T, config string) {
 	t.Helper()
-	for _, sink := range []string{"first", "second"} {
+	for _, sink := range []string{"first", "second", "third"} {
 		if err := os.MkdirAll(filepath.Join(s.dir, sink), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -12,36 +12,86 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Two sinks, one a file of dnsqr, one UDP with dnsobs and an MTU that big answers
-// do not fit: both say the same.
-func TestTwoSinksAgree(t *testing.T) {
+// Each message type goes into a file and over UDP, at an MTU that big answers do
+// not fit: a type's two outputs hold the same payloads, and all say the same.
+func TestAllSinksAgree(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	const mtu = 1280
-	received := listen(t, w.Namespace)
-	s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr")+fmt.Sprintf(`
-sink "nmsg" "second" {
-  to      = "udp://%s"
-  message = "dnsobs"
-  mtu     = %d
-}
-`, received.at, mtu))
+	files := map[string]string{"dnsqr": "first", "dnsobs": "second", "dnstap": "third"}
+	receivers := map[string]receiver{}
+	config := unixSource + site
+	for message, file := range files {
+		receivers[message] = listen(t, w.Namespace)
+		config += fileSink(file, message) + udpSink("udp-"+message, message, receivers[message].at, mtu)
+	}
+	s := startSensor(t, w.Namespace, config)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 	w.Ask(t, unbound, lab.Questions())
 	unbound.Stop(t)
 	books := s.stop(t)
 
-	first := s.written(t, "first")
-	second := readOutput(t, received.finish(t, mtu))
-	checkRecords(t, w.Zones, second)
-	checkNothingLeaked(t, second)
-	checkExpected(t, w.Zones, second, lab.Questions())
-	if d := cmp.Diff(facts(first.records), facts(second.records)); d != "" {
-		t.Errorf("the sinks differ (-file +UDP):\n%s", d)
+	said := map[string][]nmsgcheck.Record{}
+	for message := range files {
+		file := s.written(t, files[message])
+		udp := readOutput(t, receivers[message].finish(t, mtu))
+		checkRecords(t, w.Zones, file)
+		checkNothingLeaked(t, file)
+		checkNothingLeaked(t, udp)
+		checkExpected(t, w.Zones, file, lab.Questions())
+		if d := cmp.Diff(payloads(file.records), payloads(udp.records)); d != "" {
+			t.Errorf("%s differs (-file +UDP):\n%s", message, d)
+		}
+		for _, sink := range []string{files[message], "udp-" + message} {
+			if d := books.sinks[sink]; d.Delivered != uint64(len(file.records)) || d.Offered != d.Delivered {
+				t.Errorf("sink %s: %d records came, the ledger has %+v", sink, len(file.records), d)
+			}
+		}
+		for _, r := range file.records {
+			if r.Message != message {
+				t.Errorf("a record of type %s in the sink of %s", r.Message, message)
+			}
+		}
+		said[message] = file.records
 	}
-	if f, u := books.sinks["first"], books.sinks["second"]; f.Delivered != u.Delivered || u.Delivered != uint64(len(second.records)) {
-		t.Errorf("%d records came over UDP, the ledger has %+v for the file and %+v for UDP", len(second.records), f, u)
+	for _, message := range []string{"dnsobs", "dnstap"} {
+		if d := cmp.Diff(facts(said["dnsqr"]), facts(said[message])); d != "" {
+			t.Errorf("the types differ (-dnsqr +%s):\n%s", message, d)
+		}
 	}
+	if d := cmp.Diff(zones(said["dnsobs"]), zones(said["dnstap"])); d != "" { // a dnsqr has none
+		t.Errorf("zones differ (-dnsobs +dnstap):\n%s", d)
+	}
+}
+
+func udpSink(name, message string, to netip.AddrPort, mtu int) string {
+	return fmt.Sprintf(`
+sink "nmsg" %q {
+  to      = "udp://%s"
+  message = %q
+  mtu     = %d
+}
+`, name, to, message, mtu)
+}
+
+// zones are what records say of the zones that servers were asked as.
+func zones(records []nmsgcheck.Record) []string {
+	var all []string
+	for _, r := range records {
+		all = append(all, fmt.Sprintf("%s: %s", keyOf(r), r.Zone))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// payloads are what a type's encoder made, in no order.
+func payloads(records []nmsgcheck.Record) []string {
+	var all []string
+	for _, r := range records {
+		all = append(all, fmt.Sprintf("%s %s %x", keyOf(r), r.Payload.Time, r.Payload.Message))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // A UDP peer that is not there costs the other sink nothing, and its own sums
@@ -70,7 +120,7 @@ sink "nmsg" "second" {
 	}
 }
 
-// facts is what a record says in either message type.
+// facts is what a record says in every message type.
 func facts(records []nmsgcheck.Record) []string {
 	var all []string
 	for _, r := range records {
