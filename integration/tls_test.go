@@ -95,7 +95,7 @@ func TestRecordsOverTLSAreWhatTheZonesSay(t *testing.T) {
 			}
 			c.options.Tap = lab.TLSTap(tapAddr, files.client)
 			unbound := w.Unbound(t, c.options)
-			w.Ask(t, unbound, lab.Questions(), askTime)
+			w.Ask(t, unbound, lab.Questions())
 			unbound.Stop(t)
 			books := s.stop(t)
 
@@ -105,10 +105,10 @@ func TestRecordsOverTLSAreWhatTheZonesSay(t *testing.T) {
 			checkExpected(t, w.Zones, out, lab.Questions())
 			checkBothFamilies(t, out)
 			checkBooks(t, books, out)
-			if n := len(s.logged(noHandshake)); n > 0 {
+			if n := len(s.logged(t, noHandshake)); n > 0 {
 				t.Errorf("%d connections without a handshake", n)
 			}
-			for _, line := range s.logged(connected) {
+			for _, line := range s.logged(t, connected) {
 				if named := strings.Contains(line, fmt.Sprintf("%q", resolverName)); named != c.mutual {
 					t.Errorf("a client with a certificate: %v; the log has %s", c.mutual, line)
 				}
@@ -126,7 +126,7 @@ func TestCertificatesAreReplacedWhileRecordsFlow(t *testing.T) {
 	before, after := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
 	s := startSensor(t, w.Namespace, before.source(true)+site+fileSink("first", "dnsqr"))
 	old := w.Unbound(t, lab.Options{Tap: lab.TLSTap(tapAddr, before.client)})
-	f := startFlow(t, w, old)
+	f := startFlow(t, w, old, 0)
 	f.await(t, 50)
 	s.awaitLog(t, connected, 1)
 
@@ -134,17 +134,17 @@ func TestCertificatesAreReplacedWhileRecordsFlow(t *testing.T) {
 	after.client.CAs = before.ca.Path // where the new CA's certificate is now
 	fresh := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, after.client)})
 	s.awaitLog(t, connected, 2)
-	w.Ask(t, fresh, lab.Questions(), askTime)
+	w.Ask(t, fresh, lab.Questions())
 	f.await(t, 50)
 	f.end()
 	old.Stop(t)
 	fresh.Stop(t)
 	s.stop(t)
 
-	if n := len(s.logged("TLS files were read again")); n != 1 {
+	if n := len(s.logged(t, "TLS files were read again")); n != 1 {
 		t.Errorf("new certificates are %d times in the log", n)
 	}
-	if n := len(s.logged(connected)); n != 2 {
+	if n := len(s.logged(t, connected)); n != 2 {
 		t.Errorf("%d connections: the old one did not live on", n)
 	}
 	out := s.written(t, "first")
@@ -161,7 +161,7 @@ func TestReloadPutsTLSOnASource(t *testing.T) {
 	rest := site + fileSink("first", "dnsqr")
 	s := startSensor(t, w.Namespace, tcpSource()+rest)
 	old := w.Unbound(t, lab.Options{Tap: lab.TCPTap(tapAddr)})
-	f := startFlow(t, w, old)
+	f := startFlow(t, w, old, 0)
 	f.await(t, 50)
 	s.awaitLog(t, connected, 1)
 	missing := strings.ReplaceAll(files.source(true), "key.pem", "nosuch.pem")
@@ -169,7 +169,7 @@ func TestReloadPutsTLSOnASource(t *testing.T) {
 	s.reload(t, files.source(true)+rest, "reloaded")
 	fresh := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, files.client)})
 	s.awaitLog(t, connected, 2)
-	w.Ask(t, fresh, lab.Questions(), askTime)
+	w.Ask(t, fresh, lab.Questions())
 	f.await(t, 50)
 	f.end()
 	old.Stop(t)
@@ -189,7 +189,7 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 	files, foreign := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
 	s := startSensor(t, w.Namespace, files.source(true)+site+fileSink("first", "dnsqr"))
 	unbound := w.Unbound(t, lab.Options{Tap: lab.TLSTap(tapAddr, files.client)})
-	f := startFlow(t, w, unbound)
+	f := startFlow(t, w, unbound, 0)
 	f.await(t, 50)
 	s.awaitLog(t, connected, 1)
 
@@ -210,7 +210,7 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 			nc = tls.Client(nc, stranger.config)
 		}
 		speak(t, nc)
-		await(t, stranger.name+" in the log", func() bool { return strings.Contains(s.Log(), stranger.logged) })
+		await(t, stranger.name+" in the log", func() bool { return strings.Contains(s.Log(t), stranger.logged) })
 	}
 	f.await(t, 50)
 	f.end()
@@ -220,14 +220,14 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 	wrong.ServerName = "other.univ.example"
 	careful := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, wrong)})
 	await(t, "Unbound's refusal in the log", func() bool {
-		return strings.Contains(s.Log(), "the peer seems to refuse our certificate")
+		return strings.Contains(s.Log(t), "the peer seems to refuse our certificate")
 	})
-	w.Ask(t, careful, lab.Questions()[:5], askTime)
+	w.Ask(t, careful, lab.Questions()[:5])
 	careful.Stop(t)
 	unbound.Stop(t)
 	s.stop(t)
 
-	if n := len(s.logged(connected)); n != 1 {
+	if n := len(s.logged(t, connected)); n != 1 {
 		t.Errorf("%d connections, want Unbound's alone", n)
 	}
 	checkFlow(t, f, s.written(t, "first"))
@@ -238,9 +238,12 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 func checkFlow(t *testing.T, f *flow, o output) {
 	t.Helper()
 	var missing []string
-	in := times(o.records)
+	in := make(map[string]bool)
+	for _, r := range o.records {
+		in[r.Name] = true
+	}
 	for i := range f.asked.Load() {
-		if in[flowName(i)] == 0 {
+		if !in[flowName(i)] {
 			missing = append(missing, flowName(i))
 		}
 	}
@@ -295,7 +298,7 @@ func TestExposedSourcesAreWarnedOf(t *testing.T) {
 	const readAndSend, send = "warning: listen: whoever reaches this address can read along and send\n", "warning: listen: whoever reaches this address can send\n"
 	expect := func(wantRead, wantSend int) {
 		t.Helper()
-		if r, s := strings.Count(s.Log(), readAndSend), strings.Count(s.Log(), send); r != wantRead || s != wantSend {
+		if r, s := strings.Count(s.Log(t), readAndSend), strings.Count(s.Log(t), send); r != wantRead || s != wantSend {
 			t.Errorf("warned %d times of readers and %d times of senders, want %d and %d", r, s, wantRead, wantSend)
 		}
 	}

@@ -89,11 +89,52 @@ type bubbles struct {
 
 func (b *bubbles) holds(path []ast.Node) bool {
 	for _, n := range path {
-		if call, ok := n.(*ast.CallExpr); ok && calls(call, "synctest", "Test") {
+		if call, ok := n.(*ast.CallExpr); ok && (calls(call, "synctest", "Test") || b.opens(call)) {
 			return true
 		}
 	}
 	return b.helps(function(path))
+}
+
+// opens reports whether a call is of a helper that runs what it is given in a
+// bubble.
+func (b *bubbles) opens(call *ast.CallExpr) bool {
+	name, ok := call.Fun.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	runs := false
+	for _, s := range b.files {
+		walk(s.File, func(path []ast.Node) {
+			inner, ok := path[len(path)-1].(*ast.CallExpr)
+			if !ok || function(path) != name.Name {
+				return
+			}
+			given, ok := inner.Fun.(*ast.Ident)
+			runs = runs || ok && isParameter(path, given.Name) && slices.ContainsFunc(path, func(n ast.Node) bool {
+				outer, ok := n.(*ast.CallExpr)
+				return ok && calls(outer, "synctest", "Test")
+			})
+		})
+	}
+	return runs
+}
+
+// isParameter reports whether the function declaration on the path has a parameter
+// of that name.
+func isParameter(path []ast.Node, name string) bool {
+	for _, n := range path {
+		f, ok := n.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		for _, p := range f.Type.Params.List {
+			if slices.ContainsFunc(p.Names, func(id *ast.Ident) bool { return id.Name == name }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // helps reports whether a function is used, and in bubbles only.
