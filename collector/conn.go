@@ -16,6 +16,11 @@ import (
 // finishTime is how long a peer may leave FINISH unread before it goes without.
 const finishTime = 500 * time.Millisecond
 
+// probation is how long after its first message a connection may bring nothing
+// outward before that is reported: the clients of a small resolver may for a while
+// ask only what it has in its cache.
+const probation = time.Minute
+
 // A Connection is what is known of one connection that has said START.
 type Connection struct {
 	Number        uint64 // of the source's connections, from 1; "connection" in the log
@@ -26,6 +31,8 @@ type Connection struct {
 	Bidirectional bool
 	Frames        uint64     // data frames, unreadable ones included
 	Types         TypeCounts // of the readable ones
+	Outward       uint64     // messages that are outward by type and times
+	Remedy        Remedy     // zero unless it was reported that nothing outward comes
 }
 
 // outcome is how a connection ended, as Stats counts it.
@@ -43,6 +50,8 @@ type conn struct {
 	limits Config
 	log    *slog.Logger
 	stream stream // the goroutine's own
+	tap    *tap   // likewise
+	onTry  bool   // likewise: probation has begun, or is over
 
 	mu    sync.Mutex
 	began bool
@@ -65,6 +74,7 @@ func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome
 	defer c.nc.Close()
 	t := newTap(ctx, c.nc)
 	defer t.release()
+	c.tap = t
 
 	deadline := c.shown.Since.Add(c.limits.HandshakeTimeout)
 	t.limit(deadline)
@@ -106,7 +116,7 @@ func (c *conn) begin(bidirectional bool) {
 func (c *conn) publish() {
 	t := &c.stream.tally
 	c.mu.Lock()
-	c.shown.Frames, c.shown.Types = t.frames, t.types
+	c.shown.Frames, c.shown.Types, c.shown.Outward = t.frames, t.types, t.outward
 	first := c.shown.Identity == "" && c.shown.Version == ""
 	if t.renamed {
 		c.shown.Identity, c.shown.Version = string(t.identity), string(t.version)
@@ -121,6 +131,43 @@ func (c *conn) publish() {
 		c.log.Log(context.Background(), level, "resolver named itself",
 			"identity", string(t.identity), "version", string(t.version))
 	}
+	if !c.onTry && t.inward+t.outward > 0 {
+		c.onTry = true
+		c.tap.setAlarm(probation, c.report)
+	}
+	c.rehabilitate()
+}
+
+// report says at the end of probation if nothing has come that can become a
+// record, and what helps.
+func (c *conn) report() {
+	t := &c.stream.tally
+	remedy, due := t.remedy()
+	if !due {
+		return
+	}
+	c.mu.Lock()
+	c.shown.Remedy = remedy
+	c.mu.Unlock()
+	says := "only messages that are not outward have come"
+	if t.outward > 0 {
+		says = "only forwarded messages have come"
+	}
+	c.log.Warn(says, "from", remedy.Sender, "remedy", remedy.Advice, t.types.attr())
+}
+
+// rehabilitate takes a report back once something outward has come after all.
+func (c *conn) rehabilitate() {
+	if c.shown.Remedy == (Remedy{}) { // nobody else writes it
+		return
+	}
+	if _, due := c.stream.tally.remedy(); due {
+		return
+	}
+	c.mu.Lock()
+	c.shown.Remedy = Remedy{}
+	c.mu.Unlock()
+	c.log.Info("outward messages have come after all")
 }
 
 // show returns what is known of the connection; false before START.

@@ -189,7 +189,7 @@ func TestConnectionShowsWhatItBrought(t *testing.T) {
 		got, began := s.conn.show()
 		want := Connection{
 			Number: 1, Since: got.Since, Identity: strings.Repeat("long", 64)[:maxLabel], Version: "unbound 1.17.1",
-			Frames: 4, Types: TypeCounts{4: 2},
+			Frames: 4, Types: TypeCounts{4: 2}, Outward: 2,
 		}
 		if got != want || !began {
 			t.Errorf("got %+v, want %+v", got, want)

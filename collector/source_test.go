@@ -303,7 +303,7 @@ func TestPeersAreKnown(t *testing.T) {
 	me := Peer{UID: uint32(os.Getuid()), PID: int32(os.Getpid())}
 	all := r.Connections()
 	want := []Connection{
-		{Number: 1, Peer: me, Since: all[0].Since, Identity: "ns1.example", Version: "unbound 1.17.1", Frames: 1, Types: TypeCounts{4: 1}},
+		{Number: 1, Peer: me, Since: all[0].Since, Identity: "ns1.example", Version: "unbound 1.17.1", Frames: 1, Types: TypeCounts{4: 1}, Outward: 1},
 		{Number: 2, Peer: me, Since: all[1].Since, Bidirectional: true},
 	}
 	if !slices.Equal(all, want) || time.Since(all[0].Since) > time.Minute {

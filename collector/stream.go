@@ -83,7 +83,7 @@ func (s *stream) take(kind frameKind, frame []byte) {
 		s.lane.Drop(transform.Malformed)
 		return
 	}
-	s.lane.Take(&s.message)
+	s.tally.judged(s.message.Role, s.lane.Take(&s.message))
 }
 
 // cutOff counts the frame in whose middle the stream ended.
