@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
@@ -49,20 +50,25 @@ type conn struct {
 	nc     net.Conn
 	limits Config
 	log    *slog.Logger
+	holder holder
 	stream stream // the goroutine's own
 	tap    *tap   // likewise
 	onTry  bool   // likewise: probation has begun, or is over
+
+	displaced atomic.Bool
+	gone      chan struct{} // closed when the connection is over and out of its source
 
 	mu    sync.Mutex
 	began bool
 	shown Connection // as of the last burst
 }
 
-func newConn(nc net.Conn, number uint64, limits Config, log *slog.Logger) *conn {
-	peer := peerOf(nc)
+func newConn(nc net.Conn, peer Peer, number uint64, limits Config, log *slog.Logger) *conn {
 	return &conn{
 		nc:     nc,
 		limits: limits,
+		holder: peer.holder(),
+		gone:   make(chan struct{}),
 		log:    peer.label(log.With("connection", number)),
 		shown:  Connection{Number: number, Peer: peer, Since: time.Now()},
 	}
@@ -182,6 +188,9 @@ func (c *conn) notBegun(err error) outcome {
 	switch {
 	case errors.Is(err, errStopped):
 		return ended
+	case c.displaced.Load():
+		c.log.Debug("connection closed in its handshake, for another's sake")
+		return ended
 	case errors.Is(err, io.EOF): // somebody looked whether we are there
 		c.log.Debug("connection closed before READY or START")
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -203,6 +212,8 @@ func (c *conn) over(err error) outcome {
 		log.Info("dnstap connection ended", "by", "the peer, without STOP")
 	case errors.Is(err, errStopped):
 		log.Info("dnstap connection ended", "by", "us")
+	case c.displaced.Load():
+		log.Info("dnstap connection ended", "by", "us, for the sake of a peer that has fewer")
 	case errors.Is(err, errCut) || !damaged:
 		log.Info("dnstap connection lost", "error", err)
 	default:

@@ -29,7 +29,7 @@ func newSession(t *testing.T) *session {
 	ctx, cancel := context.WithCancel(t.Context())
 	ours, theirs := net.Pipe()
 	s := &session{peer: theirs, lane: &recorder{}, stop: cancel, done: make(chan struct{})}
-	s.conn = newConn(ours, 1, testConfig("unix", "/x"), s.log.logger())
+	s.conn = newConn(ours, Peer{}, 1, testConfig("unix", "/x"), s.log.logger())
 	began := time.Now()
 	go func() {
 		defer close(s.done)

@@ -19,12 +19,13 @@ type Source struct {
 	socket   *socketFile // nil on TCP
 	close    func() error
 
-	mu       sync.Mutex
-	log      *slog.Logger // base, with the source's name
-	config   Config
-	conns    map[*conn]struct{}
-	stats    Stats
-	refusing bool // since MaxConnections were open
+	mu      sync.Mutex
+	log     *slog.Logger // base, with the source's name
+	config  Config
+	conns   map[*conn]struct{}
+	stats   Stats
+	crowded bool // since MaxConnections were open
+	pace    pace // of new connections
 }
 
 // Stats counts what happened at a source beside its messages.
@@ -32,6 +33,7 @@ type Stats struct {
 	Open             int    // connections there are, in handshake or after it
 	Accepted         uint64 // connections there were, those that are included
 	Refused          uint64 // closed at once: MaxConnections were open
+	Displaced        uint64 // closed for a newcomer's sake: MaxConnections were open
 	AcceptErrors     uint64 // calls of accept that failed
 	HandshakesFailed uint64 // connections that never said START as they should
 	Broken           uint64 // connections closed because of broken framing after START
@@ -85,7 +87,7 @@ func (c *Config) check() error {
 func (s *Source) Run(ctx context.Context) error {
 	serving, end := context.WithCancel(ctx)
 	defer end()
-	unhook := context.AfterFunc(ctx, func() { s.close() })
+	unhook := context.AfterFunc(serving, func() { s.close() }) // not ctx: accept must see its end first
 	defer unhook()
 
 	var connections sync.WaitGroup

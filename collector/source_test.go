@@ -274,7 +274,7 @@ func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
 	if got, want := r.Stats(), (Stats{Open: 2, Accepted: 2, Refused: 3}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if r.log.count("are refused") != 1 {
+	if r.log.count("newcomers are refused") != 1 {
 		t.Errorf("one line is due:\n%s", r.log.String())
 	}
 
