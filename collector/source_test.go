@@ -27,9 +27,13 @@ type running struct {
 	stop  func() error // ends Run and returns what it returned
 	mu    sync.Mutex
 	lanes []*recorder
+	lay   func() Lane // nil: recorders
 }
 
 func (r *running) openLane(string) Lane {
+	if r.lay != nil {
+		return r.lay()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lane := &recorder{}
@@ -55,6 +59,12 @@ func (r *running) received() (messages, drops int) {
 func startSource(t *testing.T, cfg Config) *running {
 	t.Helper()
 	r := &running{}
+	r.run(t, cfg)
+	return r
+}
+
+func (r *running) run(t *testing.T, cfg Config) {
+	t.Helper()
 	var err error
 	if r.Source, err = Listen(cfg, r.openLane, r.log.logger()); err != nil {
 		t.Fatal(err)
@@ -77,7 +87,6 @@ func startSource(t *testing.T, cfg Config) *running {
 			}
 		}
 	})
-	return r
 }
 
 func unixConfig(t *testing.T) Config {
