@@ -34,7 +34,10 @@ func functions(dir string) map[string]function.Function {
 				path = filepath.Join(dir, path)
 			}
 			b, err := readFile(path, longestSecret)
-			return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
+			if err != nil {
+				return "", errors.New(Escape(err.Error())) // which names the file
+			}
+			return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
 		}),
 	}
 }

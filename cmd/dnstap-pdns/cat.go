@@ -8,11 +8,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
@@ -58,7 +58,7 @@ func (p *printer) input(ctx context.Context, input string, std stdio) error {
 	case input == "-":
 		return p.stream("standard input", std.in)
 	}
-	f, err := os.Open(input)
+	f, err := openInput(input)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (p *printer) input(ctx context.Context, input string, std stdio) error {
 	defer func() { p.out = out }()
 	buffered := bufio.NewWriter(out) // what comes from a file need not be seen as it comes
 	p.out = buffered
-	if err := p.stream(input, f); err != nil {
+	if err := p.stream(conf.Escape(input), f); err != nil {
 		return err
 	}
 	return buffered.Flush()
@@ -103,7 +103,7 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", address)
 	if err != nil {
-		return fmt.Errorf("listening for NMSG on udp://%s: %w", address, err)
+		return errors.New(conf.Escape(fmt.Sprintf("listening for NMSG on udp://%s: %v", address, err))) // twice the address
 	}
 	conn := pc.(*net.UDPConn)
 	defer conn.Close()

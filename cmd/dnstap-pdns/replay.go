@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -115,7 +114,7 @@ func (r *replayer) readAll(ctx context.Context, inputs []string, lane collector.
 	var errs []error
 	for _, input := range inputs {
 		if err := r.read(ctx, input, sharedLane{lane}); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", input, err))
+			errs = append(errs, fmt.Errorf("%s: %w", conf.Escape(input), err))
 		}
 		if ctx.Err() != nil {
 			break
@@ -127,7 +126,7 @@ func (r *replayer) readAll(ctx context.Context, inputs []string, lane collector.
 func (r *replayer) read(ctx context.Context, input string, lane collector.Lane) error {
 	file := r.std.in
 	if input != "-" {
-		f, err := os.Open(input)
+		f, err := openInput(input)
 		if err != nil {
 			return err
 		}
