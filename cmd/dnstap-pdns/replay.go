@@ -54,7 +54,7 @@ func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, erro
 	}
 	target, err := conf.ParseTarget(to)
 	if err != nil {
-		return nil, fmt.Errorf("--to: %w", err)
+		return nil, errors.New("--to: " + conf.Escape(err.Error())) // which may quote it
 	}
 	sink := conf.SinkFor("to", target)
 	sink.IDs = c.IDs
