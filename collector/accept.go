@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"syscall"
@@ -72,34 +73,67 @@ func (s *Source) pause(ctx context.Context, before time.Duration, err error) tim
 	return wait
 }
 
-// admit returns nil when as many connections are open as may be.
+// admit returns nil when the newcomer is refused: as many connections are open as
+// may be, and none yields to it.
 func (s *Source) admit(nc net.Conn) *conn {
+	peer := peerOf(nc)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	full := len(s.conns) >= s.config.MaxConnections
-	switch {
-	case full && !s.refusing:
-		s.refusing = true
-		s.log.Warn("connections are refused: too many are open", "max_connections", s.config.MaxConnections)
-	case s.refusing && len(s.conns) <= s.config.MaxConnections/2: // one at the brink is no news
-		s.refusing = false
-		s.log.Info("connections are no longer refused")
-	}
-	if full {
+	if !s.makeRoom(peer.holder()) {
 		s.stats.Refused++
 		return nil
 	}
 	s.stats.Accepted++
-	c := newConn(nc, s.stats.Accepted, s.config, s.log)
+	c := newConn(nc, peer, s.stats.Accepted, s.config, s.logOfNext())
 	c.tls = s.tls
 	s.conns[c] = struct{}{}
 	return c
+}
+
+// makeRoom reports whether there is a place for a newcomer, which may have been
+// another's before. s.mu is held, but not while the other leaves.
+func (s *Source) makeRoom(newcomer holder) bool {
+	full := len(s.conns) >= s.config.MaxConnections
+	switch {
+	case full && !s.crowded:
+		s.crowded = true
+		s.log.Warn("too many connections: newcomers are refused, or take the place of a peer that has more",
+			"max_connections", s.config.MaxConnections)
+	case s.crowded && len(s.conns) <= s.config.MaxConnections/2: // one at the brink is no news
+		s.crowded = false
+		s.log.Info("connections are no longer refused")
+	}
+	if !full {
+		return true
+	}
+	c := s.yielding(newcomer)
+	if c == nil {
+		return false
+	}
+	s.stats.Displaced++
+	s.mu.Unlock()
+	c.displace()
+	s.mu.Lock()
+	return true
+}
+
+// logOfNext returns the log for one more connection. s.mu is held.
+func (s *Source) logOfNext() *slog.Logger {
+	n := s.pace.step(time.Now())
+	if n <= toldPerMinute {
+		return s.log
+	}
+	if n == toldPerMinute+1 {
+		s.log.Warn("many connections: those to come in this minute are told of at debug level only")
+	}
+	return slog.New(quiet{s.log.Handler()})
 }
 
 func (s *Source) release(c *conn, how outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	close(c.gone)
 	switch how {
 	case neverBegan:
 		s.stats.HandshakesFailed++

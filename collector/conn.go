@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
@@ -15,6 +16,11 @@ import (
 
 // finishTime is how long a peer may leave FINISH unread before it goes without.
 const finishTime = 500 * time.Millisecond
+
+// probation is how long after its first message a connection may bring nothing
+// outward before that is reported: the clients of a small resolver may for a while
+// ask only what it has in its cache.
+const probation = time.Minute
 
 // A Connection is what is known of one connection that has said START.
 type Connection struct {
@@ -26,6 +32,8 @@ type Connection struct {
 	Bidirectional bool
 	Frames        uint64     // data frames, unreadable ones included
 	Types         TypeCounts // of the readable ones
+	Outward       uint64     // messages that are outward by type and times
+	Remedy        Remedy     // zero unless it was reported that nothing outward comes
 }
 
 // outcome is how a connection ended, as Stats counts it.
@@ -43,18 +51,25 @@ type conn struct {
 	tls    *credentials // nil: none
 	limits Config
 	log    *slog.Logger
+	holder holder
 	stream stream // the goroutine's own
+	tap    *tap   // likewise
+	onTry  bool   // likewise: probation has begun, or is over
+
+	displaced atomic.Bool
+	gone      chan struct{} // closed when the connection is over and out of its source
 
 	mu    sync.Mutex
 	began bool
 	shown Connection // as of the last burst
 }
 
-func newConn(nc net.Conn, number uint64, limits Config, log *slog.Logger) *conn {
-	peer := peerOf(nc)
+func newConn(nc net.Conn, peer Peer, number uint64, limits Config, log *slog.Logger) *conn {
 	return &conn{
 		nc:     nc,
 		limits: limits,
+		holder: peer.holder(),
+		gone:   make(chan struct{}),
 		log:    peer.label(log.With("connection", number)),
 		shown:  Connection{Number: number, Peer: peer, Since: time.Now()},
 	}
@@ -72,6 +87,7 @@ func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome
 	}
 	t := newTap(ctx, c.nc)
 	defer t.release()
+	c.tap = t
 
 	t.limit(deadline)
 	c.nc.SetWriteDeadline(deadline)
@@ -113,7 +129,7 @@ func (c *conn) begin(bidirectional bool) {
 func (c *conn) publish() {
 	t := &c.stream.tally
 	c.mu.Lock()
-	c.shown.Frames, c.shown.Types = t.frames, t.types
+	c.shown.Frames, c.shown.Types, c.shown.Outward = t.frames, t.types, t.outward
 	first := c.shown.Identity == "" && c.shown.Version == ""
 	if t.renamed {
 		c.shown.Identity, c.shown.Version = string(t.identity), string(t.version)
@@ -128,6 +144,43 @@ func (c *conn) publish() {
 		c.log.Log(context.Background(), level, "resolver named itself",
 			"identity", string(t.identity), "version", string(t.version))
 	}
+	if !c.onTry && t.inward+t.outward > 0 {
+		c.onTry = true
+		c.tap.setAlarm(probation, c.report)
+	}
+	c.rehabilitate()
+}
+
+// report says at the end of probation if nothing has come that can become a
+// record, and what helps.
+func (c *conn) report() {
+	t := &c.stream.tally
+	remedy, due := t.remedy()
+	if !due {
+		return
+	}
+	c.mu.Lock()
+	c.shown.Remedy = remedy
+	c.mu.Unlock()
+	says := "only messages that are not outward have come"
+	if t.outward > 0 {
+		says = "only forwarded messages have come"
+	}
+	c.log.Warn(says, "from", remedy.Sender, "remedy", remedy.Advice, t.types.attr())
+}
+
+// rehabilitate takes a report back once something outward has come after all.
+func (c *conn) rehabilitate() {
+	if c.shown.Remedy == (Remedy{}) { // nobody else writes it
+		return
+	}
+	if _, due := c.stream.tally.remedy(); due {
+		return
+	}
+	c.mu.Lock()
+	c.shown.Remedy = Remedy{}
+	c.mu.Unlock()
+	c.log.Info("outward messages have come after all")
 }
 
 // show returns what is known of the connection; false before START.
@@ -141,6 +194,9 @@ func (c *conn) show() (Connection, bool) {
 func (c *conn) notBegun(err error) outcome {
 	switch {
 	case errors.Is(err, errStopped):
+		return ended
+	case c.displaced.Load():
+		c.log.Debug("connection closed in its handshake, for another's sake")
 		return ended
 	case errors.Is(err, io.EOF): // somebody looked whether we are there
 		c.log.Debug("connection closed before READY or START")
@@ -163,6 +219,8 @@ func (c *conn) over(err error) outcome {
 		log.Info("dnstap connection ended", "by", "the peer, without STOP")
 	case errors.Is(err, errStopped):
 		log.Info("dnstap connection ended", "by", "us")
+	case c.displaced.Load():
+		log.Info("dnstap connection ended", "by", "us, for the sake of a peer that has fewer")
 	case errors.Is(err, errCut) || !damaged:
 		log.Info("dnstap connection lost", "error", err)
 	default:

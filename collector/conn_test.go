@@ -31,7 +31,7 @@ func newSessionWith(t *testing.T, creds *credentials) *session {
 	ctx, cancel := context.WithCancel(t.Context())
 	ours, theirs := net.Pipe()
 	s := &session{peer: theirs, lane: &recorder{}, stop: cancel, done: make(chan struct{})}
-	s.conn = newConn(ours, 1, testConfig("unix", "/x"), s.log.logger())
+	s.conn = newConn(ours, Peer{}, 1, testConfig("unix", "/x"), s.log.logger())
 	s.conn.tls = creds
 	began := time.Now()
 	go func() {
@@ -192,7 +192,7 @@ func TestConnectionShowsWhatItBrought(t *testing.T) {
 		got, began := s.conn.show()
 		want := Connection{
 			Number: 1, Since: got.Since, Identity: strings.Repeat("long", 64)[:maxLabel], Version: "unbound 1.17.1",
-			Frames: 4, Types: TypeCounts{4: 2},
+			Frames: 4, Types: TypeCounts{4: 2}, Outward: 2,
 		}
 		if got != want || !began {
 			t.Errorf("got %+v, want %+v", got, want)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	bufferSize    = 64 << 10 // what a connection holds at rest
+	bufferSize    = 64 << 10 // what a connection holds; once a frame was larger, MaxFrame more
 	lengthSize    = 4        // of the length before each frame
 	maxEmptyReads = 100      // in a row, of a reader that neither gives nor ends
 )
@@ -46,7 +46,8 @@ type frameReader struct {
 	max uint32
 
 	small      []byte // the buffer at rest
-	buf        []byte // small, or as large as the frame that is coming in
+	large      []byte // nil until a frame did not fit small
+	buf        []byte // small, or as much of large as the frame that is coming in has
 	begin, end int    // what is unread in buf
 	need       int    // bytes of the frame at begin, where known
 	skip       uint32 // what is still to come of a longFrame
@@ -80,14 +81,20 @@ func (r *frameReader) fill() error {
 	return io.ErrNoProgress
 }
 
-// makeRoom moves what is unread to the front of a buffer that the frame fits. A
-// buffer above bufferSize has exactly its frame's size, so that nothing follows in it.
+// flooded reports whether the last read filled the buffer, so that more is likely
+// to be there already.
+func (r *frameReader) flooded() bool { return r.end == len(r.buf) }
+
+// makeRoom moves what is unread to the front of a buffer that the frame fits. Of
+// the large one, which is kept for the next such frame, there is exactly the
+// frame's size, so that nothing follows in it.
 func (r *frameReader) makeRoom() {
 	rest := r.buf[r.begin:r.end]
 	if r.need > bufferSize {
-		if r.need > len(r.buf) {
-			r.buf = make([]byte, r.need)
+		if r.need > len(r.large) {
+			r.large = make([]byte, min(max(r.need, 2*len(r.large)), lengthSize+int(r.max)))
 		}
+		r.buf = r.large[:r.need]
 	} else {
 		r.buf = r.small
 	}

@@ -23,6 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A recorder is a lane that remembers, and that holds its caller to the rules.
 type recorder struct {
+	judge func(*transform.Message) transform.Reason // what Take returns; nil: always Kept
+
 	mu       sync.Mutex
 	messages []transform.Message
 	drops    []transform.Reason
@@ -55,6 +57,9 @@ func (r *recorder) Take(m *transform.Message) transform.Reason {
 	kept := *m
 	kept.Wire, kept.Zone = bytes.Clone(m.Wire), bytes.Clone(m.Zone)
 	r.messages = append(r.messages, kept)
+	if r.judge != nil {
+		return r.judge(m)
+	}
 	return transform.Kept
 }
 

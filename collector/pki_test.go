@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// An authority issues certificates, which are valid in bubbles too: time begins
+// A testCA issues certificates, which are valid in bubbles too: time begins
 // there in 2000.
-type authority struct {
+type testCA struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 	pem  []byte
@@ -27,7 +27,7 @@ type authority struct {
 // A pair is a certificate and its key in PEM form.
 type pair struct{ cert, key []byte }
 
-func newAuthority(t testing.TB, name string) *authority {
+func newAuthority(t testing.TB, name string) *testCA {
 	t.Helper()
 	template := template(name)
 	template.IsCA, template.BasicConstraintsValid = true, true
@@ -37,12 +37,12 @@ func newAuthority(t testing.TB, name string) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &authority{cert, key, encode("CERTIFICATE", der)}
+	return &testCA{cert, key, encode("CERTIFICATE", der)}
 }
 
 // issue certifies the common name, for the host sensor.example, unless change makes
 // it something else.
-func (a *authority) issue(t testing.TB, name string, change func(*x509.Certificate)) pair {
+func (a *testCA) issue(t testing.TB, name string, change func(*x509.Certificate)) pair {
 	t.Helper()
 	template := template(name)
 	template.DNSNames = []string{"sensor.example"}
@@ -98,7 +98,7 @@ func (p pair) certificate(t testing.TB) tls.Certificate {
 }
 
 // pool is what a peer trusts who trusts a.
-func (a *authority) pool() *x509.CertPool {
+func (a *testCA) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
@@ -112,7 +112,7 @@ type tlsFolder struct {
 
 // newTLSFolder has ca issue the source's certificate; clients says who issues
 // theirs, nil if they need none.
-func newTLSFolder(t testing.TB, ca, clients *authority) tlsFolder {
+func newTLSFolder(t testing.TB, ca, clients *testCA) tlsFolder {
 	t.Helper()
 	f := tlsFolder{dir: t.TempDir()}
 	f.Cert, f.Key = filepath.Join(f.dir, "cert.pem"), filepath.Join(f.dir, "key.pem")

@@ -19,13 +19,14 @@ type Source struct {
 	socket   *socketFile // nil on TCP
 	close    func() error
 
-	mu       sync.Mutex
-	log      *slog.Logger // base, with the source's name
-	config   Config
-	tls      *credentials // nil: none
-	conns    map[*conn]struct{}
-	stats    Stats
-	refusing bool // since MaxConnections were open
+	mu      sync.Mutex
+	log     *slog.Logger // base, with the source's name
+	config  Config
+	tls     *credentials // nil: none
+	conns   map[*conn]struct{}
+	stats   Stats
+	crowded bool // since MaxConnections were open
+	pace    pace // of new connections
 }
 
 // Stats counts what happened at a source beside its messages.
@@ -33,6 +34,7 @@ type Stats struct {
 	Open             int    // connections there are, in handshake or after it
 	Accepted         uint64 // connections there were, those that are included
 	Refused          uint64 // closed at once: MaxConnections were open
+	Displaced        uint64 // closed for a newcomer's sake: MaxConnections were open
 	AcceptErrors     uint64 // calls of accept that failed
 	HandshakesFailed uint64 // connections that never said START as they should
 	Broken           uint64 // connections closed because of broken framing after START

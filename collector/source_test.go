@@ -29,9 +29,13 @@ type running struct {
 	stop  func() error // ends Run and returns what it returned
 	mu    sync.Mutex
 	lanes []*recorder
+	lay   func() Lane // nil: recorders
 }
 
 func (r *running) openLane(string) Lane {
+	if r.lay != nil {
+		return r.lay()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lane := &recorder{}
@@ -57,6 +61,12 @@ func (r *running) received() (messages, drops int) {
 func startSource(t *testing.T, cfg Config) *running {
 	t.Helper()
 	r := &running{}
+	r.run(t, cfg)
+	return r
+}
+
+func (r *running) run(t *testing.T, cfg Config) {
+	t.Helper()
 	var err error
 	if r.Source, err = Listen(cfg, r.openLane, r.log.logger()); err != nil {
 		t.Fatal(err)
@@ -79,7 +89,6 @@ func startSource(t *testing.T, cfg Config) *running {
 			}
 		}
 	})
-	return r
 }
 
 func unixConfig(t *testing.T) Config {
@@ -310,7 +319,7 @@ func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
 	if got, want := r.Stats(), (Stats{Open: 2, Accepted: 2, Refused: 3}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if r.log.count("are refused") != 1 {
+	if r.log.count("newcomers are refused") != 1 {
 		t.Errorf("one line is due:\n%s", r.log.String())
 	}
 
@@ -339,7 +348,7 @@ func TestPeersAreKnown(t *testing.T) {
 	me := Peer{UID: uint32(os.Getuid()), PID: int32(os.Getpid())}
 	all := r.Connections()
 	want := []Connection{
-		{Number: 1, Peer: me, Since: all[0].Since, Identity: "ns1.example", Version: "unbound 1.17.1", Frames: 1, Types: TypeCounts{4: 1}},
+		{Number: 1, Peer: me, Since: all[0].Since, Identity: "ns1.example", Version: "unbound 1.17.1", Frames: 1, Types: TypeCounts{4: 1}, Outward: 1},
 		{Number: 2, Peer: me, Since: all[1].Since, Bidirectional: true},
 	}
 	if !slices.Equal(all, want) || time.Since(all[0].Since) > time.Minute {

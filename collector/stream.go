@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	framestream "github.com/farsightsec/golang-framestream"
 
@@ -31,6 +32,9 @@ func (s *stream) run() error {
 	for {
 		if stopped, err := s.burst(); stopped || err != nil {
 			return err
+		}
+		if s.frames.flooded() {
+			runtime.Gosched()
 		}
 		if err := s.frames.fill(); err != nil {
 			if s.frames.pending() && !errors.Is(err, errStopped) {
@@ -83,7 +87,7 @@ func (s *stream) take(kind frameKind, frame []byte) {
 		s.lane.Drop(transform.Malformed)
 		return
 	}
-	s.lane.Take(&s.message)
+	s.tally.judged(s.message.Role, s.lane.Take(&s.message))
 }
 
 // cutOff counts the frame in whose middle the stream ended.

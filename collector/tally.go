@@ -5,6 +5,8 @@ import (
 	"log/slog"
 
 	dnstap "github.com/dnstap/golang-dnstap"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // TypeCounts counts messages by dnstap.Message_Type; what that does not know is
@@ -40,6 +42,11 @@ type tally struct {
 	types             TypeCounts
 	identity, version []byte
 	renamed           bool // identity or version changed since this was last false
+
+	inward    uint64 // messages that are not outward, which the lane dropped as such
+	outward   uint64 // all others
+	forwarded uint64 // of those: to or from another resolver, and dropped for that
+	direct    uint64 // of those: other responses, from servers
 }
 
 func (t *tally) note(f *fields) {
@@ -50,6 +57,21 @@ func (t *tally) note(f *fields) {
 	t.types[kind]++
 	t.name(&t.identity, f.identity)
 	t.name(&t.version, f.version)
+}
+
+// judged counts a message by what the lane said of it. A query that is kept may
+// yet turn out to be forwarded.
+func (t *tally) judged(role transform.Role, reason transform.Reason) {
+	switch {
+	case reason == transform.Inward:
+		t.inward++
+		return
+	case reason == transform.Forwarded:
+		t.forwarded++
+	case role == transform.ResolverResponse:
+		t.direct++
+	}
+	t.outward++
 }
 
 // name keeps what a frame says; a frame that says nothing changes nothing.

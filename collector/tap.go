@@ -29,6 +29,7 @@ type tap struct {
 	unhook func() bool
 	woken  chan struct{} // closed once the end has woken the reader
 	until  time.Time     // of draining; zero before
+	alarm  func()        // nil where none is set
 }
 
 func newTap(ctx context.Context, nc net.Conn) *tap {
@@ -58,8 +59,21 @@ func (t *tap) limit(deadline time.Time) {
 	}
 }
 
+// setAlarm lets Read call f once, after d and before it reads on.
+func (t *tap) setAlarm(d time.Duration, f func()) {
+	t.alarm = f
+	t.limit(time.Now().Add(d))
+}
+
 func (t *tap) Read(p []byte) (int, error) {
 	n, err := t.read(p)
+	if n == 0 && t.alarm != nil && t.ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		ring := t.alarm
+		t.alarm = nil
+		t.limit(time.Time{})
+		ring()
+		n, err = t.read(p)
+	}
 	if n == 0 && t.until.IsZero() && t.ctx.Err() != nil && isOver(err) {
 		<-t.woken // so that nobody changes deadlines but us
 		t.until = time.Now().Add(drainTime)

@@ -19,7 +19,7 @@ import (
 
 // tlsConfig is of a source that shows a certificate of ca, and lets in those that
 // clients issued one.
-func tlsConfig(t *testing.T, ca, clients *authority) (Config, tlsFolder) {
+func tlsConfig(t *testing.T, ca, clients *testCA) (Config, tlsFolder) {
 	t.Helper()
 	files := newTLSFolder(t, ca, clients)
 	cfg := testConfig("tcp", "127.0.0.1:0")
@@ -29,7 +29,7 @@ func tlsConfig(t *testing.T, ca, clients *authority) (Config, tlsFolder) {
 
 // clientConfig is of a client that trusts ca to have issued the source's
 // certificate, and shows its own if it is asked, whether it would do or not.
-func clientConfig(t *testing.T, ca *authority, own ...pair) *tls.Config {
+func clientConfig(t *testing.T, ca *testCA, own ...pair) *tls.Config {
 	t.Helper()
 	c := &tls.Config{RootCAs: ca.pool(), ServerName: "sensor.example"}
 	for _, p := range own {
@@ -61,7 +61,7 @@ func TestSendersOverTLS(t *testing.T) {
 	resolver := ca.issue(t, "resolver.example", nil)
 	for name, tt := range map[string]struct {
 		version       uint16
-		clients       *authority
+		clients       *testCA
 		bidirectional bool
 		peer          string
 	}{

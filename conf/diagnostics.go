@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -30,12 +29,12 @@ func WriteDiagnostics(w io.Writer, f *File, diags hcl.Diagnostics) error {
 		if d.Subject != nil {
 			fmt.Fprintf(&b, "%s:%d: ", location(*d.Subject), d.Subject.Start.Column)
 		}
-		fmt.Fprintf(&b, "%s: %s\n", severity(d), escape(d.Summary))
+		fmt.Fprintf(&b, "%s: %s\n", severity(d), EscapeText(d.Summary))
 		if d.Subject != nil {
 			writeSnippet(&b, f.sources[d.Subject.Filename], *d.Subject)
 		}
 		if d.Detail != "" {
-			fmt.Fprintf(&b, "  %s\n", escape(d.Detail))
+			fmt.Fprintf(&b, "  %s\n", EscapeText(d.Detail))
 		}
 	}
 	_, err := w.Write(b.Bytes())
@@ -50,7 +49,7 @@ func severity(d *hcl.Diagnostic) string {
 }
 
 // location is a place as an editor takes it.
-func location(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+func location(r hcl.Range) string { return fmt.Sprintf("%s:%d", Escape(r.Filename), r.Start.Line) }
 
 // snippetBefore and snippetBytes bound what is shown of a line, in bytes: a list
 // may stand on one line with all its elements.
@@ -76,29 +75,12 @@ func writeSnippet(b *bytes.Buffer, src []byte, at hcl.Range) {
 	if end > begin+snippetBytes {
 		end, right = begin+snippetBytes, "..."
 	}
-	before := left + escape(string(src[begin:at.Start.Byte]))
-	marked := escape(string(src[at.Start.Byte:max(at.Start.Byte, min(at.End.Byte, end))]))
-	after := escape(strings.TrimSuffix(string(src[at.Start.Byte:end]), "\r"))
+	before := left + EscapeText(string(src[begin:at.Start.Byte]))
+	marked := EscapeText(string(src[at.Start.Byte:max(at.Start.Byte, min(at.End.Byte, end))]))
+	after := EscapeText(strings.TrimSuffix(string(src[at.Start.Byte:end]), "\r"))
 	number := strconv.Itoa(at.Start.Line)
 	fmt.Fprintf(b, "  %4s | %s%s%s\n", number, before, after, right)
 	fmt.Fprintf(b, "  %4s | %s%s\n", strings.Repeat(" ", len(number)), blank(before), strings.Repeat("^", max(1, width(marked))))
-}
-
-// escape writes control characters, and what is no UTF-8, so that no terminal
-// obeys them. Tabs and the line ends of HCL's own messages stay.
-func escape(v string) string {
-	var b strings.Builder
-	for i, r := range v {
-		switch {
-		case r == unicode.ReplacementChar && !strings.HasPrefix(v[i:], string(r)):
-			fmt.Fprintf(&b, `\x%02x`, v[i])
-		case r == '\t' || r == '\n' || unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	return b.String()
 }
 
 func width(v string) int { return len([]rune(v)) }

@@ -17,7 +17,7 @@ func (f *File) Write(w io.Writer) error {
 // Effective returns the configuration as HCL with every block and attribute that
 // applies, defaults filled in. Loaded from the same folder, with the same
 // environment, it gives the same Config. Expressions that call env() or file()
-// stand as they were written, never as their value.
+// stand as they were written, never as their value, but for what does not print.
 func (f *File) Effective() []byte {
 	var b bytes.Buffer
 	for i, s := range f.sections {
@@ -42,7 +42,7 @@ func (s *section) print(b *bytes.Buffer) {
 		}
 		fmt.Fprintf(b, "%s = ", a.name)
 		if set.secret() {
-			b.Write(set.written)
+			b.WriteString(EscapeText(string(set.written)))
 		} else {
 			b.Write(hclwrite.TokensForValue(set.value).Bytes())
 		}

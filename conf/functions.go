@@ -31,7 +31,10 @@ func functions(dir string) map[string]function.Function {
 		}),
 		"file": secretOf("PATH", func(path string) (string, error) {
 			b, err := readFile(inFolder(dir, path), longestSecret)
-			return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
+			if err != nil {
+				return "", errors.New(Escape(err.Error())) // which names the file
+			}
+			return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
 		}),
 	}
 }

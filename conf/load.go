@@ -16,7 +16,7 @@ func Load(path string) (*File, hcl.Diagnostics) {
 	if err != nil {
 		return &File{}, hcl.Diagnostics{{
 			Severity: hcl.DiagError,
-			Summary:  "the configuration cannot be read: " + err.Error(),
+			Summary:  "the configuration cannot be read: " + Escape(err.Error()),
 			Detail:   "Name another file with -c, or see that this one is there and may be read.",
 		}}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
@@ -67,12 +68,12 @@ func (p *printer) input(ctx context.Context, input string, std stdio) error {
 	case input == "-":
 		return p.stream("standard input", std.in)
 	}
-	f, err := os.Open(input)
+	f, err := openInput(input)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return p.stream(input, f)
+	return p.stream(conf.Escape(input), f)
 }
 
 // A promptReader shows what is printed before it may have to wait for more.
@@ -123,7 +124,7 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", address)
 	if err != nil {
-		return fmt.Errorf("listening for NMSG on udp://%s: %w", address, err)
+		return errors.New(conf.Escape(fmt.Sprintf("listening for NMSG on udp://%s: %v", address, err))) // twice the address
 	}
 	conn := pc.(*net.UDPConn)
 	defer conn.Close()

@@ -30,6 +30,7 @@ func check(_ context.Context, args []string, std stdio) error {
 	if len(file.Sources) > 0 && len(file.Policy.Resolvers) == 0 {
 		fmt.Fprint(std.err, noResolver)
 	}
+	printExcluded(std.err, file.Sources)
 	if err := file.Write(std.out); err != nil {
 		return fmt.Errorf("printing the configuration: %w", err)
 	}

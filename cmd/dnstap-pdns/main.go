@@ -67,6 +67,7 @@ func main() {
 
 // realMain runs one command and returns its exit code.
 func realMain(args []string, std stdio) int {
+	std.err = plainWriter{std.err}
 	if len(args) == 0 {
 		fmt.Fprint(std.err, usage)
 		return exitUsage

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
@@ -56,7 +55,7 @@ func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, erro
 	}
 	target, err := conf.ParseTarget(to)
 	if err != nil {
-		return nil, fmt.Errorf("--to: %w", err)
+		return nil, errors.New("--to: " + conf.Escape(err.Error())) // which may quote it
 	}
 	sink := conf.SinkFor("to", target)
 	sink.IDs = c.IDs
@@ -127,7 +126,7 @@ func (r *replayer) readAll(ctx context.Context, inputs []string, lane collector.
 	var errs []error
 	for _, input := range inputs {
 		if err := r.read(ctx, input, sharedLane{lane}); err != nil && !errors.Is(err, ctx.Err()) {
-			errs = append(errs, fmt.Errorf("%s: %w", input, err))
+			errs = append(errs, fmt.Errorf("%s: %w", conf.Escape(input), err))
 		}
 		if ctx.Err() != nil {
 			break
@@ -139,7 +138,7 @@ func (r *replayer) readAll(ctx context.Context, inputs []string, lane collector.
 func (r *replayer) read(ctx context.Context, input string, lane collector.Lane) error {
 	file := r.std.in
 	if input != "-" {
-		f, err := os.Open(input)
+		f, err := openInput(input)
 		if err != nil {
 			return err
 		}

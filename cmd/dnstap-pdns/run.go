@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 		return err
 	}
 	log.Info("started", "version", buildVersion(), "sources", len(file.Sources), "sinks", len(file.Sinks))
+	logExcluded(log, file.Sources)
 
 	r := reloader{path: *path, sensor: s, log: log, level: &level, format: file.Log.Format, std: std}
 	stopReloading := r.start(ctx)
@@ -101,6 +102,7 @@ func (r *reloader) reload() {
 		r.log.Warn("log.format changes at the next start")
 	}
 	r.log.Info("reloaded", "sources", len(file.Sources), "sinks", len(file.Sinks))
+	logExcluded(r.log, file.Sources)
 }
 
 func (r *reloader) apply(file *conf.File) error {

@@ -9,7 +9,7 @@ import (
 )
 
 // polls are the helpers that may sleep: between two looks at what another process
-// or a real socket is to bring about, or while it must bring about nothing.
+// or a real socket is to bring about, or while it does what it does.
 var polls = []string{"await", "eventually", "forAWhile"}
 
 // TestNoTestSleeps lets tests sleep in a bubble only: there it costs no time and

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+)
+
+// printExcluded says which resolvers of this machine could not connect to a source
+// that this user were to start.
+func printExcluded(w io.Writer, sources []collector.Config) {
+	for _, source := range sources {
+		all, err := collector.Exclusions(source)
+		if err != nil {
+			fmt.Fprintf(w, "warning: source %q: %v\n", source.Name, err)
+		}
+		for _, e := range all {
+			fmt.Fprintf(w, "warning: source %q: %s, as user %s, cannot connect: %s.\n  If it is to: %s.\n",
+				source.Name, e.Resolver, e.User, e.Problem, e.Advice)
+		}
+	}
+}
+
+// logExcluded says the same of sources that are open, where a failure would have
+// kept them from opening.
+func logExcluded(log *slog.Logger, sources []collector.Config) {
+	for _, source := range sources {
+		all, err := collector.Exclusions(source)
+		if err != nil {
+			log.Warn("whether resolvers may connect cannot be told", "source", source.Name, "error", err)
+		}
+		for _, e := range all {
+			log.Warn("a resolver of this machine cannot connect", "source", source.Name,
+				"resolver", e.Resolver, "user", e.User, "problem", e.Problem, "remedy", e.Advice)
+		}
+	}
+}

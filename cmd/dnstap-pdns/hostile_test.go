@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	framestream "github.com/farsightsec/golang-framestream"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// hostileTexts are every byte, and what terminals, browsers, loggers and printf
+// take for more than text.
+func hostileTexts() []string {
+	all := []string{
+		"\x1b[2J\x1b]0;owned\x07", "\u009b31m", "\x9b31m", "\x1b]8;;http://evil.test\x1b\\", "\u202egnp.exe", "\u2066x\u2069",
+		"\r\nlevel=ERROR msg=forged", "<script>alert(1)</script>", "&amp;", "%s%n%!d(MISSING)", "${IFS}`id`",
+		`"},{"`, `\u001b`, "\u2028\u2029", "\ufeff", "\U000e0041", "\U0010ffff", "\xed\xa0\x80", "", "é漢",
+	}
+	for c := range 256 {
+		all = append(all, string([]byte{'a', byte(c), 'b'}))
+	}
+	return all
+}
+
+// checkPlain fails unless a terminal shows it all as text.
+func checkPlain(t *testing.T, out string) {
+	t.Helper()
+	obeyed := func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' && r != '\n' }
+	if !utf8.ValidString(out) || strings.ContainsFunc(out, obeyed) {
+		t.Errorf("not plain: %q", out)
+	}
+}
+
+func TestHostileArguments(t *testing.T) {
+	commands := map[string]struct {
+		args  func(string) []string
+		lines int // at most; 0: as many as usage has
+	}{
+		"a file to print":     {func(s string) []string { return []string{"cat", "/nonexistent/" + s} }, 1},
+		"a folder to print":   {func(s string) []string { return []string{"cat", "/nonexistent/../tmp/./" + s + "/.."} }, 1},
+		"what to listen on":   {func(s string) []string { return []string{"cat", "udp://127.0.0.1:x" + s} }, 1},
+		"a file to replay":    {func(s string) []string { return []string{"replay", "--to", "stdout:", "/nonexistent/" + s} }, 0},
+		"where to replay to":  {func(s string) []string { return []string{"replay", "--to", "x" + s, "-"} }, 1},
+		"a file to write":     {func(s string) []string { return []string{"replay", "--to", "file:///nonexistent/" + s + "/x", "-"} }, 6},
+		"a host to send to":   {func(s string) []string { return []string{"replay", "--to", "udp://" + s, "-"} }, 1},
+		"a type to replay as": {func(s string) []string { return []string{"replay", "--to", "stdout:", "--message", "x" + s, "-"} }, 1},
+		"a configuration":     {func(s string) []string { return []string{"check", "-c", "/nonexistent/" + s} }, 2},
+		"a sensor's":          {func(s string) []string { return []string{"run", "-c", "/nonexistent/" + s} }, 2},
+		"a command":           {func(s string) []string { return []string{"x" + s} }, 1},
+		"a flag":              {func(s string) []string { return []string{"cat", "--x" + s} }, 0},
+		"too much":            {func(s string) []string { return []string{"check", s} }, 1},
+	}
+	for name, c := range commands {
+		t.Run(name, func(t *testing.T) {
+			for _, s := range hostileTexts() {
+				if strings.Contains(s, "\x00") {
+					continue // no argument has one
+				}
+				var out, complaints bytes.Buffer
+				code := realMain(c.args(s), stdio{nullInput(t), &out, &complaints})
+				if complaints.Len() == 0 || code == exitDone && name != "a folder to print" {
+					t.Errorf("%q: exit %d, %q", s, code, complaints.String())
+				}
+				checkPlain(t, complaints.String())
+				if n := strings.Count(complaints.String(), "\n"); c.lines > 0 && n > c.lines {
+					t.Errorf("%q: %d lines, want at most %d:\n%s", s, n, c.lines, complaints.String())
+				}
+			}
+		})
+	}
+}
+
+// nullInput is an input with nothing in it.
+func nullInput(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestHostileFileNames(t *testing.T) {
+	dir := t.TempDir()
+	for _, s := range hostileTexts() {
+		if strings.ContainsAny(s, "\x00/") {
+			continue // no file's name has one
+		}
+		file := filepath.Join(dir, "x"+s)
+		if err := os.WriteFile(file, []byte("neither NMSG nor dnstap"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"cat", file}, {"cat", "--json", file}, {"replay", "--to", "stdout:", file}, {"check", "-c", file}} {
+			var out, complaints bytes.Buffer
+			if code := realMain(args, stdio{nullInput(t), &out, &complaints}); code == exitDone || complaints.Len() == 0 {
+				t.Errorf("%q: exit %d, %q", args, code, complaints.String())
+			}
+			checkPlain(t, complaints.String())
+		}
+	}
+}
+
+// deaf is a lane that takes everything and keeps nothing.
+type deaf struct{}
+
+func (deaf) Begin()                                   {}
+func (deaf) Take(*transform.Message) transform.Reason { return transform.Inward }
+func (deaf) Drop(transform.Reason)                    {}
+func (deaf) End()                                     {}
+func (deaf) Close()                                   {}
+
+// logOf returns what a source logs, in that format, while play connects to it.
+func logOf(t *testing.T, format string, play func(dial func() net.Conn)) string {
+	t.Helper()
+	var b bytes.Buffer
+	var level slog.LevelVar
+	log := newLogger(conf.Log{Level: slog.LevelDebug, Format: format}, plainWriter{&b}, &level)
+	cfg := conf.SourceDefaults()
+	cfg.Name, cfg.Network, cfg.Address, cfg.Mode = "x", "unix", filepath.Join(t.TempDir(), "s"), 0o600
+	s, err := collector.Listen(cfg, func(string) collector.Lane { return deaf{} }, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	play(func() net.Conn {
+		nc, err := net.Dial("unix", cfg.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.SetDeadline(time.Now().Add(time.Minute))
+		return nc
+	})
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	return b.String()
+}
+
+// named is a message of a resolver that calls itself so.
+func named(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := proto.Marshal(&dnstap.Dnstap{
+		Identity: []byte(s), Version: []byte("unbound " + s),
+		Type: dnstap.Dnstap_MESSAGE.Enum(), Message: &dnstap.Message{Type: dnstap.Message_CLIENT_QUERY.Enum()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestHostileIdentities(t *testing.T) {
+	play := func(dial func() net.Conn) {
+		nc := dial()
+		defer nc.Close()
+		w, err := framestream.NewWriter(nc, &framestream.WriterOptions{
+			ContentTypes: [][]byte{dnstap.FSContentType}, Bidirectional: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range hostileTexts() {
+			// Each in a burst of its own, or only the last name of a burst is logged.
+			if _, err := w.WriteFrame(named(t, s)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			forAWhile(time.Millisecond)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			log := logOf(t, format, play)
+			checkPlain(t, log)
+			told := 0
+			for line := range strings.Lines(log) {
+				if strings.Contains(line, "resolver named itself") {
+					told++
+				}
+				checkLogLine(t, format, line)
+			}
+			if want := len(hostileTexts()); told < want/2 || told > want {
+				t.Errorf("%d of %d names are told of", told, want)
+			}
+		})
+	}
+}
+
+func TestHostileContentTypes(t *testing.T) {
+	play := func(dial func() net.Conn) {
+		for i, s := range hostileTexts() {
+			kind := []uint32{framestream.CONTROL_READY, framestream.CONTROL_START}[i%2]
+			frame := framestream.ControlFrame{ControlType: kind, ContentTypes: [][]byte{[]byte("x" + s)}}
+			var b bytes.Buffer
+			if err := frame.Encode(&b); err != nil {
+				t.Fatal(err)
+			}
+			nc := dial()
+			if _, err := nc.Write(b.Bytes()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadAll(nc); err != nil {
+				t.Error(err)
+			}
+			nc.Close()
+		}
+	}
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			log := logOf(t, format, play)
+			checkPlain(t, log)
+			for line := range strings.Lines(log) {
+				checkLogLine(t, format, line)
+			}
+			if got, want := strings.Count(log, "content type"), len(hostileTexts()); got != want {
+				t.Errorf("%d of %d are told of", got, want)
+			}
+		})
+	}
+}
+
+// checkLogLine fails unless a line is one that the logger began.
+func checkLogLine(t *testing.T, format, line string) {
+	t.Helper()
+	if format == "json" {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil || fields["msg"] == "" {
+			t.Errorf("no JSON: %s: %v", line, err)
+		}
+		return
+	}
+	if !strings.HasPrefix(line, "time=") {
+		t.Errorf("no log line: %q", line)
+	}
+}
+
+func TestIdentityInJSONIsExact(t *testing.T) {
+	for _, s := range hostileTexts() {
+		var b bytes.Buffer
+		var level slog.LevelVar
+		newLogger(conf.Log{Format: "json"}, plainWriter{&b}, &level).Info("x", "identity", s)
+		var fields struct{ Identity string }
+		if err := json.Unmarshal(b.Bytes(), &fields); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ToValidUTF8(s, "\ufffd"); utf8.ValidString(s) && fields.Identity != want {
+			t.Errorf("%q came out as %q", s, fields.Identity)
+		}
+	}
+}

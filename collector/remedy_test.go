@@ -1,0 +1,195 @@
+package collector
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// judged returns what a lane says that works by the default policy.
+func judged(t *testing.T) func(*transform.Message) transform.Reason {
+	policy, err := transform.NewPolicy(transform.Config{PairingTimeout: time.Minute, TimeResolution: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := transform.NewPairer(transform.NewBudget(1000))
+	return func(m *transform.Message) transform.Reason { return p.Take(m, policy, func(*transform.Record) {}) }
+}
+
+func newJudgedSession(t *testing.T) *session {
+	s := newSession(t)
+	s.lane.judge = judged(t)
+	s.send(t, start)
+	return s
+}
+
+// only returns the frames of a capture that the condition holds for.
+func only(t *testing.T, name string, keep func(*dnstap.Dnstap) bool) []byte {
+	t.Helper()
+	_, frames := capture(t, name)
+	var all []byte
+	for _, f := range frames {
+		d := new(dnstap.Dnstap)
+		if err := proto.Unmarshal(f, d); err != nil {
+			t.Fatal(err)
+		}
+		if keep(d) {
+			all = append(all, frame(marshal(d))...)
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("nothing left of the capture")
+	}
+	return all
+}
+
+func isClient(d *dnstap.Dnstap) bool {
+	return strings.HasPrefix(d.Message.Type.String(), "CLIENT")
+}
+
+func everything(*dnstap.Dnstap) bool { return true }
+
+// typed is a frame of that type and version, and of nothing that would be needed
+// of an outward message.
+func typed(kind dnstap.Message_Type, version string) []byte {
+	d := &dnstap.Dnstap{Type: dnstap.Dnstap_MESSAGE.Enum(), Message: &dnstap.Message{Type: &kind}}
+	if version != "" {
+		d.Version = []byte(version)
+	}
+	return frame(marshal(d))
+}
+
+// event is what PowerDNS tells of a new domain.
+func event(version string) []byte {
+	d := sample()
+	d.Version = []byte(version)
+	d.Message.ResponseTimeSec, d.Message.ResponseTimeNsec = nil, nil
+	return frame(marshal(d))
+}
+
+func TestConnectionThatBringsNothingOutwardIsReported(t *testing.T) {
+	const client = dnstap.Message_CLIENT_QUERY
+	tests := []struct {
+		name   string
+		in     []byte
+		sender string // of the remedy; empty: no report
+	}{
+		{"kresd as it is", only(t, "kresd.fstrm", everything), "Knot Resolver"},
+		{"Knot Resolver's own version", typed(client, "Knot Resolver 5.6.0"), "Knot Resolver"},
+		{"Unbound's clients", only(t, "unbound.fstrm", isClient), "Unbound"},
+		{"BIND's clients", only(t, "bind.fstrm", isClient), "BIND"},
+		{"PowerDNS's events", event("pdns-recursor 4.8.8"), "PowerDNS Recursor"},
+		{"events without a version", event(""), "a resolver that does not say which"},
+		{"no version", typed(client, ""), "a resolver that does not say which"},
+		{"a version of the operator's", typed(client, "not telling"), "a resolver that does not say which"},
+		{"Knot DNS", join(typed(dnstap.Message_AUTH_QUERY, ""), typed(dnstap.Message_AUTH_RESPONSE, "Knot DNS 3.2")),
+			"an authoritative server"},
+		{"BIND as an authoritative server", typed(dnstap.Message_AUTH_QUERY, "BIND 9.18"), "an authoritative server"},
+		{"BIND with zones and clients", join(typed(dnstap.Message_AUTH_QUERY, "BIND 9.18"), typed(client, "")), "BIND"},
+		{"unknown types", typed(99, "unbound 1.17.1"), "Unbound"},
+		{"BIND that forwards", only(t, "bind-fwd.fstrm", everything), "a forwarder"},
+
+		{"Unbound as it is", only(t, "unbound.fstrm", everything), ""},
+		{"BIND as it is", only(t, "bind.fstrm", everything), ""},
+		{"PowerDNS as it is", only(t, "pdns.fstrm", everything), ""},
+		{"one outward message", join(only(t, "kresd.fstrm", everything), sampleFrame()), ""},
+		{"nothing", nil, ""},
+		{"junk", join(frame([]byte("junk")), frame(make([]byte, 257<<10))), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newJudgedSession(t)
+				s.send(t, tt.in)
+				time.Sleep(2 * probation)
+				got, _ := s.conn.show()
+				if got.Remedy.Sender != tt.sender {
+					t.Errorf("got %+v, want %q", got.Remedy, tt.sender)
+				}
+				lines := 0
+				if tt.sender != "" {
+					lines = 1
+				}
+				if n := s.log.count("level=WARN"); n != lines || s.log.count(tt.sender) == 0 {
+					t.Errorf("%d warnings, want %d:\n%s", n, lines, s.log.String())
+				}
+			})
+		})
+	}
+}
+
+func TestReportComesOnceAMinuteAfterTheFirstMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJudgedSession(t)
+		frames := typed(dnstap.Message_CLIENT_QUERY, "unbound 1.17.1")
+		time.Sleep(time.Hour) // a quiet resolver
+		s.send(t, frames)
+		time.Sleep(probation - time.Millisecond)
+		if n := s.log.count("not outward"); n != 0 {
+			t.Errorf("%d reports before time", n)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if n := s.log.count("not outward"); n != 1 || s.log.count("dnstap-log-resolver-response-messages: yes") != 1 {
+			t.Errorf("%d reports in time:\n%s", n, s.log.String())
+		}
+		for range 100 {
+			s.send(t, frames)
+			time.Sleep(probation / 10)
+		}
+		if n := s.log.count("not outward"); n != 1 {
+			t.Errorf("%d reports of one connection", n)
+		}
+		s.expectCounts(t, 101, 0)
+
+		s.send(t, sampleFrame())
+		synctest.Wait()
+		if got, _ := s.conn.show(); got.Remedy != (Remedy{}) || s.log.count("after all") != 1 {
+			t.Errorf("%+v is kept after an outward message:\n%s", got.Remedy, s.log.String())
+		}
+	})
+}
+
+// The report must not cost the frame in whose middle it falls due.
+func TestReportFallsWithinAFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJudgedSession(t)
+		frames := typed(dnstap.Message_CLIENT_QUERY, "")
+		s.send(t, join(frames, frames[:5]))
+		time.Sleep(2 * probation)
+		s.send(t, join(frames[5:], stop))
+		s.expect(t, ended, 2*probation, "by=STOP")
+		s.expectCounts(t, 2, 0)
+	})
+}
+
+func TestStopAtTheTimeOfTheReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newJudgedSession(t)
+		s.send(t, typed(dnstap.Message_CLIENT_QUERY, ""))
+		time.Sleep(probation)
+		s.stop()
+		s.expect(t, ended, probation+drainIdle, "by=us")
+	})
+}
+
+func TestEveryRemedySaysWhatToDo(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Remedies() {
+		if r.Sender == "" || r.Advice == "" || seen[r.Sender] {
+			t.Errorf("%+v is empty or stands twice", r)
+		}
+		seen[r.Sender] = true
+	}
+	for _, name := range []string{"Unbound", "BIND", "PowerDNS Recursor", "Knot Resolver"} {
+		if !seen[name] {
+			t.Errorf("no remedy for %s", name)
+		}
+	}
+}
