@@ -47,7 +47,8 @@ const (
 
 // A conn is one connection. One goroutine lives its life; others may look at it.
 type conn struct {
-	nc     net.Conn     // speaks TLS once secure has returned
+	raw    net.Conn     // as accepted
+	nc     net.Conn     // the goroutine's own: raw, or TLS over it once secure has returned
 	tls    *credentials // nil: none
 	limits Config
 	log    *slog.Logger
@@ -66,6 +67,7 @@ type conn struct {
 
 func newConn(nc net.Conn, peer Peer, number uint64, limits Config, log *slog.Logger) *conn {
 	return &conn{
+		raw:    nc,
 		nc:     nc,
 		limits: limits,
 		holder: peer.holder(),

@@ -75,6 +75,6 @@ func (c *conn) standing() standing {
 // displace ends the connection for another's sake, and returns when it is over.
 func (c *conn) displace() {
 	c.displaced.Store(true)
-	c.nc.Close()
+	c.raw.Close()
 	<-c.gone
 }

@@ -188,6 +188,24 @@ func TestStrangersGetNowhereAndDisturbNobody(t *testing.T) {
 	r.checkNoAddress(t)
 }
 
+// A handshake that yields its place may be anywhere in TLS.
+func TestTLSHandshakesYieldTheirPlaces(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	cfg, _ := tlsConfig(t, ca, nil)
+	cfg.MaxConnections = 1
+	r := startSource(t, cfg)
+	for range 20 {
+		if err := r.dialTLS(t, clientConfig(t, ca)).Handshake(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(t, r.dialTLS(t, clientConfig(t, ca)), join(start, sampleFrame()))
+	eventually(t, "the last one is served", func() bool { m, _ := r.received(); return m == 1 })
+	if s := r.Stats(); s.Displaced != 20 {
+		t.Errorf("got %+v", s)
+	}
+}
+
 func TestTLSOnAPlainSourceIsExplained(t *testing.T) {
 	r := startSource(t, testConfig("tcp", "127.0.0.1:0"))
 	if err := r.dialTLS(t, clientConfig(t, newAuthority(t, "CA"))).Handshake(); err == nil {
