@@ -19,7 +19,7 @@ type Config struct {
 	Owner string      // user name or number; empty: as created
 	Group string      // group name or number; empty: as created
 
-	MaxConnections   int           // at once; further ones are closed at once
+	MaxConnections   int           // at once; then newcomers are refused, or take the place of a peer that has more
 	MaxFrame         int           // bytes of one data frame; larger ones are skipped and counted
 	HandshakeTimeout time.Duration // from accept to START
 }

@@ -81,10 +81,6 @@ func (r *frameReader) fill() error {
 	return io.ErrNoProgress
 }
 
-// flooded reports whether the last read filled the buffer, so that more is likely
-// to be there already.
-func (r *frameReader) flooded() bool { return r.end == len(r.buf) }
-
 // makeRoom moves what is unread to the front of a buffer that the frame fits. Of
 // the large one, which is kept for the next such frame, there is exactly the
 // frame's size, so that nothing follows in it.

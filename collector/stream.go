@@ -3,7 +3,6 @@ package collector
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	framestream "github.com/farsightsec/golang-framestream"
 
@@ -32,9 +31,6 @@ func (s *stream) run() error {
 	for {
 		if stopped, err := s.burst(); stopped || err != nil {
 			return err
-		}
-		if s.frames.flooded() {
-			runtime.Gosched()
 		}
 		if err := s.frames.fill(); err != nil {
 			if s.frames.pending() && !errors.Is(err, errStopped) {

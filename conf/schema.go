@@ -64,7 +64,7 @@ var schema = []blockSchema{
 		{name: "group", kind: textValue, value: `""`, takes: `a group's name or number in quotes, or "" for the sensor's own`,
 			meaning: "group of the Unix socket"},
 		{name: "max_connections", kind: numberValue, value: `64`, lo: 1, hi: 65536,
-			meaning: "connections at once; further ones are closed"},
+			meaning: "connections at once; then newcomers are refused, or take the place of a peer that has more"},
 		{name: "max_frame", kind: sizeValue, value: `"256KiB"`, lo: 512, hi: 16 * mib,
 			meaning: "longest frame that is read; longer ones are skipped and counted"},
 		{name: "handshake_timeout", kind: durationValue, value: `"5s"`, lo: ms, hi: 10 * minute,

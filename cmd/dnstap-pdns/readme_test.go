@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -29,6 +30,7 @@ func TestReadmeTablesAreTheCodes(t *testing.T) {
 	for name, table := range map[string]string{
 		"reasons":   reasonTable(),
 		"losses":    lossTable(),
+		"remedies":  remedyTable(),
 		"reference": referenceTable(),
 	} {
 		want = replaceTable(t, want, name, table)
@@ -69,6 +71,15 @@ func lossTable() string {
 	b.WriteString("| loss | the record |\n|---|---|\n")
 	for _, l := range forward.Losses() {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", l, cell(l.Meaning()))
+	}
+	return b.String()
+}
+
+func remedyTable() string {
+	var b strings.Builder
+	b.WriteString("| at the other end | remedy |\n|---|---|\n")
+	for _, r := range collector.Remedies() {
+		fmt.Fprintf(&b, "| %s | %s |\n", r.Sender, cell(r.Advice))
 	}
 	return b.String()
 }

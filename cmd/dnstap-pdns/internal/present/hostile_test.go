@@ -15,6 +15,7 @@ import (
 
 var hostile = []string{
 	"\x1b[2J\x1b]0;owned\x07", "\x9b31m", "\x1b]8;;http://evil.test\x1b\\", "\r\n", "\u202egnp.exe", "\xff\xfe\x80",
+	"\u009b31m", "\u2066x\u2069", "\u2028", "\ufeff", "\U000e0041",
 	"<script>alert(1)</script>", "&amp;", "%s%n%!d(MISSING)", "${IFS}$(id)`id`", "\x00\x7f\x08", `"};{"`, `\u001b`, "; rm", "é",
 }
 
