@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
@@ -80,9 +81,14 @@ func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
 		checkRecords(t, w.Zones, out)
 		checkNothingLeaked(t, out)
 		checkExpected(t, w.Zones, out, lab.Questions())
-		if d := cmp.Diff(facts(s.replayed(t, file).records), facts(out.records)); d != "" {
-			t.Errorf("-replay +socket:\n%s", d)
+		// fstrm_capture may end before it has read all.
+		ours, theirs := facts(out.records), facts(s.replayed(t, file).records)
+		for _, record := range theirs {
+			if !slices.Contains(ours, record) {
+				t.Errorf("fstrm_capture heard and we did not: %s", record)
+			}
 		}
+		t.Logf("%d records of what fstrm_capture heard, %d of ours", len(theirs), len(ours))
 	})
 }
 

@@ -82,9 +82,9 @@ type settings struct {
 }
 
 // HoldsBack is longer than any resolver keeps dnstap messages before it sends
-// them: Unbound keeps them a second, PowerDNS over one and a half. What is held
-// when a resolver stops is lost with it.
-const HoldsBack = 2500 * time.Millisecond
+// them, on a busy machine too: Unbound keeps them a second, PowerDNS up to two.
+// What is held when a resolver stops is lost with it.
+const HoldsBack = 4 * time.Second
 
 // Resolver is a running resolver.
 type Resolver struct {
