@@ -100,6 +100,24 @@ func (k *kicker) kick(path string) {
 		k.skip(path)
 		return
 	}
+	k.add(path)
+}
+
+// kickRecovered is kick for files that a start finds, of which there may be many: it
+// waits, and leaves room for those that are finished meanwhile.
+func (k *kicker) kickRecovered(path string) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.waiting) >= maxKicks/2 {
+		k.room.Wait()
+	}
+	k.add(path)
+}
+
+func (k *kicker) add(path string) {
 	k.waiting = append(k.waiting, path)
 	if len(k.waiting) == 1 {
 		k.working.Go(k.work)
@@ -130,7 +148,7 @@ func (k *kicker) work() {
 		} else {
 			k.kicks.Failed++
 		}
-		k.room.Signal()
+		k.room.Broadcast()
 	}
 	k.rest()
 }

@@ -135,6 +135,33 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 	})
 }
 
+func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: time.Minute}
+		k, log, cut := newFakeKicker(Live, &r)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := range maxKicks + 10 {
+				k.kickRecovered(fmt.Sprint(i))
+			}
+		}()
+		synctest.Wait()
+		if diff := cmp.Diff(Kicks{Waiting: maxKicks / 2}, k.account()); diff != "" {
+			t.Errorf("of many recovered files (-want +got):\n%s", diff)
+		}
+		k.kick("new")
+		time.Sleep(150 * time.Second)
+		synctest.Wait()
+		cut(errCut) // holds up nobody
+		<-done
+		k.wait()
+		if got := k.account(); got.Done != 2 || got.Failed != 1 || got.Skipped != maxKicks+10+1-3 {
+			t.Errorf("in the end: %+v, log:\n%s", got, log)
+		}
+	})
+}
+
 func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errFake}

@@ -92,7 +92,7 @@ func (s *salvage) complete(f *file, l leftover) error {
 	}
 	s.recovered++
 	s.cut += size - whole
-	f.kicker.kick(path)
+	f.kicker.kickRecovered(path)
 	return syncDir(filepath.Dir(path))
 }
 

@@ -31,7 +31,8 @@ type process struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
 	stdout io.Closer
-	errs   bytes.Buffer // what it said, once it has ended
+	errs   bytes.Buffer  // what it said, once it has ended
+	told   chan struct{} // closed when all it said is there; nil: Wait sees to that
 }
 
 func startCommand(t *testing.T, args ...string) *process {
@@ -71,6 +72,9 @@ func (p *process) line(t *testing.T) string {
 // end waits for its end and returns the exit code, -1 after a signal.
 func (p *process) end(t *testing.T) int {
 	t.Helper()
+	if p.told != nil {
+		<-p.told
+	}
 	var exit *exec.ExitError
 	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -151,7 +155,7 @@ func TestCatEndsQuietlyWhenItsReaderGoesAway(t *testing.T) {
 // listen starts cat on a port of its choice and returns a socket that sends there.
 func listen(t *testing.T) (*process, net.Conn) {
 	t.Helper()
-	p := &process{Cmd: exec.Command("dnstap-pdns", "cat", "--json", "udp://127.0.0.1:0")}
+	p := &process{Cmd: exec.Command("dnstap-pdns", "cat", "--json", "udp://127.0.0.1:0"), told: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -171,9 +175,8 @@ func listen(t *testing.T) (*process, net.Conn) {
 		t.Fatal(err)
 	}
 	_, address, _ := strings.Cut(strings.TrimSpace(first), "udp://")
-	read := make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(p.told)
 		io.Copy(&p.errs, complaints)
 	}()
 	conn, err := net.Dial("udp", address)
@@ -181,10 +184,10 @@ func listen(t *testing.T) (*process, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		timer.Stop()
 		conn.Close()
 		p.Process.Kill()
-		<-read
-		timer.Stop()
+		<-p.told
 	})
 	return p, conn
 }
@@ -251,14 +254,10 @@ func TestCatTellsOfDatagramsThatAreMissing(t *testing.T) {
 	p.line(t) // all before it has been read
 	p.Process.Signal(os.Interrupt)
 	io.Copy(io.Discard, p.out)
-	if code := p.end(t); code != exitDone {
-		t.Errorf("exit %d", code)
+	if code := p.end(t); code != exitDone ||
+		!strings.Contains(p.errs.String(), "2 containers of writer 8000000000000005 are missing before number 14") {
+		t.Errorf("exit %d: %s", code, &p.errs)
 	}
-	t.Cleanup(func() { // when all it said is there
-		if !strings.Contains(p.errs.String(), "2 containers of writer 8000000000000005 are missing before number 14") {
-			t.Errorf("said: %s", &p.errs)
-		}
-	})
 }
 
 // account reads the ledger that replay prints.
