@@ -68,7 +68,7 @@ func TestTenThousandConnections(t *testing.T) {
 	if peak > bound {
 		t.Errorf("%d bytes resident at the most, %d are allowed", peak, bound)
 	}
-	if lines := strings.Count(s.Log(), "\n"); lines > 1000 {
+	if lines := strings.Count(s.Log(t), "\n"); lines > 1000 {
 		t.Errorf("%d log lines about %d connections", lines, crowd)
 	}
 	books := s.stop(t)
@@ -122,8 +122,7 @@ func residentPeak(t *testing.T, s *sensor) int {
 }
 
 // besiege opens the crowd's connections, closes all, and keeps them open until ctx
-// ends. Each
-// says START and begins a frame of the largest size that it never ends.
+// ends. Each says START and begins a frame of the largest size that it never ends.
 func besiege(ctx context.Context, t *testing.T, path string, all chan<- struct{}) {
 	start := framestream.ControlFrame{ControlType: framestream.CONTROL_START, ContentTypes: [][]byte{dnstap.FSContentType}}
 	var w bytes.Buffer
@@ -211,7 +210,7 @@ func (p *paced) run(t *testing.T, all <-chan struct{}) {
 			t.Fatal(err)
 		}
 		p.longest = max(p.longest, time.Since(began))
-		time.Sleep(pacePause)
+		forAWhile(pacePause)
 	}
 	stop := framestream.ControlFrame{ControlType: framestream.CONTROL_STOP}
 	if err := encode(p.nc, stop); err != nil {
