@@ -27,10 +27,6 @@ func sampleMessage() transform.Message {
 
 func malformed(*transform.Message) *transform.Message { return nil }
 
-func inward(*transform.Message) *transform.Message {
-	return &transform.Message{QueryTime: transform.NoTime, ResponseTime: transform.NoTime}
-}
-
 // with makes a change of the expected message.
 func with(change func(m *transform.Message)) func(*transform.Message) *transform.Message {
 	return func(m *transform.Message) *transform.Message {
