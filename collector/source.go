@@ -67,7 +67,7 @@ func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Sourc
 		return nil, fmt.Errorf("listening on %s://%s: %w", cfg.Network, cfg.Address, withoutAddress(err))
 	}
 	s.close = sync.OnceValue(s.closeSocket)
-	s.log.Info("listening", "network", cfg.Network, "address", s.listener.Addr())
+	s.log.Info("listening", "network", cfg.Network, "address", s.listener.Addr().String())
 	return s, nil
 }
 

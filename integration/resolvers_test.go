@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,21 +167,43 @@ func differentNames() uint64 {
 	return uint64(len(names))
 }
 
-// Knot Resolver's dnstap has clients in it and nothing else.
-func TestNothingOfKnotLeaves(t *testing.T) {
+// A resolver that tells of its clients only, as Knot Resolver always does: nothing
+// of that leaves, and after a minute the sensor says, once, what helps.
+func TestClientsOnlyIsReportedAndNothingLeaves(t *testing.T) {
 	t.Parallel()
-	w := lab.NewWorld(t)
-	s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
-	knot := w.Knot(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
-	w.Ask(t, knot, lab.Questions())
-	knot.Stop(t)
-	books := s.stop(t)
+	const report = "only messages that are not outward have come"
+	for name, r := range map[string]struct {
+		start  startResolver
+		remedy string
+	}{
+		"Unbound": {(*lab.World).Unbound, "dnstap-log-resolver-query-messages: yes"},
+		"BIND":    {(*lab.World).BIND, "dnstap { resolver; };"},
+		"Knot":    {(*lab.World).Knot, "use a pcap source"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := lab.NewWorld(t)
+			s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
+			resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), ClientsOnly: true})
+			began := time.Now()
+			w.Ask(t, resolver, lab.Questions())
+			forAWhile(time.Until(began.Add(time.Minute)))
+			s.awaitLog(t, report, 1)
+			w.Ask(t, resolver, lab.Questions())
+			resolver.Stop(t)
+			books := s.stop(t)
 
-	checkNothingLeft(t, s, books)
-	if inward := books.Dropped["not_outward"]; inward < uint64(len(lab.Questions())) || inward != books.Read {
-		t.Errorf("read %d messages, dropped %v", books.Read, books.Dropped)
+			reports := s.logged(t, report)
+			if len(reports) != 1 || !strings.Contains(reports[0], r.remedy) {
+				t.Errorf("the sensor reports, and the remedy is %q:\n%s", r.remedy, strings.Join(reports, ""))
+			}
+			checkNothingLeft(t, s, books)
+			if inward := books.Dropped["not_outward"]; inward < 2*uint64(len(lab.Questions())) || inward != books.Read {
+				t.Errorf("read %d messages, dropped %v", books.Read, books.Dropped)
+			}
+			t.Logf("%+v", books.account)
+		})
 	}
-	t.Logf("%+v", books.account)
 }
 
 // checkNothingLeft holds a sensor to having made nothing of what it read.

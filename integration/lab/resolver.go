@@ -51,6 +51,7 @@ type Options struct {
 	Stub           bool      // ask for corp.example where it is served, and follow no delegation
 	Also           string    // a second Unix socket; PowerDNS only
 	OwnUser        bool      // run as Debian does, as a user without rights; not Knot
+	ClientsOnly    bool      // send client messages alone; Unbound and BIND, as Knot always does
 
 	// Directives stand in the configuration as they are: clauses of Unbound's, in
 	// BIND's options, in PowerDNS's Lua file.
