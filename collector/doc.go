@@ -8,6 +8,7 @@
 // connections are always read, STOP is answered at once. What a connection does
 // wrong ends that connection alone.
 //
-// The package knows the dnstap schema and nothing of DNS messages, of what
+// Beside that it tells what stands in a resolver's way: Exclusions at the socket,
+// Remedies at the other end. The package knows the dnstap schema and nothing of DNS messages, of what
 // becomes of them, or of configuration files.
 package collector
