@@ -90,33 +90,6 @@ func (s *Source) admit(nc net.Conn) *conn {
 	return c
 }
 
-// makeRoom reports whether there is a place for a newcomer, which may have been
-// another's before. s.mu is held, but not while the other leaves.
-func (s *Source) makeRoom(newcomer holder) bool {
-	full := len(s.conns) >= s.config.MaxConnections
-	switch {
-	case full && !s.crowded:
-		s.crowded = true
-		s.log.Warn("too many connections: newcomers are refused, or take the place of a peer that has more",
-			"max_connections", s.config.MaxConnections)
-	case s.crowded && len(s.conns) <= s.config.MaxConnections/2: // one at the brink is no news
-		s.crowded = false
-		s.log.Info("connections are no longer refused")
-	}
-	if !full {
-		return true
-	}
-	c := s.yielding(newcomer)
-	if c == nil {
-		return false
-	}
-	s.stats.Displaced++
-	s.mu.Unlock()
-	c.displace()
-	s.mu.Lock()
-	return true
-}
-
 // logOfNext returns the log for one more connection. s.mu is held.
 func (s *Source) logOfNext() *slog.Logger {
 	n := s.pace.step(time.Now())

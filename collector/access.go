@@ -61,40 +61,6 @@ func Exclusions(cfg Config) ([]Exclusion, error) {
 	return all, nil
 }
 
-// An account is a user with its groups.
-type account struct {
-	uid   uint32
-	group string // name of the first of gids
-	gids  []uint32
-}
-
-func accountOf(name string) (account, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return account{}, err
-	}
-	ids, err := u.GroupIds()
-	if err != nil {
-		return account{}, err
-	}
-	group := u.Gid
-	if g, err := user.LookupGroupId(u.Gid); err == nil {
-		group = g.Name
-	}
-	a := account{group: group}
-	if a.uid, err = accountID(u.Uid, 0, nil); err != nil {
-		return account{}, err
-	}
-	for _, id := range append([]string{u.Gid}, ids...) {
-		gid, err := accountID(id, 0, nil)
-		if err != nil {
-			return account{}, err
-		}
-		a.gids = append(a.gids, gid)
-	}
-	return a, nil
-}
-
 // Permission bits, as they stand for others.
 const (
 	writeBit  fs.FileMode = 0o2
@@ -148,22 +114,6 @@ func (n inode) describe() string {
 }
 
 func octal(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
-
-func userName(uid uint32) string {
-	id := fmt.Sprint(uid)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return id
-}
-
-func groupName(gid uint32) string {
-	id := fmt.Sprint(gid)
-	if g, err := user.LookupGroupId(id); err == nil {
-		return g.Name
-	}
-	return id
-}
 
 // prospect is the socket as it is created by that user and group.
 func prospect(cfg Config, uid, gid uint32) (inode, error) {

@@ -17,11 +17,6 @@ import (
 // finishTime is how long a peer may leave FINISH unread before it goes without.
 const finishTime = 500 * time.Millisecond
 
-// probation is how long after its first message a connection may bring nothing
-// outward before that is reported: the clients of a small resolver may for a while
-// ask only what it has in its cache.
-const probation = time.Minute
-
 // A Connection is what is known of one connection that has said START.
 type Connection struct {
 	Number        uint64 // of the source's connections, from 1; "connection" in the log
@@ -151,38 +146,6 @@ func (c *conn) publish() {
 		c.tap.setAlarm(probation, c.report)
 	}
 	c.rehabilitate()
-}
-
-// report says at the end of probation if nothing has come that can become a
-// record, and what helps.
-func (c *conn) report() {
-	t := &c.stream.tally
-	remedy, due := t.remedy()
-	if !due {
-		return
-	}
-	c.mu.Lock()
-	c.shown.Remedy = remedy
-	c.mu.Unlock()
-	says := "only messages that are not outward have come"
-	if t.outward > 0 {
-		says = "only forwarded messages have come"
-	}
-	c.log.Warn(says, "from", remedy.Sender, "remedy", remedy.Advice, t.types.attr())
-}
-
-// rehabilitate takes a report back once something outward has come after all.
-func (c *conn) rehabilitate() {
-	if c.shown.Remedy == (Remedy{}) { // nobody else writes it
-		return
-	}
-	if _, due := c.stream.tally.remedy(); due {
-		return
-	}
-	c.mu.Lock()
-	c.shown.Remedy = Remedy{}
-	c.mu.Unlock()
-	c.log.Info("outward messages have come after all")
 }
 
 // show returns what is known of the connection; false before START.

@@ -22,6 +22,33 @@ const (
 	proven                // it has brought something outward
 )
 
+// makeRoom reports whether there is a place for a newcomer, which may have been
+// another's before. s.mu is held, but not while the other leaves.
+func (s *Source) makeRoom(newcomer holder) bool {
+	full := len(s.conns) >= s.config.MaxConnections
+	switch {
+	case full && !s.crowded:
+		s.crowded = true
+		s.log.Warn("too many connections: newcomers are refused, or take the place of a peer that has more",
+			"max_connections", s.config.MaxConnections)
+	case s.crowded && len(s.conns) <= s.config.MaxConnections/2: // one at the brink is no news
+		s.crowded = false
+		s.log.Info("connections are no longer refused")
+	}
+	if !full {
+		return true
+	}
+	c := s.yielding(newcomer)
+	if c == nil {
+		return false
+	}
+	s.stats.Displaced++
+	s.mu.Unlock()
+	c.displace()
+	s.mu.Lock()
+	return true
+}
+
 // yielding returns the connection that has to go when all places are taken and a
 // newcomer wants one; nil if the newcomer is refused. s.mu is held.
 //

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -84,44 +82,4 @@ func (f *socketFile) remove() error {
 		return fmt.Errorf("removing our socket: %w", err)
 	}
 	return nil
-}
-
-// accountID turns a name or a number into a number; without either it is as created.
-func accountID(account string, created uint32, lookup func(name string) (id string, err error)) (uint32, error) {
-	if account == "" {
-		return created, nil
-	}
-	id := account
-	if _, err := strconv.ParseUint(account, 10, 32); err != nil {
-		if id, err = lookup(account); err != nil {
-			return 0, err
-		}
-	}
-	n, err := strconv.ParseUint(id, 10, 32)
-	if err != nil || n == 1<<32-1 { // which means "leave as it is" to chown
-		return 0, fmt.Errorf("%q is no account", account)
-	}
-	return uint32(n), nil
-}
-
-func userID(name string) (string, error) {
-	u, err := user.Lookup(name)
-	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
-		return "", fmt.Errorf("there is no user %q on this machine: create it, or name another", name)
-	}
-	if err != nil {
-		return "", err
-	}
-	return u.Uid, nil
-}
-
-func groupID(name string) (string, error) {
-	g, err := user.LookupGroup(name)
-	if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
-		return "", fmt.Errorf("there is no group %q on this machine: create it, or name another", name)
-	}
-	if err != nil {
-		return "", err
-	}
-	return g.Gid, nil
 }

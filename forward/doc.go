@@ -10,6 +10,14 @@
 // however large its MTU. [Forwarder] owns all of these, swaps policy and sinks
 // while they run, and accounts for every message and record in a [Ledger].
 //
+// A file gets its final name when it is complete; on_rotate then runs beside the
+// sink. What a crash left unfinished is completed when a sink of that pattern starts.
+//
+// Goroutines: lanes run in their owners'. [Forwarder.Run] keeps house in its
+// caller's, starts one for each sink, and waits for them; a sink that a reload
+// removes ends by itself. A file sink's own, for recovery and for on_rotate, are
+// waited for when its transport is closed.
+//
 // Locks are taken in this order, and none is held while anything blocks: the
 // Forwarder's, lanes' in the order in which they were made, a queue's.
 //

@@ -13,8 +13,8 @@ const (
 	longestTick   = 250 * time.Millisecond
 )
 
-// keepHouse seals batches that are due and rations room for queries, until ctx ends or a sink cannot go on. In
-// Replay none is ever due.
+// keepHouse seals batches that are due and rations room for queries, until ctx ends
+// or a sink cannot go on. In Replay there is nothing to do but wait for that.
 func (f *Forwarder) keepHouse(ctx context.Context) {
 	t := time.NewTimer(f.tick())
 	defer t.Stop()
