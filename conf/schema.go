@@ -81,7 +81,7 @@ var schema = []blockSchema{
 	}},
 	{name: "pairing", attributes: []attribute{
 		{name: "max_queries", kind: numberValue, value: `131072`, lo: 1, hi: 1 << 24,
-			meaning: "queries that wait for their response, over all connections"},
+			meaning: "queries that wait for their response, over all connections; where they are too many, each connection has an equal share"},
 		{name: "timeout", kind: durationValue, value: `"60s"`, lo: ms, hi: hour,
 			meaning: "how long a query waits for its response"},
 	}},
