@@ -11,23 +11,31 @@ type credentials struct {
 	files TLS
 
 	mu      sync.Mutex
+	log     *slog.Logger // the source's: a connection's may be quiet
 	inForce loaded
 	problem string // with the files since then; empty: none
 }
 
-func newCredentials(files TLS) (*credentials, error) {
+func newCredentials(files TLS, log *slog.Logger) (*credentials, error) {
 	l, err := files.load()
 	if err != nil {
 		return nil, err
 	}
-	return &credentials{files: files, inForce: l}, nil
+	return &credentials{files: files, log: log, inForce: l}, nil
+}
+
+// logTo names another log.
+func (c *credentials) logTo(log *slog.Logger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log = log
 }
 
 // current returns what a new connection speaks TLS with. Files that changed are
 // read again. If they cannot be used, what was read before stays in force, which is
 // said once, and they are read each time until they can: the cause need not be
 // theirs.
-func (c *credentials) current(log *slog.Logger) *tls.Config {
+func (c *credentials) current() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.problem == "" && c.files.versions() == c.inForce.from {
@@ -37,10 +45,10 @@ func (c *credentials) current(log *slog.Logger) *tls.Config {
 	switch {
 	case err == nil:
 		c.inForce, c.problem = l, ""
-		log.Info("TLS files were read again", "expires", l.config.Certificates[0].Leaf.NotAfter)
+		c.log.Info("TLS files were read again", "expires", l.config.Certificates[0].Leaf.NotAfter)
 	case err.Error() != c.problem:
 		c.problem = err.Error()
-		log.Warn("TLS files cannot be used; what was read before stays in force", "error", err)
+		c.log.Warn("TLS files cannot be used; what was read before stays in force", "error", err)
 	}
 	return c.inForce.config
 }

@@ -260,3 +260,24 @@ func TestReconfigureLooksAtTheFiles(t *testing.T) {
 	f.put(t, ca.issue(t, "new.example", nil))
 	look("read again")
 }
+
+// However many connections come, what is wrong with the files is no news of theirs.
+func TestFilesThatCannotBeUsedAreToldAmongManyConnections(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	cfg, f := tlsConfig(t, ca, nil)
+	r := startSource(t, cfg)
+	for range toldPerMinute {
+		r.dial(t).Close()
+	}
+	eventually(t, "the log is quiet", func() bool { return r.Stats().Accepted == toldPerMinute })
+	write(t, f.Cert, []byte("no certificate"))
+	if got := r.shows(t, clientConfig(t, ca)); got != "sensor.example" {
+		t.Errorf("shows %q", got)
+	}
+	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, "TLS files cannot be used") && strings.Contains(line, "level=WARN") && !strings.Contains(line, "connection=") {
+			return
+		}
+	}
+	t.Errorf("the log has no warning:\n%s", r.log.String())
+}

@@ -5,13 +5,21 @@ import (
 	"net/netip"
 )
 
-// A holder is who has a place: a user on a Unix socket, an address on TCP.
+// A holder is who has a place: a user on a Unix socket; on TCP an IPv4 address, or
+// an IPv6 network of 64 bits.
 type holder struct {
 	uid     uint32
 	address netip.Addr
 }
 
-func (p Peer) holder() holder { return holder{p.UID, p.Address.Addr().Unmap()} }
+func (p Peer) holder() holder {
+	a := p.Address.Addr().Unmap().WithZone("")
+	if a.Is6() {
+		network, _ := a.Prefix(64) // whoever has one address of it has them all
+		a = network.Addr()
+	}
+	return holder{p.UID, a}
+}
 
 // standing is how much a connection has shown that it is a resolver's.
 type standing uint8

@@ -175,3 +175,13 @@ func TestPaceBeginsAnewEachMinute(t *testing.T) {
 		t.Errorf("got %d in the next minute", got)
 	}
 }
+
+func TestAnIPv6NetworkIsOneHolder(t *testing.T) {
+	of := func(address string) holder { return Peer{Address: netip.MustParseAddrPort(address)}.holder() }
+	if of("[2001:db8::1]:1") != of("[2001:db8::ffff:2]:9") || of("[fe80::1%eth0]:1") != of("[fe80::2%eth1]:1") {
+		t.Error("two addresses of one /64 are two holders")
+	}
+	if of("[2001:db8::1]:1") == of("[2001:db8:0:1::1]:1") || of("192.0.2.1:1") == of("192.0.2.2:1") || of("192.0.2.1:1") != of("[::ffff:192.0.2.1]:2") {
+		t.Error("other networks and IPv4 addresses are holders of their own")
+	}
+}

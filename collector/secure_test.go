@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ type tlsSession struct {
 func inTLS(t *testing.T, test func(t *testing.T, s tlsSession)) {
 	t.Helper()
 	ca := newAuthority(t, "CA")
-	creds, err := newCredentials(newTLSFolder(t, ca, nil).TLS)
+	creds, err := newCredentials(newTLSFolder(t, ca, nil).TLS, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

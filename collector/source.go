@@ -157,6 +157,9 @@ func (s *Source) become(cfg Config, creds *credentials) error {
 	}
 	s.config, s.tls = cfg, creds
 	s.log = s.base.With("source", cfg.Name)
+	if creds != nil {
+		creds.logTo(s.log)
+	}
 	return nil
 }
 
@@ -167,10 +170,10 @@ func (s *Source) credentials(files TLS) (*credentials, error) {
 	case files == (TLS{}):
 		return nil, nil
 	case s.tls != nil && s.tls.files == files:
-		s.tls.current(s.log)
+		s.tls.current()
 		return s.tls, nil
 	}
-	return newCredentials(files)
+	return newCredentials(files, s.log)
 }
 
 // logger returns the log under the source's present name.

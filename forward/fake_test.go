@@ -127,7 +127,7 @@ func (t *fake) take(b *batch, from, to int) outcome {
 	return b.written(from, end-start)
 }
 
-func (t *fake) Rest() (time.Time, error) { return time.Time{}, nil }
+func (t *fake) Rest(context.Context) (time.Time, error) { return time.Time{}, nil }
 
 func (t *fake) Close(context.Context) error {
 	t.mu.Lock()

@@ -104,7 +104,8 @@ func (f *file) begin() {
 	}
 }
 
-func (f *file) Send(_ context.Context, b *batch, from int) (outcome, error) {
+func (f *file) Send(ctx context.Context, b *batch, from int) (outcome, error) {
+	defer f.until(ctx)()
 	f.start.Do(f.begin)
 	now := wall(b.clock)
 	if f.mode == Live {
@@ -174,7 +175,8 @@ func (f *file) trim() error {
 
 // Rest publishes a file whose interval is over, so that nobody waits for it until
 // something else is to be written.
-func (f *file) Rest() (time.Time, error) {
+func (f *file) Rest(ctx context.Context) (time.Time, error) {
+	defer f.until(ctx)()
 	f.start.Do(f.begin)
 	if f.open == nil || f.rotate == 0 || f.mode == Replay {
 		return time.Time{}, nil
@@ -188,13 +190,20 @@ func (f *file) Rest() (time.Time, error) {
 // errCut is why something beside the sink was given up.
 var errCut = errors.New("the sensor stopped, and it was not done in time")
 
+// until ends what goes on beside when ctx ends, or does so no more when the returned
+// function is called. A call that ctx cannot reach, on a disk that hangs, leaves
+// nothing running so.
+func (f *file) until(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { f.cut(errCut) })
+}
+
 // Close publishes the open file, and waits for what goes on beside.
 func (f *file) Close(ctx context.Context) error {
+	defer f.until(ctx)()
 	var err error
 	if f.open != nil {
 		err = f.publish()
 	}
-	defer context.AfterFunc(ctx, func() { f.cut(errCut) })()
 	f.recovering.Wait() // it may have files for the kicker
 	f.kicker.wait()
 	f.cut(nil)

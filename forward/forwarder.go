@@ -30,11 +30,12 @@ const (
 // Forwarder owns lanes, sinks and the account of both. Apply gives it policy and
 // sinks, before Run and while it runs.
 type Forwarder struct {
-	mode   Mode
-	budget *transform.Budget
-	log    *slog.Logger
-	stdout *sharedWriter
-	open   func(*SinkConfig) (transport, error)
+	mode     Mode
+	patience context.Context // Replay: while it lasts, sinks are waited for
+	budget   *transform.Budget
+	log      *slog.Logger
+	stdout   *sharedWriter
+	open     func(*SinkConfig) (transport, error)
 
 	failed chan *sink // the first that cannot go on
 
@@ -65,10 +66,16 @@ func WithStdout(w io.Writer) Option {
 	return func(f *Forwarder) { f.stdout = &sharedWriter{w: w} }
 }
 
+// WithPatience says how long a Replay's sinks are waited for: once ctx has ended, and
+// the Replay too, they have stopTime, as in Live.
+func WithPatience(ctx context.Context) Option {
+	return func(f *Forwarder) { f.patience = ctx }
+}
+
 // New returns a Forwarder whose lanes hold queries within the budget. It does
 // nothing before Apply and Run.
 func New(mode Mode, budget *transform.Budget, log *slog.Logger, options ...Option) *Forwarder {
-	f := &Forwarder{mode: mode, budget: budget, log: log, failed: make(chan *sink, 1)}
+	f := &Forwarder{mode: mode, budget: budget, log: log, failed: make(chan *sink, 1), patience: context.Background()}
 	f.open = f.openTransport
 	for _, o := range options {
 		o(f)

@@ -93,7 +93,7 @@ func (k *kicker) kick(path string) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for k.mode == Replay && len(k.waiting) == maxKicks {
+	for k.mode == Replay && len(k.waiting) == maxKicks && k.ctx.Err() == nil {
 		k.room.Wait()
 	}
 	if len(k.waiting) == maxKicks {

@@ -3,7 +3,8 @@ package forward
 // ration sees that no lane is left without room for queries by others that hold
 // more than an equal share: a connection that fills the budget and falls silent
 // would keep it for ever, since a lane's clock runs on its own messages. Lanes are
-// held to equal shares for as long as any of them is refused room.
+// held to equal shares for as long as one of them is refused room and less than a
+// share is free.
 func (f *Forwarder) ration() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -24,8 +25,8 @@ func (f *Forwarder) ration() {
 		for _, l := range f.lanes {
 			l.shrink(share)
 		}
-	case f.rationed && refused: // lanes may have come or gone
-		f.budget.Ration(share)
+	case f.rationed && refused && f.budget.Max()-int(f.budget.Held()) < share:
+		f.budget.Ration(share) // lanes may have come or gone
 	case f.rationed:
 		f.rationed = false
 		f.budget.Relax()

@@ -98,3 +98,33 @@ func TestLanesThatFillTheTableLeaveOthersTheirShare(t *testing.T) {
 		}
 	})
 }
+
+// When those that filled the table have gone, one that has much to ask is not held
+// to an equal share of what nobody else wants.
+func TestLanesAreRationedNoLongerThanRoomIsShort(t *testing.T) {
+	const tick = 125 * time.Millisecond // a quarter of the sinks' flush
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("a"))
+		max := r.budget.Max()
+		stop := r.run()
+		defer stop()
+		resolver, greedy, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
+		for range 13 {
+			defer r.Lane("x").Close() // idle
+		}
+		ask(t, greedy, 2*max)
+		ask(t, late, 1)
+		ask(t, resolver, 1)
+		time.Sleep(tick * 3 / 2)
+		greedy.Close()
+		late.Close()
+		for range 4 {
+			ask(t, resolver, max)
+			time.Sleep(tick)
+		}
+		if n := held(resolver); n[0] != uint64(max) {
+			t.Errorf("%d of %d are held, though nobody else asks", n[0], max)
+		}
+		resolver.Close()
+	})
+}

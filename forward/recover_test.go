@@ -68,7 +68,7 @@ func recoverAll(t rapid.TB, c SinkConfig, r *fakeRun) string {
 	if f.kicker != nil {
 		f.kicker.run = r.run
 	}
-	if _, err := f.Rest(); err != nil {
+	if _, err := f.Rest(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(context.Background()); err != nil {

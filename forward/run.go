@@ -10,7 +10,7 @@ import (
 // Run delivers until ctx ends or a sink cannot go on. Then it seals what lanes
 // hold (their owners have closed them, where ctx ended), and returns when the
 // sinks have delivered all of it and closed what they hold. In Live they have
-// stopTime for that. The error says which sink failed for good, or is not done.
+// stopTime for that, and in Replay from when patience has ended. The error says which sink failed for good, or is not done.
 func (f *Forwarder) Run(ctx context.Context) error {
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -79,12 +79,16 @@ const (
 
 // drain waits for the sinks. When their time is up, cut makes them give up.
 func (f *Forwarder) drain(sinks []*sink, cut context.CancelFunc) error {
-	late := context.Background()
+	late, leave := context.WithCancel(context.Background())
+	defer leave()
+	hurry := func() { // what the timers call is harmless once all is over
+		time.AfterFunc(stopTime, cut)
+		time.AfterFunc(stopTime+graceTime, leave)
+	}
 	if f.mode == Live {
-		defer time.AfterFunc(stopTime, cut).Stop()
-		ctx, cancel := context.WithTimeout(late, stopTime+graceTime)
-		defer cancel()
-		late = ctx
+		hurry()
+	} else {
+		defer context.AfterFunc(f.patience, hurry)()
 	}
 	var errs []error
 	for _, s := range sinks {

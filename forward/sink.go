@@ -89,7 +89,7 @@ var errGaveUp = errors.New("the last try failed")
 func (s *sink) serve(ctx context.Context) error {
 	for {
 		s.hand = s.queue.pop(s.hand)
-		if len(s.hand) == 0 && !s.queue.sleep(ctx, s.rest()) {
+		if len(s.hand) == 0 && !s.queue.sleep(ctx, s.rest(ctx)) {
 			return nil
 		}
 		for _, b := range s.hand {
@@ -113,8 +113,8 @@ func (s *sink) leaveBehind() error {
 }
 
 // rest is what the transport does meanwhile.
-func (s *sink) rest() time.Time {
-	next, err := s.transport.Rest()
+func (s *sink) rest(ctx context.Context) time.Time {
+	next, err := s.transport.Rest(ctx)
 	if err != nil {
 		s.fails(err)
 	}

@@ -42,6 +42,6 @@ func (s *stdout) Send(_ context.Context, b *batch, from int) (outcome, error) {
 	return o, nil
 }
 
-func (s *stdout) Rest() (time.Time, error) { return time.Time{}, nil }
+func (s *stdout) Rest(context.Context) (time.Time, error) { return time.Time{}, nil }
 
 func (s *stdout) Close(context.Context) error { return nil }

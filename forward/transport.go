@@ -17,7 +17,7 @@ type transport interface {
 
 	// Rest does what is due while nothing is to be sent, and returns the time at which
 	// it wants to be called next if nothing was sent until then; the zero time: never.
-	Rest() (time.Time, error)
+	Rest(ctx context.Context) (time.Time, error)
 
 	// Close gives back what the transport holds, and ends what it does beside; when
 	// ctx ends, at once. What was delivered may be incomplete when it returns an

@@ -221,7 +221,7 @@ func withoutAddress(err error) error {
 	return err
 }
 
-func (u *udp) Rest() (time.Time, error) { return time.Time{}, nil }
+func (u *udp) Rest(context.Context) (time.Time, error) { return time.Time{}, nil }
 
 func (u *udp) Close(context.Context) error {
 	u.hangUp()

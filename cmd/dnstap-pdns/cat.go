@@ -130,6 +130,7 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	defer conn.Close()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal kills
 	context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	if err := conn.SetReadBuffer(receiveBuffer); err != nil {
 		return fmt.Errorf("asking for a receive buffer: %w", err)

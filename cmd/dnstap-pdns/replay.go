@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -76,6 +77,10 @@ func messageTypes() string {
 	return strings.Join(names, ", ")
 }
 
+// readingTime is what reading has to end by itself when the command is to stop. It
+// does not where it waits for room in a queue.
+const readingTime = time.Second
+
 // A replayer runs inputs, one after the other, through one lane.
 type replayer struct {
 	config *conf.Config
@@ -89,7 +94,8 @@ func (r *replayer) run(ctx context.Context, inputs []string) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	f := forward.New(forward.Replay, transform.NewBudget(r.config.MaxQueries), r.log, forward.WithStdout(r.std.out))
+	f := forward.New(forward.Replay, transform.NewBudget(r.config.MaxQueries), r.log,
+		forward.WithStdout(r.std.out), forward.WithPatience(ctx))
 	if err := f.Apply(policy, r.sinks); err != nil {
 		return err
 	}
@@ -97,6 +103,7 @@ func (r *replayer) run(ctx context.Context, inputs []string) error {
 	defer stopReading()
 	forwarding, stopForwarding := context.WithCancel(context.Background())
 	defer stopForwarding()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(readingTime, stopForwarding) })()
 	forwarded := make(chan error, 1)
 	go func() {
 		err := f.Run(forwarding)
