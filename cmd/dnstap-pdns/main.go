@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -134,7 +135,7 @@ func newFlags(name, arguments string, std stdio) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(std.err)
 	fs.Usage = func() {
-		fmt.Fprintf(std.err, "usage: dnstap-pdns %s %s\n", name, arguments)
+		fmt.Fprintln(std.err, strings.TrimSpace("usage: dnstap-pdns "+name+" "+arguments))
 		fs.PrintDefaults()
 	}
 	return fs
