@@ -99,12 +99,7 @@ func TestRecordsOverTLSAreWhatTheZonesSay(t *testing.T) {
 			unbound.Stop(t)
 			books := s.stop(t)
 
-			out := s.written(t, "first")
-			checkRecords(t, w.Zones, out)
-			checkNothingLeaked(t, out)
-			checkExpected(t, w.Zones, out, lab.Questions())
-			checkBothFamilies(t, out)
-			checkBooks(t, books, out)
+			checkMainJob(t, w, s, books)
 			if n := len(s.logged(t, noHandshake)); n > 0 {
 				t.Errorf("%d connections without a handshake", n)
 			}
@@ -125,10 +120,7 @@ func TestCertificatesAreReplacedWhileRecordsFlow(t *testing.T) {
 	w := lab.NewWorld(t)
 	before, after := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
 	s := startSensor(t, w.Namespace, before.source(true)+site+fileSink("first", "dnsqr"))
-	old := w.Unbound(t, lab.Options{Tap: lab.TLSTap(tapAddr, before.client)})
-	f := startFlow(t, w, old, 0)
-	f.await(t, 50)
-	s.awaitLog(t, connected, 1)
+	old, f := startTelling(t, w, s, lab.TLSTap(tapAddr, before.client))
 
 	after.put(t, before)
 	after.client.CAs = before.ca.Path // where the new CA's certificate is now
@@ -160,10 +152,7 @@ func TestReloadPutsTLSOnASource(t *testing.T) {
 	files := newSecrets(t, w.Namespace)
 	rest := site + fileSink("first", "dnsqr")
 	s := startSensor(t, w.Namespace, tcpSource()+rest)
-	old := w.Unbound(t, lab.Options{Tap: lab.TCPTap(tapAddr)})
-	f := startFlow(t, w, old, 0)
-	f.await(t, 50)
-	s.awaitLog(t, connected, 1)
+	old, f := startTelling(t, w, s, lab.TCPTap(tapAddr))
 	missing := strings.ReplaceAll(files.source(true), "key.pem", "nosuch.pem")
 	s.reload(t, missing+rest, "reload failed; the configuration in force stays")
 	s.reload(t, files.source(true)+rest, "reloaded")
@@ -188,10 +177,7 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 	w := lab.NewWorld(t)
 	files, foreign := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
 	s := startSensor(t, w.Namespace, files.source(true)+site+fileSink("first", "dnsqr"))
-	unbound := w.Unbound(t, lab.Options{Tap: lab.TLSTap(tapAddr, files.client)})
-	f := startFlow(t, w, unbound, 0)
-	f.await(t, 50)
-	s.awaitLog(t, connected, 1)
+	unbound, f := startTelling(t, w, s, lab.TLSTap(tapAddr, files.client))
 
 	own, theirs := loadPair(t, files.client), loadPair(t, foreign.client)
 	for _, stranger := range []struct {
@@ -231,6 +217,17 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 		t.Errorf("%d connections, want Unbound's alone", n)
 	}
 	checkFlow(t, f, s.written(t, "first"))
+}
+
+// startTelling starts an Unbound that is asked all along, and returns once the sensor
+// hears of it.
+func startTelling(t *testing.T, w *lab.World, s *sensor, tap lab.Tap) (*lab.Resolver, *flow) {
+	t.Helper()
+	unbound := w.Unbound(t, lab.Options{Tap: tap})
+	f := startFlow(t, w, unbound, 0)
+	f.await(t, 50)
+	s.awaitLog(t, connected, 1)
+	return unbound, f
 }
 
 // checkFlow holds records to a flow that has ended: what was answered is there. A
