@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -32,7 +31,7 @@ type SinkLedger struct {
 	Delivered uint64 // UDP: the kernel took the datagram; file and stdout: it was written whole
 	Queued    uint64 // in open batches, in the queue and in the sink's hands
 	Filtered  uint64 // the message type has no form for them
-	Lost      [numLosses]uint64
+	Lost      LossCounts
 
 	OnRotate   Kicks // beside the sum: these are files, not records
 	Sent       Sent
@@ -136,13 +135,7 @@ func (s *sink) logClosing() {
 		s.log.Error("sink failed while it was removed", "error", s.err)
 	}
 	l := s.ledger()
-	var lost []any
-	for why, n := range l.Lost {
-		if n > 0 {
-			lost = append(lost, slog.Uint64(Loss(why).String(), n))
-		}
-	}
 	s.log.Info("sink removed",
-		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, slog.Group("lost", lost...),
+		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, "lost", l.Lost,
 		"on_rotate", l.OnRotate)
 }

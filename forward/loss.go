@@ -1,5 +1,7 @@
 package forward
 
+import "log/slog"
+
 // Loss says why a sink lost a record that it was offered. A lost record has
 // exactly one.
 type Loss uint8
@@ -44,4 +46,18 @@ var losses = [numLosses]struct{ name, meaning string }{
 	Refused:   {"refused", "the UDP peer refused the datagram, twice"},
 	Failed:    {"failed", "the system did not take it: an error on the socket, the file or standard output"},
 	Stopped:   {"stopped", "not delivered in time when the sensor stopped"},
+}
+
+// LossCounts are records by the loss that they are counted under.
+type LossCounts [numLosses]uint64
+
+// LogValue leaves out what is zero.
+func (c LossCounts) LogValue() slog.Value {
+	var attrs []slog.Attr
+	for why, n := range c {
+		if n > 0 {
+			attrs = append(attrs, slog.Uint64(Loss(why).String(), n))
+		}
+	}
+	return slog.GroupValue(attrs...)
 }

@@ -98,18 +98,12 @@ func countAttrs(c *transform.Counts) []any {
 }
 
 func sinkAttrs(s *forward.SinkLedger) []any {
-	lost := []any{}
-	for _, why := range forward.Losses() {
-		if n := s.Lost[why]; n > 0 {
-			lost = append(lost, slog.Uint64(why.String(), n))
-		}
-	}
 	return []any{
 		slog.Uint64("offered", s.Offered),
 		slog.Uint64("delivered", s.Delivered),
 		slog.Uint64("queued", s.Queued),
 		slog.Uint64("filtered", s.Filtered),
-		slog.Group("lost", lost...),
+		slog.Any("lost", s.Lost),
 		slog.Any("on_rotate", s.OnRotate),
 	}
 }
