@@ -19,12 +19,17 @@ var mayImport = map[string][]string{
 	"forward/nmsg": {"transform"},
 	"forward":      {"transform", "forward/nmsg"},
 	"collector":    {"transform"},
-	"conf":         {"transform", "forward", "forward/nmsg", "collector"},
+	"conf":         {"transform", "forward", "forward/nmsg", "collector", "fallback/pcap"},
+
+	"fallback/pcap/stream": {"transform"},
+	"fallback/pcap/ring":   {"transform"},
+	"fallback/pcap/packet": {"transform", "fallback/pcap/stream"},
+	"fallback/pcap":        {"transform", "fallback/pcap/packet", "fallback/pcap/ring"},
 
 	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
-	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf"},
+	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf", "fallback/pcap"},
 	"cmd/dnstap-pdns/internal/house":   nil,
-	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
+	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf", "fallback/pcap",
 		"cmd/dnstap-pdns/internal/present", "cmd/dnstap-pdns/internal/sensor"},
 
 	// What checks the sensor from outside shares no code with it.
@@ -71,7 +76,12 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 		"transform":    {"collector", "forward", "forward/nmsg", "conf"},
 		"forward/nmsg": {"collector", "forward", "conf"},
 		"forward":      {"collector", "conf"},
-		"collector":    {"forward", "forward/nmsg", "conf"},
+		"collector":    {"forward", "forward/nmsg", "conf", "fallback/pcap"},
+
+		"fallback/pcap/stream": {"collector", "forward", "forward/nmsg", "conf"},
+		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
+		"fallback/pcap/packet": {"collector", "forward", "forward/nmsg", "conf"},
+		"fallback/pcap":        {"collector", "forward", "forward/nmsg", "conf"},
 	} {
 		reached := map[string]bool{}
 		var follow func(string)
