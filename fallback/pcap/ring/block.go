@@ -1,0 +1,152 @@
+package ring
+
+import (
+	"encoding/binary"
+	"math"
+	"sync/atomic"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// Where the fields are (linux/if_packet.h), in the machine's byte order but for the
+// protocol. A block begins with a struct tpacket_block_desc:
+//
+//	0 version   8 block_status   16 offset_to_first_pkt
+//	4 priv     12 num_pkts       20 blk_len
+//
+// a packet with a struct tpacket3_hdr, which the sockaddr_ll follows:
+//
+//	0 next_offset    8 nsec      16 len      24 mac, net   48 sll_family
+//	4 sec           12 snaplen   20 status   28 hv1        50 sll_protocol
+const (
+	sizeBlock  = 48
+	sizePacket = 48 + 20
+
+	offCount, offFirst                                 = 12, 16
+	offNext, offSec, offNsec, offSnap, offLen, offData = 0, 4, 8, 12, 16, 26
+	offProtocol                                        = 50
+)
+
+// A tape reads the blocks of one ring, in the order in which the kernel fills them.
+// It follows no offset out of its block.
+type tape struct {
+	mem     []byte
+	size    int            // of a block
+	next    int            // where in mem the block begins that the kernel hands over next
+	block   []byte         // that is being read; nil: none
+	left    uint32         // packets in it that have not been read
+	at      uint32         // where in it the next one begins
+	damaged *atomic.Uint64 // counts what is lost in blocks that contradict themselves
+}
+
+// read reads the next packet, which is borrowed until the next call.
+func (t *tape) read(p *Packet) bool {
+	for {
+		for t.left == 0 {
+			if !t.turn() {
+				return false
+			}
+		}
+		if t.packet(p) {
+			return true
+		}
+		t.damaged.Add(uint64(t.left))
+		t.left = 0
+	}
+}
+
+// turn gives the block that has been read back and goes on to the next.
+func (t *tape) turn() bool {
+	if t.block != nil {
+		giveBack(t.block)
+		t.block = nil
+	}
+	b := t.mem[t.next : t.next+t.size : t.next+t.size]
+	if !isOurs(b) {
+		return false
+	}
+	t.block = b
+	t.next = (t.next + t.size) % len(t.mem)
+	t.left = native32(b, offCount)
+	t.at = native32(b, offFirst)
+	// Each packet takes its header: a count beyond that is none.
+	if most := uint32((t.size - sizeBlock) / sizePacket); t.left > most {
+		t.damaged.Add(1)
+		t.left = 0
+	}
+	return true
+}
+
+// packet reads the packet at t.at and moves on. It is false where the block is
+// damaged.
+func (t *tape) packet(p *Packet) bool {
+	b := t.block
+	if int64(t.at)+sizePacket > int64(len(b)) {
+		return false
+	}
+	h := b[t.at:]
+	data, snap := int64(binary.NativeEndian.Uint16(h[offData:])), int64(native32(h, offSnap))
+	if data < sizePacket || data+snap > int64(len(h)) {
+		return false
+	}
+	length := native32(h, offLen)
+	p.Data = h[data : data+snap : data+snap]
+	p.Length = int(min(length, math.MaxInt32))
+	p.Time = transform.Time(native32(h, offSec))*1e9 + transform.Time(native32(h, offNsec))
+	p.Protocol = network(binary.BigEndian.Uint16(h[offProtocol:]), p.Data, p.Length)
+
+	step := native32(h, offNext)
+	t.left--
+	if t.left > 0 && (int64(step) < sizePacket || int64(step) > int64(len(h))) {
+		t.damaged.Add(uint64(t.left))
+		t.left = 0
+	}
+	t.at += step
+	return true
+}
+
+func native32(b []byte, at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
+
+func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
+
+// network corrects what the kernel says of packets with a second VLAN tag, which
+// differs between its versions: since 6.10 it names what is behind the tags, though
+// the data begin with one, and before that it names the tag of a packet on its way
+// out though the data begin behind it.
+func network(said uint16, data []byte, length int) uint16 {
+	is := ipVersion(data, length)
+	switch said {
+	case IPv4, IPv6:
+		if is != said && len(data) >= 4 {
+			if inner := binary.BigEndian.Uint16(data[2:]); inner == said || inner == VLAN || inner == QinQ {
+				return VLAN
+			}
+		}
+	case VLAN, QinQ:
+		if is != 0 && !taggedIP(data, length) {
+			return is
+		}
+	}
+	return said
+}
+
+// taggedIP reports whether a VLAN tag lies before an IP header.
+func taggedIP(data []byte, length int) bool {
+	if len(data) < 4 {
+		return false
+	}
+	inner := binary.BigEndian.Uint16(data[2:])
+	return inner == VLAN || inner == QinQ || inner != 0 && inner == ipVersion(data[4:], length-4)
+}
+
+// ipVersion is the EtherType of the IP header that data begin with, by its version
+// and by its length, which must not be more than there is; or 0.
+func ipVersion(data []byte, length int) uint16 {
+	switch {
+	case len(data) >= 20 && data[0]>>4 == 4 && data[0]&15 >= 5 && int(binary.BigEndian.Uint16(data[2:])) <= length:
+		return IPv4
+	case len(data) >= 40 && data[0]>>4 == 6 && 40+int(binary.BigEndian.Uint16(data[4:])) <= length:
+		return IPv6
+	}
+	return 0
+}

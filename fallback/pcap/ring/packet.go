@@ -1,0 +1,48 @@
+package ring
+
+import "github.com/dnstap-pdns/dnstap-pdns/transform"
+
+// Packet is one packet as it was captured, without its link layer.
+type Packet struct {
+	Data     []byte         // from the network header on; good until the Reader's next Next or Wait
+	Protocol uint16         // EtherType of Data; VLAN where a tag is left, which Data then begins with
+	Length   int            // bytes on the wire, from the network header on
+	Time     transform.Time // at which the kernel got it
+}
+
+// Values of Packet.Protocol, EtherTypes (linux/if_ether.h). The kernel itself takes
+// the outermost VLAN tag away.
+const (
+	IPv4 = 0x0800
+	IPv6 = 0x86dd
+	VLAN = 0x8100 // 802.1Q
+	QinQ = 0x88a8 // 802.1ad
+)
+
+// Counts are of packets that the filter let through.
+type Counts struct {
+	Packets uint64 // came into a ring
+	Drops   uint64 // found the ring full
+	Freezes uint64 // times that the ring was full
+	Damaged uint64 // lay in a block that contradicts itself
+}
+
+// Stats are a capture's counts since it was opened.
+type Stats struct {
+	Counts
+	Interfaces []InterfaceStats // in the order of Config.Interfaces
+}
+
+// InterfaceStats are one interface's share.
+type InterfaceStats struct {
+	Name string
+	Up   bool // packets can come, as far as was known a second ago
+	Counts
+}
+
+func (c *Counts) add(d Counts) {
+	c.Packets += d.Packets
+	c.Drops += d.Drops
+	c.Freezes += d.Freezes
+	c.Damaged += d.Damaged
+}

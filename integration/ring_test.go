@@ -1,0 +1,166 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A capture is one that runs in a namespace, with what its lanes have handed out.
+type capture struct {
+	*ring.Capture
+	log  *record
+	stop func() // ends it, and returns when all is handed out
+
+	mu   sync.Mutex
+	seen [][]packet // of each lane
+}
+
+// A packet is a ring.Packet, kept.
+type packet struct {
+	data     []byte
+	protocol uint16
+	length   int
+	time     transform.Time
+}
+
+// A record is what was logged.
+type record struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.Write(p)
+}
+
+func (r *record) count(text string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Count(r.b.String(), text)
+}
+
+func defaults(interfaces ...string) ring.Config {
+	return ring.Config{
+		Interfaces: interfaces, Lanes: 1, Size: 4 << 20,
+		Filter: ring.Filter{Resolvers: []netip.Prefix{
+			netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::53/128"),
+		}},
+	}
+}
+
+// begin captures in the namespace until the test ends, or the capture is stopped.
+func begin(t *testing.T, n *lab.Namespace, cfg ring.Config) *capture {
+	t.Helper()
+	c := &capture{log: &record{}, seen: make([][]packet, cfg.Lanes)}
+	var err error
+	n.Enter(t, func() {
+		if c.Capture, err = ring.Open(cfg, slog.New(slog.NewTextHandler(c.log, nil))); err == nil {
+			err = c.Attach()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		n.Enter(t, func() {
+			if err := c.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	for lane := range cfg.Lanes {
+		work.Go(func() { c.read(lane) })
+	}
+	c.stop = sync.OnceFunc(func() {
+		cancel()
+		work.Wait()
+	})
+	t.Cleanup(func() {
+		c.stop()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func (c *capture) read(lane int) {
+	r := c.Reader(lane)
+	var p ring.Packet
+	for r.Wait() {
+		for r.Next(&p) {
+			c.mu.Lock()
+			c.seen[lane] = append(c.seen[lane], packet{bytes.Clone(p.Data), p.Protocol, p.Length, p.Time})
+			c.mu.Unlock()
+		}
+	}
+}
+
+// names are the last so many bytes of each packet of a lane, by which the test knows
+// it.
+func (c *capture) names(lane, size int) (all []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.seen[lane] {
+		all = append(all, string(p.data[len(p.data)-size:]))
+	}
+	return all
+}
+
+func (c *capture) total() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, lane := range c.seen {
+		n += len(lane)
+	}
+	return n
+}
+
+// What has arrived when the capture is told to end is handed out: the block that the
+// kernel is still filling too.
+func TestRingHandsOutWhatHasArrived(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	c := plug(t, n, "tap0")
+	capture := begin(t, n, defaults("tap0"))
+	before := transform.Time(time.Now().UnixNano())
+	c.send(t, packet4(resolver4, server4, udp, 0, 0, ports(4000, dnsPort, "query")))
+	c.send(t, packet4(server4, resolver4, udp, 0, 0, ports(dnsPort, 4000, "reply")))
+	after := transform.Time(time.Now().UnixNano())
+	began := time.Now()
+	capture.stop()
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("stopping took %s", took)
+	}
+	if diff := cmp.Diff([]string{"query", "reply"}, capture.names(0, 5)); diff != "" {
+		t.Error(diff)
+	}
+	for _, p := range capture.seen[0] {
+		if p.time < before || p.time > after || p.time > capture.Ended() {
+			t.Errorf("a packet sent between %d and %d is of %d", before, after, p.time)
+		}
+		if p.protocol != ring.IPv4 || p.length != len(p.data) {
+			t.Errorf("protocol %#x, length %d of %d", p.protocol, p.length, len(p.data))
+		}
+	}
+	want := ring.Counts{Packets: 2}
+	if got := capture.Stats().Counts; got != want {
+		t.Errorf("counts: got %+v, want %+v", got, want)
+	}
+}
