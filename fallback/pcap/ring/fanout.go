@@ -21,8 +21,9 @@ func fanout(base uint32) ([]bpf.Instruction, error) {
 	p.place(v6)
 	p.mix(base, offSource6, offDest6, 4)
 	p.place(mixed)
-	// The high bits depend on every bit of the addresses, the low ones do not.
-	p.do(bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 16}, bpf.RetA{})
+	p.stir(13)
+	p.fold(16)
+	p.do(bpf.RetA{})
 	p.place(neither)
 	p.do(bpf.RetConstant{Val: 0})
 	return p.assemble()
@@ -31,22 +32,33 @@ func fanout(base uint32) ([]bpf.Instruction, error) {
 // mix leaves a hash of two addresses of so many words in A: that of their exclusive
 // or, which is the same both ways.
 func (p *program) mix(base, source, dest uint32, words int) {
-	const golden = 0x9e3779b1 // 2^32 over the golden ratio, to a prime (Knuth 6.4)
-	const sum, other = 0, 1   // scratch words
+	const sum, one, header = 0, 1, 2 // scratch words
 	p.do(bpf.LoadConstant{Dst: bpf.RegA, Val: 0}, bpf.StoreScratch{Src: bpf.RegA, N: sum},
-		bpf.StoreScratch{Src: bpf.RegX, N: other})
+		bpf.StoreScratch{Src: bpf.RegX, N: header})
 	for i := range uint32(words) {
 		p.do(
+			bpf.LoadScratch{Dst: bpf.RegX, N: header},
 			bpf.LoadIndirect{Off: base + source + 4*i, Size: 4},
-			bpf.StoreScratch{Src: bpf.RegA, N: 2},
+			bpf.StoreScratch{Src: bpf.RegA, N: one},
 			bpf.LoadIndirect{Off: base + dest + 4*i, Size: 4},
-			bpf.LoadScratch{Dst: bpf.RegX, N: 2},
+			bpf.LoadScratch{Dst: bpf.RegX, N: one},
 			bpf.ALUOpX{Op: bpf.ALUOpXor},
 			bpf.LoadScratch{Dst: bpf.RegX, N: sum},
 			bpf.ALUOpX{Op: bpf.ALUOpAdd},
-			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: golden},
-			bpf.StoreScratch{Src: bpf.RegA, N: sum},
-			bpf.LoadScratch{Dst: bpf.RegX, N: other},
 		)
+		p.stir(16)
+		p.do(bpf.StoreScratch{Src: bpf.RegA, N: sum})
 	}
+}
+
+// stir lets every bit of A count for those above it, by a multiplication, after the
+// upper ones have been folded into the lower.
+func (p *program) stir(bits uint32) {
+	const golden = 0x9e3779b1 // 2^32 over the golden ratio, and a prime (Knuth, 6.4)
+	p.fold(bits)
+	p.do(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: golden})
+}
+
+func (p *program) fold(bits uint32) {
+	p.do(bpf.TAX{}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: bits}, bpf.ALUOpX{Op: bpf.ALUOpXor})
 }

@@ -1,0 +1,230 @@
+package ring
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/bpf"
+)
+
+const (
+	res4, res4b, srv4, far4 = "192.0.2.53", "192.0.2.77", "198.51.100.7", "203.0.113.9"
+	res6, srv6, far6        = "2001:db8::53", "2001:db8:1::7", "2001:db8:2::9"
+)
+
+var filterCases = []struct {
+	name      string
+	packet    []byte
+	plain     bool // passes
+	decapsing bool // passes with Decapsulate
+}{
+	{"UDP query", ipv4(res4, srv4, 17, 0, 0, ports(4000, 53)), true, true},
+	{"UDP response", ipv4(srv4, res4, 17, 0, 0, ports(53, 4000)), true, true},
+	{"TCP query", ipv4(res4, srv4, 6, 0, 0, ports(4000, 53)), true, true},
+	{"TCP response", ipv4(srv4, res4, 6, 0, 0, ports(53, 4000)), true, true},
+	{"between resolvers", ipv4(res4, res4b, 17, 0, 0, ports(4000, 53)), true, true},
+	{"between resolvers, back", ipv4(res4b, res4, 17, 0, 0, ports(53, 4000)), true, true},
+	{"with options", ipv4(res4, srv4, 17, 0, 10, ports(4000, 53)), true, true},
+	{"do not fragment", ipv4(res4, srv4, 17, 0x4000, 0, ports(4000, 53)), true, true},
+	{"client's query", ipv4(far4, res4, 17, 0, 0, ports(4000, 53)), false, false},
+	{"response to a client", ipv4(res4, far4, 17, 0, 0, ports(53, 4000)), false, false},
+	{"of no resolver", ipv4(far4, srv4, 17, 0, 0, ports(4000, 53)), false, false},
+	{"another port", ipv4(res4, srv4, 17, 0, 0, ports(4000, 443)), false, false},
+	{"port 53 among options", ipv4(res4, srv4, 17, 0, 1, ports(53, 443)), false, false},
+	{"ICMP", ipv4(srv4, res4, 1, 0, 0, ports(53, 53)), false, false},
+	{"first fragment", ipv4(srv4, res4, 17, 0x2000, 0, ports(53, 4000)), true, true},
+	{"later fragment", ipv4(srv4, res4, 17, 0x0010, 0, []byte("anything")), true, true},
+	{"fragment of others", ipv4(far4, srv4, 17, 0x2000, 0, ports(53, 4000)), false, true},
+	{"GRE", ipv4(far4, srv4, 47, 0, 0, ports(0, 0x800)), false, true},
+	{"VXLAN", ipv4(far4, srv4, 17, 0, 3, ports(4000, 4789)), false, true},
+	{"from VXLAN's port", ipv4(far4, srv4, 17, 0, 0, ports(4789, 4000)), false, false},
+
+	{"IPv6 UDP query", ipv6(res6, srv6, 17, ports(4000, 53)), true, true},
+	{"IPv6 UDP response", ipv6(srv6, res6, 17, ports(53, 4000)), true, true},
+	{"IPv6 TCP query", ipv6(res6, srv6, 6, ports(4000, 53)), true, true},
+	{"IPv6 TCP response", ipv6(srv6, res6, 6, ports(53, 4000)), true, true},
+	{"IPv6 client's query", ipv6(far6, res6, 17, ports(4000, 53)), false, false},
+	{"IPv6 of no resolver", ipv6(far6, srv6, 17, ports(4000, 53)), false, false},
+	{"IPv6 another port", ipv6(res6, srv6, 17, ports(4000, 443)), false, false},
+	{"ICMPv6", ipv6(srv6, res6, 58, ports(53, 53)), false, false},
+	{"IPv6 fragment", ipv6(srv6, res6, 44, []byte("anything")), true, true},
+	{"IPv6 fragment of others", ipv6(far6, srv6, 44, []byte("anything")), false, true},
+	{"IPv6 destination options", ipv6(srv6, res6, 60, []byte("anything")), true, true},
+	{"IPv6 hop-by-hop options", ipv6(srv6, res6, 0, []byte("anything")), true, true},
+	{"IPv6 options of others", ipv6(far6, srv6, 60, []byte("anything")), false, true},
+	{"IPv6 GRE", ipv6(far6, srv6, 47, []byte("anything")), false, true},
+	{"IPv6 VXLAN", ipv6(far6, srv6, 17, ports(4000, 4789)), false, true},
+
+	{"cut in the ports", ipv4(res4, srv4, 17, 0, 0, []byte{0, 53, 0}), false, false},
+	{"cut in the addresses", ipv4(res4, srv4, 17, 0, 0, nil)[:18], false, false},
+	{"cut in the IPv6 addresses", ipv6(res6, srv6, 17, nil)[:30], false, false},
+	{"nothing", nil, false, false},
+}
+
+func TestFilterPassesOutwardDNSOnly(t *testing.T) {
+	f := Filter{Resolvers: prefixes("192.0.2.0/24", "2001:db8::53/128")}
+	plain := mustProgram(t, f)
+	f.Decapsulate = true
+	decapsing := mustProgram(t, f)
+	for _, c := range filterCases {
+		for how, in := range presentations(c.packet) {
+			t.Run(c.name+how, func(t *testing.T) {
+				if got := execute(t, plain, in.view, in.data) > 0; got != c.plain {
+					t.Errorf("passes: got %t, want %t", got, c.plain)
+				}
+				if got := execute(t, decapsing, in.view, in.data) > 0; got != c.decapsing {
+					t.Errorf("passes with decapsulate: got %t, want %t", got, c.decapsing)
+				}
+			})
+		}
+	}
+}
+
+type presented struct {
+	view
+	data []byte
+}
+
+// presentations are the ways in which the kernel shows a packet.
+func presentations(packet []byte) map[string]presented {
+	const ethernet = 1
+	if len(packet) == 0 {
+		return map[string]presented{"": {view{protocol: IPv4, device: ethernet}, packet}}
+	}
+	protocol := uint32(IPv4)
+	if packet[0]>>4 == 6 {
+		protocol = IPv6
+	}
+	return map[string]presented{
+		"":                        {view{protocol: protocol, device: ethernet}, packet},
+		", tagged":                {view{protocol: VLAN, device: ethernet}, tagged(packet)},
+		", tagged 802.1ad":        {view{protocol: QinQ, device: ethernet}, tagged(packet)},
+		", outgoing behind a tag": {view{protocol: VLAN, device: ethernet, kind: 4}, packet},
+	}
+}
+
+func TestFilterTakesLoopbackOnce(t *testing.T) {
+	program := mustProgram(t, Filter{Resolvers: prefixes("192.0.2.0/24")})
+	query := ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))
+	for _, c := range []struct {
+		device, kind uint32
+		want         bool
+	}{{772, 0, true}, {772, 4, false}, {1, 4, true}, {1, 0, true}} {
+		if got := execute(t, program, view{IPv4, c.device, c.kind}, query) > 0; got != c.want {
+			t.Errorf("device type %d, packet type %d: passes %t, want %t", c.device, c.kind, got, c.want)
+		}
+	}
+}
+
+func TestFilterPassesNoOtherProtocol(t *testing.T) {
+	program := mustProgram(t, Filter{Resolvers: prefixes("0.0.0.0/0", "::/0"), Decapsulate: true})
+	query := ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))
+	for _, protocol := range []uint32{0x0806, 0x8847, 0} {
+		if execute(t, program, view{protocol: protocol, device: 1}, query) > 0 {
+			t.Errorf("protocol %#x passes", protocol)
+		}
+	}
+}
+
+// Prefixes of every length are compared with what netip makes of them.
+func TestFilterFindsPrefixesOfEveryLength(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	hits := 0
+	for bits := 0; bits <= 128; bits++ {
+		for range 20 {
+			var a, b [16]byte
+			for i := range a {
+				a[i] = byte(r.Uint32())
+			}
+			b = a
+			flip := r.IntN(128) // in or out
+			b[flip/8] ^= 0x80 >> (flip % 8)
+			p6 := netip.PrefixFrom(netip.AddrFrom16(a), bits)
+			p4 := netip.PrefixFrom(netip.AddrFrom4([4]byte(a[:4])), min(bits, 32))
+			src6, src4 := netip.AddrFrom16(b), netip.AddrFrom4([4]byte(b[:4]))
+			program := mustProgram(t, Filter{Resolvers: []netip.Prefix{p4, p6}})
+			got6 := execute(t, program, view{protocol: IPv6}, ipv6(src6.String(), srv6, 44, nil)) > 0
+			if want := p6.Contains(src6); got6 != want {
+				t.Errorf("%s in %s: got %t, want %t", src6, p6, got6, want)
+			}
+			got4 := execute(t, program, view{protocol: IPv4}, ipv4(src4.String(), srv4, 17, 1, 0, nil)) > 0
+			if want := p4.Contains(src4) || p4.Contains(addr(srv4)); got4 != want {
+				t.Errorf("%s in %s: got %t, want %t", src4, p4, got4, want)
+			}
+			if got6 {
+				hits++
+			}
+		}
+	}
+	if hits < 100 || hits > 129*20-100 {
+		t.Errorf("%d hits show nothing", hits)
+	}
+}
+
+// Jumps over long lists are more than a conditional one reaches: each prefix of
+// many, the first and the last too, must be found.
+func TestFilterOfManyPrefixes(t *testing.T) {
+	var all []netip.Prefix
+	for i := range 200 {
+		all = append(all, netip.MustParsePrefix(fmt.Sprintf("2001:db8:%x:%x::%x/128", i*257, i, i+1)))
+	}
+	program := mustProgram(t, Filter{Resolvers: all, Decapsulate: true})
+	t.Logf("200 addresses of IPv6: %d instructions", len(program))
+	for _, p := range all {
+		query := ipv6(p.Addr().String(), far6, 17, ports(4000, 53))
+		if execute(t, program, view{protocol: IPv6}, query) == 0 {
+			t.Errorf("a query of %s does not pass", p)
+		}
+		if execute(t, program, view{protocol: IPv6}, ipv6(far6, p.Addr().String(), 17, ports(53, 4000))) == 0 {
+			t.Errorf("a response to %s does not pass", p)
+		}
+		if execute(t, program, view{protocol: IPv6}, ipv6(p.Addr().Next().String(), far6, 17, ports(4000, 53))) > 0 {
+			t.Errorf("a query of the address behind %s passes", p)
+		}
+	}
+}
+
+func TestFilterErrors(t *testing.T) {
+	var many []netip.Prefix
+	for i := range 300 {
+		many = append(many, netip.MustParsePrefix(fmt.Sprintf("2001:db8:%x::%x/127", i, 2*i)))
+	}
+	for _, c := range []struct {
+		resolvers []netip.Prefix
+		want      string
+	}{
+		{nil, "no resolvers"},
+		{[]netip.Prefix{{}}, "not valid"},
+		{many, "300 prefixes of resolvers make a filter of more than 4096 instructions"},
+	} {
+		_, err := Filter{Resolvers: c.resolvers}.program()
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%d resolvers: got error %v, want one with %q", len(c.resolvers), err, c.want)
+		}
+	}
+}
+
+// Addresses that IPv6 sockets show as mapped are IPv4's on the wire; what is named
+// twice is looked for once.
+func TestFilterFoldsPrefixes(t *testing.T) {
+	once := mustProgram(t, Filter{Resolvers: prefixes("192.0.2.0/24")})
+	program := mustProgram(t, Filter{Resolvers: prefixes("192.0.2.7/24", "192.0.2.0/24", "::ffff:192.0.2.0/120")})
+	if len(program) != len(once) {
+		t.Errorf("%d instructions, want %d", len(program), len(once))
+	}
+	if execute(t, program, view{protocol: IPv4}, ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))) == 0 {
+		t.Error("a query does not pass")
+	}
+}
+
+func mustProgram(t testing.TB, f Filter) []bpf.Instruction {
+	t.Helper()
+	program, err := f.program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
