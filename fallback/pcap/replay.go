@@ -3,15 +3,83 @@ package pcap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
+
+// longestBurst is how many packets a lane gets at once.
+const longestBurst = 256
 
 // Replay brings a capture file, pcap or pcapng, to a lane, and closes the lane. Of
 // cfg it heeds Resolvers, Decapsulate and VerifyChecksum. What is damaged is an
-// error; what came before the damage is in the lane then.
+// error that names the byte offset; what came before the damage is in the lane then.
 //
 // When ctx ends, Replay ends between two reads, with the context's cause.
-func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) error {
-	lane.Close()
-	return errors.ErrUnsupported
+func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) (packet.Stats, error) {
+	defer lane.Close()
+	if len(cfg.Resolvers) == 0 {
+		return packet.Stats{}, errNoResolvers
+	}
+	file, err := openFile(untilDone{ctx, r})
+	if err != nil {
+		return packet.Stats{}, fmt.Errorf("reading the capture: %w", err)
+	}
+	d := packet.New(cfg.dissection())
+	for err == nil {
+		err = replayBurst(file, d, lane)
+	}
+	lane.Begin()
+	if errors.Is(err, errCutOff) {
+		lane.Drop(transform.Malformed)
+	}
+	d.Finish(lane)
+	lane.End()
+	switch {
+	case errors.Is(err, io.EOF):
+		return d.Stats(), nil
+	case ctx.Err() != nil:
+		return d.Stats(), context.Cause(ctx)
+	}
+	return d.Stats(), fmt.Errorf("reading the capture: at byte %d: %w", file.offset(), err)
+}
+
+// replayBurst reads packets for as long as none has to be waited for.
+func replayBurst(file *captureFile, d *packet.Dissector, lane Lane) error {
+	var c packet.Captured
+	link, err := file.next(&c)
+	if err != nil {
+		return err
+	}
+	lane.Begin()
+	defer lane.End()
+	for range longestBurst {
+		replayPacket(d, link, &c, lane)
+		if file.waits() {
+			return nil
+		}
+		if link, err = file.next(&c); err != nil {
+			return err
+		}
+	}
+	replayPacket(d, link, &c, lane)
+	return nil
+}
+
+func replayPacket(d *packet.Dissector, link packet.Link, c *packet.Captured, lane Lane) {
+	if c.Time == transform.NoTime {
+		lane.Drop(transform.Malformed) // what became of it would have no time either
+		return
+	}
+	d.Frame(link, c, lane)
+}
+
+// errNoResolvers says why there is no default.
+var errNoResolvers = errors.New("no resolvers are named: only their addresses tell a resolver's own queries from its clients'")
+
+// dissection is what the packets are searched for.
+func (c *Config) dissection() packet.Config {
+	return packet.Config{Resolvers: c.Resolvers, Decapsulate: c.Decapsulate, VerifyChecksum: c.VerifyChecksum}
 }

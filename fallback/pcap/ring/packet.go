@@ -1,6 +1,10 @@
 package ring
 
-import "github.com/dnstap-pdns/dnstap-pdns/transform"
+import (
+	"slices"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
 
 // Packet is one packet as it was captured, without its link layer.
 type Packet struct {
@@ -45,4 +49,18 @@ func (c *Counts) add(d Counts) {
 	c.Drops += d.Drops
 	c.Freezes += d.Freezes
 	c.Damaged += d.Damaged
+}
+
+// Add adds another capture's counts, of the same interfaces. It overwrites what is
+// known of them.
+func (s *Stats) Add(o Stats) {
+	s.add(o.Counts)
+	if len(s.Interfaces) == 0 {
+		s.Interfaces = slices.Clone(o.Interfaces)
+		return
+	}
+	for i := range o.Interfaces {
+		s.Interfaces[i].add(o.Interfaces[i].Counts)
+		s.Interfaces[i].Up = o.Interfaces[i].Up
+	}
 }

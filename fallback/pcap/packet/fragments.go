@@ -1,0 +1,236 @@
+package packet
+
+import (
+	"bytes"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+const (
+	maxDatagrams     = 1024
+	maxFragmentBytes = 4 << 20
+	maxPieces        = 128 // 65,535 octets over an MTU of 576 (RFC 1122 section 3.3.3) make 119
+	maxDatagram      = math.MaxUint16
+	assemblyTime     = transform.Time(30 * time.Second) // RFC 791 section 3.2 has 15 s, RFC 8200 section 4.5 has 60 s
+
+	// What is kept for the next datagrams.
+	maxSpare   = 16
+	keptBuffer = 16 << 10
+)
+
+// A fragmentKey tells datagrams apart (RFC 791 section 3.2, RFC 8200 section 4.5).
+type fragmentKey struct {
+	src, dst netip.Addr
+	id       uint32
+	proto    uint8 // IPv4 only
+}
+
+// fragments holds datagrams of which pieces are missing, in the order of their
+// first piece.
+type fragments struct {
+	held           map[fragmentKey]*assembly
+	oldest, newest *assembly
+	bytes          int // of all buffers in use
+	spare          []*assembly
+	stats          FragmentStats
+}
+
+// An assembly is a datagram of which pieces are missing.
+type assembly struct {
+	older, newer *assembly
+	key          fragmentKey
+	begun        transform.Time
+	buf          []byte // as far as pieces reach
+	pieces       []piece
+	total        int   // -1: the last piece has not come
+	proto        uint8 // of the first piece
+	dead         bool  // pieces contradict each other; kept so that the rest is not taken for another
+	gone         bool  // no longer held
+}
+
+// A piece is the range of octets that a fragment has filled.
+type piece struct{ from, to int }
+
+func newFragments() *fragments { return &fragments{held: map[fragmentKey]*assembly{}} }
+
+// wanted tells what may carry a message: what goes between a resolver and another,
+// or any tunnel.
+func (d *Dissector) wanted(g *datagram) bool {
+	return d.config.Decapsulate || d.resolvers.has(g.src) != d.resolvers.has(g.dst)
+}
+
+// assemble puts a fragment to its others, and reports whether that makes g whole.
+func (d *Dissector) assemble(g *datagram) bool {
+	if !d.wanted(g) {
+		d.other()
+		return false
+	}
+	f := d.fragments
+	f.stats.Seen++
+	end := g.offset + len(g.payload)
+	if d.missing > 0 || end > maxDatagram || len(g.payload) == 0 || g.more && len(g.payload)%8 != 0 {
+		f.stats.Malformed++
+		return false
+	}
+	f.expire(d.time)
+	a := f.find(g, d.time)
+	if !f.add(a, g, end) {
+		return false
+	}
+	f.stats.Assembled++
+	g.payload, g.proto, g.fragment = a.buf[:a.total], a.proto, false // good until the next fragment
+	f.release(a)
+	if g.src.Is6() && (!g.extensions() || g.fragment) {
+		d.malformed()
+		return false
+	}
+	return true
+}
+
+func (f *fragments) find(g *datagram, now transform.Time) *assembly {
+	key := fragmentKey{src: g.src, dst: g.dst, id: g.id}
+	if g.src.Is4() {
+		key.proto = g.proto
+	}
+	if a := f.held[key]; a != nil {
+		return a
+	}
+	for len(f.held) >= maxDatagrams {
+		f.evictOldest()
+	}
+	var a *assembly
+	if n := len(f.spare); n > 0 {
+		a, f.spare = f.spare[n-1], f.spare[:n-1]
+	} else {
+		a = new(assembly)
+	}
+	*a = assembly{older: f.newest, key: key, begun: now, buf: a.buf[:0], pieces: a.pieces[:0], total: -1}
+	if f.newest != nil {
+		f.newest.newer = a
+	} else {
+		f.oldest = a
+	}
+	f.newest = a
+	f.held[key] = a
+	f.bytes += cap(a.buf)
+	return a
+}
+
+// add fills in a fragment, and reports whether the datagram is whole.
+func (f *fragments) add(a *assembly, g *datagram, end int) bool {
+	if a.dead {
+		return false
+	}
+	at, _ := slices.BinarySearchFunc(a.pieces, g.offset, func(p piece, offset int) int { return p.from - offset })
+	if at < len(a.pieces) && a.pieces[at] == (piece{g.offset, end}) &&
+		bytes.Equal(a.buf[g.offset:end], g.payload) && (g.more || a.total == end) {
+		f.stats.Repeated++
+		return false
+	}
+	if a.contradicts(at, g, end) || len(a.pieces) == maxPieces {
+		f.stats.Overlapping++
+		f.discard(a)
+		return false
+	}
+	if !g.more {
+		a.total = end
+	}
+	if g.offset == 0 {
+		a.proto = g.proto
+	}
+	if !f.grow(a, end) {
+		return false
+	}
+	copy(a.buf[g.offset:], g.payload)
+	a.pieces = slices.Insert(a.pieces, at, piece{g.offset, end})
+	return a.whole()
+}
+
+// contradicts reports whether a fragment overlaps another (RFC 5722, and for IPv4
+// too: it is only ever an attack), or the datagram's end.
+func (a *assembly) contradicts(at int, g *datagram, end int) bool {
+	switch {
+	case at > 0 && a.pieces[at-1].to > g.offset, at < len(a.pieces) && a.pieces[at].from < end:
+		return true
+	case a.total >= 0:
+		return end > a.total || !g.more
+	}
+	return !g.more && len(a.pieces) > 0 && a.pieces[len(a.pieces)-1].to > end
+}
+
+// grow makes room up to end, at others' cost where there is too little for all.
+func (f *fragments) grow(a *assembly, end int) bool {
+	if end <= len(a.buf) {
+		return true
+	}
+	if end > cap(a.buf) {
+		before := cap(a.buf)
+		a.buf = slices.Grow(a.buf, end-len(a.buf))
+		f.bytes += cap(a.buf) - before
+	}
+	a.buf = a.buf[:end]
+	for f.bytes > maxFragmentBytes && !a.gone {
+		f.evictOldest()
+	}
+	return !a.gone
+}
+
+// whole reports whether no octet is missing. Pieces do not overlap.
+func (a *assembly) whole() bool {
+	filled := 0
+	for _, p := range a.pieces {
+		filled += p.to - p.from
+	}
+	return filled == a.total
+}
+
+func (f *fragments) expire(now transform.Time) {
+	for f.oldest != nil && now-assemblyTime >= f.oldest.begun {
+		if !f.oldest.dead {
+			f.stats.Expired++
+		}
+		f.release(f.oldest)
+	}
+}
+
+func (f *fragments) evictOldest() {
+	if !f.oldest.dead {
+		f.stats.Evicted++
+	}
+	f.release(f.oldest)
+}
+
+// release lets go of a datagram. Its buffer, if it is small, is another's when that
+// comes.
+func (f *fragments) release(a *assembly) {
+	a.gone = true
+	delete(f.held, a.key)
+	if a.older != nil {
+		a.older.newer = a.newer
+	} else {
+		f.oldest = a.newer
+	}
+	if a.newer != nil {
+		a.newer.older = a.older
+	} else {
+		f.newest = a.older
+	}
+	f.bytes -= cap(a.buf)
+	if cap(a.buf) <= keptBuffer && len(f.spare) < maxSpare {
+		f.spare = append(f.spare, a)
+	}
+}
+
+// discard keeps a datagram's key, and nothing of what it holds.
+func (f *fragments) discard(a *assembly) {
+	a.dead = true
+	f.bytes -= cap(a.buf)
+	a.buf, a.pieces = nil, nil
+}
+
+// finish lets go of everything.
+func (f *fragments) finish() { f.expire(math.MaxInt64) }

@@ -1,0 +1,161 @@
+package packet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// FuzzFrame holds the decoder to gopacket's: what both take for a datagram between
+// a resolver and port 53 is the same, and what we take gopacket takes too.
+func FuzzFrame(f *testing.F) {
+	for _, flow := range []flow{
+		asking(resolver4, server4), asking(resolver6, server6), asking(client4, resolver4),
+		{netip.AddrPortFrom(resolver4, 53), netip.AddrPortFrom(server4, 53)},
+	} {
+		f.Add(udpFrame(f, flow, questionWire(f, 1)))
+		f.Add(udpFrame(f, flow.back(), answerWire(f, 1)))
+		frame := udpFrame(f, flow, questionWire(f, 1))
+		f.Add(append(append(bytes.Clone(frame[:12]), 0x81, 0, 0, 7), frame[12:]...))
+		f.Add(append(ethernetHeader(flow), fragmentsOf(udpPacket(f, flow, bigAnswer(f, 200)), 1, 64)[1]...))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		got := &seen{}
+		New(testConfig).Frame(ethernet, &Captured{Data: frame, Length: len(frame), Time: at}, got)
+		want, sure := oracle(sized(frame))
+		switch {
+		case len(got.Messages) > 1:
+			t.Fatalf("%d messages of one packet", len(got.Messages))
+		case len(got.Messages) == 1:
+			if m := &got.Messages[0]; want == nil || !bytes.Equal(m.Wire, want.Wire) || m.Server != want.Server || m.Resolver != want.Resolver {
+				t.Errorf("got  %+v\nwant %+v", m, want)
+			}
+		case sure:
+			t.Errorf("nothing, dropped %v; want %+v", got.Dropped, want)
+		}
+	})
+}
+
+// sized is a frame in which an IP header does not leave its length to the network
+// card: gopacket has no notion of that.
+func sized(frame []byte) []byte {
+	at := ethernetLen
+	for len(frame) >= at+vlanLen && slices.Contains([]uint16{etherVLAN, etherQinQ, etherOldQinQ}, binary.BigEndian.Uint16(frame[at-2:])) {
+		at += vlanLen
+	}
+	if len(frame) < at+ipv6Len {
+		return frame
+	}
+	frame = bytes.Clone(frame)
+	length, n := frame[at+2:at+4], len(frame)-at
+	if frame[at]>>4 == 6 {
+		length, n = frame[at+4:at+6], n-ipv6Len
+	}
+	if length[0] == 0 && length[1] == 0 {
+		binary.BigEndian.PutUint16(length, uint16(n))
+	}
+	return frame
+}
+
+// oracle is what gopacket makes of a frame; sure tells that nothing is odd about it.
+func oracle(frame []byte) (m *transform.Message, sure bool) {
+	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
+	udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
+	if !ok || p.NetworkLayer() == nil {
+		return nil, false
+	}
+	flow := p.NetworkLayer().NetworkFlow()
+	src, _ := netip.AddrFromSlice(flow.Src().Raw())
+	dst, _ := netip.AddrFromSlice(flow.Dst().Raw())
+	from, to := netip.AddrPortFrom(src, uint16(udp.SrcPort)), netip.AddrPortFrom(dst, uint16(udp.DstPort))
+	wire := udp.Payload
+	sure = !p.Metadata().Truncated && int(udp.Length) == udpLen+len(wire)
+	for _, l := range p.Layers() {
+		switch l.LayerType() {
+		case layers.LayerTypeUDP, layers.LayerTypeDNS, gopacket.LayerTypePayload, gopacket.LayerTypeDecodeFailure:
+		case layers.LayerTypeEthernet:
+			sure = sure && understood(l.(*layers.Ethernet).EthernetType)
+		case layers.LayerTypeDot1Q:
+			sure = sure && understood(l.(*layers.Dot1Q).Type)
+		case layers.LayerTypeIPv4:
+			ip := l.(*layers.IPv4)
+			sure = sure && ip.Version == 4 && ip.Length > 0
+		case layers.LayerTypeIPv6:
+			ip := l.(*layers.IPv6)
+			sure = sure && ip.Version == 6 && ip.Length > 0
+		default:
+			sure = false // extension headers, tunnels: gopacket takes more of them than we do
+		}
+	}
+	resolver := newAddresses(testConfig.Resolvers)
+	switch {
+	case resolver.has(src) && !resolver.has(dst) && to.Port() == 53 && !turned(transform.ResolverQuery, from, to, wire):
+		return &transform.Message{Server: to, Resolver: from, Wire: wire}, sure
+	case resolver.has(dst) && !resolver.has(src) && from.Port() == 53 && !turned(transform.ResolverResponse, from, to, wire):
+		return &transform.Message{Server: from, Resolver: to, Wire: wire}, sure
+	}
+	return nil, false
+}
+
+// understood is not what gopacket guesses.
+func understood(next layers.EthernetType) bool {
+	return next == layers.EthernetTypeIPv4 || next == layers.EthernetTypeIPv6 || next == layers.EthernetTypeDot1Q
+}
+
+// FuzzLinks takes whatever comes on every link layer, tunnels unwrapped.
+func FuzzLinks(f *testing.F) {
+	for _, flow := range bothFamilies() {
+		packet := udpPacket(f, flow, answerWire(f, 1))
+		for _, link := range []Link{null, ethernet, raw, loop, linuxCooked, linuxSLL2, rawIPv4} {
+			f.Add(uint16(link), packet)
+		}
+		f.Add(uint16(ethernet), udpFrame(f, flow, answerWire(f, 1)))
+	}
+	f.Fuzz(func(t *testing.T, link uint16, b []byte) {
+		d, got := New(Config{Resolvers: testConfig.Resolvers, Decapsulate: true, VerifyChecksum: true}), &seen{}
+		d.Frame(Link(link), &Captured{Data: b, Length: len(b), Time: at}, got)
+		d.Finish(got)
+		if len(got.Messages) > 1 || len(got.Dropped) > 1 {
+			t.Errorf("%d messages, dropped %v of one packet", len(got.Messages), got.Dropped)
+		}
+	})
+}
+
+// FuzzFragments puts fragments together that the input tells of, three octets each:
+// which datagram, where it begins, how long it is. The pieces of a datagram agree,
+// so that what comes out is it, or nothing.
+func FuzzFragments(f *testing.F) {
+	f.Add([]byte{0, 0, 20, 0, 20, 20, 0, 40, 11})
+	f.Add([]byte{1, 20, 20, 1, 0, 20, 0, 0, 5, 1, 40, 11, 0, 5, 46})
+	f.Add([]byte{0, 0, 20, 0, 10, 20, 0, 30, 21})
+	f.Fuzz(func(t *testing.T, plan []byte) {
+		flows := bothFamilies()
+		wires := [][]byte{bigAnswer(t, 400), bigAnswer(t, 400)}
+		d, got := New(testConfig), &seen{}
+		for ; len(plan) >= 3; plan = plan[3:] {
+			i := int(plan[0]) % 4
+			whole := udpPacket(t, flows[i&1], wires[i>>1])
+			payload := whole[len(whole)-408:]
+			from := min(int(plan[1])*8, 400)
+			to := min(from+int(plan[2])*8, len(payload))
+			p := fragmentOf(whole, uint32(i), from, payload[from:to], to < len(payload))
+			d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at}, got)
+		}
+		for _, m := range got.Messages {
+			if !bytes.Equal(m.Wire, wires[0]) && !bytes.Equal(m.Wire, wires[1]) {
+				t.Errorf("%x is none of the datagrams", m.Wire)
+			}
+		}
+		d.Finish(got)
+		if d.fragments.bytes != 0 || len(d.fragments.held) != 0 {
+			t.Errorf("%d bytes, %d datagrams are held at the end", d.fragments.bytes, len(d.fragments.held))
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package packet
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// IP protocol numbers (https://www.iana.org/assignments/protocol-numbers).
+const (
+	protoHopByHop    = 0
+	protoTCP         = 6
+	protoUDP         = 17
+	protoRouting     = 43
+	protoFragment    = 44
+	protoGRE         = 47
+	protoAuth        = 51
+	protoDestination = 60
+	protoMobility    = 135
+)
+
+const (
+	ipv4Len       = 20
+	ipv6Len       = 40
+	fragmentLen   = 8
+	maxExtensions = 16
+
+	moreFragments = 0x2000 // of IPv4's flags and offset (RFC 791 section 3.1)
+	offsetMask    = 0x1fff
+)
+
+// A datagram is what an IP header says of its payload.
+type datagram struct {
+	src, dst netip.Addr
+	proto    uint8
+	payload  []byte
+
+	// Of a fragment.
+	fragment bool
+	id       uint32
+	offset   int // bytes
+	more     bool
+}
+
+// ipv4 reads a header (RFC 791 section 3.1).
+func (d *Dissector) ipv4(b []byte) {
+	if len(b) < ipv4Len || b[0]>>4 != 4 {
+		d.malformed()
+		return
+	}
+	header := int(b[0]&15) * 4
+	total := int(binary.BigEndian.Uint16(b[2:]))
+	if total == 0 {
+		total = len(b) + d.missing // a host leaves the length to its network card (TSO)
+	}
+	if header < ipv4Len || header > len(b) || total < header || total > len(b)+d.missing {
+		d.malformed()
+		return
+	}
+	flags := binary.BigEndian.Uint16(b[6:])
+	g := datagram{
+		src:     netip.AddrFrom4([4]byte(b[12:16])),
+		dst:     netip.AddrFrom4([4]byte(b[16:20])),
+		proto:   b[9],
+		payload: d.within(b[header:], total-header),
+		offset:  int(flags&offsetMask) * 8,
+		more:    flags&moreFragments != 0,
+		id:      uint32(binary.BigEndian.Uint16(b[4:])),
+	}
+	g.fragment = g.more || g.offset > 0
+	d.datagram(&g)
+}
+
+// ipv6 reads a header and those behind it (RFC 8200 sections 3 and 4).
+func (d *Dissector) ipv6(b []byte) {
+	if len(b) < ipv6Len || b[0]>>4 != 6 {
+		d.malformed()
+		return
+	}
+	g := datagram{
+		src:   netip.AddrFrom16([16]byte(b[8:24])),
+		dst:   netip.AddrFrom16([16]byte(b[24:40])),
+		proto: b[6],
+	}
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if length == 0 {
+		length = len(b) - ipv6Len + d.missing // TSO, as in IPv4
+	}
+	if length > len(b)-ipv6Len+d.missing {
+		d.malformed()
+		return
+	}
+	g.payload = d.within(b[ipv6Len:], length)
+	if !g.extensions() {
+		d.malformed()
+		return
+	}
+	d.datagram(&g)
+}
+
+// within cuts what follows the packet, a link's padding, and takes note of what
+// is missing of it.
+func (d *Dissector) within(b []byte, length int) []byte {
+	d.missing = max(0, length-len(b))
+	return b[:min(len(b), length)]
+}
+
+// extensions walks the extension headers up to a fragment's or what is carried.
+func (g *datagram) extensions() bool {
+	for range maxExtensions {
+		b := g.payload
+		size := 0
+		switch g.proto {
+		case protoHopByHop, protoRouting, protoDestination, protoMobility:
+			if len(b) >= 2 {
+				size = (int(b[1]) + 1) * 8
+			}
+		case protoAuth: // RFC 4302 section 2.2
+			if len(b) >= 2 {
+				size = (int(b[1]) + 2) * 4
+			}
+		case protoFragment:
+			return g.fragmentHeader()
+		default:
+			return true
+		}
+		if size == 0 || size > len(b) {
+			return false
+		}
+		g.proto, g.payload = b[0], b[size:]
+	}
+	return false
+}
+
+// fragmentHeader reads RFC 8200 section 4.5. A fragment that is the whole (RFC
+// 6946) is none.
+func (g *datagram) fragmentHeader() bool {
+	b := g.payload
+	if len(b) < fragmentLen {
+		return false
+	}
+	offset := binary.BigEndian.Uint16(b[2:])
+	g.offset, g.more = int(offset&^7), offset&1 != 0
+	g.id = binary.BigEndian.Uint32(b[4:])
+	g.proto, g.payload = b[0], b[fragmentLen:]
+	g.fragment = g.more || g.offset > 0
+	return g.fragment || g.extensions()
+}
+
+// datagram takes a whole one, or puts a fragment to its others.
+func (d *Dissector) datagram(g *datagram) {
+	if g.fragment && !d.assemble(g) {
+		return
+	}
+	switch {
+	case g.proto == protoUDP:
+		d.udp(g)
+	case g.proto == protoTCP:
+		d.tcp(g)
+	case g.proto == protoGRE && d.config.Decapsulate:
+		d.gre(g.payload)
+	default:
+		d.other()
+	}
+}

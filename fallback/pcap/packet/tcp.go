@@ -1,0 +1,76 @@
+package packet
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/stream"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+const (
+	tcpLen = 20
+
+	flagFIN = 0x01 // RFC 9293 section 3.1
+	flagSYN = 0x02
+	flagRST = 0x04
+	flagACK = 0x10
+)
+
+// tcp reads a header (RFC 9293 section 3.1) and puts the segment into its stream.
+// Of streams that are not outward nothing is read.
+func (d *Dissector) tcp(g *datagram) {
+	b := g.payload
+	if len(b) < tcpLen {
+		d.malformed()
+		return
+	}
+	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
+	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
+	role := d.role(src, dst)
+	if role == transform.NotOutward {
+		d.other()
+		return
+	}
+	header := int(b[12]>>4) * 4
+	if header < tcpLen || header > len(b) {
+		d.malformed()
+		return
+	}
+	flags := b[13]
+	s := &d.segment
+	*s = stream.Segment{
+		Flow:    stream.Flow{Resolver: src, Server: dst},
+		Seq:     binary.BigEndian.Uint32(b[4:]),
+		SYN:     flags&flagSYN != 0,
+		FIN:     flags&flagFIN != 0,
+		RST:     flags&flagRST != 0,
+		Payload: b[header:],
+		Missing: d.missing,
+		Time:    d.time,
+	}
+	if flags&flagACK != 0 {
+		s.HasAck, s.Ack = true, binary.BigEndian.Uint32(b[8:])
+	}
+	if role == transform.ResolverResponse {
+		s.Response = true
+		s.Flow = stream.Flow{Resolver: dst, Server: src}
+	}
+	d.streams.Take(s, (*toMessages)(d))
+}
+
+// toMessages is a Dissector as what streams end in.
+type toMessages Dissector
+
+// Message makes a message of what came over TCP.
+func (t *toMessages) Message(f *stream.Flow, response bool, wire []byte, at transform.Time) {
+	d := (*Dissector)(t)
+	if response {
+		d.take(transform.ResolverResponse, transform.TCP, f.Server, f.Resolver, wire, at)
+	} else {
+		d.take(transform.ResolverQuery, transform.TCP, f.Resolver, f.Server, wire, at)
+	}
+}
+
+// Broken counts a message that did not come whole.
+func (t *toMessages) Broken() { (*Dissector)(t).malformed() }

@@ -1,0 +1,80 @@
+package packet
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+const (
+	udpLen    = 8
+	portVXLAN = 4789 // RFC 7348 section 5
+)
+
+// udp reads a header (RFC 768) and what it carries.
+func (d *Dissector) udp(g *datagram) {
+	b := g.payload
+	if len(b) < udpLen {
+		d.malformed()
+		return
+	}
+	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
+	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
+	if d.config.Decapsulate && dst.Port() == portVXLAN {
+		d.vxlan(b[udpLen:])
+		return
+	}
+	if src.Port() != portDNS && dst.Port() != portDNS {
+		d.other()
+		return
+	}
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if length < udpLen || length > len(b) {
+		d.malformed()
+		return
+	}
+	wire := b[udpLen:length]
+	role := d.role(src, dst)
+	if role == transform.NotOutward || turned(role, src, dst, wire) {
+		d.sink.Drop(transform.Inward)
+		return
+	}
+	if d.config.VerifyChecksum && !rightChecksum(g, b[:length]) {
+		d.stats.BadChecksum++
+		d.malformed()
+		return
+	}
+	d.take(role, transform.UDP, src, dst, wire, d.time)
+}
+
+// rightChecksum verifies RFC 768's checksum over a datagram and the pseudo header
+// (RFC 8200 section 8.1 for IPv6). Zero is none.
+func rightChecksum(g *datagram, b []byte) bool {
+	if b[6] == 0 && b[7] == 0 {
+		return true
+	}
+	sum := uint64(protoUDP) + uint64(len(b))
+	src, dst := g.src.As16(), g.dst.As16()
+	if g.src.Is4() {
+		sum += sum16(src[12:]) + sum16(dst[12:])
+	} else {
+		sum += sum16(src[:]) + sum16(dst[:])
+	}
+	sum += sum16(b)
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return sum == 0xffff
+}
+
+// sum16 adds up 16-bit words, without folding.
+func sum16(b []byte) (sum uint64) {
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint64(binary.BigEndian.Uint16(b))
+	}
+	if len(b) > 0 {
+		sum += uint64(b[0]) << 8
+	}
+	return sum
+}

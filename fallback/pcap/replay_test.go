@@ -1,0 +1,336 @@
+package pcap
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// theResolver is whose outward traffic testdata/unbound.pcap has.
+var theResolver = Config{Resolvers: []netip.Prefix{
+	netip.MustParsePrefix("192.0.2.53/32"), netip.MustParsePrefix("2001:db8:53::53/128"),
+}}
+
+func unbound(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/unbound.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func replay(t *testing.T, r io.Reader) (*recorder, packet.Stats, error) {
+	t.Helper()
+	lane := &recorder{t: t}
+	stats, err := Replay(t.Context(), r, theResolver, lane)
+	if !lane.closed {
+		t.Error("the lane was not closed")
+	}
+	return lane, stats, err
+}
+
+// packetsOf reads a capture with the library alone.
+func packetsOf(t testing.TB, file []byte) (all []packet.Captured, infos []gopacket.CaptureInfo, link layers.LinkType) {
+	t.Helper()
+	r, err := pcapgo.NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		data, info, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			return all, infos, r.LinkType()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, packet.Captured{Data: data, Length: info.Length, Time: transform.Time(info.Timestamp.UnixNano())})
+		infos = append(infos, info)
+	}
+}
+
+// classic writes packets as libpcap does, in any of its four formats.
+func classic(t *testing.T, file []byte, order binary.AppendByteOrder, nano bool) []byte {
+	packets, _, link := packetsOf(t, file)
+	magic, unit := uint32(0xa1b2c3d4), transform.Time(1000)
+	if nano {
+		magic, unit = 0xa1b23c4d, 1
+	}
+	out := order.AppendUint32(nil, magic)
+	out = order.AppendUint16(order.AppendUint16(out, 2), 4)
+	out = order.AppendUint32(append(out, make([]byte, 8)...), 262144)
+	out = order.AppendUint32(out, uint32(link))
+	for _, p := range packets {
+		out = order.AppendUint32(out, uint32(p.Time/1e9))
+		out = order.AppendUint32(out, uint32(p.Time%1e9/unit))
+		out = order.AppendUint32(out, uint32(len(p.Data)))
+		out = append(order.AppendUint32(out, uint32(p.Length)), p.Data...)
+	}
+	return out
+}
+
+// pcapng writes packets as a pcapng section, with a second interface nobody understands.
+func pcapng(t testing.TB, file []byte) []byte {
+	t.Helper()
+	packets, infos, link := packetsOf(t, file)
+	var out bytes.Buffer
+	w, err := pcapgo.NewNgWriter(&out, link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := w.AddInterface(pcapgo.NgInterface{Name: "wifi", LinkType: layers.LinkTypeIEEE802_11})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range packets {
+		for _, index := range []int{0, other} {
+			info := infos[i]
+			info.InterfaceIndex = index
+			if err := w.WritePacket(info, p.Data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestCaptureFormatsSayTheSame(t *testing.T) {
+	file := unbound(t)
+	want, _, err := replay(t, bytes.NewReader(file))
+	if err != nil || len(want.messages) < 200 {
+		t.Fatalf("%d messages, error %v", len(want.messages), err)
+	}
+	for _, c := range []struct {
+		name    string
+		file    []byte
+		unknown uint64
+	}{
+		{"microseconds, little-endian", classic(t, file, binary.LittleEndian, false), 0},
+		{"microseconds, big-endian", classic(t, file, binary.BigEndian, false), 0},
+		{"nanoseconds, little-endian", classic(t, file, binary.LittleEndian, true), 0},
+		{"nanoseconds, big-endian", classic(t, file, binary.BigEndian, true), 0},
+		{"pcapng", pcapng(t, file), 384},
+		{"pcapng, two sections", append(pcapng(t, file)[:0:0], pcapng(t, file)...), 384},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, stats, err := replay(t, bytes.NewReader(c.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+			if diff := cmp.Diff(want.messages, got.messages, equal); diff != "" {
+				t.Errorf("messages (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(want.dropped, got.dropped); diff != "" || stats.UnknownLink != c.unknown {
+				t.Errorf("dropped (-want +got):\n%s\nunknown link layers %d, want %d", diff, stats.UnknownLink, c.unknown)
+			}
+		})
+	}
+}
+
+func TestCutCapturesGiveWhatCameBefore(t *testing.T) {
+	file := unbound(t)[:4000]
+	ng := pcapng(t, unbound(t))[:4000]
+	for _, whole := range [][]byte{file, ng} {
+		last := 0
+		for n := range len(whole) {
+			lane, _, err := replay(t, bytes.NewReader(whole[:n]))
+			if len(lane.messages)+len(lane.dropped) < last {
+				t.Fatalf("%d bytes: %d messages, %d with less", n, len(lane.messages), last)
+			}
+			last = len(lane.messages)
+			if n == 0 && (err == nil || !strings.Contains(err.Error(), "nothing to read")) {
+				t.Errorf("an empty file: error %v", err)
+			}
+			if err != nil && n > 200 && !strings.Contains(err.Error(), "at byte") {
+				t.Errorf("%d bytes: %v does not say where", n, err)
+			}
+			if errors.Is(err, errCutOff) != (len(lane.dropped) > 0 && lane.dropped[len(lane.dropped)-1] == transform.Malformed) {
+				t.Errorf("%d bytes: error %v, dropped %v", n, err, lane.dropped)
+			}
+		}
+		if last < 10 {
+			t.Errorf("only %d messages came before the cut", last)
+		}
+	}
+}
+
+func TestDamagedCapturesEndWithAnError(t *testing.T) {
+	file, ng := unbound(t), pcapng(t, unbound(t))
+	with := func(b []byte, at int, v ...byte) []byte {
+		b = bytes.Clone(b)
+		copy(b[at:], v)
+		return b
+	}
+	for _, c := range []struct {
+		name, want string
+		file       []byte
+	}{
+		{"a length of 4 GB", "capture length", with(file, 24+8, 0xff, 0xff, 0xff, 0x7f)},
+		{"more captured than there was", "capture length", with(file, 24+8, 0xff, 0x0f, 0, 0)},
+		{"a link layer that is not understood", "type 105", with(file, 20, 105)},
+		{"another version", "version", with(file, 4, 9)},
+		{"pcapng that is none", "", with(ng, 8, 1, 2, 3, 4)},
+		{"a block of 4 GB", "", with(ng, 4, 0xff, 0xff, 0xff, 0xff)},
+		{"no capture", "", []byte("this is no capture file at all, whatever it is")},
+	} {
+		lane, _, err := replay(t, bytes.NewReader(c.file))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
+		}
+		if len(lane.messages) > 0 {
+			t.Errorf("%s: %d messages", c.name, len(lane.messages))
+		}
+	}
+}
+
+func TestBlocksThatLieDoNotFillMemory(t *testing.T) {
+	ng := pcapng(t, unbound(t))[:4000]
+	at := bytes.Index(ng, []byte{6, 0, 0, 0}) // an enhanced packet block
+	if at < 0 {
+		t.Fatal("no packet block")
+	}
+	lying := bytes.Clone(ng[:at+28])
+	binary.LittleEndian.PutUint32(lying[at+4:], 1<<31)
+	binary.LittleEndian.PutUint32(lying[at+20:], 1<<31-100)
+	endless := io.MultiReader(bytes.NewReader(lying), zeros{})
+	_, _, err := replay(t, endless)
+	if err == nil || !strings.Contains(err.Error(), "longer than 16 MiB") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestReplayEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	lane := &recorder{t: t}
+	first := unbound(t)[:4000]
+	r := io.MultiReader(bytes.NewReader(first), cancelled{cancel, why})
+	if _, err := Replay(ctx, r, theResolver, lane); !errors.Is(err, why) {
+		t.Errorf("error %v, want %v", err, why)
+	}
+	if len(lane.messages) == 0 || !lane.closed {
+		t.Errorf("%d messages, closed %v", len(lane.messages), lane.closed)
+	}
+}
+
+// cancelled ends the context at its first read.
+type cancelled struct {
+	cancel context.CancelCauseFunc
+	why    error
+}
+
+func (c cancelled) Read([]byte) (int, error) {
+	c.cancel(c.why)
+	return 0, c.why
+}
+
+func TestReplayWantsResolvers(t *testing.T) {
+	lane := &recorder{t: t}
+	_, err := Replay(t.Context(), bytes.NewReader(unbound(t)), Config{}, lane)
+	if !errors.Is(err, errNoResolvers) || !lane.closed {
+		t.Errorf("error %v, closed %v", err, lane.closed)
+	}
+}
+
+// TestPacketsComeAsTheyArrive holds Replay to a pipe: what was written whole is in
+// the lane before more comes.
+func TestPacketsComeAsTheyArrive(t *testing.T) {
+	file := unbound(t)
+	packets, _, _ := packetsOf(t, file)
+	r, w := io.Pipe()
+	lane := telling{nowhere{}, make(chan bool)}
+	done := make(chan error, 1)
+	go func() {
+		_, err := Replay(t.Context(), r, theResolver, lane)
+		done <- err
+	}()
+	w.Write(file[:24])
+	at := 24
+	for _, p := range packets[:20] {
+		end := at + 16 + len(p.Data)
+		w.Write(file[at:end])
+		<-lane.ended
+		at = end
+	}
+	w.Close()
+	<-lane.ended // what was held
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// telling is a lane that tells of each burst's end.
+type telling struct {
+	nowhere
+	ended chan bool
+}
+
+func (l telling) End() { l.ended <- true }
+
+func FuzzReplay(f *testing.F) {
+	file := unbound(f)
+	f.Add(file[:3000])
+	f.Add(pcapng(f, file)[:3000])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		lane := &recorder{t: t}
+		stats, err := Replay(t.Context(), bytes.NewReader(b), theResolver, lane)
+		if !lane.closed {
+			t.Error("the lane was not closed")
+		}
+		if n := uint64(len(lane.messages)); n > stats.Packets+stats.Streams.Messages {
+			t.Errorf("%d messages of %d packets, error %v", n, stats.Packets, err)
+		}
+	})
+}
+
+func BenchmarkReplay(b *testing.B) {
+	file := unbound(b)
+	packets, _, _ := packetsOf(b, file)
+	header, body := file[:24], file[24:]
+	const times = 100
+	stream := append(bytes.Clone(header), bytes.Repeat(body, times)...)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(stream)))
+	for b.Loop() {
+		if _, err := Replay(b.Context(), bytes.NewReader(stream), theResolver, nowhere{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*times*len(packets)), "ns/packet")
+}
+
+// nowhere is a lane that keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Begin()                                   {}
+func (nowhere) Take(*transform.Message) transform.Reason { return transform.Kept }
+func (nowhere) Drop(transform.Reason)                    {}
+func (nowhere) End()                                     {}
+func (nowhere) Close()                                   {}
