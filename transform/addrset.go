@@ -59,12 +59,16 @@ func (s *addrSet) has4(b []byte) bool {
 	return s.has(netip.AddrFrom4([4]byte(b)))
 }
 
+const (
+	mappedPrefix = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff"
+	nat64Prefix  = "\x00\x64\xff\x9b\x00\x00\x00\x00\x00\x00\x00\x00"
+)
+
 // has16 sees through IPv4-mapped (RFC 4291 section 2.5.5.2), NAT64 (RFC 6052
 // section 2.1) and 6to4 addresses (RFC 3056 section 2).
 func (s *addrSet) has16(b []byte) bool {
 	switch {
-	case b[0] == 0 && string(b[:12]) == "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff",
-		b[0] == 0 && string(b[:12]) == "\x00\x64\xff\x9b\x00\x00\x00\x00\x00\x00\x00\x00":
+	case b[0] == 0 && (string(b[:12]) == mappedPrefix || string(b[:12]) == nat64Prefix):
 		return s.has4(b[12:16])
 	case b[0] == 0x20 && b[1] == 0x02 && s.has4(b[2:6]):
 		return true

@@ -40,9 +40,13 @@ func (s *searcher) numbers(run []byte) {
 	}
 }
 
-func (s *searcher) isOwn4(b []byte) bool { return s.known.has4(b) || s.policy.resolvers.has4(b) }
+func (s *searcher) isOwn4(b []byte) bool {
+	return s.known.has4(b) || s.policy.resolvers.has4(b) || s.policy.resolverNets.has4(b)
+}
 
-func (s *searcher) isOwn16(b []byte) bool { return s.known.has16(b) || s.policy.resolvers.has16(b) }
+func (s *searcher) isOwn16(b []byte) bool {
+	return s.known.has16(b) || s.policy.resolvers.has16(b) || s.policy.resolverNets.has16(b)
+}
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 

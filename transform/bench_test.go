@@ -2,6 +2,7 @@ package transform
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 )
 
@@ -63,6 +64,55 @@ func BenchmarkTake(b *testing.B) {
 		if i++; i == len(stream) {
 			i = 0
 		}
+	}
+}
+
+// asPackets makes a stream what packets would bring: each query with its response
+// on a port of its own.
+func asPackets(stream []*Message) []*Message {
+	var packets []*Message
+	for i, m := range stream {
+		c := *m
+		q := stream[i&^1]
+		c.Packet, c.Zone, c.Transport, c.Server = true, nil, q.Transport, q.Server
+		c.Resolver = netip.AddrPortFrom(ownAddr4, 1024+uint16(i/2))
+		if c.Role.response() {
+			c.QueryTime = NoTime
+		}
+		packets = append(packets, &c)
+	}
+	return packets
+}
+
+// later moves a stream on by so much time.
+func later(stream []*Message, by Time) {
+	for _, m := range stream {
+		if m.QueryTime != NoTime {
+			m.QueryTime += by
+		}
+		if m.ResponseTime != NoTime {
+			m.ResponseTime += by
+		}
+	}
+}
+
+// BenchmarkTakePackets is BenchmarkTake with packets.
+func BenchmarkTakePackets(b *testing.B) {
+	stream := asPackets(aStream(b))
+	policy := testPolicy(b, func(c *Config) { c.LocalNames = []string{"univ.example"} })
+	p := NewPairer(NewBudget(131072))
+	emit := func(*Record) {}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		p.Take(stream[i], policy, emit)
+		if i++; i == len(stream) {
+			i = 0
+			later(stream, 5*second) // else they would be copies
+		}
+	}
+	if c := p.Counts(); c.Dropped[Duplicate]+c.Dropped[Unsolicited] > 0 {
+		b.Errorf("not what a resolver sends: %+v", c)
 	}
 }
 

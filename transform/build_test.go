@@ -109,6 +109,8 @@ func mustRR(tb testing.TB, text string) dns.RR {
 var (
 	ownAddr4 = netip.MustParseAddr("192.0.2.53")
 	ownAddr6 = netip.MustParseAddr("2001:db8:53::53")
+
+	ownNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.64.0/18"), netip.MustParsePrefix("2001:db8:54::/46")}
 )
 
 // scrubPolicy is the default with what these tests take for local.
@@ -118,7 +120,9 @@ func scrubPolicy(tb testing.TB, edits ...func(*Config)) *Policy {
 		PairingTimeout: time.Minute,
 		Rcodes:         []uint8{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeServerFailure, dns.RcodeRefused},
 		Resolvers:      []netip.Addr{ownAddr4, ownAddr6},
-		LocalNames:     []string{"univ.example", "bücher.example"},
+
+		ResolverNetworks: ownNetworks,
+		LocalNames:       []string{"univ.example", "bücher.example"},
 		LocalNetworks: []netip.Prefix{
 			netip.MustParsePrefix("198.51.96.0/20"), netip.MustParsePrefix("2001:db8:a000::/35"),
 		},

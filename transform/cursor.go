@@ -11,7 +11,7 @@ type cursor struct {
 	end   int
 	bad   bool // the rdata does not fit its type
 
-	step  byte // of the current field: n, N, s, x, z, p, h or a digit
+	step  byte // of the current field: n, N, s, x, z, p, h, a, A or a digit
 	start int
 }
 
@@ -74,6 +74,10 @@ func (c *cursor) fieldEnd() int {
 		return c.at + 1 + int(rest[0])
 	case 'x', 'z', 'p':
 		return c.end
+	case 'a':
+		return c.at + 4
+	case 'A':
+		return c.at + 16
 	case 'h':
 		if len(rest) < 4 {
 			return -1

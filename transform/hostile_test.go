@@ -178,10 +178,15 @@ func TestNoMessageTakesLong(t *testing.T) {
 	for i := range 60 {
 		resolvers = append(resolvers, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), netip.MustParseAddr(fmt.Sprintf("2001:db8:53::%x", i+1)))
 	}
+	var networks []netip.Prefix // which hold the nearest to what is tried, and not that
+	for i := range 60 {
+		networks = append(networks, netip.PrefixFrom(netip.AddrFrom4([4]byte{1, 1, 0, byte(4 * i)}), 30),
+			netip.MustParsePrefix(fmt.Sprintf("1:1:1:1:0:%x::/96", i)))
+	}
 	policies := map[string]*Policy{
 		"few": scrubPolicy(t),
 		"many": scrubPolicy(t, func(c *Config) {
-			c.LocalNames, c.Resolvers = append(c.LocalNames, many...), resolvers
+			c.LocalNames, c.Resolvers, c.ResolverNetworks = append(c.LocalNames, many...), resolvers, networks
 		}),
 	}
 	for name, wire := range hostileMessages() {

@@ -21,6 +21,7 @@ const (
 //	N  name, letter case kept       S  character-strings to the end
 //	M  names to the end, case kept  x  octets to the end
 //	a digit: that many octets       z  key, digest, signature, bitmap to the end
+//	a  IPv4 address                 A  IPv6 address
 //	h  HIP's header, identity, key  p  SVCB's parameters to the end
 //
 // Names are those that miekg/dns knows; which of them are lowercased is said by
@@ -30,7 +31,7 @@ type layout string
 // layouts holds the types that are more than octets. The others are "x"; what
 // is random by nature is "z", where four octets that equal an address mean nothing.
 var layouts = [...]layout{
-	dns.TypeA:          "4",
+	dns.TypeA:          "a",
 	dns.TypeNS:         "n",
 	dns.TypeMD:         "n",
 	dns.TypeMF:         "n",
@@ -53,7 +54,7 @@ var layouts = [...]layout{
 	dns.TypeSIG:        "99nz",
 	dns.TypePX:         "2nn",
 	dns.TypeGPOS:       "sss",
-	dns.TypeAAAA:       "88",
+	dns.TypeAAAA:       "A",
 	dns.TypeNXT:        "nz",
 	dns.TypeSRV:        "6n",
 	dns.TypeNAPTR:      "4sssn",
@@ -120,7 +121,7 @@ func layoutOf(typ uint16, rdata []byte) layout {
 			return "1x"
 		}
 		if rdata[0] == 0 {
-			return "188"
+			return "1A"
 		}
 		return layoutsA6[(128-int(rdata[0])+7)/8]
 	case layoutIPSECKEY: // RFC 4025 section 2.1: precedence, gateway type, algorithm, gateway, key
@@ -130,7 +131,7 @@ func layoutOf(typ uint16, rdata []byte) layout {
 		case rdata[1] > 3:
 			return "x" // made up in a way that is not known
 		}
-		return [...]layout{"3x", "34x", "388x", "3Nx"}[rdata[1]]
+		return [...]layout{"3x", "3ax", "3Ax", "3Nx"}[rdata[1]]
 	case layoutAMTRELAY: // RFC 8777 section 4.1: precedence, D bit and type, relay
 		switch {
 		case len(rdata) < 2:
@@ -138,7 +139,7 @@ func layoutOf(typ uint16, rdata []byte) layout {
 		case rdata[1]&0x7f > 3:
 			return "x" // made up in a way that is not known
 		}
-		return [...]layout{"2", "24", "288", "2N"}[rdata[1]&0x7f]
+		return [...]layout{"2", "2a", "2A", "2N"}[rdata[1]&0x7f]
 	default:
 		return l
 	}

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type model struct {
 	lanes   []*modelLane
 	waiting []*modelQuery
 	crowded int // queries that went for one too many like them
+	copies  int // packets that came again after the answer
 }
 
 type modelLane struct {
@@ -27,6 +29,35 @@ type modelLane struct {
 	passed Time
 	far    []Time        // times in the present run of those far off
 	recent []*modelQuery // what came since that run began
+
+	answered map[uint64][]modelAnswer                           // by place, oldest first
+	place    func(m *Message, id uint16, q dns.Question) uint64 // which holds the two newest
+}
+
+// A modelAnswer is what was answered, and how.
+type modelAnswer struct {
+	query, response string
+	at              Time
+}
+
+func (l *modelLane) note(q *modelQuery, m *Message) {
+	place := l.place(m, q.dns.Id, q.question())
+	l.answered[place] = append(l.answered[place], modelAnswer{describe(q.m, q.dns.Id, q.question()), string(m.Wire), l.passed})
+}
+
+// recall returns how a query was answered in the last two seconds.
+func (l *modelLane) recall(m *Message, id uint16, q dns.Question) (response string, ok bool) {
+	all := l.answered[l.place(m, id, q)]
+	for _, a := range slices.Backward(all[max(0, len(all)-2):]) {
+		if a.query == describe(m, id, q) && l.passed-a.at <= 2*second {
+			return a.response, true
+		}
+	}
+	return "", false
+}
+
+func describe(m *Message, id uint16, q dns.Question) string {
+	return fmt.Sprint(unmapped(m.Server), m.Resolver, m.Transport, id, strings.ToLower(q.String()))
 }
 
 type modelQuery struct {
@@ -172,7 +203,12 @@ func (mo *model) takeQuery(l *modelLane, d *sketch) Reason {
 	l.counts.Read++
 	mo.tick(l, m.QueryTime)
 	if m.Packet {
-		if q, _ := mo.match(l, m, d.dns.Id, &d.dns.Question[0]); q != nil && q.question() == d.dns.Question[0] {
+		q, _ := mo.match(l, m, d.dns.Id, &d.dns.Question[0])
+		_, answered := l.recall(m, d.dns.Id, d.dns.Question[0])
+		if answered {
+			mo.copies++
+		}
+		if answered || q != nil && q.question() == d.dns.Question[0] {
 			r := judgeModel(&d.dns, nil, m)
 			if r == Kept {
 				r = Duplicate
@@ -221,6 +257,9 @@ func (mo *model) takeResponse(l *modelLane, d *sketch, broken bool) Reason {
 	if q != nil {
 		l.counts.Paired++
 		query = &q.dns
+		if m.Packet {
+			l.note(q, m)
+		}
 		mo.waiting = slices.DeleteFunc(mo.waiting, func(o *modelQuery) bool { return o == q })
 	}
 	r := judgeModel(query, &d.dns, m)
@@ -232,6 +271,10 @@ func (mo *model) takeResponse(l *modelLane, d *sketch, broken bool) Reason {
 		r = Mismatched
 	case m.Packet:
 		r = Unsolicited
+		if first, answered := l.recall(m, d.dns.Id, *question); answered && first == string(m.Wire) {
+			r = Duplicate
+			mo.copies++
+		}
 	}
 	if r == Kept {
 		l.counts.Records++

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -23,6 +24,11 @@ type oracle struct {
 	names     []string // local, lower case, with the final dot
 	networks  []netip.Prefix
 	addresses []netip.Addr
+	own       []netip.Prefix // whose every address is the resolver's
+}
+
+func (o *oracle) isOwn(a netip.Addr) bool {
+	return slices.Contains(o.addresses, a) || slices.ContainsFunc(o.own, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // leaks lists what should not be in a message that leaves.
@@ -54,7 +60,7 @@ func (o *oracle) leaks(t *testing.T, wire []byte) []string {
 		if o.badLabels(rdata) {
 			report("labels", r)
 		}
-		if o.badOctets(r.Header().Rrtype, rdata) {
+		if o.badOctets(r.Header().Rrtype, rdata) || slices.ContainsFunc(addressesOf(r), o.isOwn) {
 			report("address", r)
 		}
 	}
@@ -78,7 +84,12 @@ func (o *oracle) badName(name string) bool {
 			return true
 		}
 	}
-	return bits == a.BitLen() && slices.Contains(o.addresses, a)
+	for _, network := range o.own {
+		if network.Bits() <= bits && network.Contains(prefix.Addr()) {
+			return true
+		}
+	}
+	return bits == a.BitLen() && o.isOwn(a)
 }
 
 // fromReverse reads a reverse name as far as it goes from the right by numbers.
@@ -139,7 +150,7 @@ func (o *oracle) badText(text []byte) bool {
 			if j < len(s) && isHex(s[j]) && isHex(s[j-1]) || !strings.ContainsAny(s[i:j], ".:") {
 				continue
 			}
-			if a, err := netip.ParseAddr(s[i:j]); err == nil && slices.Contains(o.addresses, a.Unmap().WithZone("")) {
+			if a, err := netip.ParseAddr(s[i:j]); err == nil && o.isOwn(a.Unmap().WithZone("")) {
 				return true
 			}
 		}
@@ -168,6 +179,44 @@ func (o *oracle) badOctets(typ uint16, rdata []byte) bool {
 		}
 	}
 	return false
+}
+
+// addressesOf are the addresses that a record holds as such.
+func addressesOf(r dns.RR) (found []netip.Addr) {
+	add := func(ips ...net.IP) {
+		for _, ip := range ips {
+			if a, ok := netip.AddrFromSlice(ip); ok {
+				found = append(found, a.Unmap())
+			}
+		}
+	}
+	switch r := r.(type) {
+	case *dns.A:
+		add(r.A)
+	case *dns.AAAA:
+		add(r.AAAA)
+	case *dns.IPSECKEY:
+		add(r.GatewayAddr)
+	case *dns.AMTRELAY:
+		add(r.GatewayAddr)
+	case *dns.SVCB:
+		add(hints(r)...)
+	case *dns.HTTPS:
+		add(hints(&r.SVCB)...)
+	}
+	return found
+}
+
+func hints(r *dns.SVCB) (ips []net.IP) {
+	for _, v := range r.Value {
+		switch v := v.(type) {
+		case *dns.SVCBIPv4Hint:
+			ips = append(ips, v.Hint...)
+		case *dns.SVCBIPv6Hint:
+			ips = append(ips, v.Hint...)
+		}
+	}
+	return ips
 }
 
 // rdataWithoutNames packs a record's rdata with the root for each name.
@@ -239,6 +288,7 @@ func newOracle() *oracle {
 		names:     []string{"univ.example.", "xn--bcher-kva.example."},
 		networks:  []netip.Prefix{netip.MustParsePrefix("198.51.96.0/20"), netip.MustParsePrefix("2001:db8:a000::/35")},
 		addresses: []netip.Addr{ownAddr4, ownAddr6},
+		own:       ownNetworks,
 	}
 }
 
@@ -255,7 +305,8 @@ func TestOracleSees(t *testing.T) {
 			t.Errorf("SRV %s: %q", tt.name, got)
 		}
 	}
-	for _, text := range []string{"univ.example", "x@UNIV.example!", "192.0.2.53", "ip6:2001:db8:53:0::53/64", "::ffff:192.0.2.53"} {
+	for _, text := range []string{"univ.example", "x@UNIV.example!", "192.0.2.53", "ip6:2001:db8:53:0::53/64", "::ffff:192.0.2.53",
+		"198.18.64.0", "a 2001:db8:57::53 b"} {
 		for _, wire := range [][]byte{
 			answering(dns.TypeTXT, charStrings(text)), answering(dns.TypeTXT, charStrings(text[:3], text[3:])),
 			answering(65280, []byte(text)), answering(dns.TypeURI, append(make([]byte, 4), text...)),
@@ -270,9 +321,15 @@ func TestOracleSees(t *testing.T) {
 		answering(dns.TypeA, ownAddr4.AsSlice()), answering(dns.TypeAAAA, ownAddr6.AsSlice()),
 		answering(dns.TypeHTTPS, svcb(4, string(ownAddr4.AsSlice()))), answering(65280, wireName("a.Univ.Example")),
 		answering(dns.TypePTR, wireName("53.2.0.192.in-addr.arpa")), newRaw(reverseName("2001:db8:53::53"), dns.TypePTR).wire,
+		newRaw("90.18.198.in-addr.arpa", dns.TypePTR).wire, newRaw("1.90.18.198.in-addr.arpa", dns.TypePTR).wire,
 	} {
 		if len(o.leaks(t, wire)) == 0 {
 			t.Errorf("does not see % x", wire)
+		}
+	}
+	for _, tt := range networkAddresses {
+		if got := o.leaks(t, tt.wire); (len(got) > 0) != (tt.want == ResolverAddress && !tt.embedded) {
+			t.Errorf("%s: sees %q", tt.name, got)
 		}
 	}
 	if got := o.leaks(t, answering(dns.TypeTXT, charStrings("univ.examples", "1192.0.2.53"))); len(got) > 0 {

@@ -63,5 +63,5 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known *addrSet) bool
 			return true
 		}
 	}
-	return server == resolver || known.has(server) || p.resolvers.has(server)
+	return server == resolver || known.has(server) || p.resolvers.has(server) || p.resolverNets.has(server)
 }

@@ -12,7 +12,8 @@ type Pairer struct {
 	counts  Counts
 	clock   clock
 	pending *table
-	pressed bool // the budget refused room since Pressed was last asked
+	memory  memory // packets only
+	pressed bool   // the budget refused room since Pressed was last asked
 
 	known       addrSet       // the resolver's addresses, as messages tell
 	lastLearned [2]netip.Addr // of IPv6, of IPv4
@@ -145,7 +146,7 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 	if !whole {
 		return Malformed
 	}
-	if w.questions != 1 || m.Packet && p.pending.repeated(m, w) {
+	if w.questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w, p.clock.elapsed)) {
 		return p.refuse(m, policy)
 	}
 	if n, oldest := p.pending.crowd(m, w.id); n >= maxSameKey {
@@ -162,7 +163,7 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 }
 
 // refuse judges a query that is not to wait: it does not ask one question, or it
-// asks again what is asked already.
+// asks again what is asked already or has just been answered.
 func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
 	w := &p.walker
 	f := facts{
@@ -190,6 +191,9 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 	if found != noIndex {
 		q = p.pending.at(found)
 		p.counts.Paired++
+		if m.Packet {
+			p.memory.note(p.memory.keyOf(m, q.id, q.qtype, q.qclass, p.pending.name(q)), m.Wire, p.clock.elapsed)
+		}
 	}
 	reason := Malformed
 	if whole {
@@ -242,6 +246,8 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	case q != nil:
 	case other:
 		return Mismatched
+	case m.Packet && p.memory.answered(m, w, p.clock.elapsed):
+		return Duplicate
 	case m.Packet:
 		return Unsolicited
 	}

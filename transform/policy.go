@@ -3,6 +3,7 @@ package transform
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,7 @@ type Policy struct {
 
 	keepResolver  bool
 	resolvers     addrSet
+	resolverNets  addrNets
 	localNames    *nameSet
 	localNetworks []netip.Prefix
 	specialNames  bool
@@ -51,14 +53,11 @@ func NewPolicy(c Config) (*Policy, error) {
 		}
 		p.rcodes |= 1 << r
 	}
-	for _, a := range c.Resolvers {
-		if !a.IsValid() || a.IsUnspecified() {
-			return nil, fmt.Errorf("resolver %v is no address of one host", a)
-		}
-		p.resolvers.add(a)
+	if err := p.setResolvers(c.Resolvers, c.ResolverNetworks); err != nil {
+		return nil, err
 	}
 	for _, network := range c.LocalNetworks {
-		if !network.IsValid() || network.Addr().Is4In6() {
+		if !isNetwork(network) {
 			return nil, fmt.Errorf("local network %v: must be an IPv4 or IPv6 prefix", network)
 		}
 	}
@@ -77,6 +76,31 @@ func NewPolicy(c Config) (*Policy, error) {
 	p.localNames, err = newNameSet(names, texts)
 	return p, err
 }
+
+// setResolvers takes networks of one address for that address.
+func (p *Policy) setResolvers(addrs []netip.Addr, networks []netip.Prefix) error {
+	var nets []netip.Prefix
+	for _, network := range networks {
+		switch {
+		case !isNetwork(network):
+			return fmt.Errorf("resolvers' network %v: must be an IPv4 or IPv6 prefix", network)
+		case network.IsSingleIP():
+			addrs = append(slices.Clip(addrs), network.Addr())
+		default:
+			nets = append(nets, network)
+		}
+	}
+	for _, a := range addrs {
+		if !a.IsValid() || a.IsUnspecified() {
+			return fmt.Errorf("resolver %v is no address of one host", a)
+		}
+		p.resolvers.add(a)
+	}
+	p.resolverNets = newAddrNets(nets)
+	return nil
+}
+
+func isNetwork(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }
 
 // truncate cuts a time to the policy's resolution.
 func (p *Policy) truncate(t Time) Time {

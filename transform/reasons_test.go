@@ -285,12 +285,6 @@ func TestPacketsAreHeldToTheirFiveTuple(t *testing.T) {
 			}
 		})
 	}
-	l := newLane(t, testPolicy(t))
-	l.take(aQuery(asPacket))
-	l.take(aResponse(asPacket))
-	if got := l.take(aResponse(asPacket)); got != Unsolicited {
-		t.Errorf("the same response again: %v", got)
-	}
 }
 
 // TestWhatIsNotJudged has the queries that end before their time.

@@ -119,6 +119,21 @@ func (r reversed) within(network netip.Prefix) bool {
 	return network.Bits() <= r.prefix.Bits() && network.Contains(r.prefix.Addr())
 }
 
+// isIn reports whether the name tells of addresses inside one of the networks, also
+// as an IPv6 address that has an IPv4 one inside.
+func (r reversed) isIn(nets addrNets) bool {
+	for _, network := range nets {
+		if r.within(network) {
+			return true
+		}
+	}
+	if a := r.prefix.Addr(); a.Is6() && r.prefix.IsSingleIP() {
+		b := a.As16()
+		return nets.has16(b[:])
+	}
+	return false
+}
+
 // isOneOf reports whether the name is an address of the set, or lies below it.
 func (r reversed) isOneOf(set *addrSet) bool {
 	if a := r.prefix.Addr(); r.prefix.IsSingleIP() {

@@ -120,6 +120,10 @@ func (s *searcher) checkRdata(msg []byte, r rr) {
 		case 'z':
 			random = true
 			s.text(c.data())
+		case 'a':
+			s.own4s(c.data())
+		case 'A':
+			s.own16s(c.data())
 		case 'p':
 			s.parameters(c.data())
 		case 'x', 'h':
@@ -142,18 +146,42 @@ func (s *searcher) endStrings(n *int) {
 	s.joined = s.joined[:0]
 }
 
-// parameters looks at SVCB's: key, length, value.
+const (
+	svcIPv4Hint = uint16(dns.SVCB_IPV4HINT)
+	svcIPv6Hint = uint16(dns.SVCB_IPV6HINT)
+)
+
+// parameters looks at SVCB's: key, length, value (RFC 9460 section 2.2).
 func (s *searcher) parameters(b []byte) {
 	for len(b) >= 4 {
 		end := 4 + int(binary.BigEndian.Uint16(b[2:]))
 		if end > len(b) {
 			break
 		}
+		switch binary.BigEndian.Uint16(b) {
+		case svcIPv4Hint:
+			s.own4s(b[4:end])
+		case svcIPv6Hint:
+			s.own16s(b[4:end])
+		}
 		s.text(b[4:end])
 		s.asStrings(b[4:end])
 		b = b[end:]
 	}
 	s.text(b)
+}
+
+// own4s looks at IPv4 addresses in a row, own16s at IPv6 addresses.
+func (s *searcher) own4s(b []byte) {
+	for ; len(b) >= 4; b = b[4:] {
+		s.address = s.address || s.isOwn4(b[:4])
+	}
+}
+
+func (s *searcher) own16s(b []byte) {
+	for ; len(b) >= 16; b = b[16:] {
+		s.address = s.address || s.isOwn16(b[:16])
+	}
 }
 
 // asStrings takes octets that are not known for character-strings as such, if

@@ -27,6 +27,9 @@ func scrubSeeds(tb testing.TB) [][]byte {
 	for _, tt := range ownTexts {
 		seeds = append(seeds, answering(dns.TypeTXT, charStrings(tt.text)), answering(dns.TypeSVCB, svcb(7, tt.text)))
 	}
+	for _, tt := range networkAddresses {
+		seeds = append(seeds, tt.wire)
+	}
 	for at := range len(behindOPT) + 1 {
 		seeds = append(seeds, withOPT(tb, at, behindOPT))
 	}

@@ -39,7 +39,7 @@ func (s *searcher) checkReverse(name []byte) {
 	for _, network := range s.policy.localNetworks {
 		s.local = s.local || r.within(network)
 	}
-	s.address = s.address || r.isOneOf(s.known) || r.isOneOf(&s.policy.resolvers)
+	s.address = s.address || r.isOneOf(s.known) || r.isOneOf(&s.policy.resolvers) || r.isIn(s.policy.resolverNets)
 }
 
 // opaque looks for names as labels, and for addresses, in octets that are no
@@ -131,7 +131,7 @@ func labelsBefore(b []byte, off int) int {
 // text looks for names and addresses as people write them.
 func (s *searcher) text(b []byte) {
 	set := s.policy.localNames
-	addresses := len(s.known.addrs)+len(s.policy.resolvers.addrs) > 0
+	addresses := len(s.known.addrs)+len(s.policy.resolvers.addrs)+len(s.policy.resolverNets) > 0
 	if s.local || len(b) == 0 {
 		return
 	}
@@ -227,7 +227,9 @@ func (s *searcher) checkReverseText(text []byte) {
 	s.checkReverse(append(name, 0))
 }
 
-// octets looks for the resolver's addresses as they stand in address records.
+// octets looks for the resolver's addresses as they stand in address records, but
+// not for those of its networks: in octets of any meaning, one position in 65,536
+// is inside a /16 by chance.
 func (s *searcher) octets(b []byte) {
 	for _, set := range [...]*addrSet{s.known, &s.policy.resolvers} {
 		for _, a := range set.addrs {

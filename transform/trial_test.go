@@ -21,6 +21,7 @@ type trial struct {
 	model   *model
 	lanes   []*lane
 	packets []bool
+	last    [2]func() // gives each lane once more what it took last
 	now     time.Duration
 }
 
@@ -34,9 +35,14 @@ func newTrial(t *rapid.T) *trial {
 		model:  &model{max: maxQueries, each: math.MaxInt, timeout: 20 * second, wanted: wanted},
 	}
 	for i := range 2 {
-		tr.model.lanes = append(tr.model.lanes, new(modelLane))
 		l := newLane(t, tr.policy)
 		l.Pairer = NewPairer(tr.budget)
+		tr.model.lanes = append(tr.model.lanes, &modelLane{
+			answered: map[uint64][]modelAnswer{},
+			place: func(m *Message, id uint16, q dns.Question) uint64 {
+				return l.memory.keyOf(m, id, q.Qtype, q.Qclass, mustPackName(q.Name)) % memoryPlaces
+			},
+		})
 		tr.lanes = append(tr.lanes, l)
 		tr.packets = append(tr.packets, rapid.Bool().Draw(t, fmt.Sprintf("lane %d is packets", i)))
 	}
@@ -76,6 +82,13 @@ func (tr *trial) when(d *sketch) {
 
 func (tr *trial) query(i int) { tr.takeQuery(i, tr.draw(i, aQuery())) }
 
+// again gives a lane a copy of what it took last.
+func (tr *trial) again(i int) {
+	if tr.last[i] != nil {
+		tr.last[i]()
+	}
+}
+
 // crowd asks one server so many questions with one ID that the oldest must go.
 func (tr *trial) crowd(i int) {
 	first := tr.draw(i, aQuery())
@@ -88,6 +101,7 @@ func (tr *trial) crowd(i int) {
 }
 
 func (tr *trial) takeQuery(i int, d *sketch) {
+	tr.last[i] = func() { tr.takeQuery(i, d.with(tr.when)) }
 	want := tr.model.takeQuery(tr.model.lanes[i], d)
 	if got := tr.lanes[i].take(d); got != want {
 		tr.Fatalf("query: got %v, want %v", got, want)
@@ -106,6 +120,11 @@ func (tr *trial) response(i int) {
 		broken = true
 		d.wire = func(b []byte) []byte { b[7] = 1; return b } // an answer that is not there
 	}
+	tr.takeResponse(i, d, broken)
+}
+
+func (tr *trial) takeResponse(i int, d *sketch, broken bool) {
+	tr.last[i] = func() { tr.takeResponse(i, d.with(tr.when), broken) }
 	want := tr.model.takeResponse(tr.model.lanes[i], d, broken)
 	if got := tr.lanes[i].take(d); got != want {
 		tr.Fatalf("response: got %v, want %v", got, want)
@@ -144,7 +163,7 @@ func (tr *trial) check() {
 
 // TestPairingIsAsTheModel runs two lanes over one budget against the model.
 func TestPairingIsAsTheModel(t *testing.T) {
-	crowded := 0
+	crowded, copies := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		tr := newTrial(t)
 		lane := rapid.IntRange(0, 1)
@@ -155,6 +174,14 @@ func TestPairingIsAsTheModel(t *testing.T) {
 				i := lane.Draw(t, "lane")
 				tr.query(i)
 				tr.response(i)
+			},
+			"copy": func(t *rapid.T) { tr.again(lane.Draw(t, "lane")) },
+			"copied exchange": func(t *rapid.T) {
+				i := lane.Draw(t, "lane")
+				tr.query(i)
+				queryAgain := tr.last[i]
+				tr.response(i)
+				queryAgain()
 			},
 			"burst": func(t *rapid.T) {
 				i := lane.Draw(t, "lane")
@@ -193,7 +220,11 @@ func TestPairingIsAsTheModel(t *testing.T) {
 			t.Fatalf("%d of the budget held at the end", held)
 		}
 		crowded += tr.model.crowded
+		copies += tr.model.copies
 	})
+	if copies == 0 {
+		t.Error("no packet came again after the answer")
+	}
 	if crowded == 0 {
 		t.Error("no query went for others to the same server with the same ID")
 	}

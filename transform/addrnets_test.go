@@ -1,0 +1,202 @@
+package transform
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+func octets(addr string) []byte { return netip.MustParseAddr(addr).AsSlice() }
+
+// networkAddresses are responses, and whether they tell of an address inside
+// 198.18.64.0/18 or 2001:db8:54::/46; embedded: as part of an IPv6 address that is
+// not inside.
+var networkAddresses = []struct {
+	name     string
+	wire     []byte
+	want     Reason
+	embedded bool
+}{
+	{"A, first", answering(dns.TypeA, octets("198.18.64.0")), ResolverAddress, false},
+	{"A, last", answering(dns.TypeA, octets("198.18.127.255")), ResolverAddress, false},
+	{"A, before", answering(dns.TypeA, octets("198.18.63.255")), Kept, false},
+	{"A, behind", answering(dns.TypeA, octets("198.18.128.0")), Kept, false},
+	{"A in additional", newRaw("q.example.net", dns.TypeNS).with(additional, "ns.example.net", dns.TypeA, octets("198.18.99.1")).wire,
+		ResolverAddress, false},
+	{"AAAA, first", answering(dns.TypeAAAA, octets("2001:db8:54::")), ResolverAddress, false},
+	{"AAAA, last", answering(dns.TypeAAAA, octets("2001:db8:57:ffff:ffff:ffff:ffff:ffff")), ResolverAddress, false},
+	{"AAAA, before", answering(dns.TypeAAAA, octets("2001:db8:53:ffff:ffff:ffff:ffff:ffff")), Kept, false},
+	{"AAAA, behind", answering(dns.TypeAAAA, octets("2001:db8:58::")), Kept, false},
+	{"AAAA, IPv4-mapped", answering(dns.TypeAAAA, octets("::ffff:198.18.99.1")), ResolverAddress, false},
+	{"AAAA, NAT64", answering(dns.TypeAAAA, octets("64:ff9b::198.18.99.1")), ResolverAddress, true},
+	{"AAAA, another's NAT64", answering(dns.TypeAAAA, octets("64:ff9b::198.18.9.1")), Kept, false},
+	{"AAAA, 6to4", answering(dns.TypeAAAA, octets("2002:c612:6301::1")), ResolverAddress, true},
+	{"AAAA, another's 6to4", answering(dns.TypeAAAA, octets("2002:c612:0901::1")), Kept, false},
+	{"SVCB, ipv4hint", answering(dns.TypeSVCB, svcb(4, string(octets("198.18.99.1")))), ResolverAddress, false},
+	{"HTTPS, second ipv4hint", answering(dns.TypeHTTPS, svcb(4, string(slices.Concat(octets("203.0.113.7"), octets("198.18.99.1"))))),
+		ResolverAddress, false},
+	{"HTTPS, ipv6hint", answering(dns.TypeHTTPS, svcb(6, string(octets("2001:db8:55::1")))), ResolverAddress, false},
+	{"HTTPS, second ipv6hint", answering(dns.TypeHTTPS, svcb(6, string(slices.Concat(octets("2001:db8::1"), octets("2001:db8:55::1"))))),
+		ResolverAddress, false},
+	{"HTTPS, another ipv4hint", answering(dns.TypeHTTPS, svcb(4, string(octets("198.18.9.1")))), Kept, false},
+	{"HTTPS, between ipv4hints", answering(dns.TypeHTTPS, svcb(4, "\x01\xc6\x12\x63\x01\x02\x03\x04")), Kept, false},
+	{"HTTPS, another parameter", answering(dns.TypeHTTPS, svcb(7, string(octets("198.18.99.1")))), Kept, false},
+	{"IPSECKEY, IPv4", answering(dns.TypeIPSECKEY, append([]byte{1, 1, 2}, octets("198.18.99.1")...)), ResolverAddress, false},
+	{"IPSECKEY, IPv6", answering(dns.TypeIPSECKEY, append([]byte{1, 2, 2}, octets("2001:db8:55::1")...)), ResolverAddress, false},
+	{"AMTRELAY, IPv4", answering(dns.TypeAMTRELAY, append([]byte{1, 1}, octets("198.18.99.1")...)), ResolverAddress, false},
+	{"AMTRELAY, IPv6", answering(dns.TypeAMTRELAY, append([]byte{1, 2}, octets("2001:db8:55::1")...)), ResolverAddress, false},
+	{"A6", answering(typeA6, append([]byte{0}, octets("2001:db8:55::1")...)), ResolverAddress, true}, // which miekg/dns does not know
+
+	{"octets by chance", answering(65280, octets("198.18.99.1")), Kept, false},
+	{"16 octets by chance", answering(dns.TypeNULL, octets("2001:db8:55::1")), Kept, false},
+
+	{"text", answering(dns.TypeTXT, charStrings("you are 198.18.99.1, are you?")), ResolverAddress, false},
+	{"text, split", answering(dns.TypeTXT, charStrings("198.1", "8.99.1")), ResolverAddress, false},
+	{"text, IPv6", answering(dns.TypeTXT, charStrings("[2001:db8:55:0:1::1]:53")), ResolverAddress, false},
+	{"text, in octets", answering(65280, []byte("ip=198.18.99.1")), ResolverAddress, false},
+	{"text, NAT64", answering(dns.TypeTXT, charStrings("64:ff9b::c612:6301")), ResolverAddress, true},
+	{"text, another", answering(dns.TypeTXT, charStrings("198.18.9.1 2001:db8:58::1 198.18.99")), Kept, false},
+	{"text, the network", answering(dns.TypeTXT, charStrings("ip4:198.18.64.0/18")), ResolverAddress, false},
+	{"text, reverse", answering(dns.TypeTXT, charStrings("1.99.18.198.in-addr.arpa")), ResolverAddress, true}, // as text
+
+	{"reverse name", newRaw("1.99.18.198.in-addr.arpa", dns.TypePTR).wire, ResolverAddress, false},
+	{"reverse name, below", newRaw("_x.1.99.18.198.In-Addr.arpa", dns.TypePTR).wire, ResolverAddress, false},
+	{"reverse name of a part", newRaw("99.18.198.in-addr.arpa", dns.TypeSOA).wire, ResolverAddress, false},
+	{"reverse name of more", newRaw("18.198.in-addr.arpa", dns.TypeSOA).wire, Kept, false},
+	{"reverse name of another", newRaw("1.9.18.198.in-addr.arpa", dns.TypePTR).wire, Kept, false},
+	{"reverse name, IPv6", newRaw(reverseName("2001:db8:57::1"), dns.TypePTR).wire, ResolverAddress, false},
+	{"reverse name of a part, IPv6", newRaw("7.5.0.0.8.b.d.0.1.0.0.2.ip6.arpa", dns.TypeSOA).wire, ResolverAddress, false},
+	{"reverse name of more, IPv6", newRaw("5.0.0.8.b.d.0.1.0.0.2.ip6.arpa", dns.TypeSOA).wire, Kept, false},
+	{"reverse name of another, IPv6", newRaw(reverseName("2001:db8:58::1"), dns.TypePTR).wire, Kept, false},
+	{"reverse name, NAT64", newRaw(reverseName("64:ff9b::198.18.99.1"), dns.TypePTR).wire, ResolverAddress, true},
+	{"reverse name, IPv4-mapped", newRaw(mappedReverseName(netip.MustParseAddr("198.18.99.1")), dns.TypePTR).wire, ResolverAddress, true},
+	{"reverse name in rdata", answering(dns.TypePTR, wireName("1.99.18.198.in-addr.arpa")), ResolverAddress, false},
+	{"reverse name in octets", answering(65280, wireName("1.99.18.198.in-addr.arpa")), ResolverAddress, true}, // as octets
+}
+
+func TestAddressesInResolverNetworksAreFound(t *testing.T) {
+	// Exact addresses are none, so that what is found is found by its network.
+	alone := scrubPolicy(t, func(c *Config) { c.Resolvers = nil })
+	none := scrubPolicy(t, func(c *Config) { c.ResolverNetworks = nil })
+	for _, tt := range networkAddresses {
+		t.Run(tt.name, func(t *testing.T) {
+			wantReason(t, scrubPolicy(t), tt.wire, tt.want)
+			m := asResponse(tt.wire)
+			m.Resolver = netip.AddrPort{}
+			if _, got := scrubOne(alone, m); got != tt.want {
+				t.Errorf("without addresses: got %v, want %v", got, tt.want)
+			}
+			wantReason(t, none, tt.wire, Kept)
+		})
+	}
+}
+
+func TestServersInResolverNetworksAreLocal(t *testing.T) {
+	for server, want := range map[string]Reason{
+		"198.18.64.0": LocalServer, "198.18.127.255": LocalServer, "::ffff:198.18.99.1": LocalServer,
+		"198.18.63.255": Kept, "198.18.128.0": Kept,
+		"2001:db8:54::": LocalServer, "2001:db8:57:ffff:ffff:ffff:ffff:ffff": LocalServer,
+		"2001:db8:53:ffff:ffff:ffff:ffff:ffff": Kept, "2001:db8:58::": Kept,
+	} {
+		for _, packets := range []bool{false, true} {
+			l := newLane(t, scrubPolicy(t))
+			d := aResponse(from(server))
+			if packets {
+				l.take(aQuery(asPacket, from(server)))
+				d.with(asPacket)
+			}
+			if got := l.take(d); got != want {
+				t.Errorf("%s, packets %v: got %v, want %v", server, packets, got, want)
+			}
+		}
+	}
+}
+
+// TestANetworkOfOneAddressIsThatAddress: found as octets of any meaning too.
+func TestANetworkOfOneAddressIsThatAddress(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) {
+		c.Resolvers = c.Resolvers[:0:0]
+		c.ResolverNetworks = []netip.Prefix{netip.PrefixFrom(ownAddr4, 32), netip.PrefixFrom(ownAddr6, 128)}
+	})
+	for _, a := range []netip.Addr{ownAddr4, ownAddr6} {
+		m := asResponse(answering(65280, append([]byte{1}, a.AsSlice()...)))
+		m.Resolver = netip.AddrPort{}
+		if _, got := scrubOne(p, m); got != ResolverAddress {
+			t.Errorf("%v: got %v", a, got)
+		}
+	}
+	if len(p.resolverNets) != 0 {
+		t.Errorf("networks: %v", p.resolverNets)
+	}
+}
+
+// TestNewPolicyLeavesItsConfigAlone: the list of networks adds to that of addresses.
+func TestNewPolicyLeavesItsConfigAlone(t *testing.T) {
+	room := []netip.Addr{ownAddr4, ownAddr6}
+	networks := []netip.Prefix{netip.MustParsePrefix("203.0.113.9/24"), netip.MustParsePrefix("198.51.100.1/32")}
+	scrubPolicy(t, func(c *Config) { c.Resolvers, c.ResolverNetworks = room[:1], networks })
+	if room[1] != ownAddr6 || networks[0].String() != "203.0.113.9/24" {
+		t.Errorf("now %v and %v", room, networks)
+	}
+}
+
+// TestNetworksAgainstContains compares the search with the plain way, on random
+// networks that overlap and border on each other.
+func TestNetworksAgainstContains(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	address := func() netip.Addr {
+		if random.IntN(2) == 0 {
+			return netip.AddrFrom4([4]byte{10, byte(random.IntN(2)), byte(random.IntN(256)), byte(random.IntN(4))})
+		}
+		return netip.AddrFrom16([16]byte{10, byte(random.IntN(2)), byte(random.IntN(256)), byte(random.IntN(4)), 15: byte(random.IntN(2))})
+	}
+	inside := 0
+	for range 2000 {
+		var prefixes []netip.Prefix
+		for range random.IntN(12) {
+			prefixes = append(prefixes, netip.PrefixFrom(address(), 12+random.IntN(21)))
+		}
+		nets := newAddrNets(prefixes)
+		for range 50 {
+			a := address()
+			want := slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+			if want {
+				inside++
+			}
+			got := nets.has(a)
+			if b := a.AsSlice(); a.Is4() && nets.has4(b) != got || a.Is6() && nets.has16(b) != got {
+				t.Fatalf("%v: as octets another answer than %v", a, got)
+			}
+			if got != want {
+				t.Fatalf("%v in %v: got %v, want %v", a, prefixes, got, want)
+			}
+		}
+	}
+	if inside < 10000 || inside > 90000 {
+		t.Errorf("%d of 100000 are inside", inside)
+	}
+}
+
+// TestEveryAddressOfANetworkIsFoundInText spells addresses of a network at random.
+func TestEveryAddressOfANetworkIsFoundInText(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	p := scrubPolicy(t)
+	for range 2000 {
+		in := netip.MustParseAddr("2001:db8:54::").As16()
+		in[5] |= byte(random.IntN(4))
+		for i := 6; i < len(in); i++ {
+			in[i] = byte(random.IntN(256) * random.IntN(2))
+		}
+		text := []string{"", "x=", "["}[random.IntN(3)] + spell(random, in) + []string{"", "]", " x"}[random.IntN(3)]
+		if got := judgeText(p, text); got != ResolverAddress {
+			t.Fatalf("%v in %q: %v", netip.AddrFrom16(in), text, got)
+		}
+	}
+	if got := judgeText(p, strings.Repeat("198.18.200.1 2001:db8:58::1 ", 9)); got != Kept {
+		t.Errorf("addresses of others: %v", got)
+	}
+}
