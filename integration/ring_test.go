@@ -112,15 +112,27 @@ func (c *capture) read(lane int) {
 	}
 }
 
-// names are the last so many bytes of each packet of a lane, by which the test knows
-// it.
-func (c *capture) names(lane, size int) (all []string) {
+// names are those of the packets of a lane: what follows their last zero.
+func (c *capture) names(lane int) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	all := []string{}
 	for _, p := range c.seen[lane] {
-		all = append(all, string(p.data[len(p.data)-size:]))
+		all = append(all, p.name())
 	}
 	return all
+}
+
+func (p packet) name() string { return string(p.data[bytes.LastIndexByte(p.data, 0)+1:]) }
+
+// await waits for the lanes to have handed out so many packets.
+func (c *capture) await(t *testing.T, packets int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); c.total() < packets; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d packets handed out, want %d", c.total(), packets)
+		}
+	}
 }
 
 func (c *capture) total() (n int) {
@@ -140,15 +152,15 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 	c := plug(t, n, "tap0")
 	capture := begin(t, n, defaults("tap0"))
 	before := transform.Time(time.Now().UnixNano())
-	c.send(t, packet4(resolver4, server4, udp, 0, 0, ports(4000, dnsPort, "query")))
-	c.send(t, packet4(server4, resolver4, udp, 0, 0, ports(dnsPort, 4000, "reply")))
+	c.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
+	c.send(t, datagram(server4, resolver4, udp, dnsPort, 4000, "response"))
 	after := transform.Time(time.Now().UnixNano())
 	began := time.Now()
 	capture.stop()
 	if took := time.Since(began); took > 500*time.Millisecond {
 		t.Errorf("stopping took %s", took)
 	}
-	if diff := cmp.Diff([]string{"query", "reply"}, capture.names(0, 5)); diff != "" {
+	if diff := cmp.Diff([]string{"query", "response"}, capture.names(0)); diff != "" {
 		t.Error(diff)
 	}
 	for _, p := range capture.seen[0] {
