@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -20,8 +21,9 @@ import (
 // A capture is one that runs in a namespace, with what its lanes have handed out.
 type capture struct {
 	*ring.Capture
-	log  *record
-	stop func() // ends it, and returns when all is handed out
+	log   *record
+	stop  func() // ends it, and returns when all is handed out
+	close func() // after stop
 
 	mu   sync.Mutex
 	seen [][]packet // of each lane
@@ -91,12 +93,13 @@ func begin(t *testing.T, n *lab.Namespace, cfg ring.Config) *capture {
 		cancel()
 		work.Wait()
 	})
-	t.Cleanup(func() {
+	c.close = sync.OnceFunc(func() {
 		c.stop()
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(c.close)
 	return c
 }
 
@@ -128,11 +131,7 @@ func (p packet) name() string { return string(p.data[bytes.LastIndexByte(p.data,
 // await waits for the lanes to have handed out so many packets.
 func (c *capture) await(t *testing.T, packets int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); c.total() < packets; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d packets handed out, want %d", c.total(), packets)
-		}
-	}
+	await(t, fmt.Sprintf("%d packets", packets), func() bool { return c.total() >= packets })
 }
 
 func (c *capture) total() (n int) {
