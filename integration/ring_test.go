@@ -15,7 +15,6 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
-	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A capture is one that runs in a namespace, with what its lanes have handed out.
@@ -34,7 +33,7 @@ type packet struct {
 	data     []byte
 	protocol uint16
 	length   int
-	time     transform.Time
+	time     int64
 }
 
 // A record is what was logged.
@@ -109,7 +108,7 @@ func (c *capture) read(lane int) {
 	for r.Wait() {
 		for r.Next(&p) {
 			c.mu.Lock()
-			c.seen[lane] = append(c.seen[lane], packet{bytes.Clone(p.Data), p.Protocol, p.Length, p.Time})
+			c.seen[lane] = append(c.seen[lane], packet{bytes.Clone(p.Data), p.Protocol, p.Length, int64(p.Time)})
 			c.mu.Unlock()
 		}
 	}
@@ -150,10 +149,10 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 	n := lab.NewNamespace(t)
 	c := plug(t, n, "tap0")
 	capture := begin(t, n, defaults("tap0"))
-	before := transform.Time(time.Now().UnixNano())
+	before := time.Now().UnixNano()
 	c.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
 	c.send(t, datagram(server4, resolver4, udp, dnsPort, 4000, "response"))
-	after := transform.Time(time.Now().UnixNano())
+	after := time.Now().UnixNano()
 	began := time.Now()
 	capture.stop()
 	if took := time.Since(began); took > 500*time.Millisecond {
@@ -163,7 +162,7 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, p := range capture.seen[0] {
-		if p.time < before || p.time > after || p.time > capture.Ended() {
+		if p.time < before || p.time > after || p.time > int64(capture.Ended()) {
 			t.Errorf("a packet sent between %d and %d is of %d", before, after, p.time)
 		}
 		if p.protocol != ring.IPv4 || p.length != len(p.data) {

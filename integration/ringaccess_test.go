@@ -72,7 +72,8 @@ func (p probe) number(t *testing.T, word string) int {
 func TestRingNeedsTheOneCapability(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	first, second := plug(t, n, "tap0"), plug(t, n, "tap1")
+	first := plug(t, n, "tap0")
+	plug(t, n, "tap1")
 	p := startProbe(t, n, "cap_net_raw+ep", "tap0", "tap1")
 	p.awaits(t, "uid 65534 captures")
 	query := datagram(resolver4, server4, udp, 4000, dnsPort, "query")
@@ -81,9 +82,9 @@ func TestRingNeedsTheOneCapability(t *testing.T) {
 	p.awaits(t, saidGone)
 	n.IP(t, "link set tap0 down")
 	p.awaits(t, saidDown)
-	second = plug(t, n, "tap1")
+	again := plug(t, n, "tap1")
 	p.awaits(t, saidUp)
-	second.send(t, query)
+	again.send(t, query)
 	forAWhile(time.Second)
 	p.Stop(t)
 	if err := p.Wait(time.Second); err != nil {
