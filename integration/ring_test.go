@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -14,14 +15,14 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
-	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A capture is one that runs in a namespace, with what its lanes have handed out.
 type capture struct {
 	*ring.Capture
-	log  *record
-	stop func() // ends it, and returns when all is handed out
+	log   *record
+	stop  func() // ends it, and returns when all is handed out
+	close func() // after stop
 
 	mu   sync.Mutex
 	seen [][]packet // of each lane
@@ -32,7 +33,7 @@ type packet struct {
 	data     []byte
 	protocol uint16
 	length   int
-	time     transform.Time
+	time     int64
 }
 
 // A record is what was logged.
@@ -91,12 +92,13 @@ func begin(t *testing.T, n *lab.Namespace, cfg ring.Config) *capture {
 		cancel()
 		work.Wait()
 	})
-	t.Cleanup(func() {
+	c.close = sync.OnceFunc(func() {
 		c.stop()
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(c.close)
 	return c
 }
 
@@ -106,21 +108,29 @@ func (c *capture) read(lane int) {
 	for r.Wait() {
 		for r.Next(&p) {
 			c.mu.Lock()
-			c.seen[lane] = append(c.seen[lane], packet{bytes.Clone(p.Data), p.Protocol, p.Length, p.Time})
+			c.seen[lane] = append(c.seen[lane], packet{bytes.Clone(p.Data), p.Protocol, p.Length, int64(p.Time)})
 			c.mu.Unlock()
 		}
 	}
 }
 
-// names are the last so many bytes of each packet of a lane, by which the test knows
-// it.
-func (c *capture) names(lane, size int) (all []string) {
+// names are those of the packets of a lane: what follows their last zero.
+func (c *capture) names(lane int) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	all := []string{}
 	for _, p := range c.seen[lane] {
-		all = append(all, string(p.data[len(p.data)-size:]))
+		all = append(all, p.name())
 	}
 	return all
+}
+
+func (p packet) name() string { return string(p.data[bytes.LastIndexByte(p.data, 0)+1:]) }
+
+// await waits for the lanes to have handed out so many packets.
+func (c *capture) await(t *testing.T, packets int) {
+	t.Helper()
+	await(t, fmt.Sprintf("%d packets", packets), func() bool { return c.total() >= packets })
 }
 
 func (c *capture) total() (n int) {
@@ -139,20 +149,20 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 	n := lab.NewNamespace(t)
 	c := plug(t, n, "tap0")
 	capture := begin(t, n, defaults("tap0"))
-	before := transform.Time(time.Now().UnixNano())
-	c.send(t, packet4(resolver4, server4, udp, 0, 0, ports(4000, dnsPort, "query")))
-	c.send(t, packet4(server4, resolver4, udp, 0, 0, ports(dnsPort, 4000, "reply")))
-	after := transform.Time(time.Now().UnixNano())
+	before := time.Now().UnixNano()
+	c.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
+	c.send(t, datagram(server4, resolver4, udp, dnsPort, 4000, "response"))
+	after := time.Now().UnixNano()
 	began := time.Now()
 	capture.stop()
 	if took := time.Since(began); took > 500*time.Millisecond {
 		t.Errorf("stopping took %s", took)
 	}
-	if diff := cmp.Diff([]string{"query", "reply"}, capture.names(0, 5)); diff != "" {
+	if diff := cmp.Diff([]string{"query", "response"}, capture.names(0)); diff != "" {
 		t.Error(diff)
 	}
 	for _, p := range capture.seen[0] {
-		if p.time < before || p.time > after || p.time > capture.Ended() {
+		if p.time < before || p.time > after || p.time > int64(capture.Ended()) {
 			t.Errorf("a packet sent between %d and %d is of %d", before, after, p.time)
 		}
 		if p.protocol != ring.IPv4 || p.length != len(p.data) {

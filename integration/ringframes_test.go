@@ -15,18 +15,20 @@ import (
 // library makes of them.
 
 const (
-	tcp, udp, icmp, gre = 6, 17, 1, 47
-	dnsPort             = 53
+	tcp, udp, icmp = 6, 17, 1
+	fragment6      = 44
+	options6       = 60
+	dnsPort        = 53
 )
 
 var (
 	resolver4, server4 = netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("198.51.100.7")
 	resolver6, server6 = netip.MustParseAddr("2001:db8::53"), netip.MustParseAddr("2001:db8:1::7")
-	other4             = netip.MustParseAddr("203.0.113.9")
+	other4, other6     = netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("2001:db8:2::9")
 )
 
-// ports is a transport header's beginning, with room for the rest of it and a name
-// by which the test knows the packet again.
+// ports is a transport header's beginning, with room for the rest of it and a name,
+// after a zero, by which the test knows the packet again.
 func ports(from, to uint16, name string) []byte {
 	b := binary.BigEndian.AppendUint16(nil, from)
 	b = binary.BigEndian.AppendUint16(b, to)
@@ -64,6 +66,22 @@ func packet6(src, dst netip.Addr, nextHeader byte, payload []byte) []byte {
 	copy(h[8:], src.AsSlice())
 	copy(h[24:], dst.AsSlice())
 	return append(h, payload...)
+}
+
+// datagram has a transport header's ports, and a name to be known by.
+func datagram(src, dst netip.Addr, proto byte, from, to uint16, name string) []byte {
+	if src.Is4() {
+		return packet4(src, dst, proto, 0, 0, ports(from, to, name))
+	}
+	return packet6(src, dst, proto, ports(from, to, name))
+}
+
+// later is a fragment without ports.
+func later(src, dst netip.Addr, name string) []byte {
+	if src.Is4() {
+		return packet4(src, dst, udp, 100, 0, append([]byte{0}, name...))
+	}
+	return packet6(src, dst, fragment6, append([]byte{udp, 0, 1, 0, 0, 0, 0, 7, 0}, name...))
 }
 
 // ether is a frame to a station, with VLAN tags (EtherType and TCI, outermost first).

@@ -8,6 +8,8 @@ import (
 // packages names the Debian package that brings a program.
 var packages = map[string]string{
 	"ip":              "iproute2",
+	"setcap":          "libcap2-bin",
+	"setpriv":         "util-linux",
 	"nsd":             "nsd",
 	"unbound":         "unbound",
 	"unbound-control": "unbound",

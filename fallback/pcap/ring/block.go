@@ -109,10 +109,10 @@ func native32(b []byte, at int) uint32 { return binary.NativeEndian.Uint32(b[at:
 
 func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
 
-// network corrects what the kernel says of packets with a second VLAN tag, which
-// differs between its versions: since 6.10 it names what is behind the tags, though
-// the data begin with one, and before that it names the tag of a packet on its way
-// out though the data begin behind it.
+// network corrects what the kernel says of packets with a VLAN tag that it has not
+// taken away, which differs between its versions: new ones name what is behind the
+// tags, though what was received begins with one; old ones name the tag, though what
+// was sent begins behind it (vlan_get_protocol_dgram in net/packet/af_packet.c).
 func network(said uint16, data []byte, length int) uint16 {
 	is := ipVersion(data, length)
 	switch said {

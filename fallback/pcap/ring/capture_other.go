@@ -21,11 +21,26 @@ var errNotLinux = errors.New("packets are captured on Linux only: replay capture
 // Open returns an error.
 func Open(Config, *slog.Logger) (*Capture, error) { return nil, errNotLinux }
 
-func (*Capture) Attach() error             { return errNotLinux }
+// Attach returns an error.
+func (*Capture) Attach() error { return errNotLinux }
+
+// Run returns an error.
 func (*Capture) Run(context.Context) error { return errNotLinux }
-func (*Capture) Reader(int) *Reader        { return nil }
-func (*Capture) Stats() Stats              { return Stats{} }
-func (*Capture) Ended() transform.Time     { return transform.NoTime }
-func (*Capture) Close() error              { return nil }
-func (*Reader) Wait() bool                 { return false }
-func (*Reader) Next(*Packet) bool          { return false }
+
+// Reader returns nil.
+func (*Capture) Reader(int) *Reader { return nil }
+
+// Stats returns none.
+func (*Capture) Stats() Stats { return Stats{} }
+
+// Ended returns NoTime.
+func (*Capture) Ended() transform.Time { return transform.NoTime }
+
+// Close does nothing.
+func (*Capture) Close() error { return nil }
+
+// Wait returns false.
+func (*Reader) Wait() bool { return false }
+
+// Next returns false.
+func (*Reader) Next(*Packet) bool { return false }

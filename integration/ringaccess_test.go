@@ -1,0 +1,150 @@
+package integration
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// A probe captures in a process of its own, as user nobody.
+type probe struct {
+	*lab.Process
+	binary string
+}
+
+// startProbe builds the probe and starts it, with a capability or, for "", none.
+func startProbe(t *testing.T, n *lab.Namespace, capability string, interfaces ...string) probe {
+	t.Helper()
+	lab.Need(t, "setcap", "setpriv")
+	dir, err := os.MkdirTemp("", "ringprobe") // not in n.Dir, where capabilities may count for nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := probe{binary: filepath.Join(dir, "ringprobe")}
+	commands := [][]string{{"go", "build", "-o", p.binary, "./testdata/ringprobe"}, {"chmod", "-R", "a+rX", dir}}
+	if capability != "" {
+		commands = append(commands, []string{"setcap", capability, p.binary})
+	}
+	for _, c := range commands {
+		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", c, err, out)
+		}
+	}
+	args := append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", p.binary}, interfaces...)
+	p.Process = n.Start(t, "ringprobe", exec.Command("setpriv", args...))
+	return p
+}
+
+func (p probe) awaits(t *testing.T, text string) {
+	t.Helper()
+	await(t, text, func() bool { return strings.Contains(p.Log(t), text) })
+}
+
+// number is what the probe says behind a word.
+func (p probe) number(t *testing.T, word string) int {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^` + word + ` (\d+)$`).FindStringSubmatch(p.Log(t))
+	if m == nil {
+		t.Fatalf("the probe says no %s", word)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// CAP_NET_RAW alone suffices for all that a capture does: promiscuous mode, lanes, and
+// an interface that is replaced. None of that, nor an interface that is down, keeps the
+// processor busy.
+func TestRingNeedsTheOneCapability(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	first := plug(t, n, "tap0")
+	plug(t, n, "tap1")
+	p := startProbe(t, n, "cap_net_raw+ep", "tap0", "tap1")
+	p.awaits(t, "uid 65534 captures")
+	query := datagram(resolver4, server4, udp, 4000, dnsPort, "query")
+	first.send(t, query)
+	n.IP(t, "link del tap1")
+	p.awaits(t, saidGone)
+	n.IP(t, "link set tap0 down")
+	p.awaits(t, saidDown)
+	again := plug(t, n, "tap1")
+	p.awaits(t, saidUp)
+	again.send(t, query)
+	forAWhile(time.Second)
+	p.Stop(t)
+	if err := p.Wait(time.Second); err != nil {
+		t.Error(err)
+	}
+	if got := p.number(t, "packets"); got != 2 {
+		t.Errorf("%d packets, want 2", got)
+	}
+	used := p.number(t, "milliseconds")
+	t.Logf("%d ms of processor time", used)
+	if used > 300 {
+		t.Errorf("%d ms of processor time for two packets", used)
+	}
+}
+
+func TestRingSaysWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	p := startProbe(t, n, "", "lo")
+	if err := p.Wait(10 * time.Second); err == nil {
+		t.Error("the probe captures without a capability")
+	}
+	for _, want := range []string{"setcap cap_net_raw+ep " + p.binary, "AmbientCapabilities=CAP_NET_RAW"} {
+		if !strings.Contains(p.Log(t), want) {
+			t.Errorf("the probe says %q, which lacks %q", p.Log(t), want)
+		}
+	}
+}
+
+func TestRingNamesTheInterfacesThereAre(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	plug(t, n, "tap0")
+	err := errors.New("none")
+	n.Enter(t, func() {
+		_, err = ring.Open(defaults("tap0", "eth9"), slog.New(slog.DiscardHandler))
+	})
+	for _, want := range []string{`no interface "eth9"`, "there are: lo, ", "tap0"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want one with %q", err, want)
+		}
+	}
+}
+
+// A filter as large as the kernel takes is taken by the kernel.
+func TestRingTakesManyResolvers(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	cable := plug(t, n, "tap0")
+	cfg := defaults("tap0")
+	a := netip.MustParseAddr("2001:db8:5::1")
+	for range 200 {
+		cfg.Filter.Resolvers = append(cfg.Filter.Resolvers, netip.PrefixFrom(a, 128))
+		a = a.Next()
+	}
+	capture := begin(t, n, cfg)
+	cable.send(t, datagram(cfg.Filter.Resolvers[201].Addr(), server6, udp, 4000, dnsPort, "of the last"))
+	cable.send(t, datagram(a, server6, udp, 4000, dnsPort, "of the next"))
+	capture.stop()
+	if got := capture.names(0); len(got) != 1 || got[0] != "of the last" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,132 @@
+package integration
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// A sample is a packet that the filter of defaults lets through, or not.
+type sample struct {
+	name   string
+	packet []byte
+	passes bool
+}
+
+func samples() (all []sample) {
+	add := func(passes bool, name string, packet []byte) { all = append(all, sample{name, packet, passes}) }
+	for family, a := range map[string]struct{ resolver, server, other netip.Addr }{
+		"4": {resolver4, server4, other4}, "6": {resolver6, server6, other6},
+	} {
+		for transport, proto := range map[string]byte{"udp": udp, "tcp": tcp} {
+			for _, way := range []struct {
+				name     string
+				src, dst netip.Addr
+				from, to uint16
+				passes   bool
+			}{
+				{"query", a.resolver, a.server, 4000, dnsPort, true},
+				{"response", a.server, a.resolver, dnsPort, 4000, true},
+				{"client's query", a.other, a.resolver, 4000, dnsPort, false},
+				{"client's response", a.resolver, a.other, dnsPort, 4000, false},
+				{"foreign", a.other, a.server, 4000, dnsPort, false},
+				{"https", a.resolver, a.server, 4000, 443, false},
+			} {
+				name := way.name + " " + transport + family
+				add(way.passes, name, datagram(way.src, way.dst, proto, way.from, way.to, name))
+			}
+		}
+		add(true, "later fragment"+family, later(a.server, a.resolver, "later fragment"+family))
+		add(false, "foreign fragment"+family, later(a.server, a.other, "foreign fragment"+family))
+	}
+	add(true, "options", packet4(resolver4, server4, udp, 0, 3, ports(4000, dnsPort, "options")))
+	add(true, "first fragment", packet4(server4, resolver4, udp, 0x2000, 0, ports(dnsPort, 4000, "first fragment")))
+	add(true, "destination options", packet6(resolver6, server6, options6,
+		append([]byte{udp, 0, 1, 4, 0, 0, 0, 0}, ports(4000, dnsPort, "destination options")...)))
+	add(false, "ICMP", packet4(server4, resolver4, icmp, 0, 0, ports(3<<8, 0, "ICMP")))
+	return all
+}
+
+// The kernel runs the filter on what it really shows, with VLAN tags too, of which it
+// takes one away.
+func TestRingFilterInTheKernel(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tags      []uint16
+		remaining int // bytes of tags that are left
+	}{
+		"no tag":            {nil, 0},
+		"802.1Q":            {[]uint16{0x8100, 7}, 0},
+		"802.1Q, priority":  {[]uint16{0x8100, 0x4007}, 0},
+		"802.1ad":           {[]uint16{0x88a8, 7}, 0},
+		"QinQ":              {[]uint16{0x88a8, 7, 0x8100, 9}, 4},
+		"QinQ of old":       {[]uint16{0x8100, 7, 0x8100, 9}, 4},
+		"QinQ, priority v4": {[]uint16{0x88a8, 7, 0x8100, 0x4509}, 4},
+		"QinQ, priority v6": {[]uint16{0x88a8, 7, 0x8100, 0x6009}, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := lab.NewNamespace(t)
+			cable := plug(t, n, "tap0")
+			capture := begin(t, n, defaults("tap0"))
+			want := []string{}
+			packets := map[string][]byte{}
+			for _, s := range samples() {
+				cable.send(t, s.packet, c.tags...)
+				packets[s.name] = s.packet
+				if s.passes {
+					want = append(want, s.name)
+				}
+			}
+			capture.stop()
+			if diff := cmp.Diff(want, capture.names(0)); diff != "" {
+				t.Error(diff)
+			}
+			for _, p := range capture.seen[0] {
+				protocol := uint16(ring.VLAN)
+				if c.remaining == 0 {
+					protocol = map[byte]uint16{4: ring.IPv4, 6: ring.IPv6}[p.data[0]>>4]
+				}
+				if p.protocol != protocol || p.length != len(p.data) {
+					t.Errorf("%s: protocol %#x, length %d of %d; want %#x", p.name(), p.protocol, p.length, len(p.data), protocol)
+				}
+				if got := p.data[c.remaining:]; !slices.Equal(got, packets[p.name()]) {
+					t.Errorf("%s: got %x, want %x", p.name(), got, packets[p.name()])
+				}
+			}
+		})
+	}
+}
+
+// Packets on their way out have their tags before what the kernel shows, which is how
+// a resolver's own host may see them.
+func TestRingFilterOfOutgoingTags(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	plug(t, n, "tap0")
+	cable := cableInto(t, n, "tap0")
+	capture := begin(t, n, defaults("tap0"))
+	want := []string{}
+	for _, tags := range [][]uint16{nil, {0x8100, 7}, {0x88a8, 7, 0x8100, 9}} {
+		for _, s := range samples() {
+			cable.send(t, s.packet, tags...)
+			if s.passes {
+				want = append(want, s.name)
+			}
+		}
+	}
+	capture.stop()
+	if diff := cmp.Diff(want, capture.names(0)); diff != "" {
+		t.Error(diff)
+	}
+	for _, p := range capture.seen[0] {
+		if want := map[byte]uint16{4: ring.IPv4, 6: ring.IPv6}[p.data[0]>>4]; p.protocol != want {
+			t.Errorf("%s: protocol %#x of %x", p.name(), p.protocol, p.data)
+		}
+	}
+}

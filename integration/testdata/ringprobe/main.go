@@ -1,0 +1,64 @@
+// Ringprobe captures what two interfaces see between the resolver and its servers
+// until it is told to end, and says how many packets it got and how much processor
+// time that took. It runs as a user with CAP_NET_RAW, or without.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+)
+
+func main() {
+	if err := capture(os.Args[1:]); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+}
+
+func capture(interfaces []string) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
+	c, err := ring.Open(ring.Config{
+		Interfaces: interfaces, Lanes: 2, Size: 1 << 20, Promiscuous: true,
+		Filter: ring.Filter{Resolvers: []netip.Prefix{netip.MustParsePrefix("192.0.2.53/32")}},
+	}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
+	if err != nil {
+		return err
+	}
+	if err := c.Attach(); err != nil {
+		return err
+	}
+	var readers sync.WaitGroup
+	var packets [2]int
+	for lane := range packets {
+		readers.Go(func() {
+			var p ring.Packet
+			for r := c.Reader(lane); r.Wait(); {
+				for r.Next(&p) {
+					packets[lane]++
+				}
+			}
+		})
+	}
+	fmt.Println("uid", os.Getuid(), "captures")
+	if err := c.Run(ctx); err != nil {
+		return err
+	}
+	readers.Wait()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return err
+	}
+	fmt.Println("packets", packets[0]+packets[1])
+	fmt.Println("milliseconds", (time.Duration(used.Utime.Nano()) + time.Duration(used.Stime.Nano())).Milliseconds())
+	return c.Close()
+}
