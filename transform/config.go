@@ -17,9 +17,13 @@ type Config struct {
 	Rcodes       []uint8 // header rcodes that make a record
 
 	// Scrub.
-	KeepResolver   bool         // scrub.resolver_address = "keep"
-	Resolvers      []netip.Addr // the resolver's own addresses, beside those that messages tell
-	LocalNames     []string     // presentation form; U-labels are converted, what cannot be is an error
+	KeepResolver bool         // scrub.resolver_address = "keep"
+	Resolvers    []netip.Addr // the resolver's own addresses, beside those that messages tell
+	// ResolverNetworks are more of the resolver's own addresses: those whose packets
+	// are captured.
+	ResolverNetworks []netip.Prefix
+
+	LocalNames     []string // presentation form; U-labels are converted, what cannot be is an error
 	LocalNetworks  []netip.Prefix
 	SpecialNames   bool
 	TimeResolution time.Duration // times are truncated to multiples of this; at least 1ns
