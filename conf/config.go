@@ -8,9 +8,11 @@ package conf
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -19,7 +21,8 @@ import (
 // Config is what a configuration means, for each part that is configured.
 type Config struct {
 	Sources    []collector.Config
-	MaxQueries int // pending queries, all lanes together
+	Packets    []pcap.Config // sources too; their resolvers are in Policy as well
+	MaxQueries int           // pending queries, all lanes together
 	Policy     transform.Config
 	Sinks      []forward.SinkConfig
 	IDs        nmsg.IDs // of the sensor, as each sink has them
@@ -44,9 +47,15 @@ type File struct {
 // commands that bring their own input and output do not ask.
 func (c *Config) Runnable() error {
 	var errs []error
-	if len(c.Sources) == 0 {
+	if len(c.Sources) == 0 && len(c.Packets) == 0 {
 		errs = append(errs, errors.New(`the configuration has no source, so there is nothing to read: `+
 			`add source "dnstap" "local" { listen = "unix:///run/dnstap-pdns/dnstap.sock" }`))
+	}
+	for _, p := range c.Packets {
+		if len(p.Interfaces) == 0 {
+			errs = append(errs, fmt.Errorf(`source "pcap" %q has no interface to capture on: `+
+				`add interfaces = ["eth0"], or ["any"] for all there are`, p.Name))
+		}
 	}
 	if len(c.Sinks) == 0 {
 		errs = append(errs, errors.New(`the configuration has no sink, so records have nowhere to go: `+

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -86,16 +87,37 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			MaxFrame:         256 << 10,
 			HandshakeTimeout: 5 * time.Second,
 		}},
+		Packets: []pcap.Config{{
+			Name:           "span",
+			Interfaces:     []string{"eth1", "bond0.100"},
+			Resolvers:      prefixes("192.0.2.53/32", "2001:db8:53::/64"),
+			When:           pcap.Idle,
+			IdleAfter:      5 * time.Minute,
+			Promiscuous:    true,
+			VerifyChecksum: true,
+			Ring:           64 << 20,
+			Lanes:          4,
+		}, {
+			Name:        "tunnel",
+			Interfaces:  []string{"any"},
+			Resolvers:   prefixes("198.51.100.53/32"),
+			When:        pcap.Idle,
+			IdleAfter:   time.Minute,
+			Decapsulate: true,
+			Ring:        32 << 20,
+			Lanes:       1,
+		}},
 		MaxQueries: 1,
 		Policy: transform.Config{
-			PairingTimeout: time.Hour,
-			Forwarded:      true,
-			Unanswered:     true,
-			LocalServers:   true,
-			Rcodes:         []uint8{0, 6},
-			KeepResolver:   true,
-			Resolvers:      []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")},
-			LocalNames:     []string{"corp.example.", "Bücher.example", "intern.example", "münchen.example."},
+			PairingTimeout:   time.Hour,
+			Forwarded:        true,
+			Unanswered:       true,
+			LocalServers:     true,
+			Rcodes:           []uint8{0, 6},
+			KeepResolver:     true,
+			Resolvers:        []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")},
+			ResolverNetworks: prefixes("192.0.2.53/32", "2001:db8:53::/64", "198.51.100.53/32"),
+			LocalNames:       []string{"corp.example.", "Bücher.example", "intern.example", "münchen.example."},
 			LocalNetworks: []netip.Prefix{
 				netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.7/32"),
 				netip.MustParsePrefix("2001:db8:1::/48"), netip.MustParsePrefix("2001:db8::7/128"),
@@ -222,8 +244,33 @@ func TestExampleSpellsOutTheDefault(t *testing.T) {
 	}
 }
 
-// uncommented reads the example with the block that stands there as a comment,
-// and with the source on TCP, where that block applies.
+func TestExampleShowsAllOfPackets(t *testing.T) {
+	shown := uncommented(t, "dnstap-pdns.hcl")
+	want := []pcap.Config{{
+		Name: "span", Interfaces: []string{"eth1"}, Resolvers: prefixes("192.0.2.53/32", "2001:db8:53::/64"),
+		When: pcap.Idle, IdleAfter: time.Minute, Ring: 32 << 20, Lanes: 1,
+	}}
+	if diff := cmp.Diff(want, shown.Packets, sameAddresses); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, s := range shown.sections {
+		for name, set := range s.settings {
+			if s.schema.typ == "pcap" && set.expr == nil {
+				t.Errorf("%s does not stand in the example", name)
+			}
+		}
+	}
+}
+
+func prefixes(all ...string) (out []netip.Prefix) {
+	for _, p := range all {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}
+
+// uncommented reads the example with the blocks that stand there as comments,
+// and with the source on TCP, where tls applies.
 func uncommented(t *testing.T, path string) *File {
 	t.Helper()
 	src, err := os.ReadFile(path)
@@ -239,7 +286,7 @@ func uncommented(t *testing.T, path string) *File {
 		case "mode", "owner", "group":
 			continue
 		}
-		lines = append(lines, strings.TrimPrefix(line, "  #  "))
+		lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(line, "  #  "), "#  "))
 	}
 	return mustParse(t, strings.Join(lines, ""))
 }
@@ -247,6 +294,7 @@ func uncommented(t *testing.T, path string) *File {
 func TestRunnableWantsSourceAndSink(t *testing.T) {
 	const source = `source "dnstap" "a" { listen = "unix:///run/a.sock" }` + "\n"
 	const sink = `sink "nmsg" "b" { to = "stdout:" }` + "\n"
+	const packets = "source pcap c {\nresolvers = [\"192.0.2.53\"]\n"
 	for _, tt := range []struct {
 		src  string
 		want []string
@@ -255,6 +303,8 @@ func TestRunnableWantsSourceAndSink(t *testing.T) {
 		{source, []string{"no sink"}},
 		{sink, []string{"no source"}},
 		{"", []string{"no source", "no sink"}},
+		{packets + "interface = \"eth1\"\n}\n" + sink, nil},
+		{packets + "}\n" + sink, []string{`source "pcap" "c" has no interface to capture on: add interfaces = ["eth0"]`}},
 	} {
 		err := mustParse(t, tt.src).Runnable()
 		if (err == nil) != (tt.want == nil) {

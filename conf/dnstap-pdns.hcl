@@ -26,6 +26,22 @@ source "dnstap" "local" {
   #  }
 }
 
+# Packets: for a resolver that says nothing outward over dnstap (Knot Resolver),
+# and for a span port.
+#  source "pcap" "span" {
+#    interfaces = ["eth1"]                           # ["any"]: all there are
+#    resolvers  = ["192.0.2.53", "2001:db8:53::/64"] # whose outward traffic is taken
+#    when       = "idle"                             # while dnstap brings nothing outward; "always" is the default
+#    idle_after = "60s"
+#
+#    promiscuous     = false # true on a span port
+#    decapsulate     = false # also look into GRE, ERSPAN and VXLAN
+#    verify_checksum = false
+#
+#    ring  = "32MiB" # for each interface and lane
+#    lanes = 1
+#  }
+
 # Queries wait here for their response.
 pairing {
   max_queries = 131072 # over all connections; then the oldest is given up

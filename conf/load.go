@@ -78,14 +78,13 @@ func (d *decoder) decode(body hcl.Body) {
 	blocks := content.Blocks.ByType()
 	c := &d.file.Config
 
-	for _, b := range blocks["source"] {
-		if s := d.typed(b); s != nil {
-			c.Sources = append(c.Sources, s.dnstapSource())
-		}
-	}
+	packets := d.sources(blocks["source"])
 	c.MaxQueries, c.Policy.PairingTimeout = d.single(blocks, "pairing").pairing()
 	d.single(blocks, "outward").outward(&c.Policy)
 	d.single(blocks, "scrub").scrub(&c.Policy)
+	for _, p := range c.Packets {
+		c.Policy.ResolverNetworks = append(c.Policy.ResolverNetworks, p.Resolvers...)
+	}
 	for _, b := range blocks["sink"] {
 		if s := d.typed(b); s != nil {
 			c.Sinks = append(c.Sinks, s.nmsgSink())
@@ -96,6 +95,25 @@ func (d *decoder) decode(body hcl.Body) {
 		c.Sinks[i].IDs = c.IDs
 	}
 	c.Log = d.single(blocks, "log").log()
+	warnOfPackets(packets, len(c.Sources) > 0)
+}
+
+// sources reads the source blocks, and returns those that read packets.
+func (d *decoder) sources(blocks hcl.Blocks) (packets []packetSource) {
+	c := &d.file.Config
+	for _, b := range blocks {
+		s := d.typed(b)
+		switch {
+		case s == nil:
+		case s.schema.typ == "pcap":
+			p := packetSource{s, s.pcapSource()}
+			packets = append(packets, p)
+			c.Packets = append(c.Packets, p.config)
+		default:
+			c.Sources = append(c.Sources, s.dnstapSource())
+		}
+	}
+	return packets
 }
 
 // typed returns the section of a block that has a type and a name, or nil if

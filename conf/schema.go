@@ -26,7 +26,7 @@ type attribute struct {
 	name    string
 	kind    kind
 	value   string // the default as an HCL expression; empty: required, or derived
-	derived string // what the default is, where it depends on another attribute
+	derived string // what the default is, where it depends on another attribute; or "required", of what is asked for with its reason
 	lo, hi  int64
 	takes   string // what may be written, where kind, lo and hi do not say it
 	meaning string
@@ -78,6 +78,28 @@ var schema = []blockSchema{
 			{name: "client_ca", kind: textValue, value: `""`, takes: `the path of a PEM file, relative to this file's folder; or "" to ask for no certificate`,
 				meaning: "only resolvers with a certificate of one of these CAs are let in"},
 		}},
+	}},
+	{name: "source", typ: "pcap", attributes: []attribute{
+		{name: "interfaces", kind: listValue, value: `[]`, takes: `names of network interfaces, like ["eth1", "eth2"], or ["any"] for all there are; run wants one at least`,
+			meaning: "where packets are captured"},
+		{name: "interface", kind: textValue, value: `""`, takes: `the name of a network interface, like "eth1"`,
+			meaning: "interfaces, if it is one: write one or the other"},
+		{name: "resolvers", kind: listValue, derived: "required", takes: `addresses or prefixes, at least one, like ["192.0.2.53", "2001:db8:53::/64"]`,
+			meaning: "whose outward traffic is taken; answers that hold one of these addresses are dropped"},
+		{name: "when", kind: textValue, value: `"always"`, takes: `"always" or "idle"`,
+			meaning: "when packets are captured; idle: while no connected dnstap sender has brought anything outward for idle_after"},
+		{name: "idle_after", kind: durationValue, value: `"60s"`, lo: second, hi: 24 * hour,
+			meaning: `when = "idle": how long there must have been nothing outward over dnstap`},
+		{name: "promiscuous", kind: flagValue, value: `false`,
+			meaning: "also take packets that are not for this host's own hardware address: on a span port"},
+		{name: "decapsulate", kind: flagValue, value: `false`,
+			meaning: "also look into GRE, ERSPAN and VXLAN"},
+		{name: "verify_checksum", kind: flagValue, value: `false`,
+			meaning: "drop UDP datagrams with a wrong checksum; on the resolver's own host sums are not finished yet"},
+		{name: "ring", kind: sizeValue, value: `"32MiB"`, lo: mib, hi: gib,
+			meaning: "memory in which packets wait, for each interface and lane"},
+		{name: "lanes", kind: numberValue, value: `1`, lo: 1, hi: 64,
+			meaning: "captures that share the packets among the machine's cores"},
 	}},
 	{name: "pairing", attributes: []attribute{
 		{name: "max_queries", kind: numberValue, value: `131072`, lo: 1, hi: 1 << 24,

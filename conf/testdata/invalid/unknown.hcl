@@ -2,7 +2,7 @@ admin {
   listen = "127.0.0.1:9353"
 }
 
-source "pcap" "wire" {
+source "wire" "w" {
   interface = "eth0"
 }
 

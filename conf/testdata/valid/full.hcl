@@ -42,6 +42,22 @@ source "dnstap" "remote" {
     client_ca = "ca.pem"
   }
 }
+source "pcap" "span" {
+  interfaces      = ["eth1", "bond0.100"]
+  resolvers       = ["192.0.2.53", "2001:db8:53::/64"]
+  when            = "idle"
+  idle_after      = "5m"
+  promiscuous     = true
+  verify_checksum = true
+  ring            = "64MiB"
+  lanes           = 4
+}
+source "pcap" "tunnel" {
+  interface   = "any"
+  resolvers   = ["198.51.100.53"]
+  when        = "idle"
+  decapsulate = true
+}
 pairing {
   max_queries = 1
   timeout     = "1h"

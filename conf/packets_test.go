@@ -1,0 +1,68 @@
+package conf
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWhatPacketSourcesDoTogetherIsWarnedOf(t *testing.T) {
+	const (
+		twiceByDnstap = "when: captures beside a dnstap source"
+		never         = "when: there is no dnstap source to wait for"
+		twice         = "resolvers: another source captures theirs on the same interface"
+	)
+	const tap = "source dnstap d {\nlisten = \"unix:///run/d.sock\"\n}\n"
+	packets := func(name, inside string) string { return "source pcap " + name + " {\n" + inside + "}\n" }
+	const (
+		eth1   = "interface = \"eth1\"\n"
+		all    = "interface = \"any\"\n"
+		idle   = "when = \"idle\"\n"
+		one    = "resolvers = [\"192.0.2.53\"]\n"
+		around = "resolvers = [\"198.51.100.1\", \"192.0.2.0/24\"]\n"
+		apart  = "resolvers = [\"2001:db8::/32\", \"192.0.2.54\"]\n"
+	)
+	for name, tt := range map[string]struct {
+		src  string
+		want []string
+	}{
+		"packets alone":                {packets("a", eth1+one), nil},
+		"always beside dnstap":         {packets("a", eth1+one) + tap, []string{twiceByDnstap}},
+		"idle beside dnstap":           {packets("a", eth1+one+idle) + tap, nil},
+		"idle without dnstap":          {packets("a", eth1+one+idle), []string{never}},
+		"overlapping":                  {packets("a", eth1+one) + packets("b", eth1+around), []string{twice}},
+		"overlapping, any":             {packets("a", eth1+one) + packets("b", all+around), []string{twice}},
+		"overlapping, any first":       {packets("a", all+around) + packets("b", eth1+one), []string{twice}},
+		"different resolvers":          {packets("a", eth1+one) + packets("b", eth1+apart), nil},
+		"different interfaces":         {packets("a", eth1+one) + packets("b", "interface = \"eth2\"\n"+one), nil},
+		"no interfaces, as for replay": {packets("a", all+one) + packets("b", one), nil},
+	} {
+		f, diags := Parse("test.hcl", []byte(tt.src))
+		var got []string
+		for _, d := range diags {
+			got = append(got, d.Summary)
+		}
+		if diags.HasErrors() || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q\n%s", name, got, tt.want, messages(t, f, diags))
+		}
+	}
+}
+
+func TestResolversOfACommandLineAreReadAsTheAttribute(t *testing.T) {
+	got, err := ParseResolvers("192.0.2.53, 2001:db8::/32,198.51.100.0/24")
+	if diff := cmp.Diff(prefixes("192.0.2.53/32", "2001:db8::/32", "198.51.100.0/24"), got, sameAddresses); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for list, want := range map[string]string{
+		"":                     `"": not an IP address`,
+		"192.0.2.53,":          `"": not an IP address`,
+		"192.0.2.53,nobody":    `"nobody": not an IP address`,
+		"192.0.2.53/24":        `"192.0.2.53/24": bits are set behind the prefix: the network is "192.0.2.0/24"`,
+		"192.0.2.53,0.0.0.0/0": `"0.0.0.0/0": everybody is in there, servers and clients too`,
+	} {
+		if _, err := ParseResolvers(list); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", list, err, want)
+		}
+	}
+}
