@@ -1,0 +1,103 @@
+package stream
+
+import "encoding/binary"
+
+const (
+	header  = 12 // octets of a DNS header (RFC 1035 section 4.1.1)
+	maxName = 255
+	classIN = 1
+)
+
+// plausible says whether b may be the beginning of a message with its length
+// (RFC 1035 section 4.2.2) in a stream out of step. It wants to see the question,
+// and of a message that is there whole, that it is one, and that what follows it in
+// b may be the next.
+func plausible(b []byte, response bool) bool {
+	if len(b) < 2 {
+		return false
+	}
+	length := int(binary.BigEndian.Uint16(b))
+	body := b[2:min(len(b), 2+length)]
+	if !opens(body, length, response) {
+		return false
+	}
+	if len(body) < length {
+		return true
+	}
+	return whole(body) && followed(b[2+length:], response)
+}
+
+// followed says whether rest, behind a message, does not contradict that one ends
+// there.
+func followed(rest []byte, response bool) bool {
+	if len(rest) < 2 {
+		return true
+	}
+	length := int(binary.BigEndian.Uint16(rest))
+	if length < header {
+		return false
+	}
+	body := rest[2:min(len(rest), 2+length)]
+	return len(body) < header || heads(body, response)
+}
+
+// heads judges a DNS header: one question, asked or answered as the direction says.
+func heads(b []byte, response bool) bool {
+	const opcode = 0x78
+	return len(b) >= header && b[2]&0x80 != 0 == response && b[2]&opcode == 0 &&
+		binary.BigEndian.Uint16(b[4:]) == 1
+}
+
+// opens says whether b, as much as there is of a message of that length, begins with
+// a header and a whole question.
+func opens(b []byte, length int, response bool) bool {
+	if length < header || !heads(b, response) {
+		return false
+	}
+	i := header
+	for {
+		if i >= len(b) || b[i] > 63 || i+1+int(b[i])-header > maxName {
+			return false
+		}
+		label := int(b[i])
+		i += 1 + label
+		if label == 0 {
+			break
+		}
+	}
+	return len(b) >= i+4 && binary.BigEndian.Uint16(b[i+2:]) == classIN
+}
+
+// whole says whether the sections of a message that opens fill it exactly.
+func whole(b []byte) bool {
+	records := 0
+	for i := 6; i < header; i += 2 {
+		records += int(binary.BigEndian.Uint16(b[i:]))
+	}
+	i := skipName(b, header) + 4
+	for ; records > 0; records-- {
+		if i = skipName(b, i); i < 0 || i+10 > len(b) {
+			return false
+		}
+		i += 10 + int(binary.BigEndian.Uint16(b[i+8:]))
+	}
+	return i == len(b)
+}
+
+// skipName returns where the name at i ends, or -1 if it does not end within b. A
+// compression pointer ends it (RFC 1035 section 4.1.4).
+func skipName(b []byte, i int) int {
+	for i < len(b) {
+		switch c := int(b[i]); {
+		case c == 0:
+			return i + 1
+		case c >= 0xc0:
+			return i + 2
+		case c > 63:
+			return -1
+		default:
+			i += 1 + c
+		}
+	}
+	return -1
+}

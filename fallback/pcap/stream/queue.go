@@ -1,0 +1,58 @@
+package stream
+
+// A queue is a doubly linked list through nodes that lie in what they link, so that
+// moving something to its end allocates nothing. The front has waited longest.
+type queue[T any] struct {
+	front, back *node[T]
+	len         int
+}
+
+// A node is in one queue at most.
+type node[T any] struct {
+	prev, next *node[T]
+	in         *queue[T]
+	of         *T
+}
+
+func (n *node[T]) remove() {
+	q := n.in
+	if q == nil {
+		return
+	}
+	if n.prev == nil {
+		q.front = n.next
+	} else {
+		n.prev.next = n.next
+	}
+	if n.next == nil {
+		q.back = n.prev
+	} else {
+		n.next.prev = n.prev
+	}
+	q.len--
+	n.prev, n.next, n.in = nil, nil, nil
+}
+
+// push puts n at the end, out of where it was.
+func (q *queue[T]) push(n *node[T]) {
+	if q.back == n {
+		return
+	}
+	n.remove()
+	n.in, n.prev = q, q.back
+	if q.back == nil {
+		q.front = n
+	} else {
+		q.back.next = n
+	}
+	q.back = n
+	q.len++
+}
+
+// first is what has waited longest, or nil.
+func (q *queue[T]) first() *T {
+	if q.front == nil {
+		return nil
+	}
+	return q.front.of
+}
