@@ -14,7 +14,6 @@ const (
 	flagFIN = 0x01 // RFC 9293 section 3.1
 	flagSYN = 0x02
 	flagRST = 0x04
-	flagACK = 0x10
 )
 
 // tcp reads a header (RFC 9293 section 3.1) and puts the segment into its stream.
@@ -48,9 +47,6 @@ func (d *Dissector) tcp(g *datagram) {
 		Payload: b[header:],
 		Missing: d.missing,
 		Time:    d.time,
-	}
-	if flags&flagACK != 0 {
-		s.HasAck, s.Ack = true, binary.BigEndian.Uint32(b[8:])
 	}
 	if role == transform.ResolverResponse {
 		s.Response = true

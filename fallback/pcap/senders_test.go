@@ -1,0 +1,138 @@
+package pcap
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const idleAfter = time.Minute
+
+// captureOnce waits for silence, and then tells when that was and hands over d after
+// it is told to end.
+func captureOnce(ctx context.Context, s *Senders, d time.Duration) (began <-chan time.Time, ended <-chan error) {
+	b, e := make(chan time.Time, 1), make(chan error, 1)
+	go func() {
+		capturing, end := s.awaitSilence(ctx, idleAfter)
+		if end == nil {
+			e <- ctx.Err()
+			return
+		}
+		b <- time.Now()
+		<-capturing.Done()
+		e <- context.Cause(capturing)
+		time.Sleep(d)
+		end()
+	}()
+	return b, e
+}
+
+// after is how long ago a time is that comes at once.
+func after(t *testing.T, start time.Time, c <-chan time.Time) time.Duration {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case at := <-c:
+		return at.Sub(start)
+	default:
+		return -1
+	}
+}
+
+func TestSilenceBeginsACapture(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(*Senders)
+		want time.Duration // -1: never
+	}{
+		{"nobody ever connects", func(*Senders) {}, idleAfter},
+		{"one that tells stays, and is quiet", func(s *Senders) { s.Tells() }, -1},
+		{"one leaves", func(s *Senders) { s.Tells(); time.Sleep(10 * time.Second); s.Left() }, 70 * time.Second},
+		{"one of two leaves", func(s *Senders) { s.Tells(); s.Tells(); s.Left() }, -1},
+		{"both leave", func(s *Senders) { s.Tells(); s.Tells(); s.Left(); time.Sleep(time.Second); s.Left() }, 61 * time.Second},
+		{"it comes back in time, and leaves again", func(s *Senders) {
+			s.Tells()
+			s.Left()
+			time.Sleep(59 * time.Second)
+			s.Tells()
+			s.Left()
+		}, 119 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				start := time.Now()
+				s := NewSenders()
+				began, ended := captureOnce(ctx, s, 0)
+				c.do(s)
+				time.Sleep(time.Hour)
+				if got := after(t, start, began); got != c.want {
+					t.Errorf("began after %v, want %v", got, c.want)
+				}
+				cancel()
+				if err := <-ended; !errors.Is(err, context.Canceled) {
+					t.Errorf("ended with %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestAnOutwardMessageEndsTheCapture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSenders()
+		const handsOver = 300 * time.Millisecond
+		_, ended := captureOnce(t.Context(), s, handsOver)
+		time.Sleep(2 * idleAfter)
+		start := time.Now()
+		s.Tells()
+		if waited := time.Since(start); waited != handsOver {
+			t.Errorf("the message waited for %v, want %v", waited, handsOver)
+		}
+		if err := <-ended; !errors.Is(err, errSenderTells) {
+			t.Errorf("ended with %v", err)
+		}
+		start = time.Now()
+		s.Tells()
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("with nothing under way a message waited for %v", waited)
+		}
+	})
+}
+
+func TestMessagesOfTwoSendersWaitForTheSameEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSenders()
+		_, ended := captureOnce(t.Context(), s, 300*time.Millisecond)
+		time.Sleep(2 * idleAfter)
+		other := make(chan time.Duration)
+		start := time.Now()
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			s.Tells()
+			other <- time.Since(start)
+		}()
+		s.Tells()
+		if waited := <-other; waited != 300*time.Millisecond {
+			t.Errorf("the second waited until %v, want 300ms", waited)
+		}
+		<-ended
+	})
+}
+
+func TestACaptureThatDoesNotEndHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSenders()
+		_, ended := captureOnce(t.Context(), s, time.Hour)
+		time.Sleep(2 * idleAfter)
+		start := time.Now()
+		s.Tells()
+		if waited := time.Since(start); waited != handOverTime {
+			t.Errorf("the message waited for %v, want %v", waited, handOverTime)
+		}
+		<-ended
+		time.Sleep(time.Hour)
+	})
+}

@@ -1,0 +1,80 @@
+package pcap
+
+import (
+	"context"
+	"sync"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+)
+
+// A session is one capture, from its beginning to its end.
+type session struct {
+	rings   *ring.Capture
+	readers []*reader
+}
+
+// run reads until ctx ends, and then what had been received by then.
+func (s *session) run(ctx context.Context) error {
+	var readers sync.WaitGroup
+	for _, r := range s.readers {
+		readers.Go(r.run)
+	}
+	err := s.rings.Run(ctx)
+	readers.Wait()
+	return err
+}
+
+// stats adds up what rings and readers count.
+func (s *session) stats() Stats {
+	total := Stats{Rings: s.rings.Stats()}
+	for _, r := range s.readers {
+		total.Packets.Add(r.told())
+	}
+	return total
+}
+
+// A reader brings the packets of one ring of each interface to a lane.
+type reader struct {
+	ring      *ring.Reader
+	dissector *packet.Dissector
+	lane      Lane
+
+	mu    sync.Mutex
+	stats packet.Stats // as of the end of the last burst
+}
+
+func (r *reader) run() {
+	defer r.lane.Close()
+	for r.ring.Wait() {
+		r.burst()
+	}
+	r.lane.Begin()
+	r.dissector.Finish(r.lane)
+	r.lane.End()
+	r.tell()
+}
+
+func (r *reader) burst() {
+	r.lane.Begin()
+	var p ring.Packet
+	for n := 0; n < longestBurst && r.ring.Next(&p); n++ {
+		c := packet.Captured{Data: p.Data, Length: p.Length, Time: p.Time}
+		r.dissector.Network(p.Protocol, &c, r.lane)
+	}
+	r.lane.End()
+	r.tell()
+}
+
+// tell publishes the dissector's counts, which are the reader's alone.
+func (r *reader) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats = r.dissector.Stats()
+}
+
+func (r *reader) told() packet.Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}

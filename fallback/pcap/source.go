@@ -1,0 +1,140 @@
+package pcap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A Source captures on interfaces, all the time or while no dnstap sender tells
+// anything outward.
+type Source struct {
+	config  Config
+	outlet  Outlet
+	senders *Senders
+	log     *slog.Logger
+
+	rings *ring.Capture // what Always begins with; nil once that has begun
+
+	mu      sync.Mutex
+	current *session // nil while nothing is captured
+	gone    Stats    // of the sessions that are over
+}
+
+// retryTime is how long a capture that cannot begin waits before it tries again.
+const retryTime = 10 * time.Second
+
+// Open checks that the source may capture where it is to, and opens what it needs
+// for that; nothing is captured before Run. senders is who is listened to where the
+// source captures only while none of them tells anything.
+func Open(cfg Config, outlet Outlet, senders *Senders, log *slog.Logger) (*Source, error) {
+	if len(cfg.Resolvers) == 0 {
+		return nil, errNoResolvers
+	}
+	s := &Source{config: cfg, outlet: outlet, senders: senders, log: log.With("source", cfg.Name)}
+	rings, err := ring.Open(cfg.rings(), s.log)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.When == Idle { // it may be long until they are needed, and their memory is locked
+		return s, rings.Close()
+	}
+	s.rings = rings
+	return s, nil
+}
+
+func (c *Config) rings() ring.Config {
+	return ring.Config{
+		Interfaces:  c.Interfaces,
+		Lanes:       c.Lanes,
+		Size:        c.Ring,
+		Promiscuous: c.Promiscuous,
+		Filter:      ring.Filter{Resolvers: c.Resolvers, Decapsulate: c.Decapsulate},
+	}
+}
+
+// Close releases what Open has opened. It is for a source that is not run.
+func (s *Source) Close() error {
+	if s.rings == nil {
+		return nil
+	}
+	return s.rings.Close()
+}
+
+// Run captures until ctx ends. What had been received by then has been taken when
+// it returns.
+func (s *Source) Run(ctx context.Context) error {
+	if s.config.When == Always {
+		rings := s.rings
+		s.rings = nil
+		return s.capture(ctx, rings)
+	}
+	for {
+		capturing, end := s.senders.awaitSilence(ctx, s.config.IdleAfter)
+		if end == nil {
+			return nil
+		}
+		err := s.captureWhileIdle(capturing)
+		end()
+		if err != nil {
+			s.log.Error("capture did not work; it is tried again", "in", retryTime, "error", err)
+			if !pause(ctx, retryTime) {
+				return nil
+			}
+		}
+	}
+}
+
+func (s *Source) captureWhileIdle(ctx context.Context) error {
+	rings, err := ring.Open(s.config.rings(), s.log)
+	if err != nil {
+		return err
+	}
+	s.log.Info("capture begins", "reason", fmt.Sprintf("no dnstap sender has told anything outward for %v", s.config.IdleAfter))
+	err = s.capture(ctx, rings)
+	reason := "the sensor or this source stops"
+	if errors.Is(context.Cause(ctx), errSenderTells) {
+		reason = errSenderTells.Error()
+	}
+	s.log.Info("capture has ended", "reason", reason)
+	return err
+}
+
+// pause reports whether ctx has not ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// capture reads the rings until ctx ends, closes them, and hands over.
+func (s *Source) capture(ctx context.Context, rings *ring.Capture) (err error) {
+	defer func() { err = errors.Join(err, rings.Close()) }()
+	if err := rings.Attach(); err != nil {
+		return err
+	}
+	on := transform.Time(time.Now().UnixNano())
+	current := &session{rings: rings}
+	for i := range s.config.Lanes {
+		current.readers = append(current.readers, &reader{
+			ring:      rings.Reader(i),
+			dissector: packet.New(s.config.dissection()),
+			lane:      s.outlet.Lane(on),
+		})
+	}
+	s.begin(current)
+	err = current.run(ctx)
+	s.end(current)
+	s.outlet.HandOver(on, rings.Ended())
+	return err
+}
