@@ -25,13 +25,14 @@ const (
 	exitUsage  = 2 // bad usage or configuration
 )
 
-const usage = `dnstap-pdns is a passive DNS sensor: dnstap in, scrubbed outward-only records out as NMSG.
+const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubbed outward-only records out as NMSG.
 
   dnstap-pdns demo                        the whole sensor on built-in input, nothing to install or configure
   dnstap-pdns run [-c FILE]               the sensor
   dnstap-pdns check [-c FILE]             validate the configuration and print what it means
-  dnstap-pdns replay [-c FILE] [--to URL] [--message TYPE] INPUT...
-                                          the same over dnstap files (.fstrm; - is standard input)
+  dnstap-pdns replay [-c FILE] [--to URL] [--message TYPE] [--resolvers LIST] INPUT...
+                                          the same over dnstap and packet files (.fstrm, .pcap, .pcapng, compressed
+                                          or not; - is standard input)
   dnstap-pdns cat [--json|--text] INPUT...
                                           print NMSG files (- is standard input), or what arrives on udp://ADDR
   dnstap-pdns version

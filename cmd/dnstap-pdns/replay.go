@@ -1,36 +1,42 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/uncompress"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 func replay(ctx context.Context, args []string, std stdio) error {
-	fs := newFlags("replay", "[-c FILE] [--to URL] [--message TYPE] INPUT...", std)
+	fs := newFlags("replay", "[-c FILE] [--to URL] [--message TYPE] [--resolvers LIST] INPUT...", std)
 	path := fs.String("c", "", configUsage)
 	to := fs.String("to", "", "`URL` in place of the configured sinks: udp://HOST:PORT, file:///DIR/NAME or stdout:")
 	message := fs.String("message", "", "message `TYPE` for --to: "+messageTypes()+" (default dnsqr)")
+	resolvers := fs.String("resolvers", "", "whose packets to take, in place of the configured pcap sources' resolvers: a comma-separated `LIST` of addresses or prefixes")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if fs.NArg() == 0 {
-		return &usageError{errors.New("wants dnstap files (.fstrm), or - for standard input")}
+		return &usageError{errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), or - for standard input")}
 	}
 	file, err := loadConfig(*path, std)
 	if err != nil {
 		return err
+	}
+	packets, err := replayPackets(&file.Config, *resolvers)
+	if err != nil {
+		return &usageError{err}
 	}
 	sinks, err := replaySinks(&file.Config, *to, *message)
 	if err != nil {
@@ -39,8 +45,28 @@ func replay(ctx context.Context, args []string, std stdio) error {
 	var level slog.LevelVar
 	log := newLogger(file.Log, std.err, &level)
 	level.Set(max(level.Level(), slog.LevelWarn)) // the ledger says the rest
-	r := replayer{config: &file.Config, sinks: sinks, log: log, std: std}
+	r := replayer{config: &file.Config, packets: packets, sinks: sinks, log: log, std: std}
 	return r.run(ctx, fs.Args())
+}
+
+// replayPackets is how packets are read: what the configuration's pcap sources say,
+// taken together, and whose they are as --resolvers says. The policy knows of both.
+func replayPackets(c *conf.Config, resolvers string) (pcap.Config, error) {
+	packets := pcap.Config{Name: "replay"}
+	for _, p := range c.Packets {
+		packets.Resolvers = append(packets.Resolvers, p.Resolvers...)
+		packets.Decapsulate = packets.Decapsulate || p.Decapsulate
+		packets.VerifyChecksum = packets.VerifyChecksum || p.VerifyChecksum
+	}
+	if resolvers == "" {
+		return packets, nil
+	}
+	var err error
+	if packets.Resolvers, err = conf.ParseResolvers(resolvers); err != nil {
+		return pcap.Config{}, errors.New("--resolvers: " + conf.Escape(err.Error())) // which quotes it
+	}
+	c.Policy.ResolverNetworks = append(c.Policy.ResolverNetworks, packets.Resolvers...)
+	return packets, nil
 }
 
 // replaySinks are the configured ones, or the one that --to names.
@@ -83,10 +109,12 @@ const readingTime = time.Second
 
 // A replayer runs inputs, one after the other, through one lane.
 type replayer struct {
-	config *conf.Config
-	sinks  []forward.SinkConfig
-	log    *slog.Logger
-	std    stdio
+	config  *conf.Config
+	packets pcap.Config
+	stats   packet.Stats // of the inputs that were packets
+	sinks   []forward.SinkConfig
+	log     *slog.Logger
+	std     stdio
 }
 
 func (r *replayer) run(ctx context.Context, inputs []string) error {
@@ -118,6 +146,7 @@ func (r *replayer) run(ctx context.Context, inputs []string) error {
 	lane.Close()
 	stopForwarding()
 	err = errors.Join(failure, <-forwarded)
+	printPackets(r.std.err, &r.stats)
 	printLedger(r.std.err, f.Ledger())
 	return err
 }
@@ -152,12 +181,28 @@ func (r *replayer) read(ctx context.Context, input string, lane collector.Lane) 
 		defer f.Close()
 		file = f
 	}
-	buffered := bufio.NewReader(patientReader{ctx, file})
-	if err := checkFormat(buffered); err != nil {
+	in, err := uncompress.New(patientReader{ctx, file})
+	if err != nil {
 		return err
 	}
-	return collector.Replay(ctx, buffered, r.limits(), lane)
+	defer in.Close()
+	f, err := formatOf(in.Reader)
+	if err != nil {
+		return err
+	}
+	if !f.packets {
+		return collector.Replay(ctx, in, r.limits(), lane)
+	}
+	if len(r.packets.Resolvers) == 0 {
+		return errNoResolvers
+	}
+	stats, err := pcap.Replay(ctx, in, r.packets, lane)
+	r.stats.Add(stats)
+	return err
 }
+
+var errNoResolvers = errors.New("is packets, which do not say who the resolver is: " +
+	`name its addresses with --resolvers 192.0.2.53,2001:db8:53::53, or in a source "pcap" of the configuration`)
 
 // limits are those of the configuration's first dnstap source, else the default's.
 func (r *replayer) limits() collector.Config {
@@ -165,24 +210,4 @@ func (r *replayer) limits() collector.Config {
 		return r.config.Sources[0]
 	}
 	return conf.SourceDefaults()
-}
-
-// checkFormat says what an input is if it is no Frame Streams file.
-func checkFormat(r *bufio.Reader) error {
-	magic, err := r.Peek(4)
-	if errors.Is(err, io.EOF) {
-		return errors.New("is empty or too short for a dnstap file")
-	}
-	if err != nil {
-		return err
-	}
-	switch string(magic) {
-	case "\x00\x00\x00\x00":
-		return nil
-	case "\xd4\xc3\xb2\xa1", "\xa1\xb2\xc3\xd4", "\x4d\x3c\xb2\xa1", "\xa1\xb2\x3c\x4d", "\x0a\x0d\x0d\x0a":
-		return errors.New("is a packet capture; this version replays dnstap files (.fstrm) only")
-	case "NMSG":
-		return errors.New("is an NMSG file; dnstap-pdns cat prints those")
-	}
-	return errors.New("is no dnstap file (Frame Streams, as fstrm_capture writes it)")
 }
