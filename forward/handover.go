@@ -11,7 +11,8 @@ func (f *Forwarder) PacketLane(name string, on transform.Time) *Lane {
 // HandOver says that a source's capture, whose lanes are closed, began at on and
 // ended at off, in packets' time. When it returns, what these lanes recorded is
 // [transform.Duplicate] in all lanes of dnstap, those to come included. It waits for
-// bursts under way. Each capture is to end in one: logs wait for it.
+// bursts under way, so a lane whose message ends the capture closes its burst first,
+// and takes the message in another. Each capture is to end in one: logs wait for it.
 func (f *Forwarder) HandOver(name string, on, off transform.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
