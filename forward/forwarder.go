@@ -41,6 +41,7 @@ type Forwarder struct {
 
 	mu      sync.Mutex
 	plan    *plan
+	handed  *transform.Handover // the plan's, which reloads keep
 	lanes   []*Lane
 	sources []*source
 	sinks   []*sink         // the plan's, in the order of the configuration
@@ -56,6 +57,8 @@ type source struct {
 	name  string
 	gone  transform.Counts // of lanes that are closed
 	known []netip.Addr     // the resolver's addresses, as lanes that are closed were told
+
+	logs []*transform.KeyLog // of lanes that are closed, until HandOver
 }
 
 // An Option is what a configuration does not say.
@@ -96,7 +99,7 @@ func (f *Forwarder) Apply(policy *transform.Policy, configs []SinkConfig) error 
 	if err != nil {
 		return err
 	}
-	f.plan = newPlan(policy, sinks)
+	f.plan = newPlan(policy, f.handed, sinks)
 	for _, l := range f.lanes {
 		l.adopt(f.plan)
 	}
@@ -145,10 +148,14 @@ func (f *Forwarder) sinksFor(configs []SinkConfig) ([]*sink, error) {
 
 // Lane returns a new lane of the source, which works by what was last applied:
 // Apply comes first.
-func (f *Forwarder) Lane(name string) *Lane {
+func (f *Forwarder) Lane(name string) *Lane { return f.lane(name, nil) }
+
+// lane returns a lane that keeps a log, unless that is nil.
+func (f *Forwarder) lane(name string, log *transform.KeyLog) *Lane {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := &Lane{forwarder: f, source: f.source(name), pairer: transform.NewPairer(f.budget)}
+	l := &Lane{forwarder: f, source: f.source(name), pairer: transform.NewPairer(f.budget), log: log}
+	l.pairer.Log(log)
 	f.teach(l)
 	l.emit = l.record
 	l.adopt(f.plan)
@@ -191,5 +198,8 @@ func (f *Forwarder) closeLane(l *Lane) {
 	l.source.known = l.pairer.Known()
 	counts := l.retire()
 	l.source.gone.Add(&counts)
+	if l.log != nil {
+		l.source.logs = append(l.source.logs, l.log)
+	}
 	f.lanes = slices.Delete(f.lanes, i, i+1)
 }

@@ -14,6 +14,7 @@ import (
 type Lane struct {
 	forwarder *Forwarder
 	source    *source
+	log       *transform.KeyLog // of packets that stand in for dnstap; nil: none
 
 	mu      sync.Mutex
 	pairer  *transform.Pairer
@@ -95,6 +96,7 @@ func (l *Lane) feed(f *form, r *transform.Record, feeds []feed, clock transform.
 func (l *Lane) adopt(p *plan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.pairer.HandOver(p.handover)
 	old := l.feeds
 	l.plan, l.feeds = p, make([]feed, len(p.sinks))
 	for i, s := range p.sinks {
@@ -146,6 +148,7 @@ func (l *Lane) retire() transform.Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pairer.Finish()
+	l.pairer.Log(nil)
 	for i := range l.feeds {
 		l.feeds[i].end()
 	}

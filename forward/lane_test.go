@@ -178,7 +178,7 @@ func TestPlanKeepsSinksOfOneFormTogether(t *testing.T) {
 		c.IDs.Group = group
 		sinks = append(sinks, &sink{config: c})
 	}
-	p := newPlan(nil, sinks)
+	p := newPlan(nil, nil, sinks)
 	var order string
 	for _, s := range p.sinks {
 		order += s.config.Name

@@ -9,9 +9,10 @@ import (
 
 // A plan is what lanes work by. It is immutable; a reload gives each lane another.
 type plan struct {
-	policy *transform.Policy
-	sinks  []*sink // those of one form stand together
-	forms  []form
+	policy   *transform.Policy
+	handover *transform.Handover // what packets have recorded already; nil: nothing
+	sinks    []*sink             // those of one form stand together
+	forms    []form
 }
 
 // A form is one way in which records are encoded, once for all sinks that want it.
@@ -21,8 +22,8 @@ type form struct {
 	from, to int // its sinks
 }
 
-func newPlan(policy *transform.Policy, sinks []*sink) *plan {
-	p := &plan{policy: policy}
+func newPlan(policy *transform.Policy, handover *transform.Handover, sinks []*sink) *plan {
+	p := &plan{policy: policy, handover: handover}
 	for _, s := range sinks {
 		if slices.Contains(p.sinks, s) {
 			continue // it stands with an earlier one of its form

@@ -25,22 +25,18 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 		Class:        w.qclass,
 		Rcode:        uint8(w.flags & maskRcode),
 		Zone:         p.zone[:p.zoneLen],
-		QueryTime:    m.QueryTime,
+		QueryTime:    policy.truncate(p.queryTime(m, q)),
 		ResponseTime: policy.truncate(m.ResponseTime),
 		Response:     response,
 	}
 	resolver := unmapped(m.Resolver)
 	if q != nil {
-		if r.QueryTime == NoTime {
-			r.QueryTime = q.queryTime
-		}
 		if !resolver.IsValid() {
 			resolver = q.resolverAddr()
 		}
 		r.Asked = true
 		r.Query = p.rewriter.question(id, q.flags, r.Name, w.qtype, w.qclass)
 	}
-	r.QueryTime = policy.truncate(r.QueryTime)
 	r.identify(resolver, id, policy)
 	return true
 }
@@ -57,8 +53,7 @@ func (p *Pairer) expire(q *pending, policy *Policy, emit func(*Record)) {
 		return
 	}
 	p.buildUnanswered(q, policy)
-	p.counts.Records++
-	emit(&p.record)
+	p.leave(q.id, q.queryTime, emit)
 }
 
 func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
@@ -74,6 +69,10 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	}
 	name := append(p.name[:0], p.pending.name(q)...)
 	lower(name)
+	if p.handover != nil && policy.unanswered && !q.packet &&
+		p.handedOver(unansweredSince(q.queryTime, policy), f.server, q.id, q.qtype, name) {
+		return Duplicate
+	}
 	zone := append(p.zone[:0], p.pending.zone(q)...)
 	lower(zone)
 	p.searcher.begin(policy, &p.known)

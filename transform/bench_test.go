@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // aStream is the outward messages of a capture, half of them queries and half
@@ -113,6 +114,40 @@ func BenchmarkTakePackets(b *testing.B) {
 	}
 	if c := p.Counts(); c.Dropped[Duplicate]+c.Dropped[Unsolicited] > 0 {
 		b.Errorf("not what a resolver sends: %+v", c)
+	}
+}
+
+// BenchmarkTakeAfterHandovers is BenchmarkTake with as many captures known as can
+// be, all of them over.
+func BenchmarkTakeAfterHandovers(b *testing.B) {
+	stream := aStream(b)
+	policy := testPolicy(b, func(c *Config) { c.LocalNames = []string{"univ.example"} })
+	p := NewPairer(NewBudget(131072))
+	var h *Handover
+	for i := range Time(maxSpans) {
+		h = h.With(stream[0].QueryTime-(2*i+3)*3600*second, stream[0].QueryTime-(2*i+2)*3600*second)
+	}
+	p.HandOver(h)
+	emit := func(*Record) {}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		p.Take(stream[i], policy, emit)
+		if i++; i == len(stream) {
+			i = 0
+		}
+	}
+}
+
+// BenchmarkKeyLog is what a record costs that is noted, in a full ring.
+func BenchmarkKeyLog(b *testing.B) {
+	k := NewKeyLog(epoch)
+	name := wireName("www.shop.example")
+	b.ReportAllocs()
+	now := epoch
+	for b.Loop() {
+		now += Time(100 * time.Microsecond)
+		k.add(transactionKey(someServer.Addr(), uint16(now), 1, name), now, now)
 	}
 }
 

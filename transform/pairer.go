@@ -15,6 +15,9 @@ type Pairer struct {
 	memory  memory // packets only
 	pressed bool   // the budget refused room since Pressed was last asked
 
+	handover *Handover // what is no record again; dnstap only
+	log      *KeyLog   // of what becomes a record; nil: none
+
 	known       addrSet       // the resolver's addresses, as messages tell
 	lastLearned [2]netip.Addr // of IPv6, of IPv4
 
@@ -201,8 +204,7 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 	}
 	if reason == Kept {
 		if p.buildAnswer(m, q, policy) {
-			p.counts.Records++
-			emit(&p.record)
+			p.leave(p.walker.id, p.queryTime(m, q), emit)
 		} else {
 			reason = Unscrubbable
 		}
@@ -211,6 +213,14 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 		p.pending.remove(found)
 	}
 	return reason
+}
+
+// queryTime is when the query of a response was sent, as that tells, else its query.
+func (p *Pairer) queryTime(m *Message, q *pending) Time {
+	if m.QueryTime == NoTime && q != nil {
+		return q.queryTime
+	}
+	return m.QueryTime
 }
 
 // match finds the query that a response closes; other tells that it answers
@@ -253,6 +263,10 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	}
 	name := append(p.name[:0], w.qname()...)
 	lower(name)
+	if p.handover != nil && !m.Packet &&
+		p.handedOver(answeredIn(p.queryTime(m, q), m.ResponseTime), f.server, w.id, w.qtype, name) {
+		return Duplicate
+	}
 	p.searcher.begin(policy, &p.known)
 	return p.searcher.judge(name, p.lowerZone(m, q), w)
 }

@@ -64,7 +64,7 @@ var reasons = [numReasons]struct{ name, meaning string }{
 	Rcode:           {"rcode", "a response code that outward.rcodes does not name"},
 	Mismatched:      {"mismatched", "answers something else than was asked of that server with that ID"},
 	Unsolicited:     {"unsolicited", "a response packet to no query, or another answer than the first"},
-	Duplicate:       {"duplicate", "seen before: a copy of a packet"},
+	Duplicate:       {"duplicate", "seen before: a copy of a packet, or what packets have shown already"},
 	LocalName:       {"local_name", "holds a local name, or a reverse name of a local network"},
 	ResolverAddress: {"resolver_address", "the answer holds an address of the resolver"},
 	SpecialName:     {"special_name", "a special-use name, or a name under no existing top-level domain"},

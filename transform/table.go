@@ -33,6 +33,7 @@ type pending struct {
 
 	transport         Transport
 	forwarder, signed bool
+	packet            bool
 	told              bool // the source named the resolver's address
 	nameLen, zoneLen  uint8
 
@@ -90,7 +91,7 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		at:      now, queryTime: m.QueryTime,
 		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
 		id: w.id, flags: w.flags, qtype: w.qtype, qclass: w.qclass,
-		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.signed,
+		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.signed, packet: m.Packet,
 		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)),
 	}
 	if a := m.Resolver.Addr(); a.IsValid() {

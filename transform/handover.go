@@ -1,0 +1,132 @@
+package transform
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	maxSpans = 8 // of which dnstap may still deliver something
+
+	// spanEdge is how near the ends of a capture its packets are not sure to be whole:
+	// those of a span port come late, and clocks are coarse.
+	spanEdge = Time(2 * time.Second)
+	// keySlack is how far off an end a transaction may be by one clock that is at the
+	// edge by the other.
+	keySlack = Time(4 * time.Second)
+)
+
+// A Handover knows what packets have recorded while no dnstap sender brought
+// anything, so that it is no record again when a resolver delivers its backlog. It
+// is immutable; nil stands for one that knows nothing.
+type Handover struct {
+	spans []Span // oldest first
+}
+
+// A Span is one capture of packets, in their time.
+type Span struct {
+	On, Off Time
+	keys    []uint64 // of what was recorded near both ends, sorted
+}
+
+// With returns a Handover that knows another capture too: one that began at on,
+// ended at off, and whose lanes kept these logs. Of more than eight the oldest goes.
+// The logs must not be in use any more.
+func (h *Handover) With(on, off Time, logs ...*KeyLog) *Handover {
+	s := Span{On: on, Off: off}
+	for _, k := range logs {
+		s.keys = k.appendTo(s.keys)
+	}
+	slices.Sort(s.keys)
+	s.keys = slices.Clip(slices.Compact(s.keys))
+	spans := append(slices.Clone(h.Spans()), s)
+	return &Handover{spans[max(0, len(spans)-maxSpans):]}
+}
+
+// Spans lists the captures that h knows, oldest first. They are h's own.
+func (h *Handover) Spans() []Span {
+	if h == nil {
+		return nil
+	}
+	return h.spans
+}
+
+// A period is that of a transaction: when it began, when its last message was, and
+// how much longer it was waited for.
+type period struct{ begin, end, wait Time }
+
+// answeredIn is the period of a response. What is not known of it is as the other.
+func answeredIn(query, response Time) period {
+	switch NoTime {
+	case query:
+		query = response
+	case response:
+		response = query
+	}
+	return period{begin: query, end: response}
+}
+
+// unansweredSince is the period of a query that was waited for in vain.
+func unansweredSince(query Time, policy *Policy) period {
+	return period{begin: query, end: query, wait: policy.timeout}
+}
+
+// inside reports whether packets have seen all of it for certain.
+func (h *Handover) inside(t period) bool {
+	return slices.ContainsFunc(h.spans, func(s Span) bool {
+		return s.On+spanEdge < t.begin && t.end < s.Off-spanEdge-t.wait
+	})
+}
+
+// near reports whether packets may have recorded it.
+func (h *Handover) near(t period) bool {
+	return slices.ContainsFunc(h.spans, func(s Span) bool { return s.isNear(t) })
+}
+
+// kept reports whether packets have recorded what has this key.
+func (h *Handover) kept(t period, key uint64) bool {
+	return slices.ContainsFunc(h.spans, func(s Span) bool {
+		_, found := slices.BinarySearch(s.keys, key)
+		return found && s.isNear(t)
+	})
+}
+
+func (s *Span) isNear(t period) bool {
+	return s.On-keySlack <= min(t.begin, t.end) && max(t.begin, t.end) <= s.Off+keySlack
+}
+
+// HandOver makes [Duplicate] what dnstap tells of the lane from now on and packets
+// have recorded, as h knows. It is nothing to packets.
+func (p *Pairer) HandOver(h *Handover) { p.handover = h }
+
+// handedOver reports whether packets have recorded a transaction of dnstap's, which
+// asked for this name, in lowercase.
+func (p *Pairer) handedOver(t period, server netip.Addr, id, qtype uint16, name []byte) bool {
+	h := p.handover
+	return h.inside(t) || h.near(t) && h.kept(t, transactionKey(server, id, qtype, name))
+}
+
+// transactionKey hashes what packets and dnstap tell alike of a transaction, which
+// ports are not. The name is in lowercase wire form. All lanes have one function.
+func transactionKey(server netip.Addr, id, qtype uint16, name []byte) uint64 {
+	a := server.As16()
+	h := fold(0, binary.LittleEndian.Uint64(a[:8]))
+	h = fold(h, binary.LittleEndian.Uint64(a[8:]))
+	h = fold(h, uint64(len(name))<<32|uint64(id)<<16|uint64(qtype))
+	for len(name) >= 8 {
+		h = fold(h, binary.LittleEndian.Uint64(name))
+		name = name[8:]
+	}
+	var rest [8]byte
+	copy(rest[:], name)
+	return fold(fold(h, binary.LittleEndian.Uint64(rest[:])), 0)
+}
+
+// fold mixes a word into a hash: both halves of a product depend on every bit.
+func fold(h, word uint64) uint64 {
+	hi, lo := bits.Mul64(h^word^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+	return hi ^ lo
+}

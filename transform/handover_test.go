@@ -1,0 +1,370 @@
+package transform
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+)
+
+// A capture of these tests lasts from 100 s to 200 s after epoch.
+const (
+	spanOn  = epoch + 100*second
+	spanOff = epoch + 200*second
+)
+
+// during gives a message its times, as so much after epoch. Of a query there is but one.
+func during(query, response time.Duration) func(*sketch) {
+	return func(d *sketch) {
+		d.QueryTime = epoch + Time(query)
+		if d.Role.response() {
+			d.ResponseTime = epoch + Time(response)
+		}
+	}
+}
+
+// captured runs packets through a lane of a capture and returns what it kept.
+func captured(t *testing.T, policy *Policy, packets ...*sketch) *KeyLog {
+	t.Helper()
+	log := NewKeyLog(spanOn)
+	l := newLane(t, policy)
+	l.Log(log)
+	for _, d := range packets {
+		query, response := d.QueryTime, d.ResponseTime
+		d.with(asPacket)
+		d.QueryTime, d.ResponseTime = query, response
+		if d.Role.response() {
+			d.QueryTime = NoTime
+		}
+		l.take(d)
+	}
+	return log
+}
+
+const s, ns = time.Second, time.Nanosecond
+
+// TestDnstapInsideACaptureIsDuplicate has the edges, where no key is kept.
+func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
+	h := (*Handover)(nil).With(spanOn, spanOff)
+	noQuery := func(d *sketch) { d.QueryTime = NoTime }
+	for _, row := range []struct {
+		name            string
+		query, response time.Duration
+		edit            func(*sketch)
+		want            Reason
+	}{
+		{"in the middle", 150 * s, 151 * s, nil, Duplicate},
+		{"begins at the edge", 102 * s, 150 * s, nil, Kept},
+		{"begins inside it", 102*s + ns, 150 * s, nil, Duplicate},
+		{"ends at the edge", 150 * s, 198 * s, nil, Kept},
+		{"ends inside it", 150 * s, 198*s - ns, nil, Duplicate},
+		{"from edge to edge", 102*s + ns, 198*s - ns, nil, Duplicate},
+		{"before", 50 * s, 51 * s, nil, Kept},
+		{"behind", 250 * s, 251 * s, nil, Kept},
+		{"all around", 50 * s, 250 * s, nil, Kept},
+		{"begins before", 99 * s, 150 * s, nil, Kept},
+		{"ends behind", 150 * s, 201 * s, nil, Kept},
+		{"query time not known", 0, 150 * s, noQuery, Duplicate},
+		{"query time not known, at the edge", 0, 102 * s, noQuery, Kept},
+		{"query time not known, inside the edge", 0, 102*s + ns, noQuery, Duplicate},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			l := newLane(t, testPolicy(t))
+			l.HandOver(h)
+			d := aResponse(during(row.query, row.response))
+			if row.edit != nil {
+				d.with(row.edit)
+			}
+			if got := l.take(d); got != row.want {
+				t.Errorf("got %v, want %v", got, row.want)
+			}
+		})
+	}
+}
+
+// TestHandoverIsNothingToPackets: they may well be of another source.
+func TestHandoverIsNothingToPackets(t *testing.T) {
+	l := newLane(t, testPolicy(t))
+	l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+	l.take(aQuery(asPacket, during(150*s, 0)))
+	if got := l.take(aResponse(during(150*s, 151*s), asPacket)); got != Kept {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestHandoverKnowsTheQuerysTime, where the response does not tell it, and closes the
+// query.
+func TestHandoverKnowsTheQuerysTime(t *testing.T) {
+	for query, want := range map[time.Duration]Reason{102 * s: Kept, 103 * s: Duplicate} {
+		l := newLane(t, testPolicy(t))
+		l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+		l.take(aQuery(during(query, 0)))
+		got := l.take(aResponse(during(0, 150*s), func(d *sketch) { d.QueryTime = NoTime }))
+		if c := l.Counts(); got != want || c.Paired != 1 || c.Held != 0 {
+			t.Errorf("query at %v: got %v, want %v; %+v", query, got, want, c)
+		}
+	}
+}
+
+// TestForwarderResponsesWithoutTimes are not known to be inside.
+func TestForwarderResponsesWithoutTimes(t *testing.T) {
+	forwarded := func(d *sketch) { d.Role, d.ResponseTime = ForwarderResponse, NoTime }
+	noQuery := func(d *sketch) { d.QueryTime = NoTime }
+	for _, row := range []struct {
+		d    *sketch
+		want Reason
+	}{
+		{aResponse(during(150*s, 0), forwarded), Duplicate},
+		{aResponse(during(102*s, 0), forwarded), Kept},
+		{aResponse(forwarded, noQuery), Kept},
+	} {
+		l := newLane(t, testPolicy(t, func(c *Config) { c.Forwarded = true }))
+		l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+		if got := l.take(row.d); got != row.want {
+			t.Errorf("query at %v: got %v, want %v", row.d.QueryTime-epoch, got, row.want)
+		}
+	}
+}
+
+// TestKeysDecideAtTheEdges has one transaction that packets recorded near the
+// beginning, and what dnstap tells.
+func TestKeysDecideAtTheEdges(t *testing.T) {
+	log := captured(t, testPolicy(t), aQuery(during(101*s, 0)), aResponse(during(101*s, 101*s)))
+	h := (*Handover)(nil).With(spanOn, spanOff, log)
+	one := during(100*s, 101*s)
+	for _, row := range []struct {
+		name  string
+		edits []func(*sketch)
+		want  Reason
+	}{
+		{"same", []func(*sketch){one}, Duplicate},
+		{"letter case", []func(*sketch){one, asked("WWW.shop.EXAMPLE.")}, Duplicate},
+		{"port and transport", []func(*sketch){one, by("192.0.2.53:7"), overTCP}, Duplicate},
+		{"another resolver's address", []func(*sketch){one, by("192.0.2.54:40000")}, Duplicate},
+		{"IPv4-mapped", []func(*sketch){one, from("::ffff:203.0.113.10")}, Duplicate},
+		{"query time not known", []func(*sketch){one, func(d *sketch) { d.QueryTime = NoTime }}, Duplicate},
+		{"another server", []func(*sketch){one, from("203.0.113.11")}, Kept},
+		{"another server of IPv6", []func(*sketch){one, from("2001:db8::1")}, Kept},
+		{"another ID", []func(*sketch){one, withID(1)}, Kept},
+		{"another type", []func(*sketch){one, ofType(dns.TypeAAAA)}, Kept},
+		{"another name", []func(*sketch){one, asked("ww.shop.example.")}, Kept},
+		{"begins as far off as may be", []func(*sketch){during(96*s, 101*s)}, Duplicate},
+		{"begins further off", []func(*sketch){during(96*s-ns, 101*s)}, Kept},
+		{"ends as far off as may be", []func(*sketch){during(101*s, 204*s)}, Duplicate},
+		{"ends further off", []func(*sketch){during(101*s, 204*s+ns)}, Kept},
+		{"long before", []func(*sketch){during(10*s, 11*s)}, Kept},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			l := newLane(t, testPolicy(t))
+			l.HandOver(h)
+			if got := l.take(aResponse(row.edits...)); got != row.want {
+				t.Errorf("got %v, want %v", got, row.want)
+			}
+		})
+	}
+}
+
+// TestUnansweredQueriesAreHandedOverToo, where they are wanted. The timeout is 60 s.
+func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
+	wanted := testPolicy(t, func(c *Config) { c.Unanswered = true })
+	log := captured(t, wanted, aQuery(during(101*s, 0), withID(1)), aQuery(during(161*s, 0), withID(2)), aQuery(during(199*s, 0), withID(3)))
+	h := (*Handover)(nil).With(spanOn, spanOff, log)
+	for _, row := range []struct {
+		name  string
+		query *sketch
+		want  Reason
+	}{
+		{"begins at the edge", aQuery(during(102*s, 0)), Kept},
+		{"begins inside it", aQuery(during(102*s+ns, 0)), Duplicate},
+		{"expires at the edge", aQuery(during(138*s, 0)), Kept},
+		{"expires inside it", aQuery(during(138*s-ns, 0)), Duplicate},
+		{"recorded by packets", aQuery(during(101*s, 0), withID(1)), Duplicate},
+		{"as far off as may be", aQuery(during(96*s, 0), withID(1)), Duplicate},
+		{"further off", aQuery(during(96*s-ns, 0), withID(1)), Kept},
+		{"held by packets at the end", aQuery(during(161*s, 0), withID(2)), Kept},
+		{"packets", aQuery(asPacket, during(110*s, 0)), Kept},
+		{"time not known", aQuery(func(d *sketch) { d.QueryTime = NoTime }), Kept},
+		{"special name", aQuery(during(110*s, 0), asked("a.test.")), Duplicate},
+		{"forwarded", aQuery(during(110*s, 0), withRD), Forwarded},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			for _, policy := range []*Policy{wanted, testPolicy(t)} {
+				l := newLane(t, policy)
+				l.HandOver(h)
+				l.take(aQuery(during(130*s, 0), withID(9), withRD)) // whence the clock runs
+				l.take(row.query)
+				l.pass(300 * s)
+				want := map[Reason]uint64{Forwarded: 1}
+				switch {
+				case policy != wanted && row.want == Duplicate && row.name == "special name":
+					want[SpecialName]++
+				case policy != wanted && row.want != Forwarded:
+					want[Unanswered]++
+				case row.want != Kept:
+					want[row.want]++
+				}
+				if d := cmp.Diff(want, l.dropped()); d != "" {
+					t.Errorf("unanswered wanted: %v\n%s", policy == wanted, d)
+				}
+				made := slices.ContainsFunc(l.records, func(r Record) bool { return !r.Answered })
+				if made != (policy == wanted && row.want == Kept) {
+					t.Errorf("unanswered wanted: %v, and there is a record: %v", policy == wanted, made)
+				}
+			}
+		})
+	}
+}
+
+// TestDuplicateStandsBetweenUnsolicitedAndLocalName in the order of reasons.
+func TestDuplicateStandsBetweenUnsolicitedAndLocalName(t *testing.T) {
+	inside := during(150*s, 151*s)
+	for name, row := range map[string]struct {
+		before []*sketch
+		d      *sketch
+		want   Reason
+	}{
+		"truncated":   {nil, aResponse(inside, withTC), Truncated},
+		"mismatched":  {[]*sketch{aQuery(inside, ofType(dns.TypeMX))}, aResponse(inside), Mismatched},
+		"local name":  {nil, aResponse(inside, asked("www.univ.example.")), Duplicate},
+		"own address": {nil, aResponse(inside).answer("www.shop.example. 1 IN A 192.0.2.53"), Duplicate},
+	} {
+		l := newLane(t, testPolicy(t, func(c *Config) { c.LocalNames = []string{"univ.example"} }))
+		l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+		for _, d := range row.before {
+			l.take(d)
+		}
+		if got := l.take(row.d); got != row.want {
+			t.Errorf("%s: got %v, want %v", name, got, row.want)
+		}
+	}
+}
+
+// TestHandoverRemembersEightCaptures, and those that have one already do not notice
+// another.
+func TestHandoverRemembersEightCaptures(t *testing.T) {
+	var all []*Handover
+	var h *Handover
+	for i := range 10 {
+		h = h.With(spanOn+Time(i)*1000*second, spanOff+Time(i)*1000*second)
+		all = append(all, h)
+	}
+	for n, h := range all {
+		if got := len(h.Spans()); got != min(n+1, maxSpans) {
+			t.Errorf("%d spans after %d captures", got, n+1)
+		}
+		for i := range 10 {
+			l := newLane(t, testPolicy(t))
+			l.HandOver(h)
+			want := Kept
+			if i <= n && i > n-maxSpans {
+				want = Duplicate
+			}
+			shift := time.Duration(i) * 1000 * s
+			if got := l.take(aResponse(during(shift+150*s, shift+151*s))); got != want {
+				t.Errorf("after %d captures, in number %d: got %v, want %v", n+1, i+1, got, want)
+			}
+		}
+	}
+	one, other := all[4].With(1, 2), all[4].With(3, 4)
+	if one.Spans()[5].On != 1 || other.Spans()[5].On != 3 {
+		t.Errorf("%v and %v know of each other", one.Spans(), other.Spans())
+	}
+	if got := (*Handover)(nil).Spans(); len(got) != 0 {
+		t.Errorf("nil has %v", got)
+	}
+}
+
+// TestHandoverTakesManyLogs: one of each lane, with keys in common.
+func TestHandoverTakesManyLogs(t *testing.T) {
+	var logs []*KeyLog
+	for i := range 3 {
+		k := NewKeyLog(spanOn)
+		for j := range 10 {
+			k.add(uint64(100-7*i-j), spanOn, spanOn)
+		}
+		logs = append(logs, k)
+	}
+	keys := (*Handover)(nil).With(spanOn, spanOff, logs...).Spans()[0].keys
+	var want []uint64
+	for i := range uint64(24) {
+		want = append(want, 77+i)
+	}
+	if d := cmp.Diff(want, keys); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestTransactionKeysDiffer in every bit of what they are made of, and are the same
+// for good: two lanes need not be of one process.
+func TestTransactionKeysDiffer(t *testing.T) {
+	seen := map[uint64]string{}
+	note := func(what string, key uint64) {
+		if old, ok := seen[key]; ok {
+			t.Errorf("%s and %s have one key", what, old)
+		}
+		seen[key] = what
+	}
+	server := someServer6.Addr().As16()
+	name := wireName("www.shop.example.with.a.long.name")
+	note("none", transactionKey(addrFrom(server), 7, 1, name))
+	for i := range 16 {
+		note("id", transactionKey(addrFrom(server), 7^1<<i, 1, name))
+		note("type", transactionKey(addrFrom(server), 7, 1^1<<i, name))
+	}
+	for i := range 128 {
+		other := server
+		other[i/8] ^= 1 << (i % 8)
+		note("server", transactionKey(addrFrom(other), 7, 1, name))
+	}
+	for i := range name {
+		other := slices.Clone(name)
+		other[i] ^= 1
+		note("name", transactionKey(addrFrom(server), 7, 1, other))
+		note("part of the name", transactionKey(addrFrom(server), 7, 1, name[:i]))
+	}
+	note("longer name", transactionKey(addrFrom(server), 7, 1, append(slices.Clone(name), 0)))
+}
+
+// TestHandoverDoesNotAllocate, neither the log nor the look-up.
+func TestHandoverDoesNotAllocate(t *testing.T) {
+	policy := testPolicy(t)
+	emit := func(*Record) {}
+	packets := asPackets(aStream(t))
+	lane := NewPairer(NewBudget(131072))
+	log := NewKeyLog(packets[0].QueryTime)
+	lane.Log(log)
+	round := func() {
+		later(packets, 3*second)
+		for _, m := range packets {
+			lane.Take(m, policy, emit)
+		}
+	}
+	for range 20 {
+		round()
+	}
+	if n := testing.AllocsPerRun(10, round); n != 0 {
+		t.Errorf("%v allocations for %d packets", n, len(packets))
+	}
+	stream := aStream(t)
+	off := stream[len(stream)/2].QueryTime + spanEdge // inside for one half, near for the other
+	others := NewKeyLog(off)
+	for i := range uint64(1000) {
+		others.add(i<<54, off, off)
+	}
+	lane = NewPairer(NewBudget(131072))
+	lane.HandOver((*Handover)(nil).With(off-3600*second, off, others).With(off+3600*second, off+7200*second, others))
+	round = func() {
+		for _, m := range stream {
+			lane.Take(m, policy, emit)
+		}
+	}
+	round()
+	if n := testing.AllocsPerRun(10, round); n != 0 {
+		t.Errorf("%v allocations for %d messages", n, len(stream))
+	}
+	if c := lane.Counts(); c.Dropped[Duplicate] < c.Paired/4 || c.Records < c.Paired/4 {
+		t.Errorf("not what the test is for: %+v", c)
+	}
+}
