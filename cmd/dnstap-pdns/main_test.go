@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			wd, err := os.Getwd()
 			e.Setenv("CAPTURE", wd+"/demo.fstrm")
+			e.Setenv("PACKETS", wd+"/testdata/unbound.pcap") // what CAPTURE tells, as packets
 			e.Setenv("VECTORS", wd+"/internal/present/testdata")
 			return err
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -353,3 +355,45 @@ func await(t *testing.T, what string, holds func() bool) {
 
 // forAWhile lets another process do what it does.
 func forAWhile(d time.Duration) { time.Sleep(d) }
+
+// later returns the packets of a little-endian capture, each so many seconds later.
+func later(capture []byte, seconds uint32) []byte {
+	const fileHeader, packetHeader = 24, 16
+	b := bytes.Clone(capture[fileHeader:])
+	for at := 0; at < len(b); at += packetHeader + int(binary.LittleEndian.Uint32(b[at+8:])) {
+		binary.LittleEndian.PutUint32(b[at:], binary.LittleEndian.Uint32(b[at:])+seconds)
+	}
+	return b
+}
+
+// A capture that tcpdump writes into a pipe leaves while it is still being written.
+func TestReplayTakesPacketsFromAPipeAsTheyCome(t *testing.T) {
+	capture, err := os.ReadFile("testdata/unbound.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startCommand(t, "replay", "--to", "stdout:", "--resolvers", "192.0.2.53,2001:db8:53::53", "-")
+	write := func(b []byte) {
+		for piece := range slices.Chunk(b, 7001) { // packets come in pieces, and pieces of packets
+			if _, err := p.in.Write(piece); err != nil {
+				t.Fatal(err)
+			}
+			forAWhile(time.Millisecond)
+		}
+	}
+	write(capture)
+	const times = 50 // more records than a container takes
+	for i := range uint32(times) {
+		write(later(capture, 40*(i+1)))
+	}
+	first := make([]byte, 4)
+	if _, err := io.ReadFull(p.out, first); err != nil || string(first) != "NMSG" {
+		t.Fatalf("with the pipe still open: %q, %v", first, err)
+	}
+	go io.Copy(io.Discard, p.out)
+	p.in.Close()
+	code := p.end(t)
+	if n, want := account(t, p.errs.String())["packets"], 384*(1+times); code != exitDone || n != want {
+		t.Errorf("exit %d, %d packets, want %d: %s", code, n, want, &p.errs)
+	}
+}

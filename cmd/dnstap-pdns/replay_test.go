@@ -25,13 +25,15 @@ func TestReplayStopsWhileItsInputStalls(t *testing.T) {
 		"before a byte":    "",
 		"within the magic": "\x00\x00",
 		"within a frame":   "\x00\x00\x00\x00\x00\x00",
+		"within a capture": "\xd4\xc3\xb2\xa1\x02\x00",
+		"within gzip":      "\x1f\x8b\x08\x00\x00\x00",
 	} {
 		if _, err := io.WriteString(feed, begun); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		start := time.Now()
-		err := replay(ctx, []string{"--to", "stdout:", "-"}, stdio{in, io.Discard, io.Discard})
+		err := replay(ctx, []string{"--resolvers", "192.0.2.53", "--to", "stdout:", "-"}, stdio{in, io.Discard, io.Discard})
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: got %v", name, err)
