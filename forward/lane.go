@@ -41,6 +41,10 @@ func (l *Lane) Take(m *transform.Message) transform.Reason {
 	return l.pairer.Take(m, l.plan.policy, l.emit)
 }
 
+// Passes reports whether a message may be outward, as [transform.Policy.Passes] says
+// by the policy in force. It is asked within a burst.
+func (l *Lane) Passes(m *transform.Message) bool { return l.plan.policy.Passes(m) }
+
 // Drop counts a frame that did not become a message.
 func (l *Lane) Drop(r transform.Reason) { l.pairer.Drop(r) }
 

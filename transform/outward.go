@@ -65,3 +65,11 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known *addrSet) bool
 	}
 	return server == resolver || known.has(server) || p.resolvers.has(server) || p.resolverNets.has(server)
 }
+
+// Passes reports whether a message may be outward by its envelope and header: it is
+// neither not_outward nor forwarded, as far as it tells that by itself.
+func (p *Policy) Passes(m *Message) bool {
+	const atFlags = 2
+	asked := len(m.Wire) > atFlags && m.Wire[atFlags]&(flagRD>>8) != 0
+	return !m.inward() && (p.forwarded || !m.Role.forwarder() && !asked)
+}
