@@ -33,13 +33,14 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
-	log.Info("started", "version", buildVersion(), "sources", len(file.Sources), "sinks", len(file.Sinks))
+	log.Info("started", "version", buildVersion(), "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
 	logExcluded(log, file.Sources)
 
 	r := reloader{path: *path, sensor: s, log: log, level: &level, format: file.Log.Format, std: std}
 	stopReloading := r.start(ctx)
 	err = s.Run(ctx)
 	stopReloading()
+	logPackets(log, s.Packets())
 	logLedger(log, s.Ledger())
 	return err
 }
@@ -101,7 +102,7 @@ func (r *reloader) reload() {
 	if file.Log.Format != r.format {
 		r.log.Warn("log.format changes at the next start")
 	}
-	r.log.Info("reloaded", "sources", len(file.Sources), "sinks", len(file.Sinks))
+	r.log.Info("reloaded", "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
 	logExcluded(r.log, file.Sources)
 }
 

@@ -7,20 +7,13 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// change is what a reload does to the sources.
-type change struct {
-	kept  []*source          // at the same address; name and limits may differ
-	wants []collector.Config // of kept, in the same order
-	gone  []*source
-	fresh []collector.Config
-}
-
 // Reload gives a running sensor another configuration. Connections of sources
-// that keep their address stay; sinks that did not change live on. With an error
-// everything is as it was.
+// that keep their address stay; packet sources and sinks that did not change live
+// on. With an error everything is as it was.
 func (s *Sensor) Reload(c *conf.Config) error {
 	policy, err := transform.NewPolicy(c.Policy)
 	if err != nil {
@@ -31,30 +24,44 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	if s.running == nil {
 		return errors.New("the sensor is not running")
 	}
-	ch := compare(s.sources, c.Sources)
-	fresh, err := s.openAll(ch.fresh)
+	ch, pch := compare(s.sources, c.Sources), comparePackets(s.packets, c.Packets)
+	fresh, freshPackets, err := s.openAll(ch.fresh, pch.fresh)
 	if err != nil {
 		return err
 	}
 	undo, err := reconfigure(ch.kept, ch.wants)
 	if err != nil {
-		return errors.Join(err, closeSources(fresh))
+		return errors.Join(err, closeAll(fresh, freshPackets))
 	}
 	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
-		return errors.Join(err, undo(), closeSources(fresh))
+		return errors.Join(err, undo(), closeAll(fresh, freshPackets))
 	}
 	for i, src := range ch.kept {
 		src.config = ch.wants[i]
 	}
 	s.budget.SetMax(c.MaxQueries)
+	s.replace(ch, fresh)
+	s.replacePackets(pch, freshPackets)
+	return nil
+}
+
+// replace stops the sources that are gone and starts the fresh ones. s.mu is held.
+func (s *Sensor) replace(ch change, fresh []*source) {
 	for _, src := range ch.gone {
-		s.stop(src)
+		src.stop()
 	}
 	s.sources = append(ch.kept, fresh...)
 	for _, src := range fresh {
-		s.start(src)
+		src.task = s.start(src.config.Name, src.listener.Run)
 	}
-	return nil
+}
+
+// change is what a reload does to the dnstap sources.
+type change struct {
+	kept  []*source          // at the same address; name and limits may differ
+	wants []collector.Config // of kept, in the same order
+	gone  []*source
+	fresh []collector.Config
 }
 
 func compare(old []*source, wanted []collector.Config) change {
@@ -79,22 +86,33 @@ func compare(old []*source, wanted []collector.Config) change {
 	return ch
 }
 
-func (s *Sensor) openAll(configs []collector.Config) ([]*source, error) {
-	var opened []*source
+// openAll opens sources of both kinds, or none.
+func (s *Sensor) openAll(configs []collector.Config, packets []pcap.Config) (sources []*source, captures []*packetSource, err error) {
 	for _, c := range configs {
 		src, err := s.open(c)
 		if err != nil {
-			return nil, errors.Join(err, closeSources(opened))
+			return nil, nil, errors.Join(err, closeAll(sources, captures))
 		}
-		opened = append(opened, src)
+		sources = append(sources, src)
 	}
-	return opened, nil
+	for _, c := range packets {
+		src, err := s.openPackets(c)
+		if err != nil {
+			return nil, nil, errors.Join(err, closeAll(sources, captures))
+		}
+		captures = append(captures, src)
+	}
+	return sources, captures, nil
 }
 
-func closeSources(sources []*source) error {
+// closeAll closes sources that were never started.
+func closeAll(sources []*source, captures []*packetSource) error {
 	var errs []error
 	for _, src := range sources {
 		errs = append(errs, src.listener.Close())
+	}
+	for _, src := range captures {
+		errs = append(errs, src.capture.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -9,13 +9,13 @@ package sensor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -27,8 +27,11 @@ type Sensor struct {
 	forwarder *forward.Forwarder
 	observe   func(collector.Lane) collector.Lane
 
+	senders *pcap.Senders // the resolvers that connect to dnstap sources
+
 	mu      sync.Mutex // held by Reload, and while Run starts sources
 	sources []*source
+	packets []*packetSource
 	running context.Context // of the sources; nil before Run and after it
 	failed  chan error      // the first source that ends by itself
 }
@@ -56,17 +59,14 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 		budget:    budget,
 		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout)),
 		observe:   o.Observe,
+		senders:   pcap.NewSenders(),
 		failed:    make(chan error, 1),
 	}
-	for _, sc := range c.Sources {
-		src, err := s.open(sc)
-		if err != nil {
-			return nil, errors.Join(err, closeSources(s.sources))
-		}
-		s.sources = append(s.sources, src)
+	if s.sources, s.packets, err = s.openAll(c.Sources, c.Packets); err != nil {
+		return nil, err
 	}
 	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
-		return nil, errors.Join(err, closeSources(s.sources))
+		return nil, errors.Join(err, closeAll(s.sources, s.packets))
 	}
 	return s, nil
 }
@@ -85,7 +85,10 @@ func (s *Sensor) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.running = reading
 	for _, src := range s.sources {
-		s.start(src)
+		src.task = s.start(src.config.Name, src.listener.Run)
+	}
+	for _, src := range s.packets {
+		src.task = s.start(src.config.Name, src.capture.Run)
 	}
 	s.mu.Unlock()
 
@@ -100,9 +103,12 @@ func (s *Sensor) Run(ctx context.Context) error {
 	stopReading()
 	s.mu.Lock()
 	s.running = nil
-	sources := s.sources
+	sources, packets := s.sources, s.packets
 	s.mu.Unlock()
 	for _, src := range sources {
+		<-src.done
+	}
+	for _, src := range packets {
 		<-src.done
 	}
 	stopForwarding()
@@ -111,47 +117,3 @@ func (s *Sensor) Run(ctx context.Context) error {
 
 // Ledger is the account of every message and record, exact at this instant.
 func (s *Sensor) Ledger() forward.Ledger { return s.forwarder.Ledger() }
-
-// A source is a listener and the goroutine that serves it.
-type source struct {
-	config   collector.Config
-	listener *collector.Source
-	cancel   context.CancelFunc
-	done     chan struct{} // closed when the goroutine has ended
-}
-
-func (s *Sensor) open(c collector.Config) (*source, error) {
-	lane := func(source string) collector.Lane {
-		l := collector.Lane(s.forwarder.Lane(source))
-		if s.observe != nil {
-			l = s.observe(l)
-		}
-		return l
-	}
-	listener, err := collector.Listen(c, lane, s.log)
-	if err != nil {
-		return nil, fmt.Errorf("source %q: %w", c.Name, err)
-	}
-	return &source{config: c, listener: listener}, nil
-}
-
-// start serves a source until it or all are stopped. s.mu is held.
-func (s *Sensor) start(src *source) {
-	ctx, cancel := context.WithCancel(s.running)
-	src.cancel, src.done = cancel, make(chan struct{})
-	go func() {
-		defer close(src.done)
-		defer cancel()
-		if err := src.listener.Run(ctx); err != nil && ctx.Err() == nil {
-			select {
-			case s.failed <- fmt.Errorf("source %q: %w", src.config.Name, err):
-			default:
-			}
-		}
-	}()
-}
-
-func (s *Sensor) stop(src *source) {
-	src.cancel()
-	<-src.done
-}

@@ -1,0 +1,75 @@
+package sensor
+
+import (
+	"fmt"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A packetSource is a capture and the goroutine that runs it.
+type packetSource struct {
+	config  pcap.Config
+	capture *pcap.Source
+	task
+}
+
+func (s *Sensor) openPackets(c pcap.Config) (*packetSource, error) {
+	var outlet pcap.Outlet = always{s, c.Name}
+	if c.When == pcap.Idle {
+		outlet = standIn{always{s, c.Name}}
+	}
+	capture, err := pcap.Open(c, outlet, s.senders, s.log)
+	if err != nil {
+		return nil, fmt.Errorf("source %q: %w", c.Name, err)
+	}
+	return &packetSource{config: c, capture: capture}, nil
+}
+
+// always is where packets go that nothing else tells of.
+type always struct {
+	sensor *Sensor
+	source string
+}
+
+func (o always) Lane(transform.Time) pcap.Lane { return o.watched(o.sensor.forwarder.Lane(o.source)) }
+
+func (o always) HandOver(_, _ transform.Time) {}
+
+func (o always) watched(l *forward.Lane) pcap.Lane {
+	if o.sensor.observe == nil {
+		return l
+	}
+	return o.sensor.observe(collector.Lane(l))
+}
+
+// standIn is where packets go that stand in for dnstap: what they recorded is no
+// record again.
+type standIn struct{ always }
+
+func (o standIn) Lane(on transform.Time) pcap.Lane {
+	return o.watched(o.sensor.forwarder.PacketLane(o.source, on))
+}
+
+func (o standIn) HandOver(on, off transform.Time) {
+	o.sensor.forwarder.HandOver(o.source, on, off)
+}
+
+// PacketStats is what a packet source counts beside the account of messages.
+type PacketStats struct {
+	Name string
+	pcap.Stats
+}
+
+// Packets returns the counts of the packet sources, in the order of the configuration.
+func (s *Sensor) Packets() []PacketStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []PacketStats
+	for _, src := range s.packets {
+		all = append(all, PacketStats{src.config.Name, src.capture.Stats()})
+	}
+	return all
+}
