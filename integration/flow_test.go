@@ -13,7 +13,8 @@ import (
 
 // flow asks a resolver one name after the other that no cache can hold.
 type flow struct {
-	asked    atomic.Int64 // h0 to h(asked-1) have been asked, and answered unless they failed
+	first    int64        // the number of the first name
+	asked    atomic.Int64 // up to h(asked-1) all have been asked, and answered unless they failed
 	failed   atomic.Int64
 	stopping chan struct{}
 	end      func() // stops asking and waits for the last answer; may be called again
@@ -24,12 +25,18 @@ func flowName(i int64) string { return fmt.Sprintf("h%d.wild.shop.com.", i) }
 // startFlow asks until stop, or the test's end: a question as soon as the one
 // before is answered and the pause is over.
 func startFlow(t *testing.T, w *lab.World, r *lab.Resolver, pause time.Duration) *flow {
-	f := &flow{stopping: make(chan struct{})}
+	return startFlowAt(t, w, r, pause, 0)
+}
+
+// startFlowAt does the same, with other names than flows before.
+func startFlowAt(t *testing.T, w *lab.World, r *lab.Resolver, pause time.Duration, first int64) *flow {
+	f := &flow{first: first, stopping: make(chan struct{})}
+	f.asked.Store(first)
 	var done sync.WaitGroup
 	f.end = sync.OnceFunc(func() { close(f.stopping); done.Wait() })
 	t.Cleanup(f.end)
 	done.Go(func() {
-		for i := int64(0); ; i++ {
+		for i := first; ; i++ {
 			select {
 			case <-f.stopping:
 				return
