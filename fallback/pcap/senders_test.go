@@ -23,7 +23,7 @@ func captureOnce(ctx context.Context, s *Senders, d time.Duration) (began <-chan
 		b <- time.Now()
 		<-capturing.Done()
 		e <- context.Cause(capturing)
-		time.Sleep(d)
+		<-time.After(d)
 		end()
 	}()
 	return b, e
@@ -42,23 +42,22 @@ func after(t *testing.T, start time.Time, c <-chan time.Time) time.Duration {
 }
 
 func TestSilenceBeginsACapture(t *testing.T) {
+	type step struct {
+		pause time.Duration // before it
+		do    func(*Senders)
+	}
+	tells, left := (*Senders).Tells, (*Senders).Left
 	for _, c := range []struct {
-		name string
-		do   func(*Senders)
-		want time.Duration // -1: never
+		name  string
+		steps []step
+		want  time.Duration // -1: never
 	}{
-		{"nobody ever connects", func(*Senders) {}, idleAfter},
-		{"one that tells stays, and is quiet", func(s *Senders) { s.Tells() }, -1},
-		{"one leaves", func(s *Senders) { s.Tells(); time.Sleep(10 * time.Second); s.Left() }, 70 * time.Second},
-		{"one of two leaves", func(s *Senders) { s.Tells(); s.Tells(); s.Left() }, -1},
-		{"both leave", func(s *Senders) { s.Tells(); s.Tells(); s.Left(); time.Sleep(time.Second); s.Left() }, 61 * time.Second},
-		{"it comes back in time, and leaves again", func(s *Senders) {
-			s.Tells()
-			s.Left()
-			time.Sleep(59 * time.Second)
-			s.Tells()
-			s.Left()
-		}, 119 * time.Second},
+		{"nobody ever connects", nil, idleAfter},
+		{"one that tells stays, and is quiet", []step{{0, tells}}, -1},
+		{"one leaves", []step{{0, tells}, {10 * time.Second, left}}, 70 * time.Second},
+		{"one of two leaves", []step{{0, tells}, {0, tells}, {0, left}}, -1},
+		{"both leave", []step{{0, tells}, {0, tells}, {0, left}, {time.Second, left}}, 61 * time.Second},
+		{"it comes back in time, and leaves again", []step{{0, tells}, {0, left}, {59 * time.Second, tells}, {0, left}}, 119 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -66,7 +65,10 @@ func TestSilenceBeginsACapture(t *testing.T) {
 				start := time.Now()
 				s := NewSenders()
 				began, ended := captureOnce(ctx, s, 0)
-				c.do(s)
+				for _, step := range c.steps {
+					time.Sleep(step.pause)
+					step.do(s)
+				}
 				time.Sleep(time.Hour)
 				if got := after(t, start, began); got != c.want {
 					t.Errorf("began after %v, want %v", got, c.want)

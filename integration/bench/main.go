@@ -59,7 +59,10 @@ func bench(ctx context.Context, args []string) error {
 	if err := b.speed(ctx, *runs); err != nil {
 		return err
 	}
-	return b.memory(ctx, *capture)
+	if err := b.memory(ctx, *capture); err != nil {
+		return err
+	}
+	return b.packets(ctx, *capture, *runs)
 }
 
 // run is one set of measurements.

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+const resolvers = "192.0.2.53,2001:db8:53::53"
+
+// packets measures replay from a capture file's bytes to containers' bytes, beside
+// what fstrm_capture takes for as many frames.
+func (b *run) packets(ctx context.Context, capture string, runs int) error {
+	file := filepath.Join(b.dir, "packets.pcap")
+	if err := writePackets(capture, file, b.frames); err != nil {
+		return err
+	}
+	var base, replayed []measurement
+	for range runs {
+		m, err := b.feedCapture(ctx)
+		if err != nil {
+			return err
+		}
+		base = append(base, m)
+		if m, err = b.replay(ctx, file); err != nil {
+			return err
+		}
+		replayed = append(replayed, m)
+	}
+	fmt.Printf("\n%d packets of ordinary DNS over UDP, median of %d runs (aim: 500 ns a packet where fstrm_capture takes 220 ns a frame)\n\n", b.frames, runs)
+	printHeading()
+	median(base).print("fstrm_capture", median(base), b.frames)
+	median(replayed).print("replay of packets", median(base), b.frames)
+	return b.live(ctx, file)
+}
+
+// replay measures the replay command, whose records nobody reads.
+func (b *run) replay(ctx context.Context, file string) (m measurement, err error) {
+	cmd := exec.CommandContext(ctx, b.sensor, "replay", "--resolvers", resolvers, "--to", "stdout:", file)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &said)
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return measurement{user: cmd.ProcessState.UserTime(), system: cmd.ProcessState.SystemTime(), rss: usage.Maxrss << 10, ledger: said.String()}, nil
+}
+
+// live replays the packets over a pair of virtual interfaces in a network namespace
+// of their own, at the rate of the aim and as fast as the machine can.
+func (b *run) live(ctx context.Context, file string) error {
+	for _, tool := range []string{"tcpreplay", "unshare", "ip"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%w: apt-get install tcpreplay util-linux iproute2", err)
+		}
+	}
+	fmt.Println()
+	for _, rate := range []string{"--pps=200000", "--topspeed"} {
+		if err := b.liveAt(ctx, file, rate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const setup = `set -e
+ip link set lo up
+ip link add span type veth peer name tap
+ip link set span mtu 9000 up
+ip link set tap mtu 9000 up
+exec sleep infinity
+`
+
+func (b *run) liveAt(ctx context.Context, file, rate string) (err error) {
+	config := filepath.Join(b.dir, "live.hcl")
+	text := fmt.Sprintf(`
+source "pcap" "bench" {
+  interface   = "tap"
+  resolvers   = ["192.0.2.53", "2001:db8:53::53"]
+  promiscuous = true
+}
+sink "nmsg" "discard" {
+  to = "file://%s/live.nmsg"
+}
+`, b.dir)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(filepath.Join(b.dir, "live.nmsg"))
+	namespace := exec.CommandContext(ctx, "unshare", "--net", "sh", "-c", setup)
+	namespace.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := namespace.Start(); err != nil {
+		return err
+	}
+	defer func() { namespace.Process.Kill(); namespace.Wait() }()
+	inside := func(args ...string) *exec.Cmd {
+		enter := []string{"-t", fmt.Sprint(namespace.Process.Pid), "-n"}
+		return exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
+	}
+	if err := awaitInterface(inside); err != nil {
+		return err
+	}
+	var said lockedBuffer
+	cmd := inside(b.sensor, "run", "-c", config)
+	cmd.Stderr = &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer cmd.Process.Kill()
+	if err := said.await("msg=started"); err != nil {
+		return err
+	}
+	replayed, err := inside("tcpreplay", "--preload-pcap", "--intf1=span", rate, file).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("tcpreplay: %w\n%s", err, replayed)
+	}
+	time.Sleep(time.Second) // for what the ring holds
+	peak := peakRSS(cmd.Process.Pid)
+	cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("sensor: %w\n%s", err, said.String())
+	}
+	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	fmt.Printf("live, %-15s %s; CPU %d ns a packet, peak RSS %.1f MiB (aim: no drop at 200,000 a second, under 96 MiB)\n  %s\n", rate+":",
+		find(`Rated:.*?([\d.]+ pps)`, string(replayed)), used.Nanoseconds()/int64(b.frames), mib(peak),
+		find(`(kernel\.received=.*?kernel\.dropped=\d+)`, said.String()))
+	return nil
+}
+
+func awaitInterface(inside func(...string) *exec.Cmd) error {
+	var err error
+	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err = inside("ip", "link", "show", "up", "dev", "tap").Run(); err == nil {
+			return nil
+		}
+	}
+	return errors.Join(errors.New("no interfaces in the namespace"), err)
+}
+
+func find(pattern, in string) string {
+	if m := regexp.MustCompile(pattern).FindStringSubmatch(in); m != nil {
+		return m[1]
+	}
+	return "(not found: " + pattern + ")"
+}
