@@ -174,3 +174,55 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 		t.Errorf("counts: got %+v, want %+v", got, want)
 	}
 }
+
+// What arrives while a capture ends is handed out if it came before the instant that
+// the capture calls its end, whatever the lanes have in hand.
+func TestRingEndsAtAnInstant(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	c := plug(t, n, "tap0")
+	capture := begin(t, n, defaults("tap0"))
+	if capture.Ended() >= 0 {
+		t.Errorf("a capture that runs has ended at %d", capture.Ended())
+	}
+	ended := make(chan struct{})
+	after := []int64{} // when each packet had been sent
+	for stopping := false; ; {
+		select {
+		case <-ended:
+			checkEnd(t, capture, after)
+			return
+		default:
+		}
+		c.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "packet"))
+		after = append(after, time.Now().UnixNano())
+		if !stopping && len(after) == 1000 {
+			stopping = true
+			go func() { capture.stop(); close(ended) }()
+		}
+	}
+}
+
+func checkEnd(t *testing.T, c *capture, after []int64) {
+	t.Helper()
+	end := int64(c.Ended())
+	before := 0 // packets that had been sent, and so had arrived, at the end
+	for before < len(after) && after[before] <= end {
+		before++
+	}
+	if got := c.total(); got < before || got > before+1 {
+		t.Errorf("%d packets handed out, of which one may have come at the end: want %d", got, before)
+	}
+	for _, p := range c.seen[0] {
+		if p.time > end {
+			t.Fatalf("a packet of %d is handed out, after the end at %d", p.time, end)
+		}
+	}
+	c.close()
+	if s := c.Stats(); s.Packets >= uint64(len(after)) {
+		t.Errorf("%d packets of %d came into the ring: it still receives after the end", s.Packets, len(after))
+	}
+	if before == len(after) {
+		t.Error("no packet came after the end, which tests nothing")
+	}
+}

@@ -103,6 +103,34 @@ func TestRingFilterInTheKernel(t *testing.T) {
 	}
 }
 
+func TestRingFilterOfTunnels(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	cable := plug(t, n, "tap0")
+	cfg := defaults("tap0")
+	cfg.Filter.Decapsulate = true
+	capture := begin(t, n, cfg)
+	want := []string{}
+	send := func(passes bool, name string, packet []byte) {
+		cable.send(t, packet, 0x88a8, 7, 0x8100, 9)
+		if passes {
+			want = append(want, name)
+		}
+	}
+	send(true, "GRE", packet4(other4, server4, gre, 0, 0, []byte("\x00GRE")))
+	send(true, "GRE over IPv6", packet6(other6, server6, gre, []byte("\x00GRE over IPv6")))
+	send(true, "behind options", packet6(other6, server6, options6, []byte("\x00behind options")))
+	send(true, "VXLAN", packet4(other4, server4, udp, 0, 5, ports(4000, vxlan, "VXLAN")))
+	send(true, "VXLAN over IPv6", datagram(other6, server6, udp, 4000, vxlan, "VXLAN over IPv6"))
+	send(true, "fragment", later(other4, server4, "fragment"))
+	send(true, "query", datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
+	send(false, "foreign", datagram(other4, server4, udp, 4000, dnsPort, "foreign"))
+	capture.stop()
+	if diff := cmp.Diff(want, capture.names(0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Packets on their way out have their tags before what the kernel shows, which is how
 // a resolver's own host may see them.
 func TestRingFilterOfOutgoingTags(t *testing.T) {

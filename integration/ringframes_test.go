@@ -15,10 +15,9 @@ import (
 // library makes of them.
 
 const (
-	tcp, udp, icmp = 6, 17, 1
-	fragment6      = 44
-	options6       = 60
-	dnsPort        = 53
+	tcp, udp, icmp, gre = 6, 17, 1, 47
+	fragment6, options6 = 44, 60
+	dnsPort, vxlan      = 53, 4789
 )
 
 var (

@@ -46,6 +46,21 @@ func TestRingLanesKeepPairsTogether(t *testing.T) {
 	checkLanes(t, capture, 400)
 }
 
+// On a resolver's own host one direction leaves, which the kernel shows with its link
+// header to those who divide it.
+func TestRingLanesOfWhatLeavesAndArrives(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	told := plug(t, n, "eth0")
+	asked := cableInto(t, n, "eth0")
+	cfg := defaults("eth0")
+	cfg.Lanes = 4
+	capture := begin(t, n, cfg)
+	sendPairs(t, asked, told, 400)
+	capture.stop()
+	checkLanes(t, capture, 400)
+}
+
 func sendPairs(t *testing.T, asked, told *cable, count int) {
 	t.Helper()
 	for i, pair := range pairs(count) {

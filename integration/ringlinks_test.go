@@ -68,6 +68,31 @@ func TestRingOfLoopbackAndOfAll(t *testing.T) {
 	}
 }
 
+// Segmentation offload makes packets of up to 64 KiB, and so does loopback.
+func TestRingTakesTheLargestPackets(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	n.IP(t, "addr add 192.0.2.53/32 dev lo\naddr add 198.51.100.7/32 dev lo")
+	capture := begin(t, n, defaults("lo"))
+	server := n.ListenUDP(t, netip.AddrPortFrom(server4, dnsPort))
+	resolver := n.ListenUDP(t, netip.AddrPortFrom(resolver4, 4000))
+	const largest = 65535 - 20 - 8
+	for range 20 {
+		if _, err := resolver.WriteTo(make([]byte, largest), server.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	capture.stop()
+	if capture.total() != 20 {
+		t.Errorf("%d packets, want 20", capture.total())
+	}
+	for _, p := range capture.seen[0] {
+		if p.length != 65535 || len(p.data) != 65535 {
+			t.Errorf("%d bytes of %d, want 65535", len(p.data), p.length)
+		}
+	}
+}
+
 // show is what ip(8) says inside the namespace.
 func show(t *testing.T, n *lab.Namespace, args ...string) string {
 	t.Helper()

@@ -16,7 +16,7 @@ const (
 	// (64 KiB) fits, and a ring of 32 MiB has 128 blocks.
 	blockSize = 256 << 10
 	minBlocks = 4
-	maxLanes  = 256 // PACKET_FANOUT_MAX before Linux 5.10
+	maxLanes  = 256 // what every kernel takes into a fan-out group
 )
 
 // Config says what to capture, and into how much memory.

@@ -45,7 +45,7 @@ func fill(block []byte, packets ...stamped) {
 		copy(h[data:], p.data)
 		at += step
 	}
-	put(block[offStatus:], statusUser)
+	atomic.StoreUint32(status(block), statusUser)
 }
 
 const testBlock = 4096

@@ -139,7 +139,11 @@ func (t *Table) add(h *half, p []byte, sink Sink) bool {
 // prove itself first; if it does not, there is no rest.
 func (t *Table) deliver(h *half, wire, rest []byte, at transform.Time, sink Sink) []byte {
 	if h.step == trial {
-		if !whole(wire) || !followed(rest, h.response) {
+		behind := rest
+		if len(rest) == 0 && h.pieces != nil && h.pieces.seq == h.next {
+			behind = h.pieces.data
+		}
+		if !whole(wire) || !followed(behind, h.response) {
 			t.stats.Doubted++
 			t.stats.DroppedBytes += uint64(len(wire) + len(rest))
 			h.step = lost

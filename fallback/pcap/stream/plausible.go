@@ -27,25 +27,31 @@ func plausible(b []byte, response bool) bool {
 	return whole(body) && followed(b[2+length:], response)
 }
 
-// followed says whether rest, behind a message, does not contradict that one ends
-// there.
+// followed says whether rest, behind a message, is nothing, or may be the next with
+// its length. So few octets that they do not even tell query from answer will not
+// do: text in a message may itself be a message, but only whoever cuts the segments
+// can make one of them end there.
 func followed(rest []byte, response bool) bool {
-	if len(rest) < 2 {
+	if len(rest) == 0 {
 		return true
 	}
-	length := int(binary.BigEndian.Uint16(rest))
-	if length < header {
+	if len(rest) < 5 || int(binary.BigEndian.Uint16(rest)) < header {
 		return false
 	}
-	body := rest[2:min(len(rest), 2+length)]
-	return len(body) < header || heads(body, response)
+	body := rest[2:]
+	return directed(body, response) && (len(body) < header || heads(body, response))
 }
 
-// heads judges a DNS header: one question, asked or answered as the direction says.
-func heads(b []byte, response bool) bool {
+// directed says whether the third octet of a header tells of a query or an answer, as
+// the direction says, and of the opcode QUERY.
+func directed(b []byte, response bool) bool {
 	const opcode = 0x78
-	return len(b) >= header && b[2]&0x80 != 0 == response && b[2]&opcode == 0 &&
-		binary.BigEndian.Uint16(b[4:]) == 1
+	return b[2]&0x80 != 0 == response && b[2]&opcode == 0
+}
+
+// heads judges a DNS header: one question, in the right direction.
+func heads(b []byte, response bool) bool {
+	return len(b) >= header && directed(b, response) && binary.BigEndian.Uint16(b[4:]) == 1
 }
 
 // opens says whether b, as much as there is of a message of that length, begins with

@@ -1,0 +1,156 @@
+package ring
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// newTestReader reads rings in ordinary memory. Event descriptors stand for their
+// sockets: what matters is that poll(2) can wait for them.
+func newTestReader(t *testing.T, rings int) *Reader {
+	t.Helper()
+	r, err := newReader(&Capture{log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(r.event) })
+	for range rings {
+		r.give(change{fresh: newTestRing(t)})
+	}
+	r.takeChanges()
+	return r
+}
+
+func newTestRing(t *testing.T) *ring {
+	t.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return &ring{track: *blank(2), socket: socket(fd)}
+}
+
+// ready has poll(2) say that the ring has a block.
+func (r *ring) ready(t *testing.T) {
+	t.Helper()
+	if _, err := unix.Write(int(r.socket), []byte{0, 0, 0, 0, 0, 0, 0, 1}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// take1 waits for a packet's text, "" at the end.
+func take1(r *Reader) string {
+	var p Packet
+	for r.Wait() {
+		if r.Next(&p) {
+			return string(p.Data)
+		}
+	}
+	return ""
+}
+
+func now() transform.Time { return transform.Time(time.Now().UnixNano()) }
+
+func TestReaderWakesForABlock(t *testing.T) {
+	r := newTestReader(t, 1)
+	ring, got := r.rings[0], make(chan string)
+	go func() { got <- take1(r) }()
+	fill(ring.nth(0), arp(now(), "packet"))
+	ring.ready(t)
+	if text := <-got; text != "packet" {
+		t.Errorf("got %q", text)
+	}
+}
+
+func TestReaderWakesForARingThatIsNew(t *testing.T) {
+	r := newTestReader(t, 1)
+	fresh := newTestRing(t)
+	fill(fresh.nth(0), arp(now(), "on the new ring"))
+	got := make(chan string)
+	go func() { got <- take1(r) }()
+	r.give(change{fresh: fresh})
+	if text := <-got; text != "on the new ring" {
+		t.Errorf("got %q", text)
+	}
+}
+
+func TestReaderWaitsForASilentRing(t *testing.T) {
+	r := newTestReader(t, 2)
+	began := time.Now()
+	fill(r.rings[1].nth(0), arp(now(), "packet"))
+	if text := take1(r); text != "packet" {
+		t.Errorf("got %q", text)
+	}
+	if took := time.Since(began); took < settleTime || took > time.Second {
+		t.Errorf("that took %s, want a little over %s", took, settleTime)
+	}
+}
+
+func TestReaderEndsWhenAllIsHandedOut(t *testing.T) {
+	r := newTestReader(t, 2)
+	at := now()
+	fill(r.rings[0].nth(0), arp(at, "before"), arp(at+1, "after"))
+	got := make(chan string)
+	go func() {
+		got <- take1(r)
+		got <- take1(r)
+	}()
+	r.capture.ending.Store(&ending{at: at, drained: time.Now().Add(10 * time.Millisecond)})
+	r.wake()
+	for _, want := range []string{"before", ""} {
+		if text := <-got; text != want {
+			t.Errorf("got %q, want %q", text, want)
+		}
+	}
+}
+
+func TestReaderDoesNotAlloc(t *testing.T) {
+	r := newTestReader(t, 2)
+	query := string(ipv4(res4, srv4, 17, 0, 0, ports(4000, 53)))
+	packets := []stamped{{1, IPv4, query}, {2, IPv4, query}, {3, IPv4, query}}
+	turn, n := 0, 0
+	var p Packet
+	if allocs := testing.AllocsPerRun(100, func() {
+		for _, ring := range r.rings {
+			fill(ring.nth(turn%2), packets...)
+		}
+		turn++
+		for range 2 * len(packets) {
+			if r.Wait() && r.Next(&p) {
+				n++
+			}
+		}
+		r.release()
+		r.poll(0)
+	}); allocs != 0 {
+		t.Errorf("%v allocations for 6 packets", allocs)
+	}
+	if n != 101*6 {
+		t.Errorf("read %d packets, want %d", n, 101*6)
+	}
+}
+
+func TestNoCapabilitySaysWhatToDo(t *testing.T) {
+	err := noCapability(unix.EPERM)
+	binary, pathErr := os.Executable()
+	if pathErr != nil {
+		t.Fatal(pathErr)
+	}
+	for _, want := range []string{"setcap cap_net_raw+ep " + binary, "AmbientCapabilities=CAP_NET_RAW"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, want %q in it", err, want)
+		}
+	}
+	if !errors.Is(err, unix.EPERM) {
+		t.Errorf("%v is not EPERM", err)
+	}
+}
