@@ -33,6 +33,9 @@ func (s *section) pcapSource() pcap.Config {
 	} else {
 		c.IdleAfter = s.readDuration("idle_after")
 	}
+	if set := s.settings["promiscuous"]; c.Promiscuous && slices.Contains(c.Interfaces, anyInterface) {
+		s.fail(set.at, "promiscuous: any cannot be so", "Name the interfaces.")
+	}
 	if set := s.settings["lanes"]; c.Decapsulate && c.Lanes > 1 {
 		s.refuse(set, set.at, "with decapsulate there is one: packets are shared out by their addresses, and a tunnel's "+
 			"say nothing of those inside, so that fragments and their query would not come together")

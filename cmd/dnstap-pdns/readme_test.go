@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -43,6 +44,27 @@ func TestReadmeTablesAreTheCodes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("README.md differs from the code (-want +got); go test ./cmd/dnstap-pdns -update writes it:\n%s", diff)
+	}
+}
+
+func TestReadmeConfigurationsAreTaken(t *testing.T) {
+	raw, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^( *)```hcl\n(.*?)^ *```").FindAllStringSubmatch(string(raw), -1)
+	for _, b := range blocks {
+		f, diags := conf.Parse("README.md", []byte(b[2]))
+		if diags.HasErrors() {
+			var said strings.Builder
+			if err := conf.WriteDiagnostics(&said, f, diags); err != nil {
+				t.Fatal(err)
+			}
+			t.Errorf("%s\n%s", b[2], &said)
+		}
+	}
+	if len(blocks) < 7 {
+		t.Errorf("only %d blocks found", len(blocks))
 	}
 }
 

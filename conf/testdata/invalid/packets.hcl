@@ -51,3 +51,9 @@ source "pcap" "tunnel" {
   decapsulate = true
   lanes       = 2
 }
+
+source "pcap" "promiscuous" {
+  interface   = "any"
+  resolvers   = ["2001:db8:1::53"]
+  promiscuous = true
+}
