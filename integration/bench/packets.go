@@ -87,7 +87,8 @@ source "pcap" "bench" {
   promiscuous = true
 }
 sink "nmsg" "discard" {
-  to = "file://%s/live.nmsg"
+  to     = "file://%s/live.nmsg"
+  rotate = "0s"
 }
 `, b.dir)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
