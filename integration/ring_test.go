@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,11 +115,27 @@ func (c *capture) read(lane int) {
 	}
 }
 
+// endWith waits for as many packets as there are names, ends the capture and holds
+// what all lanes have handed out to be those. It says nothing of order: the kernel may
+// take up what was sent on another processor later.
+func (c *capture) endWith(t *testing.T, want []string) {
+	t.Helper()
+	c.await(t, len(want))
+	c.stop()
+	var got []string
+	for lane := range c.seen {
+		got = append(got, c.names(lane)...)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // names are those of the packets of a lane: what follows their last zero.
-func (c *capture) names(lane int) []string {
+func (c *capture) names(lane int) (all []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := []string{}
 	for _, p := range c.seen[lane] {
 		all = append(all, p.name())
 	}
@@ -155,7 +172,7 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 	after := time.Now().UnixNano()
 	began := time.Now()
 	capture.stop()
-	if took := time.Since(began); took > 500*time.Millisecond {
+	if took := time.Since(began); took > time.Second {
 		t.Errorf("stopping took %s", took)
 	}
 	if diff := cmp.Diff([]string{"query", "response"}, capture.names(0)); diff != "" {
@@ -196,7 +213,7 @@ func TestRingEndsAtAnInstant(t *testing.T) {
 		}
 		c.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "packet"))
 		after = append(after, time.Now().UnixNano())
-		if !stopping && len(after) == 1000 {
+		if !stopping && len(after) == 5000 {
 			stopping = true
 			go func() { capture.stop(); close(ended) }()
 		}
@@ -206,12 +223,16 @@ func TestRingEndsAtAnInstant(t *testing.T) {
 func checkEnd(t *testing.T, c *capture, after []int64) {
 	t.Helper()
 	end := int64(c.Ended())
-	before := 0 // packets that had been sent, and so had arrived, at the end
-	for before < len(after) && after[before] <= end {
-		before++
+	sentBy := func(instant int64) (n int) {
+		for n < len(after) && after[n] <= instant {
+			n++
+		}
+		return n
 	}
-	if got := c.total(); got < before || got > before+1 {
-		t.Errorf("%d packets handed out, of which one may have come at the end: want %d", got, before)
+	const slack = int64(20 * time.Millisecond)      // for the kernel to take up what was sent
+	least, most := sentBy(end-slack), sentBy(end)+1 // and one that was being sent
+	if got := c.total(); got < least || got > most {
+		t.Errorf("%d packets handed out, want %d to %d", got, least, most)
 	}
 	for _, p := range c.seen[0] {
 		if p.time > end {
@@ -222,7 +243,7 @@ func checkEnd(t *testing.T, c *capture, after []int64) {
 	if s := c.Stats(); s.Packets >= uint64(len(after)) {
 		t.Errorf("%d packets of %d came into the ring: it still receives after the end", s.Packets, len(after))
 	}
-	if before == len(after) {
-		t.Error("no packet came after the end, which tests nothing")
+	if least == 0 || most >= len(after) {
+		t.Errorf("%d packets before the end and %d in all test nothing", least, len(after))
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
@@ -74,7 +72,7 @@ func TestRingFilterInTheKernel(t *testing.T) {
 			n := lab.NewNamespace(t)
 			cable := plug(t, n, "tap0")
 			capture := begin(t, n, defaults("tap0"))
-			want := []string{}
+			var want []string
 			packets := map[string][]byte{}
 			for _, s := range samples() {
 				cable.send(t, s.packet, c.tags...)
@@ -83,10 +81,7 @@ func TestRingFilterInTheKernel(t *testing.T) {
 					want = append(want, s.name)
 				}
 			}
-			capture.stop()
-			if diff := cmp.Diff(want, capture.names(0)); diff != "" {
-				t.Error(diff)
-			}
+			capture.endWith(t, want)
 			for _, p := range capture.seen[0] {
 				protocol := uint16(ring.VLAN)
 				if c.remaining == 0 {
@@ -110,7 +105,7 @@ func TestRingFilterOfTunnels(t *testing.T) {
 	cfg := defaults("tap0")
 	cfg.Filter.Decapsulate = true
 	capture := begin(t, n, cfg)
-	want := []string{}
+	var want []string
 	send := func(passes bool, name string, packet []byte) {
 		cable.send(t, packet, 0x88a8, 7, 0x8100, 9)
 		if passes {
@@ -125,10 +120,7 @@ func TestRingFilterOfTunnels(t *testing.T) {
 	send(true, "fragment", later(other4, server4, "fragment"))
 	send(true, "query", datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
 	send(false, "foreign", datagram(other4, server4, udp, 4000, dnsPort, "foreign"))
-	capture.stop()
-	if diff := cmp.Diff(want, capture.names(0)); diff != "" {
-		t.Error(diff)
-	}
+	capture.endWith(t, want)
 }
 
 // Packets on their way out have their tags before what the kernel shows, which is how
@@ -139,7 +131,7 @@ func TestRingFilterOfOutgoingTags(t *testing.T) {
 	plug(t, n, "tap0")
 	cable := cableInto(t, n, "tap0")
 	capture := begin(t, n, defaults("tap0"))
-	want := []string{}
+	var want []string
 	for _, tags := range [][]uint16{nil, {0x8100, 7}, {0x88a8, 7, 0x8100, 9}} {
 		for _, s := range samples() {
 			cable.send(t, s.packet, tags...)
@@ -148,10 +140,7 @@ func TestRingFilterOfOutgoingTags(t *testing.T) {
 			}
 		}
 	}
-	capture.stop()
-	if diff := cmp.Diff(want, capture.names(0)); diff != "" {
-		t.Error(diff)
-	}
+	capture.endWith(t, want)
 	for _, p := range capture.seen[0] {
 		if want := map[byte]uint16{4: ring.IPv4, 6: ring.IPv6}[p.data[0]>>4]; p.protocol != want {
 			t.Errorf("%s: protocol %#x of %x", p.name(), p.protocol, p.data)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,7 +43,6 @@ func TestRingLanesKeepPairsTogether(t *testing.T) {
 	cfg.Lanes = 4
 	capture := begin(t, n, cfg)
 	sendPairs(t, asked, told, 400)
-	capture.stop()
 	checkLanes(t, capture, 400)
 }
 
@@ -57,7 +57,6 @@ func TestRingLanesOfWhatLeavesAndArrives(t *testing.T) {
 	cfg.Lanes = 4
 	capture := begin(t, n, cfg)
 	sendPairs(t, asked, told, 400)
-	capture.stop()
 	checkLanes(t, capture, 400)
 }
 
@@ -78,9 +77,11 @@ func sendPairs(t *testing.T, asked, told *cable, count int) {
 	}
 }
 
-// checkLanes holds the lanes to have all packets of so many pairs, each pair in one.
+// checkLanes ends the capture and holds the lanes to have all packets of so many pairs, each pair in one.
 func checkLanes(t *testing.T, c *capture, count int) {
 	t.Helper()
+	c.await(t, 5*count)
+	c.stop()
 	want, got := map[string]int{}, map[string]int{}
 	where := map[string]int{}
 	var shares []int
@@ -113,7 +114,7 @@ func TestRingOrderIsThatOfTime(t *testing.T) {
 	n := lab.NewNamespace(t)
 	cables := []*cable{plug(t, n, "tap0"), plug(t, n, "tap1"), plug(t, n, "tap2")}
 	capture := begin(t, n, defaults("tap0", "tap1", "tap2"))
-	want := []string{}
+	var want []string
 	for i := range 3000 {
 		name := fmt.Sprint("number ", i)
 		want = append(want, name)
@@ -122,8 +123,12 @@ func TestRingOrderIsThatOfTime(t *testing.T) {
 			capture.await(t, i) // a pause: blocks are handed over half full
 		}
 	}
-	capture.stop()
-	if diff := cmp.Diff(want, capture.names(0)); diff != "" {
-		t.Error(diff)
+	capture.endWith(t, want)
+	before := int64(0)
+	for _, p := range capture.seen[0] {
+		if p.time < before {
+			t.Errorf("%s comes %s late", p.name(), time.Duration(before-p.time))
+		}
+		before = p.time
 	}
 }

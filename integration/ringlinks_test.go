@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
@@ -48,18 +46,11 @@ func TestRingOfLoopbackAndOfAll(t *testing.T) {
 				capture := begin(t, n, cfg)
 				exchange(t, n)
 				cable.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "mirrored"))
-				capture.stop()
 				want := []string{"query", "response"}
 				if name == ring.Any {
 					want = append(want, "mirrored", "mirrored") // at both ends of the pair
 				}
-				got := []string{}
-				for lane := range lanes {
-					got = append(got, capture.names(lane)...)
-				}
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Error(diff)
-				}
+				capture.endWith(t, want)
 				if s := capture.Stats(); s.Packets != uint64(len(want)) || !s.Interfaces[0].Up {
 					t.Errorf("stats %+v, want %d packets", s, len(want))
 				}
@@ -82,6 +73,7 @@ func TestRingTakesTheLargestPackets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	capture.await(t, 20)
 	capture.stop()
 	if capture.total() != 20 {
 		t.Errorf("%d packets, want 20", capture.total())
@@ -119,10 +111,7 @@ func TestRingIsPromiscuousWhenAsked(t *testing.T) {
 			t.Errorf("with promiscuous %t the interface is: %t", promiscuous, is)
 		}
 		cable.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "to another"))
-		capture.stop()
-		if capture.total() != 1 {
-			t.Errorf("promiscuous %t: %d packets, want 1", promiscuous, capture.total())
-		}
+		capture.endWith(t, []string{"to another"})
 		capture.close()
 	}
 	if strings.Contains(show(t, n, "-d", "link", "show", "tap0"), "promiscuity 1") {
@@ -162,7 +151,6 @@ func TestRingInterfaceGoesDownAndUp(t *testing.T) {
 	n.IP(t, "link set tap1 up")
 	capture.awaitLog(t, 1, saidUp)
 	sendPairs(t, asked, told, 100)
-	capture.stop()
 	checkLanes(t, capture, 100)
 	if capture.log.count("level=") != 2 {
 		t.Errorf("logged:\n%s", capture.log.b.String())
@@ -205,7 +193,6 @@ func TestRingInterfaceIsReplaced(t *testing.T) {
 				t.Error("the new interface is not promiscuous")
 			}
 			sendPairs(t, asked, told, 100)
-			capture.stop()
 			checkLanes(t, capture, 100)
 			if s := capture.Stats(); s.Packets != 501 || s.Drops != 0 {
 				t.Errorf("stats %+v, want 501 packets", s)
@@ -227,7 +214,6 @@ func TestRingAttachesAnInterfaceThatIsDownAtFirst(t *testing.T) {
 	n.IP(t, "link set tap1 up")
 	capture.awaitLog(t, 1, saidUp)
 	sendPairs(t, asked, told, 100)
-	capture.stop()
 	checkLanes(t, capture, 100)
 }
 

@@ -33,7 +33,7 @@ type Config struct {
 // headers of theirs behind which that may be.
 type Filter struct {
 	Resolvers   []netip.Prefix
-	Decapsulate bool // also tunnels: GRE, VXLAN, and the fragments of anybody
+	Decapsulate bool // also what may be tunnels, of anybody: GRE, VXLAN, fragments, IPv6 destination options
 }
 
 func (c *Config) check() error {

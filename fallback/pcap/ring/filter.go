@@ -14,6 +14,7 @@ const (
 	protoUDP    = 17
 	protoGRE    = 47
 	nextFrag    = 44
+	nextOptions = 60
 	portDNS     = 53
 	portVXLAN   = 4789
 	moreOrLater = 0x3fff // MF and the offset, in an IPv4 header (RFC 791)
@@ -27,7 +28,7 @@ const (
 // extensions are the IPv6 headers behind which DNS may still be (RFC 7045), but for
 // the fragment header: hop-by-hop, routing, authentication, destination, mobility,
 // HIP, shim6.
-var extensions = []uint32{0, 43, 51, 60, 135, 139, 140}
+var extensions = []uint32{0, 43, 51, nextOptions, 135, 139, 140}
 
 // Scratch words of the filter. The register X holds where the IP header begins.
 const (
@@ -159,10 +160,12 @@ func (p *filter) tunnels4() {
 	p.place(other)
 }
 
+// tunnels6 heeds that Linux itself puts destination options before GRE: the limit of
+// encapsulations (RFC 2473 section 4.1.1).
 func (p *filter) tunnels6() {
 	other := p.label()
 	p.do(bpf.LoadIndirect{Off: offNext6, Size: 1})
-	for _, h := range append([]uint32{protoGRE, nextFrag}, extensions...) {
+	for _, h := range []uint32{protoGRE, nextFrag, nextOptions} {
 		p.ifEqual(h, p.accept, next)
 	}
 	p.ifEqual(protoUDP, next, other)

@@ -55,6 +55,7 @@ var filterCases = []struct {
 	{"IPv6 destination options", ipv6(srv6, res6, 60, []byte("anything")), true, true},
 	{"IPv6 hop-by-hop options", ipv6(srv6, res6, 0, []byte("anything")), true, true},
 	{"IPv6 options of others", ipv6(far6, srv6, 60, []byte("anything")), false, true},
+	{"IPv6 hop-by-hop options of others", ipv6(far6, srv6, 0, []byte("multicast listeners")), false, false},
 	{"IPv6 GRE", ipv6(far6, srv6, 47, []byte("anything")), false, true},
 	{"IPv6 VXLAN", ipv6(far6, srv6, 17, ports(4000, 4789)), false, true},
 
