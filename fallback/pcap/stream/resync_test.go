@@ -133,3 +133,15 @@ func TestLargeSegmentsOutOfOrder(t *testing.T) {
 		check(t, table)
 	}
 }
+
+// Where a piece that came early splits a segment, no segment begins.
+func TestRestOfASplitSegmentIsNoBeginning(t *testing.T) {
+	a := framed(answer(t, 7, 10, ""))
+	table, got := New(Limits{}), new(heard)
+	play(t, table, got, Segment{Flow: flow(1), SYN: true}, part(0, make([]byte, 10)))
+	play(t, table, got, part(20, make([]byte, 5)), part(12, append(make([]byte, 13), a...)), part(10, make([]byte, 2)))
+	expect(t, got, 0)
+	if s := table.Stats(); s.DroppedBytes != uint64(25+len(a)) {
+		t.Errorf("dropped: got %d octets, want %d", s.DroppedBytes, 25+len(a))
+	}
+}
