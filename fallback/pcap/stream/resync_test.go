@@ -106,6 +106,19 @@ func TestHolesThatWaitedAreGivenUpTogether(t *testing.T) {
 	expect(t, got, 2, b, d)
 }
 
+func TestFINBehindAHoleEndsTheStreamInTime(t *testing.T) {
+	a := framed(answer(t, 1, 10, ""))
+	table, got := New(Limits{}), new(heard)
+	play(t, table, got, syn(0), part(1, a), fin(Segment{Flow: flow(1), Seq: 5}))
+	play(t, table, got, fin(part(uint32(101+len(a)), nil)))
+	table.Expire(2*second, got)
+	check(t, table)
+	expect(t, got, 1, a[2:])
+	if s := table.Stats(); s.Ended != 1 || s.LostBytes != 100 {
+		t.Errorf("got %+v, want one ended, with 100 octets lost", s)
+	}
+}
+
 func TestNewConnectionWhoseAnswerHasNoSYN(t *testing.T) {
 	a, b := answer(t, 1, 10, ""), answer(t, 2, 10, "")
 	table, got := New(Limits{}), new(heard)
