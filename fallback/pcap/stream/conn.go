@@ -1,10 +1,6 @@
 package stream
 
-import (
-	"net/netip"
-
-	"github.com/dnstap-pdns/dnstap-pdns/transform"
-)
+import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
 // A key is a Flow in a form that is quick to hash.
 type key struct {
@@ -13,15 +9,7 @@ type key struct {
 }
 
 func keyOf(f *Flow) key {
-	return key{as16(f.Resolver), as16(f.Server), f.Resolver.Port(), f.Server.Port()}
-}
-
-// as16 leaves the zero address as it is: none of the netip.Addr methods would.
-func as16(a netip.AddrPort) [16]byte {
-	if !a.IsValid() {
-		return [16]byte{}
-	}
-	return a.Addr().As16()
+	return key{f.Resolver.Addr().As16(), f.Server.Addr().As16(), f.Resolver.Port(), f.Server.Port()}
 }
 
 // A conn is a connection: what the resolver says and what the server says.

@@ -61,6 +61,8 @@ func (t *Table) synchronise(h *half, isn uint32, sink Sink) {
 			h.opened, h.isn = true, isn
 			return
 		}
+	}
+	if h.known || h.ended {
 		t.renew(h, sink)
 	}
 	h.known, h.opened, h.isn, h.next, h.step = true, true, isn, isn+1, inStep

@@ -81,6 +81,19 @@ func TestBytesAreBoundInAll(t *testing.T) {
 	}
 }
 
+func TestPiecesGoForOtherStreams(t *testing.T) {
+	m, c := answer(t, 1, 3000, ""), framed(answer(t, 2, 10, ""))
+	a := framed(m)
+	table, got := New(Limits{Bytes: 4 << 10}), new(heard)
+	play(t, table, got, on(1, syn(0)), on(1, part(101, a[100:900])), on(1, part(1001, a[1000:1900])))
+	play(t, table, got, on(2, syn(0)), on(2, part(1, a[:2500])))
+	if s := table.Stats(); got.broken != 1 || s.EvictedBuffers != 1 || s.LostBytes != 1900 {
+		t.Errorf("got %d broken and %+v, want one, evicted with 1900 octets", got.broken, s)
+	}
+	play(t, table, got, on(1, part(1901, c)), on(2, part(2501, a[2500:])))
+	expect(t, got, 1, c[2:], m)
+}
+
 func TestOneStreamAloneMeetsTheBound(t *testing.T) {
 	m := answer(t, 1, 3000, "")
 	a := framed(m, m, answer(t, 2, 10, ""))
