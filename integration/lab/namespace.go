@@ -72,8 +72,14 @@ func (n *Namespace) do(call func() error) error {
 // configure runs ip(8) commands, one a line.
 func (n *Namespace) configure(t testing.TB, commands string) {
 	t.Helper()
-	cmd := exec.Command("ip", "-batch", "-")
-	cmd.Stdin = strings.NewReader(commands)
+	n.call(t, commands, "ip", "-batch", "-")
+}
+
+// call runs a program inside the namespace and waits for it.
+func (n *Namespace) call(t testing.TB, input string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdin = strings.NewReader(input)
 	err := n.do(func() error {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
@@ -81,7 +87,7 @@ func (n *Namespace) configure(t testing.TB, commands string) {
 		return nil
 	})
 	if err != nil {
-		t.Fatalf("ip -batch: %v", err)
+		t.Fatalf("%s: %v", strings.Join(args, " "), err)
 	}
 }
 

@@ -52,6 +52,8 @@ type Options struct {
 	Also           string    // a second Unix socket; PowerDNS only
 	OwnUser        bool      // run as Debian does, as a user without rights; not Knot
 	ClientsOnly    bool      // send client messages alone; Unbound and BIND, as Knot always does
+	Span           *SpanPort // run where this one shows what passes; nil: in the world itself
+	LongestUDP     int       // what it asks servers for, in bytes; 0: its default, 1232. BIND takes 4096 at most
 
 	// Directives stand in the configuration as they are: clauses of Unbound's, in
 	// BIND's options, in PowerDNS's Lua file.
@@ -150,11 +152,14 @@ func (w *World) startResolver(t testing.TB, s software, o Options, at place) *Re
 	}
 	writeHints(t, dir)
 	r := &Resolver{Addr: netip.AddrPortFrom(at.Listen, 53), User: set.User, namespace: w.Namespace}
+	if o.Span != nil {
+		r.namespace = o.Span.resolver
+	}
 	if s.quit != nil {
 		r.quit = s.quit(dir)
 		Need(t, r.quit[0])
 	}
-	r.Process = w.Start(t, s.program, exec.Command(s.program, s.args(set)...))
+	r.Process = r.namespace.Start(t, s.program, exec.Command(s.program, s.args(set)...))
 	version := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
 	version.Question[0].Qclass = dns.ClassCHAOS
 	w.awaitAnswers(t, r.Process, r.Addr, version)

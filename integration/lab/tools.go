@@ -8,6 +8,10 @@ import (
 // packages names the Debian package that brings a program.
 var packages = map[string]string{
 	"ip":              "iproute2",
+	"tc":              "iproute2",
+	"ethtool":         "ethtool",
+	"tcpdump":         "tcpdump",
+	"tcpreplay":       "tcpreplay",
 	"setcap":          "libcap2-bin",
 	"setpriv":         "util-linux",
 	"nsd":             "nsd",
