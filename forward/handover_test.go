@@ -61,7 +61,7 @@ func TestHandOverTakesEffectInAllLanes(t *testing.T) {
 	packets.Close()
 	more.Close()
 	wants("before handing over", living, transform.Kept, transform.Kept)
-	r.HandOver("pcap", timeOf(on), timeOf(off))
+	r.HandOver("pcap", transform.Span{On: timeOf(on), Off: timeOf(off)})
 	wants("then", living, transform.Duplicate, transform.Duplicate)
 	wants("in a new lane", r.Lane("dnstap"), transform.Duplicate, transform.Duplicate)
 	wants("of another source", r.Lane("another"), transform.Duplicate, transform.Duplicate)
@@ -78,7 +78,7 @@ func TestHandOverTakesEffectInAllLanes(t *testing.T) {
 	}
 
 	// A second capture knows nothing of the first one's keys; the first stays known.
-	r.HandOver("pcap", timeOf(moment(time.Hour)), timeOf(moment(2*time.Hour)))
+	r.HandOver("pcap", transform.Span{On: timeOf(moment(time.Hour)), Off: timeOf(moment(2 * time.Hour))})
 	wants("after another capture", living, transform.Duplicate, transform.Duplicate)
 	spans := r.plan.handover.Spans()
 	if len(spans) != 2 || len(r.source("pcap").logs) != 0 {
@@ -104,7 +104,7 @@ func TestPacketsThatStandInForNobodyKeepNoLog(t *testing.T) {
 	if len(r.source("pcap").logs) != 0 || len(r.source("other").logs) != 1 {
 		t.Errorf("%d and %d logs", len(r.source("pcap").logs), len(r.source("other").logs))
 	}
-	r.HandOver("pcap", timeOf(moment(0)), timeOf(moment(time.Minute)))
+	r.HandOver("pcap", transform.Span{On: timeOf(moment(0)), Off: timeOf(moment(time.Minute))})
 	if got := take(r.Lane("dnstap"), edge); got != transform.Kept {
 		t.Errorf("got %v", got)
 	}
@@ -115,7 +115,7 @@ func TestOpenBatchesOutliveHandOver(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	l := r.Lane("dnstap")
 	burst(l, 0, 0, 3, 10)
-	r.HandOver("pcap", 0, 1)
+	r.HandOver("pcap", transform.Span{On: 0, Off: 1})
 	burst(l, 0, 3, 3, 10)
 	l.Close()
 	if batches := r.sinks[0].queue.pop(nil); len(batches) != 1 || batches[0].records != 6 {
@@ -169,7 +169,7 @@ func TestHandOverWhileLanesAreBusy(t *testing.T) {
 			on := moment(time.Duration(c) * time.Minute)
 			backlog := capture(t, r, c, on, perCapture)
 			off := on.Add(30 * time.Second)
-			r.HandOver("pcap", timeOf(on), timeOf(off))
+			r.HandOver("pcap", transform.Span{On: timeOf(on), Off: timeOf(off)})
 			l := r.Lane("dnstap")
 			for _, m := range backlog {
 				if got := take(l, m); got != transform.Duplicate {

@@ -70,7 +70,7 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	name := append(p.name[:0], p.pending.name(q)...)
 	lower(name)
 	if p.handover != nil && policy.unanswered && !q.packet &&
-		p.handedOver(unansweredSince(q.queryTime, policy), f.server, q.id, q.qtype, name) {
+		p.handedOver(unansweredSince(q.queryTime, policy), f.resolver, f.server, q.id, q.qtype, name) {
 		return Duplicate
 	}
 	zone := append(p.zone[:0], p.pending.zone(q)...)

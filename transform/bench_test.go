@@ -125,7 +125,7 @@ func BenchmarkTakeAfterHandovers(b *testing.B) {
 	p := NewPairer(NewBudget(131072))
 	var h *Handover
 	for i := range Time(maxSpans) {
-		h = h.With(stream[0].QueryTime-(2*i+3)*3600*second, stream[0].QueryTime-(2*i+2)*3600*second)
+		h = h.With(Span{On: stream[0].QueryTime - (2*i+3)*3600*second, Off: stream[0].QueryTime - (2*i+2)*3600*second})
 	}
 	p.HandOver(h)
 	emit := func(*Record) {}

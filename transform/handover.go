@@ -26,17 +26,18 @@ type Handover struct {
 	spans []Span // oldest first
 }
 
-// A Span is one capture of packets, in their time.
+// A Span is one capture of packets.
 type Span struct {
-	On, Off Time
-	keys    []uint64 // of what was recorded near both ends, sorted
+	On, Off   Time           // of the packets
+	Resolvers []netip.Prefix // whose packets those were; none: everybody's
+	keys      []uint64       // of what was recorded near both ends, sorted
 }
 
-// With returns a Handover that knows another capture too: one that began at on,
-// ended at off, and whose lanes kept these logs. Of more than eight the oldest goes.
-// The logs must not be in use any more.
-func (h *Handover) With(on, off Time, logs ...*KeyLog) *Handover {
-	s := Span{On: on, Off: off}
+// With returns a Handover that knows another capture too, whose lanes kept these
+// logs. Of more than eight captures the oldest goes. The logs must not be in use any
+// more.
+func (h *Handover) With(s Span, logs ...*KeyLog) *Handover {
+	s.keys = nil
 	for _, k := range logs {
 		s.keys = k.appendTo(s.keys)
 	}
@@ -75,9 +76,9 @@ func unansweredSince(query Time, policy *Policy) period {
 }
 
 // inside reports whether packets have seen all of it for certain.
-func (h *Handover) inside(t period) bool {
+func (h *Handover) inside(t period, resolver netip.Addr) bool {
 	return slices.ContainsFunc(h.spans, func(s Span) bool {
-		return s.On+spanEdge < t.begin && t.end < s.Off-spanEdge-t.wait
+		return s.On+spanEdge < t.begin && t.end < s.Off-spanEdge-t.wait && s.sees(resolver)
 	})
 }
 
@@ -87,15 +88,22 @@ func (h *Handover) near(t period) bool {
 }
 
 // kept reports whether packets have recorded what has this key.
-func (h *Handover) kept(t period, key uint64) bool {
+func (h *Handover) kept(t period, resolver netip.Addr, key uint64) bool {
 	return slices.ContainsFunc(h.spans, func(s Span) bool {
 		_, found := slices.BinarySearch(s.keys, key)
-		return found && s.isNear(t)
+		return found && s.isNear(t) && s.sees(resolver)
 	})
 }
 
 func (s *Span) isNear(t period) bool {
 	return s.On-keySlack <= min(t.begin, t.end) && max(t.begin, t.end) <= s.Off+keySlack
+}
+
+// sees reports whether the capture was of that resolver, or may have been: dnstap
+// often does not tell its address.
+func (s *Span) sees(resolver netip.Addr) bool {
+	return len(s.Resolvers) == 0 || !resolver.IsValid() || resolver.IsUnspecified() ||
+		slices.ContainsFunc(s.Resolvers, func(p netip.Prefix) bool { return p.Contains(resolver) })
 }
 
 // HandOver makes [Duplicate] what dnstap tells of the lane from now on and packets
@@ -104,9 +112,9 @@ func (p *Pairer) HandOver(h *Handover) { p.handover = h }
 
 // handedOver reports whether packets have recorded a transaction of dnstap's, which
 // asked for this name, in lowercase.
-func (p *Pairer) handedOver(t period, server netip.Addr, id, qtype uint16, name []byte) bool {
+func (p *Pairer) handedOver(t period, resolver, server netip.Addr, id, qtype uint16, name []byte) bool {
 	h := p.handover
-	return h.inside(t) || h.near(t) && h.kept(t, transactionKey(server, id, qtype, name))
+	return h.inside(t, resolver) || h.near(t) && h.kept(t, resolver, transactionKey(server, id, qtype, name))
 }
 
 // transactionKey hashes what packets and dnstap tell alike of a transaction, which

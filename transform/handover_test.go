@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ const s, ns = time.Second, time.Nanosecond
 
 // TestDnstapInsideACaptureIsDuplicate has the edges, where no key is kept.
 func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
-	h := (*Handover)(nil).With(spanOn, spanOff)
+	h := (*Handover)(nil).With(Span{On: spanOn, Off: spanOff})
 	noQuery := func(d *sketch) { d.QueryTime = NoTime }
 	for _, row := range []struct {
 		name            string
@@ -87,7 +88,7 @@ func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
 // TestHandoverIsNothingToPackets: they may well be of another source.
 func TestHandoverIsNothingToPackets(t *testing.T) {
 	l := newLane(t, testPolicy(t))
-	l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+	l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff}))
 	l.take(aQuery(asPacket, during(150*s, 0)))
 	if got := l.take(aResponse(during(150*s, 151*s), asPacket)); got != Kept {
 		t.Errorf("got %v", got)
@@ -99,7 +100,7 @@ func TestHandoverIsNothingToPackets(t *testing.T) {
 func TestHandoverKnowsTheQuerysTime(t *testing.T) {
 	for query, want := range map[time.Duration]Reason{102 * s: Kept, 103 * s: Duplicate} {
 		l := newLane(t, testPolicy(t))
-		l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+		l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff}))
 		l.take(aQuery(during(query, 0)))
 		got := l.take(aResponse(during(0, 150*s), func(d *sketch) { d.QueryTime = NoTime }))
 		if c := l.Counts(); got != want || c.Paired != 1 || c.Held != 0 {
@@ -121,7 +122,7 @@ func TestForwarderResponsesWithoutTimes(t *testing.T) {
 		{aResponse(forwarded, noQuery), Kept},
 	} {
 		l := newLane(t, testPolicy(t, func(c *Config) { c.Forwarded = true }))
-		l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+		l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff}))
 		if got := l.take(row.d); got != row.want {
 			t.Errorf("query at %v: got %v, want %v", row.d.QueryTime-epoch, got, row.want)
 		}
@@ -132,7 +133,7 @@ func TestForwarderResponsesWithoutTimes(t *testing.T) {
 // beginning, and what dnstap tells.
 func TestKeysDecideAtTheEdges(t *testing.T) {
 	log := captured(t, testPolicy(t), aQuery(during(101*s, 0)), aResponse(during(101*s, 101*s)))
-	h := (*Handover)(nil).With(spanOn, spanOff, log)
+	h := (*Handover)(nil).With(Span{On: spanOn, Off: spanOff}, log)
 	one := during(100*s, 101*s)
 	for _, row := range []struct {
 		name  string
@@ -170,7 +171,7 @@ func TestKeysDecideAtTheEdges(t *testing.T) {
 func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 	wanted := testPolicy(t, func(c *Config) { c.Unanswered = true })
 	log := captured(t, wanted, aQuery(during(101*s, 0), withID(1)), aQuery(during(161*s, 0), withID(2)), aQuery(during(199*s, 0), withID(3)))
-	h := (*Handover)(nil).With(spanOn, spanOff, log)
+	h := (*Handover)(nil).With(Span{On: spanOn, Off: spanOff}, log)
 	for _, row := range []struct {
 		name  string
 		query *sketch
@@ -231,7 +232,7 @@ func TestDuplicateStandsBetweenUnsolicitedAndLocalName(t *testing.T) {
 		"own address": {nil, aResponse(inside).answer("www.shop.example. 1 IN A 192.0.2.53"), Duplicate},
 	} {
 		l := newLane(t, testPolicy(t, func(c *Config) { c.LocalNames = []string{"univ.example"} }))
-		l.HandOver((*Handover)(nil).With(spanOn, spanOff))
+		l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff}))
 		for _, d := range row.before {
 			l.take(d)
 		}
@@ -247,7 +248,7 @@ func TestHandoverRemembersEightCaptures(t *testing.T) {
 	var all []*Handover
 	var h *Handover
 	for i := range 10 {
-		h = h.With(spanOn+Time(i)*1000*second, spanOff+Time(i)*1000*second)
+		h = h.With(Span{On: spanOn + Time(i)*1000*second, Off: spanOff + Time(i)*1000*second})
 		all = append(all, h)
 	}
 	for n, h := range all {
@@ -267,7 +268,7 @@ func TestHandoverRemembersEightCaptures(t *testing.T) {
 			}
 		}
 	}
-	one, other := all[4].With(1, 2), all[4].With(3, 4)
+	one, other := all[4].With(Span{On: 1, Off: 2}), all[4].With(Span{On: 3, Off: 4})
 	if one.Spans()[5].On != 1 || other.Spans()[5].On != 3 {
 		t.Errorf("%v and %v know of each other", one.Spans(), other.Spans())
 	}
@@ -286,7 +287,7 @@ func TestHandoverTakesManyLogs(t *testing.T) {
 		}
 		logs = append(logs, k)
 	}
-	keys := (*Handover)(nil).With(spanOn, spanOff, logs...).Spans()[0].keys
+	keys := (*Handover)(nil).With(Span{On: spanOn, Off: spanOff}, logs...).Spans()[0].keys
 	var want []uint64
 	for i := range uint64(24) {
 		want = append(want, 77+i)
@@ -354,7 +355,7 @@ func TestHandoverDoesNotAllocate(t *testing.T) {
 		others.add(i<<54, off, off)
 	}
 	lane = NewPairer(NewBudget(131072))
-	lane.HandOver((*Handover)(nil).With(off-3600*second, off, others).With(off+3600*second, off+7200*second, others))
+	lane.HandOver((*Handover)(nil).With(Span{On: off - 3600*second, Off: off}, others).With(Span{On: off + 3600*second, Off: off + 7200*second}, others))
 	round = func() {
 		for _, m := range stream {
 			lane.Take(m, policy, emit)
@@ -366,5 +367,38 @@ func TestHandoverDoesNotAllocate(t *testing.T) {
 	}
 	if c := lane.Counts(); c.Dropped[Duplicate] < c.Paired/4 || c.Records < c.Paired/4 {
 		t.Errorf("not what the test is for: %+v", c)
+	}
+}
+
+// TestACaptureOfOneResolverHandsOverNothingOfAnother, as far as dnstap tells whose a
+// transaction is.
+func TestACaptureOfOneResolverHandsOverNothingOfAnother(t *testing.T) {
+	asked := func(addr string) func(*sketch) {
+		return func(d *sketch) {
+			d.Resolver = netip.AddrPort{}
+			if addr != "" {
+				d.Resolver = netip.AddrPortFrom(netip.MustParseAddr(addr), 5353)
+			}
+		}
+	}
+	prefixes := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8:53::53/128")}
+	log := captured(t, testPolicy(t), aQuery(during(101*s, 0)), aResponse(during(101*s, 102*s)))
+	if len(log.appendTo(nil)) == 0 {
+		t.Fatal("no key was kept")
+	}
+	for _, row := range []struct {
+		resolver string
+		want     Reason
+	}{
+		{"192.0.2.99", Duplicate}, {"2001:db8:53::53", Duplicate}, {"", Duplicate}, {"0.0.0.0", Duplicate}, {"::", Duplicate},
+		{"192.0.3.1", Kept}, {"2001:db8:53::54", Kept},
+	} {
+		for place, when := range map[string]func(*sketch){"inside": during(150*s, 151*s), "by its key": during(101*s, 102*s)} {
+			l := newLane(t, testPolicy(t))
+			l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff, Resolvers: prefixes}, log))
+			if got := l.take(aResponse(when, asked(row.resolver))); got != row.want {
+				t.Errorf("%s, of %q: got %v, want %v", place, row.resolver, got, row.want)
+			}
+		}
 	}
 }

@@ -109,7 +109,7 @@ func (x *crossing) suffer(o outage) {
 	x.at(o.to, func() {
 		x.packets.Finish()
 		x.packets = nil
-		x.handover = x.handover.With(epoch+Time(o.on), epoch+Time(o.to), x.log)
+		x.handover = x.handover.With(Span{On: epoch + Time(o.on), Off: epoch + Time(o.to)}, x.log)
 		x.dnstap.HandOver(x.handover)
 		x.silent = false
 		for _, m := range x.backlog {

@@ -264,7 +264,7 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	name := append(p.name[:0], w.qname()...)
 	lower(name)
 	if p.handover != nil && !m.Packet &&
-		p.handedOver(answeredIn(p.queryTime(m, q), m.ResponseTime), f.server, w.id, w.qtype, name) {
+		p.handedOver(answeredIn(p.queryTime(m, q), m.ResponseTime), f.resolver, f.server, w.id, w.qtype, name) {
 		return Duplicate
 	}
 	p.searcher.begin(policy, &p.known)

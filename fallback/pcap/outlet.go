@@ -7,7 +7,7 @@ type Outlet interface {
 	// Lane returns a new lane. A source asks for all of its own each time that it
 	// begins to capture, which is at time on.
 	Lane(on transform.Time) Lane
-	// HandOver comes when those are closed: they have recorded what was outward from
-	// on to off.
-	HandOver(on, off transform.Time)
+	// HandOver comes when those are closed: they have recorded what was outward
+	// meanwhile, of these resolvers.
+	HandOver(transform.Span)
 }

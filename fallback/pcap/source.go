@@ -135,6 +135,6 @@ func (s *Source) capture(ctx context.Context, rings *ring.Capture) (err error) {
 	s.begin(current)
 	err = current.run(ctx)
 	s.end(current)
-	s.outlet.HandOver(on, rings.Ended())
+	s.outlet.HandOver(transform.Span{On: on, Off: rings.Ended(), Resolvers: s.config.Resolvers})
 	return err
 }

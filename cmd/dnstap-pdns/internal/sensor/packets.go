@@ -36,7 +36,7 @@ type always struct {
 
 func (o always) Lane(transform.Time) pcap.Lane { return o.watched(o.sensor.forwarder.Lane(o.source)) }
 
-func (o always) HandOver(_, _ transform.Time) {}
+func (o always) HandOver(transform.Span) {}
 
 func (o always) watched(l *forward.Lane) pcap.Lane {
 	if o.sensor.observe == nil {
@@ -53,8 +53,8 @@ func (o standIn) Lane(on transform.Time) pcap.Lane {
 	return o.watched(o.sensor.forwarder.PacketLane(o.source, on))
 }
 
-func (o standIn) HandOver(on, off transform.Time) {
-	o.sensor.forwarder.HandOver(o.source, on, off)
+func (o standIn) HandOver(capture transform.Span) {
+	o.sensor.forwarder.HandOver(o.source, capture)
 }
 
 // PacketStats is what a packet source counts beside the account of messages.
