@@ -34,6 +34,7 @@ type link struct {
 	attached bool    // that has worked
 	state    state
 	failed   bool // it could not be opened, which has been logged
+	loss     loss
 	tally
 }
 

@@ -61,6 +61,7 @@ func (c *Capture) Run(ctx context.Context) error {
 			if err := l.count(); err != nil {
 				c.log.Error("packets are not counted", "interface", l.name, "error", err)
 			}
+			c.watchLoss(l)
 		}
 	}
 }
