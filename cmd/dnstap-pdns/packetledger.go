@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 )
@@ -67,13 +68,24 @@ func printPackets(w io.Writer, s *packet.Stats) {
 func logPackets(log *slog.Logger, sources []sensor.PacketStats) {
 	for i := range sources {
 		s := &sources[i]
-		attrs := []any{slog.String("source", s.Name), slog.Uint64("captures", s.Captures), slog.Group("kernel", ringAttrs(&s.Rings)...)}
+		attrs := []any{slog.String("source", s.Name), slog.Group("captures", captureAttrs(&s.Stats)...), slog.Group("kernel", ringAttrs(&s.Rings)...)}
 		for _, c := range packetCounts(&s.Packets) {
 			if c.n > 0 {
 				attrs = append(attrs, slog.Uint64(c.name, c.n))
 			}
 		}
 		log.Info("packets", attrs...)
+	}
+}
+
+// captureAttrs says how often a source began to capture, and why it ended.
+func captureAttrs(s *pcap.Stats) []any {
+	return []any{
+		slog.Uint64("begun", s.Captures),
+		slog.Uint64("ended_by_dnstap", s.Ended.Told),
+		slog.Uint64("stopped", s.Ended.Stopped),
+		slog.Uint64("broken", s.Ended.Broken),
+		slog.Uint64("failed", s.Failed),
 	}
 }
 

@@ -76,6 +76,7 @@ func (s *Source) Run(ctx context.Context) error {
 		s.rings = nil
 		return s.capture(ctx, rings)
 	}
+	failing := false // which has been logged
 	for {
 		capturing, end := s.senders.awaitSilence(ctx, s.config.IdleAfter)
 		if end == nil {
@@ -83,11 +84,11 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		err := s.captureWhileIdle(capturing)
 		end()
-		if err != nil {
-			s.log.Error("capture did not work; it is tried again", "in", retryTime, "error", err)
-			if !pause(ctx, retryTime) {
-				return nil
-			}
+		if err != nil && !failing {
+			s.log.Error("capture does not work; it is tried again every now and then", "every", retryTime, "error", err)
+		}
+		if failing = err != nil; failing && !pause(ctx, retryTime) {
+			return nil
 		}
 	}
 }
@@ -95,16 +96,25 @@ func (s *Source) Run(ctx context.Context) error {
 func (s *Source) captureWhileIdle(ctx context.Context) error {
 	rings, err := ring.Open(s.config.rings(), s.log)
 	if err != nil {
+		s.failed()
 		return err
 	}
 	s.log.Info("capture begins", "reason", fmt.Sprintf("no dnstap sender has told anything outward for %v", s.config.IdleAfter))
 	err = s.capture(ctx, rings)
-	reason := "the sensor or this source stops"
-	if errors.Is(context.Cause(ctx), errSenderTells) {
-		reason = errSenderTells.Error()
-	}
+	_, reason := s.ending(ctx, err)
 	s.log.Info("capture has ended", "reason", reason)
 	return err
+}
+
+// ending is why a capture has ended, and what counts that.
+func (s *Source) ending(ctx context.Context, err error) (counter *uint64, reason string) {
+	switch {
+	case err != nil:
+		return &s.gone.Ended.Broken, "it failed"
+	case errors.Is(context.Cause(ctx), errSenderTells):
+		return &s.gone.Ended.Told, errSenderTells.Error()
+	}
+	return &s.gone.Ended.Stopped, "this source stops"
 }
 
 // pause reports whether ctx has not ended meanwhile.
@@ -121,6 +131,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (s *Source) capture(ctx context.Context, rings *ring.Capture) (err error) {
 	defer func() { err = errors.Join(err, rings.Close()) }()
 	if err := rings.Attach(); err != nil {
+		s.failed()
 		return err
 	}
 	on := transform.Time(time.Now().UnixNano())
@@ -134,7 +145,8 @@ func (s *Source) capture(ctx context.Context, rings *ring.Capture) (err error) {
 	}
 	s.begin(current)
 	err = current.run(ctx)
-	s.end(current)
+	counter, _ := s.ending(ctx, err)
+	s.end(current, counter)
 	s.outlet.HandOver(transform.Span{On: on, Off: rings.Ended(), Resolvers: s.config.Resolvers})
 	return err
 }

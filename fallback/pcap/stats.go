@@ -9,10 +9,19 @@ import (
 
 // Stats counts what a source did, beside the account of messages.
 type Stats struct {
-	Captures  uint64 // times that it began to capture
 	Capturing bool   // it does
+	Captures  uint64 // times that it began to
+	Ended     Endings
+	Failed    uint64 // times that it could not begin
 	Packets   packet.Stats
 	Rings     ring.Stats
+}
+
+// Endings counts captures that are over, by why.
+type Endings struct {
+	Told    uint64 // a dnstap sender brings outward messages
+	Stopped uint64 // the source was told to stop
+	Broken  uint64 // the capture failed
 }
 
 // Stats returns the source's counts since it was opened. They are not older than a
@@ -23,7 +32,6 @@ func (s *Source) Stats() Stats {
 	total := s.gone.clone()
 	if s.current != nil {
 		total.add(s.current.stats())
-		total.Captures++
 		total.Capturing = true
 	}
 	return total
@@ -33,14 +41,21 @@ func (s *Source) begin(current *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = current
+	s.gone.Captures++
 }
 
-func (s *Source) end(current *session) {
+func (s *Source) end(current *session, why *uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gone.add(current.stats())
-	s.gone.Captures++
+	*why++
 	s.current = nil
+}
+
+func (s *Source) failed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone.Failed++
 }
 
 func (s *Stats) clone() Stats {
