@@ -19,7 +19,7 @@ const resolvers = "192.0.2.53,2001:db8:53::53"
 // what fstrm_capture takes for as many frames.
 func (b *run) packets(ctx context.Context, capture string, runs int) error {
 	file := filepath.Join(b.dir, "packets.pcap")
-	if err := writePackets(capture, file, b.frames); err != nil {
+	if _, err := writePackets(capture, file, b.frames, 0); err != nil {
 		return err
 	}
 	var base, replayed []measurement
@@ -38,7 +38,7 @@ func (b *run) packets(ctx context.Context, capture string, runs int) error {
 	printHeading()
 	median(base).print("fstrm_capture", median(base), b.frames)
 	median(replayed).print("replay of packets", median(base), b.frames)
-	return b.live(ctx, file)
+	return b.live(ctx, capture, file)
 }
 
 // replay measures the replay command, whose records nobody reads.
@@ -55,7 +55,7 @@ func (b *run) replay(ctx context.Context, file string) (m measurement, err error
 
 // live replays the packets over a pair of virtual interfaces in a network namespace
 // of their own, at the rate of the aim and as fast as the machine can.
-func (b *run) live(ctx context.Context, file string) error {
+func (b *run) live(ctx context.Context, capture, file string) error {
 	for _, tool := range []string{"tcpreplay", "unshare", "ip"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%w: apt-get install tcpreplay util-linux iproute2", err)
@@ -63,11 +63,16 @@ func (b *run) live(ctx context.Context, file string) error {
 	}
 	fmt.Println()
 	for _, rate := range []string{"--pps=200000", "--topspeed"} {
-		if err := b.liveAt(ctx, file, rate); err != nil {
+		if err := b.liveAt(ctx, file, rate, b.frames); err != nil {
 			return err
 		}
 	}
-	return nil
+	packets, err := writePackets(capture, file, b.frames/2, tableDefault*3/2)
+	if err != nil {
+		return err
+	}
+	fmt.Println("\nwith every table full: queries without answer, fragments, connections that break off")
+	return b.liveAt(ctx, file, "--pps=100000", packets)
 }
 
 const setup = `set -e
@@ -78,7 +83,7 @@ ip link set tap mtu 9000 up
 exec sleep infinity
 `
 
-func (b *run) liveAt(ctx context.Context, file, rate string) (err error) {
+func (b *run) liveAt(ctx context.Context, file, rate string, packets int) (err error) {
 	config := filepath.Join(b.dir, "live.hcl")
 	text := fmt.Sprintf(`
 source "pcap" "bench" {
@@ -131,7 +136,7 @@ sink "nmsg" "discard" {
 	}
 	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	fmt.Printf("live, %-15s %s; CPU %d ns a packet, peak RSS %.1f MiB (aim: no drop at 200,000 a second, under 96 MiB)\n  %s\n", rate+":",
-		find(`Rated:.*?([\d.]+ pps)`, string(replayed)), used.Nanoseconds()/int64(b.frames), mib(peak),
+		find(`Rated:.*?([\d.]+ pps)`, string(replayed)), used.Nanoseconds()/int64(packets), mib(peak),
 		find(`(kernel\.received=.*?kernel\.dropped=\d+)`, said.String()))
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"time"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	"github.com/gopacket/gopacket"
@@ -21,23 +20,38 @@ var (
 )
 
 // writePackets makes a capture file of the workload that writeWorkload makes frames
-// of: ordinary DNS over UDP, half queries and half responses.
-func writePackets(capture, file string, packets int) error {
+// of: ordinary DNS over UDP, half queries and half responses. Before it stand, where
+// asked, so many queries without an answer, and what else fills a sensor's memory.
+func writePackets(capture, file string, packets, hostile int) (written int, err error) {
 	pairs, err := outwardPairs(capture)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	pairs = slices.DeleteFunc(pairs, func(p pair) bool { return p.response.Message.GetSocketProtocol() != dnstap.SocketProtocol_UDP })
 	f, err := os.Create(file)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer f.Close()
 	out := bufio.NewWriterSize(f, 1<<20)
 	w := &packetWriter{w: pcapgo.NewWriter(out), buf: gopacket.NewSerializeBuffer()}
 	if err := w.w.WriteFileHeader(1<<16, layers.LinkTypeEthernet); err != nil {
-		return err
+		return 0, err
 	}
+	if hostile > 0 {
+		w.writeHostile(pairs, hostile)
+	}
+	w.writePairs(pairs, packets)
+	if w.err != nil {
+		return 0, fmt.Errorf("write %s: %w", file, w.err)
+	}
+	if err := out.Flush(); err != nil {
+		return 0, err
+	}
+	return w.n, f.Close()
+}
+
+func (w *packetWriter) writePairs(pairs []pair, packets int) {
 	for from := 0; from < packets/2; from += inFlight {
 		to := min(from+inFlight, packets/2)
 		for i := from; i < to; i++ {
@@ -47,13 +61,6 @@ func writePackets(capture, file string, packets int) error {
 			w.write(pairs[i%len(pairs)].response.Message, i)
 		}
 	}
-	if w.err != nil {
-		return fmt.Errorf("write %s: %w", file, w.err)
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 type packetWriter struct {
@@ -84,13 +91,9 @@ func (w *packetWriter) write(m *dnstap.Message, i int) {
 		src, dst = dst, src
 		udp.SrcPort, udp.DstPort = udp.DstPort, udp.SrcPort
 	}
-	if w.err = w.serialize(udp, src, dst, wire); w.err != nil {
-		return
+	if w.err = w.serialize(udp, src, dst, wire); w.err == nil {
+		w.put()
 	}
-	b := w.buf.Bytes()
-	at := time.Unix(1_800_000_000, 0).Add(time.Duration(w.n) * pace / 2)
-	w.n++
-	w.err = w.w.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(b), Length: len(b)}, b)
 }
 
 func (w *packetWriter) serialize(udp *layers.UDP, src, dst net.IP, wire []byte) error {
