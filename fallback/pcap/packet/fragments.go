@@ -188,13 +188,22 @@ func (a *assembly) whole() bool {
 	return filled == a.total
 }
 
+// expire lets go of what was not whole in time. When the clock went back, the waiting
+// begins anew: a time from far ahead would hold up all behind it.
 func (f *fragments) expire(now transform.Time) {
-	for f.oldest != nil && now-assemblyTime >= f.oldest.begun {
-		if !f.oldest.dead {
-			f.stats.Expired++
-		}
-		f.release(f.oldest)
+	for f.oldest != nil && now-f.oldest.begun >= assemblyTime {
+		f.expireOldest()
 	}
+	if f.oldest != nil && now < f.oldest.begun {
+		f.oldest.begun = now
+	}
+}
+
+func (f *fragments) expireOldest() {
+	if !f.oldest.dead {
+		f.stats.Expired++
+	}
+	f.release(f.oldest)
 }
 
 func (f *fragments) evictOldest() {
@@ -233,4 +242,8 @@ func (f *fragments) discard(a *assembly) {
 }
 
 // finish lets go of everything.
-func (f *fragments) finish() { f.expire(math.MaxInt64) }
+func (f *fragments) finish() {
+	for f.oldest != nil {
+		f.expireOldest()
+	}
+}

@@ -178,6 +178,26 @@ func TestFragmentsExpireByPacketTime(t *testing.T) {
 	}
 }
 
+func TestFragmentsExpireWhenTheClockWasSetBack(t *testing.T) {
+	f, wire := asking(resolver4, server4).back(), bigAnswer(t, 2000)
+	b := udpPacket(t, f, wire)
+	early, late := fragmentsOf(b, 7, 1400), fragmentsOf(b, 8, 1400)
+	d, got := New(testConfig), &seen{}
+	for _, step := range []struct {
+		piece []byte
+		at    time.Duration
+	}{
+		{early[0], time.Hour}, // and the clock goes back
+		{late[0], 0},
+		{late[1], 2 * time.Minute},
+	} {
+		d.Frame(raw, &Captured{Data: step.piece, Length: len(step.piece), Time: at + transform.Time(step.at)}, got)
+	}
+	if s := d.Stats().Fragments; len(got.Messages) != 0 || s.Expired != 2 {
+		t.Errorf("messages %d, %d expired, want none and 2", len(got.Messages), s.Expired)
+	}
+}
+
 func TestFragmentBombsStayWithinBounds(t *testing.T) {
 	f := asking(resolver4, server4).back()
 	whole := udpPacket(t, f, bigAnswer(t, 60000))

@@ -122,3 +122,12 @@ func TestTunnelsThatLie(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAnswerToTheTunnelsPortIsNoTunnel: resolvers ask from any port.
+func TestAnAnswerToTheTunnelsPortIsNoTunnel(t *testing.T) {
+	for _, ends := range [][2]netip.Addr{{resolver4, server4}, {resolver6, server6}} {
+		f := flow{netip.AddrPortFrom(ends[1], portDNS), netip.AddrPortFrom(ends[0], portVXLAN)}
+		wire := answerWire(t, 0x0800) // an ID that looks like the tunnel's flag
+		check(t, dissect(New(decapsulating()), udpPacket(t, f, wire)), answer(f, transform.UDP, wire))
+	}
+}

@@ -21,7 +21,8 @@ func (d *Dissector) udp(g *datagram) {
 	}
 	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
 	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
-	if d.config.Decapsulate && dst.Port() == portVXLAN {
+	role := d.role(src, dst)
+	if d.config.Decapsulate && dst.Port() == portVXLAN && role == transform.NotOutward { // a resolver may ask from that port
 		d.vxlan(b[udpLen:])
 		return
 	}
@@ -35,7 +36,6 @@ func (d *Dissector) udp(g *datagram) {
 		return
 	}
 	wire := b[udpLen:length]
-	role := d.role(src, dst)
 	if role == transform.NotOutward || turned(role, src, dst, wire) {
 		d.sink.Drop(transform.Inward)
 		return
