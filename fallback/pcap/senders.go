@@ -87,18 +87,18 @@ func (s *Senders) change() {
 // reason as its cause; end must be called when what was recorded meanwhile has been
 // handed over. It returns nil if ctx ends first.
 func (s *Senders) awaitSilence(ctx context.Context, d time.Duration) (capturing context.Context, end func()) {
-	for {
+	for ctx.Err() == nil { // silence may have lasted all the while
 		c, left, changed := s.begin(ctx, d)
 		if c != nil {
 			return c.ctx, func() { s.end(c) }
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil
 		case <-changed:
 		case <-time.After(left):
 		}
 	}
+	return nil, nil
 }
 
 // begin begins a capture if there has been silence for d; else it returns what is

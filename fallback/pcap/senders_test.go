@@ -138,3 +138,18 @@ func TestACaptureThatDoesNotEndHoldsNobodyUp(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// TestNoCaptureBeginsOnceTheSourceIsStopped holds a source that is stopped while it
+// captures to its end: silence goes on, and would begin the next capture at once.
+func TestNoCaptureBeginsOnceTheSourceIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := NewSenders()
+		_, end := s.awaitSilence(ctx, idleAfter)
+		cancel()
+		end()
+		if capturing, _ := s.awaitSilence(ctx, idleAfter); capturing != nil {
+			t.Errorf("another capture begins, and ends with %v", context.Cause(capturing))
+		}
+	})
+}
