@@ -63,7 +63,7 @@ func (s *sensor) packets(t *testing.T) packetBooks {
 			b.counts[name] = n
 		}
 	}
-	if b.received != b.counts["packets"] || kernel.Kernel.Damaged > 0 {
+	if b.received < b.counts["packets"] || kernel.Kernel.Damaged > 0 { // it goes on receiving for a moment after the end
 		t.Errorf("the kernel has %d packets in the rings, %d were read, %d are damaged", b.received, b.counts["packets"], kernel.Kernel.Damaged)
 	}
 	return b
