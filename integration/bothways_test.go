@@ -21,7 +21,7 @@ func TestDnstapAndPacketsOfOneResolverGiveTheSameRecords(t *testing.T) {
 		port := w.SpanPort(t, lab.SpanOptions{})
 		policy := kept + fileSink("first", "dnsobs") + fileSink("second", "dnsqr")
 		told := startSensor(t, port.Namespace, unixSource+policy)
-		seen := startSensor(t, port.Namespace, packetSource("", port.Interfaces...)+policy)
+		seen := startCapture(t, port.Namespace, 1, packetSource("", port.Interfaces...)+policy)
 		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(told.tapPath()), Span: port})
 		told.awaitLog(t, connected, 1)
 		w.Ask(t, resolver, lab.Questions())

@@ -41,7 +41,7 @@ func TestLargeAnswersAreWhole(t *testing.T) {
 			t.Parallel()
 			w := lab.NewWorld(t)
 			port := w.SpanPort(t, lab.SpanOptions{MTU: 1280})
-			s := startSensor(t, port.Namespace, packetSource("", port.Interfaces...)+site+fileSink("first", "dnsqr"))
+			s := startCapture(t, port.Namespace, 1, packetSource("", port.Interfaces...)+site+fileSink("first", "dnsqr"))
 			resolver := c.start(w, t, lab.Options{Span: port, LongestUDP: c.longestUDP})
 			var asked []lab.Question
 			for range 2 {

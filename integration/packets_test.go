@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -30,6 +31,41 @@ func quoted(all ...string) string {
 		list = append(list, fmt.Sprintf("%q", s))
 	}
 	return strings.Join(list, ", ")
+}
+
+// startCapture starts a sensor with one packet source and returns once that captures, on
+// so many sockets: one for each interface and lane.
+func startCapture(t *testing.T, n *lab.Namespace, sockets int, config string) *sensor {
+	t.Helper()
+	s := startSensor(t, n, config)
+	awaitCapture(t, n, sockets)
+	return s
+}
+
+// awaitCapture returns once so many sockets of captures are at work in the namespace:
+// the sensor does not tell of each.
+func awaitCapture(t *testing.T, n *lab.Namespace, sockets int) {
+	t.Helper()
+	await(t, fmt.Sprint(sockets, " sockets that capture"), func() bool { return capturing(t, n) == sockets })
+}
+
+// capturing counts the sockets of captures at work (packet(7)).
+func capturing(t *testing.T, n *lab.Namespace) (count int) {
+	t.Helper()
+	const kind, protocol, running = 2, 3, 5 // columns
+	n.Enter(t, func() {
+		table, err := os.ReadFile("/proc/thread-self/net/packet")
+		if err != nil {
+			t.Error(err)
+		}
+		for line := range strings.Lines(string(table)) {
+			f := strings.Fields(line)
+			if len(f) > running && f[kind] == "2" && f[protocol] == "0003" && f[running] == "1" {
+				count++
+			}
+		}
+	})
+	return count
 }
 
 // packetBooks is what a packet source counted, as the closing log has it.
@@ -150,7 +186,7 @@ func TestPacketsOfKnotResolverGiveRecordsAsTheZonesHaveThem(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	port := w.SpanPort(t, lab.SpanOptions{})
-	s := startSensor(t, port.Namespace, packetSource("  promiscuous = true", port.Interfaces...)+site+fileSink("first", "dnsqr"))
+	s := startCapture(t, port.Namespace, 1, packetSource("  promiscuous = true", port.Interfaces...)+site+fileSink("first", "dnsqr"))
 	knot := w.Knot(t, lab.Options{Span: port})
 	w.Ask(t, knot, lab.Questions())
 	knot.Quit(t)
@@ -178,8 +214,8 @@ func TestOnTheResolversHostEachRecordLeavesOnce(t *testing.T) {
 	w := lab.NewWorld(t)
 	plug(t, w.Namespace, "copy0") // each end of which shows what the other sends
 	w.Copy(t, "lo", "egress", "copy0")
-	loopback := startSensor(t, w.Namespace, packetSource("", "lo")+site+fileSink("first", "dnsqr"))
-	all := startSensor(t, w.Namespace, packetSource("", "any")+kept+fileSink("first", "dnsqr"))
+	loopback := startCapture(t, w.Namespace, 1, packetSource("", "lo")+site+fileSink("first", "dnsqr"))
+	all := startCapture(t, w.Namespace, 2, packetSource("", "any")+kept+fileSink("first", "dnsqr"))
 	resolver := w.Unbound(t, lab.Options{})
 	w.Ask(t, resolver, lab.Questions())
 	resolver.Quit(t)

@@ -75,6 +75,7 @@ func TestReplayedOnAWireTheRecordsAreThoseOfTheFile(t *testing.T) {
 	files, once := captureFiles(t), ofFiles(t)
 	for name, c := range map[string]struct {
 		attributes string
+		lanes      int // 0: one
 		program    string
 		options    []string
 		wrap       func([]byte) []byte // each packet of the files; nil: none
@@ -82,9 +83,9 @@ func TestReplayedOnAWireTheRecordsAreThoseOfTheFile(t *testing.T) {
 	}{
 		"plain":                 {program: "tcpreplay", options: fast},
 		"plain, looked into":    {program: "tcpreplay", options: fast, attributes: "  decapsulate = true"},
-		"four lanes":            {program: "tcpreplay", options: fast, attributes: "  lanes = 4"},
+		"four lanes":            {program: "tcpreplay", options: fast, lanes: 4},
 		"VLAN":                  {program: "tcpreplay-edit", options: tag(5)},
-		"VLAN, four lanes":      {program: "tcpreplay-edit", options: tag(5), attributes: "  lanes = 4"},
+		"VLAN, four lanes":      {program: "tcpreplay-edit", options: tag(5), lanes: 4},
 		"QinQ":                  {program: "tcpreplay-edit", options: tag(5), wrap: inTag(7)},
 		"GRE":                   {program: "tcpreplay", options: fast, wrap: inGRE(0x6558, nil), wrapped: true},
 		"ERSPAN I":              {program: "tcpreplay", options: fast, wrap: inGRE(0x88be, nil), wrapped: true},
@@ -98,10 +99,13 @@ func TestReplayedOnAWireTheRecordsAreThoseOfTheFile(t *testing.T) {
 			t.Parallel()
 			n := lab.NewNamespace(t)
 			stretch(t, n, "wire0")
+			if c.lanes > 0 {
+				c.attributes = fmt.Sprintf("  lanes = %d", c.lanes)
+			}
 			if c.wrapped {
 				c.attributes = "  decapsulate = true"
 			}
-			s := startSensor(t, n, packetSourceOf(bothResolvers, c.attributes, "wire0")+kept+fileSink("first", "dnsqr"))
+			s := startCapture(t, n, max(1, c.lanes), packetSourceOf(bothResolvers, c.attributes, "wire0")+kept+fileSink("first", "dnsqr"))
 			var plays []string
 			for _, file := range files {
 				if c.wrap != nil {
@@ -133,7 +137,7 @@ neigh add 10.1.1.2 lladdr 02:00:00:00:00:02 dev wire0-in
 link add vx0 type vxlan id 77 remote 10.1.1.2 local 10.1.1.1 dstport 4789 dev wire0-in
 link set dev vx0 addrgenmode none mtu 65485 up
 `)
-	s := startSensor(t, n, packetSourceOf(bothResolvers, "  decapsulate = true", "wire0")+kept+fileSink("first", "dnsqr"))
+	s := startCapture(t, n, 1, packetSourceOf(bothResolvers, "  decapsulate = true", "wire0")+kept+fileSink("first", "dnsqr"))
 	played(t, play(t, n, "tcpreplay", "vx0", fast, files...))
 	s.stop(t)
 	packets := s.packets(t)
@@ -155,7 +159,7 @@ func TestAMirrorThatCopiesTwiceDoublesNothing(t *testing.T) {
 			n := lab.NewNamespace(t)
 			stretch(t, n, "wire0", "wire1")
 			n.Copy(t, "wire0-in", "egress", "wire1-in")
-			s := startSensor(t, n, packetSourceOf(bothResolvers, fmt.Sprintf("  lanes = %d", lanes), "wire0", "wire1")+kept+fileSink("first", "dnsqr"))
+			s := startCapture(t, n, 2*lanes, packetSourceOf(bothResolvers, fmt.Sprintf("  lanes = %d", lanes), "wire0", "wire1")+kept+fileSink("first", "dnsqr"))
 			played(t, play(t, n, "tcpreplay", "wire0-in", fast, files...))
 			books := s.stop(t)
 			s.packets(t).checkNoDrops(t)
