@@ -92,11 +92,12 @@ func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
 	})
 }
 
-// replayed has the replay command make records of a capture, under the sensor's
-// own configuration.
-func (s *sensor) replayed(t *testing.T, capture string) output {
+// replayed has the replay command make records of captures, under the sensor's own
+// configuration.
+func (s *sensor) replayed(t *testing.T, captures ...string) output {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), sensorBinary, "replay", "-c", s.config, "--to", "stdout:", capture)
+	args := append([]string{"replay", "-c", s.config, "--to", "stdout:"}, captures...)
+	cmd := exec.CommandContext(t.Context(), sensorBinary, args...)
 	cmd.Stderr = t.Output()
 	data, err := cmd.Output()
 	if err != nil {

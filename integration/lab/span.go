@@ -119,12 +119,20 @@ link set dev %s addrgenmode none mtu %d up
 // copied out of an interface.
 func (w *World) mirror(t testing.TB, direction, to string) {
 	t.Helper()
+	w.Copy(t, line, direction, to)
+}
+
+// Copy has each packet that comes in ("ingress") or leaves ("egress") by an interface
+// copied out of another.
+func (n *Namespace) Copy(t testing.TB, from, direction, to string) {
+	t.Helper()
+	Need(t, "tc")
 	// u32, as not every kernel has matchall. The first time adds the queueing
 	// discipline, the second finds it there.
-	w.call(t, fmt.Sprintf(`
+	n.call(t, fmt.Sprintf(`
 qdisc replace dev %s clsact
 filter add dev %s %s protocol all u32 match u32 0 0 action mirred egress mirror dev %s
-`, line, line, direction, to), "tc", "-batch", "-")
+`, from, from, direction, to), "tc", "-batch", "-")
 }
 
 // threadID is by what the kernel finds the namespace.

@@ -1,0 +1,121 @@
+package integration
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// rewrite writes a capture file with each packet as wrap makes it, and returns its
+// path.
+func rewrite(t *testing.T, dir, file string, wrap func([]byte) []byte) string {
+	t.Helper()
+	packets, infos := packetsOf(t, file)
+	for i := range packets {
+		packets[i] = wrap(packets[i])
+		infos[i].CaptureLength, infos[i].Length = len(packets[i]), len(packets[i])
+	}
+	path := filepath.Join(dir, filepath.Base(file))
+	writePackets(t, path, packets, infos)
+	return path
+}
+
+// packetsOf reads a capture file of Ethernet frames.
+func packetsOf(t *testing.T, file string) (packets [][]byte, infos []gopacket.CaptureInfo) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapgo.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		data, info, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			return packets, infos
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets, infos = append(packets, data), append(infos, info)
+	}
+}
+
+// writePackets writes a capture file of Ethernet frames.
+func writePackets(t *testing.T, path string, packets [][]byte, infos []gopacket.CaptureInfo) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := pcapgo.NewWriter(f)
+	if err := w.WriteFileHeader(1<<18, layers.LinkTypeEthernet); err != nil {
+		t.Fatal(err)
+	}
+	for i := range packets {
+		if err := w.WritePacket(infos[i], packets[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The ends of tunnels, which are neither resolvers nor servers.
+var (
+	tunnel4 = [2]netip.Addr{netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("10.1.1.2")}
+	tunnel6 = [2]netip.Addr{netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd00::2")}
+	station = []byte{2, 0, 0, 0, 0, 2}
+)
+
+// inTag puts a frame into a VLAN (IEEE 802.1Q).
+func inTag(id uint16) func([]byte) []byte {
+	return func(frame []byte) []byte {
+		const addresses = 12
+		tag := binary.BigEndian.AppendUint16([]byte{0x81, 0x00}, id)
+		return slices.Concat(frame[:addresses], tag, frame[addresses:])
+	}
+}
+
+// Headers that follow GRE's (draft-foschiano-erspan section 4): type II with version,
+// VLAN, session and index; type III with a timestamp, and without the optional part.
+var (
+	erspan2 = []byte{0x10, 0x05, 0x00, 0x07, 0, 0, 0, 9}
+	erspan3 = []byte{0x20, 0x05, 0x00, 0x07, 0, 0, 1, 2, 0, 0, 0, 0}
+)
+
+// inGRE puts a frame into GRE (RFC 2784) over IPv4, behind another header. Where there
+// is one GRE has a sequence number (RFC 2890), as ERSPAN II and III do.
+func inGRE(protocol uint16, header []byte) func([]byte) []byte {
+	return func(frame []byte) []byte {
+		var g []byte
+		if header == nil {
+			g = binary.BigEndian.AppendUint16([]byte{0, 0}, protocol)
+		} else {
+			g = append(binary.BigEndian.AppendUint16([]byte{0x10, 0}, protocol), 0, 0, 0, 1)
+		}
+		return ether(station, packet4(tunnel4[0], tunnel4[1], gre, 0, 0, slices.Concat(g, header, frame)))
+	}
+}
+
+// inVXLAN puts a frame into VXLAN (RFC 7348) over IPv6, with no checksum, as RFC 6935
+// lets tunnels.
+func inVXLAN(frame []byte) []byte {
+	const header = 8
+	u := binary.BigEndian.AppendUint16(nil, 50000)
+	u = binary.BigEndian.AppendUint16(u, vxlan)
+	u = binary.BigEndian.AppendUint16(u, uint16(2*header+len(frame)))
+	u = append(u, 0, 0, 8, 0, 0, 0, 0, 0, 77, 0)
+	return ether(station, packet6(tunnel6[0], tunnel6[1], udp, append(u, frame...)))
+}
