@@ -11,7 +11,7 @@ import (
 // port that shows what passes 700 ms later, so that packets still tell of what dnstap
 // had told before, and have not told of what it tells first.
 func TestPacketsThatComeLateStandInToo(t *testing.T) {
-	const behind = 700 * time.Millisecond
+	const behind, slackAtEnd = 700 * time.Millisecond, 500 * time.Millisecond
 	eachSpeaker(t, func(t *testing.T, r speaker) {
 		w := lab.NewWorld(t)
 		port := w.SpanPort(t, lab.SpanOptions{Delay: behind})
@@ -31,13 +31,21 @@ func TestPacketsThatComeLateStandInToo(t *testing.T) {
 		begun := f.await(t, 1)
 		f.during(t, 4*time.Second)
 
+		given, back := f.await(t, 1), time.Now()
 		s.reload(t, unixSource+packets+sink, "reloaded")
 		s.awaitLog(t, captureEnded, before+1)
+		ended := f.await(t, 1)
+		// What passed just before the capture's end is not shown yet, and of a resolver
+		// that keeps nothing dnstap may not have it either.
+		pace := time.Since(back) / time.Duration(ended-given)
+		unseen := ended - int64((behind+slackAtEnd)/pace)
 		f.during(t, 4*time.Second)
 		f.stop(t)
 		resolver.Stop(t)
 		books := s.stop(t)
-		f.checkOnce(t, func(i int64) bool { return i < told || i > begun || r.keeps }, s.written(t, "first"))
+		f.checkOnce(t, func(i int64) bool {
+			return r.keeps || i < told || begun < i && i < unseen || i > ended
+		}, s.written(t, "first"))
 		if books.sources["span"].Records == 0 {
 			t.Error("packets brought nothing: the test tests nothing")
 		}
