@@ -76,6 +76,7 @@ func (s *Source) Run(ctx context.Context) error {
 		s.rings = nil
 		return s.capture(ctx, rings)
 	}
+	told := "" // of what does not work, until it is something else
 	for {
 		capturing, end := s.senders.awaitSilence(ctx, s.config.IdleAfter)
 		if end == nil {
@@ -83,11 +84,16 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		err := s.captureWhileIdle(capturing)
 		end()
-		if err != nil {
-			s.log.Error("capture did not work; it is tried again", "in", retryTime, "error", err)
-			if !pause(ctx, retryTime) {
-				return nil
-			}
+		if err == nil {
+			told = ""
+			continue
+		}
+		if why := err.Error(); why != told {
+			told = why
+			s.log.Error("capture did not work; it is tried again and again", "every", retryTime, "error", err)
+		}
+		if !pause(ctx, retryTime) {
+			return nil
 		}
 	}
 }
