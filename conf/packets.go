@@ -124,8 +124,12 @@ func ParseResolvers(list string) ([]netip.Prefix, error) {
 
 func parseResolverNetwork(v string) (netip.Prefix, error) {
 	p, err := parseNetwork(v)
-	if err == nil && p.Bits() == 0 {
+	switch {
+	case err != nil:
+	case p.Bits() == 0:
 		return netip.Prefix{}, errors.New("everybody is in there, servers and clients too")
+	case p.IsSingleIP() && p.Addr().IsUnspecified():
+		return netip.Prefix{}, errors.New("the unspecified address is nobody's")
 	}
 	return p, err
 }

@@ -161,3 +161,9 @@ func parseAlone(fs *flag.FlagSet, args []string) error {
 	}
 	return nil
 }
+
+// isGiven reports whether a flag stands on the command line, with whatever value.
+func isGiven(fs *flag.FlagSet, name string) (given bool) {
+	fs.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
+}

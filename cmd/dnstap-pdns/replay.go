@@ -34,6 +34,9 @@ func replay(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if *resolvers == "" && isGiven(fs, "resolvers") {
+		return &usageError{errors.New("--resolvers: the list is empty")}
+	}
 	packets, err := replayPackets(&file.Config, *resolvers)
 	if err != nil {
 		return &usageError{err}

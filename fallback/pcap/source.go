@@ -74,9 +74,9 @@ func (s *Source) Run(ctx context.Context) error {
 	if s.config.When == Always {
 		rings := s.rings
 		s.rings = nil
-		return s.capture(ctx, rings)
+		return s.capture(ctx, rings, "always")
 	}
-	failing := false // which has been logged
+	told := "" // of what does not work, until it is something else
 	for {
 		capturing, end := s.senders.awaitSilence(ctx, s.config.IdleAfter)
 		if end == nil {
@@ -84,10 +84,15 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		err := s.captureWhileIdle(capturing)
 		end()
-		if err != nil && !failing {
-			s.log.Error("capture does not work; it is tried again every now and then", "every", retryTime, "error", err)
+		if err == nil {
+			told = ""
+			continue
 		}
-		if failing = err != nil; failing && !pause(ctx, retryTime) {
+		if why := err.Error(); why != told {
+			told = why
+			s.log.Error("capture does not work; it is tried again and again", "every", retryTime, "error", err)
+		}
+		if !pause(ctx, retryTime) {
 			return nil
 		}
 	}
@@ -99,11 +104,7 @@ func (s *Source) captureWhileIdle(ctx context.Context) error {
 		s.failed()
 		return err
 	}
-	s.log.Info("capture begins", "reason", fmt.Sprintf("no dnstap sender has told anything outward for %v", s.config.IdleAfter))
-	err = s.capture(ctx, rings)
-	_, reason := s.ending(ctx, err)
-	s.log.Info("capture has ended", "reason", reason)
-	return err
+	return s.capture(ctx, rings, fmt.Sprintf("no dnstap sender has told anything outward for %v", s.config.IdleAfter))
 }
 
 // ending is why a capture has ended, and what counts that.
@@ -128,7 +129,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // capture reads the rings until ctx ends, closes them, and hands over.
-func (s *Source) capture(ctx context.Context, rings *ring.Capture) (err error) {
+func (s *Source) capture(ctx context.Context, rings *ring.Capture, reason string) (err error) {
 	defer func() { err = errors.Join(err, rings.Close()) }()
 	if err := rings.Attach(); err != nil {
 		s.failed()
@@ -144,9 +145,21 @@ func (s *Source) capture(ctx context.Context, rings *ring.Capture) (err error) {
 		})
 	}
 	s.begin(current)
+	s.log.Info("capture begins", "reason", reason)
 	err = current.run(ctx)
-	counter, _ := s.ending(ctx, err)
+	counter, reason := s.ending(ctx, err)
 	s.end(current, counter)
-	s.outlet.HandOver(transform.Span{On: on, Off: rings.Ended(), Resolvers: s.config.Resolvers})
+	s.outlet.HandOver(s.span(on, rings))
+	s.log.Info("capture has ended", "reason", reason)
 	return err
+}
+
+// span is what the capture can vouch for: nothing, if it has seen no packet at all,
+// as of an interface that is down or the wrong one.
+func (s *Source) span(on transform.Time, rings *ring.Capture) transform.Span {
+	off := rings.Ended()
+	if rings.Stats().Packets == 0 {
+		off = on
+	}
+	return transform.Span{On: on, Off: off, Resolvers: s.config.Resolvers}
 }

@@ -29,7 +29,8 @@ type Endings struct {
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total := s.gone.clone()
+	total := s.gone
+	total.Rings.Interfaces = slices.Clone(total.Rings.Interfaces)
 	if s.current != nil {
 		total.add(s.current.stats())
 		total.Capturing = true
@@ -58,15 +59,22 @@ func (s *Source) failed() {
 	s.gone.Failed++
 }
 
-func (s *Stats) clone() Stats {
-	c := *s
-	c.Rings.Interfaces = slices.Clone(s.Rings.Interfaces)
-	return c
-}
-
-// add adds the counts of one session to those of others. The interfaces are the same
-// in each.
+// add adds the counts of one session to those of others.
 func (s *Stats) add(o Stats) {
 	s.Packets.Add(o.Packets)
 	s.Rings.Add(o.Rings)
+}
+
+// Add adds the counts of another source, which was there before and is not any more.
+func (s *Stats) Add(gone Stats) {
+	rings := gone.Rings
+	rings.Interfaces = slices.Clone(rings.Interfaces)
+	rings.Add(s.Rings)
+	s.Rings = rings
+	s.Packets.Add(gone.Packets)
+	s.Captures += gone.Captures
+	s.Ended.Told += gone.Ended.Told
+	s.Ended.Stopped += gone.Ended.Stopped
+	s.Ended.Broken += gone.Ended.Broken
+	s.Failed += gone.Failed
 }

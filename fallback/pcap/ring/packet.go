@@ -51,16 +51,16 @@ func (c *Counts) add(d Counts) {
 	c.Damaged += d.Damaged
 }
 
-// Add adds another capture's counts, of the same interfaces. It overwrites what is
-// known of them.
+// Add adds another capture's counts, and takes over what it knows of interfaces.
 func (s *Stats) Add(o Stats) {
 	s.add(o.Counts)
-	if len(s.Interfaces) == 0 {
-		s.Interfaces = slices.Clone(o.Interfaces)
-		return
-	}
-	for i := range o.Interfaces {
-		s.Interfaces[i].add(o.Interfaces[i].Counts)
-		s.Interfaces[i].Up = o.Interfaces[i].Up
+	for _, one := range o.Interfaces {
+		i := slices.IndexFunc(s.Interfaces, func(known InterfaceStats) bool { return known.Name == one.Name })
+		if i < 0 {
+			s.Interfaces = append(s.Interfaces, one)
+			continue
+		}
+		s.Interfaces[i].add(one.Counts)
+		s.Interfaces[i].Up = one.Up
 	}
 }

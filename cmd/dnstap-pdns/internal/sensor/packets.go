@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
@@ -57,19 +58,31 @@ func (o standIn) HandOver(capture transform.Span) {
 	o.sensor.forwarder.HandOver(o.source, capture)
 }
 
-// PacketStats is what a packet source counts beside the account of messages.
+// PacketStats is what a packet source counts beside the account of messages, since
+// there first was one of that name.
 type PacketStats struct {
 	Name string
 	pcap.Stats
 }
 
-// Packets returns the counts of the packet sources, in the order of the configuration.
+// Packets returns the counts of the packet sources, those that a reload removed first.
 func (s *Sensor) Packets() []PacketStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []PacketStats
+	all := slices.Clone(s.gone)
 	for _, src := range s.packets {
-		all = append(all, PacketStats{src.config.Name, src.capture.Stats()})
+		all = addStats(all, src.config.Name, src.capture.Stats())
 	}
+	return all
+}
+
+// addStats adds a source's counts to those of others of its name.
+func addStats(all []PacketStats, name string, stats pcap.Stats) []PacketStats {
+	i := slices.IndexFunc(all, func(p PacketStats) bool { return p.Name == name })
+	if i < 0 {
+		return append(all, PacketStats{name, stats})
+	}
+	stats.Add(all[i].Stats)
+	all[i].Stats = stats
 	return all
 }

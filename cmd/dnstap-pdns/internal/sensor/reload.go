@@ -25,6 +25,10 @@ func (s *Sensor) Reload(c *conf.Config) error {
 		return errors.New("the sensor is not running")
 	}
 	ch, pch := compare(s.sources, c.Sources), comparePackets(s.packets, c.Packets)
+	meanwhile, err := transform.NewPolicy(pch.meanwhile(c.Policy))
+	if err != nil {
+		return err
+	}
 	fresh, freshPackets, err := s.openAll(ch.fresh, pch.fresh)
 	if err != nil {
 		return err
@@ -33,7 +37,7 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	if err != nil {
 		return errors.Join(err, closeAll(fresh, freshPackets))
 	}
-	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
+	if err := s.forwarder.Apply(meanwhile, c.Sinks); err != nil {
 		return errors.Join(err, undo(), closeAll(fresh, freshPackets))
 	}
 	for i, src := range ch.kept {
@@ -42,7 +46,7 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	s.budget.SetMax(c.MaxQueries)
 	s.replace(ch, fresh)
 	s.replacePackets(pch, freshPackets)
-	return nil
+	return s.forwarder.Apply(policy, c.Sinks)
 }
 
 // replace stops the sources that are gone and starts the fresh ones. s.mu is held.

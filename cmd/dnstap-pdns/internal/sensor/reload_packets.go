@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // packetChange is what a reload does to the packet sources: one that is not quite the
@@ -33,11 +34,22 @@ func comparePackets(old []*packetSource, wanted []pcap.Config) packetChange {
 	return ch
 }
 
+// meanwhile is a policy until the captures that go have ended: what they still bring
+// is answers to their resolvers, whose addresses must not leave in them.
+func (ch *packetChange) meanwhile(policy transform.Config) transform.Config {
+	policy.ResolverNetworks = slices.Clone(policy.ResolverNetworks)
+	for _, src := range ch.gone {
+		policy.ResolverNetworks = append(policy.ResolverNetworks, src.config.Resolvers...)
+	}
+	return policy
+}
+
 // replacePackets stops the captures that are gone and starts the fresh ones, which
 // have nothing of what came before. s.mu is held.
 func (s *Sensor) replacePackets(ch packetChange, fresh []*packetSource) {
 	for _, src := range ch.gone {
 		src.stop()
+		s.gone = addStats(s.gone, src.config.Name, src.capture.Stats())
 	}
 	s.packets = append(ch.kept, fresh...)
 	for _, src := range fresh {

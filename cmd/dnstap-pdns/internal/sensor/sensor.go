@@ -32,6 +32,7 @@ type Sensor struct {
 	mu      sync.Mutex // held by Reload, and while Run starts sources
 	sources []*source
 	packets []*packetSource
+	gone    []PacketStats   // of packet sources that a reload removed
 	running context.Context // of the sources; nil before Run and after it
 	failed  chan error      // the first source that ends by itself
 }
