@@ -27,36 +27,48 @@ const (
 	offProtocol                                        = 50
 )
 
-// A tape reads the blocks of one ring, in the order in which the kernel fills them.
-// It follows no offset out of its block.
+// A tape reads the blocks of one ring, in the order in which the kernel fills them, and
+// the packets of a block in the order of their times: where several processors receive
+// from an interface they write as they come, at times a response before its query. It
+// follows no offset out of its block.
 type tape struct {
 	mem     []byte
 	size    int            // of a block
 	next    int            // where in mem the block begins that the kernel hands over next
 	block   []byte         // that is being read; nil: none
-	left    uint32         // packets in it that have not been read
-	at      uint32         // where in it the next one begins
+	places  []place        // of the packets in it, in the order of their times
+	taken   int            // of places: those that have been read
 	damaged *atomic.Uint64 // counts what is lost in blocks that contradict themselves
+}
+
+// A place is where in its block a packet begins.
+type place struct {
+	time transform.Time
+	at   uint32
 }
 
 // read reads the next packet, which is borrowed until the next call.
 func (t *tape) read(p *Packet) bool {
-	for {
-		for t.left == 0 {
-			if !t.turn() {
-				return false
-			}
+	for t.taken == len(t.places) {
+		if !t.turn() {
+			return false
 		}
-		if t.packet(p) {
-			return true
-		}
-		t.damaged.Add(uint64(t.left))
-		t.left = 0
 	}
+	where := t.places[t.taken]
+	t.taken++
+	h := t.block[where.at:]
+	data, snap := extent(h)
+	length := native32(h, offLen)
+	p.Data = h[data : data+snap : data+snap]
+	p.Length = int(min(length, math.MaxInt32))
+	p.Time = where.time
+	p.Protocol = network(binary.BigEndian.Uint16(h[offProtocol:]), p.Data, p.Length)
+	return true
 }
 
 // turn gives the block that has been read back and goes on to the next.
 func (t *tape) turn() bool {
+	t.places, t.taken = t.places[:0], 0
 	if t.block != nil {
 		giveBack(t.block)
 		t.block = nil
@@ -67,42 +79,50 @@ func (t *tape) turn() bool {
 	}
 	t.block = b
 	t.next = (t.next + t.size) % len(t.mem)
-	t.left = native32(b, offCount)
-	t.at = native32(b, offFirst)
 	// Each packet takes its header: a count beyond that is none.
-	if most := uint32((t.size - sizeBlock) / sizePacket); t.left > most {
+	count, most := native32(b, offCount), uint32((t.size-sizeBlock)/sizePacket)
+	if count > most {
 		t.damaged.Add(1)
-		t.left = 0
+		return true
+	}
+	if lost := t.sort(count, native32(b, offFirst)); lost > 0 {
+		t.damaged.Add(uint64(lost))
 	}
 	return true
 }
 
-// packet reads the packet at t.at and moves on. It is false where the block is
-// damaged.
-func (t *tape) packet(p *Packet) bool {
-	b := t.block
-	if int64(t.at)+sizePacket > int64(len(b)) {
-		return false
+// sort finds the places of so many packets, the first of which begins there. It returns
+// how many of them it does not find, as the block is damaged.
+func (t *tape) sort(left, at uint32) (lost uint32) {
+	for ; left > 0; left-- {
+		if int64(at)+sizePacket > int64(len(t.block)) {
+			return left
+		}
+		h := t.block[at:]
+		if data, snap := extent(h); data < sizePacket || data+snap > int64(len(h)) {
+			return left
+		}
+		t.insert(place{transform.Time(native32(h, offSec))*1e9 + transform.Time(native32(h, offNsec)), at})
+		step := native32(h, offNext)
+		if int64(step) < sizePacket || int64(step) > int64(len(h)) {
+			return left - 1 // the last has none
+		}
+		at += step
 	}
-	h := b[t.at:]
-	data, snap := int64(binary.NativeEndian.Uint16(h[offData:])), int64(native32(h, offSnap))
-	if data < sizePacket || data+snap > int64(len(h)) {
-		return false
-	}
-	length := native32(h, offLen)
-	p.Data = h[data : data+snap : data+snap]
-	p.Length = int(min(length, math.MaxInt32))
-	p.Time = transform.Time(native32(h, offSec))*1e9 + transform.Time(native32(h, offNsec))
-	p.Protocol = network(binary.BigEndian.Uint16(h[offProtocol:]), p.Data, p.Length)
+	return 0
+}
 
-	step := native32(h, offNext)
-	t.left--
-	if t.left > 0 && (int64(step) < sizePacket || int64(step) > int64(len(h))) {
-		t.damaged.Add(uint64(t.left))
-		t.left = 0
+// insert puts a packet behind those that are not later: mostly all there are.
+func (t *tape) insert(p place) {
+	t.places = append(t.places, p)
+	for i := len(t.places) - 1; i > 0 && t.places[i-1].time > p.time; i-- {
+		t.places[i], t.places[i-1] = t.places[i-1], p
 	}
-	t.at += step
-	return true
+}
+
+// extent is where behind its header a packet's data begin, and how long they are.
+func extent(header []byte) (data, length int64) {
+	return int64(binary.NativeEndian.Uint16(header[offData:])), int64(native32(header, offSnap))
 }
 
 func native32(b []byte, at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }

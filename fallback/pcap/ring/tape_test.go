@@ -93,6 +93,18 @@ func TestTapeReadsBlocksInTurn(t *testing.T) {
 	}
 }
 
+// Two processors that receive from one interface put a query behind its response at
+// times: what they wrote when is in the order of time all the same.
+func TestTapeReadsABlockInTheOrderOfTime(t *testing.T) {
+	tr := blank(2)
+	fill(tr.nth(0), arp(5, "one"), arp(9, "four"), arp(7, "two"), arp(7, "three"), arp(9, "five"))
+	fill(tr.nth(1), arp(12, "seven"), arp(11, "six"))
+	want := []stamped{arp(5, "one"), arp(7, "two"), arp(7, "three"), arp(9, "four"), arp(9, "five"), arp(11, "six"), arp(12, "seven")}
+	if diff := cmp.Diff(want, all(&tr.tape), unexported); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Old kernels hand over empty blocks.
 func TestTapeSkipsEmptyBlocks(t *testing.T) {
 	tr := blank(2)

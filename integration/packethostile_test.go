@@ -1,0 +1,178 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// ordinary are the captures that flow meanwhile: of the first of the two resolvers' places.
+var ordinary = []string{"bind", "kresd", "pdns", "unbound"}
+
+// TestAttacksCostNothing puts attacks on the line in the middle of real resolvers' packets,
+// live. All records of these come, memory stays within bounds, and what came is
+// accounted for.
+func TestAttacksCostNothing(t *testing.T) {
+	const mostMemory = 96 << 20
+	n := lab.NewNamespace(t)
+	stretch(t, n, "wire0")
+	s := startPlainSensor(t, n, packetSourceOf(firstResolver, "  decapsulate = true", "wire0")+kept+fileSink("first", "dnsqr"))
+	awaitCapture(t, n, 1)
+	var good []string
+	for _, name := range ordinary {
+		good = append(good, "testdata/captures/"+name+".pcap")
+	}
+	hostile := filepath.Join(n.Dir, "hostile.pcap")
+	count := attackFile(t, hostile)
+
+	flow := play(t, n, "tcpreplay", "wire0-in", []string{"--pps=300"}, good...)
+	played(t, play(t, n, "tcpreplay", "wire0-in", []string{"--pps=30000"}, hostile))
+	if flow.Ended() {
+		t.Error("the ordinary packets ended before the attacks: the test tests less than it says")
+	}
+	played(t, flow)
+	peak := residentPeak(t, s)
+	books := s.stop(t)
+	packets := s.packets(t)
+	packets.checkNoDrops(t)
+	checkSame(t, s.replayed(t, good...), s.written(t, "first"))
+	if peak > mostMemory {
+		t.Errorf("%d MiB of memory at the most, %d are allowed", peak>>20, mostMemory>>20)
+	}
+	if packets.received < uint64(count)*9/10 { // the kernel's filter leaves some out
+		t.Errorf("%d packets captured of the attacks' %d", packets.received, count)
+	}
+	for _, name := range []string{"too_deep", "fragments_malformed", "overlapping", "fragments_evicted", "tcp_evicted", "tcp_broken"} {
+		if packets.counts[name] == 0 {
+			t.Errorf("%s: none", name)
+		}
+	}
+	if books.Dropped["malformed"] == 0 {
+		t.Error("nothing was malformed")
+	}
+	t.Logf("%d attacking packets; %d MiB at the most; %+v; %v", count, peak>>20, books.account, packets.counts)
+}
+
+// TestCutPacketsAreHarmless replays files of which the packets were captured shorter than
+// they were: each that lacks something is counted, and the others' records come.
+func TestCutPacketsAreHarmless(t *testing.T) {
+	t.Parallel()
+	lab.Need(t, "tcpdump")
+	s := newSensor(t, lab.NewNamespace(t))
+	s.configure(t, packetSource("", "lo")+kept)
+	const whole = "testdata/captures/unbound.pcap"
+	want := timeless(s.replayed(t, whole))
+	before := 0
+	for _, length := range []int{20, 60, 100, 150, 300} {
+		file := filepath.Join(s.dir, fmt.Sprintf("cut%d.pcap", length))
+		frames, infos := packetsOf(t, whole)
+		for i := range frames {
+			frames[i] = frames[i][:min(length, len(frames[i]))]
+			infos[i].CaptureLength = len(frames[i])
+		}
+		writePackets(t, file, frames, infos)
+		got := timeless(s.replayed(t, file))
+		for record := range got {
+			if want[record] == 0 {
+				t.Errorf("of packets of %d bytes: %s", length, record)
+			}
+		}
+		if len(got) < before || len(got) >= len(want) {
+			t.Errorf("of packets of %d bytes %d records, of shorter ones %d, of whole ones %d", length, len(got), before, len(want))
+		}
+		before = len(got)
+	}
+	if before == 0 {
+		t.Error("no record of packets of 300 bytes")
+	}
+}
+
+// TestAFullRingIsCountedAndTheSensorGoesOn stops the sensor while packets come, for more
+// than the ring holds. What is lost is in the closing log, to the packet; what comes
+// later is not lost.
+func TestAFullRingIsCountedAndTheSensorGoesOn(t *testing.T) {
+	t.Parallel()
+	const flood, after = 40_000, 100
+	n := lab.NewNamespace(t)
+	stretch(t, n, "wire0")
+	s := startCapture(t, n, 1, packetSource("  ring = \"2MiB\"", "wire0")+kept+fileSink("first", "dnsqr"))
+	file := func(name string, first, count int) string {
+		path := filepath.Join(n.Dir, name)
+		writeFrames(t, path, exchanges(t, first, count))
+		return path
+	}
+	s.Signal(t, syscall.SIGSTOP)
+	played(t, play(t, n, "tcpreplay", "wire0-in", fast, file("flood.pcap", 0, flood/2)))
+	s.Signal(t, syscall.SIGCONT)
+	awaitIdle(t, s)
+	played(t, play(t, n, "tcpreplay", "wire0-in", []string{"--pps=200"}, file("after.pcap", flood, after)))
+	s.stop(t)
+
+	packets := s.packets(t)
+	if sent := uint64(flood + 2*after); packets.dropped == 0 || packets.received+packets.dropped != sent {
+		t.Errorf("%d packets were sent; %d are in the log as received, %d as dropped", sent, packets.received, packets.dropped)
+	}
+	names := map[string]int{}
+	out := s.written(t, "first")
+	for _, r := range out.records {
+		names[r.Name]++
+	}
+	for i := flood; i < flood+after; i++ {
+		if names[flowName(int64(i))] != 1 {
+			t.Errorf("%d records of %s", names[flowName(int64(i))], flowName(int64(i)))
+		}
+	}
+	t.Logf("%d packets received, %d dropped, %d records", packets.received, packets.dropped, len(out.records))
+}
+
+// exchanges are queries and their responses, as frames.
+func exchanges(t *testing.T, first, count int) (frames [][]byte) {
+	t.Helper()
+	resolver, server := netip.MustParseAddr(lab.Resolver4), server4
+	for i := first; i < first+count; i++ {
+		m := new(dns.Msg).SetQuestion(flowName(int64(i)), dns.TypeTXT)
+		m.RecursionDesired, m.Id = false, uint16(i)
+		for _, response := range []bool{false, true} {
+			m.Response = response
+			wire, err := m.Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, to, src, dst := uint16(1024+i%60000), uint16(dnsPort), resolver, server
+			if response {
+				from, to, src, dst = to, from, dst, src
+			}
+			frames = append(frames, ether(station, userDatagram(src, dst, from, to, 8+len(wire), wire)))
+		}
+	}
+	return frames
+}
+
+// awaitIdle returns once a process has used no processor time for a moment.
+func awaitIdle(t *testing.T, s *sensor) {
+	t.Helper()
+	const moment = 300 * time.Millisecond
+	const state, user, system = 2, 13, 14 // columns of proc_pid_stat(5)
+	used := func() string {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.PID()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := strings.Fields(string(stat))
+		return f[state] + f[user] + " " + f[system]
+	}
+	await(t, "the sensor to be idle", func() bool {
+		before := used()
+		forAWhile(moment)
+		return used() == before && !strings.HasPrefix(before, "T")
+	})
+}

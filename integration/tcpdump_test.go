@@ -1,0 +1,220 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// dump is tcpdump at work.
+type dump struct {
+	*lab.Process
+	file string
+}
+
+// startDump has tcpdump write what an interface shows and returns once it listens.
+func startDump(t *testing.T, n *lab.Namespace, at, file string, options ...string) dump {
+	t.Helper()
+	lab.Need(t, "tcpdump")
+	args := append([]string{"-i", at, "-w", file, "-U", "--immediate-mode", "-B", "65536", "-s", "2000", "-Z", "root"}, options...)
+	d := dump{n.Start(t, "tcpdump", exec.Command("tcpdump", args...)), file}
+	d.listens(t)
+	return d
+}
+
+func (d dump) listens(t *testing.T) {
+	t.Helper()
+	await(t, "tcpdump to listen", func() bool { return strings.Contains(d.Log(t), "listening on") || d.Ended() })
+}
+
+// stop ends tcpdump once it has written all that the kernel has for it, which must be
+// all there was.
+func (d dump) stop(t *testing.T) {
+	t.Helper()
+	var captured, received int
+	await(t, "tcpdump to have written all", func() bool {
+		d.Signal(t, syscall.SIGUSR1) // it tells how far it is
+		all := progress.FindAllStringSubmatch(d.Log(t), -1)
+		if len(all) == 0 {
+			return false
+		}
+		captured, _ = strconv.Atoi(all[len(all)-1][1])
+		received, _ = strconv.Atoi(all[len(all)-1][2])
+		return captured == received && captured > 0
+	})
+	d.Signal(t, syscall.SIGINT)
+	if err := d.Wait(patience); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(d.Log(t), "\n0 packets dropped by kernel") {
+		t.Errorf("tcpdump says %s", d.Log(t))
+	}
+}
+
+var progress = regexp.MustCompile(`(\d+) packets captured, (\d+) packets received by filter`)
+
+// count is how many of the packets an expression of tcpdump's finds.
+func (d dump) count(t *testing.T, format string, args ...any) uint64 {
+	t.Helper()
+	out, err := exec.Command("tcpdump", "-n", "-r", d.file, fmt.Sprintf(format, args...)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint64(strings.Count(string(out), "\n"))
+}
+
+// TestTcpdumpSeesWhatTheSensorSees has tcpdump write what the sensor captures, in each
+// of its formats and through a pipe. Replayed, that gives the records that the sensor
+// made, and what a filter of tcpdump's counts is what the sensor has read.
+func TestTcpdumpSeesWhatTheSensorSees(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	port := w.SpanPort(t, lab.SpanOptions{})
+	on := port.Interfaces[0]
+	s := startCapture(t, port.Namespace, 1, packetSource("", on)+kept+fileSink("first", "dnsqr"))
+	in := func(name string) string { return filepath.Join(s.dir, name) }
+	micro := startDump(t, port.Namespace, on, in("micro.pcap"))
+	nano := startDump(t, port.Namespace, on, in("nano.pcap"), "--time-stamp-precision=nano")
+	cooked := startDump(t, port.Namespace, "any", in("cooked.pcap"))
+	oldCooked := startDump(t, port.Namespace, "any", in("cooked1.pcap"), "-y", "LINUX_SLL")
+	piped, replaying := startPipe(t, port.Namespace, on, s, in("piped.nmsg"))
+
+	resolver := w.Unbound(t, lab.Options{Span: port})
+	w.Ask(t, resolver, lab.Questions())
+	resolver.Quit(t)
+	forAWhile(quiet)
+	for _, d := range []dump{micro, nano, cooked, oldCooked, piped} {
+		d.stop(t)
+	}
+	if err := replaying.Wait(patience); err != nil {
+		t.Errorf("replay from a pipe: %v", err)
+	}
+	books := s.stop(t)
+
+	live := s.written(t, "first")
+	checkZones(t, w.Zones, live)
+	checkExpected(t, w.Zones, live, lab.Questions())
+	for _, d := range []dump{micro, nano, cooked, oldCooked} {
+		t.Log(filepath.Base(d.file))
+		checkSameInOrder(t, live, s.replayed(t, d.file), d.file)
+	}
+	t.Log("pcapng")
+	checkSameInOrder(t, live, s.replayed(t, nextGeneration(t, micro.file)), micro.file)
+	t.Log("a pipe")
+	fromPipe, err := os.ReadFile(in("piped.nmsg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSameInOrder(t, live, readOutput(t, fromPipe), piped.file)
+	checkCounts(t, micro, books, s.packets(t))
+}
+
+// quiet is what the packets of a resolver's last moments take to come.
+const quiet = 300 * time.Millisecond
+
+// startPipe has tcpdump write into the replay command.
+func startPipe(t *testing.T, n *lab.Namespace, at string, s *sensor, output string) (writing dump, replaying *lab.Process) {
+	t.Helper()
+	fifo, tee := filepath.Join(s.dir, "fifo"), filepath.Join(s.dir, "tee")
+	for _, path := range []string{fifo, tee} {
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replay := fmt.Sprintf("exec %s replay -c %s --to stdout: - < %s > %s", sensorBinary, s.config, fifo, output)
+	replaying = n.Start(t, "replay", exec.Command("sh", "-c", replay))
+	written := filepath.Join(s.dir, "piped.pcap")
+	n.Start(t, "tee", exec.Command("sh", "-c", fmt.Sprintf("exec tee %s < %s > %s", written, tee, fifo)))
+	tcpdump := fmt.Sprintf("exec tcpdump -i %s -U --immediate-mode -B 65536 -s 2000 -Z root -w - > %s", at, tee)
+	writing = dump{n.Start(t, "tcpdump", exec.Command("sh", "-c", tcpdump)), written}
+	writing.listens(t)
+	return writing, replaying
+}
+
+// checkSameInOrder holds what was replayed from a file to the live records. Of two
+// processors that receive from one interface tcpdump writes what comes first: where that is
+// a response before its query there is no record, while the sensor, live, goes by
+// the packets' times. The file tells by these how many there may be.
+func checkSameInOrder(t *testing.T, live, replayed output, file string) {
+	t.Helper()
+	had, missing := timeless(replayed), 0
+	for record, n := range timeless(live) {
+		if n != had[record] {
+			missing += n - had[record]
+		}
+	}
+	if back := timesGoBack(t, file); missing > 0 && missing <= back && len(replayed.records) == len(live.records)-missing {
+		t.Logf("%d records lack, as tcpdump wrote their responses before their queries: the times go back %d times", missing, back)
+		return
+	}
+	checkSame(t, live, replayed)
+}
+
+// timesGoBack counts the packets in a file that are of before the one in front of them.
+func timesGoBack(t *testing.T, file string) (count int) {
+	t.Helper()
+	_, infos := packetsOf(t, file)
+	for i := 1; i < len(infos); i++ {
+		if infos[i].Timestamp.Before(infos[i-1].Timestamp) {
+			count++
+		}
+	}
+	return count
+}
+
+// nextGeneration writes a capture file anew as pcapng, and returns its path.
+func nextGeneration(t *testing.T, file string) string {
+	t.Helper()
+	packets, infos := packetsOf(t, file)
+	path := file + "ng"
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := pcapgo.NewNgWriter(f, layers.LinkTypeEthernet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range packets {
+		if err := w.WritePacket(infos[i], packets[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// checkCounts holds what the sensor read to what tcpdump finds of the resolver's own
+// traffic: over UDP each datagram is a message, as none is in fragments.
+func checkCounts(t *testing.T, d dump, books ledger, packets packetBooks) {
+	t.Helper()
+	packets.checkWhole(t)
+	var overUDP, overTCP uint64
+	for _, a := range []string{lab.Resolver4, lab.Resolver6} {
+		const outward = "(src host %s and dst port 53) or (dst host %[1]s and src port 53)"
+		overUDP += d.count(t, "udp and ("+outward+")", a)
+		overTCP += d.count(t, "tcp and ("+outward+")", a)
+	}
+	streamed := packets.counts["tcp_messages"]
+	if overUDP == 0 || books.Read != overUDP+streamed {
+		t.Errorf("read %d messages, %d of them over TCP; tcpdump finds %d over UDP", books.Read, streamed, overUDP)
+	}
+	if overTCP == 0 || packets.counts["packets"] != overUDP+overTCP {
+		t.Errorf("captured %d packets; tcpdump finds %d and %d", packets.counts["packets"], overUDP, overTCP)
+	}
+}
