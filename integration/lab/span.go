@@ -21,7 +21,8 @@ type SpanOptions struct {
 // third namespace, at the other end of a line; clients are in the world, so that
 // their questions pass too.
 //
-// UDP and TCP checksums are finished, and no segments are put together, as on a wire.
+// UDP and TCP checksums are finished, no segments are put together, and a query comes
+// before its response, as on a wire.
 type SpanPort struct {
 	*Namespace
 	Interfaces []string // span0; of a tap, span0 has what the resolver sends, and span1 what it is sent
@@ -65,6 +66,7 @@ func (w *World) SpanPort(t testing.TB, o SpanOptions) *SpanPort {
 	}
 	w.mirror(t, "ingress", fmt.Sprint(mirror, 0))
 	w.mirror(t, "egress", fmt.Sprint(mirror, copies-1))
+	keepOrder(t, w.Namespace, p.resolver)
 	return p
 }
 
