@@ -217,6 +217,36 @@ func TestRingAttachesAnInterfaceThatIsDownAtFirst(t *testing.T) {
 	checkLanes(t, capture, 100)
 }
 
+// One that is not there at all may be left to come.
+func TestRingAwaitsAnInterfaceThatIsAbsent(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	asked := plug(t, n, "tap0")
+	cfg := defaults("tap0", "tap1")
+	cfg.Lanes, cfg.Absent = 4, true
+	capture := begin(t, n, cfg)
+	capture.awaitLog(t, 1, saidGone)
+	asked.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "meanwhile"))
+	capture.await(t, 1)
+	capture.forget()
+	told := plug(t, n, "tap1")
+	capture.awaitLog(t, 1, saidUp)
+	sendPairs(t, asked, told, 100)
+	checkLanes(t, capture, 100)
+}
+
+func TestRingMayHaveNoInterfaceYet(t *testing.T) {
+	t.Parallel()
+	n := lab.NewNamespace(t)
+	cfg := defaults("tap0")
+	cfg.Absent = true
+	capture := begin(t, n, cfg)
+	asked := plug(t, n, "tap0")
+	capture.awaitLog(t, 1, saidUp)
+	asked.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "first"))
+	capture.endWith(t, []string{"first"})
+}
+
 // What finds the ring full is counted, exactly.
 func TestRingOverflowIsCounted(t *testing.T) {
 	t.Parallel()

@@ -99,7 +99,9 @@ func (s *Source) Run(ctx context.Context) error {
 }
 
 func (s *Source) captureWhileIdle(ctx context.Context) error {
-	rings, err := ring.Open(s.config.rings(), s.log)
+	cfg := s.config.rings()
+	cfg.Absent = true // it was there at first: the others stand in meanwhile
+	rings, err := ring.Open(cfg, s.log)
 	if err != nil {
 		s.failed()
 		return err

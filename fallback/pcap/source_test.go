@@ -13,14 +13,14 @@ func TestACaptureThatNeverWorksIsToldOfOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		cfg := theResolver
-		cfg.Interfaces, cfg.When, cfg.IdleAfter, cfg.Ring, cfg.Lanes = []string{"not-there"}, Idle, time.Second, 1<<20, 1
+		cfg.Interfaces, cfg.When, cfg.IdleAfter, cfg.Ring, cfg.Lanes = []string{"lo"}, Idle, time.Second, 1, 1 // a byte
 		s := &Source{config: cfg, senders: NewSenders(), log: slog.New(slog.NewTextHandler(&out, nil))}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		if err := s.Run(ctx); err != nil {
 			t.Error(err)
 		}
-		if got := bytes.Count(out.Bytes(), []byte("\n")); got != 1 || !bytes.Contains(out.Bytes(), []byte("not-there")) {
+		if got := bytes.Count(out.Bytes(), []byte("\n")); got != 1 || !bytes.Contains(out.Bytes(), []byte("too small")) {
 			t.Errorf("%d lines in an hour, want one:\n%.400s", got, out.Bytes())
 		}
 	})

@@ -29,7 +29,7 @@ type Capture struct {
 // A link is an interface as a capture sees it. But for the tally it is Run's.
 type link struct {
 	name     string
-	rings    []*ring // one a lane; they are read by the Readers
+	rings    []*ring // one a lane; they are read by the Readers; none before there is an interface
 	used     bool    // it has been tried to attach the rings, which can be done once
 	attached bool    // that has worked
 	state    state
@@ -45,7 +45,7 @@ type tally struct {
 }
 
 // Open makes sockets, filter and rings. Nothing is received before Attach. It is an
-// error if an interface does not exist, or if the process may not capture; the error
+// error if an interface does not exist, unless Config.Absent says otherwise, or if the process may not capture; the error
 // says what to do.
 func Open(cfg Config, log *slog.Logger) (*Capture, error) {
 	if err := cfg.check(); err != nil {
@@ -87,6 +87,10 @@ func (c *Capture) assemble() error {
 
 // open opens the rings of an interface for the first time.
 func (c *Capture) open(name string) error {
+	if now, _ := stateOf(name); now == gone && c.cfg.Absent {
+		c.links = append(c.links, &link{name: name, state: up})
+		return nil
+	}
 	index, err := indexOf(name)
 	if err != nil {
 		return err

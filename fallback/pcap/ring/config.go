@@ -25,6 +25,7 @@ type Config struct {
 	Lanes       int      // into which packets are divided by their pair of addresses
 	Size        int      // bytes of each ring, of which there is one per interface and lane; rounded down to blocks of 256 KiB
 	Promiscuous bool     // also what is addressed to others; not with Any
+	Absent      bool     // an interface that does not exist is left to Run; else it is an error
 	Filter      Filter
 }
 

@@ -34,7 +34,9 @@ func newReader(c *Capture) (*Reader, error) {
 	if err != nil {
 		return nil, opError("make an event descriptor", err)
 	}
-	return &Reader{capture: c, event: event}, nil
+	r := &Reader{capture: c, event: event}
+	r.arrange()
+	return r, nil
 }
 
 // Next reads the next packet. It is false if there is none yet, or if it is not

@@ -141,13 +141,17 @@ func (c *Capture) revive(l *link, index int) error {
 	if l.attached && l.state == up {
 		c.become(l, gone) // and came back between two looks
 	}
-	if l.used || l.rings[0].index != index {
+	if l.used || len(l.rings) == 0 || l.rings[0].index != index {
 		fresh, err := c.openRings(l, index)
 		if err != nil {
 			return err
 		}
 		for lane, r := range fresh {
-			c.readers[lane].give(change{fresh: r, old: l.rings[lane]})
+			replaced := change{fresh: r}
+			if len(l.rings) > 0 {
+				replaced.old = l.rings[lane]
+			}
+			c.readers[lane].give(replaced)
 		}
 		l.rings, l.used, l.attached = fresh, false, false
 	}
