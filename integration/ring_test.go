@@ -213,7 +213,7 @@ func TestRingEndsAtAnInstant(t *testing.T) {
 		}
 		c.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "packet"))
 		after = append(after, time.Now().UnixNano())
-		if !stopping && len(after) == 5000 {
+		if !stopping && len(after) >= 5000 && time.Duration(after[len(after)-1]-after[0]) > 100*time.Millisecond {
 			stopping = true
 			go func() { capture.stop(); close(ended) }()
 		}

@@ -19,7 +19,7 @@ type count struct {
 	meaning string
 }
 
-// packetCounts lists all of them.
+// packetCounts lists those that an operator can do something about, or wonders at.
 func packetCounts(s *packet.Stats) []count {
 	return []count{
 		{"packets", s.Packets, "that were captured"},
@@ -33,7 +33,7 @@ func packetCounts(s *packet.Stats) []count {
 		{"assembled", s.Fragments.Assembled, "datagrams that came whole from fragments"},
 		{"fragments_malformed", s.Fragments.Malformed, "fragments that were cut, or of an impossible size"},
 		{"fragments_repeated", s.Fragments.Repeated, "fragments that came again"},
-		{"overlapping", s.Fragments.Overlapping, "datagrams of which fragments contradict each other"},
+		{"overlapping", s.Fragments.Overlapping, "datagrams of which fragments contradict each other, or are too many"},
 		{"fragments_expired", s.Fragments.Expired, "datagrams that were not whole in time"},
 		{"fragments_evicted", s.Fragments.Evicted, "datagrams in fragments that others needed the room of"},
 		{"tcp_segments", s.Streams.Segments, "packets that were a part of a TCP stream"},

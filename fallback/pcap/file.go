@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"time"
@@ -19,9 +18,6 @@ import (
 
 const (
 	fileBuffer = 1 << 20
-	// mostAtOnce bounds what one packet, and what stands before it, may make the
-	// library read: lengths come from the file.
-	mostAtOnce = 16 << 20
 	// longestPacket is how much is buffered at least where the next packet is sure not
 	// to be waited for; a longer one is met once in a lifetime.
 	longestPacket = 1<<16 + 64
@@ -31,7 +27,7 @@ const (
 
 // A captureFile reads packets from a capture file, in either format.
 type captureFile struct {
-	in       *boundedReader
+	in       *countingReader
 	buffered *bufio.Reader
 	packets  gopacket.ZeroCopyPacketDataSource
 	link     layers.LinkType
@@ -42,7 +38,7 @@ type captureFile struct {
 var errCutOff = errors.New("it ends in the middle of a packet")
 
 func openFile(r io.Reader) (*captureFile, error) {
-	in := &boundedReader{r: r, left: mostAtOnce}
+	in := &countingReader{r: r}
 	f := &captureFile{in: in, buffered: bufio.NewReaderSize(in, fileBuffer)}
 	magic, err := f.buffered.Peek(4)
 	if errors.Is(err, io.EOF) {
@@ -53,7 +49,8 @@ func openFile(r io.Reader) (*captureFile, error) {
 	}
 	if string(magic) == "\x0a\x0d\x0d\x0a" {
 		f.mixed = true
-		f.packets, err = pcapgo.NewNgReader(f.buffered, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
+		blocks := bufio.NewReaderSize(&blockReader{r: f.buffered}, longestPacket)
+		f.packets, err = pcapgo.NewNgReader(blocks, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
 		return f, err
 	}
 	classic, err := pcapgo.NewReader(f.buffered)
@@ -68,7 +65,6 @@ func openFile(r io.Reader) (*captureFile, error) {
 // next reads a packet, which is good until the next call. It returns io.EOF at a
 // clean end.
 func (f *captureFile) next(c *packet.Captured) (packet.Link, error) {
-	f.in.left = mostAtOnce
 	data, info, err := f.packets.ZeroCopyReadPacketData()
 	switch {
 	case errors.Is(err, io.EOF) && info.CaptureLength > 0, errors.Is(err, io.ErrUnexpectedEOF):
@@ -100,20 +96,15 @@ func instant(t time.Time) transform.Time {
 	return transform.Time(t.UnixNano())
 }
 
-// A boundedReader counts what is read, and ends reading where it is too much.
-type boundedReader struct {
+// A countingReader counts what is read.
+type countingReader struct {
 	r     io.Reader
 	total int64
-	left  int
 }
 
-func (b *boundedReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("a block is longer than %d MiB", mostAtOnce>>20)
-	}
-	n, err := b.r.Read(p)
-	b.total += int64(n)
-	b.left -= n
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.total += int64(n)
 	return n, err
 }
 

@@ -20,8 +20,8 @@ const longestBurst = 256
 // When ctx ends, Replay ends between two reads, with the context's cause.
 func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) (packet.Stats, error) {
 	defer lane.Close()
-	if len(cfg.Resolvers) == 0 {
-		return packet.Stats{}, errNoResolvers
+	if err := cfg.check(); err != nil {
+		return packet.Stats{}, err
 	}
 	file, err := openFile(untilDone{ctx, r})
 	if err != nil {
@@ -78,6 +78,19 @@ func replayPacket(d *packet.Dissector, link packet.Link, c *packet.Captured, lan
 
 // errNoResolvers says why there is no default.
 var errNoResolvers = errors.New("no resolvers are named: only their addresses tell a resolver's own queries from its clients'")
+
+// check holds the configuration to what packets cannot do without.
+func (c *Config) check() error {
+	if len(c.Resolvers) == 0 {
+		return errNoResolvers
+	}
+	for _, p := range c.Resolvers {
+		if !p.IsValid() {
+			return fmt.Errorf("resolver %v is neither an address nor a prefix", p)
+		}
+	}
+	return nil
+}
 
 // dissection is what the packets are searched for.
 func (c *Config) dissection() packet.Config {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -209,11 +210,56 @@ func TestBlocksThatLieDoNotFillMemory(t *testing.T) {
 		t.Fatal("no packet block")
 	}
 	lying := bytes.Clone(ng[:at+28])
-	binary.LittleEndian.PutUint32(lying[at+4:], 1<<31)
-	binary.LittleEndian.PutUint32(lying[at+20:], 1<<31-100)
-	endless := io.MultiReader(bytes.NewReader(lying), zeros{})
-	_, _, err := replay(t, endless)
-	if err == nil || !strings.Contains(err.Error(), "longer than 16 MiB") {
+	binary.LittleEndian.PutUint32(lying[at+20:], 1<<31-100) // of its packet
+	long := bytes.Clone(lying)
+	binary.LittleEndian.PutUint32(long[at+4:], 1<<31) // of itself
+	for name, b := range map[string][]byte{"a packet": lying, "a block": long} {
+		_, _, err := replay(t, io.MultiReader(bytes.NewReader(b), zeros{}))
+		if err == nil || !strings.Contains(err.Error(), "at byte") {
+			t.Errorf("%s of 2 GB: error %v", name, err)
+		}
+	}
+}
+
+// ngBlock is a pcapng block.
+func ngBlock(kind uint32, body []byte) []byte {
+	length := uint32(12 + len(body))
+	b := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, kind), length)
+	return binary.LittleEndian.AppendUint32(append(b, body...), length)
+}
+
+// TestNamesAndSecretsAreNotKept: the library would, all of a section.
+func TestNamesAndSecretsAreNotKept(t *testing.T) {
+	ng := pcapng(t, unbound(t))
+	head := int(binary.LittleEndian.Uint32(ng[4:]))
+	names := ngBlock(4, bytes.Repeat([]byte{1, 0, 8, 0, 192, 0, 2, 1, 'a', 'b', 'c', 0}, 80_000)) // 1 MB
+	secrets := ngBlock(10, append([]byte{'K', 'S', 'L', 'T', 0, 0, 15, 0}, make([]byte, 1<<20)...))
+	stream := []io.Reader{bytes.NewReader(ng[:head])}
+	for range 100 {
+		stream = append(stream, bytes.NewReader(names), bytes.NewReader(secrets))
+	}
+	stream = append(stream, bytes.NewReader(ng[head:]))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	lane, _, err := replay(t, io.MultiReader(stream...))
+	runtime.ReadMemStats(&after)
+	if err != nil || len(lane.messages) < 200 {
+		t.Errorf("%d messages, error %v", len(lane.messages), err)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 20<<20 {
+		t.Errorf("%d MiB were allocated for 200 MB that nobody wants", grown>>20)
+	}
+}
+
+func TestInterfacesWithoutEndAreRefused(t *testing.T) {
+	ng := pcapng(t, unbound(t))
+	head := int(binary.LittleEndian.Uint32(ng[4:]))
+	stream := bytes.Clone(ng[:head])
+	for range maxInterfaces + 1 {
+		stream = append(stream, ngBlock(1, []byte{1, 0, 0, 0, 0, 0, 4, 0})...)
+	}
+	_, _, err := replay(t, bytes.NewReader(append(stream, ng[head:]...)))
+	if err == nil || !strings.Contains(err.Error(), "more than 1024 interfaces") {
 		t.Errorf("error %v", err)
 	}
 }

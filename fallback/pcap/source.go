@@ -35,8 +35,8 @@ const retryTime = 10 * time.Second
 // for that; nothing is captured before Run. senders is who is listened to where the
 // source captures only while none of them tells anything.
 func Open(cfg Config, outlet Outlet, senders *Senders, log *slog.Logger) (*Source, error) {
-	if len(cfg.Resolvers) == 0 {
-		return nil, errNoResolvers
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	s := &Source{config: cfg, outlet: outlet, senders: senders, log: log.With("source", cfg.Name)}
 	rings, err := ring.Open(cfg.rings(), s.log)

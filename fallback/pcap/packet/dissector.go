@@ -77,7 +77,8 @@ func (d *Dissector) begin(c *Captured, sink Sink) {
 	}
 }
 
-// Finish ends what is held: a message of which a part came is malformed.
+// Finish ends what is held: a message of which a part came over TCP is malformed, a
+// datagram of which fragments are missing is counted with those.
 func (d *Dissector) Finish(sink Sink) {
 	d.sink = sink
 	d.fragments.finish()

@@ -16,6 +16,8 @@ const (
 	protoAuth        = 51
 	protoDestination = 60
 	protoMobility    = 135
+	protoHIP         = 139
+	protoShim6       = 140
 )
 
 const (
@@ -110,7 +112,7 @@ func (g *datagram) extensions() bool {
 		b := g.payload
 		size := 0
 		switch g.proto {
-		case protoHopByHop, protoRouting, protoDestination, protoMobility:
+		case protoHopByHop, protoRouting, protoDestination, protoMobility, protoHIP, protoShim6: // RFC 7045
 			if len(b) >= 2 {
 				size = (int(b[1]) + 1) * 8
 			}

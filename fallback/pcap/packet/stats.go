@@ -23,7 +23,7 @@ type FragmentStats struct {
 	Malformed   uint64 // of those: cut, or of an impossible size
 	Repeated    uint64 // of those: the same again
 	Assembled   uint64 // datagrams that came whole
-	Overlapping uint64 // datagrams of which pieces contradict each other
+	Overlapping uint64 // datagrams of which pieces contradict each other, or are too many
 	Expired     uint64 // datagrams that were not whole in time
 	Evicted     uint64 // datagrams that others needed the room of
 }
