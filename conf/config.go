@@ -26,7 +26,14 @@ type Config struct {
 	Policy     transform.Config
 	Sinks      []forward.SinkConfig
 	IDs        nmsg.IDs // of the sensor, as each sink has them
+	Admin      Admin
 	Log        Log
+}
+
+// Admin says where a running sensor shows what it does.
+type Admin struct {
+	Listen string // host:port, for HTTP; empty: nowhere
+	Pprof  bool   // profiles too
 }
 
 // Log says what is logged and how.

@@ -50,7 +50,8 @@ func TestDefaultConfigurationMeansThis(t *testing.T) {
 
 			RotateSize: 256 << 20,
 		}},
-		Log: Log{Level: slog.LevelInfo, Format: "text"},
+		Admin: Admin{Listen: "127.0.0.1:9353"},
+		Log:   Log{Level: slog.LevelInfo, Format: "text"},
 	}
 	if diff := cmp.Diff(want, f.Config, sameAddresses); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -146,8 +147,9 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			RotateSize: 1 << 20,
 			OnRotate:   []string{"/usr/local/bin/upload", "--to", "a place; $HOME", ""},
 		}},
-		IDs: ids,
-		Log: Log{Level: slog.LevelDebug, Format: "json"},
+		IDs:   ids,
+		Admin: Admin{Listen: "[::]:9353", Pprof: true},
+		Log:   Log{Level: slog.LevelDebug, Format: "json"},
 	}
 	if diff := cmp.Diff(want, f.Config, sameAddresses); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -223,6 +225,13 @@ func TestDefaultsForCommandLinesAreThoseOfBlocks(t *testing.T) {
 	}
 }
 
+func TestAdminDefaultIsTheBuiltInConfigurations(t *testing.T) {
+	f, _ := Default()
+	if got := AdminDefault(); got != f.Admin || got.Listen == "" {
+		t.Errorf("got %+v, want %+v", got, f.Admin)
+	}
+}
+
 func TestExampleSpellsOutTheDefault(t *testing.T) {
 	example, diags := Load("dnstap-pdns.hcl")
 	if len(diags) > 0 {
@@ -280,10 +289,10 @@ func uncommented(t *testing.T, path string) *File {
 	var lines []string
 	for line := range strings.Lines(string(src)) {
 		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		switch name {
-		case "listen":
+		switch {
+		case name == "listen" && strings.Contains(line, "unix://"):
 			line = "listen = \"tcp://127.0.0.1:6000\"\n"
-		case "mode", "owner", "group":
+		case name == "mode", name == "owner", name == "group":
 			continue
 		}
 		lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(line, "  #  "), "#  "))

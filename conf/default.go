@@ -22,6 +22,10 @@ func Default() (*File, hcl.Diagnostics) {
 // them; it listens nowhere.
 func SourceDefaults() collector.Config { return defaults("source").limits() }
 
+// AdminDefault is where a sensor shows what it does if its configuration says
+// nothing of that.
+func AdminDefault() Admin { return defaults("admin").admin() }
+
 // SinkFor returns a sink to a target that a command line names, all else at its
 // default. It is one file, unless its name changes with the time.
 func SinkFor(name string, target forward.Target) forward.SinkConfig {

@@ -89,6 +89,14 @@ sensor {
   group    = 0
 }
 
+# Where the sensor shows what it does, over HTTP: /metrics, /ledger, and dnstap-pdns
+# status prints it.
+admin {
+  listen       = "127.0.0.1:9353" # "": nowhere
+  allow_remote = false            # true: listen may be an address that other hosts reach
+  pprof        = false            # also /debug/pprof
+}
+
 log {
   level  = "info" # or "debug", "warn", "error"
   format = "text" # or "json"

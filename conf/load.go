@@ -94,6 +94,7 @@ func (d *decoder) decode(body hcl.Body) {
 	for i := range c.Sinks {
 		c.Sinks[i].IDs = c.IDs
 	}
+	c.Admin = d.single(blocks, "admin").admin()
 	c.Log = d.single(blocks, "log").log()
 	warnOfPackets(packets, len(c.Sources) > 0)
 }

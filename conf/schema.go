@@ -163,6 +163,14 @@ var schema = []blockSchema{
 		{name: "group", kind: numberValue, value: `0`, hi: math.MaxUint32,
 			meaning: "NMSG group id; 0: left out"},
 	}},
+	{name: "admin", attributes: []attribute{
+		{name: "listen", kind: textValue, value: `"127.0.0.1:9353"`, takes: `HOST:PORT, a loopback address unless allow_remote is true, or "" for none`,
+			meaning: "where the sensor answers over HTTP: /metrics, /ledger, /healthz, /readyz"},
+		{name: "allow_remote", kind: flagValue, value: `false`,
+			meaning: "let listen be an address that other hosts reach; nobody is asked who they are"},
+		{name: "pprof", kind: flagValue, value: `false`,
+			meaning: "also answer /debug/pprof: profiles of the sensor's own work and memory"},
+	}},
 	{name: "log", attributes: []attribute{
 		{name: "level", kind: textValue, value: `"info"`, takes: `"debug", "info", "warn" or "error"`,
 			meaning: "least urgent line that is logged"},

@@ -48,7 +48,7 @@ func (s *section) limits() collector.Config {
 // warnIfExposed says what others may do at an address beyond loopback.
 func (s *section) warnIfExposed(c collector.Config) {
 	host, _, _ := net.SplitHostPort(c.Address)
-	if addr, err := netip.ParseAddr(host); host == "localhost" || err == nil && addr.IsLoopback() {
+	if isLoopback(host) {
 		return
 	}
 	at := s.settings["listen"].at
@@ -103,13 +103,28 @@ func parseTCP(hostport string) (listenAddress, error) {
 	if host == "" {
 		return listenAddress{}, errors.New("the host is missing; to listen on every address write tcp://0.0.0.0:PORT or tcp://[::]:PORT")
 	}
+	at, err := parseEndpoint(host, port)
+	if err != nil {
+		return listenAddress{}, err
+	}
+	return listenAddress{"tcp", at}, nil
+}
+
+// parseEndpoint reads where one listens: an address or a host name, and a port.
+func parseEndpoint(host, port string) (string, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return listenAddress{}, errors.New("the port must be 1 to 65535")
+		return "", errors.New("the port must be 1 to 65535")
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		host = addr.String()
 	} else if !validHost(host) {
-		return listenAddress{}, errors.New("the host is neither an address nor a host name")
+		return "", errors.New("the host is neither an address nor a host name")
 	}
-	return listenAddress{"tcp", net.JoinHostPort(host, strings.TrimLeft(port, "0"))}, nil
+	return net.JoinHostPort(host, strings.TrimLeft(port, "0")), nil
+}
+
+// isLoopback reports whether only this machine reaches a host.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }

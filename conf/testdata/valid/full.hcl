@@ -8,6 +8,11 @@ sensor {
   operator = 2
   group    = 3
 }
+admin {
+  listen       = "[::]:09353"
+  allow_remote = true
+  pprof        = true
+}
 sink nmsg receiver {
   to      = "udp://[2001:db8::1]:9430"
   message = "dnsobs"

@@ -17,3 +17,6 @@ sink "nmsg" "once" {
   to     = "file:///tmp/100%%/out.nmsg"
   rotate = "0s"
 }
+admin {
+  listen = ""
+}

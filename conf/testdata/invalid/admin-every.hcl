@@ -1,0 +1,4 @@
+admin {
+  listen       = ":9353"
+  allow_remote = true
+}

@@ -1,0 +1,4 @@
+admin {
+  listen       = "no host:9353"
+  allow_remote = true
+}

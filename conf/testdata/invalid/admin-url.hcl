@@ -1,0 +1,4 @@
+admin {
+  listen       = "http://127.0.0.1:9353"
+  allow_remote = false
+}
