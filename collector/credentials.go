@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // credentials are a source's TLS files as they were when last they could be used.
@@ -29,6 +30,27 @@ func (c *credentials) logTo(log *slog.Logger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.log = log
+}
+
+// A Certificate is what a source shows, as far as somebody must act in time.
+type Certificate struct {
+	Expires time.Time
+	Problem string // with the files since they were read; empty: none
+}
+
+// Certificate returns what a new connection would be shown; false without TLS. It
+// looks at the files as a handshake does.
+func (s *Source) Certificate() (Certificate, bool) {
+	s.mu.Lock()
+	creds := s.tls
+	s.mu.Unlock()
+	if creds == nil {
+		return Certificate{}, false
+	}
+	shown := creds.current().Certificates[0].Leaf
+	creds.mu.Lock()
+	defer creds.mu.Unlock()
+	return Certificate{Expires: shown.NotAfter, Problem: creds.problem}, true
 }
 
 // current returns what a new connection speaks TLS with. Files that changed are

@@ -124,6 +124,9 @@ func TestFilesThatCannotBeUsedLeaveTheOldInForce(t *testing.T) {
 					t.Errorf("shows %q meanwhile", got)
 				}
 			}
+			if c, ok := r.Certificate(); !ok || c.Expires.Year() != 2100 || !strings.Contains(c.Problem, tt.logged) {
+				t.Errorf("tells of %+v, want expiry in 2100 and %q", c, tt.logged)
+			}
 			if got := r.log.count("level=WARN"); got != 1 || r.log.count(tt.logged) != 1 {
 				t.Errorf("%d warnings, one with %q is due:\n%s", got, tt.logged, r.log.String())
 			}
@@ -134,6 +137,9 @@ func TestFilesThatCannotBeUsedLeaveTheOldInForce(t *testing.T) {
 				if got := r.shows(t, clientConfig(t, ca, client)); got != "new.example" {
 					t.Errorf("shows %q afterwards", got)
 				}
+			}
+			if c, _ := r.Certificate(); c.Problem != "" {
+				t.Errorf("tells afterwards of %q", c.Problem)
 			}
 			if r.log.count("read again") != 1 || r.log.count("level=WARN") != 1 {
 				t.Errorf("one line is due for the recovery:\n%s", r.log.String())

@@ -57,6 +57,7 @@ type source struct {
 	name  string
 	gone  transform.Counts // of lanes that are closed
 	known []netip.Addr     // the resolver's addresses, as lanes that are closed were told
+	last  sighting         // of lanes that are closed
 
 	logs []*transform.KeyLog // of lanes that are closed, until HandOver
 }
@@ -198,6 +199,7 @@ func (f *Forwarder) closeLane(l *Lane) {
 	l.source.known = l.pairer.Known()
 	counts := l.retire()
 	l.source.gone.Add(&counts)
+	l.source.last = l.source.last.later(l.last)
 	if l.log != nil {
 		l.source.logs = append(l.source.logs, l.log)
 	}

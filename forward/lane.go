@@ -21,6 +21,8 @@ type Lane struct {
 	plan    *plan
 	feeds   []feed // one for each of the plan's sinks, in its order
 	now     time.Time
+	passed  bool // a message of this burst may be outward
+	last    sighting
 	filed   fileClock               // Replay
 	payload []byte                  // scratch for the record at hand
 	emit    func(*transform.Record) // record, bound once
@@ -38,6 +40,7 @@ func (l *Lane) Begin() {
 // Take takes one message, which it borrows. The result says why the message was
 // dropped, or transform.Kept.
 func (l *Lane) Take(m *transform.Message) transform.Reason {
+	l.passed = l.passed || l.plan.policy.Passes(m)
 	return l.pairer.Take(m, l.plan.policy, l.emit)
 }
 
@@ -51,6 +54,9 @@ func (l *Lane) Drop(r transform.Reason) { l.pairer.Drop(r) }
 // End closes the burst. In Replay it then waits for room in the sinks' queues.
 func (l *Lane) End() {
 	sinks := l.plan.sinks
+	if l.passed {
+		l.last, l.passed = sighting{l.now, l.pairer.Clock()}, false
+	}
 	l.mu.Unlock()
 	if l.forwarder.mode == Replay {
 		for _, s := range sinks {

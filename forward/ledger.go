@@ -18,6 +18,14 @@ type SourceLedger struct {
 	Name   string
 	Lanes  int // that live
 	Counts transform.Counts
+
+	// When the latest message that may be outward came, as [Lane.Passes] says, and what
+	// time its lane had then by its own messages, transform.NoTime if they tell none. In
+	// Replay, or where none has come, LastOutward is zero and Clock means nothing.
+	LastOutward time.Time
+	Clock       transform.Time
+
+	ResolverKnown bool // messages have told an address of the resolver's
 }
 
 // SinkLedger accounts for the records that a sink was offered since it was
@@ -76,14 +84,18 @@ func (f *Forwarder) Ledger() Ledger {
 }
 
 func (f *Forwarder) sourceLedger(src *source) SourceLedger {
-	s := SourceLedger{Name: src.name, Counts: src.gone}
+	s := SourceLedger{Name: src.name, Counts: src.gone, ResolverKnown: len(src.known) > 0}
+	last := src.last
 	for _, l := range f.lanes {
 		if l.source == src {
 			c := l.pairer.Counts()
 			s.Counts.Add(&c)
 			s.Lanes++
+			last = last.later(l.last)
+			s.ResolverKnown = s.ResolverKnown || len(l.pairer.Known()) > 0
 		}
 	}
+	s.LastOutward, s.Clock = last.at, last.clock
 	return s
 }
 
