@@ -61,7 +61,9 @@ func (o standIn) HandOver(capture transform.Span) {
 // PacketStats is what a packet source counts beside the account of messages, since
 // there first was one of that name.
 type PacketStats struct {
-	Name string
+	Name     string
+	StandsIn bool // captures only while dnstap tells nothing outward
+	Removed  bool // by a reload
 	pcap.Stats
 }
 
@@ -71,18 +73,22 @@ func (s *Sensor) Packets() []PacketStats {
 	defer s.mu.Unlock()
 	all := slices.Clone(s.gone)
 	for _, src := range s.packets {
-		all = addStats(all, src.config.Name, src.capture.Stats())
+		all = addStats(all, src.stats())
 	}
 	return all
 }
 
-// addStats adds a source's counts to those of others of its name.
-func addStats(all []PacketStats, name string, stats pcap.Stats) []PacketStats {
-	i := slices.IndexFunc(all, func(p PacketStats) bool { return p.Name == name })
+func (src *packetSource) stats() PacketStats {
+	return PacketStats{Name: src.config.Name, StandsIn: src.config.When == pcap.Idle, Stats: src.capture.Stats()}
+}
+
+// addStats adds a source's counts to those of others of its name, which were before.
+func addStats(all []PacketStats, p PacketStats) []PacketStats {
+	i := slices.IndexFunc(all, func(gone PacketStats) bool { return gone.Name == p.Name })
 	if i < 0 {
-		return append(all, PacketStats{name, stats})
+		return append(all, p)
 	}
-	stats.Add(all[i].Stats)
-	all[i].Stats = stats
+	p.Stats.Add(all[i].Stats)
+	all[i] = p
 	return all
 }

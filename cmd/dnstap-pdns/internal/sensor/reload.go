@@ -44,6 +44,7 @@ func (s *Sensor) Reload(c *conf.Config) error {
 		src.config = ch.wants[i]
 	}
 	s.budget.SetMax(c.MaxQueries)
+	s.namesResolvers = namesResolvers(c)
 	s.replace(ch, fresh)
 	s.replacePackets(pch, freshPackets)
 	return s.forwarder.Apply(policy, c.Sinks)

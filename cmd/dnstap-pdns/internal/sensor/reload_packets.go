@@ -49,7 +49,9 @@ func (ch *packetChange) meanwhile(policy transform.Config) transform.Config {
 func (s *Sensor) replacePackets(ch packetChange, fresh []*packetSource) {
 	for _, src := range ch.gone {
 		src.stop()
-		s.gone = addStats(s.gone, src.config.Name, src.capture.Stats())
+		gone := src.stats()
+		gone.Removed = true
+		s.gone = addStats(s.gone, gone)
 	}
 	s.packets = append(ch.kept, fresh...)
 	for _, src := range fresh {

@@ -35,6 +35,8 @@ type Sensor struct {
 	gone    []PacketStats   // of packet sources that a reload removed
 	running context.Context // of the sources; nil before Run and after it
 	failed  chan error      // the first source that ends by itself
+
+	namesResolvers bool // the configuration does: their addresses
 }
 
 // Options are what a configuration does not say.
@@ -62,6 +64,8 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 		observe:   o.Observe,
 		senders:   pcap.NewSenders(),
 		failed:    make(chan error, 1),
+
+		namesResolvers: namesResolvers(c),
 	}
 	if s.sources, s.packets, err = s.openAll(c.Sources, c.Packets); err != nil {
 		return nil, err
@@ -70,6 +74,10 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 		return nil, errors.Join(err, closeAll(s.sources, s.packets))
 	}
 	return s, nil
+}
+
+func namesResolvers(c *conf.Config) bool {
+	return len(c.Policy.Resolvers)+len(c.Policy.ResolverNetworks) > 0
 }
 
 // Run serves until ctx ends or a part fails for good. It stops in order: sources
