@@ -43,7 +43,8 @@ type SinkLedger struct {
 
 	OnRotate   Kicks // beside the sum: these are files, not records
 	Sent       Sent
-	QueueBytes int64 // that wait, of at most SinkConfig.Queue
+	QueueBytes int64 // that wait
+	QueueMax   int64 // of those, at most
 
 	Error        string    // of the latest failure, while the sink fails
 	FailingSince time.Time // zero: it does not
@@ -137,7 +138,7 @@ func (s *sink) ledger() SinkLedger {
 	l.Queued = q.waiting + q.inHand
 	l.Lost = t.lost
 	l.Lost[TooBig] += t.tooBig
-	l.Sent, l.QueueBytes = t.sent, q.bytes
+	l.Sent, l.QueueBytes, l.QueueMax = t.sent, q.bytes, q.limit
 	return l
 }
 

@@ -103,7 +103,7 @@ func TestAFailingSinkIsTriedOnceMoreAtTheEnd(t *testing.T) {
 				want = SinkLedger{Name: "a", Offered: 10, Lost: [numLosses]uint64{Failed: 10}, Error: errFake.Error()}
 			}
 			got := r.Ledger().Sinks[0]
-			got.Sent, got.FailingSince = Sent{}, time.Time{}
+			got.Sent, got.QueueMax, got.FailingSince = Sent{}, 0, time.Time{}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("ledger (-want +got):\n%s", diff)
 			}

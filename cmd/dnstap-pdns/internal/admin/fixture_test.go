@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// counts are of so many messages each: records, paired, held and dropped.
+func counts(n uint64) (c transform.Counts) {
+	c.Records, c.Paired, c.Held = n, n+1, n+2
+	for _, r := range transform.Reasons() {
+		c.Dropped[r] = uint64(r)
+	}
+	c.Read = c.Sum()
+	return c
+}
+
+// fullState has something of everything. Only in a synctest bubble, where the time
+// is known, are two the same.
+func fullState() sensor.State {
+	now := time.Now()
+	s := sensor.State{QueryRoom: 12, QueryRoomMax: 131072}
+	for i, name := range []string{"gone", "local", "remote", "span"} {
+		l := forward.SourceLedger{Name: name, Lanes: i, Counts: counts(uint64(10 * i))}
+		if name == "local" {
+			l.LastOutward, l.Clock, l.ResolverKnown = now.Add(-time.Second), transform.Time(now.Add(-2*time.Second).UnixNano()), true
+		}
+		s.Ledger.Sources = append(s.Ledger.Sources, l)
+		s.Ledger.Total.Add(&l.Counts)
+	}
+	s.Dnstap = []sensor.DnstapState{{
+		Name:  "local",
+		Stats: collector.Stats{Open: 2, Accepted: 7, Refused: 1, Displaced: 2, AcceptErrors: 3, HandshakesFailed: 4, Broken: 5},
+		Connections: []collector.Connection{
+			{Number: 3, Peer: collector.Peer{UID: 104, PID: 4711}, Since: now.Add(-time.Hour), Identity: "ns\x1b[2J", Version: "unbound 1.17.1",
+				Bidirectional: true, Frames: 500, Outward: 400},
+			{Number: 7, Peer: collector.Peer{UID: 0}, Since: now.Add(-time.Minute), Remedy: collector.Remedies()[0]},
+		},
+	}, {
+		Name: "remote", TLS: true, Certificate: collector.Certificate{Expires: now.Add(24 * time.Hour), Problem: "it is cut off"},
+		Connections: []collector.Connection{
+			{Number: 1, Peer: collector.Peer{Address: netip.MustParseAddrPort("192.0.2.1:5"), Name: "resolver.example"}, Since: now.Add(-time.Hour)}},
+	}, {
+		Name: "unused",
+	}}
+	rings := ring.Stats{Counts: ring.Counts{Packets: 1000, Drops: 10, Damaged: 1}, Interfaces: []ring.InterfaceStats{
+		{Name: "eth1", Up: true, Counts: ring.Counts{Packets: 990, Drops: 10}}, {Name: "eth2", Counts: ring.Counts{Packets: 10}}}}
+	s.Packets = []sensor.PacketStats{{Name: "span", Stats: pcap.Stats{
+		Captures: 1, Capturing: true, Packets: packet.Stats{Packets: 1000, Other: 3}, Rings: rings}}}
+	s.Ledger.Sinks = []forward.SinkLedger{
+		sinkLedger("files", 0),
+		sinkLedger("out", 100),
+		sinkLedger("out", 1000),
+	}
+	s.Ledger.Sinks[1].Error, s.Ledger.Sinks[1].FailingSince = "connection refused", now.Add(-time.Minute)
+	s.Ledger.Sinks[2].Leaving = true
+	return s
+}
+
+// sinkLedger is that of a sink that was offered records.
+func sinkLedger(name string, n uint64) forward.SinkLedger {
+	l := forward.SinkLedger{Name: name, Delivered: n, Queued: n / 10, Filtered: n / 100, QueueBytes: int64(n), QueueMax: 16 << 20,
+		Sent: forward.Sent{Containers: n / 50, Datagrams: n / 20, Bytes: n * 100}}
+	if n > 0 {
+		l.Lost[forward.QueueFull], l.OnRotate.Failed = 3, 1
+	}
+	l.Offered = l.Sum()
+	return l
+}
+
+// viewOf shows a state and a start an hour ago.
+func viewOf(state func() sensor.State) *View {
+	started := time.Now().Add(-time.Hour)
+	return &View{
+		Version: "v1.2.3", GoVersion: "go1.26", Started: started, State: state,
+		Reload: func() Reload {
+			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink"}
+		},
+	}
+}

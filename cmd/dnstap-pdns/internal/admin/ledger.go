@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+)
+
+// Ledger is the account of a running sensor, and what an operator must know beside
+// it. As JSON it is what /ledger answers: the names below are stable, others may be
+// added. Times are RFC 3339 in UTC, and are left out where there is nothing to tell.
+//
+//	{
+//	  "time", "version", "go_version", "started",
+//	  "reload":   {"ok", "time", "in_force_since", "error"},
+//	  "total":    {"read", "records", "paired", "held", "dropped": {REASON: n}},
+//	  "sources":  [{"name", "kind": "dnstap" | "pcap" | "removed",
+//	                and as in total, "lanes", "last_outward", "message_clock", "resolver_known",
+//	                "dnstap": {"open", "accepted", "refused", "displaced", "accept_errors", "handshakes_failed", "broken",
+//	                           "certificate": {"expires", "problem"},
+//	                           "connections": [{"number", "uid", "pid", "client", "since", "identity", "version",
+//	                                            "bidirectional", "frames", "outward", "remedy": {"sender", "advice"}}]},
+//	                "pcap":   {"stands_in", "capturing", "captures", "damaged",
+//	                           "interfaces": [{"name", "up", "received", "dropped"}], "counts": {COUNT: n}}}],
+//	  "sinks":    [{"name", "leaving", "offered", "delivered", "queued", "filtered", "lost": {LOSS: n},
+//	                "queue_bytes", "queue_max_bytes", "containers", "datagrams", "bytes",
+//	                "on_rotate": {"done", "failed", "skipped", "waiting"}, "failing": {"since", "error"}}],
+//	  "pairing":  {"used", "max"},
+//	  "resolvers_configured"
+//	}
+//
+// In total and in each source, read = records + paired + held + the sum of dropped;
+// in each sink, offered = delivered + queued + filtered + the sum of lost. The sources
+// add up to the total. Every REASON, LOSS and COUNT is there, be it zero.
+type Ledger struct {
+	Time      time.Time `json:"time"` // of all that follows
+	Version   string    `json:"version"`
+	GoVersion string    `json:"go_version"`
+	Started   time.Time `json:"started"`
+	Reload    Reload    `json:"reload"`
+
+	Total   Messages `json:"total"`   // of all sources
+	Sources []Source `json:"sources"` // as configured; then those that a reload removed
+	Sinks   []Sink   `json:"sinks"`   // as configured; then those that a reload removed, while they drain
+	Pairing Pairing  `json:"pairing"`
+
+	// The configuration names addresses of the resolver's, which messages need not tell
+	// then.
+	ResolversConfigured bool `json:"resolvers_configured"`
+}
+
+// Reload is how the latest reload went, or the start where there was none.
+type Reload struct {
+	OK           bool      `json:"ok"`
+	Time         time.Time `json:"time"`
+	InForceSince time.Time `json:"in_force_since"` // of the configuration
+	Error        string    `json:"error,omitempty"`
+}
+
+// Pairing is the table of queries that wait for their response.
+type Pairing struct {
+	Used int64 `json:"used"` // room, in queries: one with a long name takes that of several
+	Max  int64 `json:"max"`
+}
+
+// A View is what makes ledgers.
+type View struct {
+	Version, GoVersion string
+	Started            time.Time
+
+	State  func() sensor.State
+	Reload func() Reload
+}
+
+// Ledger returns the ledger as of now.
+func (v *View) Ledger() Ledger {
+	state := v.State()
+	return Ledger{
+		Time:      time.Now().UTC(),
+		Version:   v.Version,
+		GoVersion: v.GoVersion,
+		Started:   v.Started.UTC(),
+		Reload:    v.Reload().utc(),
+
+		Total:   MessagesOf(&state.Ledger.Total),
+		Sources: sourcesOf(&state),
+		Sinks:   sinksOf(state.Ledger.Sinks),
+		Pairing: Pairing{Used: state.QueryRoom, Max: state.QueryRoomMax},
+
+		ResolversConfigured: state.ResolversConfigured,
+	}
+}
+
+func (r Reload) utc() Reload {
+	r.Time, r.InForceSince = r.Time.UTC(), r.InForceSince.UTC()
+	return r
+}

@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// serverOf answers nowhere but in tests.
+func serverOf(t *testing.T, v *View) *Server {
+	t.Helper()
+	s, err := Listen(conf.Admin{}, v, Options{
+		Ready: func() bool { return true }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func get(s *Server, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w
+}
+
+func TestLedgerAsJSONIsThis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := get(serverOf(t, viewOf(fullState)), "/ledger")
+		if got := w.Header().Get("Content-Type"); got != "application/json" {
+			t.Errorf("content type %q", got)
+		}
+		text := w.Body.String()
+		golden(t, "testdata/ledger.json", text)
+		if strings.Contains(text, "192.0.2.1") {
+			t.Error("it tells a peer's address")
+		}
+		var again Ledger
+		d := json.NewDecoder(strings.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&again); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(viewOf(fullState).Ledger(), again); diff != "" {
+			t.Errorf("read again (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestLedgerOfNothingHasItsLists: whoever reads it need not look for null.
+func TestLedgerOfNothingHasItsLists(t *testing.T) {
+	v := viewOf(func() sensor.State { return sensor.State{Dnstap: []sensor.DnstapState{{Name: "a"}}} })
+	if text := get(serverOf(t, v), "/ledger").Body.String(); strings.Contains(text, "null") {
+		t.Errorf("null in\n%s", text)
+	}
+}
+
+func TestMetricsAreThese(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		golden(t, "testdata/metrics.txt", get(serverOf(t, viewOf(fullState)), "/metrics").Body.String())
+	})
+}
+
+func TestMetricsFollowTheNamingGuide(t *testing.T) {
+	problems, err := testutil.CollectAndLint(NewCollector(viewOf(fullState)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestScrapeAsksOnce: what was counted between two looks would not add up.
+func TestScrapeAsksOnce(t *testing.T) {
+	asked := 0
+	s := serverOf(t, viewOf(func() sensor.State { asked++; return fullState() }))
+	for i, path := range []string{"/metrics", "/ledger", "/metrics"} {
+		if get(s, path); asked != i+1 {
+			t.Errorf("%s: asked %d times, want %d", path, asked, i+1)
+		}
+	}
+}
+
+// TestScrapeAllocatesTheSameWhateverWasCounted: its cost is that of how many sources
+// and sinks there are.
+func TestScrapeAllocatesTheSameWhateverWasCounted(t *testing.T) {
+	cost := func(n uint64) float64 {
+		state := fullState()
+		for i := range state.Ledger.Sources {
+			state.Ledger.Sources[i].Counts = counts(n)
+		}
+		c := NewCollector(viewOf(func() sensor.State { return state }))
+		metrics := make(chan prometheus.Metric, 1<<12)
+		return testing.AllocsPerRun(10, func() {
+			c.Collect(metrics)
+			for len(metrics) > 0 {
+				<-metrics
+			}
+		})
+	}
+	if few, many := cost(1), cost(1<<40); few != many {
+		t.Errorf("%v allocations after a few messages, %v after many", few, many)
+	}
+}
+
+func TestLedgerAddsUpAndSaysSoIfNot(t *testing.T) {
+	l := viewOf(fullState).Ledger()
+	if got := l.Imbalances(); got != nil {
+		t.Errorf("got %q of a ledger that adds up", got)
+	}
+	l.Sources[0].Read++
+	l.Sinks[1].Lost["refused"]++
+	l.Total.Held--
+	want := []string{
+		`source "local": 204 are accounted for, of 205`,
+		`messages: 875 are accounted for, of 876`,
+		`messages of all sources: 877 are accounted for, of 876`,
+		`sink "out": 115 are accounted for, of 114`,
+	}
+	if diff := cmp.Diff(want, l.Imbalances()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

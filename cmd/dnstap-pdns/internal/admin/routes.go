@@ -1,0 +1,107 @@
+package admin
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const index = `dnstap-pdns
+
+/metrics       for Prometheus
+/ledger        every message and record accounted for, as JSON
+/healthz       answers as long as the process lives
+/readyz        answers 200 as long as the sensor reads and writes
+/debug/pprof/  profiles, where admin.pprof is true
+`
+
+// maxScrapes is how many may be under way: each makes some tens of KiB of garbage.
+const maxScrapes = 4
+
+// maxBody is of a request, which has none.
+const maxBody = 1 << 10
+
+func (s *Server) routes(v *View, o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(o.Log.Handler(), slog.LevelError),
+		MaxRequestsInFlight: maxScrapes,
+	}))
+	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) { s.writeLedger(w, v.Ledger()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "alive\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !o.Ready() {
+			http.Error(w, "the sensor starts or stops", http.StatusServiceUnavailable)
+			return
+		}
+		io.WriteString(w, "ready\n")
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, index) })
+	for path, profile := range map[string]http.HandlerFunc{
+		"GET /debug/pprof/":        pprof.Index,
+		"GET /debug/pprof/cmdline": pprof.Cmdline,
+		"GET /debug/pprof/profile": pprof.Profile,
+		"GET /debug/pprof/symbol":  pprof.Symbol,
+		"GET /debug/pprof/trace":   pprof.Trace,
+	} {
+		mux.HandleFunc(path, s.ifAsked(profile))
+	}
+	return http.MaxBytesHandler(forThisHost(mux), maxBody)
+}
+
+func (s *Server) writeLedger(w http.ResponseWriter, l Ledger) {
+	text, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		s.log.Error("the ledger could not be written as JSON", "error", err)
+		http.Error(w, "the ledger could not be written", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write(append(text, '\n'))
+}
+
+// ifAsked answers where the configuration says so, and else as if there were
+// nothing.
+func (s *Server) ifAsked(profile http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.pprof.Load() {
+			http.NotFound(w, r)
+			return
+		}
+		profile(w, r)
+	}
+}
+
+// forThisHost refuses requests over loopback for what is neither an address nor
+// localhost: a page in a browser on this host, from a name that somebody has made
+// lead here (DNS rebinding), could read the answers.
+func forThisHost(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if overLoopback(r) && !namesHost(r.Host) {
+			http.Error(w, "ask by address, or as localhost", http.StatusMisdirectedRequest)
+			return
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func overLoopback(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && local.IP.IsLoopback()
+}
+
+func namesHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "localhost"
+}

@@ -1,0 +1,211 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+)
+
+// a running server, and whether its sensor is ready.
+type running struct {
+	*Server
+	client  *http.Client
+	unready atomic.Bool
+	stop    func()
+}
+
+// freeAddress is one that nobody listens on: of a range that nothing else uses.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.93.53.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func serve(t *testing.T, c conf.Admin) *running {
+	t.Helper()
+	r := &running{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	var err error
+	r.Server, err = Listen(c, viewOf(func() sensor.State { return sensor.State{} }), Options{
+		Ready:    func() bool { return !r.unready.Load() },
+		Registry: prometheus.NewRegistry(),
+		Log:      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+// ask returns the answer's status and text; 0 if there is none.
+func (r *running) ask(method, url string, body io.Reader, host string) (int, string) {
+	request, err := http.NewRequest(method, url, body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	request.Host = host
+	response, err := r.client.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, string(text)
+}
+
+func (r *running) get(address, path string) (int, string) {
+	return r.ask("GET", "http://"+address+path, nil, "")
+}
+
+func TestServerAnswersTheseAndNothingElse(t *testing.T) {
+	at := freeAddress(t)
+	r := serve(t, conf.Admin{Listen: at})
+	url := "http://" + at
+	for name, tt := range map[string]struct {
+		method, path, host string
+		body               string
+		status             int
+		says               string
+	}{
+		"metrics":          {"GET", "/metrics", "", "", 200, "dnstap_pdns_build_info{"},
+		"ledger":           {"GET", "/ledger", "", "", 200, `"started": "`},
+		"alive":            {"GET", "/healthz", "", "", 200, "alive"},
+		"ready":            {"GET", "/readyz", "", "", 200, "ready"},
+		"index":            {"GET", "/", "", "", 200, "/metrics"},
+		"head":             {"HEAD", "/ledger", "", "", 200, ""},
+		"localhost":        {"GET", "/healthz", "localhost:9353", "", 200, "alive"},
+		"no such path":     {"GET", "/ledger/", "", "", 404, ""},
+		"a way up":         {"GET", "/../etc/passwd", "", "", 404, ""},
+		"profiles, unless": {"GET", "/debug/pprof/", "", "", 404, "not found"},
+		"a change":         {"POST", "/ledger", "", "x", 405, ""},
+		"another's name":   {"GET", "/ledger", "evil.example", "", 421, "ask by address"},
+	} {
+		status, text := r.ask(tt.method, url+tt.path, strings.NewReader(tt.body), tt.host)
+		if status != tt.status || !strings.Contains(text, tt.says) {
+			t.Errorf("%s: got %d %q, want %d %q", name, status, text, tt.status, tt.says)
+		}
+	}
+	r.unready.Store(true)
+	if status, text := r.get(at, "/readyz"); status != 503 || !strings.Contains(text, "starts or stops") {
+		t.Errorf("not ready: got %d %q", status, text)
+	}
+	if status, _ := r.get(at, "/healthz"); status != 200 {
+		t.Errorf("not ready, but alive: got %d", status)
+	}
+}
+
+func TestServerMovesWhereAChangeSays(t *testing.T) {
+	first, second := freeAddress(t), freeAddress(t)
+	r := serve(t, conf.Admin{Listen: first})
+	change := func(c conf.Admin) {
+		t.Helper()
+		to, err := r.Prepare(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to.Adopt()
+	}
+	expect := func(when string, here, gone string) {
+		t.Helper()
+		if here != "" {
+			if status, text := r.get(here, "/healthz"); status != 200 {
+				t.Errorf("%s: got %d %q", when, status, text)
+			}
+		}
+		if status, _ := r.get(gone, "/healthz"); status != 0 {
+			t.Errorf("%s: it answers at the old address still", when)
+		}
+	}
+	change(conf.Admin{Listen: first, Pprof: true})
+	if status, _ := r.get(first, "/debug/pprof/goroutine"); status != 200 {
+		t.Errorf("profiles: got %d", status)
+	}
+	change(conf.Admin{Listen: second})
+	expect("moved", second, first)
+	if status, _ := r.get(second, "/debug/pprof/goroutine"); status != 404 {
+		t.Errorf("profiles afterwards: got %d", status)
+	}
+
+	occupied, err := net.Listen("tcp", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Prepare(conf.Admin{Listen: first}); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("an address in use: got %v", err)
+	}
+	occupied.Close()
+	expect("after a change that failed", second, first)
+
+	to, err := r.Prepare(conf.Admin{Listen: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.Discard()
+	expect("after a change that was discarded", second, first)
+
+	change(conf.Admin{})
+	expect("off", "", second)
+	change(conf.Admin{Listen: first})
+	expect("on again", first, second)
+	r.stop()
+	if status, _ := r.get(first, "/healthz"); status != 0 {
+		t.Error("it answers after its end")
+	}
+	change(conf.Admin{Listen: second}) // too late, and no harm
+	expect("after the end", "", second)
+}
+
+func TestAddressInUseIsSaid(t *testing.T) {
+	at := freeAddress(t)
+	occupied, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer occupied.Close()
+	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	want := fmt.Sprintf("admin: listening on %s: bind: address already in use; name another address in admin.listen, or \"\" for none", at)
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestListenerThatFailsEndsTheServer: a sensor that nobody can look at says so.
+func TestListenerThatFailsEndsTheServer(t *testing.T) {
+	s, err := Listen(conf.Admin{Listen: freeAddress(t)}, viewOf(fullState), Options{
+		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := s.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "admin: answering on") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+)
+
+// Sink accounts for the records that a sink was offered; see [forward.SinkLedger].
+type Sink struct {
+	Name    string `json:"name"`
+	Leaving bool   `json:"leaving"` // a reload removed it, and it still drains
+
+	Offered   uint64            `json:"offered"`
+	Delivered uint64            `json:"delivered"`
+	Queued    uint64            `json:"queued"`
+	Filtered  uint64            `json:"filtered"`
+	Lost      map[string]uint64 `json:"lost"` // by loss
+
+	QueueBytes int64  `json:"queue_bytes"`
+	QueueMax   int64  `json:"queue_max_bytes"`
+	Containers uint64 `json:"containers"`
+	Datagrams  uint64 `json:"datagrams"`
+	Bytes      uint64 `json:"bytes"`
+
+	OnRotate OnRotate `json:"on_rotate"`
+	Failing  *Failing `json:"failing,omitempty"`
+}
+
+// OnRotate accounts for finished files; see [forward.Kicks].
+type OnRotate struct {
+	Done    uint64 `json:"done"`
+	Failed  uint64 `json:"failed"`
+	Skipped uint64 `json:"skipped"`
+	Waiting uint64 `json:"waiting"`
+}
+
+// Failing says since when a sink fails, and how it did the last time.
+type Failing struct {
+	Since time.Time `json:"since"`
+	Error string    `json:"error"`
+}
+
+func (s *Sink) sum() uint64 { return s.Delivered + s.Queued + s.Filtered + total(s.Lost) }
+
+func sinksOf(ledgers []forward.SinkLedger) []Sink {
+	all := []Sink{}
+	for i := range ledgers {
+		all = append(all, SinkOf(&ledgers[i]))
+	}
+	return all
+}
+
+// SinkOf returns the account with its losses' names.
+func SinkOf(l *forward.SinkLedger) Sink {
+	s := Sink{
+		Name:       l.Name,
+		Leaving:    l.Leaving,
+		Offered:    l.Offered,
+		Delivered:  l.Delivered,
+		Queued:     l.Queued,
+		Filtered:   l.Filtered,
+		Lost:       map[string]uint64{},
+		QueueBytes: l.QueueBytes,
+		QueueMax:   l.QueueMax,
+		Containers: l.Sent.Containers,
+		Datagrams:  l.Sent.Datagrams,
+		Bytes:      l.Sent.Bytes,
+		OnRotate:   OnRotate(l.OnRotate),
+	}
+	for _, why := range forward.Losses() {
+		s.Lost[why.String()] = l.Lost[why]
+	}
+	if !l.FailingSince.IsZero() {
+		s.Failing = &Failing{Since: l.FailingSince.UTC(), Error: l.Error}
+	}
+	return s
+}

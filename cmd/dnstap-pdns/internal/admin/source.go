@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// What a [Source] may be.
+const (
+	KindDnstap  = "dnstap"
+	KindPcap    = "pcap"
+	KindRemoved = "removed" // by a reload; what it read stays in the account
+)
+
+// Source is one source's account, and its own counts beside it.
+type Source struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	Messages
+	Lanes int `json:"lanes"` // connections or rings, as lanes
+
+	LastOutward   time.Time `json:"last_outward,omitzero"`  // when the latest message that may be outward came
+	MessageClock  time.Time `json:"message_clock,omitzero"` // what time it was then, by the messages
+	ResolverKnown bool      `json:"resolver_known"`         // messages have told an address of the resolver's
+
+	Dnstap *Dnstap  `json:"dnstap,omitempty"`
+	Pcap   *Packets `json:"pcap,omitempty"`
+}
+
+// Dnstap is what a dnstap source counts beside its messages; see [collector.Stats].
+type Dnstap struct {
+	Open             int    `json:"open"`
+	Accepted         uint64 `json:"accepted"`
+	Refused          uint64 `json:"refused"`
+	Displaced        uint64 `json:"displaced"`
+	AcceptErrors     uint64 `json:"accept_errors"`
+	HandshakesFailed uint64 `json:"handshakes_failed"`
+	Broken           uint64 `json:"broken"`
+
+	Certificate *Certificate `json:"certificate,omitempty"` // with TLS
+	Connections []Connection `json:"connections"`           // that have said START, the oldest first
+}
+
+// Certificate is the one that a source shows.
+type Certificate struct {
+	Expires time.Time `json:"expires"`
+	Problem string    `json:"problem,omitempty"` // with the files as they are now
+}
+
+// Connection is one resolver's; see [collector.Connection].
+type Connection struct {
+	Number        uint64    `json:"number"`
+	UID           *uint32   `json:"uid,omitempty"` // Unix socket
+	PID           int32     `json:"pid,omitempty"`
+	Client        string    `json:"client,omitempty"` // as its certificate names it
+	Since         time.Time `json:"since"`
+	Identity      string    `json:"identity,omitempty"`
+	Version       string    `json:"version,omitempty"`
+	Bidirectional bool      `json:"bidirectional"`
+	Frames        uint64    `json:"frames"`
+	Outward       uint64    `json:"outward"`
+	Remedy        *Remedy   `json:"remedy,omitempty"` // it has brought nothing outward in its first minute
+}
+
+// Remedy is what helps there; see [collector.Remedy].
+type Remedy struct {
+	Sender string `json:"sender"`
+	Advice string `json:"advice"`
+}
+
+// sourcesOf lists the configured sources, those without a lane so far included, and
+// then those that have an account only.
+func sourcesOf(state *sensor.State) []Source {
+	accounts := map[string]*forward.SourceLedger{}
+	for i := range state.Ledger.Sources {
+		accounts[state.Ledger.Sources[i].Name] = &state.Ledger.Sources[i]
+	}
+	all := []Source{}
+	take := func(s Source) {
+		account := accounts[s.Name]
+		if account == nil {
+			account = &forward.SourceLedger{}
+		}
+		delete(accounts, s.Name)
+		s.account(account)
+		all = append(all, s)
+	}
+	for i := range state.Dnstap {
+		d := &state.Dnstap[i]
+		take(Source{Name: d.Name, Kind: KindDnstap, Dnstap: dnstapOf(d)})
+	}
+	for i := range state.Packets {
+		p := &state.Packets[i]
+		take(Source{Name: p.Name, Kind: KindPcap, Pcap: packetsOf(p)})
+	}
+	for i := range state.Ledger.Sources {
+		if name := state.Ledger.Sources[i].Name; accounts[name] != nil {
+			take(Source{Name: name, Kind: KindRemoved})
+		}
+	}
+	return all
+}
+
+func (s *Source) account(l *forward.SourceLedger) {
+	s.Messages, s.Lanes, s.ResolverKnown = MessagesOf(&l.Counts), l.Lanes, l.ResolverKnown
+	if l.LastOutward.IsZero() {
+		return
+	}
+	s.LastOutward = l.LastOutward.UTC()
+	if l.Clock != transform.NoTime {
+		s.MessageClock = time.Unix(0, int64(l.Clock)).UTC()
+	}
+}
+
+func dnstapOf(d *sensor.DnstapState) *Dnstap {
+	shown := &Dnstap{
+		Open:             d.Open,
+		Accepted:         d.Accepted,
+		Refused:          d.Refused,
+		Displaced:        d.Displaced,
+		AcceptErrors:     d.AcceptErrors,
+		HandshakesFailed: d.HandshakesFailed,
+		Broken:           d.Broken,
+		Connections:      []Connection{},
+	}
+	if d.TLS {
+		shown.Certificate = &Certificate{Expires: d.Certificate.Expires.UTC(), Problem: d.Certificate.Problem}
+	}
+	for i := range d.Connections {
+		shown.Connections = append(shown.Connections, connectionOf(&d.Connections[i]))
+	}
+	return shown
+}
+
+func connectionOf(c *collector.Connection) Connection {
+	shown := Connection{
+		Number:        c.Number,
+		PID:           c.Peer.PID,
+		Client:        c.Peer.Name,
+		Since:         c.Since.UTC(),
+		Identity:      c.Identity,
+		Version:       c.Version,
+		Bidirectional: c.Bidirectional,
+		Frames:        c.Frames,
+		Outward:       c.Outward,
+	}
+	if !c.Peer.Address.IsValid() {
+		shown.UID = &c.Peer.UID
+	}
+	if c.Remedy != (collector.Remedy{}) {
+		shown.Remedy = &Remedy{c.Remedy.Sender, c.Remedy.Advice}
+	}
+	return shown
+}

@@ -1,0 +1,187 @@
+package admin
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	silence   = 5 * time.Minute     // without anything outward, and that is said
+	clockSlip = time.Minute         // that messages' times may be off
+	expiry    = 14 * 24 * time.Hour // before which a certificate's end is said
+)
+
+// A Warning is something that an operator should act on.
+type Warning struct {
+	Says string // what is wrong
+	Do   string // what to do about it
+}
+
+// Warnings returns what is wrong, as far as the ledger tells: nothing, most often.
+func (l *Ledger) Warnings() []Warning {
+	var w warnings
+	for _, what := range l.Imbalances() {
+		w.add("the ledger does not add up: "+what, "This is a defect of dnstap-pdns: please report it.")
+	}
+	l.warnOfReload(&w)
+	for i := range l.Sources {
+		s := &l.Sources[i]
+		switch {
+		case s.Dnstap != nil:
+			l.warnOfDnstap(&w, s)
+		case s.Pcap != nil:
+			l.warnOfPackets(&w, s)
+		}
+		l.warnOfClock(&w, s)
+	}
+	for i := range l.Sinks {
+		l.warnOfSink(&w, &l.Sinks[i])
+	}
+	return w
+}
+
+type warnings []Warning
+
+func (w *warnings) add(says, do string) { *w = append(*w, Warning{says, do}) }
+
+func (l *Ledger) warnOfReload(w *warnings) {
+	if !l.Reload.OK {
+		w.add(fmt.Sprintf("the reload %s failed, and the configuration before it stays in force: %s", l.ago(l.Reload.Time), l.Reload.Error),
+			"See what dnstap-pdns check says, mend it, and reload again.")
+	}
+}
+
+func (l *Ledger) warnOfDnstap(w *warnings, s *Source) {
+	name := fmt.Sprintf("source %q: ", s.Name)
+	l.warnOfCertificate(w, name, s.Dnstap.Certificate)
+	if len(s.Dnstap.Connections) == 0 {
+		w.add(name+"no resolver is connected",
+			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it.")
+		return
+	}
+	remedied := false
+	for i := range s.Dnstap.Connections {
+		c := &s.Dnstap.Connections[i]
+		if c.Remedy != nil {
+			remedied = true
+			w.add(fmt.Sprintf("%sconnection %d brings nothing outward, from %s", name, c.Number, c.Remedy.Sender), c.Remedy.Advice+".")
+		}
+	}
+	if since := l.outwardSince(s); !remedied && l.Time.Sub(since) > silence {
+		w.add(fmt.Sprintf("%snothing outward has come for %s, though a resolver is connected", name, rounded(l.Time.Sub(since))),
+			"Ask the resolver for a name that it cannot know yet. If that is not seen here, restart the resolver.")
+	}
+	if !s.LastOutward.IsZero() && !s.ResolverKnown && !l.ResolversConfigured {
+		w.add(name+"the resolver's own address is not known: messages tell 0.0.0.0 or ::, and scrub.resolvers is empty",
+			"Name in scrub.resolvers what the resolver asks from; answers that hold it (who-am-I services, your own name servers) are not recognised until then.")
+	}
+}
+
+// outwardSince is since when nothing outward has come: the latest such message, else
+// the latest that could begin it.
+func (l *Ledger) outwardSince(s *Source) time.Time {
+	since := s.LastOutward
+	if since.IsZero() {
+		since = l.Started
+	}
+	if s.Dnstap != nil {
+		if oldest := s.Dnstap.Connections[0].Since; oldest.After(since) {
+			return oldest
+		}
+	}
+	return since
+}
+
+func (l *Ledger) warnOfCertificate(w *warnings, name string, c *Certificate) {
+	if c == nil {
+		return
+	}
+	if c.Problem != "" {
+		w.add(name+"its TLS files cannot be used, what was read before stays in force: "+c.Problem, "Mend the files; they are read again by themselves.")
+	}
+	switch left := c.Expires.Sub(l.Time); {
+	case left <= 0:
+		w.add(fmt.Sprintf("%sits certificate expired on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; it is read again by itself.")
+	case left < expiry:
+		w.add(fmt.Sprintf("%sits certificate expires on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; it is read again by itself.")
+	}
+}
+
+func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
+	name := fmt.Sprintf("source %q: ", s.Name)
+	for _, i := range s.Pcap.Interfaces {
+		if i.Dropped > 0 {
+			w.add(fmt.Sprintf("%sthe kernel dropped %d packets at %s, %s", name, i.Dropped, i.Name, share(i.Dropped, i.Dropped+i.Received)),
+				"Give the source a larger ring, or more lanes if one core is busy all the time.")
+		}
+		if s.Pcap.Capturing && !i.Up {
+			w.add(fmt.Sprintf("%sinterface %s is down", name, i.Name), "Bring it up, or name another.")
+		}
+	}
+	if since := l.outwardSince(s); s.Pcap.Capturing && !s.Pcap.StandsIn && l.Time.Sub(since) > silence {
+		w.add(fmt.Sprintf("%snothing outward has been seen for %s", name, rounded(l.Time.Sub(since))),
+			"See that the interfaces show the resolver's traffic with servers, in both directions, and that resolvers names what it asks from.")
+	}
+}
+
+// warnOfClock compares clocks as of the latest message, while messages come: what a
+// resolver delivers late is late for a moment only.
+func (l *Ledger) warnOfClock(w *warnings, s *Source) {
+	if s.MessageClock.IsZero() || l.Time.Sub(s.LastOutward) > silence {
+		return
+	}
+	if off := s.offset(); off.Abs() > clockSlip {
+		relation := "ahead of"
+		if off < 0 {
+			relation = "behind"
+		}
+		w.add(fmt.Sprintf("source %q: the messages' times are %s %s this machine's clock", s.Name, rounded(off.Abs()), relation),
+			"Set both clocks by NTP. If they are right, the resolver is delivering what it kept, and this passes.")
+	}
+}
+
+// offset is how far ahead of the wall clock the messages' own was at the latest
+// outward one.
+func (s *Source) offset() time.Duration { return s.MessageClock.Sub(s.LastOutward) }
+
+func (l *Ledger) warnOfSink(w *warnings, s *Sink) {
+	name := fmt.Sprintf("sink %q: ", s.Name)
+	if s.Failing != nil {
+		w.add(fmt.Sprintf("%sit fails since %s: %s", name, l.ago(s.Failing.Since), s.Failing.Error),
+			fmt.Sprintf("Mend what it writes to: %s of its queue is in use, and when it is full the oldest records are lost.", share(uint64(s.QueueBytes), uint64(s.QueueMax))))
+	}
+	if lost := total(s.Lost); lost > 0 {
+		w.add(fmt.Sprintf("%sit lost %d records, %s", name, lost, share(lost, s.Offered)), "The ledger below says why.")
+	}
+	if s.OnRotate.Failed+s.OnRotate.Skipped > 0 {
+		w.add(fmt.Sprintf("%son_rotate was not done for %d files", name, s.OnRotate.Failed+s.OnRotate.Skipped),
+			"The log tells of the first failure; the files are where they were.")
+	}
+}
+
+// ago says how long before the ledger's time something was.
+func (l *Ledger) ago(t time.Time) string {
+	return fmt.Sprintf("%s (%s ago)", t.Format(time.RFC3339), rounded(l.Time.Sub(t)))
+}
+
+// rounded is a duration as precise as people want it.
+func rounded(d time.Duration) string {
+	if d >= 2*time.Hour {
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	if d >= 2*time.Minute {
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%ds", int(d.Seconds()))
+}
+
+func share(n, of uint64) string {
+	if of == 0 {
+		return "0 %"
+	}
+	percent := 100 * float64(n) / float64(of)
+	if percent > 0 && percent < 0.01 {
+		return "less than 0.01 %"
+	}
+	return fmt.Sprintf("%.2g %%", percent)
+}

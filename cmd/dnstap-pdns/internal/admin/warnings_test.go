@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// well is the ledger of a sensor that an operator may leave alone.
+func well() *Ledger {
+	return &Ledger{
+		Time:    noon,
+		Started: noon.Add(-time.Hour),
+		Reload:  Reload{OK: true, Time: noon.Add(-time.Hour), InForceSince: noon.Add(-time.Hour)},
+		Sources: []Source{{
+			Name: "local", Kind: KindDnstap, ResolverKnown: true,
+			LastOutward: noon.Add(-time.Second), MessageClock: noon.Add(-2 * time.Second),
+			Dnstap: &Dnstap{
+				Connections: []Connection{{Number: 3, Since: noon.Add(-time.Hour)}},
+				Certificate: &Certificate{Expires: noon.Add(15 * 24 * time.Hour)},
+			},
+		}, {
+			Name: "span", Kind: KindPcap, LastOutward: noon.Add(-time.Second), MessageClock: noon.Add(-time.Second),
+			Pcap: &Packets{Capturing: true, Interfaces: []Interface{{Name: "eth1", Up: true, Received: 9990}}},
+		}, {
+			Name: "old", Kind: KindRemoved,
+		}},
+		Sinks: []Sink{{Name: "out", Offered: 10, Delivered: 9, Queued: 1, QueueMax: 1000}},
+	}
+}
+
+func TestNothingIsSaidOfASensorThatIsWell(t *testing.T) {
+	if got := well().Warnings(); got != nil {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
+	ago := func(d time.Duration) time.Time { return noon.Add(-d) }
+	for name, tt := range map[string]struct {
+		ails func(*Ledger)
+		want string // what is said; empty: nothing
+		do   string // a part of what is to be done
+	}{
+		"no resolver": {func(l *Ledger) { l.Sources[0].Dnstap.Connections = nil },
+			`source "local": no resolver is connected`, "dnstap-pdns check"},
+		"only client messages": {func(l *Ledger) {
+			l.Sources[0].Dnstap.Connections[0].Remedy = &Remedy{"Unbound", "set this: yes"}
+			l.Sources[0].LastOutward = time.Time{} // which the remedy explains
+		}, `source "local": connection 3 brings nothing outward, from Unbound`, "set this: yes."},
+		"silent": {func(l *Ledger) { l.Sources[0].LastOutward = ago(6 * time.Minute) },
+			`source "local": nothing outward has come for 6m, though a resolver is connected`, "Ask the resolver"},
+		"silent from the start": {func(l *Ledger) { l.Sources[0].LastOutward, l.Sources[0].MessageClock = time.Time{}, time.Time{} },
+			`source "local": nothing outward has come for 60m, though a resolver is connected`, ""},
+		"silent, but connected just now": {func(l *Ledger) {
+			l.Sources[0].LastOutward = ago(time.Hour)
+			l.Sources[0].Dnstap.Connections[0].Since = ago(time.Minute)
+		}, "", ""},
+		"silent for less than five minutes": {func(l *Ledger) {
+			l.Sources[0].LastOutward, l.Sources[0].MessageClock = ago(4*time.Minute), ago(4*time.Minute)
+		}, "", ""},
+		"0.0.0.0 only": {func(l *Ledger) { l.Sources[0].ResolverKnown = false },
+			`source "local": the resolver's own address is not known: messages tell 0.0.0.0 or ::, and scrub.resolvers is empty`, "scrub.resolvers"},
+		"0.0.0.0 only, with scrub.resolvers": {func(l *Ledger) { l.Sources[0].ResolverKnown, l.ResolversConfigured = false, true }, "", ""},
+		"certificate ends": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Expires = noon.Add(13 * 24 * time.Hour) },
+			`source "local": its certificate expires on 2026-12-07`, "Renew"},
+		"certificate ended": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Expires = ago(time.Hour) },
+			`source "local": its certificate expired on 2026-11-24`, "Renew"},
+		"TLS files are bad": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Problem = "a.pem is cut off" },
+			`source "local": its TLS files cannot be used, what was read before stays in force: a.pem is cut off`, "Mend"},
+		"kernel drops": {func(l *Ledger) { l.Sources[1].Pcap.Interfaces[0].Dropped = 10 },
+			`source "span": the kernel dropped 10 packets at eth1, 0.1 %`, "ring"},
+		"interface down": {func(l *Ledger) { l.Sources[1].Pcap.Interfaces[0].Up = false },
+			`source "span": interface eth1 is down`, ""},
+		"packets are silent": {func(l *Ledger) { l.Sources[1].LastOutward = ago(3 * time.Hour) },
+			`source "span": nothing outward has been seen for 3h`, "resolvers"},
+		"packets that stand in are silent": {func(l *Ledger) {
+			l.Sources[1].LastOutward, l.Sources[1].Pcap.StandsIn = time.Time{}, true
+		}, "", ""},
+		"clock behind": {func(l *Ledger) { l.Sources[0].MessageClock = ago(2 * time.Minute) },
+			`source "local": the messages' times are 119s behind this machine's clock`, "NTP"},
+		"clock ahead": {func(l *Ledger) { l.Sources[1].MessageClock = noon.Add(2 * time.Hour) },
+			`source "span": the messages' times are 2h ahead of this machine's clock`, ""},
+		"clock a little off": {func(l *Ledger) { l.Sources[0].MessageClock = ago(50 * time.Second) }, "", ""},
+		"sink fails": {func(l *Ledger) {
+			l.Sinks[0].Failing, l.Sinks[0].QueueBytes = &Failing{ago(90 * time.Second), "no space left on device"}, 250
+		}, `sink "out": it fails since 2026-11-24T11:58:30Z (90s ago): no space left on device`, "25 % of its queue"},
+		"sink lost": {func(l *Ledger) {
+			l.Sinks[0].Lost, l.Sinks[0].Delivered = map[string]uint64{"queue_full": 1}, 8
+		}, `sink "out": it lost 1 records, 10 %`, ""},
+		"on_rotate fails": {func(l *Ledger) { l.Sinks[0].OnRotate = OnRotate{Failed: 1, Skipped: 2} },
+			`sink "out": on_rotate was not done for 3 files`, "log"},
+		"reload failed": {func(l *Ledger) { l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type"} },
+			`the reload 2026-11-24T11:55:00Z (5m ago) failed, and the configuration before it stays in force: c.hcl:3: no such type`, "dnstap-pdns check"},
+		"sums are wrong": {func(l *Ledger) { l.Sinks[0].Delivered-- },
+			`the ledger does not add up: sink "out": 9 are accounted for, of 10`, "report"},
+	} {
+		l := well()
+		tt.ails(l)
+		var said, todo []string
+		for _, w := range l.Warnings() {
+			said, todo = append(said, w.Says), append(todo, w.Do)
+		}
+		if got := strings.Join(said, "\n"); got != tt.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", name, got, tt.want)
+		}
+		if do := strings.Join(todo, "\n"); !strings.Contains(do, tt.do) || (do == "") != (tt.want == "") {
+			t.Errorf("%s: is to be done: %q, want %q in it", name, do, tt.do)
+		}
+	}
+}
