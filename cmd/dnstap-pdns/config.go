@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -26,9 +27,26 @@ func loadConfig(path string, std stdio) (*conf.File, error) {
 		}
 	}
 	if diags.HasErrors() {
-		return nil, &usageError{}
+		return nil, &configError{firstError(diags)}
 	}
 	return file, nil
+}
+
+// A configError is the first of those that have been explained.
+type configError struct{ first string }
+
+func (e *configError) Error() string { return e.first }
+
+// Unwrap makes it the caller's to mend.
+func (e *configError) Unwrap() error { return &usageError{} }
+
+// firstError is one line: where, and what.
+func firstError(diags hcl.Diagnostics) string {
+	first := diags[slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })]
+	if first.Subject == nil {
+		return first.Summary
+	}
+	return fmt.Sprintf("%s:%d: %s", conf.Escape(first.Subject.Filename), first.Subject.Start.Line, first.Summary)
 }
 
 func readConfig(path string) (*conf.File, hcl.Diagnostics) {

@@ -171,6 +171,9 @@ sink "nmsg" "files" {
   rotate_size = "1MiB"
   on_rotate   = ["/bin/sh", "-c", "grep SigIgn /proc/self/status >>$0; echo $1 >>$0", "%[1]s/kicked"]
 }
+admin {
+  listen = ""
+}
 `, c.dir, zlib)
 			if err := os.WriteFile(c.path("c.hcl"), []byte(hcl), 0o600); err != nil {
 				t.Fatal(err)

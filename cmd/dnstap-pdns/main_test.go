@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,12 +37,22 @@ func TestScripts(t *testing.T) {
 			wd, err := os.Getwd()
 			e.Setenv("CAPTURE", wd+"/demo.fstrm")
 			e.Setenv("PACKETS", wd+"/testdata/unbound.pcap") // what CAPTURE tells, as packets
+			e.Setenv("ADMIN", adminAddress(e.WorkDir))
 			e.Setenv("VECTORS", wd+"/internal/present/testdata")
 			return err
 		},
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 	})
+}
+
+// adminAddress is one for a sensor in this folder: scripts run at the same time, and
+// other tests on the same machine.
+func adminAddress(dir string) string {
+	h := fnv.New32a()
+	h.Write([]byte(dir))
+	sum := h.Sum32()
+	return fmt.Sprintf("127.%d.%d.%d:9353", 64+sum>>26, byte(sum>>8), 1+byte(sum)%254)
 }
 
 // TestEveryCommandHasScripts looks for a line that runs the command, and one that

@@ -300,7 +300,7 @@ func TestRunEndsWhenItsReaderGoesAway(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "tap.sock")
 	config := filepath.Join(dir, "c.hcl")
-	hcl := fmt.Sprintf("source \"dnstap\" \"a\" {\n listen = \"unix://%s\"\n}\nsink \"nmsg\" \"out\" {\n to = \"stdout:\"\n flush = \"1ms\"\n}\n", socket)
+	hcl := fmt.Sprintf("source \"dnstap\" \"a\" {\n listen = \"unix://%s\"\n}\nsink \"nmsg\" \"out\" {\n to = \"stdout:\"\n flush = \"1ms\"\n}\nadmin {\n listen = \"\"\n}\n", socket)
 	if err := os.WriteFile(config, []byte(hcl), 0o600); err != nil {
 		t.Fatal(err)
 	}

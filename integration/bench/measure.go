@@ -83,6 +83,9 @@ func (b *run) sensorCommand(ctx context.Context, to string, mtu int) (cmd *exec.
 source "dnstap" "bench" {
   listen = "unix://%s"
 }
+admin {
+  listen = ""
+}
 sink "nmsg" "discard" {
   to  = "udp://%s"
   mtu = %d

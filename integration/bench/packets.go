@@ -91,6 +91,9 @@ source "pcap" "bench" {
   resolvers   = ["192.0.2.53", "2001:db8:53::53"]
   promiscuous = true
 }
+admin {
+  listen = ""
+}
 sink "nmsg" "discard" {
   to     = "file://%s/live.nmsg"
   rotate = "0s"

@@ -50,7 +50,7 @@ type PacketCount struct {
 	Meaning string
 }
 
-// PacketCounts lists all of them, for ledgers, metrics and documentation.
+// PacketCounts lists those that an operator can do something about, or wonders at.
 func PacketCounts(s *packet.Stats) []PacketCount {
 	return []PacketCount{
 		{"packets", s.Packets, "that were captured"},
@@ -64,7 +64,7 @@ func PacketCounts(s *packet.Stats) []PacketCount {
 		{"assembled", s.Fragments.Assembled, "datagrams that came whole from fragments"},
 		{"fragments_malformed", s.Fragments.Malformed, "fragments that were cut, or of an impossible size"},
 		{"fragments_repeated", s.Fragments.Repeated, "fragments that came again"},
-		{"overlapping", s.Fragments.Overlapping, "datagrams of which fragments contradict each other"},
+		{"overlapping", s.Fragments.Overlapping, "datagrams of which fragments contradict each other, or are too many"},
 		{"fragments_expired", s.Fragments.Expired, "datagrams that were not whole in time"},
 		{"fragments_evicted", s.Fragments.Evicted, "datagrams in fragments that others needed the room of"},
 		{"tcp_segments", s.Streams.Segments, "packets that were a part of a TCP stream"},

@@ -65,7 +65,7 @@ func listen(address string) (net.Listener, error) {
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("admin: listening on %s: %w; name another address in admin.listen, or \"\" for none", address, cause(err))
+		return nil, fmt.Errorf("admin: listening on %s: %w; if no other sensor runs here, name another address in admin.listen, or \"\" for none", address, cause(err))
 	}
 	return netutil.LimitListener(l, maxConnections), nil
 }
@@ -177,8 +177,9 @@ func (c *Change) Adopt() {
 }
 
 // Discard gives back what Prepare took.
-func (c *Change) Discard() {
-	if c.listener != nil {
-		c.listener.Close()
+func (c *Change) Discard() error {
+	if c.listener == nil {
+		return nil
 	}
+	return c.listener.Close()
 }

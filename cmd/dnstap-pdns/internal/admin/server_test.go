@@ -168,7 +168,9 @@ func TestServerMovesWhereAChangeSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to.Discard()
+	if err := to.Discard(); err != nil {
+		t.Error(err)
+	}
 	expect("after a change that was discarded", second, first)
 
 	change(conf.Admin{})
@@ -191,7 +193,7 @@ func TestAddressInUseIsSaid(t *testing.T) {
 	}
 	defer occupied.Close()
 	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
-	want := fmt.Sprintf("admin: listening on %s: bind: address already in use; name another address in admin.listen, or \"\" for none", at)
+	want := fmt.Sprintf("admin: listening on %s: bind: address already in use; if no other sensor runs here, name another address in admin.listen, or \"\" for none", at)
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+)
+
+// listen takes the address at which the sensor shows what it does.
+func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	view := &admin.View{
+		Version:   buildVersion(),
+		GoVersion: runtime.Version(),
+		Started:   r.started,
+		State:     func() sensor.State { return r.sensor.State() },
+		Reload:    r.status,
+	}
+	return admin.Listen(c, view, admin.Options{
+		Ready:    func() bool { return r.sensor.Open() },
+		Registry: registry,
+		Log:      r.log,
+	})
+}
+
+// show answers until the returned function is called, which returns what became of
+// that. If it fails, so does the sensor, by stop.
+func (r *reloader) show(stop func()) (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := r.admin.Run(ctx)
+		if err != nil {
+			stop()
+		}
+		done <- err
+	}()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
