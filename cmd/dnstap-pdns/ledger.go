@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"text/tabwriter"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -13,47 +16,64 @@ import (
 // printLedger prints the whole account for people.
 func printLedger(w io.Writer, l forward.Ledger) {
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
-	printCounts(t, &l.Total)
+	total := admin.MessagesOf(&l.Total)
+	printMessages(t, &total)
 	for i := range l.Sinks {
-		printSink(t, &l.Sinks[i])
+		s := admin.SinkOf(&l.Sinks[i])
+		printSink(t, &s)
 	}
 	t.Flush()
 }
 
-// printCounts prints what was read and what became of it, in lines that add up.
-func printCounts(w io.Writer, c *transform.Counts) {
-	printLine(w, "read", c.Read, "messages, and frames that should have been one")
-	printLine(w, "records", c.Records, "messages that became a record")
-	printLine(w, "paired", c.Paired, "queries that found their response")
-	if c.Held > 0 {
-		printLine(w, "held", c.Held, "queries that wait for their response")
+// printMessages prints what was read and what became of it, in lines that add up.
+func printMessages(w io.Writer, m *admin.Messages) {
+	printLine(w, "read", m.Read, "messages, and frames that should have been one")
+	printLine(w, "records", m.Records, "messages that became a record")
+	printLine(w, "paired", m.Paired, "queries that found their response")
+	if m.Held > 0 {
+		printLine(w, "held", m.Held, "queries that wait for their response")
 	}
+	dropped := maps.Clone(m.Dropped)
 	for _, r := range transform.Reasons() {
-		if n := c.Dropped[r]; n > 0 {
-			printLine(w, r.String(), n, r.Meaning())
-		}
+		printTold(w, dropped, r.String(), r.Meaning())
 	}
+	printRest(w, dropped)
 }
 
-func printSink(w io.Writer, s *forward.SinkLedger) {
+func printSink(w io.Writer, s *admin.Sink) {
 	printLine(w, "offered", s.Offered, fmt.Sprintf("records, to sink %q", s.Name))
-	printLine(w, "delivered", s.Delivered, fmt.Sprintf("in %d containers", s.Sent.Containers))
+	printLine(w, "delivered", s.Delivered, fmt.Sprintf("in %d containers", s.Containers))
 	if s.Queued > 0 {
 		printLine(w, "queued", s.Queued, "waiting")
 	}
 	if s.Filtered > 0 {
 		printLine(w, "filtered", s.Filtered, "the message type has no form for them")
 	}
+	lost := maps.Clone(s.Lost)
 	for _, why := range forward.Losses() {
-		if n := s.Lost[why]; n > 0 {
-			printLine(w, why.String(), n, "lost: "+why.Meaning())
-		}
+		printTold(w, lost, why.String(), "lost: "+why.Meaning())
 	}
-	printKicks(w, &s.OnRotate)
+	printRest(w, lost)
+	printOnRotate(w, &s.OnRotate)
 }
 
-// printKicks prints what became of finished files, where a command runs for them.
-func printKicks(w io.Writer, k *forward.Kicks) {
+// printTold prints a count that is not zero, and takes it out.
+func printTold(w io.Writer, counts map[string]uint64, name, meaning string) {
+	if n := counts[name]; n > 0 {
+		printLine(w, name, n, meaning)
+	}
+	delete(counts, name)
+}
+
+// printRest prints what a sensor of another version counts.
+func printRest(w io.Writer, counts map[string]uint64) {
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		printTold(w, counts, name, "")
+	}
+}
+
+// printOnRotate prints what became of finished files, where a command runs for them.
+func printOnRotate(w io.Writer, k *admin.OnRotate) {
 	if k.Done > 0 {
 		printLine(w, "on_rotate", k.Done, "files whose command ended well")
 	}

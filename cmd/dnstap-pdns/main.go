@@ -35,6 +35,7 @@ const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubb
                                           or not; - is standard input)
   dnstap-pdns cat [--json|--text] INPUT...
                                           print NMSG files (- is standard input), or what arrives on udp://ADDR
+  dnstap-pdns status [-c FILE] [ADDR]     the running sensor's ledger, and what to do where something is wrong
   dnstap-pdns version
 
 Without -c: ` + defaultConfig + ` if it is there, else the built-in configuration.
@@ -60,6 +61,7 @@ var commands = map[string]command{
 	"check":   {check, false},
 	"replay":  {replay, true},
 	"cat":     {cat, false},
+	"status":  {status, false},
 	"version": {version, false},
 }
 

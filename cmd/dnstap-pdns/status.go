@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+)
+
+const (
+	statusTime = 10 * time.Second
+	maxStatus  = 64 << 20 // of an answer, in bytes: 65536 connections
+)
+
+// status asks a running sensor, and prints what it answers. Warnings are no failure:
+// the exit code tells whether there is a sensor, and whether its books are right.
+func status(ctx context.Context, args []string, std stdio) error {
+	fs := newFlags("status", "[-c FILE] [ADDR]", std)
+	path := fs.String("c", "", configUsage+"; its admin.listen is asked where there is no ADDR")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() > 1 {
+		return &usageError{fmt.Errorf("takes one address, but got %q too", fs.Arg(1))}
+	}
+	address, err := statusAddress(fs.Arg(0), *path, std)
+	if err != nil {
+		return &usageError{err}
+	}
+	l, err := fetchLedger(ctx, address)
+	if err != nil {
+		return err
+	}
+	printStatus(plainWriter{std.out}, l)
+	if len(l.Imbalances()) > 0 {
+		return errors.New("the ledger does not add up")
+	}
+	return nil
+}
+
+// statusAddress is what was named, else where the configuration's sensor is. A
+// configuration that is broken may be why somebody asks: then it is the default.
+func statusAddress(named, path string, std stdio) (string, error) {
+	if named != "" {
+		if host, port, err := net.SplitHostPort(named); err != nil || host == "" || port == "" {
+			return "", fmt.Errorf("%q is no address: it takes HOST:PORT, like %s", named, conf.AdminDefault().Listen)
+		}
+		return named, nil
+	}
+	file, diags := readConfig(path)
+	if diags.HasErrors() {
+		fmt.Fprintf(std.err, "dnstap-pdns status: %s; asking at %s\n", firstError(diags), conf.AdminDefault().Listen)
+		return conf.AdminDefault().Listen, nil
+	}
+	if file.Admin.Listen == "" {
+		return "", errors.New("by its configuration (admin.listen) the sensor answers nowhere")
+	}
+	return reachable(file.Admin.Listen), nil
+}
+
+// reachable is where one asks what listens on an address.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	switch addr, err := netip.ParseAddr(host); {
+	case err != nil || !addr.IsUnspecified():
+		return listen
+	case addr.Is4():
+		return net.JoinHostPort("127.0.0.1", port)
+	default:
+		return net.JoinHostPort("::1", port)
+	}
+}
+
+func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/ledger", nil)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("%q is no address", address)}
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
+	response, err := client.Do(request)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("no sensor answers at %s: start it, or name what its admin.listen says", address)
+	case err != nil:
+		return nil, fmt.Errorf("asking at %s: %w", address, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("what answers at %s says %s: is it a sensor?", address, response.Status)
+	}
+	var l admin.Ledger
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxStatus)).Decode(&l); err != nil || l.Started.IsZero() {
+		return nil, errors.Join(fmt.Errorf("what answers at %s is no ledger: is it a sensor?", address), err)
+	}
+	return &l, nil
+}
