@@ -24,6 +24,7 @@ var packages = map[string]string{
 	"kresd":           "knot-resolver",
 	"fstrm_capture":   "fstrm-bin",
 	"fstrm_replay":    "fstrm-bin",
+	"promtool":        "prometheus",
 }
 
 // Need fails the test unless the programs are installed: a test that did not run

@@ -9,6 +9,8 @@ var ofSensor = []metric[Ledger]{
 		func(l *Ledger) float64 { return truth(l.Reload.OK) }},
 	{"config_last_reload_success_timestamp_seconds", "Since when the configuration is in force.", gauge,
 		func(l *Ledger) float64 { return seconds(l.Reload.InForceSince) }},
+	{"config_resolvers_set", "Whether the configuration names addresses of the resolver's.", gauge,
+		func(l *Ledger) float64 { return truth(l.ResolversConfigured) }},
 	{"pairing_table_used", "Room for waiting queries that is in use; one with a long name takes that of several.", gauge,
 		func(l *Ledger) float64 { return float64(l.Pairing.Used) }},
 	{"pairing_table_limit", "Room for waiting queries that there is.", gauge,

@@ -1,0 +1,30 @@
+package admin
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestAlertsAskForMetricsThatThereAre looks for each name that the alert rules and
+// their tests have among those of a scrape.
+func TestAlertsAskForMetricsThatThereAre(t *testing.T) {
+	scrape := get(serverOf(t, viewOf(fullState)), "/metrics").Body.String()
+	name := regexp.MustCompile(namespace + `\w+`)
+	for _, file := range []string{"alerts.yml", "alerts_test.yml"} {
+		rules, err := os.ReadFile("../../../../conf/prometheus/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := name.FindAllString(string(rules), -1)
+		if len(names) < 10 {
+			t.Errorf("%s: only %d names found", file, len(names))
+		}
+		for _, n := range names {
+			if !strings.Contains(scrape, "\n"+n+"{") && !strings.Contains(scrape, "\n"+n+" ") {
+				t.Errorf("%s: there is no metric %s", file, n)
+			}
+		}
+	}
+}

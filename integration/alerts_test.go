@@ -1,0 +1,21 @@
+package integration
+
+import (
+	"os/exec"
+	"testing"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// The alert rules that we ship are taken by Prometheus, and each fires when it is to.
+func TestAlertsFireWhenTheyAreTo(t *testing.T) {
+	t.Parallel()
+	lab.Need(t, "promtool")
+	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
+		cmd := exec.Command("promtool", args...)
+		cmd.Dir = "../conf/prometheus"
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %v: %v\n%s", args, err, out)
+		}
+	}
+}
