@@ -79,9 +79,7 @@ func (l ledger) check(t *testing.T) {
 		t.Errorf("sources read %d and made %d records, in all it says %d and %d", read, records, l.Read, l.Records)
 	}
 	for name, d := range l.sinks {
-		if sum := d.Delivered + d.Queued + d.Filtered + total(d.Lost); d.Offered != sum {
-			t.Errorf("sink %s: offered %d, accounted for %d: %+v", name, d.Offered, sum, d)
-		}
+		d.checkSum(t, "sink "+name)
 		if d.Queued != 0 {
 			t.Errorf("sink %s: %d queued after the end", name, d.Queued)
 		}
@@ -90,11 +88,24 @@ func (l ledger) check(t *testing.T) {
 
 func (a account) check(t *testing.T, what string) {
 	t.Helper()
+	a.checkSum(t, what)
+	if a.Held != 0 {
+		t.Errorf("%s: %d held after the end", what, a.Held)
+	}
+}
+
+// checkSum holds an account to its identity, which is so at any instant.
+func (a account) checkSum(t *testing.T, what string) {
+	t.Helper()
 	if sum := a.Records + a.Paired + total(a.Dropped) + a.Held; a.Read != sum {
 		t.Errorf("%s: read %d, accounted for %d: %+v", what, a.Read, sum, a)
 	}
-	if a.Held != 0 {
-		t.Errorf("%s: %d held after the end", what, a.Held)
+}
+
+func (d delivery) checkSum(t *testing.T, what string) {
+	t.Helper()
+	if sum := d.Delivered + d.Queued + d.Filtered + total(d.Lost); d.Offered != sum {
+		t.Errorf("%s: offered %d, accounted for %d: %+v", what, d.Offered, sum, d)
 	}
 }
 

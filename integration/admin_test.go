@@ -1,0 +1,251 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
+)
+
+// adminAddr is where a sensor answers unless it is told otherwise.
+const adminAddr = "127.0.0.1:9353"
+
+// get asks the running sensor.
+func (s *sensor) get(t *testing.T, path string) []byte {
+	t.Helper()
+	var conn net.Conn
+	var err error
+	s.namespace.Enter(t, func() { conn, err = net.Dial("tcp", adminAddr) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, adminAddr)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v\n%s", path, response.Status, err, body)
+	}
+	return body
+}
+
+// books are what a sensor shows while it runs.
+type books struct {
+	Total   account
+	Sources []struct {
+		Name, Kind string
+		account
+	}
+	Sinks []struct {
+		Name    string
+		Leaving bool
+		delivery
+	}
+}
+
+func (b *books) source(name string) account {
+	for _, s := range b.Sources {
+		if s.Name == name {
+			return s.account
+		}
+	}
+	return account{}
+}
+
+func (b *books) sink(name string) delivery {
+	for _, s := range b.Sinks {
+		if s.Name == name && !s.Leaving {
+			return s.delivery
+		}
+	}
+	return delivery{}
+}
+
+// shown is /ledger, whose sums it has checked.
+func (s *sensor) shown(t *testing.T) *books {
+	t.Helper()
+	b := new(books)
+	if err := json.Unmarshal(s.get(t, "/ledger"), b); err != nil {
+		t.Fatal(err)
+	}
+	var read uint64
+	for _, src := range b.Sources {
+		src.checkSum(t, "/ledger: source "+src.Name)
+		read += src.Read
+	}
+	b.Total.checkSum(t, "/ledger: all")
+	if read != b.Total.Read {
+		t.Errorf("/ledger: sources read %d, all read %d", read, b.Total.Read)
+	}
+	for _, sink := range b.Sinks {
+		sink.checkSum(t, "/ledger: sink "+sink.Name)
+	}
+	return b
+}
+
+var metricLine = regexp.MustCompile(`(?m)^dnstap_pdns_(\w+)\{([^}]*)\} (\S+)$`)
+
+// checkMetrics holds one scrape to the identities.
+func (s *sensor) checkMetrics(t *testing.T) {
+	t.Helper()
+	sources, sinks := map[string]*account{}, map[string]*delivery{}
+	for _, m := range metricLine.FindAllStringSubmatch(string(s.get(t, "/metrics")), -1) {
+		labels := map[string]string{}
+		for pair := range strings.SplitSeq(m[2], ",") {
+			key, value, _ := strings.Cut(pair, "=")
+			labels[key] = strings.Trim(value, `"`)
+		}
+		v, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := labels["source"]; name != "" {
+			if sources[name] == nil {
+				sources[name] = &account{Dropped: map[string]uint64{}}
+			}
+			sources[name].take(m[1], labels["reason"], uint64(v))
+		}
+		if name := labels["sink"]; name != "" {
+			if sinks[name] == nil {
+				sinks[name] = &delivery{Lost: map[string]uint64{}}
+			}
+			sinks[name].take(m[1], labels["loss"], uint64(v))
+		}
+	}
+	if len(sources) == 0 || len(sinks) == 0 {
+		t.Error("/metrics has no source or no sink")
+	}
+	for name, a := range sources {
+		a.checkSum(t, "/metrics: source "+name)
+	}
+	for name, d := range sinks {
+		d.checkSum(t, "/metrics: sink "+name)
+	}
+}
+
+func (a *account) take(metric, reason string, n uint64) {
+	switch metric {
+	case "messages_read_total":
+		a.Read = n
+	case "records_total":
+		a.Records = n
+	case "queries_paired_total":
+		a.Paired = n
+	case "queries_held":
+		a.Held = n
+	case "messages_dropped_total":
+		a.Dropped[reason] = n
+	}
+}
+
+func (d *delivery) take(metric, loss string, n uint64) {
+	switch metric {
+	case "sink_records_offered_total":
+		d.Offered = n
+	case "sink_records_delivered_total":
+		d.Delivered = n
+	case "sink_records_queued":
+		d.Queued = n
+	case "sink_records_filtered_total":
+		d.Filtered = n
+	case "sink_records_lost_total":
+		d.Lost[loss] = n
+	}
+}
+
+// watch looks at all that the sensor shows for that long, and returns the last.
+func (s *sensor) watch(t *testing.T, d time.Duration) *books {
+	t.Helper()
+	last, looks := s.shown(t), 0
+	for end := time.Now().Add(d); time.Now().Before(end) || looks < 10; looks++ {
+		s.checkMetrics(t)
+		next := s.shown(t)
+		if next.Total.Read < last.Total.Read {
+			t.Errorf("read %d, and before that %d", next.Total.Read, last.Total.Read)
+		}
+		last = next
+	}
+	return last
+}
+
+// What a sensor shows adds up at any instant: while resolvers are asked, a sink
+// fails, sources and sinks come and go, and after it was killed; of packets too.
+func TestWhatIsShownAddsUp(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	const noRoute = "\nsink \"nmsg\" \"away\" {\n  to = \"udp://100.99.99.99:9\"\n  queue = \"1MiB\"\n}\n"
+	packets := fmt.Sprintf("\nsource \"pcap\" \"span\" {\n  interface = \"lo\"\n  resolvers = [%q, %q]\n}\n", lab.Resolver4, lab.Resolver6)
+	well := unixSource + exactly + fileSink("first", "dnsqr")
+	one := well + noRoute
+	two := one + packets + fileSink("second", "dnsobs")
+	s := startSensor(t, w.Namespace, one)
+	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
+	s.awaitLog(t, connected, 1)
+	f := startFlow(t, w, unbound, 0)
+
+	s.watch(t, lab.HoldsBack)
+	for range 3 {
+		s.reload(t, two, "reloaded")
+		s.watch(t, flushTime)
+		s.reload(t, one, "reloaded")
+		s.watch(t, 0)
+	}
+	b := s.watch(t, lab.HoldsBack)
+	for _, name := range []string{"tap", "span"} {
+		if a := b.source(name); a.Records == 0 || a.Paired == 0 {
+			t.Errorf("source %s has %+v, want records of a load", name, a)
+		}
+	}
+	if first, away := b.sink("first"), b.sink("away"); first.Delivered == 0 || away.Lost["queue_full"] == 0 || away.Queued == 0 {
+		t.Errorf("first has %+v, and away, which fails, %+v: want what is queued, and losses", first, away)
+	}
+	s.checkStatus(t, `warning: sink "away": it fails since `)
+
+	s.Kill()
+	s.run(t, well+packets)
+	s.awaitLog(t, connected, 1)
+	b = s.watch(t, lab.HoldsBack)
+	f.stop(t)
+	unbound.Stop(t)
+	if a := b.source("tap"); a.Records == 0 {
+		t.Errorf("after a restart: %+v, want records", a)
+	}
+	await(t, "status to say that the resolver has gone", func() bool {
+		return strings.Contains(s.status(t), `warning: source "tap": no resolver is connected`)
+	})
+	if closing := s.stop(t); closing.Read < b.Total.Read || closing.sources["span"].Records < b.source("span").Records {
+		t.Errorf("the closing ledger has %+v, and had been shown %+v", closing, b.Total)
+	}
+}
+
+// status is what the command prints.
+func (s *sensor) status(t *testing.T) string {
+	t.Helper()
+	p := s.namespace.Start(t, "status", exec.Command(sensorBinary, "status"))
+	if err := p.Wait(patience); err != nil {
+		t.Fatalf("status: %v\n%s", err, p.Log(t))
+	}
+	return p.Log(t)
+}
+
+func (s *sensor) checkStatus(t *testing.T, says string) {
+	t.Helper()
+	if text := s.status(t); !strings.Contains(text, says) || !strings.HasSuffix(text, "every message and record is accounted for\n") {
+		t.Errorf("status says\n%s\nwant %q, and that all adds up", text, says)
+	}
+}
