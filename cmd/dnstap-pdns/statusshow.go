@@ -43,14 +43,14 @@ func printStatus(w io.Writer, l *admin.Ledger) {
 func sourceState(l *admin.Ledger, s *admin.Source) []string {
 	var state []string
 	switch {
+	case s.Kind == admin.KindRemoved:
+		state = append(state, "removed by a reload")
 	case s.Dnstap != nil:
 		state = append(state, "dnstap", plural(len(s.Dnstap.Connections), "connection"))
 	case s.Pcap != nil && s.Pcap.Capturing:
 		state = append(state, "packets, capturing")
-	case s.Pcap != nil:
-		state = append(state, "packets, not capturing")
 	default:
-		state = append(state, s.Kind)
+		state = append(state, "packets, not capturing")
 	}
 	if s.LastOutward.IsZero() {
 		return append(state, "nothing outward so far")

@@ -53,7 +53,7 @@ func fullState() sensor.State {
 	}}
 	rings := ring.Stats{Counts: ring.Counts{Packets: 1000, Drops: 10, Damaged: 1}, Interfaces: []ring.InterfaceStats{
 		{Name: "eth1", Up: true, Counts: ring.Counts{Packets: 990, Drops: 10}}, {Name: "eth2", Counts: ring.Counts{Packets: 10}}}}
-	s.Packets = []sensor.PacketStats{{Name: "span", Stats: pcap.Stats{
+	s.Packets = []sensor.PacketStats{{Name: "before", Removed: true}, {Name: "remote", Removed: true}, {Name: "span", Stats: pcap.Stats{
 		Captures: 1, Capturing: true, Packets: packet.Stats{Packets: 1000, Other: 3}, Rings: rings}}}
 	s.Ledger.Sinks = []forward.SinkLedger{
 		sinkLedger("files", 0),

@@ -20,7 +20,7 @@ import (
 //	                           "certificate": {"expires", "problem"},
 //	                           "connections": [{"number", "uid", "pid", "client", "since", "identity", "version",
 //	                                            "bidirectional", "frames", "outward", "remedy": {"sender", "advice"}}]},
-//	                "pcap":   {"stands_in", "capturing", "captures", "damaged",
+//	                "pcap":   {"stands_in", "capturing", "captures", "broken", "failed", "damaged",
 //	                           "interfaces": [{"name", "up", "received", "dropped"}], "counts": {COUNT: n}}}],
 //	  "sinks":    [{"name", "leaving", "offered", "delivered", "queued", "filtered", "lost": {LOSS: n},
 //	                "queue_bytes", "queue_max_bytes", "containers", "datagrams", "bytes",
@@ -40,7 +40,7 @@ type Ledger struct {
 	Reload    Reload    `json:"reload"`
 
 	Total   Messages `json:"total"`   // of all sources
-	Sources []Source `json:"sources"` // as configured; then those that a reload removed
+	Sources []Source `json:"sources"` // dnstap, then packets, as configured; then those that a reload removed
 	Sinks   []Sink   `json:"sinks"`   // as configured; then those that a reload removed, while they drain
 	Pairing Pairing  `json:"pairing"`
 

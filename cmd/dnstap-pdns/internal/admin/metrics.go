@@ -70,6 +70,10 @@ var ofPackets = []metric[Packets]{
 		func(p *Packets) float64 { return truth(p.Capturing) }},
 	{"captures_total", "Times that a capture began.", counter,
 		func(p *Packets) float64 { return float64(p.Captures) }},
+	{"captures_broken_total", "Captures that failed.", counter,
+		func(p *Packets) float64 { return float64(p.Broken) }},
+	{"captures_failed_total", "Times that a capture could not begin.", counter,
+		func(p *Packets) float64 { return float64(p.Failed) }},
 	{"capture_damaged_packets_total", "Packets in blocks of the ring that contradict themselves.", counter,
 		func(p *Packets) float64 { return float64(p.Damaged) }},
 }

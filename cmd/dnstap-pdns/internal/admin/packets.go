@@ -11,6 +11,8 @@ type Packets struct {
 	StandsIn  bool   `json:"stands_in"` // captures only while dnstap tells nothing outward
 	Capturing bool   `json:"capturing"`
 	Captures  uint64 `json:"captures"` // times that it began to
+	Broken    uint64 `json:"broken"`   // of those: times that it failed
+	Failed    uint64 `json:"failed"`   // times that it could not begin
 
 	Damaged    uint64            `json:"damaged"` // packets that lay in a block that contradicts itself
 	Interfaces []Interface       `json:"interfaces"`
@@ -30,6 +32,8 @@ func packetsOf(p *sensor.PacketStats) *Packets {
 		StandsIn:   p.StandsIn,
 		Capturing:  p.Capturing,
 		Captures:   p.Captures,
+		Broken:     p.Ended.Broken,
+		Failed:     p.Failed,
 		Damaged:    p.Rings.Damaged,
 		Interfaces: []Interface{},
 		Counts:     map[string]uint64{},

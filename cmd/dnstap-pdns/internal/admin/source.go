@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
@@ -80,6 +81,9 @@ func sourcesOf(state *sensor.State) []Source {
 		accounts[state.Ledger.Sources[i].Name] = &state.Ledger.Sources[i]
 	}
 	all := []Source{}
+	present := func(name string) bool {
+		return slices.ContainsFunc(all, func(s Source) bool { return s.Name == name })
+	}
 	take := func(s Source) {
 		account := accounts[s.Name]
 		if account == nil {
@@ -94,8 +98,14 @@ func sourcesOf(state *sensor.State) []Source {
 		take(Source{Name: d.Name, Kind: KindDnstap, Dnstap: dnstapOf(d)})
 	}
 	for i := range state.Packets {
-		p := &state.Packets[i]
-		take(Source{Name: p.Name, Kind: KindPcap, Pcap: packetsOf(p)})
+		if p := &state.Packets[i]; !p.Removed {
+			take(Source{Name: p.Name, Kind: KindPcap, Pcap: packetsOf(p)})
+		}
+	}
+	for i := range state.Packets {
+		if p := &state.Packets[i]; p.Removed && !present(p.Name) {
+			take(Source{Name: p.Name, Kind: KindRemoved, Pcap: packetsOf(p)})
+		}
 	}
 	for i := range state.Ledger.Sources {
 		if name := state.Ledger.Sources[i].Name; accounts[name] != nil {

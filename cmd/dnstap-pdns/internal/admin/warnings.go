@@ -27,6 +27,8 @@ func (l *Ledger) Warnings() []Warning {
 	for i := range l.Sources {
 		s := &l.Sources[i]
 		switch {
+		case s.Kind == KindRemoved:
+			continue
 		case s.Dnstap != nil:
 			l.warnOfDnstap(&w, s)
 		case s.Pcap != nil:
@@ -117,6 +119,9 @@ func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
 		if s.Pcap.Capturing && !i.Up {
 			w.add(fmt.Sprintf("%sinterface %s is down", name, i.Name), "Bring it up, or name another.")
 		}
+	}
+	if failures := s.Pcap.Failed + s.Pcap.Broken; failures > 0 {
+		w.add(fmt.Sprintf("%scapture did not work %d times", name, failures), "The log says why: most often a right that is missing, or an interface.")
 	}
 	if since := l.outwardSince(s); s.Pcap.Capturing && !s.Pcap.StandsIn && l.Time.Sub(since) > silence {
 		w.add(fmt.Sprintf("%snothing outward has been seen for %s", name, rounded(l.Time.Sub(since))),

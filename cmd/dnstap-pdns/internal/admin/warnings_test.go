@@ -72,6 +72,11 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 			`source "local": its TLS files cannot be used, what was read before stays in force: a.pem is cut off`, "Mend"},
 		"kernel drops": {func(l *Ledger) { l.Sources[1].Pcap.Interfaces[0].Dropped = 10 },
 			`source "span": the kernel dropped 10 packets at eth1, 0.1 %`, "ring"},
+		"capture fails": {func(l *Ledger) { l.Sources[1].Pcap.Failed, l.Sources[1].Pcap.Broken = 2, 1 },
+			`source "span": capture did not work 3 times`, "log"},
+		"kernel drops of a source that is gone": {func(l *Ledger) {
+			l.Sources[1].Kind, l.Sources[1].Pcap.Interfaces[0].Dropped = KindRemoved, 10
+		}, "", ""},
 		"interface down": {func(l *Ledger) { l.Sources[1].Pcap.Interfaces[0].Up = false },
 			`source "span": interface eth1 is down`, ""},
 		"packets are silent": {func(l *Ledger) { l.Sources[1].LastOutward = ago(3 * time.Hour) },
