@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -96,6 +97,9 @@ func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("no sensor answers at %s: start it, or name what its admin.listen says", address)
 	case err != nil:
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the address, which is said
+		}
 		return nil, fmt.Errorf("asking at %s: %w", address, err)
 	}
 	defer response.Body.Close()

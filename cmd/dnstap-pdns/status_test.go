@@ -3,7 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,6 +56,29 @@ func TestWhatListensOnEveryAddressIsAskedOnLoopback(t *testing.T) {
 	} {
 		if got := reachable(listen); got != want {
 			t.Errorf("%s: got %s, want %s", listen, got, want)
+		}
+	}
+}
+
+// TestWhatIsNoSensorIsTakenForNone asks what answers something else.
+func TestWhatIsNoSensorIsTakenForNone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status     int
+		text, want string
+	}{
+		"no ledger there": {404, "not found", "says 404 Not Found: is it a sensor?"},
+		"a page":          {200, "<html>", "is no ledger: is it a sensor?"},
+		"other JSON":      {200, "{}", "is no ledger: is it a sensor?"},
+		"cut off":         {200, `{"started": "2026-11-24T12:00:00Z"`, "unexpected EOF"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(tt.status)
+			io.WriteString(w, tt.text)
+		}))
+		_, err := fetchLedger(t.Context(), server.Listener.Addr().String())
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func fullState() sensor.State {
 		sinkLedger("out", 100),
 		sinkLedger("out", 1000),
 	}
-	s.Ledger.Sinks[1].Error, s.Ledger.Sinks[1].FailingSince = "connection refused", now.Add(-time.Minute)
+	s.Ledger.Sinks[1].Error, s.Ledger.Sinks[1].FailingSince = "connection refused\nno address", now.Add(-time.Minute)
 	s.Ledger.Sinks[2].Leaving = true
 	return s
 }
@@ -82,7 +82,7 @@ func viewOf(state func() sensor.State) *View {
 	return &View{
 		Version: "v1.2.3", GoVersion: "go1.26", Started: started, State: state,
 		Reload: func() Reload {
-			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink"}
+			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink\nno such source"}
 		},
 	}
 }

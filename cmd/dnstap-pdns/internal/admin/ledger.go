@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"strings"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
@@ -80,7 +81,7 @@ func (v *View) Ledger() Ledger {
 		Version:   v.Version,
 		GoVersion: v.GoVersion,
 		Started:   v.Started.UTC(),
-		Reload:    v.Reload().utc(),
+		Reload:    v.Reload().shown(),
 
 		Total:   MessagesOf(&state.Ledger.Total),
 		Sources: sourcesOf(&state),
@@ -91,7 +92,11 @@ func (v *View) Ledger() Ledger {
 	}
 }
 
-func (r Reload) utc() Reload {
-	r.Time, r.InForceSince = r.Time.UTC(), r.InForceSince.UTC()
+// shown is r as everything is shown: in UTC, and an error in one line.
+func (r Reload) shown() Reload {
+	r.Time, r.InForceSince, r.Error = r.Time.UTC(), r.InForceSince.UTC(), oneLine(r.Error)
 	return r
 }
+
+// oneLine is an error that may be several.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -72,7 +72,7 @@ func SinkOf(l *forward.SinkLedger) Sink {
 		s.Lost[why.String()] = l.Lost[why]
 	}
 	if !l.FailingSince.IsZero() {
-		s.Failing = &Failing{Since: l.FailingSince.UTC(), Error: l.Error}
+		s.Failing = &Failing{Since: l.FailingSince.UTC(), Error: oneLine(l.Error)}
 	}
 	return s
 }
