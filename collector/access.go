@@ -8,6 +8,8 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // resolverUsers are whom Debian's resolvers run as. Knot Resolver's is not among
@@ -45,6 +47,39 @@ func Exclusions(cfg Config) ([]Exclusion, error) {
 	if err != nil {
 		return nil, err
 	}
+	return excluded(folders, socket, ownSocket)
+}
+
+// Exclusions is the same of the source's socket as it is, whoever made it. An error says
+// that it is not to be seen.
+func (s *Source) Exclusions() ([]Exclusion, error) {
+	s.mu.Lock()
+	path, words := s.config.Address, ownSocket
+	network := s.config.Network
+	s.mu.Unlock()
+	if network != "unix" {
+		return nil, nil
+	}
+	if s.socket == nil {
+		words = socketUnit
+	}
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		return nil, fmt.Errorf("looking at the socket %s: %w", path, err)
+	}
+	folders, _ := foldersOf(filepath.Dir(path))
+	return excluded(folders, inode{path, fs.FileMode(stat.Mode).Perm(), stat.Uid, stat.Gid}, words)
+}
+
+// settings is how whoever makes a socket is told its mode and group.
+type settings struct{ mode, group string }
+
+var (
+	ownSocket  = settings{"mode = %q", "group = %q"}
+	socketUnit = settings{"SocketMode=%s in its socket unit", "SocketGroup=%s in its socket unit"}
+)
+
+func excluded(folders []inode, socket inode, words settings) ([]Exclusion, error) {
 	var all []Exclusion
 	for _, r := range resolverUsers {
 		a, err := accountOf(r.name)
@@ -54,7 +89,7 @@ func Exclusions(cfg Config) ([]Exclusion, error) {
 		if err != nil {
 			return nil, fmt.Errorf("looking up the user %s: %w", r.name, err)
 		}
-		if problem, advice := a.obstacle(folders, socket); problem != "" {
+		if problem, advice := a.obstacle(folders, socket, words); problem != "" {
 			all = append(all, Exclusion{r.name, r.resolver, problem, advice})
 		}
 	}
@@ -85,7 +120,7 @@ func (a account) may(want fs.FileMode, n inode) bool {
 }
 
 // obstacle returns what keeps the account from connecting; empty where nothing does.
-func (a account) obstacle(folders []inode, socket inode) (problem, advice string) {
+func (a account) obstacle(folders []inode, socket inode, words settings) (problem, advice string) {
 	for _, f := range folders {
 		if !a.may(searchBit, f) {
 			who, _ := a.class(f)
@@ -98,15 +133,17 @@ func (a account) obstacle(folders []inode, socket inode) (problem, advice string
 	}
 	problem = fmt.Sprintf("the socket is not writable for it (%s)", socket.describe())
 	who, _ := a.class(socket)
+	setMode := func(m fs.FileMode) string { return fmt.Sprintf(words.mode, octal(m)) }
+	setGroup := fmt.Sprintf(words.group, a.group)
 	switch {
 	case who == "u":
-		return problem, fmt.Sprintf("set mode = %q", octal(socket.mode|writeBit<<6))
+		return problem, "set " + setMode(socket.mode|writeBit<<6)
 	case who == "g":
-		return problem, fmt.Sprintf("set mode = %q", octal(socket.mode|writeBit<<3))
+		return problem, "set " + setMode(socket.mode|writeBit<<3)
 	case socket.mode&(writeBit<<3) != 0:
-		return problem, fmt.Sprintf("set group = %q", a.group)
+		return problem, "set " + setGroup
 	}
-	return problem, fmt.Sprintf("set group = %q and mode = %q", a.group, octal(socket.mode|writeBit<<3))
+	return problem, "set " + setGroup + " and " + setMode(socket.mode|writeBit<<3)
 }
 
 func (n inode) describe() string {

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,7 @@ func TestWhatKeepsAUserOut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			problem, advice := unbound.obstacle([]inode{{"/", 0o755, 0, 0}, tt.folder}, tt.socket)
+			problem, advice := unbound.obstacle([]inode{{"/", 0o755, 0, 0}, tt.folder}, tt.socket, ownSocket)
 			if !strings.Contains(problem, tt.problem) || (problem == "") != (tt.problem == "") || advice != tt.advice {
 				t.Errorf("got %q and %q, want %q and %q", problem, advice, tt.problem, tt.advice)
 			}
@@ -97,5 +98,44 @@ func TestExclusionsWithoutASocketFile(t *testing.T) {
 	cfg.Owner = "no-such-user-here"
 	if _, err := Exclusions(cfg); err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Of a socket that somebody else made it goes by what that is, and the remedy is theirs.
+func TestExclusionsFromAnInheritedSocket(t *testing.T) {
+	cfg := unixConfig(t)
+	if err := os.Chmod(filepath.Dir(cfg.Address), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", cfg.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(cfg.Address, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Mode = 0o666
+	s, err := ListenOn(l, cfg, nil, (&logbook{}).logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a := account{uid: 1 << 30, group: "unbound", gids: []uint32{1 << 30}}
+	_, advice := a.obstacle(nil, inode{cfg.Address, 0o600, 0, 0}, socketUnit)
+	if want := "set SocketGroup=unbound in its socket unit and SocketMode=0620 in its socket unit"; advice != want {
+		t.Errorf("got %q, want %q", advice, want)
+	}
+	all, err := s.Exclusions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if !strings.Contains(e.Problem, "mode 0600") && !strings.Contains(e.Problem, "folder") {
+			t.Errorf("%s: %s", e.User, e.Problem)
+		}
+	}
+	os.Remove(cfg.Address)
+	if _, err := s.Exclusions(); err == nil || !strings.Contains(err.Error(), cfg.Address) {
+		t.Errorf("of a socket that is gone: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ type Source struct {
 	base     *slog.Logger
 	open     func(source string) Lane
 	listener net.Listener
-	socket   *socketFile // nil on TCP
+	socket   *socketFile // nil on TCP, and where the socket is inherited
 	close    func() error
 
 	mu      sync.Mutex
@@ -44,18 +44,8 @@ type Stats struct {
 // served once Run is called. open makes the lane of one connection to the source of
 // that name.
 func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Source, error) {
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
-	s := &Source{
-		base:   log,
-		log:    log.With("source", cfg.Name),
-		open:   open,
-		config: cfg,
-		conns:  map[*conn]struct{}{},
-	}
-	var err error
-	if s.tls, err = s.credentials(cfg.TLS); err != nil {
+	s, err := newSource(cfg, open, log)
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Network == "unix" {
@@ -66,9 +56,39 @@ func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Sourc
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s://%s: %w", cfg.Network, cfg.Address, withoutAddress(err))
 	}
-	s.close = sync.OnceValue(s.closeSocket)
 	s.log.Info("listening", "network", cfg.Network, "address", s.listener.Addr().String())
 	return s, nil
+}
+
+// ListenOn is Listen on a socket that somebody else made at the address of cfg, systemd
+// say. The source closes l when it ends, but the socket's file is not its own: it stays,
+// and has not the mode, owner and group of cfg. With an error l is still the caller's.
+func ListenOn(l net.Listener, cfg Config, open func(source string) Lane, log *slog.Logger) (*Source, error) {
+	s, err := newSource(cfg, open, log)
+	if err != nil {
+		return nil, err
+	}
+	s.listener = l
+	s.log.Info("listening on an inherited socket", "network", cfg.Network, "address", l.Addr().String())
+	return s, nil
+}
+
+// newSource returns a source that has no listener yet.
+func newSource(cfg Config, open func(source string) Lane, log *slog.Logger) (*Source, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Source{
+		base:   log,
+		log:    log.With("source", cfg.Name),
+		open:   open,
+		config: cfg,
+		conns:  map[*conn]struct{}{},
+	}
+	s.close = sync.OnceValue(s.closeSocket)
+	var err error
+	s.tls, err = s.credentials(cfg.TLS)
+	return s, err
 }
 
 func (c *Config) check() error {
@@ -103,7 +123,7 @@ func (s *Source) Run(ctx context.Context) error {
 	return errors.Join(err, s.close())
 }
 
-// Close closes the listener and removes its socket file. Run does so itself when
+// Close closes the listener and removes its socket file, if it made it. Run does so itself when
 // it ends; a Source that is never run is closed by whoever opened it.
 func (s *Source) Close() error { return s.close() }
 
@@ -118,8 +138,8 @@ func (s *Source) closeSocket() error {
 // Addr is where the source listens, with the port that was given where 0 was asked.
 func (s *Source) Addr() net.Addr { return s.listener.Addr() }
 
-// Reconfigure gives the source another configuration of the same address. A socket
-// file's mode, owner and group change in place; name, limits and TLS are for the
+// Reconfigure gives the source another configuration of the same address. Mode, owner
+// and group of a socket file that it made change in place; name, limits and TLS are for the
 // connections that come, those that are there stay as they are. With an error
 // nothing has changed; undo makes it so afterwards, whatever became of the files
 // that the configuration before names.

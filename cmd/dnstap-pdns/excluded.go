@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 )
 
@@ -23,16 +24,14 @@ func printExcluded(w io.Writer, sources []collector.Config) {
 	}
 }
 
-// logExcluded says the same of sources that are open, where a failure would have
-// kept them from opening.
-func logExcluded(log *slog.Logger, sources []collector.Config) {
-	for _, source := range sources {
-		all, err := collector.Exclusions(source)
-		if err != nil {
-			log.Warn("whether resolvers may connect cannot be told", "source", source.Name, "error", err)
+// logExcluded says the same of sources that are open, of their sockets as they are.
+func logExcluded(log *slog.Logger, all []sensor.Excluded) {
+	for _, x := range all {
+		if x.Err != nil {
+			log.Warn("whether resolvers may connect cannot be told", "source", x.Source, "error", x.Err)
 		}
-		for _, e := range all {
-			log.Warn("a resolver of this machine cannot connect", "source", source.Name,
+		for _, e := range x.Exclusions {
+			log.Warn("a resolver of this machine cannot connect", "source", x.Source,
 				"resolver", e.Resolver, "user", e.User, "problem", e.Problem, "remedy", e.Advice)
 		}
 	}

@@ -70,7 +70,7 @@ func (r *reloader) reload() error {
 		r.log.Warn("log.format changes at the next start")
 	}
 	r.log.Info("reloaded", "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
-	logExcluded(r.log, file.Sources)
+	logExcluded(r.log, r.sensor.Excluded())
 	return nil
 }
 

@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	}
 	r.sensor = s
 	log.Info("started", "version", buildVersion(), "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
-	logExcluded(log, file.Sources)
+	logExcluded(log, s.Excluded())
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

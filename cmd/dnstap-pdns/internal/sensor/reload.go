@@ -47,6 +47,7 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	s.namesResolvers = namesResolvers(c)
 	s.replace(ch, fresh)
 	s.replacePackets(pch, freshPackets)
+	s.inherited.warnOfIdle(s.log, s.sources)
 	return s.forwarder.Apply(policy, c.Sinks)
 }
 

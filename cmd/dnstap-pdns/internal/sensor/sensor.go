@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
@@ -27,7 +28,8 @@ type Sensor struct {
 	forwarder *forward.Forwarder
 	observe   func(collector.Lane) collector.Lane
 
-	senders *pcap.Senders // the resolvers that connect to dnstap sources
+	inherited inherited
+	senders   *pcap.Senders // the resolvers that connect to dnstap sources
 
 	mu      sync.Mutex // held by Reload, and while Run starts sources
 	sources []*source
@@ -47,6 +49,10 @@ type Options struct {
 	// Observe, unless nil, is put around each lane: it sees every message and what
 	// became of it.
 	Observe func(collector.Lane) collector.Lane
+
+	// Inherited are listening sockets that somebody else made. A dnstap source at the
+	// address of one listens there. They are the caller's to close, when Run has ended.
+	Inherited []*os.File
 }
 
 // New builds a sensor and opens its sources, so that resolvers can connect; they
@@ -56,12 +62,17 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 	if err != nil {
 		return nil, err
 	}
+	sockets, err := takeOver(o.Inherited)
+	if err != nil {
+		return nil, err
+	}
 	budget := transform.NewBudget(c.MaxQueries)
 	s := &Sensor{
 		log:       o.Log,
 		budget:    budget,
 		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout)),
 		observe:   o.Observe,
+		inherited: sockets,
 		senders:   pcap.NewSenders(),
 		failed:    make(chan error, 1),
 
@@ -73,6 +84,7 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
 		return nil, errors.Join(err, closeAll(s.sources, s.packets))
 	}
+	s.inherited.warnOfIdle(s.log, s.sources)
 	return s, nil
 }
 

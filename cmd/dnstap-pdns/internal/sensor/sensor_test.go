@@ -61,14 +61,25 @@ func sinkBlock(name string) string {
 // start runs a sensor; its socket's folder is short enough for a Unix socket.
 func start(t *testing.T, hcl string) *house {
 	t.Helper()
+	h := newHouse(t)
+	h.run(t, hcl, Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
+	return h
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "sensor")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &house{dir: dir}
-	h.Sensor, err = New(h.config(t, hcl), Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
-	if err != nil {
+	return &house{dir: dir}
+}
+
+func (h *house) run(t *testing.T, hcl string, o Options) {
+	t.Helper()
+	var err error
+	if h.Sensor, err = New(h.config(t, hcl), o); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -82,7 +93,6 @@ func start(t *testing.T, hcl string) *house {
 	})
 	t.Cleanup(h.stop)
 	eventually(t, "the sensor starts", func() bool { return h.Reload(h.config(t, hcl)) == nil })
-	return h
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

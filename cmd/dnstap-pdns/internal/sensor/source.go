@@ -24,7 +24,7 @@ func (s *Sensor) open(c collector.Config) (*source, error) {
 		}
 		return l
 	}
-	listener, err := collector.Listen(c, lane, s.log)
+	listener, err := s.inherited.listen(c, lane, s.log)
 	if err != nil {
 		return nil, fmt.Errorf("source %q: %w", c.Name, err)
 	}
@@ -54,4 +54,26 @@ func (l *attentiveLane) Close() {
 		l.senders.Left()
 	}
 	l.Lane.Close()
+}
+
+// An Excluded source keeps resolvers of this machine out, or does not let it be told.
+type Excluded struct {
+	Source     string
+	Exclusions []collector.Exclusion
+	Err        error
+}
+
+// Excluded returns the dnstap sources to whose sockets, as they are, a resolver of this
+// machine cannot connect, and those of which that cannot be told.
+func (s *Sensor) Excluded() []Excluded {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Excluded
+	for _, src := range s.sources {
+		exclusions, err := src.listener.Exclusions()
+		if len(exclusions) > 0 || err != nil {
+			all = append(all, Excluded{src.config.Name, exclusions, err})
+		}
+	}
+	return all
 }
