@@ -46,6 +46,12 @@ type Log struct {
 type File struct {
 	Config
 
+	// LocalNamesFile is the path of scrub.local_names_file, empty where none is named.
+	LocalNamesFile string
+
+	written []string // local_names, without those of the file
+	naming  *section // that names the file
+
 	sections []*section        // in the order in which Effective prints them
 	sources  map[string][]byte // texts that diagnostics may point into, by file name
 }

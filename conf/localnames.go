@@ -2,6 +2,8 @@ package conf
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -20,14 +22,37 @@ func checkLocalName(name string) (string, error) {
 	return name, err
 }
 
+// localNames returns the names in both attributes, and keeps what Renewed needs.
+func (s *section) localNames() []string {
+	s.file.written = readList(s, "local_names", checkLocalName)
+	s.file.naming = s
+	if path := readText(s, "local_names_file", parsePath); path != "" {
+		s.file.LocalNamesFile = inFolder(s.dir, path)
+	}
+	return append(slices.Clone(s.file.written), s.localNamesFile()...)
+}
+
+// Renewed returns f with the names that local_names_file holds now; all else is as f
+// was read, whatever has become of that file. With errors, it is good for
+// WriteDiagnostics only. f itself does not change.
+func (f *File) Renewed() (*File, hcl.Diagnostics) {
+	next := *f
+	next.sources = maps.Clone(f.sources)
+	d := &decoder{file: &next, dir: f.naming.dir}
+	naming := *f.naming
+	naming.decoder = d
+	next.naming = &naming
+	next.Policy.LocalNames = append(slices.Clone(f.written), naming.localNamesFile()...)
+	return &next, d.diags
+}
+
 // localNamesFile returns the names in local_names_file. What is wrong in there
 // is reported at its line of that file.
 func (s *section) localNamesFile() []string {
-	path := readText(s, "local_names_file", parsePath)
+	path := s.file.LocalNamesFile
 	if path == "" {
 		return nil
 	}
-	path = inFolder(s.dir, path)
 	src, err := readFile(path, longestNamesFile)
 	if err != nil {
 		set := s.settings["local_names_file"]

@@ -25,7 +25,7 @@ func (s *section) outward(p *transform.Config) {
 func (s *section) scrub(p *transform.Config) {
 	p.KeepResolver = readText(s, "resolver_address", parseResolverAddress)
 	p.Resolvers = readList(s, "resolvers", parseAddress)
-	p.LocalNames = append(readList(s, "local_names", checkLocalName), s.localNamesFile()...)
+	p.LocalNames = s.localNames()
 	p.LocalNetworks = readList(s, "local_networks", parseNetwork)
 	p.SpecialNames = s.readFlag("special_names")
 	p.TimeResolution = s.readDuration("time_resolution")

@@ -1,0 +1,80 @@
+package conf
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A configuration is renewed by what its file of names holds, and by nothing else.
+func TestRenewedReadsTheNamesAlone(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const config = "scrub {\n  local_names = [\"one.example\"]\n  local_names_file = \"names\"\n}\n"
+	put("names", "two.example\n")
+	put("c.hcl", config)
+	f, diags := Load(filepath.Join(dir, "c.hcl"))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if want := filepath.Join(dir, "names"); f.LocalNamesFile != want {
+		t.Errorf("got %q, want %q", f.LocalNamesFile, want)
+	}
+
+	put("c.hcl", "scrub { half a configuration")
+	put("names", "three.example # since today\n\nfour.example\n")
+	next, diags := f.Renewed()
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	want := []string{"one.example", "three.example", "four.example"}
+	if diff := cmp.Diff(want, next.Policy.LocalNames); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"one.example", "two.example"}, f.Policy.LocalNames); diff != "" {
+		t.Errorf("the former changed, -want +got:\n%s", diff)
+	}
+
+	put("names", "five.example\nnot a name\n")
+	bad, diags := next.Renewed()
+	var said strings.Builder
+	if err := WriteDiagnostics(&said, bad, diags); err != nil {
+		t.Fatal(err)
+	}
+	if !diags.HasErrors() || !strings.Contains(said.String(), "names:2:1: error") || !strings.Contains(said.String(), "2 | not a name") {
+		t.Errorf("got %s", &said)
+	}
+
+	put("names", "")
+	if next, diags = bad.Renewed(); diags.HasErrors() || !cmp.Equal(next.Policy.LocalNames, []string{"one.example"}) {
+		t.Errorf("got %q, %v", next.Policy.LocalNames, diags)
+	}
+	if err := os.Remove(filepath.Join(dir, "names")); err != nil {
+		t.Fatal(err)
+	}
+	if _, diags = next.Renewed(); !diags.HasErrors() || !strings.Contains(diags.Error(), "local_names_file") {
+		t.Errorf("got %v", diags)
+	}
+}
+
+func TestRenewedWithoutAFileIsTheSame(t *testing.T) {
+	f, diags := Parse("c.hcl", []byte("scrub {\n  local_names = [\"one.example\"]\n}\n"))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	next, diags := f.Renewed()
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if diff := cmp.Diff(f.Policy, next.Policy); diff != "" || f.LocalNamesFile != "" {
+		t.Errorf("-want +got:\n%s%q", diff, f.LocalNamesFile)
+	}
+}
