@@ -21,6 +21,12 @@ const configUsage = "configuration `FILE`; without it " + defaultConfig + " if i
 // error has been explained in full.
 func loadConfig(path string, std stdio) (*conf.File, error) {
 	file, diags := readConfig(path)
+	return explained(file, diags, std)
+}
+
+// explained prints what there is to say about a configuration, and returns it if it can
+// be used.
+func explained(file *conf.File, diags hcl.Diagnostics, std stdio) (*conf.File, error) {
 	if len(diags) > 0 {
 		if err := conf.WriteDiagnostics(std.err, file, diags); err != nil {
 			return nil, fmt.Errorf("printing what is wrong with the configuration: %w", err)

@@ -80,7 +80,7 @@ func runDemo(ctx context.Context, c *conf.Config, seen *witness) (ledger forward
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- s.Run(running) }()
+	go func() { done <- s.Run(running, nil) }()
 	frames, err = playCapture(ctx, c.Sources[0].Address)
 	stop()
 	err = errors.Join(err, <-done)

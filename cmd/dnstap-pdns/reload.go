@@ -1,77 +1,122 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
-	"os/signal"
+	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/service"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// A reloader re-reads the configuration at SIGHUP.
-type reloader struct {
-	path   string
-	sensor *sensor.Sensor
-	admin  *admin.Server
-	log    *slog.Logger
-	level  *slog.LevelVar
-	format string // of the log, for as long as the process lives
-	std    stdio
+// lookEvery is how often local_names_file is looked at.
+const lookEvery = 2 * time.Second
 
-	mu      sync.Mutex
-	started time.Time
-	last    admin.Reload
+// A reloader gives a running sensor another configuration: the whole of it at SIGHUP,
+// and the names in local_names_file when that has changed.
+type reloader struct {
+	path     string
+	sensor   *sensor.Sensor
+	admin    *admin.Server
+	notifier *service.Notifier
+	log      *slog.Logger
+	level    *slog.LevelVar
+	std      stdio
+
+	inForce *conf.File
+	format  string // of the log, for as long as the process lives
+	names   watch
+
+	mu       sync.Mutex
+	started  time.Time
+	last     admin.Reload
+	problems problems
 }
 
-// start watches for SIGHUP until ctx ends or the returned function is called,
-// which waits for a reload under way.
-func (r *reloader) start(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer signal.Stop(hangups)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangups:
-				r.note(r.reload(), time.Now())
+// problems are why something is not in force that should be; empty: it is.
+type problems struct{ config, names string }
+
+// began notes the start, which puts the first configuration in force.
+func (r *reloader) began(at time.Time) {
+	r.started = at
+	r.last = admin.Reload{OK: true, Time: at, InForceSince: at}
+}
+
+// status is how the latest reloads went, for those who ask.
+func (r *reloader) status() admin.Reload {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
+// run reloads until ctx ends.
+func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
+	r.names.path = r.inForce.LocalNamesFile
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			r.notifier.Reloading()
+			r.reload()
+			r.notifier.Ready(statusOf(r.sensor, r.status()))
+		case <-look.C:
+			if r.names.changed() {
+				r.renew()
 			}
 		}
-	})
-	return func() {
-		cancel()
-		wg.Wait()
 	}
 }
 
-func (r *reloader) reload() error {
-	const kept = "reload failed; the configuration in force stays"
-	file, err := loadConfig(r.path, r.std)
-	if err != nil {
-		r.log.Error(kept, "reason", "the new configuration is not valid; see the lines before this one")
-		return err
+// reload brings the configuration file into force.
+func (r *reloader) reload() {
+	file, why := loadConfig(r.path, r.std)
+	if why == nil {
+		why = r.apply(file)
 	}
-	if err := r.apply(file); err != nil {
-		r.log.Error(kept, "reason", err)
-		return err
+	r.note(why, func(p *problems, problem string) {
+		if p.config = problem; problem == "" {
+			p.names = ""
+		}
+	})
+	if why != nil {
+		r.log.Error("reload failed; the configuration in force stays", "reason", why)
+		return
 	}
+	r.names = watch{path: file.LocalNamesFile}
 	r.level.Set(file.Log.Level)
 	if file.Log.Format != r.format {
 		r.log.Warn("log.format changes at the next start")
 	}
 	r.log.Info("reloaded", "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
 	logExcluded(r.log, r.sensor.Excluded())
-	return nil
+}
+
+// renew brings the names into force that local_names_file holds now.
+func (r *reloader) renew() {
+	renewed, diags := r.inForce.Renewed()
+	file, why := explained(renewed, diags, r.std)
+	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == "" {
+		return
+	}
+	if why == nil {
+		why = r.apply(file)
+	}
+	r.note(why, func(p *problems, problem string) { p.names = problem })
+	if why != nil {
+		r.log.Error("local_names_file has changed and cannot be used; the names in force stay", "reason", why)
+		return
+	}
+	r.log.Info("local_names_file was read again", "names", len(file.Policy.LocalNames))
 }
 
 // apply changes all or nothing.
@@ -87,29 +132,21 @@ func (r *reloader) apply(file *conf.File) error {
 		return errors.Join(err, status.Discard())
 	}
 	status.Adopt()
+	r.inForce = file
 	return nil
 }
 
-// began notes the start, which puts the first configuration in force.
-func (r *reloader) began(at time.Time) {
-	r.started = at
-	r.note(nil, at)
-}
-
-// note keeps how a reload went, for those who ask.
-func (r *reloader) note(err error, at time.Time) {
+// note keeps how a reload went.
+func (r *reloader) note(why error, set func(p *problems, problem string)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last.OK, r.last.Time, r.last.Error = err == nil, at, ""
-	if err == nil {
-		r.last.InForceSince = at
+	r.last.Time = time.Now()
+	if why == nil {
+		r.last.InForceSince = r.last.Time
+		set(&r.problems, "")
 	} else {
-		r.last.Error = err.Error()
+		set(&r.problems, why.Error())
 	}
-}
-
-func (r *reloader) status() admin.Reload {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last
+	r.last.Error = cmp.Or(r.problems.config, r.problems.names)
+	r.last.OK = r.last.Error == ""
 }

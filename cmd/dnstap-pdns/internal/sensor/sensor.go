@@ -94,8 +94,8 @@ func namesResolvers(c *conf.Config) bool {
 
 // Run serves until ctx ends or a part fails for good. It stops in order: sources
 // and their connections, lanes, queues, sinks; what was read until then is
-// delivered or accounted for.
-func (s *Sensor) Run(ctx context.Context) error {
+// delivered or accounted for. started is called once everything runs, and may be nil.
+func (s *Sensor) Run(ctx context.Context, started func()) error {
 	forwarding, stopForwarding := context.WithCancel(context.Background())
 	defer stopForwarding()
 	forwarded := make(chan error, 1)
@@ -112,6 +112,9 @@ func (s *Sensor) Run(ctx context.Context) error {
 		src.task = s.start(src.config.Name, src.capture.Run)
 	}
 	s.mu.Unlock()
+	if started != nil {
+		started()
+	}
 
 	var failure error
 	select {
