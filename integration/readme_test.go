@@ -13,7 +13,7 @@ import (
 )
 
 // The README's set-ups, as they stand there, with a resolver that runs as its own
-// user: until the socket's group is right nothing comes, then records do, without
+// user: until the socket is the resolver's to write to nothing comes, then records do, without
 // a restart. Only where files are differs: the README's addresses are the lab's.
 func TestReadmeSetUp(t *testing.T) {
 	eachSpeaker(t, func(t *testing.T, r speaker) {
@@ -22,15 +22,16 @@ func TestReadmeSetUp(t *testing.T) {
 		here := strings.NewReplacer(
 			"/run/dnstap-pdns/", s.dir+"/",
 			"/var/cache/bind/", s.dir+"/",
+			"/var/lib/unbound/", s.dir+"/",
 			"/var/lib/dnstap-pdns/", s.dir+"/first/")
 		config := here.Replace(readmeBlock(t, "sensor")+readmeBlock(t, r.name+", sensor")) + jsonLog
 		directives := here.Replace(readmeBlock(t, r.name+", resolver"))
 
-		group := regexp.MustCompile(`(?m)^ *group .*\n`)
-		if !group.MatchString(config) {
-			t.Fatalf("no group in\n%s", config)
+		access := regexp.MustCompile(`(?m)^ *(owner|group) .*\n`)
+		if !access.MatchString(config) {
+			t.Fatalf("no owner and no group in\n%s", config)
 		}
-		s.run(t, group.ReplaceAllString(config, ""))
+		s.run(t, access.ReplaceAllString(config, ""))
 		resolver := r.start(w, t, lab.Options{
 			Directives: directives,
 			AnyAddress: strings.Contains(directives, lab.Resolver4), // they say it themselves

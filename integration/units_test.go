@@ -37,6 +37,15 @@ func layUnits(t *testing.T, drops ...string) string {
 	return dir
 }
 
+// verify has systemd read the units, which it is to do without a word.
+func verify(t *testing.T, dir string) {
+	t.Helper()
+	cmd := exec.Command("systemd-analyze", "verify", "--man=no", dir+"/dnstap-pdns.service", dir+"/dnstap-pdns.socket")
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %v\n%s", cmd.Args, err, out)
+	}
+}
+
 // The units are understood, and as closed as the README says.
 func TestServiceUnits(t *testing.T) {
 	t.Parallel()
@@ -48,12 +57,23 @@ func TestServiceUnits(t *testing.T) {
 	if said == nil {
 		t.Fatal("README.md gives no exposure levels")
 	}
+	for _, resolver := range []string{"unbound", "bind", "pdns"} {
+		dir := layUnits(t)
+		drop, err := os.ReadFile("../conf/setup/" + resolver + "/socket.conf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(dir+"/dnstap-pdns.socket.d", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/dnstap-pdns.socket.d/resolver.conf", drop, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		verify(t, dir)
+	}
 	for i, drops := range [][]string{nil, {"pcap.conf"}} {
 		dir := layUnits(t, drops...)
-		verify := exec.Command("systemd-analyze", "verify", "--man=no", dir+"/dnstap-pdns.service", dir+"/dnstap-pdns.socket")
-		if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
-			t.Errorf("%v: %v\n%s", verify.Args, err, out)
-		}
+		verify(t, dir)
 		security := exec.Command("systemd-analyze", "security", "--offline=yes", dir+"/dnstap-pdns.service")
 		out, err := security.CombinedOutput()
 		if err != nil {

@@ -36,6 +36,9 @@ const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubb
   dnstap-pdns cat [--json|--text] INPUT...
                                           print NMSG files (- is standard input), or what arrives on udp://ADDR
   dnstap-pdns status [-c FILE] [ADDR]     the running sensor's ledger, and what to do where something is wrong
+  dnstap-pdns init [-c FILE] [--force] [--resolvers LIST] [RESOLVER]
+                                          write a configuration for unbound, bind, pdns or knot, and print what else
+                                          there is to do
   dnstap-pdns version
 
 Without -c: ` + defaultConfig + ` if it is there, else the built-in configuration.
@@ -62,6 +65,7 @@ var commands = map[string]command{
 	"replay":  {replay, true},
 	"cat":     {cat, false},
 	"status":  {status, false},
+	"init":    {initialise, false},
 	"version": {version, false},
 }
 

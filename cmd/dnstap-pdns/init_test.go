@@ -1,0 +1,77 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+)
+
+func TestTheOneResolverThatIsThereIsChosen(t *testing.T) {
+	tests := []struct {
+		asked, there string
+		want, says   string
+	}{
+		{"", "bind", "bind", ""},
+		{"knot", "bind", "knot", ""},
+		{"", "", "", "finds no resolver on this machine: name one of unbound, bind, pdns, knot"},
+		{"", "unbound knot", "", "finds Unbound and Knot Resolver on this machine: name one of"},
+	}
+	for _, tt := range tests {
+		got, err := chooseSetup(tt.asked, func(s conf.Setup) bool { return strings.Contains(tt.there, s.Name) })
+		if got.Name != tt.want || (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%q of %q: got %q, %v", tt.asked, tt.there, got.Name, err)
+		}
+	}
+}
+
+// Without an address the directives and the configuration do without.
+func TestInitWithoutAnAddress(t *testing.T) {
+	for _, s := range conf.Setups()[:3] {
+		directives, err := s.Directives(conf.Site{})
+		if err != nil || directives == "" || strings.Contains(directives, "0.0.0.0") {
+			t.Errorf("%s: %q, %v", s.Name, directives, err)
+		}
+		config, err := s.Config(conf.Site{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, diags := conf.Parse("c.hcl", []byte(config)); diags.HasErrors() || len(f.Policy.Resolvers) > 0 {
+			t.Errorf("%s: %v\n%s", s.Name, diags, config)
+		}
+	}
+}
+
+// What init prints is what the README shows, and so what its tests run.
+func TestReadmeShowsWhatInitPrints(t *testing.T) {
+	raw, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := conf.Site{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8:53::53")}}
+	for name, marked := range map[string]string{"unbound": "Unbound", "bind": "BIND", "pdns": "PowerDNS"} {
+		setup, err := chooseSetup(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part, text := range map[string]func(conf.Site) (string, error){"sensor": setup.Source, "resolver": setup.Directives} {
+			_, rest, ok := strings.Cut(string(raw), "<!-- tried: "+marked+", "+part+" -->\n```")
+			_, rest, _ = strings.Cut(rest, "\n")
+			got, _, closed := strings.Cut(rest, "```\n")
+			if !ok || !closed {
+				t.Fatalf("README.md has no block of %s, %s", marked, part)
+			}
+			want, err := text(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("README.md, %s, %s (-init +README):\n%s", marked, part, diff)
+			}
+		}
+	}
+}

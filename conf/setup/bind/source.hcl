@@ -1,0 +1,4 @@
+source "dnstap" "bind" {
+  listen = "unix:///var/cache/bind/dnstap.sock"
+  group  = "bind"
+}

@@ -1,0 +1,4 @@
+source "dnstap" "pdns" {
+  listen = "unix:///run/dnstap-pdns/dnstap.sock"
+  group  = "pdns"
+}
