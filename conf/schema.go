@@ -125,7 +125,7 @@ var schema = []blockSchema{
 		{name: "local_names", kind: listValue, value: `[]`, takes: `domain names, like "corp.example"`,
 			meaning: "names that never leave, with all under them"},
 		{name: "local_names_file", kind: textValue, value: `""`, takes: `a file with one name a line, # before comments, relative to this file's folder; or ""`,
-			meaning: "more of local_names"},
+			meaning: "more of local_names; the file is watched, and read again when it has changed"},
 		{name: "local_networks", kind: listValue, value: `[]`, takes: `prefixes or addresses, like "198.51.100.0/24"`,
 			meaning: "servers there are local, and their reverse names never leave"},
 		{name: "special_names", kind: flagValue, value: `true`,
