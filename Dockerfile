@@ -1,0 +1,42 @@
+# The sensor's image, which is the last stage, and those of the resolvers that
+# compose.yaml can run beside it. The classic builder takes it, and so does BuildKit.
+#
+# 65532 is the sensor's user, and the group that may write to its socket. A fresh
+# volume takes owner and mode of the directory that the image has in its place, so
+# every image has it: whichever container comes first, the volume is the same.
+
+FROM debian:bookworm-slim AS unbound
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends unbound dns-root-data \
+ && rm -rf /var/lib/apt/lists/* \
+ && install -d -o 65532 -g 65532 -m 0750 /run/dnstap-pdns
+USER unbound
+ENTRYPOINT ["unbound", "-d"]
+
+FROM debian:bookworm-slim AS bind
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends bind9 \
+ && rm -rf /var/lib/apt/lists/* \
+ && install -d -o 65532 -g 65532 -m 0750 /run/dnstap-pdns
+USER bind
+ENTRYPOINT ["named", "-g"]
+
+# The same Go makes the same bytes of the same source, wherever and whenever.
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" -o /out/dnstap-pdns ./cmd/dnstap-pdns \
+ && install -d -m 0750 /owned/run/dnstap-pdns \
+ && install -d -m 0770 /owned/var/lib/dnstap-pdns \
+ && echo 'dnstap-pdns:x:65532:65532::/:' >/passwd && echo 'dnstap-pdns:x:65532:' >/group
+
+FROM scratch AS sensor
+COPY --from=build /out/dnstap-pdns /usr/local/bin/
+COPY --from=build /passwd /group /etc/
+COPY --from=build --chown=65532:65532 /owned/ /
+USER 65532:65532
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/usr/local/bin/dnstap-pdns", "status"]
+ENTRYPOINT ["/usr/local/bin/dnstap-pdns"]
+CMD ["run"]
