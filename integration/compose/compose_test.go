@@ -1,0 +1,147 @@
+package compose
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// profiles are what compose.yaml offers, each with one generation of Compose.
+var profiles = []struct {
+	name, active     string
+	resolver, sensor string
+	second           bool // generation
+	loses            bool // what there is to say while the sensor is away
+	view             bool
+}{
+	{name: "unbound", active: "unbound", resolver: "unbound", sensor: "sensor", second: true, view: true},
+	{name: "bind", active: "bind", resolver: "bind", sensor: "sensor", loses: true},
+	{name: "pcap", active: "unbound,pcap", resolver: "unbound", sensor: "pcap", second: true, loses: true},
+}
+
+// TestCompose builds the images, and goes through each profile's life.
+func TestCompose(t *testing.T) {
+	alone(t)
+	for _, program := range []string{"docker", "docker-compose", "ip"} {
+		need(t, program)
+	}
+	if out, err := try("", "docker", "info", "-f", "{{.ServerVersion}}"); err != nil {
+		t.Fatalf("no Docker engine answers, and nothing here can be shown without one: %v", err)
+	} else {
+		t.Logf("Docker engine %s", strings.TrimSpace(out))
+	}
+	t.Setenv("DNS_PORT", freePort(t))
+	t.Setenv("STATUS_PORT", freePort(t))
+	files := []string{filepath.Join(root, "compose.yaml"), override(t)}
+	first, second := tool{"docker-compose", files}, tool{secondGeneration(t), files}
+	cleanUp(t, first)
+	t.Cleanup(func() { cleanUp(t, first) })
+
+	baseImages(t)
+	buildImages(t, first, second)
+	client := buildClient(t)
+	w := newWorld(t)
+	for _, p := range profiles {
+		t.Run(p.name, func(t *testing.T) {
+			s := &stack{tool: first, active: p.active, resolver: p.resolver, sensor: p.sensor, world: w, client: client}
+			if p.second {
+				s.tool = second
+			}
+			s.live(t, p.loses, p.view)
+		})
+	}
+}
+
+// alone waits until no other run of this test is under way on the machine.
+func alone(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), project+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// secondGeneration is Compose v2, run by itself: where the docker command has it, or
+// where make test-compose has put it.
+func secondGeneration(t *testing.T) string {
+	t.Helper()
+	places := []string{root + "/.cache/docker-compose-v2"}
+	for _, dir := range []string{os.Getenv("HOME") + "/.docker", "/usr/local/lib/docker", "/usr/libexec/docker", "/usr/lib/docker"} {
+		places = append(places, dir+"/cli-plugins/docker-compose")
+	}
+	for _, p := range places {
+		if p, err := filepath.Abs(p); err == nil {
+			if _, err := os.Stat(p); err == nil {
+				return p
+			}
+		}
+	}
+	t.Fatalf("Docker Compose v2 is at none of %v: make test-compose brings it", places)
+	return ""
+}
+
+// cleanUp leaves nothing of this test, nor of one that was killed.
+func cleanUp(t *testing.T, c tool) {
+	t.Helper()
+	c.compose(t, "unbound,bind,pcap,view", "down", "-v", "--remove-orphans", "-t", "2")
+	try("", "ip", "link", "del", "pdnstest1")
+	for _, image := range ours {
+		try("", "docker", "rmi", image)
+	}
+	for _, kind := range []string{"container", "network", "volume"} {
+		args := []string{"docker", kind, "ls", "-q", "--filter", "label=com.docker.compose.project=" + project}
+		if left := call(t, args...); left != "" {
+			t.Errorf("a %s is left: %s", kind, left)
+		}
+	}
+}
+
+// buildImages builds with both builders, and holds the two binaries to be one.
+func buildImages(t *testing.T, classic, buildkit tool) {
+	t.Helper()
+	classic.compose(t, "unbound,bind", "build", "unbound", "bind", "sensor")
+	one := binarySum(t)
+	const limit = 20e6
+	size, err := strconv.ParseFloat(strings.TrimSpace(call(t, "docker", "image", "inspect", "-f", "{{.Size}}", ours["sensor"])), 64)
+	if err != nil || size >= limit {
+		t.Errorf("the sensor's image has %g bytes (%v), want less than %g", size, err, limit)
+	}
+	buildkit.compose(t, "unbound", "build", "sensor")
+	if other := binarySum(t); other != one {
+		t.Errorf("two builds, two binaries: %s and %s", one, other)
+	}
+	t.Logf("sensor's image %g MB, binary %s", size/1e6, one)
+}
+
+// binarySum is the SHA-256 of the binary in the sensor's image.
+func binarySum(t *testing.T) string {
+	t.Helper()
+	id := strings.TrimSpace(call(t, "docker", "create", ours["sensor"]))
+	defer call(t, "docker", "rm", id)
+	path := filepath.Join(t.TempDir(), "binary")
+	call(t, "docker", "cp", id+":/usr/local/bin/dnstap-pdns", path)
+	return strings.Fields(call(t, "sha256sum", path))[0]
+}
+
+// buildClient returns the path of a binary that runs in any container.
+func buildClient(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "client")
+	call(t, "env", "CGO_ENABLED=0", "go", "build", "-o", path, "./client")
+	return path
+}
+
+// fresh is a name that no cache has.
+func fresh(n int) string { return fmt.Sprintf("fresh%d.wild.shop.com.", n) }
