@@ -3,8 +3,9 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SUDO        = $(shell test "$$(id -u)" = 0 || echo sudo)
 UNIT        = $(shell go list ./... | grep -v /integration)
+INTEGRATION = $(shell go list ./integration/... | grep -v /integration/compose)
 
-.PHONY: demo build test tools lint unit integration fuzz bench
+.PHONY: demo build test tools lint unit integration test-compose fuzz bench
 
 demo: build
 	bin/dnstap-pdns demo
@@ -33,7 +34,12 @@ unit:
 
 integration:
 	@echo "== integration: real resolvers and servers in a network namespace (root)"
-	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go test -count=1 ./integration/...
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go test -count=1 $(INTEGRATION)
+
+test-compose:
+	@echo "== compose: the Dockerfile and compose.yaml on a real engine (root)"
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" .ci/compose
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go test -count=1 -timeout 8m ./integration/compose
 
 fuzz:
 	.ci/fuzz

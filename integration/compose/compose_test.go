@@ -2,8 +2,10 @@ package compose
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,7 +40,8 @@ func TestCompose(t *testing.T) {
 	} else {
 		t.Logf("Docker engine %s", strings.TrimSpace(out))
 	}
-	t.Setenv("DNS_PORT", freePort(t))
+	port := freePort(t)
+	t.Setenv("DNS_PORT", port)
 	t.Setenv("STATUS_PORT", freePort(t))
 	files := []string{filepath.Join(root, "compose.yaml"), override(t)}
 	first, second := tool{"docker-compose", files}, tool{secondGeneration(t), files}
@@ -51,7 +54,7 @@ func TestCompose(t *testing.T) {
 	w := newWorld(t)
 	for _, p := range profiles {
 		t.Run(p.name, func(t *testing.T) {
-			s := &stack{tool: first, active: p.active, resolver: p.resolver, sensor: p.sensor, world: w, client: client}
+			s := &stack{tool: first, active: p.active, resolver: p.resolver, sensor: p.sensor, world: w, client: client, port: port}
 			if p.second {
 				s.tool = second
 			}
@@ -97,7 +100,7 @@ func cleanUp(t *testing.T, c tool) {
 	t.Helper()
 	c.compose(t, "unbound,bind,pcap,view", "down", "-v", "--remove-orphans", "-t", "2")
 	try("", "ip", "link", "del", "pdnstest1")
-	for _, image := range ours {
+	for _, image := range slices.Concat(slices.Collect(maps.Values(ours)), []string{buildImage, firstImage}) {
 		try("", "docker", "rmi", image)
 	}
 	for _, kind := range []string{"container", "network", "volume"} {
@@ -108,10 +111,18 @@ func cleanUp(t *testing.T, c tool) {
 	}
 }
 
+// What builds leave would have no name, and stay.
+const (
+	buildImage = project + "-build" // the stage that has the sources
+	firstImage = project + "-first" // the classic builder's
+)
+
 // buildImages builds with both builders, and holds the two binaries to be one.
 func buildImages(t *testing.T, classic, buildkit tool) {
 	t.Helper()
 	classic.compose(t, "unbound,bind", "build", "unbound", "bind", "sensor")
+	call(t, "docker", "build", "-q", "--target", "build", "-t", buildImage, root)
+	call(t, "docker", "tag", ours["sensor"], firstImage)
 	one := binarySum(t)
 	const limit = 20e6
 	size, err := strconv.ParseFloat(strings.TrimSpace(call(t, "docker", "image", "inspect", "-f", "{{.Size}}", ours["sensor"])), 64)

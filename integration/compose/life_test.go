@@ -15,6 +15,7 @@ type stack struct {
 	resolver, sensor string // services
 	world            *world
 	client           string // its binary
+	port             string // of this machine's loopback, where the resolver answers as well
 	asked            []string
 	fresh            int
 }
@@ -34,6 +35,8 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 	s.ask(t, "org. SOA\n")
 	s.do(t, "up", "-d", "--no-build", s.resolver, s.sensor)
 	s.awaitRecords(t, "after the start")
+	s.checkLocked(t)
+	feed(t, "com. SOA\n", s.client, "127.0.0.1:"+s.port)
 	s.ask(t, lines())
 	s.asked = append(s.asked, leaves()...)
 
@@ -53,6 +56,31 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 	s.do(t, "stop", "-t", "5", s.resolver)
 	s.do(t, "stop", "-t", "5", s.sensor)
 	s.world.check(t, container(t, s.sensor), s.asked)
+}
+
+// checkLocked holds both processes to have no rights but what they are documented to
+// have.
+func (s *stack) checkLocked(t *testing.T) {
+	t.Helper()
+	for _, service := range []string{s.resolver, s.sensor} {
+		want := map[string]string{"CapEff": "0000000000000000", "CapBnd": "0000000000000000", "NoNewPrivs": "1"}
+		if service == "pcap" {
+			want["CapEff"], want["CapBnd"] = "0000000000002000", "0000000000002000" // CAP_NET_RAW
+		}
+		out := strings.Fields(call(t, "docker", "inspect", "-f", "{{.State.Pid}} {{.HostConfig.ReadonlyRootfs}}", container(t, service)))
+		if out[1] != "true" {
+			t.Errorf("%s may write to its root", service)
+		}
+		for line := range strings.Lines(read(t, "/proc/"+out[0]+"/status")) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+			if w, ok := want[key]; ok && value != w {
+				t.Errorf("%s has %s %s, want %s", service, key, value, w)
+			}
+			if root := strings.HasPrefix(value, "0\t"); key == "Uid" && root != (service == "pcap") {
+				t.Errorf("%s is user %s", service, value)
+			}
+		}
+	}
 }
 
 // end shows what was said if the test has failed, and takes everything down.
@@ -123,9 +151,9 @@ func (s *stack) view(t *testing.T) {
 	s.compose(t, active, "up", "-d", "--no-build", "--no-deps", "view")
 	t.Cleanup(func() { s.compose(t, active, "rm", "-s", "-f", "view") })
 	id := container(t, "view")
+	first := s.askFresh(t)
 	await(t, "a name in what cat prints", func() bool {
-		name := s.askFresh(t)
-		return strings.Contains(call(t, "docker", "logs", id), strings.TrimSuffix(name, "."))
+		return strings.Contains(call(t, "docker", "logs", id), strings.TrimSuffix(first, "."))
 	})
 	s.ask(t, "portal.corp.example. A\n")
 	s.awaitRecords(t, "with a viewer")

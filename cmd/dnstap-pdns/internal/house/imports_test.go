@@ -46,6 +46,9 @@ var mayImport = map[string][]string{
 		"collector",           // whose word on a socket's access is held to the kernel's, as root
 		"fallback/pcap/ring"}, // which needs root and interfaces
 	"integration/bench": nil,
+
+	"integration/compose":        {"integration/lab", "integration/nmsgcheck"},
+	"integration/compose/client": nil,
 }
 
 // TestEverythingPointsDown holds tests to the same: one that reaches for what is
