@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,9 +37,16 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 	s.do(t, "up", "-d", "--no-build", s.resolver, s.sensor)
 	s.awaitRecords(t, "after the start")
 	s.checkLocked(t)
+	await(t, "the sensor's health", func() bool {
+		return strings.TrimSpace(call(t, "docker", "inspect", "-f", "{{.State.Health.Status}}", container(t, s.sensor))) == "healthy"
+	})
 	feed(t, "com. SOA\n", s.client, "127.0.0.1:"+s.port)
 	s.ask(t, lines())
 	s.asked = append(s.asked, leaves()...)
+
+	if s.sensor == "sensor" {
+		call(t, "go", "run", root+"/cmd/dnstap-pdns", "status", "127.0.0.1:"+os.Getenv("STATUS_PORT"))
+	}
 
 	s.do(t, "restart", "-t", "5", s.resolver)
 	s.awaitRecords(t, "after the resolver's restart")

@@ -34,16 +34,22 @@ var ours = map[string]string{
 type tool struct {
 	program string
 	files   []string
+	suffix  string // of the names of images
 }
 
 // compose runs it with those profiles.
 func (c tool) compose(t testing.TB, profiles string, args ...string) string {
 	t.Helper()
-	line := []string{"env", "COMPOSE_PROFILES=" + profiles, c.program, "-p", project}
+	return call(t, c.line(profiles, args...)...)
+}
+
+// line is a command line.
+func (c tool) line(profiles string, args ...string) []string {
+	line := []string{"env", "COMPOSE_PROFILES=" + profiles, "IMAGE_SUFFIX=" + c.suffix, c.program, "-p", project}
 	for _, f := range c.files {
 		line = append(line, "-f", f)
 	}
-	return call(t, append(line, args...)...)
+	return append(line, args...)
 }
 
 // override is the test's own compose file: networks, names of images, and
@@ -61,11 +67,13 @@ networks:
 services:
 `, bridge, subnet4, gateway4, subnet6, gateway6)
 	for service, image := range ours {
-		fmt.Fprintf(&b, "  %s:\n    image: %s\n", service, image)
+		fmt.Fprintf(&b, "  %s:\n    image: %s${IMAGE_SUFFIX:-}\n", service, image)
 		folder, target := "sensor", "/etc/dnstap-pdns"
 		switch service {
 		case "view":
 			continue
+		case "sensor", "pcap":
+			fmt.Fprint(&b, "    healthcheck: {interval: 1s}\n")
 		case "unbound", "bind":
 			folder, target = service, "/etc/"+service
 			fmt.Fprintf(&b, "    networks: {default: {ipv4_address: %s, ipv6_address: %q}}\n", resolver4, resolver6)

@@ -21,6 +21,13 @@ sink "nmsg" "files" {
   to = "file:///var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"
 }
 
+# The status page. Within the container any address, for the port to be published:
+# compose.yaml publishes it on this machine's loopback.
+admin {
+  listen       = "0.0.0.0:9353"
+  allow_remote = true
+}
+
 # For the profile "view". This is loopback's broadcast address: nobody outside the
 # container can hear it, and nothing is lost when nobody listens.
 sink "nmsg" "view" {

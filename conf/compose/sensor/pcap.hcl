@@ -16,3 +16,8 @@ scrub {
 sink "nmsg" "files" {
   to = "file:///var/lib/dnstap-pdns/packets-%Y%m%dT%H%M%S.nmsg"
 }
+
+# The status page: beside the other sensor's, which has the usual port.
+admin {
+  listen = "127.0.0.1:9354"
+}
