@@ -190,7 +190,7 @@ func TestWhatIsShownAddsUp(t *testing.T) {
 	w := lab.NewWorld(t)
 	const noRoute = "\nsink \"nmsg\" \"away\" {\n  to = \"udp://100.99.99.99:9\"\n  queue = \"1MiB\"\n}\n"
 	packets := fmt.Sprintf("\nsource \"pcap\" \"span\" {\n  interface = \"lo\"\n  resolvers = [%q, %q]\n}\n", lab.Resolver4, lab.Resolver6)
-	well := unixSource + exactly + fileSink("first", "dnsqr")
+	well := unixSource + exactly + fileSink("first", "dnsqr") + "admin {}\n"
 	one := well + noRoute
 	two := one + packets + fileSink("second", "dnsobs")
 	s := startSensor(t, w.Namespace, one)

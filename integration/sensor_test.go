@@ -116,6 +116,9 @@ func (s *sensor) configure(t *testing.T, config string) {
 			t.Fatal(err)
 		}
 	}
+	if !strings.Contains(config, "admin {") { // its address is one for all sensors of a namespace
+		config += "admin {\n  listen = \"\"\n}\n"
+	}
 	if err := os.WriteFile(s.config, []byte(strings.ReplaceAll(config, "DIR", s.dir)), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -33,26 +33,34 @@ func explained(file *conf.File, diags hcl.Diagnostics, std stdio) (*conf.File, e
 		}
 	}
 	if diags.HasErrors() {
-		return nil, &configError{firstError(diags)}
+		return nil, firstError(diags)
 	}
 	return file, nil
 }
 
 // A configError is the first of those that have been explained.
-type configError struct{ first string }
+type configError struct {
+	place string // FILE:LINE, where it has one
+	what  string
+}
 
-func (e *configError) Error() string { return e.first }
+func (e *configError) Error() string {
+	if e.place == "" {
+		return e.what
+	}
+	return e.place + ": " + e.what
+}
 
 // Unwrap makes it the caller's to mend.
 func (e *configError) Unwrap() error { return &usageError{} }
 
 // firstError is one line: where, and what.
-func firstError(diags hcl.Diagnostics) string {
+func firstError(diags hcl.Diagnostics) *configError {
 	first := diags[slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })]
 	if first.Subject == nil {
-		return first.Summary
+		return &configError{what: first.Summary}
 	}
-	return fmt.Sprintf("%s:%d: %s", conf.Escape(first.Subject.Filename), first.Subject.Start.Line, first.Summary)
+	return &configError{fmt.Sprintf("%s:%d", conf.Escape(first.Subject.Filename), first.Subject.Start.Line), first.Summary}
 }
 
 func readConfig(path string) (*conf.File, hcl.Diagnostics) {

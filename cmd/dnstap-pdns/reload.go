@@ -67,7 +67,7 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 			return
 		case <-hangups:
 			r.notifier.Reloading()
-			r.reload()
+			r.reload(ctx)
 			r.notifier.Ready(statusOf(r.sensor, r.status()))
 		case <-look.C:
 			if r.names.changed() {
@@ -78,7 +78,7 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 }
 
 // reload brings the configuration file into force.
-func (r *reloader) reload() {
+func (r *reloader) reload(ctx context.Context) {
 	file, why := loadConfig(r.path, r.std)
 	if why == nil {
 		why = r.apply(file)
@@ -88,7 +88,10 @@ func (r *reloader) reload() {
 			p.names = ""
 		}
 	})
-	if why != nil {
+	switch {
+	case why != nil && ctx.Err() != nil:
+		return // the sensor stops, and so takes none
+	case why != nil:
 		r.log.Error("reload failed; the configuration in force stays", "reason", why)
 		return
 	}
@@ -145,8 +148,20 @@ func (r *reloader) note(why error, set func(p *problems, problem string)) {
 		r.last.InForceSince = r.last.Time
 		set(&r.problems, "")
 	} else {
-		set(&r.problems, why.Error())
+		set(&r.problems, forAll(why))
 	}
 	r.last.Error = cmp.Or(r.problems.config, r.problems.names)
 	r.last.OK = r.last.Error == ""
+}
+
+// forAll is why a reload failed, for whoever may ask: what a configuration says, its
+// local names and addresses, is the operator's, who has the log.
+func forAll(why error) string {
+	if bad, ok := errors.AsType[*configError](why); ok {
+		if bad.place == "" {
+			return "the configuration cannot be used; dnstap-pdns check says why"
+		}
+		return bad.place + " cannot be used; dnstap-pdns check says why"
+	}
+	return "the log says why"
 }

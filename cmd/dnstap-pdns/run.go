@@ -24,6 +24,9 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if err := parseAlone(fs, args); err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1) // from here on: it would kill a sensor that starts
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	inherited := service.Inherited()
 	defer closeAll(inherited)
 	file, err := loadConfig(*path, std)
@@ -46,10 +49,6 @@ func run(ctx context.Context, args []string, std stdio) error {
 		return errors.Join(err, r.admin.Close())
 	}
 	r.sensor = s
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	stopShowing := r.show(stop)

@@ -156,7 +156,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	s.Process.Signal(syscall.SIGHUP)
 	s.hear(t, "RELOADING=1")
 	said := s.hear(t, "READY=1")
-	if !strings.Contains(said, "\nSTATUS=the reload at ") || !strings.Contains(said, "c.hcl:16: level: ") || !strings.Contains(said, "; read ") {
+	if !strings.Contains(said, "\nSTATUS=the reload at ") || !strings.Contains(said, "c.hcl:16 cannot be used; dnstap-pdns check says why") || !strings.Contains(said, "; read ") {
 		t.Errorf("got %q", said)
 	}
 	s.put(t, "c.hcl", fmt.Sprintf(serviceConfig, s.dir))

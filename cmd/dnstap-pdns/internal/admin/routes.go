@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -67,8 +68,7 @@ func (s *Server) writeLedger(w http.ResponseWriter, l Ledger) {
 	w.Write(append(text, '\n'))
 }
 
-// ifAsked answers where the configuration says so, and else as if there were
-// nothing.
+// ifAsked answers where the configuration says so, and else that there is nothing.
 func (s *Server) ifAsked(profile http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.pprof.Load() {
@@ -81,7 +81,8 @@ func (s *Server) ifAsked(profile http.HandlerFunc) http.HandlerFunc {
 
 // forThisHost refuses requests over loopback for what is neither an address nor
 // localhost: a page in a browser on this host, from a name that somebody has made
-// lead here (DNS rebinding), could read the answers.
+// lead here (DNS rebinding), could read the answers. Behind a port that Docker
+// publishes, which is no loopback, it does not.
 func forThisHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if overLoopback(r) && !namesHost(r.Host) {
@@ -102,6 +103,6 @@ func namesHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	_, err := netip.ParseAddr(host)
-	return err == nil || host == "localhost"
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || host == "localhost" || host == "" // HTTP/1.0 need not say it; browsers do
 }

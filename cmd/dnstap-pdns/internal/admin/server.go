@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,8 @@ const (
 	maxHeader      = 16 << 10
 	headerTime     = 5 * time.Second
 	answerTime     = 30 * time.Second // profiles have what they ask for on top
-	idleTime       = 2 * time.Minute
-	partingTime    = time.Second // for answers under way, when the server ends
+	idleTime       = 5 * time.Second  // or those who say nothing would keep others out
+	partingTime    = time.Second      // for answers under way, when the server ends
 )
 
 // A Server answers where a configuration says.
@@ -63,7 +64,11 @@ func listen(address string) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
 	}
-	l, err := net.Listen("tcp", address)
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		network = "tcp4" // or 0.0.0.0 would be every IPv6 address too
+	}
+	l, err := net.Listen(network, address)
 	if err != nil {
 		return nil, fmt.Errorf("admin: listening on %s: %w; if no other sensor runs here, name another address in admin.listen, or \"\" for none", address, cause(err))
 	}

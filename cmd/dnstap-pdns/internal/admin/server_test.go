@@ -211,3 +211,26 @@ func TestListenerThatFailsEndsTheServer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestAnyIPv4AddressIsNoIPv6Address: who guards IPv4 alone has not opened the other.
+func TestAnyIPv4AddressIsNoIPv6Address(t *testing.T) {
+	l, err := listen("0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got := l.Addr().String(); !strings.HasPrefix(got, "0.0.0.0:") {
+		t.Errorf("listens on %s", got)
+	}
+}
+
+func TestHostsThatAreThisOne(t *testing.T) {
+	for host, want := range map[string]bool{
+		"": true, "localhost": true, "localhost:9353": true, "127.0.0.1": true, "127.0.0.1:9353": true, "[::1]": true, "[::1]:9353": true,
+		"evil.example": false, "evil.example:9353": false, "localhost.evil.example": false,
+	} {
+		if got := namesHost(host); got != want {
+			t.Errorf("%q: %v, want %v", host, got, want)
+		}
+	}
+}

@@ -113,7 +113,7 @@ func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
 	name := fmt.Sprintf("source %q: ", s.Name)
 	for _, i := range s.Pcap.Interfaces {
 		if i.Dropped > 0 {
-			w.add(fmt.Sprintf("%sthe kernel dropped %d packets at %s, %s", name, i.Dropped, i.Name, share(i.Dropped, i.Dropped+i.Received)),
+			w.add(fmt.Sprintf("%sthe kernel has dropped %d packets at %s since the start, %s", name, i.Dropped, i.Name, share(i.Dropped, i.Dropped+i.Received)),
 				"Give the source a larger ring, or more lanes if one core is busy all the time.")
 		}
 		if s.Pcap.Capturing && !i.Up {
@@ -121,7 +121,7 @@ func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
 		}
 	}
 	if failures := s.Pcap.Failed + s.Pcap.Broken; failures > 0 {
-		w.add(fmt.Sprintf("%scapture did not work %d times", name, failures), "The log says why: most often a right that is missing, or an interface.")
+		w.add(fmt.Sprintf("%scapture did not work %d times since the start", name, failures), "The log says why: most often a right that is missing, or an interface.")
 	}
 	if since := l.outwardSince(s); s.Pcap.Capturing && !s.Pcap.StandsIn && l.Time.Sub(since) > silence {
 		w.add(fmt.Sprintf("%snothing outward has been seen for %s", name, rounded(l.Time.Sub(since))),
@@ -156,10 +156,10 @@ func (l *Ledger) warnOfSink(w *warnings, s *Sink) {
 			fmt.Sprintf("Mend what it writes to: %s of its queue is in use, and when it is full the oldest records are lost.", share(uint64(s.QueueBytes), uint64(s.QueueMax))))
 	}
 	if lost := total(s.Lost); lost > 0 {
-		w.add(fmt.Sprintf("%sit lost %d records, %s", name, lost, share(lost, s.Offered)), "The ledger below says why.")
+		w.add(fmt.Sprintf("%sit has lost %d records since the start, %s", name, lost, share(lost, s.Offered)), "The ledger below says why.")
 	}
 	if s.OnRotate.Failed+s.OnRotate.Skipped > 0 {
-		w.add(fmt.Sprintf("%son_rotate was not done for %d files", name, s.OnRotate.Failed+s.OnRotate.Skipped),
+		w.add(fmt.Sprintf("%son_rotate was not done for %d files since the start", name, s.OnRotate.Failed+s.OnRotate.Skipped),
 			"The log tells of the first failure; the files are where they were.")
 	}
 }
@@ -188,5 +188,5 @@ func share(n, of uint64) string {
 	if percent > 0 && percent < 0.01 {
 		return "less than 0.01 %"
 	}
-	return fmt.Sprintf("%.2g %%", percent)
+	return fmt.Sprintf("%.3g %%", percent)
 }

@@ -71,6 +71,11 @@ type PacketStats struct {
 func (s *Sensor) Packets() []PacketStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.packetStats()
+}
+
+// packetStats is Packets where s.mu is held.
+func (s *Sensor) packetStats() []PacketStats {
 	all := slices.Clone(s.gone)
 	for _, src := range s.packets {
 		all = addStats(all, src.stats())

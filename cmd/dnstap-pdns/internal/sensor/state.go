@@ -28,9 +28,9 @@ type DnstapState struct {
 
 // State returns the sensor's state as of now. It waits for a reload under way.
 func (s *Sensor) State() State {
-	state := State{Ledger: s.Ledger(), Packets: s.Packets()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	state := State{Ledger: s.Ledger(), Packets: s.packetStats()}
 	for _, src := range s.sources {
 		d := DnstapState{
 			Name:        src.config.Name,
