@@ -51,6 +51,7 @@ func TestTenThousandConnections(t *testing.T) {
 	before := residentPeak(t, s)
 
 	resolver := newPaced(t, s)
+	s.awaitLog(t, connected, 1) // until then it may have to yield: its handshake is one of many
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	all := make(chan struct{})
