@@ -5,8 +5,9 @@ import (
 	"net/netip"
 )
 
-// listenTCP takes 0.0.0.0 at its word: package net would listen on IPv6 too.
-func listenTCP(address string) (net.Listener, error) {
+// ListenTCP listens on HOST:PORT. It takes 0.0.0.0 at its word: package net would
+// listen on IPv6 too.
+func ListenTCP(address string) (net.Listener, error) {
 	network := "tcp"
 	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
 		network = "tcp4"

@@ -8,7 +8,7 @@ import (
 
 func TestAnyIPv4AddressIsNoIPv6Address(t *testing.T) {
 	for address, wantIPv6 := range map[string]bool{"0.0.0.0:0": false, "127.0.0.1:0": false, "[::]:0": true, "[::1]:0": true} {
-		l, err := listenTCP(address)
+		l, err := ListenTCP(address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Sourc
 	if cfg.Network == "unix" {
 		s.listener, s.socket, err = listenUnix(cfg)
 	} else {
-		s.listener, err = listenTCP(cfg.Address)
+		s.listener, err = ListenTCP(cfg.Address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s://%s: %w", cfg.Network, cfg.Address, withoutAddress(err))

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
 
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
@@ -64,11 +64,7 @@ func listen(address string) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
 	}
-	network := "tcp"
-	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
-		network = "tcp4" // or 0.0.0.0 would be every IPv6 address too
-	}
-	l, err := net.Listen(network, address)
+	l, err := collector.ListenTCP(address)
 	if err != nil {
 		return nil, fmt.Errorf("admin: listening on %s: %w; if no other sensor runs here, name another address in admin.listen, or \"\" for none", address, cause(err))
 	}
