@@ -5,12 +5,13 @@ import (
 	"slices"
 )
 
-// An addrNets is a set of networks: sorted, and none inside another, so that one
-// look tells whether an address is in any. The zero value is empty.
-type addrNets []netip.Prefix
+// Networks is a set of networks: sorted, and none inside another, so that one look
+// tells whether an address is in any. The zero value is empty.
+type Networks []netip.Prefix
 
-func newAddrNets(prefixes []netip.Prefix) addrNets {
-	var nets addrNets
+// NewNetworks returns the set of all addresses that are in one of the prefixes.
+func NewNetworks(prefixes []netip.Prefix) Networks {
+	var nets Networks
 	for _, p := range prefixes {
 		nets = append(nets, p.Masked())
 	}
@@ -24,25 +25,29 @@ func newAddrNets(prefixes []netip.Prefix) addrNets {
 	return kept
 }
 
-// has takes addresses as they are: IPv4-mapped ones are not the IPv4 ones.
-func (s addrNets) has(a netip.Addr) bool {
-	if len(s) == 0 {
-		return false
+// Has takes addresses as they are: IPv4-mapped ones are not the IPv4 ones.
+func (s Networks) Has(a netip.Addr) bool {
+	from, to := 0, len(s) // from will be the first that begins behind a
+	for from < to {
+		if mid := (from + to) / 2; a.Less(s[mid].Addr()) {
+			to = mid
+		} else {
+			from = mid + 1
+		}
 	}
-	i, found := slices.BinarySearchFunc(s, a, func(p netip.Prefix, a netip.Addr) int { return p.Addr().Compare(a) })
-	return found || i > 0 && s[i-1].Contains(a)
+	return from > 0 && s[from-1].Contains(a)
 }
 
 // has4 and has16 ask for an address as it stands in rdata; has16 sees through what
 // addrSet.has16 does.
-func (s addrNets) has4(b []byte) bool { return len(s) > 0 && s.has(netip.AddrFrom4([4]byte(b))) }
+func (s Networks) has4(b []byte) bool { return len(s) > 0 && s.Has(netip.AddrFrom4([4]byte(b))) }
 
-func (s addrNets) has16(b []byte) bool {
+func (s Networks) has16(b []byte) bool {
 	if len(s) == 0 {
 		return false
 	}
 	inner := embedded4(b)
-	return inner != nil && s.has4(inner) || s.has(netip.AddrFrom16([16]byte(b)))
+	return inner != nil && s.has4(inner) || s.Has(netip.AddrFrom16([16]byte(b)))
 }
 
 // embedded4 returns the IPv4 address inside an IPv6 address that is IPv4-mapped (RFC

@@ -160,14 +160,14 @@ func TestNetworksAgainstContains(t *testing.T) {
 		for range random.IntN(12) {
 			prefixes = append(prefixes, netip.PrefixFrom(address(), 12+random.IntN(21)))
 		}
-		nets := newAddrNets(prefixes)
+		nets := NewNetworks(prefixes)
 		for range 50 {
 			a := address()
 			want := slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 			if want {
 				inside++
 			}
-			got := nets.has(a)
+			got := nets.Has(a)
 			if b := a.AsSlice(); a.Is4() && nets.has4(b) != got || a.Is6() && nets.has16(b) != got {
 				t.Fatalf("%v: as octets another answer than %v", a, got)
 			}
@@ -198,5 +198,38 @@ func TestEveryAddressOfANetworkIsFoundInText(t *testing.T) {
 	}
 	if got := judgeText(p, strings.Repeat("198.18.200.1 2001:db8:58::1 ", 9)); got != Kept {
 		t.Errorf("addresses of others: %v", got)
+	}
+}
+
+func TestAddressSets(t *testing.T) {
+	prefixes := func(all ...string) (out []netip.Prefix) {
+		for _, p := range all {
+			out = append(out, netip.MustParsePrefix(p))
+		}
+		return out
+	}
+	sets := [][]netip.Prefix{
+		nil,
+		prefixes("192.0.2.53/32"),
+		prefixes("192.0.2.0/24", "192.0.2.53/32", "192.0.0.0/16", "10.0.0.0/8"),
+		prefixes("2001:db8::/32", "2001:db8:1::/48", "192.0.2.53/32", "::1/128", "255.255.255.255/32"),
+		prefixes("192.0.2.128/25", "192.0.2.0/25", "2001:db8::80/121", "2001:db8::/121"),
+	}
+	for _, set := range sets {
+		s := NewNetworks(set)
+		for _, text := range []string{
+			"0.0.0.0", "10.0.0.0", "10.255.255.255", "11.0.0.0", "192.0.1.255", "192.0.2.0", "192.0.2.52", "192.0.2.53", "192.0.2.54",
+			"192.0.2.127", "192.0.2.128", "192.0.2.255", "192.0.3.0", "192.0.255.255", "192.1.0.0", "255.255.255.255",
+			"::", "::1", "::2", "2001:db7:ffff::", "2001:db8::", "2001:db8::7f", "2001:db8::80", "2001:db8::ff", "2001:db8::100",
+			"2001:db8:1::5", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::",
+		} {
+			a, want := netip.MustParseAddr(text), false
+			for _, p := range set {
+				want = want || p.Contains(a)
+			}
+			if got := s.Has(a); got != want {
+				t.Errorf("%v has %v: %v, want %v", set, a, got, want)
+			}
+		}
 	}
 }

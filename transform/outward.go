@@ -63,7 +63,7 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known *addrSet) bool
 			return true
 		}
 	}
-	return server == resolver || known.has(server) || p.resolvers.has(server) || p.resolverNets.has(server)
+	return server == resolver || known.has(server) || p.resolvers.has(server) || p.resolverNets.Has(server)
 }
 
 // Passes reports whether a message may be outward by its envelope and header: it is

@@ -19,7 +19,7 @@ type Policy struct {
 
 	keepResolver  bool
 	resolvers     addrSet
-	resolverNets  addrNets
+	resolverNets  Networks
 	localNames    *nameSet
 	localNetworks []netip.Prefix
 	specialNames  bool
@@ -96,7 +96,7 @@ func (p *Policy) setResolvers(addrs []netip.Addr, networks []netip.Prefix) error
 		}
 		p.resolvers.add(a)
 	}
-	p.resolverNets = newAddrNets(nets)
+	p.resolverNets = NewNetworks(nets)
 	return nil
 }
 

@@ -121,7 +121,7 @@ func (r reversed) within(network netip.Prefix) bool {
 
 // isIn reports whether the name tells of addresses inside one of the networks, also
 // as an IPv6 address that has an IPv4 one inside.
-func (r reversed) isIn(nets addrNets) bool {
+func (r reversed) isIn(nets Networks) bool {
 	for _, network := range nets {
 		if r.within(network) {
 			return true

@@ -30,7 +30,7 @@ type Sink interface {
 // A Dissector reads the packets of one lane. It is not safe for concurrent use.
 type Dissector struct {
 	config    Config
-	resolvers addresses
+	resolvers transform.Networks
 	fragments *fragments
 	streams   *stream.Table
 	stats     Stats
@@ -49,7 +49,7 @@ type Dissector struct {
 func New(c Config) *Dissector {
 	return &Dissector{
 		config:    c,
-		resolvers: newAddresses(c.Resolvers),
+		resolvers: transform.NewNetworks(c.Resolvers),
 		fragments: newFragments(),
 		streams:   stream.New(stream.DefaultLimits()),
 	}

@@ -60,7 +60,7 @@ func newFragments() *fragments { return &fragments{held: map[fragmentKey]*assemb
 // wanted tells what may carry a message: what goes between a resolver and another,
 // or any tunnel.
 func (d *Dissector) wanted(g *datagram) bool {
-	return d.config.Decapsulate || d.resolvers.has(g.src) != d.resolvers.has(g.dst)
+	return d.config.Decapsulate || d.resolvers.Has(g.src) != d.resolvers.Has(g.dst)
 }
 
 // assemble puts a fragment to its others, and reports whether that makes g whole.

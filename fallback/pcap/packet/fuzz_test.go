@@ -94,11 +94,11 @@ func oracle(frame []byte) (m *transform.Message, sure bool) {
 			sure = false // extension headers, tunnels: gopacket takes more of them than we do
 		}
 	}
-	resolver := newAddresses(testConfig.Resolvers)
+	resolver := transform.NewNetworks(testConfig.Resolvers)
 	switch {
-	case resolver.has(src) && !resolver.has(dst) && to.Port() == 53 && !turned(transform.ResolverQuery, from, to, wire):
+	case resolver.Has(src) && !resolver.Has(dst) && to.Port() == 53 && !turned(transform.ResolverQuery, from, to, wire):
 		return &transform.Message{Server: to, Resolver: from, Wire: wire}, sure
-	case resolver.has(dst) && !resolver.has(src) && from.Port() == 53 && !turned(transform.ResolverResponse, from, to, wire):
+	case resolver.Has(dst) && !resolver.Has(src) && from.Port() == 53 && !turned(transform.ResolverResponse, from, to, wire):
 		return &transform.Message{Server: from, Resolver: to, Wire: wire}, sure
 	}
 	return nil, false

@@ -1,59 +1,12 @@
 package packet
 
 import (
-	"cmp"
 	"net/netip"
-	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 const portDNS = 53
-
-// addresses is a set of prefixes: ranges that do not overlap, in order.
-type addresses []addressRange
-
-type addressRange struct{ first, last netip.Addr }
-
-func newAddresses(prefixes []netip.Prefix) addresses {
-	prefixes = slices.Clone(prefixes)
-	slices.SortFunc(prefixes, func(a, b netip.Prefix) int {
-		return cmp.Or(a.Masked().Addr().Compare(b.Masked().Addr()), cmp.Compare(a.Bits(), b.Bits()))
-	})
-	var all addresses
-	for _, p := range prefixes {
-		r := addressRange{p.Masked().Addr(), lastOf(p)}
-		if n := len(all); n == 0 || all[n-1].last.Less(r.first) { // prefixes nest, or have nothing in common
-			all = append(all, r)
-		}
-	}
-	return all
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < 8*len(b); bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	last, _ := netip.AddrFromSlice(b)
-	return last
-}
-
-func (s addresses) has(a netip.Addr) bool {
-	lo, hi := 0, len(s)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		switch {
-		case a.Less(s[mid].first):
-			hi = mid
-		case s[mid].last.Less(a):
-			lo = mid + 1
-		default:
-			return true
-		}
-	}
-	return false
-}
 
 // role is the place of what goes from src to dst: between one of the resolvers and
 // port 53 of a server that is none of them, or not outward.
@@ -61,7 +14,7 @@ func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	if src.Port() != portDNS && dst.Port() != portDNS {
 		return transform.NotOutward
 	}
-	asks, answered := d.resolvers.has(src.Addr()), d.resolvers.has(dst.Addr())
+	asks, answered := d.resolvers.Has(src.Addr()), d.resolvers.Has(dst.Addr())
 	switch {
 	case asks && !answered && dst.Port() == portDNS:
 		return transform.ResolverQuery
