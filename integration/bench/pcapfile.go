@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	"github.com/gopacket/gopacket"
@@ -91,19 +92,30 @@ func (w *packetWriter) write(m *dnstap.Message, i int) {
 		src, dst = dst, src
 		udp.SrcPort, udp.DstPort = udp.DstPort, udp.SrcPort
 	}
-	if w.err = w.serialize(udp, src, dst, wire); w.err == nil {
-		w.put()
+	if dst.To4() == nil {
+		ip := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP, SrcIP: src, DstIP: dst}
+		udp.SetNetworkLayerForChecksum(ip)
+		w.packet(layers.EthernetTypeIPv6, ip, udp, gopacket.Payload(wire))
+		return
 	}
+	ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: src, DstIP: dst}
+	udp.SetNetworkLayerForChecksum(ip)
+	w.packet(layers.EthernetTypeIPv4, ip, udp, gopacket.Payload(wire))
 }
 
-func (w *packetWriter) serialize(udp *layers.UDP, src, dst net.IP, wire []byte) error {
-	ethernet := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
-	var ip gopacket.SerializableLayer = &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: src, DstIP: dst}
-	if dst.To4() == nil {
-		ethernet.EthernetType = layers.EthernetTypeIPv6
-		ip = &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP, SrcIP: src, DstIP: dst}
+// packet writes a packet in a frame, at the next time.
+func (w *packetWriter) packet(next layers.EthernetType, all ...gopacket.SerializableLayer) {
+	if w.err != nil {
+		return
 	}
-	udp.SetNetworkLayerForChecksum(ip.(gopacket.NetworkLayer))
-	return gopacket.SerializeLayers(w.buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
-		ethernet, ip, udp, gopacket.Payload(wire))
+	ethernet := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: next}
+	w.err = gopacket.SerializeLayers(w.buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
+		append([]gopacket.SerializableLayer{ethernet}, all...)...)
+	if w.err != nil {
+		return
+	}
+	b := w.buf.Bytes()
+	at := time.Unix(1_800_000_000, 0).Add(time.Duration(w.n) * pace / 2)
+	w.n++
+	w.err = w.w.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(b), Length: len(b)}, b)
 }
