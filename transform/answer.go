@@ -38,7 +38,33 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 		r.Query = p.rewriter.question(id, q.flags, r.Name, w.qtype, w.qclass)
 	}
 	r.identify(resolver, id, policy)
+	p.applied = p.appliedTo(m, q, resolver)
 	return true
+}
+
+// appliedTo is the rules that changed the record of a response.
+func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) ruleSet {
+	w, r := &p.walker, &p.record
+	flags := w.flags
+	var by ruleSet
+	if q != nil {
+		flags |= q.flags
+		by.add(QueryReduced, q.more)
+	}
+	by.add(ResolverZeroed, r.Resolver != resolver && tells(resolver))
+	by.add(IDZeroed, r.ID != w.id)
+	by.add(OPTRemoved, w.opt >= 0)
+	by.add(CaseLowered, p.rewriter.folded || p.folded)
+	by.add(HeaderBitsCleared, flags&cleared != 0)
+	by.add(TrailingCut, w.end < len(w.msg))
+	by.add(TimeTruncated, r.QueryTime != p.queryTime(m, q) || r.ResponseTime != m.ResponseTime)
+	by.add(Rebuilt, p.rewriter.rebuilt)
+	return by
+}
+
+// tells reports whether the resolver's side of a message says anything.
+func tells(resolver netip.AddrPort) bool {
+	return resolver.IsValid() && (!resolver.Addr().IsUnspecified() || resolver.Port() != 0)
 }
 
 // expire judges a query that nobody answered in time, and makes a record of it
@@ -48,12 +74,15 @@ func (p *Pairer) expire(q *pending, policy *Policy, emit func(*Record)) {
 	if reason == Kept && !policy.unanswered {
 		reason = Unanswered
 	}
-	if reason != Kept {
+	if reason == Kept {
+		p.buildUnanswered(q, policy)
+		p.leave(q.id, q.queryTime, emit)
+	} else {
 		p.counts.Dropped[reason]++
-		return
 	}
-	p.buildUnanswered(q, policy)
-	p.leave(q.id, q.queryTime, emit)
+	if p.tracer != nil {
+		p.tracer.ended(p, q, reason)
+	}
 }
 
 func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
@@ -68,15 +97,14 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 		return r
 	}
 	name := append(p.name[:0], p.pending.name(q)...)
-	lower(name)
+	nameFolded := lower(name)
 	if p.handover != nil && policy.unanswered && !q.packet &&
 		p.handedOver(unansweredSince(q.queryTime, policy), f.resolver, f.server, q.id, q.qtype, name) {
 		return Duplicate
 	}
 	zone := append(p.zone[:0], p.pending.zone(q)...)
-	lower(zone)
-	p.searcher.begin(policy, &p.known)
-	return p.searcher.judge(name, zone, nil)
+	p.folded = lower(zone) || nameFolded
+	return p.search(name, zone, nil, policy)
 }
 
 // buildUnanswered finds name and zone where judgeQuery left them.
@@ -100,6 +128,19 @@ func (p *Pairer) buildUnanswered(q *pending, policy *Policy) {
 		Query:        p.rewriter.question(id, q.flags, name, q.qtype, q.qclass),
 	}
 	r.identify(q.resolverAddr(), id, policy)
+	p.applied = appliedToQuery(q, r, p.folded)
+}
+
+// appliedToQuery is the rules that changed the record of a query.
+func appliedToQuery(q *pending, r *Record, folded bool) ruleSet {
+	var by ruleSet
+	by.add(ResolverZeroed, r.Resolver != q.resolverAddr() && tells(q.resolverAddr()))
+	by.add(IDZeroed, r.ID != q.id)
+	by.add(QueryReduced, q.more)
+	by.add(CaseLowered, folded)
+	by.add(HeaderBitsCleared, q.flags&cleared != 0)
+	by.add(TimeTruncated, r.QueryTime != q.queryTime)
+	return by
 }
 
 // identify sets the resolver's side of a record: as it is, or zero.

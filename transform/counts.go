@@ -8,6 +8,10 @@ type Counts struct {
 	Paired  uint64 // queries that found their response, whatever became of it
 	Held    uint64 // queries that wait for their response
 	Dropped [numReasons]uint64
+
+	// Scrubbed is how many records a rule changed, or forbade: of those that would
+	// have, the first that was found. It is beside the sum.
+	Scrubbed [numRules]uint64
 }
 
 // Add adds another's counts to c.
@@ -18,6 +22,9 @@ func (c *Counts) Add(o *Counts) {
 	c.Held += o.Held
 	for r := range o.Dropped {
 		c.Dropped[r] += o.Dropped[r]
+	}
+	for r := range o.Scrubbed {
+		c.Scrubbed[r] += o.Scrubbed[r]
 	}
 }
 

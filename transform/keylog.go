@@ -66,6 +66,7 @@ func (p *Pairer) Log(k *KeyLog) { p.log = k }
 // leave lets go the record that has been made of a message or query with this ID.
 func (p *Pairer) leave(id uint16, query Time, emit func(*Record)) {
 	p.counts.Records++
+	p.counts.scrubbed(p.applied)
 	if p.log != nil {
 		r := &p.record
 		p.log.add(transactionKey(r.Server.Addr(), id, r.Type, r.Name), query, p.clock.now)

@@ -10,22 +10,27 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// lower lowercases ASCII letters in place (RFC 4343), eight octets at a time.
-// Length octets are no letters, so it takes names in wire form too.
-func lower(b []byte) {
+// lower lowercases ASCII letters in place (RFC 4343), eight octets at a time, and
+// reports whether there were any to change. Length octets are no letters, so it takes
+// names in wire form too.
+func lower(b []byte) bool {
+	changed := uint64(0)
 	for len(b) >= 8 {
 		v := binary.LittleEndian.Uint64(b)
 		const ones = 0x0101010101010101
 		low := v & (0x7f * ones)
 		isUpper := (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ v & (0x80 * ones)
 		binary.LittleEndian.PutUint64(b, v|isUpper>>2)
+		changed |= isUpper
 		b = b[8:]
 	}
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
 			b[i] = c | 0x20
+			changed = 1
 		}
 	}
+	return changed != 0
 }
 
 func toLower(c byte) byte {

@@ -18,6 +18,8 @@ type Pairer struct {
 	handover *Handover // what is no record again; dnstap only
 	log      *KeyLog   // of what becomes a record; nil: none
 
+	tracer *tracer // nil: nobody wants to know
+
 	known       addrSet       // the resolver's addresses, as messages tell
 	lastLearned [2]netip.Addr // of IPv6, of IPv4
 
@@ -27,7 +29,9 @@ type Pairer struct {
 	name     [maxName]byte // of the message at hand, lowercase
 	zone     [maxName]byte
 	zoneLen  int
+	folded   bool // beside the message, names that are in lower case now were not
 	record   Record
+	applied  ruleSet // what changed the record
 }
 
 // NewPairer returns a Pairer that holds queries within the budget.
@@ -40,30 +44,37 @@ func NewPairer(b *Budget) *Pairer {
 // The result says why the message was dropped, or Kept.
 func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	p.counts.Read++
-	if m.inward() {
-		p.counts.Dropped[Inward]++
-		return Inward
-	}
-	p.tick(m, policy, emit)
-	p.learn(m.Resolver.Addr().Unmap())
-	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
-		m.Role.response() == (p.walker.flags&flagQR != 0)
-	reason := Kept
-	if m.Role.response() {
-		reason = p.takeResponse(m, whole, policy, emit)
-	} else {
-		reason = p.takeQuery(m, whole, policy)
+	reason := Inward
+	if !m.inward() {
+		p.tick(m, policy, emit)
+		reason = p.take(m, policy, emit)
 	}
 	if reason != Kept {
 		p.counts.Dropped[reason]++
 	}
+	if p.tracer != nil {
+		p.tracer.taken(p, m, reason)
+	}
 	return reason
+}
+
+func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
+	p.learn(m.Resolver.Addr().Unmap())
+	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
+		m.Role.response() == (p.walker.flags&flagQR != 0)
+	if m.Role.response() {
+		return p.takeResponse(m, whole, policy, emit)
+	}
+	return p.takeQuery(m, whole, policy)
 }
 
 // Drop counts what never became a message.
 func (p *Pairer) Drop(r Reason) {
 	p.counts.Read++
 	p.counts.Dropped[r]++
+	if p.tracer != nil {
+		p.tracer.dropped(r)
+	}
 }
 
 // Finish ends the lane: what it holds becomes Unfinished, and its share of the
@@ -183,6 +194,9 @@ func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
 }
 
 func (p *Pairer) giveUp(i int32, r Reason) {
+	if p.tracer != nil {
+		p.tracer.ended(p, p.pending.at(i), r)
+	}
 	p.pending.remove(i)
 	p.counts.Dropped[r]++
 }
@@ -267,8 +281,17 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 		p.handedOver(answeredIn(p.queryTime(m, q), m.ResponseTime), f.resolver, f.server, w.id, w.qtype, name) {
 		return Duplicate
 	}
+	return p.search(name, p.lowerZone(m, q), w, policy)
+}
+
+// search judges names and addresses, and counts what forbids a record.
+func (p *Pairer) search(name, zone []byte, response *walker, policy *Policy) Reason {
 	p.searcher.begin(policy, &p.known)
-	return p.searcher.judge(name, p.lowerZone(m, q), w)
+	reason := p.searcher.judge(name, zone, response)
+	if reason != Kept {
+		p.counts.Scrubbed[p.searcher.finding.Rule]++
+	}
+	return reason
 }
 
 // lowerZone leaves in p.zone what the response tells of the zone, else its query.
@@ -277,7 +300,7 @@ func (p *Pairer) lowerZone(m *Message, q *pending) []byte {
 	if len(zone) == 0 && q != nil {
 		zone = append(zone, p.pending.zone(q)...)
 	}
-	lower(zone)
+	p.folded = lower(zone)
 	p.zoneLen = len(zone)
 	return zone
 }

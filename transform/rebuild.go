@@ -66,8 +66,8 @@ func compresses(typ uint16) bool {
 // name writes the name at off of the walked message.
 func (rw *rewriter) name(w *walker, off int, fold, compress bool) {
 	name := w.expand(rw.names.name[:0], off)
-	if fold {
-		lower(name)
+	if fold && lower(name) {
+		rw.folded = true
 	}
 	rw.out = rw.names.append(rw.out, name, compress)
 }

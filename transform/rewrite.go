@@ -8,7 +8,10 @@ const cleared = flagRD | flagZ | flagAD | flagCD
 
 // A rewriter makes the messages of a record in buffers of its own.
 type rewriter struct {
-	out   []byte
+	out     []byte
+	folded  bool // letters of out are in another case than they came in
+	rebuilt bool // out was written anew
+
 	query []byte
 	check walker // of what was rebuilt
 	names compressor
@@ -17,15 +20,16 @@ type rewriter struct {
 // response returns the scrubbed form of a walked response, and false if that is
 // not certain to be the same answer. It is good until the next call.
 func (rw *rewriter) response(w *walker, id uint16) ([]byte, bool) {
-	rebuild := w.pointsOutsideNames || w.opt >= 0 && int(w.rrs[w.opt].end) != w.end
-	if !rebuild {
+	rw.folded = false
+	rw.rebuilt = w.pointsOutsideNames || w.opt >= 0 && int(w.rrs[w.opt].end) != w.end
+	if !rw.rebuilt {
 		rw.copy(w)
 	} else if !rw.rebuild(w) {
 		return nil, false
 	}
 	binary.BigEndian.PutUint16(rw.out, id)
 	binary.BigEndian.PutUint16(rw.out[2:], w.flags&^cleared)
-	return rw.out, rw.isWhole(w) && (!rebuild || rw.verify())
+	return rw.out, rw.isWhole(w) && (!rw.rebuilt || rw.verify())
 }
 
 // copy takes the message as it lies, without the OPT at its end.
@@ -39,8 +43,8 @@ func (rw *rewriter) copy(w *walker) {
 		binary.BigEndian.PutUint16(rw.out[10:], uint16(w.counts[additional]-1))
 	}
 	for _, r := range w.runs {
-		if !r.keepCase {
-			lower(rw.out[r.start:r.end])
+		if !r.keepCase && lower(rw.out[r.start:r.end]) {
+			rw.folded = true
 		}
 	}
 }

@@ -11,9 +11,19 @@ import (
 // and the zone are in lowercase wire form.
 func (s *searcher) judge(name, zone []byte, response *walker) Reason {
 	underARPA := endsInARPA(name)
+	from, to := 0, 0 // the query name's place
+	if response != nil {
+		from, to = headerLen, response.qnameEnd
+	}
 	s.checkName(name, underARPA)
+	if s.found() {
+		s.note(inName, from, to)
+	}
 	if len(zone) > 0 {
 		s.checkName(zone, endsInARPA(zone))
+		if s.found() {
+			s.note(inName, 0, 0)
+		}
 	}
 	rootSOA := false
 	if response != nil {
@@ -28,11 +38,12 @@ func (s *searcher) judge(name, zone []byte, response *walker) Reason {
 	case !s.policy.specialNames:
 		return Kept
 	case isSpecial(name, underARPA):
+		s.finding = Finding{SpecialUse, from, to}
 		return SpecialName
-	case response == nil && isSingleLabel(name):
-		return SpecialName // nothing shows that there is such a top-level domain
-	case response != nil && response.flags&maskRcode == dns.RcodeNameError && (rootSOA || isSingleLabel(name) || isRoot(zone)):
-		return SpecialName // there is none
+	case response == nil && isSingleLabel(name), // nothing shows that there is such a top-level domain
+		response != nil && response.flags&maskRcode == dns.RcodeNameError && (rootSOA || isSingleLabel(name) || isRoot(zone)):
+		s.finding = Finding{NoTLD, from, to}
+		return SpecialName
 	}
 	return Kept
 }
@@ -55,6 +66,9 @@ func (s *searcher) checkNames(w *walker) {
 		underARPA := w.marks[r.start]&markARPA != 0 && (r.astray || w.marks[r.end]&markLen < longestReverse)
 		if underARPA || !locals.empty() && (r.astray || mayBeLocal(w, r, locals)) {
 			s.checkNameAt(w, int(r.start), underARPA)
+			if s.found() {
+				s.note(inName, int(r.start), int(r.end))
+			}
 		}
 	}
 }
@@ -83,16 +97,22 @@ func (s *searcher) checkRecords(w *walker) (rootSOA bool) {
 			break // nothing else matters
 		}
 		r := &w.rrs[i]
+		where := inRdata
 		switch r.typ {
 		case typeA:
+			where = inAddress
 			s.address = s.address || s.isOwn4(w.msg[r.rdata:r.end])
 		case typeAAAA:
+			where = inAddress
 			s.address = s.address || s.isOwn16(w.msg[r.rdata:r.end])
 		case dns.TypeSOA:
 			rootSOA = rootSOA || r.section == authority && w.marks[r.owner]&markLen == 1
 		case dns.TypeNS, dns.TypeCNAME, dns.TypePTR, dns.TypeMX, dns.TypeSRV, dns.TypeDNAME, typeOPT:
 		default:
 			s.checkRdata(w.msg, *r)
+		}
+		if s.found() {
+			s.note(where, int(r.rdata), int(r.end))
 		}
 	}
 	return rootSOA

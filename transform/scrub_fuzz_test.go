@@ -48,6 +48,8 @@ func FuzzScrub(f *testing.F) {
 	p := scrubPolicy(f)
 	o := newOracle()
 	lane := NewPairer(NewBudget(8))
+	var book notebook
+	lane.Trace(&book)
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		if len(wire) >= headerLen {
 			wire = bytes.Clone(wire)
@@ -66,9 +68,15 @@ func FuzzScrub(f *testing.F) {
 		if reason == Kept {
 			checkScrubbed(t, o, p, wire, response)
 		}
-		if c := lane.Counts(); c.Read != c.Sum() {
+		c := lane.Counts()
+		if c.Read != c.Sum() {
 			t.Errorf("%d messages, %d accounted for", c.Read, c.Sum())
 		}
+		checkForbidden(t, &c)
+		if v := book.verdicts[0]; v.Record != nil {
+			checkEdits(t, wire, &v)
+		}
+		book = notebook{}
 	})
 }
 

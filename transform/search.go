@@ -9,6 +9,8 @@ type searcher struct {
 	known  *addrSet // the resolver's addresses, as the messages of this lane tell
 
 	local, address bool // what was found
+	reversed       bool // local, by a reverse name
+	finding        Finding
 
 	name   [maxName + 1]byte
 	token  [4 * maxName]byte
@@ -18,8 +20,34 @@ type searcher struct {
 
 func (s *searcher) begin(p *Policy, known *addrSet) {
 	s.policy, s.known = p, known
-	s.local, s.address = false, false
+	s.local, s.address, s.reversed = false, false, false
+	s.finding = Finding{}
 }
+
+// A place is where a searcher looks: a rule for what is found of either kind.
+type place struct{ local, address Rule }
+
+var (
+	inName    = place{LocalNameInName, ResolverInName}
+	inAddress = place{LocalNameInRdata, ResolverInAddress}
+	inRdata   = place{LocalNameInRdata, ResolverInRdata}
+)
+
+// note keeps what was found first, after a look at octets from to to of the message;
+// a local name goes before an address.
+func (s *searcher) note(p place, from, to int) {
+	switch found := s.finding.Rule.Forbids(); {
+	case found == LocalName || found == ResolverAddress && !s.local:
+	case s.reversed:
+		s.finding = Finding{LocalNetwork, from, to}
+	case s.local:
+		s.finding = Finding{p.local, from, to}
+	default:
+		s.finding = Finding{p.address, from, to}
+	}
+}
+
+func (s *searcher) found() bool { return s.local || s.address }
 
 // checkName looks at one uncompressed name in lowercase wire form.
 func (s *searcher) checkName(name []byte, underARPA bool) {
@@ -37,7 +65,9 @@ func (s *searcher) checkReverse(name []byte) {
 		return
 	}
 	for _, network := range s.policy.localNetworks {
-		s.local = s.local || r.within(network)
+		if !s.local && r.within(network) {
+			s.local, s.reversed = true, true
+		}
 	}
 	s.address = s.address || r.isOneOf(s.known) || r.isOneOf(&s.policy.resolvers) || r.isIn(s.policy.resolverNets)
 }

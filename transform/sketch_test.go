@@ -157,7 +157,25 @@ func (l *lane) takeMessage(m *Message) Reason {
 	if after.Read != before.Read+1 || after.Read != after.Sum() {
 		l.tb.Errorf("read %d then %d, accounted for %d: %+v", before.Read, after.Read, after.Sum(), after)
 	}
+	checkForbidden(l.tb, &after)
 	return reason
+}
+
+// checkForbidden fails unless each record that scrubbing forbade is counted under one
+// of the rules that do.
+func checkForbidden(tb failer, c *Counts) {
+	tb.Helper()
+	var sums [numReasons]uint64
+	for _, r := range Rules() {
+		if why := r.Forbids(); why != Kept {
+			sums[why] += c.Scrubbed[r]
+		}
+	}
+	for _, why := range []Reason{LocalName, ResolverAddress, SpecialName} {
+		if sums[why] != c.Dropped[why] {
+			tb.Errorf("%v: %d dropped, %d by rule", why, c.Dropped[why], sums[why])
+		}
+	}
 }
 
 // pass lets time go by, until everything that waits has expired.

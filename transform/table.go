@@ -35,6 +35,7 @@ type pending struct {
 	forwarder, signed bool
 	packet            bool
 	told              bool // the source named the resolver's address
+	more              bool // it held more than header and question
 	nameLen, zoneLen  uint8
 
 	text [inlineText]byte // name as it was sent, and zone, unless they are in a slot
@@ -92,6 +93,7 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
 		id: w.id, flags: w.flags, qtype: w.qtype, qclass: w.qclass,
 		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.signed, packet: m.Packet,
+		more:    len(m.Wire) > w.qnameEnd+len("\x00\x01\x00\x01"),
 		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)),
 	}
 	if a := m.Resolver.Addr(); a.IsValid() {

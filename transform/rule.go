@@ -1,0 +1,110 @@
+package transform
+
+import "math/bits"
+
+// Rule is one of the ways in which scrubbing keeps something in the house: it
+// changes what leaves, or forbids a record.
+type Rule uint8
+
+const (
+	NoRule Rule = iota
+
+	// These change.
+	ResolverZeroed
+	IDZeroed
+	OPTRemoved
+	QueryReduced
+	CaseLowered
+	HeaderBitsCleared
+	TrailingCut
+	TimeTruncated
+	Rebuilt
+
+	// These forbid.
+	LocalNameInName
+	LocalNameInRdata
+	LocalNetwork
+	ResolverInAddress
+	ResolverInName
+	ResolverInRdata
+	SpecialUse
+	NoTLD
+	numRules
+)
+
+// Rules lists every rule in order, for ledgers and documentation.
+func Rules() []Rule {
+	all := make([]Rule, 0, numRules-1)
+	for r := NoRule + 1; r < numRules; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// String returns the rule's name as ledgers, metrics and documentation show it.
+func (r Rule) String() string {
+	if r >= numRules {
+		return "unknown"
+	}
+	return ruleTable[r].name
+}
+
+// Meaning returns one phrase for people: what is taken out.
+func (r Rule) Meaning() string {
+	if r >= numRules {
+		return ""
+	}
+	return ruleTable[r].meaning
+}
+
+// Forbids returns the reason for which the rule forbids a record, or Kept if it
+// changes what leaves.
+func (r Rule) Forbids() Reason {
+	if r >= numRules {
+		return Kept
+	}
+	return ruleTable[r].forbids
+}
+
+var ruleTable = [numRules]struct {
+	name, meaning string
+	forbids       Reason
+}{
+	NoRule:            {name: "none"},
+	ResolverZeroed:    {name: "resolver_zeroed", meaning: "the resolver's address and port are zero"},
+	IDZeroed:          {name: "id_zeroed", meaning: "the DNS ID is zero"},
+	OPTRemoved:        {name: "opt_removed", meaning: "the response's OPT record is gone: client subnet, cookies, NSID, padding"},
+	QueryReduced:      {name: "query_reduced", meaning: "of the query, header and question are left: no OPT, no client subnet, no cookie"},
+	CaseLowered:       {name: "case_lowered", meaning: "names are in lower case: the case that the resolver mixed or a client typed is gone"},
+	HeaderBitsCleared: {name: "header_bits_cleared", meaning: "the header bits RD, AD, CD and Z are clear"},
+	TrailingCut:       {name: "trailing_cut", meaning: "octets behind the last record are gone"},
+	TimeTruncated:     {name: "time_truncated", meaning: "times are cut to scrub.time_resolution"},
+	Rebuilt:           {name: "rebuilt", meaning: "the response was written anew, for what went stood in its middle"},
+
+	LocalNameInName:   {"local_name_in_name", "a name under scrub.local_names: as query name, owner, zone, or in an answer", LocalName},
+	LocalNameInRdata:  {"local_name_in_rdata", "a name under scrub.local_names in text or other data of an answer", LocalName},
+	LocalNetwork:      {"local_network", "a reverse name of scrub.local_networks", LocalName},
+	ResolverInAddress: {"resolver_in_address", "an address record that holds the resolver's address", ResolverAddress},
+	ResolverInName:    {"resolver_in_name", "the reverse name of the resolver's address", ResolverAddress},
+	ResolverInRdata:   {"resolver_in_rdata", "the resolver's address in text or other data of an answer", ResolverAddress},
+	SpecialUse:        {"special_use", "a special-use query name, or a reverse name of a private network", SpecialName},
+	NoTLD:             {"no_tld", "a query name under no existing top-level domain", SpecialName},
+}
+
+// ruleSet is the rules that changed one record.
+type ruleSet uint32
+
+func (s *ruleSet) add(r Rule, applies bool) {
+	if applies {
+		*s |= 1 << r
+	}
+}
+
+func (s ruleSet) has(r Rule) bool { return s>>r&1 != 0 }
+
+// scrubbed counts the rules that changed a record.
+func (c *Counts) scrubbed(by ruleSet) {
+	for ; by != 0; by &= by - 1 {
+		c.Scrubbed[bits.TrailingZeros32(uint32(by))]++
+	}
+}
