@@ -32,6 +32,7 @@ type batch struct {
 type mark struct {
 	end     int // offset in the batch
 	records int
+	lost    bool // it did not leave
 }
 
 func newBatch() *batch { return &batch{buf: make([]byte, 0, batchSize)} }

@@ -35,6 +35,7 @@ type Forwarder struct {
 	budget   *transform.Budget
 	log      *slog.Logger
 	stdout   *sharedWriter
+	observer Observer // nil: none
 	open     func(*SinkConfig) (transport, error)
 
 	failed chan *sink // the first that cannot go on
@@ -42,6 +43,7 @@ type Forwarder struct {
 	mu      sync.Mutex
 	plan    *plan
 	handed  *transform.Handover // the plan's, which reloads keep
+	trace   func(source string) transform.Trace
 	lanes   []*Lane
 	sources []*source
 	sinks   []*sink         // the plan's, in the order of the configuration
@@ -68,6 +70,11 @@ type Option func(*Forwarder)
 // WithStdout says where stdout: leads.
 func WithStdout(w io.Writer) Option {
 	return func(f *Forwarder) { f.stdout = &sharedWriter{w: w} }
+}
+
+// WithObserver has every sink show o what has left.
+func WithObserver(o Observer) Option {
+	return func(f *Forwarder) { f.observer = o }
 }
 
 // WithPatience says how long a Replay's sinks are waited for: once ctx has ended, and
@@ -142,7 +149,7 @@ func (f *Forwarder) sinksFor(configs []SinkConfig) ([]*sink, error) {
 		if err != nil {
 			return nil, err
 		}
-		sinks = append(sinks, newSink(c, f.mode, t, f.log))
+		sinks = append(sinks, f.newSink(c, t))
 	}
 	return sinks, nil
 }
@@ -157,6 +164,7 @@ func (f *Forwarder) lane(name string, log *transform.KeyLog) *Lane {
 	defer f.mu.Unlock()
 	l := &Lane{forwarder: f, source: f.source(name), pairer: transform.NewPairer(f.budget), log: log}
 	l.pairer.Log(log)
+	f.traceLane(l)
 	f.teach(l)
 	l.emit = l.record
 	l.adopt(f.plan)

@@ -23,6 +23,7 @@ type sink struct {
 	mode         Mode
 	rotate       time.Duration // Replay: lanes seal batches at multiples of this; 0: they do not
 	containerMax int           // bytes
+	observer     Observer // nil: none
 	log          *slog.Logger
 	queue        *queue
 	transport    transport
@@ -37,17 +38,18 @@ type sink struct {
 	err  error         // for those who saw done closed: why it ended, or what Close said
 }
 
-func newSink(c SinkConfig, mode Mode, t transport, log *slog.Logger) *sink {
+func (f *Forwarder) newSink(c SinkConfig, t transport) *sink {
 	s := &sink{
 		config:       c,
-		mode:         mode,
+		mode:         f.mode,
 		containerMax: min(c.MTU, batchSize),
-		log:          log.With("sink", c.Name),
-		queue:        newQueue(mode, c.Queue),
+		observer:     f.observer,
+		log:          f.log.With("sink", c.Name),
+		queue:        newQueue(f.mode, c.Queue),
 		transport:    t,
 		done:         make(chan struct{}),
 	}
-	if mode == Replay {
+	if f.mode == Replay {
 		s.rotate = rotation(&c)
 	}
 	return s
@@ -127,6 +129,7 @@ func (s *sink) deliver(ctx context.Context, b *batch) error {
 	for from := 0; from < len(b.containers); {
 		last := s.stopping()
 		o, err := s.transport.Send(ctx, b, from)
+		s.show(b, from, from+o.done)
 		from += o.done
 		s.queue.settle(&o)
 		switch {

@@ -42,6 +42,7 @@ type outcome struct {
 func (o *outcome) lose(b *batch, i int, why Loss) {
 	o.done++
 	o.lost[why] += uint64(b.containers[i].records)
+	b.containers[i].lost = true
 }
 
 // Sent is what a sink's transport took.

@@ -1,0 +1,162 @@
+package forward
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// seen keeps what left, by sink.
+type seen struct {
+	mu sync.Mutex
+	by map[string][]byte
+}
+
+func (s *seen) Sent(sink string, container []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.by == nil {
+		s.by = map[string][]byte{}
+	}
+	s.by[sink] = append(s.by[sink], container...)
+}
+
+func (s *seen) of(sink string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.by[sink])
+}
+
+// TestTheObserverSeesWhatLeftAndNothingElse: of two sinks, whatever befalls them, a
+// reload included.
+func TestTheObserverSeesWhatLeftAndNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		zlib := testSink("zlib")
+		zlib.Zlib = true
+		r := newRig(t, Live, testSink("plain"), zlib)
+		var observer seen
+		r.Forwarder = New(Live, transform.NewBudget(1000), r.log, withTransports(r.open), WithObserver(&observer))
+		if err := r.Apply(r.policy, []SinkConfig{testSink("plain"), zlib}); err != nil {
+			t.Fatal(err)
+		}
+		r.fake("plain").fail(failsOnce, failsInside, losesEverySecond)
+		r.fake("zlib").fail(losesEverySecond, failsInside)
+		stop := r.run()
+		l := r.Lane("source")
+		const n = 400
+		for first := 0; first < n; first += 20 {
+			burst(l, 0, first, 20, 200)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		if err := r.Apply(r.policy, []SinkConfig{testSink("plain"), zlib, testSink("late")}); err != nil {
+			t.Fatal(err)
+		}
+		burst(l, 0, n, 20, 200)
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		ledger := r.Ledger()
+		for _, s := range ledger.Sinks {
+			got := observer.of(s.Name)
+			if want := r.fake(s.Name).got; !bytes.Equal(got, want) {
+				t.Errorf("%s: %d bytes left, %d were seen", s.Name, len(want), len(got))
+			}
+			names, _, err := readNames(got)
+			if err != nil || uint64(len(names)) != s.Delivered || s.Delivered == 0 {
+				t.Errorf("%s: %d records seen, %d delivered: %v", s.Name, len(names), s.Delivered, err)
+			}
+			if lost := s.Lost[Refused]; s.Name != "late" && lost == 0 {
+				t.Errorf("%s: nothing was lost: %+v", s.Name, s)
+			}
+		}
+	})
+}
+
+// counter counts verdicts of one source.
+type counter struct {
+	mu sync.Mutex
+	n  map[transform.Reason]int
+}
+
+func (c *counter) Verdict(v *transform.Verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[v.Reason]++
+}
+
+// TestTraceIsOfAllLanes that there are and that come, by source, over reloads, and
+// until it is taken back.
+func TestTraceIsOfAllLanes(t *testing.T) {
+	r := newRig(t, Live, testSink("a"))
+	old := r.Lane("old")
+	counters := map[string]*counter{}
+	r.Trace(func(source string) transform.Trace {
+		if counters[source] == nil {
+			counters[source] = &counter{n: map[transform.Reason]int{}}
+		}
+		return counters[source]
+	})
+	late := r.Lane("late")
+	m := answer(t, "www.example.", moment(0))
+	take(old, m)
+	take(late, m)
+	if err := r.Apply(r.policy, []SinkConfig{testSink("b")}); err != nil {
+		t.Fatal(err)
+	}
+	take(late, m)
+	late.Begin()
+	late.Drop(transform.Oversize)
+	late.End()
+	r.Trace(nil)
+	take(old, m)
+	take(r.Lane("late"), m)
+	if a, b := counters["old"].n, counters["late"].n; len(counters) != 2 || a[transform.Kept] != 1 || b[transform.Kept] != 2 || b[transform.Oversize] != 1 {
+		t.Errorf("old %v, late %v", a, b)
+	}
+}
+
+// TestTracingWhileLanesAreBusy begins and ends, and nobody is told afterwards.
+func TestTracingWhileLanesAreBusy(t *testing.T) {
+	r := newRig(t, Live, testSink("a"))
+	m := answer(t, "www.example.", moment(0))
+	done := make(chan struct{})
+	var busy sync.WaitGroup
+	for range 2 {
+		l := r.Lane("busy")
+		busy.Go(func() {
+			defer l.Close()
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					take(l, m)
+				}
+			}
+		})
+	}
+	for range 50 {
+		c := &counter{n: map[transform.Reason]int{}}
+		r.Trace(func(string) transform.Trace { return c })
+		eventually(t, "a verdict", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.n[transform.Kept] > 0 })
+		r.Trace(nil)
+		c.mu.Lock()
+		before := c.n[transform.Kept]
+		c.mu.Unlock()
+		take(r.Lane("busy"), m)
+		c.mu.Lock()
+		if after := c.n[transform.Kept]; after != before {
+			t.Errorf("%d verdicts after tracing had ended", after-before)
+		}
+		c.mu.Unlock()
+	}
+	close(done)
+	busy.Wait()
+}
