@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -60,12 +59,9 @@ func TestCaptureThroughSocketGivesWhatReplayGives(t *testing.T) {
 func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
 	eachSpeaker(t, func(t *testing.T, r speaker) {
 		w := lab.NewWorld(t)
-		lab.Need(t, "fstrm_capture")
-		socket, file := filepath.Join(w.Dir, "capture.sock"), filepath.Join(w.Dir, "capture.fstrm")
-		capture := w.Start(t, "fstrm_capture", exec.Command("fstrm_capture", "-t", contentType, "-u", socket, "-w", file))
-		lab.AwaitSocket(t, capture, socket)
+		capture := w.StartCapture(t, "capture")
 		s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
-		options := lab.Options{Tap: lab.UnixTap(socket)}
+		options := lab.Options{Tap: lab.UnixTap(capture.Socket)}
 		if r.twoTaps {
 			options.Also = s.tapPath()
 		}
@@ -74,15 +70,14 @@ func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
 		resolver.Stop(t)
 		capture.Stop(t)
 		if !r.twoTaps {
-			replayInto(t, w.Namespace, lab.UnixTap(s.tapPath()), file)
+			replayInto(t, w.Namespace, lab.UnixTap(s.tapPath()), capture.File)
 		}
 		out := s.stopped(t, "first")
 
 		checkRecords(t, w.Zones, out)
 		checkNothingLeaked(t, out)
 		checkExpected(t, w.Zones, out, lab.Questions())
-		// fstrm_capture may end before it has read all.
-		ours, theirs := facts(out.records), facts(s.replayed(t, file).records)
+		ours, theirs := facts(out.records), facts(s.replayed(t, capture.File).records)
 		for _, record := range theirs {
 			if !slices.Contains(ours, record) {
 				t.Errorf("fstrm_capture heard and we did not: %s", record)

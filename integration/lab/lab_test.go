@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -85,12 +83,9 @@ func TestResolversResolveTheWorld(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			Need(t, "fstrm_capture")
 			w := NewWorld(t)
-			socket, file := filepath.Join(w.Dir, "tap"), filepath.Join(w.Dir, "tap.fstrm")
-			capture := w.Start(t, "fstrm_capture", exec.Command("fstrm_capture", "-t", "protobuf:dnstap.Dnstap", "-u", socket, "-w", file))
-			AwaitSocket(t, capture, socket)
-			resolver := c.start(w, t, Options{Tap: UnixTap(socket)})
+			capture := w.StartCapture(t, "tap")
+			resolver := c.start(w, t, Options{Tap: UnixTap(capture.Socket)})
 			questions := Questions()
 			for i, answer := range w.Ask(t, resolver, questions) {
 				if q := questions[i]; q.Class != dns.ClassCHAOS {
@@ -100,7 +95,7 @@ func TestResolversResolveTheWorld(t *testing.T) {
 			resolver.Stop(t)
 			capture.Stop(t)
 
-			types := messageTypes(t, frames(t, file))
+			types := messageTypes(t, frames(t, capture.File))
 			// BIND calls a question about itself AUTH_QUERY.
 			if n := types[dnstap.Message_CLIENT_QUERY] + types[dnstap.Message_AUTH_QUERY]; c.clients && n < len(questions) || !c.clients && n > 0 {
 				t.Errorf("%d client queries in the capture, %d were asked", n, len(questions))
