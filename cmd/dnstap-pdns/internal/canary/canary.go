@@ -129,3 +129,6 @@ func appendLower(to, b []byte) []byte {
 	}
 	return to
 }
+
+// Searchable reports whether there is anything to look for.
+func (c *Canary) Searchable() bool { return len(c.forms) > 0 }
