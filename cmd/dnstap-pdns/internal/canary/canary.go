@@ -121,11 +121,12 @@ func reversed(s string) string {
 func lower(s string) string { return string(appendLower(nil, []byte(s))) }
 
 func appendLower(to, b []byte) []byte {
-	for _, c := range b {
+	n := len(to)
+	to = append(to, b...)
+	for i, c := range to[n:] {
 		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
+			to[n+i] = c | 0x20
 		}
-		to = append(to, c)
 	}
 	return to
 }

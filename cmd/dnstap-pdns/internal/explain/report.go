@@ -27,11 +27,11 @@ import (
 //	  "found"
 //	}
 //
-// EXAMPLE is {"name", "type", "server", "time", "response"}; CHANGE is {"what", "before",
-// "after", "from", "to", "before_hex", "after_hex"}, octets from to to of the message;
-// FINDING is {"message", "record", "form", "place", "offset", "text"}, the record's number
-// counted from 1 in its message type. Texts are printable ASCII, but for line ends in that
-// of a finding.
+// EXAMPLE is {"name", "type", "server", "time", "response"}. CHANGE is {"what", "before",
+// "after", "from", "to", "before_hex", "after_hex"}: octets of the message from the one to
+// before the other. FINDING is {"message", "record", "form", "place", "offset", "text"},
+// the record's number counted from 1 in its message type. Texts are printable ASCII, but
+// for line ends in that of a finding.
 //
 // In messages, read = records + paired + held + the sum of dropped. The sum of sha256 in
 // output is over the records (NmsgPayload messages), one behind the other: the containers
