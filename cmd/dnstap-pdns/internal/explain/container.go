@@ -1,33 +1,26 @@
 package explain
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// An NMSG container: magic, flags, version, length, and an Nmsg message (nmsg.proto). Its
-// fields are taken apart here once more, so that every octet is either of a record or
-// beside all of them.
+// An NMSG container: magic, flags, version, length, and an Nmsg message (nmsg.proto). It
+// is taken apart here once more, so that every octet is either of a record or beside all
+// of them.
 const (
 	nmsgMagic  = "NMSG"
 	nmsgHeader = len(nmsgMagic) + 2 + 4
 
 	nmsgPayloads protowire.Number = 1
-
-	payloadVendor   protowire.Number = 1
-	payloadType     protowire.Number = 2
-	payloadSec      protowire.Number = 3
-	payloadNsec     protowire.Number = 4
-	payloadData     protowire.Number = 5
-	payloadSource   protowire.Number = 7
-	payloadOperator protowire.Number = 8
-	payloadGroup    protowire.Number = 9
+	payloadData  protowire.Number = 5 // of an NmsgPayload
 )
 
 var errContainer = errors.New("what a sink sent is no plain NMSG container, and was not searched")
@@ -52,39 +45,42 @@ func takeApart(container, rest []byte, record func([]byte)) ([]byte, error) {
 	return rest, nil
 }
 
-// readPayload reads an NmsgPayload.
-func readPayload(payload []byte) (nmsg.Message, error) {
-	var m nmsg.Message
-	whole := eachField(payload, func(n protowire.Number, value []byte) {
-		varint, _ := protowire.ConsumeVarint(value)
-		fixed := uint32(0)
-		if len(value) == 4 {
-			fixed = binary.LittleEndian.Uint32(value)
+// dataOf returns the message that an NmsgPayload holds.
+func dataOf(payload []byte) (data []byte, err error) {
+	if !eachField(payload, func(n protowire.Number, value []byte) {
+		if n == payloadData {
+			data = value
 		}
-		switch n {
-		case payloadVendor:
-			m.Vendor = uint32(varint)
-		case payloadType:
-			m.Type = uint32(varint)
-		case payloadSec:
-			m.Sec = int64(varint)
-		case payloadNsec:
-			m.Nsec = fixed
-		case payloadData:
-			m.Data = value
-		case payloadSource:
-			m.Source = uint32(varint)
-		case payloadOperator:
-			m.Operator = uint32(varint)
-		case payloadGroup:
-			m.Group = uint32(varint)
-		}
-	})
-	if !whole {
-		return m, errContainer
+	}) {
+		return nil, errContainer
 	}
-	return m, nil
+	return data, nil
 }
+
+// textOf is the i-th record of a container, for people.
+func textOf(container []byte, i int) string {
+	var m nmsg.Message
+	var err error
+	for r := nmsg.NewReader(bytes.NewReader(container)); i >= 0 && err == nil; i-- {
+		m, err = r.Next()
+	}
+	var text bytes.Buffer
+	p := present.Printer{Format: present.Text}
+	if err == nil {
+		err = p.Print(&text, m)
+	}
+	if err != nil {
+		return asASCII(err.Error()) + "\n"
+	}
+	if text.Len() > longestText {
+		text.Truncate(longestText)
+		text.WriteString("...\n")
+	}
+	return text.String()
+}
+
+// longestText is how much of a record's text is shown.
+const longestText = 2000
 
 // messagesOf returns the DNS messages that a record of this type holds.
 func messagesOf(data []byte, messageType string) ([][]byte, error) {

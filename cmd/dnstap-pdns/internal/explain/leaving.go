@@ -1,15 +1,12 @@
 package explain
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
-	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
 // origin is who says that something must not be found in what leaves.
@@ -86,7 +83,10 @@ func (e *Explainer) Sent(sink string, container []byte) {
 	o := l.output(sink)
 	o.containers++
 	var err error
-	l.rest, err = takeApart(container, l.rest[:0], func(payload []byte) { l.record(o, payload) })
+	first := o.records
+	l.rest, err = takeApart(container, l.rest[:0], func(payload []byte) {
+		l.record(o, payload, func() string { return textOf(container, int(o.records-first)-1) })
+	})
 	if err != nil {
 		l.fail(err)
 	}
@@ -105,16 +105,16 @@ func (l *leaving) output(message string) *output {
 	return o
 }
 
-// record searches one output record.
-func (l *leaving) record(o *output, payload []byte) {
+// record searches one output record, which text shows.
+func (l *leaving) record(o *output, payload []byte, text func() string) {
 	o.records++
 	o.octets += uint64(len(payload))
 	o.sum.Write(payload)
-	m, err := readPayload(payload)
+	data, err := dataOf(payload)
 	if err != nil {
 		l.fail(err)
 	}
-	dns, err := messagesOf(m.Data, o.message)
+	dns, err := messagesOf(data, o.message)
 	if err != nil {
 		l.fail(fmt.Errorf("record %d of %s: %w", o.records, o.message, err))
 	}
@@ -128,7 +128,7 @@ func (l *leaving) record(o *output, payload []byte) {
 		w := l.watched[f.Canary]
 		w.found++
 		if len(w.findings) < maxFindings {
-			w.findings = append(w.findings, findingOf(f, o, m))
+			w.findings = append(w.findings, Finding{o.message, o.records, f.Form, string(f.Place), f.Offset, text()})
 		}
 	})
 }
@@ -137,28 +137,5 @@ func (l *leaving) record(o *output, payload []byte) {
 func (l *leaving) fail(err error) {
 	if len(l.errs) < maxFindings {
 		l.errs = append(l.errs, err)
-	}
-}
-
-// longestText is how much of a record's text is shown with a finding.
-const longestText = 2000
-
-func findingOf(f canary.Finding, o *output, m nmsg.Message) Finding {
-	var text bytes.Buffer
-	p := present.Printer{Format: present.Text}
-	if err := p.Print(&text, m); err != nil {
-		fmt.Fprintf(&text, "%v\n", err)
-	}
-	shown := text.Bytes()
-	if len(shown) > longestText {
-		shown = append(shown[:longestText], "...\n"...)
-	}
-	return Finding{
-		Message: o.message,
-		Record:  o.records,
-		Form:    f.Form,
-		Place:   string(f.Place),
-		Offset:  f.Offset,
-		Text:    string(shown),
 	}
 }
