@@ -129,8 +129,11 @@ func (x *explaining) run(ctx context.Context, inputs []string, from explain.Orig
 		from.Inputs = append(from.Inputs, x.input(input))
 	}
 	report := x.Report(&ledger.Total, from)
-	if report.Found {
+	switch {
+	case report.Found:
 		err = errors.Join(err, errCanary)
+	case err == nil && len(report.Problems) > 0:
+		err = errors.New("not all that would leave could be searched; the report says why")
 	}
 	return &report, err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -14,7 +15,11 @@ import (
 	"syscall"
 	"testing"
 
+	dnstap "github.com/dnstap/golang-dnstap"
+	framestream "github.com/farsightsec/golang-framestream"
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
 )
@@ -161,4 +166,65 @@ func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(out.String(), "This is not the whole truth: stopped before the end of its input") {
 		t.Errorf("got %v:\n%s", err, &out)
 	}
+}
+
+// TestAnAddressToldLateIsFoundInTheFirstRecord: the sensor cannot know it in time, a
+// report that reads its input twice can.
+func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {
+	const many = 3000 // records, more than a batch takes
+	path := filepath.Join(t.TempDir(), "late.fstrm")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := framestream.NewWriter(f, &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, answer, resolver string) {
+		if _, err := w.WriteFrame(resolverResponse(t, name, answer, resolver)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("whoami.test-tld.", "192.0.2.77", "192.0.2.53")
+	for i := range many {
+		write(fmt.Sprintf("host%d.test-tld.", i), "198.51.100.80", "192.0.2.53")
+	}
+	write("last.test-tld.", "198.51.100.80", "192.0.2.77")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := reportOf(t, path)
+	says := fmt.Sprintf("resolver address appears in 1 of %d output records\n  192.0.2.77: known from messages\n", many+2)
+	if !errors.Is(err, errCanary) || !strings.Contains(got, says) {
+		t.Errorf("got %v and no %q in\n%.2000s", err, says, got)
+	}
+}
+
+// resolverResponse is a dnstap frame of a response that a resolver got.
+func resolverResponse(t *testing.T, name, answer, resolver string) []byte {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
+	m.Response, m.RecursionDesired = true, false
+	m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(answer)}}
+	wire, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame, err := proto.Marshal(&dnstap.Dnstap{
+		Type: dnstap.Dnstap_MESSAGE.Enum(),
+		Message: &dnstap.Message{
+			Type:            dnstap.Message_RESOLVER_RESPONSE.Enum(),
+			QueryAddress:    net.ParseIP(resolver).To4(),
+			ResponseAddress: net.ParseIP("198.51.100.7").To4(),
+			ResponsePort:    proto.Uint32(53),
+			ResponseTimeSec: proto.Uint64(1_767_323_045),
+			ResponseMessage: wire,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame
 }

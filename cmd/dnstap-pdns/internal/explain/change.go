@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -53,7 +54,10 @@ func inMessage(wire []byte, e transform.Edit) Change {
 	return Change{What: "octets", Before: octets(before), After: octets(e.After)}
 }
 
-const gone = "gone"
+const (
+	gone        = "gone"
+	asQueryTold = "as the query told" // which has gone
+)
 
 func count(b []byte) string { return fmt.Sprintf("%d octets", len(b)) }
 
@@ -86,11 +90,10 @@ func headerBits(b []byte) string {
 
 // besideMessage shows what was changed beside the message: what is known of it.
 func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
-	const fromQuery = "as the query told"
 	r, m := v.Record, v.Message
 	switch rule {
 	case transform.ResolverZeroed:
-		before := fromQuery
+		before := asQueryTold
 		if m != nil && m.Resolver.IsValid() {
 			before = endpoint(m.Resolver)
 		}
@@ -103,11 +106,11 @@ func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	case transform.HeaderBitsCleared:
 		return []Change{{What: "header bits", Before: "of the query: some of RD, AD, CD, Z", After: "none of RD, AD, CD, Z"}}
 	case transform.IDZeroed:
-		return []Change{{What: "DNS ID", Before: fromQuery, After: fmt.Sprint(r.ID)}}
+		return []Change{{What: "DNS ID", Before: asQueryTold, After: fmt.Sprint(r.ID)}}
 	case transform.CaseLowered:
-		before := "as the query told"
-		if m != nil && len(m.Zone) > 0 {
-			before = presented(m.Zone)
+		before := asQueryTold
+		if m != nil {
+			before = cmp.Or(presented(m.Zone), before)
 		}
 		return []Change{{What: "zone", Before: before, After: presented(r.Zone)}}
 	}
@@ -122,11 +125,7 @@ func times(v *transform.Verdict) []Change {
 	}
 	var all []Change
 	if m.QueryTime != r.QueryTime {
-		before := timeOf(m.QueryTime)
-		if before == "" {
-			before = "as the query told"
-		}
-		all = append(all, Change{What: "query time", Before: before, After: timeOf(r.QueryTime)})
+		all = append(all, Change{What: "query time", Before: cmp.Or(timeOf(m.QueryTime), asQueryTold), After: timeOf(r.QueryTime)})
 	}
 	if m.ResponseTime != r.ResponseTime {
 		all = append(all, Change{What: "response time", Before: timeOf(m.ResponseTime), After: timeOf(r.ResponseTime)})

@@ -286,7 +286,7 @@ func TestWhatIsNoPlainContainerIsAProblem(t *testing.T) {
 
 func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 	c := site()
-	c.LocalNames = []string{"corp.example", "text.example", "zone.example", "Wrong.example", "bücher.example"}
+	c.LocalNames = []string{"corp.example", "text.example", "zone.example", "rdata.example", "Wrong.example", "bücher.example"}
 	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8:7::/48"),
 		netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("10.0.0.0/8")}
 	c.Resolvers = []netip.Addr{resolver.Addr(), netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("192.0.2.54")}
@@ -303,6 +303,7 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 	r := explained(t, c, nil,
 		public(answered(pack(t, response(t, "a.CORP.example.", dns.TypeA)))),
 		public(answered(pack(t, response(t, "x.test-tld.", dns.TypeTXT, `x.test-tld. TXT "at www.text.example."`)))),
+		public(answered(pack(t, response(t, "y.test-tld.", dns.TypeCNAME, "y.test-tld. CNAME www.rdata.example.")))),
 		public(answered(pack(t, response(t, "4.113.0.203.in-addr.arpa.", dns.TypePTR)))),
 		public(answered(pack(t, response(t, "1.0.7.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.", dns.TypePTR)))),
 		public(answered(pack(t, response(t, "whoami.test-tld.", dns.TypeTXT, `whoami.test-tld. TXT "192.0.2.54"`)))),
@@ -355,6 +356,40 @@ func TestWhatFramesTellBesideIsNeverCopied(t *testing.T) {
 	}
 	if r.Found {
 		t.Error("it is no verdict")
+	}
+}
+
+// TestAnIdentityThatIsAnAddressHidesNothing: it is looked for as an address all the same.
+func TestAnIdentityThatIsAnAddressHidesNothing(t *testing.T) {
+	e := New(site(), nil)
+	e.Frame([]byte("\x0a\x0a192.0.2.53"))
+	e.Learner().Take(answered(nil))
+	var out nmsg.Container
+	buf := out.Add(out.Begin(nil), nmsg.Payload{Bytes: []byte("\x2a\x05.\xc0\x00\x02\x35")})
+	e.Sent("dnsqr", out.Seal(buf, 0))
+	if r := e.Report(&transform.Counts{}, Origin{}); len(r.Verdicts) != 1 || r.Verdicts[0].Found != 1 || !r.Found {
+		t.Errorf("got %+v", r.Verdicts)
+	}
+}
+
+// TestRecordsThatTheLibraryCannotReadAreTold: they are searched as they stand.
+func TestRecordsThatTheLibraryCannotReadAreTold(t *testing.T) {
+	e := New(site(), []canary.Canary{canary.OfText("secret")})
+	e.Sent("dnsqr", contained(t, &transform.Record{
+		Server: server, Resolver: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Name: []byte("\x01x\x00"),
+		Answered: true, ResponseTime: transform.Time(began), QueryTime: transform.NoTime,
+		Response: []byte("............ no message, and a SECRET"),
+	}))
+	r := e.Report(&transform.Counts{Records: 1}, Origin{})
+	if len(r.Problems) > 0 || r.Output[0].Unreadable != 1 || r.Verdicts[0].Found != 1 {
+		t.Errorf("got %+v, %+v, %v", r.Output, r.Verdicts, r.Problems)
+	}
+	var said strings.Builder
+	if err := r.WriteText(&said, false); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), "\n1 records of dnsqr hold a message that miekg/dns does not read") {
+		t.Errorf("not told:\n%s", &said)
 	}
 }
 

@@ -59,10 +59,15 @@ func (l *leaving) watch(c canary.Canary, o origin) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range l.watched {
-		if w.Text == c.Text {
-			w.origin |= o
-			return
+		if w.Text != c.Text {
+			continue
 		}
+		w.origin |= o
+		if c.Addr.IsValid() && !w.Addr.IsValid() { // there is more to look for than its text
+			*w = watched{Canary: c, origin: w.origin}
+			l.set = nil
+		}
+		return
 	}
 	l.watched = append(l.watched, &watched{Canary: c, origin: o})
 	l.set = nil

@@ -280,7 +280,7 @@ func (e *Explainer) neverCopied() []Beside {
 		f := e.beside[name]
 		for _, v := range f.values {
 			b := Beside{Field: name, Value: octets(v.value), Frames: v.frames, Findings: []Finding{}}
-			if w := e.leaving.find(string(v.value)); w != nil && w.records > 0 {
+			if w := e.leaving.find(string(v.value)); w != nil {
 				b.Searched, b.Found = w.Searchable(), w.found
 				b.Findings = append(b.Findings, w.findings...)
 			}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -100,11 +101,11 @@ func foundBy(v *transform.Verdict) Change {
 	f := v.Finding
 	c := Change{After: "no record"}
 	switch {
-	case v.Message == nil || f.To == 0 && len(v.Message.Zone) == 0:
-		c.What, c.Before = "query name", presented(v.Name)
+	case v.Message == nil:
+		c.What, c.Before = "query name or zone", presented(v.Name)
 		return c
 	case f.To == 0:
-		c.What, c.Before = "zone that the source told", presented(v.Message.Zone)
+		c.What, c.Before = "zone that the source told", cmp.Or(presented(v.Message.Zone), asQueryTold)
 		return c
 	}
 	c.at(v.Message.Wire, f.From, f.To, nil)

@@ -56,6 +56,12 @@ func (t *text) verdicts(r *Report) {
 	if !anyResolver(r.Verdicts) {
 		t.line("No address of the resolver is known: the messages tell none. Name it with --canary or in scrub.resolvers.")
 	}
+	for _, o := range r.Output {
+		if o.Unreadable > 0 {
+			t.line("%d records of %s hold a message that miekg/dns does not read: names that compression cuts are not seen in them.",
+				o.Unreadable, o.Message)
+		}
+	}
 	for _, p := range r.Problems {
 		t.line("This is not the whole truth: %s", p)
 	}
@@ -253,9 +259,6 @@ func (t *text) reproduce(r *Report) {
 	for _, o := range r.Output {
 		t.line("output         %s: %d records, %d octets in %d containers, SHA-256 of the records %s",
 			o.Message, o.Records, o.Octets, o.Containers, o.SHA256)
-		if o.Unreadable > 0 {
-			t.line("               %d of them hold a message that miekg/dns does not read: searched as they stand", o.Unreadable)
-		}
 	}
 }
 
