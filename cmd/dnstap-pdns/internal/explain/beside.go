@@ -45,12 +45,9 @@ type beside struct {
 	frames uint64
 }
 
-// Frame takes a dnstap frame as it came, before the lane takes its message.
-func (e *Explainer) Frame(frame []byte) { e.readBeside(frame, 1) }
-
-// readBeside notes what the frame holds beside what is read of it; what is damaged ends
-// there.
-func (e *Explainer) readBeside(frame []byte, frames uint64) {
+// Frame takes a dnstap frame as it came, before the lane takes its message, and notes what
+// it holds beside what is read of it; what is damaged ends there.
+func (e *Explainer) Frame(frame []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	eachField(frame, func(n protowire.Number, value []byte) {
@@ -59,16 +56,16 @@ func (e *Explainer) readBeside(frame []byte, frames uint64) {
 		case dnstapMessage:
 			eachField(value, func(n protowire.Number, value []byte) {
 				if n > lastOfMessage {
-					e.note(messageField(n), value, frames)
+					e.note(messageField(n), value)
 				}
 			})
 		default:
-			e.note(dnstapField(n), value, frames)
+			e.note(dnstapField(n), value)
 		}
 	})
 }
 
-func (e *Explainer) note(name string, value []byte, frames uint64) {
+func (e *Explainer) note(name string, value []byte) {
 	f := e.beside[name]
 	if f == nil {
 		if len(e.beside) == maxFields {
@@ -79,19 +76,19 @@ func (e *Explainer) note(name string, value []byte, frames uint64) {
 	}
 	value = value[:min(len(value), longestBeside)]
 	if f.last != nil && bytes.Equal(f.last.value, value) {
-		f.last.frames += frames
+		f.last.frames++
 		return
 	}
 	if i := slices.IndexFunc(f.values, func(b *beside) bool { return bytes.Equal(b.value, value) }); i >= 0 {
 		f.last = f.values[i]
-		f.last.frames += frames
+		f.last.frames++
 		return
 	}
 	if len(f.values) == maxValues {
 		f.more = true
 		return
 	}
-	f.last = &beside{bytes.Clone(value), frames}
+	f.last = &beside{bytes.Clone(value), 1}
 	f.values = append(f.values, f.last)
 	e.leaving.watch(canary.OfText(string(value)), never)
 }
@@ -127,12 +124,15 @@ func eachField(b []byte, f func(n protowire.Number, value []byte)) bool {
 			return false
 		}
 		b = b[size:]
-		if size = protowire.ConsumeFieldValue(n, typ, b); size < 0 {
-			return false
-		}
-		value := b[:size]
+		var value []byte
 		if typ == protowire.BytesType {
-			value, _ = protowire.ConsumeBytes(b)
+			value, size = protowire.ConsumeBytes(b)
+		} else {
+			size = protowire.ConsumeFieldValue(n, typ, b)
+			value = b[:max(size, 0)]
+		}
+		if size < 0 {
+			return false
 		}
 		f(n, value)
 		b = b[size:]

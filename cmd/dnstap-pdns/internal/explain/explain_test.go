@@ -325,7 +325,6 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 func TestWhatFramesTellBesideIsNeverCopied(t *testing.T) {
 	e := New(site(), nil)
 	frame := []byte("\x0a\x09resolver1\x12\x03abc\x1a\x02xy\x7a\x00\x78\x01\x72\x06\x7a\x04rule\x9a\x06\x04hush")
-	e.Learner().Frame(frame)
 	e.Frame(frame)
 	e.Frame(frame)
 	e.Frame([]byte("\x0a\xff")) // damaged

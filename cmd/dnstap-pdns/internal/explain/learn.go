@@ -24,9 +24,6 @@ func (l Learner) Take(m *transform.Message) transform.Reason {
 	return transform.Kept
 }
 
-// Frame learns what a dnstap frame tells beside its message.
-func (l Learner) Frame(frame []byte) { l.explainer.readBeside(frame, 0) }
-
 // Drop does nothing.
 func (l Learner) Drop(transform.Reason) {}
 
