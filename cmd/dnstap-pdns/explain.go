@@ -18,6 +18,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
@@ -29,62 +30,69 @@ var errCanary = errors.New("what must not leave is in what would; the report sho
 const listenTime = time.Minute
 
 func explainWhatLeaves(ctx context.Context, args []string, std stdio) error {
-	fs := newFlags("explain", "[-c FILE] [--canary TEXT]... [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...", std)
-	path := fs.String("c", "", configUsage)
-	resolvers := fs.String("resolvers", "", resolversUsage)
-	octets := fs.Bool("hex", false, "show which octets were changed, and what they were")
-	asJSON := fs.Bool("json", false, "one JSON document, for programs")
-	listens := fs.Duration("for", listenTime, "for what `DURATION` to listen to an input that is a socket")
-	var canaries []canary.Canary
-	fs.Func("canary", "`TEXT` that must not leave: an address, a name, or any other; may be given again", func(s string) error {
-		c, err := canary.Parse(s)
-		canaries = append(canaries, c)
-		return err
-	})
-	if err := parse(fs, args); err != nil {
-		return err
-	}
-	switch {
-	case fs.NArg() == 0:
-		return &usageError{errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
-			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")}
-	case *listens <= 0:
-		return &usageError{fmt.Errorf("--for %v: must be longer than nothing", *listens)}
-	}
-	file, err := loadConfig(*path, std)
+	o, inputs, err := parseExplain(args, std)
 	if err != nil {
 		return err
 	}
-	packets, err := replayPackets(&file.Config, *resolvers, isGiven(fs, "resolvers"))
+	file, err := loadConfig(o.config, std)
+	if err != nil {
+		return err
+	}
+	packets, err := replayPackets(&file.Config, o.resolvers, o.resolversGiven)
 	if err != nil {
 		return &usageError{err}
 	}
-	x := explaining{
-		Explainer: explain.New(file.Policy, canaries),
-		replayer: replayer{
-			config: &file.Config,
-			sinks:  discarding(&file.Config),
-			log:    quietLogger(file.Log, std.err),
-			std:    stdio{in: std.in, out: io.Discard, err: std.err},
-		},
-	}
-	x.replayer.beside = x.Explainer
-	x.replayer.inputs = inputReader{
-		config: &file.Config, packets: packets, in: std.in, log: x.replayer.log,
-		copies: x.sum, listens: *listens, says: std.err,
-	}
-	report, err := x.run(ctx, fs.Args(), explain.Origin{
+	x := newExplaining(&file.Config, o, packets, std)
+	report, err := x.run(ctx, inputs, explain.Origin{
 		Version:       buildVersion(),
 		Command:       append([]string{"dnstap-pdns", "explain"}, args...),
-		Configuration: cmp.Or(configPath(*path), "the built-in one"),
+		Configuration: cmp.Or(configPath(o.config), "the built-in one"),
 	})
 	if report == nil {
 		return err
 	}
-	if *asJSON {
+	if o.json {
 		return errors.Join(err, report.WriteJSON(std.out))
 	}
-	return errors.Join(err, report.WriteText(std.out, *octets))
+	return errors.Join(err, report.WriteText(std.out, o.octets))
+}
+
+// explainOptions are what the command line says.
+type explainOptions struct {
+	config         string
+	resolvers      string
+	resolversGiven bool
+	canaries       []canary.Canary
+	octets, json   bool
+	listens        time.Duration
+}
+
+func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, err error) {
+	fs := newFlags("explain", "[-c FILE] [--canary TEXT]... [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...", std)
+	fs.StringVar(&o.config, "c", "", configUsage)
+	fs.StringVar(&o.resolvers, "resolvers", "", resolversUsage)
+	fs.BoolVar(&o.octets, "hex", false, "show which octets were changed, and what they were")
+	fs.BoolVar(&o.json, "json", false, "one JSON document, for programs")
+	fs.DurationVar(&o.listens, "for", listenTime, "for what `DURATION` to listen to an input that is a socket")
+	fs.Func("canary", "`TEXT` that must not leave: an address, a name, or any other; may be given again", func(s string) error {
+		c, err := canary.Parse(s)
+		o.canaries = append(o.canaries, c)
+		return err
+	})
+	if err := parse(fs, args); err != nil {
+		return o, nil, err
+	}
+	o.resolversGiven = isGiven(fs, "resolvers")
+	switch {
+	case fs.NArg() == 0:
+		err = errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
+			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
+	case o.listens <= 0:
+		err = fmt.Errorf("--for %v: must be longer than nothing", o.listens)
+	default:
+		return o, fs.Args(), nil
+	}
+	return o, nil, &usageError{err}
 }
 
 // discarding are sinks that make all that the configured ones would send, as plain NMSG,
@@ -113,6 +121,20 @@ type explaining struct {
 	*explain.Explainer
 	replayer replayer
 	sums     []*sum
+}
+
+func newExplaining(c *conf.Config, o explainOptions, packets pcap.Config, std stdio) *explaining {
+	log := quietLogger(c.Log, std.err)
+	x := &explaining{Explainer: explain.New(c.Policy, o.canaries)}
+	x.replayer = replayer{
+		config: c,
+		inputs: inputReader{config: c, packets: packets, in: std.in, copies: x.sum, listens: o.listens, log: log, says: std.err},
+		sinks:  discarding(c),
+		log:    log,
+		out:    io.Discard,
+		beside: x.Explainer,
+	}
+	return x
 }
 
 // run returns nil for a report where nothing could be read.

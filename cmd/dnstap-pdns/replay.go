@@ -43,7 +43,7 @@ func replay(ctx context.Context, args []string, std stdio) error {
 		inputs: inputReader{config: &file.Config, packets: packets, in: std.in},
 		sinks:  sinks,
 		log:    quietLogger(file.Log, std.err),
-		std:    std,
+		out:    std.out,
 	}
 	ledger, err := r.run(ctx, fs.Args())
 	if ledger != nil {

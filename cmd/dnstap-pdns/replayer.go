@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -23,8 +24,8 @@ type replayer struct {
 	inputs inputReader
 	sinks  []forward.SinkConfig
 	log    *slog.Logger
-	std    stdio
-	beside onlooker // nil: nobody
+	out    io.Writer // where stdout: leads
+	beside onlooker  // nil: nobody
 }
 
 // An onlooker sees what a replay reads, what becomes of it, and what leaves. It has no
@@ -71,7 +72,7 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 }
 
 func (r *replayer) forwarder(ctx context.Context) *forward.Forwarder {
-	options := []forward.Option{forward.WithStdout(r.std.out), forward.WithPatience(ctx)}
+	options := []forward.Option{forward.WithStdout(r.out), forward.WithPatience(ctx)}
 	if r.beside != nil {
 		options = append(options, forward.WithObserver(r.beside))
 	}
