@@ -97,7 +97,8 @@ func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome
 	c.nc.SetWriteDeadline(longAgo) // TLS may want to write where we read, and must not wait for the peer
 	c.begin(bidirectional)
 
-	c.stream = stream{frames: frames, lane: open(c.limits.Name), afterBurst: c.publish}
+	c.stream = newStream(frames, open(c.limits.Name))
+	c.stream.afterBurst = c.publish
 	defer c.stream.lane.Close()
 	err = c.stream.run()
 	if err == nil && bidirectional {

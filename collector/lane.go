@@ -16,3 +16,11 @@ type Lane interface {
 	// Close comes once, when the connection is over.
 	Close()
 }
+
+// A FrameWatcher is a Lane that wants to see each data frame as it came, too. Frame
+// borrows it, and comes before Take or Drop of what it holds; frames that are too large
+// are not shown.
+type FrameWatcher interface {
+	Lane
+	Frame(frame []byte)
+}

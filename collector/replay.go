@@ -29,7 +29,7 @@ func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) error {
 		err = errors.New("there is nothing to read")
 	}
 	if err == nil {
-		s := stream{frames: frames, lane: lane}
+		s := newStream(frames, lane)
 		err = s.run()
 		if err == nil {
 			err = frames.expectEnd()

@@ -160,3 +160,28 @@ func (c *cancelling) End() {
 	c.recorder.End()
 	c.cancel()
 }
+
+// A frameRecorder is a lane that sees frames, too.
+type frameRecorder struct {
+	recorder
+	frames [][]byte
+}
+
+func (r *frameRecorder) Frame(frame []byte) {
+	r.rule(r.inBurst, "Frame outside a burst")
+	r.frames = append(r.frames, bytes.Clone(frame))
+}
+
+func TestALaneMaySeeFramesAsTheyCame(t *testing.T) {
+	for _, name := range captures() {
+		file, want := capture(t, name)
+		lane := &frameRecorder{}
+		if err := Replay(context.Background(), bytes.NewReader(file), testConfig("", ""), lane); err != nil {
+			t.Fatal(err)
+		}
+		lane.check(t)
+		if diff := cmp.Diff(want, lane.frames); diff != "" {
+			t.Errorf("%s (-library +ours):\n%s", name, diff)
+		}
+	}
+}

@@ -17,11 +17,17 @@ var errStopped = errors.New("reading was stopped")
 type stream struct {
 	frames     *frameReader
 	lane       Lane
+	watcher    FrameWatcher // the lane, if it is one; else nil
 	tally      tally
 	afterBurst func() // nil if nobody watches
 
 	fields  fields
 	message transform.Message
+}
+
+func newStream(frames *frameReader, lane Lane) stream {
+	watcher, _ := lane.(FrameWatcher)
+	return stream{frames: frames, lane: lane, watcher: watcher}
 }
 
 // run reads to STOP, and returns nil for it. Else it returns io.EOF where the
@@ -72,6 +78,9 @@ func (s *stream) take(kind frameKind, frame []byte) {
 	if kind == longFrame {
 		s.lane.Drop(transform.Oversize)
 		return
+	}
+	if s.watcher != nil {
+		s.watcher.Frame(frame)
 	}
 	f := &s.fields
 	if !f.decode(frame) || !f.holdsMessage() {

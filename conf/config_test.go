@@ -204,6 +204,19 @@ func TestDefaultsForCommandLinesAreThoseOfBlocks(t *testing.T) {
 	if diff := cmp.Diff(source, SourceDefaults()); diff != "" {
 		t.Errorf("source (-block +command line):\n%s", diff)
 	}
+	source = f.Sources[0]
+	source.Name = "unix://" + source.Address
+	if got, err := SourceFor(source.Name); err != nil || !cmp.Equal(got, source) {
+		t.Errorf("%s: got %+v, %v, want %+v", source.Name, got, err, source)
+	}
+	tcp := SourceDefaults()
+	tcp.Name, tcp.Network, tcp.Address = "tcp://127.0.0.1:6000", "tcp", "127.0.0.1:6000"
+	if got, err := SourceFor(tcp.Name); err != nil || !cmp.Equal(got, tcp) {
+		t.Errorf("%s: got %+v, %v, want %+v", tcp.Name, got, err, tcp)
+	}
+	if got, err := SourceFor("udp://127.0.0.1:6000"); err == nil {
+		t.Errorf("udp: got %+v", got)
+	}
 	for to, rotate := range map[string]time.Duration{
 		"file:///tmp/%Y%m%dT%H%M%S.nmsg": time.Hour,
 		"file:///tmp/%Y%m%d.nmsg":        0,

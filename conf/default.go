@@ -22,6 +22,22 @@ func Default() (*File, hcl.Diagnostics) {
 // them; it listens nowhere.
 func SourceDefaults() collector.Config { return defaults("source").limits() }
 
+// SourceFor returns a dnstap source that listens where a command line says, as its
+// attribute "listen" does, all else at its default.
+func SourceFor(listen string) (collector.Config, error) {
+	at, err := parseListen(listen)
+	if err != nil {
+		return collector.Config{}, err
+	}
+	s := defaults("source")
+	c := s.limits()
+	c.Name, c.Network, c.Address = listen, at.network, at.address
+	if at.network == "unix" {
+		c.Mode = readText(s, "mode", parseMode)
+	}
+	return c, nil
+}
+
 // AdminDefault is where a sensor shows what it does if its configuration says
 // nothing of that.
 func AdminDefault() Admin { return defaults("admin").admin() }

@@ -64,11 +64,19 @@ func firstError(diags hcl.Diagnostics) *configError {
 }
 
 func readConfig(path string) (*conf.File, hcl.Diagnostics) {
-	if path != "" {
-		return conf.Load(path)
-	}
-	if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+	if path = configPath(path); path == "" {
 		return conf.Default()
 	}
-	return conf.Load(defaultConfig)
+	return conf.Load(path)
+}
+
+// configPath is the file that is read where a command line says path; empty: none.
+func configPath(path string) string {
+	if path != "" {
+		return path
+	}
+	if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return defaultConfig
 }

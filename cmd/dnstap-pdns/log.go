@@ -17,3 +17,11 @@ func newLogger(c conf.Log, w io.Writer, level *slog.LevelVar) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(w, o))
 }
+
+// quietLogger is for commands whose output tells the rest: it logs what goes wrong.
+func quietLogger(c conf.Log, w io.Writer) *slog.Logger {
+	var level slog.LevelVar
+	log := newLogger(c, w, &level)
+	level.Set(max(level.Level(), slog.LevelWarn))
+	return log
+}

@@ -23,6 +23,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // at run time
 	exitUsage  = 2 // bad usage or configuration
+	exitCanary = 3 // what must not leave was found in what would
 )
 
 const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubbed outward-only records out as NMSG.
@@ -33,6 +34,9 @@ const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubb
   dnstap-pdns replay [-c FILE] [--to URL] [--message TYPE] [--resolvers LIST] INPUT...
                                           the same over dnstap and packet files (.fstrm, .pcap, .pcapng, compressed
                                           or not; - is standard input)
+  dnstap-pdns explain [-c FILE] [--canary TEXT]... [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...
+                                          what would leave of such files, or of what a resolver sends to unix:///PATH or
+                                          tcp://HOST:PORT, what would not, and why; status 3 if a canary would
   dnstap-pdns cat [--json|--text] INPUT...
                                           print NMSG files (- is standard input), or what arrives on udp://ADDR
   dnstap-pdns status [-c FILE] [ADDR]     the running sensor's ledger, and what to do where something is wrong
@@ -63,6 +67,7 @@ var commands = map[string]command{
 	"run":     {run, true},
 	"check":   {check, false},
 	"replay":  {replay, true},
+	"explain": {explainWhatLeaves, true},
 	"cat":     {cat, false},
 	"status":  {status, false},
 	"init":    {initialise, false},
@@ -118,10 +123,12 @@ func exitCode(name string, err error, std stdio) int {
 			fmt.Fprintf(std.err, "dnstap-pdns %s: %v\n", name, bad.error)
 		}
 		return exitUsage
-	default:
-		fmt.Fprintf(std.err, "dnstap-pdns %s: %v\n", name, err)
-		return exitFailed
 	}
+	fmt.Fprintf(std.err, "dnstap-pdns %s: %v\n", name, err)
+	if errors.Is(err, errCanary) {
+		return exitCanary
+	}
+	return exitFailed
 }
 
 // A usageError is the caller's to mend: bad arguments or a bad configuration. It

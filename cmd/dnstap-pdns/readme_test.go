@@ -68,6 +68,37 @@ func TestReadmeConfigurationsAreTaken(t *testing.T) {
 	}
 }
 
+// TestReadmeShowsWhatExplainSays: each line of the README's report is one of the report
+// that a test holds to the code, in its order; where three dots stand some are left out.
+func TestReadmeShowsWhatExplainSays(t *testing.T) {
+	raw, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := os.ReadFile("testdata/explain/unbound.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(raw), "<!-- explain -->\n")
+	shown, _, ok := strings.Cut(rest, "<!-- /explain -->")
+	if !ok {
+		t.Fatal("README.md shows no report")
+	}
+	left, gap := string(report), true
+	for line := range strings.Lines(shown) {
+		line = strings.TrimPrefix(line, "    ")
+		if line == "...\n" {
+			gap = true
+			continue
+		}
+		before, after, found := strings.Cut("\n"+left, "\n"+line)
+		if !found || !gap && before != "" {
+			t.Fatalf("the report does not say there: %s", line)
+		}
+		left, gap = after, false
+	}
+}
+
 func replaceTable(t *testing.T, text, name, table string) string {
 	t.Helper()
 	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"

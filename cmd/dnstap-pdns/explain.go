@@ -1,0 +1,202 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+// errCanary is what the report says in full.
+var errCanary = errors.New("what must not leave is in what would; the report shows where")
+
+// listenTime is how long a socket is listened to unless --for says otherwise.
+const listenTime = time.Minute
+
+func explainWhatLeaves(ctx context.Context, args []string, std stdio) error {
+	o, inputs, err := parseExplain(args, std)
+	if err != nil {
+		return err
+	}
+	file, err := loadConfig(o.config, std)
+	if err != nil {
+		return err
+	}
+	packets, err := replayPackets(&file.Config, o.resolvers, o.resolversGiven)
+	if err != nil {
+		return &usageError{err}
+	}
+	x := newExplaining(&file.Config, o, packets, std)
+	report, err := x.run(ctx, inputs, explain.Origin{
+		Version:       buildVersion(),
+		Command:       append([]string{"dnstap-pdns", "explain"}, args...),
+		Configuration: cmp.Or(configPath(o.config), "the built-in one"),
+	})
+	if report == nil {
+		return err
+	}
+	if o.json {
+		return errors.Join(err, report.WriteJSON(std.out))
+	}
+	return errors.Join(err, report.WriteText(std.out, o.octets))
+}
+
+// explainOptions are what the command line says.
+type explainOptions struct {
+	config         string
+	resolvers      string
+	resolversGiven bool
+	canaries       []canary.Canary
+	octets, json   bool
+	listens        time.Duration
+}
+
+func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, err error) {
+	fs := newFlags("explain", "[-c FILE] [--canary TEXT]... [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...", std)
+	fs.StringVar(&o.config, "c", "", configUsage)
+	fs.StringVar(&o.resolvers, "resolvers", "", resolversUsage)
+	fs.BoolVar(&o.octets, "hex", false, "show which octets were changed, and what they were")
+	fs.BoolVar(&o.json, "json", false, "one JSON document, for programs")
+	fs.DurationVar(&o.listens, "for", listenTime, "for what `DURATION` to listen to an input that is a socket")
+	fs.Func("canary", "`TEXT` that must not leave: an address, a name, or any other; may be given again", func(s string) error {
+		c, err := canary.Parse(s)
+		o.canaries = append(o.canaries, c)
+		return err
+	})
+	if err := parse(fs, args); err != nil {
+		return o, nil, err
+	}
+	o.resolversGiven = isGiven(fs, "resolvers")
+	switch {
+	case fs.NArg() == 0:
+		err = errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
+			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
+	case o.listens <= 0:
+		err = fmt.Errorf("--for %v: must be longer than nothing", o.listens)
+	default:
+		return o, fs.Args(), nil
+	}
+	return o, nil, &usageError{err}
+}
+
+// discarding are sinks that make all that the configured ones would send, as plain NMSG,
+// and send it nowhere: one for each message type.
+func discarding(c *conf.Config) []forward.SinkConfig {
+	types := map[nmsg.MessageType]bool{}
+	for i := range c.Sinks {
+		types[c.Sinks[i].Message] = true
+	}
+	if len(types) == 0 {
+		types[nmsg.DNSQR] = true
+	}
+	var sinks []forward.SinkConfig
+	for _, t := range nmsg.MessageTypes() {
+		if types[t] {
+			s := conf.SinkFor(t.String(), forward.Target{Scheme: forward.Stdout})
+			s.Message, s.IDs = t, c.IDs
+			sinks = append(sinks, s)
+		}
+	}
+	return sinks
+}
+
+// explaining is a replay with an Explainer beside it.
+type explaining struct {
+	*explain.Explainer
+	replayer replayer
+	sums     []*sum
+}
+
+func newExplaining(c *conf.Config, o explainOptions, packets pcap.Config, std stdio) *explaining {
+	log := quietLogger(c.Log, std.err)
+	x := &explaining{Explainer: explain.New(c.Policy, o.canaries)}
+	x.replayer = replayer{
+		config: c,
+		inputs: inputReader{config: c, packets: packets, in: std.in, copies: x.sum, listens: o.listens, log: log, says: std.err},
+		sinks:  discarding(c),
+		log:    log,
+		out:    io.Discard,
+		beside: x.Explainer,
+	}
+	return x
+}
+
+// run returns nil for a report where nothing could be read.
+func (x *explaining) run(ctx context.Context, inputs []string, from explain.Origin) (*explain.Report, error) {
+	x.learn(ctx, inputs)
+	ledger, err := x.replayer.run(ctx, inputs)
+	if ledger == nil || err != nil && ledger.Total.Read == 0 {
+		return nil, err
+	}
+	if err != nil {
+		from.Problems = append(from.Problems, strings.Split(err.Error(), "\n")...)
+	}
+	for _, input := range inputs {
+		from.Inputs = append(from.Inputs, x.input(input))
+	}
+	report := x.Report(&ledger.Total, from)
+	switch {
+	case report.Found:
+		err = errors.Join(err, errCanary)
+	case err == nil && len(report.Problems) > 0:
+		err = errors.New("not all that would leave could be searched; the report says why")
+	}
+	return &report, err
+}
+
+// learn reads what can be read twice for what it tells of the resolver. What is wrong with
+// it is said when it is read again.
+func (x *explaining) learn(ctx context.Context, inputs []string) {
+	again := slices.DeleteFunc(slices.Clone(inputs), func(input string) bool {
+		there, err := os.Stat(input)
+		return input == "-" || err != nil || !there.Mode().IsRegular()
+	})
+	r := inputReader{config: x.replayer.config, packets: x.replayer.inputs.packets}
+	r.readAll(ctx, again, x.Learner(), func(string) collector.Lane { return x.Learner() })
+}
+
+// A sum is that of all octets of an input.
+type sum struct {
+	input  string
+	octets uint64
+	hash.Hash
+}
+
+func (s *sum) Write(b []byte) (int, error) {
+	s.octets += uint64(len(b))
+	return s.Hash.Write(b)
+}
+
+// sum returns where an input's octets are to go.
+func (x *explaining) sum(input string) io.Writer {
+	s := &sum{input, 0, sha256.New()}
+	x.sums = append(x.sums, s)
+	return s
+}
+
+// input tells of the first that has that name and was not told of yet.
+func (x *explaining) input(name string) explain.Input {
+	for i, s := range x.sums {
+		if s.input == name {
+			x.sums = slices.Delete(x.sums, i, i+1)
+			return explain.Input{Name: name, Octets: s.octets, SHA256: hex.EncodeToString(s.Sum(nil))}
+		}
+	}
+	return explain.Input{Name: name}
+}

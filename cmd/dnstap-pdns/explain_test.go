@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	framestream "github.com/farsightsec/golang-framestream"
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
+)
+
+// reportOf runs explain; what depends on the build is left out of the report.
+func reportOf(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := explainWhatLeaves(t.Context(), args, stdio{nil, &out, io.Discard})
+	return regexp.MustCompile(`(?m)(^version {8}|^  "version": ").*?("?,)?$`).ReplaceAllString(out.String(), "${1}VERSION${2}"), err
+}
+
+// TestReportsOnCapturesAreThese holds the whole report, for people and for programs, to
+// what was read by eye.
+func TestReportsOnCapturesAreThese(t *testing.T) {
+	const captures = "../../transform/testdata/captures/"
+	for name, args := range map[string][]string{
+		"unbound.txt":  {"-c", "testdata/explain/site.hcl", "--hex", "--canary", "192.0.2.53", "--canary", "corp.example", "demo.fstrm"},
+		"unbound.json": {"-c", "testdata/explain/site.hcl", "--json", "--canary", "corp.example", "demo.fstrm"},
+		"found.txt":    {"--canary", "corp.example", "--canary", "UNIV.example", "demo.fstrm"},
+		"bind.txt":     {captures + "bind.fstrm"},
+		"pdns.txt":     {captures + "pdns.fstrm"},
+		"packets.txt":  {"--hex", "--resolvers", "192.0.2.53,2001:db8:53::/64", "testdata/unbound.pcap"},
+	} {
+		got, err := reportOf(t, args...)
+		if found := name == "found.txt"; errors.Is(err, errCanary) != found || !found && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		path := filepath.Join("testdata/explain", name)
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got); go test ./cmd/dnstap-pdns -update writes it:\n%s", path, diff)
+		}
+	}
+}
+
+// TestASocketIsExplainedLikeAFile: what a resolver sends makes the same report, but for
+// where it came from, and a signal ends it as the time does.
+func TestASocketIsExplainedLikeAFile(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "tap.sock")
+	p := startCommand(t, "explain", "--json", "--canary", "corp.example", "--for", "1h", "unix://"+socket)
+	await(t, "the socket is there", func() bool {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	if frames, err := playCapture(t.Context(), socket); err != nil || frames != 355 {
+		t.Fatalf("%d frames, %v", frames, err)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var live, file explain.Report
+	if err := json.NewDecoder(p.out).Decode(&live); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != exitCanary {
+		t.Errorf("exit %d, want %d: %s", code, exitCanary, &p.errs)
+	}
+	said, err := reportOf(t, "--json", "--canary", "corp.example", "demo.fstrm")
+	if !errors.Is(err, errCanary) {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(said), &file); err != nil {
+		t.Fatal(err)
+	}
+	if want := []explain.Input{{Name: "unix://" + socket}}; !cmp.Equal(want, live.Inputs) {
+		t.Errorf("inputs: got %v, want %v", live.Inputs, want)
+	}
+	live.Inputs, live.Command, live.Version = file.Inputs, file.Command, file.Version
+	for i := range live.Output { // the lane's containers and the file's may end elsewhere
+		live.Output[i].Containers = file.Output[i].Containers
+	}
+	if diff := cmp.Diff(file, live); diff != "" {
+		t.Errorf("(-file +socket):\n%s", diff)
+	}
+}
+
+// TestExplainTakesNoSocketFromASensor: whoever listens there goes on.
+func TestExplainTakesNoSocketFromASensor(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "tap.sock")
+	sensor, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sensor.Close()
+	got, err := reportOf(t, "unix://"+socket)
+	if err == nil || !strings.Contains(err.Error(), "another process listens there; stop it, or choose another path") || got != "" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+// TestExplainListensAsTheConfiguredSourceDoes: who may connect is not changed.
+func TestExplainListensAsTheConfiguredSourceDoes(t *testing.T) {
+	dir := t.TempDir()
+	socket, config := filepath.Join(dir, "tap.sock"), filepath.Join(dir, "c.hcl")
+	hcl := "source \"dnstap\" \"tap\" {\n  listen = \"unix://" + socket + "\"\n  mode = \"0600\"\n}\n"
+	if err := os.WriteFile(config, []byte(hcl), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- explainWhatLeaves(ctx, []string{"-c", config, "unix://" + socket}, stdio{nil, io.Discard, io.Discard})
+	}()
+	await(t, "the socket is there", func() bool {
+		there, err := os.Stat(socket)
+		return err == nil && there.Mode().Perm() == 0o600
+	})
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestExplainStoppedWithinAFileSaysSo: what is left of the report is no proof.
+func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
+	in, feed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer feed.Close()
+	go feed.Write(demoCapture[:len(demoCapture)/2])
+	ctx, stop := context.WithTimeout(t.Context(), patience/60)
+	defer stop()
+	var out bytes.Buffer
+	err = explainWhatLeaves(ctx, []string{"-"}, stdio{in, &out, io.Discard})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(out.String(), "This is not the whole truth: stopped before the end of its input") {
+		t.Errorf("got %v:\n%s", err, &out)
+	}
+}
+
+// TestAnAddressToldLateIsFoundInTheFirstRecord: the sensor cannot know it in time, a
+// report that reads its input twice can.
+func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {
+	const many = 3000 // records, more than a batch takes
+	path := filepath.Join(t.TempDir(), "late.fstrm")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := framestream.NewWriter(f, &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, answer, resolver string) {
+		if _, err := w.WriteFrame(resolverResponse(t, name, answer, resolver)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("whoami.test-tld.", "192.0.2.77", "192.0.2.53")
+	for i := range many {
+		write(fmt.Sprintf("host%d.test-tld.", i), "198.51.100.80", "192.0.2.53")
+	}
+	write("last.test-tld.", "198.51.100.80", "192.0.2.77")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := reportOf(t, path)
+	says := fmt.Sprintf("resolver address appears in 1 of %d output records\n  192.0.2.77: known from messages\n", many+2)
+	if !errors.Is(err, errCanary) || !strings.Contains(got, says) {
+		t.Errorf("got %v and no %q in\n%.2000s", err, says, got)
+	}
+}
+
+// resolverResponse is a dnstap frame of a response that a resolver got.
+func resolverResponse(t *testing.T, name, answer, resolver string) []byte {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
+	m.Response, m.RecursionDesired = true, false
+	m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(answer)}}
+	wire, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame, err := proto.Marshal(&dnstap.Dnstap{
+		Type: dnstap.Dnstap_MESSAGE.Enum(),
+		Message: &dnstap.Message{
+			Type:            dnstap.Message_RESOLVER_RESPONSE.Enum(),
+			QueryAddress:    net.ParseIP(resolver).To4(),
+			ResponseAddress: net.ParseIP("198.51.100.7").To4(),
+			ResponsePort:    proto.Uint32(53),
+			ResponseTimeSec: proto.Uint64(1_767_323_045),
+			ResponseMessage: wire,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/uncompress"
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+)
+
+// An inputReader brings inputs to lanes: files, standard input and, where it listens,
+// resolvers that connect to a socket.
+type inputReader struct {
+	config  *conf.Config
+	packets pcap.Config
+	stats   packet.Stats // of the inputs that were packets
+	in      *os.File
+
+	// copies returns where the octets of an input go, too, to its end if that is to be
+	// had; nil: nowhere.
+	copies func(input string) io.Writer
+
+	listens time.Duration // to each input that is a socket's URL; 0: there are none
+	log     *slog.Logger
+	says    io.Writer // where it listens
+}
+
+// readAll reads one input after the other until ctx ends, which is no error here: whole
+// is false then, unless nothing but a socket was left. An input that is damaged costs what
+// is behind the damage, not the inputs after it. Each closes the lane; connections to a
+// socket have lanes of their own.
+func (r *inputReader) readAll(ctx context.Context, inputs []string, lane collector.Lane,
+	open func(source string) collector.Lane) (whole bool, err error) {
+	var errs []error
+	for i, input := range inputs {
+		socket := r.listens > 0 && isSocket(input)
+		var err error
+		if socket {
+			err = r.listen(ctx, input, open)
+		} else {
+			err = r.read(ctx, input, lane)
+		}
+		if err != nil && !errors.Is(err, ctx.Err()) {
+			errs = append(errs, fmt.Errorf("%s: %w", conf.Escape(input), err))
+		}
+		if ctx.Err() != nil {
+			return socket && i == len(inputs)-1, errors.Join(errs...)
+		}
+	}
+	return true, errors.Join(errs...)
+}
+
+func (r *inputReader) read(ctx context.Context, input string, lane collector.Lane) error {
+	file := r.in
+	if input != "-" {
+		f, err := openInput(input)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		file = f
+	}
+	var octets io.Reader = patientReader{ctx, file}
+	if r.copies != nil {
+		octets = io.TeeReader(octets, r.copies(input))
+		defer io.Copy(io.Discard, octets) // what follows damage
+	}
+	in, err := uncompress.New(octets)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	f, err := formatOf(in.Reader)
+	if err != nil {
+		return err
+	}
+	if !f.packets {
+		return collector.Replay(ctx, in, r.limits(), lane)
+	}
+	if len(r.packets.Resolvers) == 0 {
+		return errNoResolvers
+	}
+	stats, err := pcap.Replay(ctx, in, r.packets, lane)
+	r.stats.Add(stats)
+	return err
+}
+
+var errNoResolvers = errors.New("is packets, which do not say who the resolver is: " +
+	`name its addresses with --resolvers 192.0.2.53,2001:db8:53::53, or in a source "pcap" of the configuration`)
+
+// limits are those of the configuration's first dnstap source, else the default's.
+func (r *inputReader) limits() collector.Config {
+	if len(r.config.Sources) > 0 {
+		return r.config.Sources[0]
+	}
+	return conf.SourceDefaults()
+}
+
+func isSocket(input string) bool {
+	return strings.HasPrefix(input, "unix://") || strings.HasPrefix(input, "tcp://")
+}
+
+// listen lets resolvers connect for as long as it is to, or until ctx ends.
+func (r *inputReader) listen(ctx context.Context, input string, open func(source string) collector.Lane) error {
+	at, err := r.socket(input)
+	if err != nil {
+		return &usageError{err}
+	}
+	source, err := collector.Listen(at, open, r.log)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.says, "listening on %s for %v: the resolver connects to it\n", input, r.listens)
+	ctx, stop := context.WithTimeout(ctx, r.listens)
+	defer stop()
+	return source.Run(ctx)
+}
+
+// socket is the configured source that listens there, or one with every default.
+func (r *inputReader) socket(input string) (collector.Config, error) {
+	at, err := conf.SourceFor(input)
+	if err != nil {
+		return at, err
+	}
+	for _, c := range r.config.Sources {
+		if c.Network == at.Network && c.Address == at.Address {
+			return c, nil
+		}
+	}
+	return at, nil
+}

@@ -1,0 +1,135 @@
+package canary
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/miekg/dns"
+	"golang.org/x/net/idna"
+)
+
+// A Canary is one thing to look for.
+type Canary struct {
+	Text string     // as it was given
+	Addr netip.Addr // valid where Text is an address; an IPv4-mapped one is the IPv4 one
+
+	forms []form
+}
+
+// minText is the least that finding means something of.
+const minText = 3 // bytes
+
+// Parse reads a canary: an address, a name of several labels, or any other text.
+func Parse(text string) (Canary, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		if a.IsUnspecified() {
+			return Canary{}, fmt.Errorf("%v stands wherever an address was taken out", a)
+		}
+		return OfAddr(a), nil
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return Canary{}, fmt.Errorf("%v is a network, which has too many forms; give addresses in it that are in use", p)
+	}
+	c := OfText(text)
+	if len(c.forms) == 0 {
+		return Canary{}, errors.New("one or two bytes are found everywhere; give more")
+	}
+	return c, nil
+}
+
+// OfAddr returns the canary of an address.
+func OfAddr(a netip.Addr) Canary {
+	a = a.Unmap().WithZone("")
+	c := Canary{Text: a.String(), Addr: a}
+	if a.Is4() {
+		c.forms = forms4(a.As4())
+	} else {
+		c.forms = forms6(a)
+	}
+	return c
+}
+
+// OfText returns the canary of a name or another text. There is nothing to look for in
+// one of less than three bytes.
+func OfText(text string) Canary {
+	c := Canary{Text: text}
+	for _, spelled := range spellings(strings.TrimSuffix(text, ".")) {
+		if len(spelled) < minText {
+			continue
+		}
+		if isName(spelled) {
+			c.add("wire labels", labels(strings.Split(spelled, ".")))
+		}
+		c.add("text", spelled)
+		c.forms = append(c.forms, form{name: "hexadecimal text", bytes: fmt.Sprintf("%x", spelled), fold: true})
+	}
+	return c
+}
+
+// add adds a form, forwards and backwards.
+func (c *Canary) add(name, b string) {
+	c.forms = append(c.forms, form{name: name, bytes: lower(b), fold: true})
+	if backwards := reversed(b); backwards != b {
+		c.forms = append(c.forms, form{name: name + ", backwards", bytes: lower(backwards), fold: true})
+	}
+}
+
+// spellings are the text, and what it is in A-labels and U-labels where that differs.
+func spellings(text string) []string {
+	all := []string{lower(text)}
+	note := func(s string, err error) {
+		if err == nil && s != all[0] {
+			all = append(all, s)
+		}
+	}
+	if !isName(text) && strings.ContainsAny(text, " .") {
+		return all
+	}
+	note(strings.ToLower(text), nil) // beyond ASCII
+	note(idna.Lookup.ToASCII(text))
+	note(idna.Punycode.ToUnicode(all[0]))
+	return all
+}
+
+// isName reports whether a text is a name of several labels.
+func isName(text string) bool {
+	_, ok := dns.IsDomainName(text)
+	return ok && strings.Contains(text, ".") && !strings.HasPrefix(text, ".") && !strings.ContainsAny(text, ` \`)
+}
+
+// labels are labels in wire form, without the root's.
+func labels(parts []string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteByte(byte(len(p)))
+		b.WriteString(p)
+	}
+	return b.String()
+}
+
+func reversed(s string) string {
+	b := []byte(s)
+	for i, j := 0, len(b)-1; i < j; i, j = i+1, j-1 {
+		b[i], b[j] = b[j], b[i]
+	}
+	return string(b)
+}
+
+// lower lowers ASCII letters only: octets are no text.
+func lower(s string) string { return string(appendLower(nil, []byte(s))) }
+
+func appendLower(to, b []byte) []byte {
+	n := len(to)
+	to = append(to, b...)
+	for i, c := range to[n:] {
+		if 'A' <= c && c <= 'Z' {
+			to[n+i] = c | 0x20
+		}
+	}
+	return to
+}
+
+// Searchable reports whether there is anything to look for.
+func (c *Canary) Searchable() bool { return len(c.forms) > 0 }

@@ -1,0 +1,217 @@
+package canary
+
+import (
+	"bytes"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+func mustParse(tb testing.TB, text string) Canary {
+	tb.Helper()
+	c, err := Parse(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// search returns the first finding of a canary, as FORM, PLACE; empty: none.
+func search(tb testing.TB, canary string, octets []byte, messages ...[]byte) string {
+	tb.Helper()
+	var text Text
+	if err := text.Set(octets, messages...); err != nil {
+		tb.Fatal(err)
+	}
+	found := ""
+	NewSet([]Canary{mustParse(tb, canary)}).Search(&text, func(f Finding) {
+		if found != "" {
+			tb.Errorf("%s: found twice", canary)
+		}
+		found = f.Form + ", " + string(f.Place)
+	})
+	return found
+}
+
+func TestEachFormIsFound(t *testing.T) {
+	for _, c := range []struct{ canary, octets, form string }{
+		{"192.0.2.53", "\xc0\x00\x02\x35", "IPv4 octets"},
+		{"192.0.2.65", "\xc0\x00\x02\x41", "IPv4 octets"},
+		{"192.0.2.53", "\x35\x02\x00\xc0", "IPv4 octets, reversed"},
+		{"::ffff:192.0.2.53", "\xc0\x00\x02\x35", "IPv4 octets"},
+		{"192.0.2.53", "2001:db8::\x00\x00\xff\xff\xc0\x00\x02\x35", "IPv4 octets"},
+		{"192.0.2.53", "v=spf1 ip4:192.0.2.53 -all", "dotted numbers as text"},
+		{"192.0.2.53", "53.2.0.192.IN-ADDR.ARPA", "dotted numbers, reversed as text"},
+		{"192.0.2.53", "\x0253\x012\x010\x03192\x07in-addr\x04arpa", "dotted numbers, reversed as wire labels"},
+		{"192.0.2.53", "\x0253\x012\x010\x03192\x03zen\x08spamhaus", "dotted numbers, reversed as wire labels"},
+		{"192.0.2.53", "\x03192\x010\x012\x0253", "dotted numbers as wire labels"},
+		{"192.0.2.53", "\x0eip-192-0-2-53-", "numbers with dashes"},
+		{"192.0.2.53", "53-2-0-192.dyn", "numbers with dashes, reversed"},
+		{"192.0.2.53", "C0000235", "IPv4 octets as hexadecimal text"},
+		{"192.0.2.53", "\x015\x013\x012\x010\x010\x010\x010\x01C\x01f\x01f", "nibbles, reversed as wire labels"},
+		{"192.0.2.53", "5.3.2.0.0.0.0.c.f.f.f.f.0", "nibbles, reversed as text"},
+		{"192.0.2.53", "ip6:::FFFF:192.0.2.53 ", "dotted numbers as text"},
+		{"192.0.2.53", "::ffff:c000:235", "IPv6 text"},
+		{"192.0.2.53", "64:FF9B::c000:0235", "IPv6 text"},
+		{"192.0.2.53", "2002:c000:235::1", "IPv6 text"},
+
+		{"2001:db8::53", "\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x53", "IPv6 octets"},
+		{"2001:db8::53", "\x53\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xb8\x0d\x01\x20", "IPv6 octets, reversed"},
+		{"2001:db8::53", "ip6:2001:DB8::53/128", "IPv6 text"},
+		{"2001:db8::53", "2001:db8:0:0::53", "IPv6 text"},
+		{"2001:db8::53", "2001:0db8:0000:0000:0000:0000:0000:0053", "IPv6 text"},
+		{"2001:db8::53", "2001:db8::0.0.0.83", "IPv6 text"},
+		{"2001:db8::53", "2001-db8--53.sslip.io", "groups with dashes"},
+		{"2001:db8::53", "2001-0db8-0000-0000-0000-0000-0000-0053", "groups with dashes"},
+		{"2001:db8::53", "20010DB8000000000000000000000053", "IPv6 octets as hexadecimal text"},
+		{"2001:db8::53", strings.Repeat("3.5.", 1) + strings.Repeat("0.", 22) + "8.b.d.0.1.0.0.2.ip6.arpa", "nibbles, reversed as text"},
+		{"2001:db8::53", "\x013\x015" + strings.Repeat("\x010", 22) + "\x018\x01B\x01d\x010\x011\x010\x010\x012", "nibbles, reversed as wire labels"},
+
+		{"univ.example", "\x03www\x04UNIV\x07example\x00", "wire labels"},
+		{"Univ.Example.", "\x04univ\x07example\xc0\x0c", "wire labels"},
+		{"univ.example", "see https://www.univ.EXAMPLE/", "text"},
+		{"univ.example", "myuniv.example", "text"},
+		{"univ.example", "elpmaxe.vinu", "text, backwards"},
+		{"univ.example", "elpmaxe\x07vinu\x04", "wire labels, backwards"},
+		{"univ.example", "756E69762e6578616d706c65", "hexadecimal text"},
+		{"bücher.example", "\x0dxn--bcher-kva\x07example", "wire labels"},
+		{"bücher.example", "b\xc3\xbccher.EXAMPLE", "text"},
+		{"BÜCHER.example", "b\xc3\xbccher.example", "text"},
+		{"xn--bcher-kva.example", "b\xc3\xbccher.example", "text"},
+		{"bücher", "\x0dxn--bcher-kva\x07example", "text"},
+		{"Alice", "\x05ALICE\x03com", "text"},
+		{"alice smith", "Alice Smith", "text"},
+		{"id1", "resolver-ID1", "text"},
+	} {
+		for _, octets := range []string{c.octets, "before " + c.octets + "\x00behind"} {
+			if got, want := search(t, c.canary, []byte(octets)), c.form+", as it stands"; got != want {
+				t.Errorf("%s in %q: got %q, want %q", c.canary, octets, got, want)
+			}
+		}
+	}
+}
+
+func TestWhatIsAnotherIsNotFound(t *testing.T) {
+	for _, c := range []struct{ canary, octets string }{
+		{"192.0.2.5", "192.0.2.53"},
+		{"92.0.2.53", "192.0.2.53"},
+		{"192.0.2.97", "\xc0\x00\x02\x41"}, // case is letters', not octets'
+		{"192.0.2.5", "ip-192-0-2-53"},
+		{"2001:db8::5", "2001:db8::53"},
+		{"2001:db8::53", "2001:db8::5:3"},
+		{"2001:db8::53", "12001:db8::53"},
+		{"univ.example", "\x06myuniv\x07example\x00"},
+		{"univ.example", "\x04univ\x08examples\x00"},
+		{"univ.example", "univexample"},
+	} {
+		if got := search(t, c.canary, []byte(c.octets)); got != "" {
+			t.Errorf("%s in %q: %s", c.canary, c.octets, got)
+		}
+	}
+}
+
+// TestNamesCutByCompressionAreFound: the labels of a name need not stand together.
+func TestNamesCutByCompressionAreFound(t *testing.T) {
+	wire, err := hex.DecodeString("000084000001000100000000" +
+		"07" + hex.EncodeToString([]byte("example")) + "0000010001" + // example. A
+		"04" + hex.EncodeToString([]byte("univ")) + "c00c" + "00010001" + "00000e10" + "0004" + "cb007101")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, canary := range []string{"univ.example", "niv.exam"} {
+		want := ""
+		if canary == "univ.example" {
+			want = "wire labels, in the message with all names in full"
+		}
+		if got := search(t, canary, wire, wire); got != want {
+			t.Errorf("%s: got %q, want %q", canary, got, want)
+		}
+	}
+}
+
+// TestTextsCutIntoStringsAreFound: nor need the letters of a text.
+func TestTextsCutIntoStringsAreFound(t *testing.T) {
+	for record, canary := range map[string]string{
+		`x.test. TXT "the site is uni" "v.example today"`: "univ.example",
+		`x.test. TXT "192.0." "2.53"`:                     "192.0.2.53",
+		`x.test. TXT "2001:db8:" ":53"`:                   "2001:db8::53",
+	} {
+		rr, err := dns.NewRR(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := dns.Msg{Answer: []dns.RR{rr}}
+		wire, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := search(t, canary, wire, wire); !strings.HasSuffix(got, string(AsWords)) {
+			t.Errorf("%s: %s: got %q", record, canary, got)
+		}
+	}
+}
+
+// TestATextAfterItsLengthIsFound: the octet before a string may look like a digit.
+func TestATextAfterItsLengthIsFound(t *testing.T) {
+	rr, err := dns.NewRR(`x.test. TXT "192.0.2.53 is where all of this network asks from"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := dns.Msg{Answer: []dns.RR{rr}}
+	wire, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(wire, []byte("1192.0.2.53")) {
+		t.Fatalf("the length is no digit: %q", wire)
+	}
+	if got := search(t, "192.0.2.53", wire, wire); got != "dotted numbers as text, "+string(AsWords) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWhatIsNoMessageIsToldAndSearched(t *testing.T) {
+	var text Text
+	if err := text.Set([]byte("...univ.example..."), []byte("no message")); err != ErrUnreadable {
+		t.Errorf("got %v", err)
+	}
+	n := 0
+	NewSet([]Canary{mustParse(t, "univ.example")}).Search(&text, func(Finding) { n++ })
+	if n != 1 {
+		t.Errorf("found %d times", n)
+	}
+}
+
+func TestUselessCanariesAreRefused(t *testing.T) {
+	for text, why := range map[string]string{
+		"":             "give more",
+		"ab":           "give more",
+		"a.":           "give more",
+		"0.0.0.0":      "stands wherever an address was taken out",
+		"::":           "stands wherever an address was taken out",
+		"192.0.2.0/24": "is a network",
+	} {
+		if c, err := Parse(text); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%q: got %+v, %v; want an error with %q", text, c, err, why)
+		}
+	}
+}
+
+// TestManyCanariesAreFoundAtOnce: each for itself.
+func TestManyCanariesAreFoundAtOnce(t *testing.T) {
+	var all []Canary
+	for _, text := range []string{"192.0.2.53", "192.0.2.54", "univ.example", "xyz"} {
+		all = append(all, mustParse(t, text))
+	}
+	var text Text
+	if err := text.Set([]byte("\xc0\x00\x02\x35 univ.example 192.0.2.53 univ.example")); err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	NewSet(all).Search(&text, func(f Finding) { found = append(found, f.Canary) })
+	if len(found) != 2 || found[0] != 0 || found[1] != 2 {
+		t.Errorf("got %v, want 0 and 2", found)
+	}
+}

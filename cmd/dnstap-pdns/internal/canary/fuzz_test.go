@@ -1,0 +1,61 @@
+package canary
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// FuzzPlanted plants a canary, in one of its forms and of any case, in octets of any
+// kind: it must be found. A digit beside it would make some another number.
+func FuzzPlanted(f *testing.F) {
+	f.Add("univ.example", []byte("\x03www"), []byte("\x00\x00\x01"), uint8(0), true)
+	f.Add("192.0.2.53", []byte("\x00"), []byte("\xff"), uint8(5), false)
+	f.Add("2001:db8::53", []byte("ip6:"), []byte(" -all"), uint8(3), true)
+	f.Add("bücher.example", []byte("::"), []byte(":1"), uint8(4), true)
+	f.Fuzz(func(t *testing.T, text string, before, behind []byte, n uint8, upper bool) {
+		c, err := Parse(text)
+		if err != nil {
+			return
+		}
+		form := c.forms[int(n)%len(c.forms)]
+		planted := []byte(form.bytes)
+		if form.fold && upper {
+			for i, b := range planted {
+				if 'a' <= b && b <= 'z' {
+					planted[i] = b &^ 0x20
+				}
+			}
+		}
+		octets := append(append(append(append([]byte{}, before...), ' '), planted...), ' ')
+		octets = append(octets, behind...)
+		var in Text
+		in.Set(octets, behind) // an error says that behind is no message
+		found := false
+		NewSet([]Canary{mustParse(t, "another.example"), c}).Search(&in, func(f Finding) { found = found || f.Canary == 1 })
+		if !found {
+			t.Errorf("%q, as %s: not found in %q", text, form.name, octets)
+		}
+	})
+}
+
+// FuzzSpelledAddress: an IPv6 address is found in each spelling that package netip reads.
+func FuzzSpelledAddress(f *testing.F) {
+	f.Add("2001:db8::53", "ip6=", ")")
+	f.Add("::ffff:1.2.3.4", "", "")
+	f.Add("1:2:3:4:5:6:7:8", "\x10", ".")
+	f.Fuzz(func(t *testing.T, spelled, before, behind string) {
+		a, err := netip.ParseAddr(spelled)
+		if err != nil || !a.Is6() || a.Zone() != "" || inner(a).IsUnspecified() || inner(a) != a {
+			return
+		}
+		var in Text
+		if err := in.Set([]byte(before + " " + spelled + " " + behind)); err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		NewSet([]Canary{OfAddr(a)}).Search(&in, func(Finding) { found = true })
+		if !found {
+			t.Errorf("%v is not found in %q", a, spelled)
+		}
+	})
+}

@@ -1,0 +1,179 @@
+package canary
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+)
+
+// A form is what a canary may look like.
+type form struct {
+	name   string
+	bytes  string
+	fold   bool // bytes are in lower case, and case means nothing
+	digits bool // a digit before or behind makes it another number
+}
+
+// A Place is what was searched when something was found.
+type Place string
+
+const (
+	AsIs    Place = "as it stands"                             // in the octets that were given
+	InFull  Place = "in the message with all names in full"    // which compression had cut
+	AsWords Place = "in a record as a zone file would have it" // character-strings joined
+)
+
+// A Finding is where one canary was found first.
+type Finding struct {
+	Canary int // its index in the Set
+	Form   string
+	Place  Place
+	Offset int // where it begins; for other places than AsIs, in what was made for the search
+}
+
+// A Set is canaries that are looked for at once. It does not change, and may be used by
+// several goroutines.
+type Set struct {
+	canaries []Canary
+	exact    index
+	folded   index
+	addrs    map[netip.Addr]int
+}
+
+// NewSet returns the set of these canaries, no two of one Text.
+func NewSet(canaries []Canary) *Set {
+	s := &Set{canaries: canaries, exact: newIndex(), folded: newIndex(), addrs: map[netip.Addr]int{}}
+	for i, c := range canaries {
+		if c.Addr.IsValid() {
+			s.addrs[c.Addr] = i
+		}
+		for _, f := range c.forms {
+			if f.fold {
+				s.folded.add(i, f)
+			} else {
+				s.exact.add(i, f)
+			}
+		}
+	}
+	return s
+}
+
+// Search calls found once for each canary that the text holds.
+func (s *Set) Search(t *Text, found func(Finding)) {
+	seen := make(map[int]bool, 4)
+	note := func(f Finding) {
+		if !seen[f.Canary] {
+			seen[f.Canary] = true
+			found(f)
+		}
+	}
+	s.exact.search(t.raw, AsIs, note)
+	for _, in := range []struct {
+		octets []byte
+		place  Place
+	}{{t.folded, AsIs}, {t.full, InFull}, {t.zone, AsWords}} {
+		s.folded.search(in.octets, in.place, note)
+		if len(s.addrs) > 0 {
+			s.spelled(in.octets, in.place, note)
+		}
+	}
+}
+
+// An index finds many forms in one pass: by their first octets.
+type index struct {
+	heads []uint64 // bit n: some form begins with the two octets n
+	forms map[[minText]byte][]entry
+}
+
+type entry struct {
+	canary int
+	form
+}
+
+func newIndex() index {
+	return index{heads: make([]uint64, 1<<16/64), forms: map[[minText]byte][]entry{}}
+}
+
+func (x *index) add(canary int, f form) {
+	head := [minText]byte([]byte(f.bytes))
+	n := uint16(head[0])<<8 | uint16(head[1])
+	x.heads[n>>6] |= 1 << (n & 63)
+	x.forms[head] = append(x.forms[head], entry{canary, f})
+}
+
+func (x *index) search(in []byte, place Place, note func(Finding)) {
+	for i := 0; i+minText <= len(in); i++ {
+		n := uint16(in[i])<<8 | uint16(in[i+1])
+		if x.heads[n>>6]&(1<<(n&63)) == 0 {
+			continue
+		}
+		for _, e := range x.forms[[minText]byte(in[i:])] {
+			if e.isAt(in, i) {
+				note(Finding{e.canary, e.name, place, i})
+			}
+		}
+	}
+}
+
+func (f *form) isAt(in []byte, at int) bool {
+	end := at + len(f.bytes)
+	if end > len(in) || string(in[at:end]) != f.bytes {
+		return false
+	}
+	return !f.digits || (at == 0 || !isDigit(in[at-1])) && (end == len(in) || !isDigit(in[end]))
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// spelled looks for addresses in any spelling that has a colon: each run of what
+// they are written with, from each of its groups on, as far as that makes an address.
+func (s *Set) spelled(in []byte, place Place, note func(Finding)) {
+	for at := 0; ; {
+		colon := bytes.IndexByte(in[at:], ':')
+		if colon < 0 {
+			return
+		}
+		from, to := at+colon, at+colon
+		for from > at && isSpelling(in[from-1]) {
+			from--
+		}
+		for to < len(in) && isSpelling(in[to]) {
+			to++
+		}
+		s.spelledIn(string(in[from:to]), func(offset int, canary int) {
+			note(Finding{canary, "IPv6 text", place, from + offset})
+		})
+		at = to
+	}
+}
+
+// longestSpelling is eight groups, the last two of them as a dotted quad.
+const longestSpelling = len("0000:0000:0000:0000:0000:0000:255.255.255.255")
+
+func (s *Set) spelledIn(run string, found func(offset, canary int)) {
+	for i := range run {
+		end := min(len(run), i+longestSpelling)
+		if i > 0 && run[i] != ':' && run[i-1] != ':' || strings.Count(run[i:end], ":") < 2 {
+			continue // no group begins here, or too few follow
+		}
+		for j := end; j > i+2; j-- {
+			if j < len(run) && run[j] != ':' && run[j] != '.' {
+				continue // within a group
+			}
+			a, err := netip.ParseAddr(run[i:j])
+			if err != nil {
+				continue
+			}
+			if canary, ok := s.addrs[inner(a)]; ok {
+				found(i, canary)
+			} else if canary, ok := s.addrs[a]; ok {
+				found(i, canary)
+			}
+		}
+	}
+}
+
+// isSpelling tells what IPv6 addresses are written with, in lower case.
+func isSpelling(c byte) bool {
+	return isDigit(c) || 'a' <= c && c <= 'f' || c == ':' || c == '.'
+}

@@ -1,0 +1,79 @@
+package canary
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// A Text is what is searched: octets, and the DNS messages among them. Its buffers are
+// used again by the next Set.
+type Text struct {
+	raw    []byte // as it was given, borrowed
+	folded []byte // in lower case
+	full   []byte // the messages with every name in full, in lower case
+	zone   []byte // records with texts as a zone file has them, in lower case
+
+	packed []byte
+}
+
+// ErrUnreadable says that a message could not be read, so that names that compression
+// cuts into pieces may go unseen in it.
+var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
+
+// Set takes octets, which it borrows, and the DNS messages that they hold. All of the
+// octets are searched whatever the error.
+func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
+	t.raw = octets
+	t.folded = appendLower(t.folded[:0], octets)
+	t.full, t.zone = t.full[:0], t.zone[:0]
+	for _, wire := range messages {
+		if len(wire) > 0 && !t.read(wire) {
+			err = ErrUnreadable
+		}
+	}
+	return err
+}
+
+// read takes a message in.
+func (t *Text) read(wire []byte) bool {
+	var m dns.Msg
+	if m.Unpack(wire) != nil {
+		return false
+	}
+	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
+		for _, rr := range section {
+			t.record(rr)
+		}
+	}
+	m.Compress = false
+	packed, err := m.PackBuffer(t.packed)
+	if err != nil {
+		return false
+	}
+	if cap(packed) > cap(t.packed) {
+		t.packed = packed[:cap(packed)]
+	}
+	t.full = appendLower(t.full, packed)
+	return true
+}
+
+// record notes a record that may hold texts; most hold names and numbers only, or
+// digests and keys.
+func (t *Text) record(rr dns.RR) {
+	switch rr := rr.(type) {
+	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.SOA, *dns.PTR, *dns.MX, *dns.SRV,
+		*dns.RRSIG, *dns.DNSKEY, *dns.DS, *dns.NSEC, *dns.NSEC3:
+	case *dns.TXT:
+		t.text(strings.Join(rr.Txt, " "))
+		t.text(strings.Join(rr.Txt, ""))
+	case *dns.SPF:
+		t.text(strings.Join(rr.Txt, " "))
+		t.text(strings.Join(rr.Txt, ""))
+	default:
+		t.text(rr.String())
+	}
+}
+
+func (t *Text) text(s string) { t.zone = append(appendLower(t.zone, []byte(s)), '\n') }

@@ -1,0 +1,134 @@
+package explain
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// maxChanges is how many changes of one rule are shown of one message.
+const maxChanges = 4
+
+// changesOf shows edits of one rule.
+func changesOf(v *transform.Verdict, edits []transform.Edit) []Change {
+	var all []Change
+	for _, e := range edits[:min(len(edits), maxChanges)] {
+		switch {
+		case v.Message == nil || e.From == e.To:
+			all = append(all, besideMessage(v, e.Rule)...)
+		default:
+			c := inMessage(v.Message.Wire, e)
+			c.at(v.Message.Wire, e.From, e.To, e.After)
+			all = append(all, c)
+		}
+	}
+	if more := len(edits) - maxChanges; more > 0 {
+		all = append(all, Change{What: fmt.Sprintf("and %d places more", more)})
+	}
+	return all
+}
+
+// inMessage shows what was changed in the message.
+func inMessage(wire []byte, e transform.Edit) Change {
+	before := wire[e.From:e.To]
+	switch e.Rule {
+	case transform.IDZeroed:
+		return Change{What: "DNS ID", Before: number(before), After: number(e.After)}
+	case transform.HeaderBitsCleared:
+		return Change{What: "header bits", Before: headerBits(before), After: headerBits(e.After)}
+	case transform.OPTRemoved:
+		if len(e.After) > 0 {
+			return Change{What: "count of additional records", Before: number(before), After: number(e.After)}
+		}
+		return Change{What: "OPT", Before: optAt(wire, e.From, e.To), After: gone}
+	case transform.CaseLowered:
+		return Change{What: "name", Before: labelsOf(before), After: labelsOf(e.After)}
+	case transform.TrailingCut:
+		return Change{What: "behind the last record", Before: octets(before), After: gone}
+	case transform.Rebuilt:
+		return Change{What: "whole response", Before: count(before), After: count(e.After)}
+	}
+	return Change{What: "octets", Before: octets(before), After: octets(e.After)}
+}
+
+const (
+	gone        = "gone"
+	asQueryTold = "as the query told" // which has gone
+)
+
+func count(b []byte) string { return fmt.Sprintf("%d octets", len(b)) }
+
+func number(b []byte) string {
+	if len(b) != 2 {
+		return octets(b)
+	}
+	return fmt.Sprint(binary.BigEndian.Uint16(b))
+}
+
+// headerBits names those bits of a header's second word that may tell of the resolver.
+func headerBits(b []byte) string {
+	if len(b) != 2 {
+		return octets(b)
+	}
+	var set []string
+	for _, bit := range []struct {
+		mask uint16
+		name string
+	}{{1 << 8, "RD"}, {1 << 6, "Z"}, {1 << 5, "AD"}, {1 << 4, "CD"}} {
+		if binary.BigEndian.Uint16(b)&bit.mask != 0 {
+			set = append(set, bit.name)
+		}
+	}
+	if set == nil {
+		return "none of RD, AD, CD, Z"
+	}
+	return strings.Join(set, " ")
+}
+
+// besideMessage shows what was changed beside the message: what is known of it.
+func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
+	r, m := v.Record, v.Message
+	switch rule {
+	case transform.ResolverZeroed:
+		before := asQueryTold
+		if m != nil && m.Resolver.IsValid() {
+			before = endpoint(m.Resolver)
+		}
+		return []Change{{What: "resolver", Before: before, After: endpoint(r.Resolver)}}
+	case transform.TimeTruncated:
+		return times(v)
+	case transform.QueryReduced:
+		return []Change{{What: "query message", Before: "header, question and more",
+			After: fmt.Sprintf("header and question, %d octets", len(r.Query))}}
+	case transform.HeaderBitsCleared:
+		return []Change{{What: "header bits", Before: "of the query: some of RD, AD, CD, Z", After: "none of RD, AD, CD, Z"}}
+	case transform.IDZeroed:
+		return []Change{{What: "DNS ID", Before: asQueryTold, After: fmt.Sprint(r.ID)}}
+	case transform.CaseLowered:
+		before := asQueryTold
+		if m != nil {
+			before = cmp.Or(presented(m.Zone), before)
+		}
+		return []Change{{What: "zone", Before: before, After: presented(r.Zone)}}
+	}
+	return nil
+}
+
+// times are those that were cut.
+func times(v *transform.Verdict) []Change {
+	r, m := v.Record, v.Message
+	if m == nil {
+		return []Change{{What: "query time", Before: timeOf(v.Time), After: timeOf(r.QueryTime)}}
+	}
+	var all []Change
+	if m.QueryTime != r.QueryTime {
+		all = append(all, Change{What: "query time", Before: cmp.Or(timeOf(m.QueryTime), asQueryTold), After: timeOf(r.QueryTime)})
+	}
+	if m.ResponseTime != r.ResponseTime {
+		all = append(all, Change{What: "response time", Before: timeOf(m.ResponseTime), After: timeOf(r.ResponseTime)})
+	}
+	return all
+}

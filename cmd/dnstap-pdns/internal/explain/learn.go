@@ -1,0 +1,34 @@
+package explain
+
+import "github.com/dnstap-pdns/dnstap-pdns/transform"
+
+// A Learner is a lane in which nothing becomes of messages: an input that can be read
+// twice goes through it first, so that what it tells late of the resolver is looked for in
+// the first record too.
+type Learner struct{ explainer *Explainer }
+
+// Learner returns a lane to learn from.
+func (e *Explainer) Learner() Learner { return Learner{e} }
+
+// Begin does nothing.
+func (l Learner) Begin() {}
+
+// Take learns the resolver's address.
+func (l Learner) Take(m *transform.Message) transform.Reason {
+	if m.Role == transform.NotOutward {
+		return transform.Inward
+	}
+	l.explainer.mu.Lock()
+	defer l.explainer.mu.Unlock()
+	l.explainer.learn(m)
+	return transform.Kept
+}
+
+// Drop does nothing.
+func (l Learner) Drop(transform.Reason) {}
+
+// End does nothing.
+func (l Learner) End() {}
+
+// Close does nothing.
+func (l Learner) Close() {}

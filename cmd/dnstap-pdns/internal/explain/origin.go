@@ -1,0 +1,53 @@
+package explain
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Origin is where a report comes from: what only the command knows.
+type Origin struct {
+	Version       string
+	Command       []string // program and arguments
+	Configuration string
+	Inputs        []Input
+	Problems      []string // in reading them
+}
+
+var (
+	plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+	printable = regexp.MustCompile(`^[ -~]*$`)
+)
+
+// commandLine writes words so that a shell reads them as they are.
+func commandLine(words []string) string {
+	var all []string
+	for _, w := range words {
+		switch {
+		case plainWord.MatchString(w):
+		case printable.MatchString(w):
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		default:
+			w = "$'" + escaped(w) + "'" // bash's
+		}
+		all = append(all, w)
+	}
+	return strings.Join(all, " ")
+}
+
+func escaped(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		switch {
+		case c == '\'' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

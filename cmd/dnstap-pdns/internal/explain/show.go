@@ -1,0 +1,131 @@
+package explain
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// presented is a name in presentation form, which is printable ASCII; empty where there is
+// none.
+func presented(name []byte) string {
+	if len(name) == 0 {
+		return ""
+	}
+	s, _, err := dns.UnpackDomainName(name, 0)
+	if err != nil {
+		return octets(name)
+	}
+	return s
+}
+
+// nameAt is the name at an offset of a message.
+func nameAt(wire []byte, from, to int) string {
+	if s, _, err := dns.UnpackDomainName(wire, from); err == nil {
+		return s
+	}
+	return octets(wire[from:to])
+}
+
+// labelsOf is labels that may end in a pointer, or be cut off.
+func labelsOf(b []byte) string {
+	if s, _, err := dns.UnpackDomainName(append(b[:len(b):len(b)], 0), 0); err == nil {
+		return s
+	}
+	return octets(b)
+}
+
+// longestOctets bounds what is shown of octets, as text and as numbers.
+const longestOctets = 96
+
+// octets are shown as a character-string.
+func octets(b []byte) string {
+	shown := b[:min(len(b), longestOctets)]
+	s := strconv.QuoteToASCII(string(shown))
+	if len(shown) < len(b) {
+		s += fmt.Sprintf(" and %d octets more", len(b)-len(shown))
+	}
+	return s
+}
+
+// hexOf is octets as numbers.
+func hexOf(b []byte) string {
+	shown := b[:min(len(b), longestOctets)]
+	var s strings.Builder
+	for i, c := range shown {
+		if i > 0 {
+			s.WriteByte(' ')
+		}
+		s.WriteString(hex.EncodeToString([]byte{c}))
+	}
+	if len(shown) < len(b) {
+		fmt.Fprintf(&s, " and %d more", len(b)-len(shown))
+	}
+	return s.String()
+}
+
+func typeName(t uint16) string { return dns.Type(t).String() }
+
+func timeOf(t transform.Time) string {
+	if t == transform.NoTime {
+		return ""
+	}
+	return time.Unix(0, int64(t)).UTC().Format(time.RFC3339Nano)
+}
+
+func endpoint(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
+}
+
+func exampleOf(v *transform.Verdict) Example {
+	x := Example{Name: presented(v.Name), Server: endpoint(v.Server), Time: timeOf(v.Time), Response: v.Response}
+	if x.Name != "" {
+		x.Type = typeName(v.Type)
+	}
+	return x
+}
+
+// foundBy says what a rule found that forbids a record.
+func foundBy(v *transform.Verdict) Change {
+	f := v.Finding
+	c := Change{After: "no record"}
+	switch {
+	case v.Message == nil:
+		c.What, c.Before = "query name or zone", presented(v.Name)
+		return c
+	case f.To == 0:
+		c.What, c.Before = "zone that the source told", cmp.Or(presented(v.Message.Zone), asQueryTold)
+		return c
+	}
+	c.at(v.Message.Wire, f.From, f.To, nil)
+	found := v.Message.Wire[f.From:f.To]
+	switch f.Rule {
+	case transform.LocalNameInRdata, transform.ResolverInRdata:
+		c.What, c.Before = "record data", octets(found)
+	case transform.ResolverInAddress:
+		c.What, c.Before = "record data", octets(found)
+		if a, ok := netip.AddrFromSlice(found); ok {
+			c.What, c.Before = "address", a.String()
+		}
+	default:
+		c.What, c.Before = "name", nameAt(v.Message.Wire, f.From, f.To)
+	}
+	return c
+}
+
+// at notes which octets of the message it is about, and what has come in their place.
+func (c *Change) at(wire []byte, from, to int, after []byte) {
+	c.From, c.To = from, to
+	c.BeforeHex, c.AfterHex = hexOf(wire[from:to]), hexOf(after)
+}
