@@ -24,7 +24,7 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 		Inputs:        []Input{},
 		Problems:      []string{},
 
-		Messages:     Messages{c.Read, c.Records, c.Paired, c.Held},
+		Messages:     Messages{c.Read, c.Records, c.Paired, c.Held, examples(e.reasons[transform.Kept])},
 		Unmatched:    e.entries.unmatched(),
 		NeverCopied:  e.neverCopied(),
 		Output:       e.leaving.report(),

@@ -67,22 +67,28 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	case v.Reason != transform.Kept:
 		e.drop(v)
 	case v.Record != nil:
+		e.exemplify(v)
 		e.change(v)
 	}
 }
 
-// drop keeps an example for the reason, and one for the rule if that is what it was.
+// drop keeps an example of what was dropped, and one for the rule if that is why.
 func (e *Explainer) drop(v *transform.Verdict) {
-	s := sample(e.reasons, v.Reason)
-	if s.wanted() && (len(v.Name) > 0 || v.Server.IsValid()) {
-		x := exampleOf(v)
-		s.add(x.Name+" "+x.Type+" "+x.Server, x)
-	}
+	e.exemplify(v)
 	if v.Finding.Rule != transform.NoRule {
 		if s := sample(e.rules, v.Finding.Rule); s.wanted() {
 			c := foundBy(v)
 			s.add(c.Before, RuleExample{exampleOf(v), []Change{c}})
 		}
+	}
+}
+
+// exemplify keeps an example of what has this reason.
+func (e *Explainer) exemplify(v *transform.Verdict) {
+	s := sample(e.reasons, v.Reason)
+	if s.wanted() && (len(v.Name) > 0 || v.Server.IsValid()) {
+		x := exampleOf(v)
+		s.add(x.Name+" "+x.Type+" "+x.Server, x)
 	}
 }
 

@@ -6,7 +6,7 @@ package explain
 //	{
 //	  "notice",
 //	  "version", "command", "configuration", "inputs": [{"name", "octets", "sha256"}], "problems": [TEXT],
-//	  "messages":  {"read", "records", "paired", "held"},
+//	  "messages":  {"read", "records", "paired", "held", "examples": [EXAMPLE]},
 //	  "dropped":   [{"reason", "meaning", "messages", "examples": [EXAMPLE]}],
 //	  "rules":     [{"rule", "meaning", "forbids", "records", "examples": [EXAMPLE and "changes": [CHANGE]]}],
 //	  "unmatched": [{"attribute", "value"}],
@@ -69,6 +69,8 @@ type Messages struct {
 	Records uint64 `json:"records"`
 	Paired  uint64 `json:"paired"`
 	Held    uint64 `json:"held"`
+
+	Examples []Example `json:"examples"` // of those that became a record
 }
 
 // Reason is why messages made no record.

@@ -126,6 +126,7 @@ func (t *text) messages(r *Report) {
 	t.heading("WHAT WAS READ AND WHAT BECAME OF IT")
 	t.count("read", r.Messages.Read, "messages, and frames that should have been one")
 	t.count("records", r.Messages.Records, "messages that became a record")
+	t.examples(r.Messages.Examples)
 	t.count("paired", r.Messages.Paired, "queries that found their response")
 	if r.Messages.Held > 0 {
 		t.count("held", r.Messages.Held, "queries that wait for their response")
@@ -135,9 +136,13 @@ func (t *text) messages(r *Report) {
 			continue
 		}
 		t.count(d.Reason, d.Messages, "dropped: "+d.Meaning)
-		for _, x := range d.Examples {
-			t.line("    %s", x.text())
-		}
+		t.examples(d.Examples)
+	}
+}
+
+func (t *text) examples(all []Example) {
+	for i := range all {
+		t.line("    %s", all[i].text())
 	}
 }
 
