@@ -23,7 +23,7 @@ type sink struct {
 	mode         Mode
 	rotate       time.Duration // Replay: lanes seal batches at multiples of this; 0: they do not
 	containerMax int           // bytes
-	observer     Observer // nil: none
+	observer     Observer      // nil: none
 	log          *slog.Logger
 	queue        *queue
 	transport    transport
