@@ -10,17 +10,12 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
-// An Observer is told of what left, as forward's is: Sent is called by a sink's
-// goroutine, by those of several sinks at once. It borrows the container, and must not
-// block.
-type Observer interface {
-	Sent(sink string, container []byte)
-}
-
-// A Tap passes on what it is told of to those who watch. The zero value is ready; as
-// long as nobody watches, Sent costs one atomic load.
+// A Tap is a [forward.Observer] that passes on what it is told of to those who watch.
+// The zero value is ready; as long as nobody watches, Sent costs one atomic load.
 type Tap struct {
 	watched atomic.Bool // somebody does
 
@@ -29,9 +24,9 @@ type Tap struct {
 }
 
 // A watch is one's who watches: who does so twice has two, and need not be comparable.
-type watch struct{ Observer }
+type watch struct{ forward.Observer }
 
-// Sent tells those who watch. It is an Observer's.
+// Sent tells those who watch.
 func (t *Tap) Sent(sink string, container []byte) {
 	if !t.watched.Load() {
 		return
@@ -46,7 +41,7 @@ func (t *Tap) Sent(sink string, container []byte) {
 // Watch has o told of what leaves from now on, beside others who watch, until stop is
 // called. Once that has returned, which o itself must not wait for, o is told nothing
 // more. stop may be called again.
-func (t *Tap) Watch(o Observer) (stop func()) {
+func (t *Tap) Watch(o forward.Observer) (stop func()) {
 	w := &watch{o}
 	t.change(func(all []*watch) []*watch { return append(all, w) })
 	return func() {
