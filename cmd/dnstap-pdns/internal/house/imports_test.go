@@ -30,9 +30,10 @@ var mayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf", "fallback/pcap"},
 	"cmd/dnstap-pdns/internal/admin": {"transform", "forward", "collector", "conf", "fallback/pcap", "fallback/pcap/packet",
 		"fallback/pcap/ring", "cmd/dnstap-pdns/internal/sensor"},
-	"cmd/dnstap-pdns/internal/leaving": {"forward"},
-	"cmd/dnstap-pdns/internal/service": nil,
-	"cmd/dnstap-pdns/internal/house":   nil,
+	"cmd/dnstap-pdns/internal/admin/samples": {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present"},
+	"cmd/dnstap-pdns/internal/leaving":       {"forward"},
+	"cmd/dnstap-pdns/internal/service":       nil,
+	"cmd/dnstap-pdns/internal/house":         nil,
 
 	"cmd/dnstap-pdns/internal/uncompress": nil,
 	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
