@@ -8,8 +8,9 @@ import (
 func (s *section) admin() Admin {
 	remote := s.readFlag("allow_remote")
 	return Admin{
-		Listen: readText(s, "listen", func(v string) (string, error) { return parseAdmin(v, remote) }),
-		Pprof:  s.readFlag("pprof"),
+		Listen:  readText(s, "listen", func(v string) (string, error) { return parseAdmin(v, remote) }),
+		Samples: s.readFlag("samples"),
+		Pprof:   s.readFlag("pprof"),
 	}
 }
 

@@ -32,8 +32,9 @@ type Config struct {
 
 // Admin says where a running sensor shows what it does.
 type Admin struct {
-	Listen string // host:port, for HTTP; empty: nowhere
-	Pprof  bool   // profiles too
+	Listen  string // host:port, for HTTP; empty: nowhere
+	Samples bool   // the last records that left, too
+	Pprof   bool   // profiles too
 }
 
 // Log says what is logged and how.

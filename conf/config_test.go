@@ -148,7 +148,7 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			OnRotate:   []string{"/usr/local/bin/upload", "--to", "a place; $HOME", ""},
 		}},
 		IDs:   ids,
-		Admin: Admin{Listen: "[::]:9353", Pprof: true},
+		Admin: Admin{Listen: "[::]:9353", Samples: true, Pprof: true},
 		Log:   Log{Level: slog.LevelDebug, Format: "json"},
 	}
 	if diff := cmp.Diff(want, f.Config, sameAddresses); diff != "" {

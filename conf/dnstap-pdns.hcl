@@ -89,11 +89,12 @@ sensor {
   group    = 0
 }
 
-# Where the sensor shows what it does, over HTTP: /metrics, /ledger, and dnstap-pdns
-# status prints it.
+# Where the sensor shows what it does, over HTTP: its status page, /metrics, /ledger, and
+# dnstap-pdns status prints it.
 admin {
   listen       = "127.0.0.1:9353" # "": nowhere
   allow_remote = false            # true: listen may be an address that other hosts reach
+  samples      = false            # true: the page shows the last 20 records, names that were asked, to whoever reaches listen
   pprof        = false            # also /debug/pprof
 }
 

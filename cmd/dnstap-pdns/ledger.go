@@ -40,6 +40,15 @@ func printMessages(w io.Writer, m *admin.Messages) {
 	printRest(w, dropped)
 }
 
+// printScrubbed prints, beside the sum, how often scrubbing did what.
+func printScrubbed(w io.Writer, m *admin.Messages) {
+	scrubbed := maps.Clone(m.Scrubbed)
+	for _, r := range transform.Rules() {
+		printTold(w, scrubbed, r.String(), "scrubbed: "+r.Meaning())
+	}
+	printRest(w, scrubbed)
+}
+
 func printSink(w io.Writer, s *admin.Sink) {
 	printLine(w, "offered", s.Offered, fmt.Sprintf("records, to sink %q", s.Name))
 	printLine(w, "delivered", s.Delivered, fmt.Sprintf("in %d containers", s.Containers))

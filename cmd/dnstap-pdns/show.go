@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin/page"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
@@ -23,7 +24,12 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 		State:     func() sensor.State { return r.sensor.State() },
 		Reload:    r.status,
 	}
+	shown, err := page.New(view.Ledger, &r.tap, r.log)
+	if err != nil {
+		return nil, err
+	}
 	return admin.Listen(c, view, admin.Options{
+		Page:     shown,
 		Ready:    func() bool { return r.sensor.Open() },
 		Registry: registry,
 		Log:      r.log,

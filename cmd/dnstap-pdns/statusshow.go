@@ -23,6 +23,7 @@ func printStatus(w io.Writer, l *admin.Ledger) {
 		s := &l.Sources[i]
 		fmt.Fprintf(t, "\nsource %q: %s\n", s.Name, strings.Join(sourceState(l, s), ", "))
 		printMessages(t, &s.Messages)
+		printScrubbed(t, &s.Messages)
 		if s.Dnstap != nil {
 			printConnections(t, l, s.Dnstap)
 		}

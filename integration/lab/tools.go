@@ -25,6 +25,7 @@ var packages = map[string]string{
 	"fstrm_capture":   "fstrm-bin",
 	"fstrm_replay":    "fstrm-bin",
 	"promtool":        "prometheus",
+	"chromium":        "chromium",
 }
 
 // Need fails the test unless the programs are installed: a test that did not run

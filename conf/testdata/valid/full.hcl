@@ -11,6 +11,7 @@ sensor {
 admin {
   listen       = "[::]:09353"
   allow_remote = true
+  samples      = true
   pprof        = true
 }
 sink nmsg receiver {

@@ -13,8 +13,8 @@ import (
 type Collector struct {
 	ledger func() Ledger
 
-	build, dropped, lost *prometheus.Desc
-	counts               map[string]*prometheus.Desc // of packets
+	build, dropped, scrubbed, lost *prometheus.Desc
+	counts                         map[string]*prometheus.Desc // of packets
 
 	sensor      []family[Ledger]
 	source      []family[Source]
@@ -28,11 +28,12 @@ type Collector struct {
 // NewCollector returns a Collector of what the view shows.
 func NewCollector(v *View) *Collector {
 	c := &Collector{
-		ledger:  v.Ledger,
-		build:   describe("build_info", "Version of the sensor, and of Go that built it; the value is 1.", "version", "goversion"),
-		dropped: describe("messages_dropped_total", "Messages that became no record, by the reason.", "source", "reason"),
-		lost:    describe("sink_records_lost_total", "Records that the sink lost, by the reason.", "sink", "loss"),
-		counts:  map[string]*prometheus.Desc{},
+		ledger:   v.Ledger,
+		build:    describe("build_info", "Version of the sensor, and of Go that built it; the value is 1.", "version", "goversion"),
+		dropped:  describe("messages_dropped_total", "Messages that became no record, by the reason.", "source", "reason"),
+		scrubbed: describe("scrubbed_total", "Records that scrubbing changed, each under every rule that did, and messages that it forbade a record of, under the first.", "source", "rule"),
+		lost:     describe("sink_records_lost_total", "Records that the sink lost, by the reason.", "sink", "loss"),
+		counts:   map[string]*prometheus.Desc{},
 
 		sensor:      families(ofSensor),
 		source:      families(ofSource, "source"),
@@ -52,6 +53,7 @@ func NewCollector(v *View) *Collector {
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.build
 	descs <- c.dropped
+	descs <- c.scrubbed
 	descs <- c.lost
 	for _, d := range c.counts {
 		descs <- d
@@ -90,6 +92,9 @@ func (c *Collector) collectSource(e emitter, s *Source) {
 	emitAll(e, c.source, s, s.Name)
 	for _, r := range transform.Reasons() {
 		e.emit(c.dropped, counter, float64(s.Dropped[r.String()]), s.Name, r.String())
+	}
+	for _, r := range transform.Rules() {
+		e.emit(c.scrubbed, counter, float64(s.Scrubbed[r.String()]), s.Name, r.String())
 	}
 	if d := s.Dnstap; d != nil {
 		emitAll(e, c.dnstap, d, s.Name)

@@ -1,9 +1,13 @@
-// Package admin shows over HTTP what a running sensor does: to Prometheus, to
-// whatever looks whether it lives, and, as JSON, to the status command and
-// everything else that wants the ledger. It asks the sensor for its state once a
+// Package admin shows over HTTP what a running sensor does: to people on a page, to
+// Prometheus, to whatever looks whether it lives, and, as JSON, to the status command
+// and everything else that wants the ledger. It asks the sensor for its state once a
 // request, so that what one answer shows adds up.
 //
 // It changes nothing and is asked nothing: there is no request with a body, none
-// that does anything, and no file that it serves. It tells no name that was asked
-// and no address; who connects is told by user, process and what it says of itself.
+// that does anything, and no file of the machine's that it serves. It tells no name that
+// was asked and no address, but for the page's samples, which are off unless the
+// configuration asks for them; who connects is told by user, process and what it says of
+// itself.
+//
+// What the page looks like is package page's business, which a [Server] is given.
 package admin

@@ -19,6 +19,9 @@ func counts(n uint64) (c transform.Counts) {
 	for _, r := range transform.Reasons() {
 		c.Dropped[r] = uint64(r)
 	}
+	for _, r := range transform.Rules() {
+		c.Scrubbed[r] = 100 * uint64(r)
+	}
 	c.Read = c.Sum()
 	return c
 }

@@ -14,7 +14,7 @@ import (
 //	{
 //	  "time", "version", "go_version", "started",
 //	  "reload":   {"ok", "time", "in_force_since", "error"},
-//	  "total":    {"read", "records", "paired", "held", "dropped": {REASON: n}},
+//	  "total":    {"read", "records", "paired", "held", "dropped": {REASON: n}, "scrubbed": {RULE: n}},
 //	  "sources":  [{"name", "kind": "dnstap" | "pcap" | "removed",
 //	                and as in total, "lanes", "last_outward", "message_clock", "resolver_known",
 //	                "dnstap": {"open", "accepted", "refused", "displaced", "accept_errors", "handshakes_failed", "broken",
@@ -32,7 +32,9 @@ import (
 //
 // In total and in each source, read = records + paired + held + the sum of dropped;
 // in each sink, offered = delivered + queued + filtered + the sum of lost. The sources
-// add up to the total. Every REASON, LOSS and COUNT is there, be it zero.
+// add up to the total. Scrubbed is beside the sum: records that a RULE changed, of
+// which one may be counted under several, or messages that it forbade a record of.
+// Every REASON, RULE, LOSS and COUNT is there, be it zero.
 type Ledger struct {
 	Time      time.Time `json:"time"` // of all that follows
 	Version   string    `json:"version"`

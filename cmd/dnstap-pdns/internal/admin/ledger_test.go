@@ -40,7 +40,7 @@ func golden(t *testing.T, path, got string) {
 func serverOf(t *testing.T, v *View) *Server {
 	t.Helper()
 	s, err := Listen(conf.Admin{}, v, Options{
-		Ready: func() bool { return true }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+		Page: &blank{}, Ready: func() bool { return true }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,13 +14,18 @@ type Messages struct {
 	Paired  uint64            `json:"paired"`
 	Held    uint64            `json:"held"`
 	Dropped map[string]uint64 `json:"dropped"` // by reason
+
+	Scrubbed map[string]uint64 `json:"scrubbed"` // beside the sum: records that a rule changed or forbade
 }
 
 // MessagesOf returns the counts with their reasons' names.
 func MessagesOf(c *transform.Counts) Messages {
-	m := Messages{Read: c.Read, Records: c.Records, Paired: c.Paired, Held: c.Held, Dropped: map[string]uint64{}}
+	m := Messages{Read: c.Read, Records: c.Records, Paired: c.Paired, Held: c.Held, Dropped: map[string]uint64{}, Scrubbed: map[string]uint64{}}
 	for _, r := range transform.Reasons() {
 		m.Dropped[r.String()] = c.Dropped[r]
+	}
+	for _, r := range transform.Rules() {
+		m.Scrubbed[r.String()] = c.Scrubbed[r]
 	}
 	return m
 }

@@ -47,6 +47,15 @@ func packetsOf(p *sensor.PacketStats) *Packets {
 	return shown
 }
 
+// Named returns the counts with their meanings, in the order of PacketCounts.
+func (p *Packets) Named() []PacketCount {
+	all := PacketCounts(&packet.Stats{})
+	for i := range all {
+		all[i].N = p.Counts[all[i].Name]
+	}
+	return all
+}
+
 // A PacketCount is one of the counts of what was found in packets.
 type PacketCount struct {
 	Name    string

@@ -13,15 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const index = `dnstap-pdns
-
-/metrics       for Prometheus
-/ledger        every message and record accounted for, as JSON
-/healthz       answers as long as the process lives
-/readyz        answers 200 as long as the sensor reads and writes
-/debug/pprof/  profiles, where admin.pprof is true
-`
-
 // maxScrapes is how many may be under way: each makes some tens of KiB of garbage.
 const maxScrapes = 4
 
@@ -43,7 +34,8 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 		}
 		io.WriteString(w, "ready\n")
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, index) })
+	mux.Handle("GET /{$}", o.Page)
+	mux.Handle("GET /page/", o.Page)
 	for path, profile := range map[string]http.HandlerFunc{
 		"GET /debug/pprof/":        pprof.Index,
 		"GET /debug/pprof/cmdline": pprof.Cmdline,

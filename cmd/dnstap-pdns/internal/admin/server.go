@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ const (
 type Server struct {
 	log     *slog.Logger
 	handler http.Handler
+	page    Page
 	pprof   atomic.Bool
 
 	config   conf.Admin   // in force; for Prepare and Adopt alone
@@ -39,8 +41,16 @@ type Server struct {
 	ended    chan struct{} // closed when Run has returned
 }
 
+// A Page shows the sensor to people: at /, and below /page/ what belongs to it.
+type Page interface {
+	http.Handler
+	Run(ctx context.Context) // keeps what is shown of time past, until ctx ends
+	Adopt(c conf.Admin)      // puts a configuration in force; one caller at a time
+}
+
 // Options are what a Server shows beside its configuration.
 type Options struct {
+	Page     Page                 // never nil
 	Ready    func() bool          // whether the sensor does its work
 	Registry *prometheus.Registry // of what /metrics answers; the view's metrics are added to it
 	Log      *slog.Logger
@@ -49,7 +59,7 @@ type Options struct {
 // Listen returns a Server that holds its address; it answers once Run is called.
 // Without an address it answers nowhere until a change gives it one.
 func Listen(c conf.Admin, v *View, o Options) (*Server, error) {
-	s := &Server{log: o.Log, config: c, changes: make(chan *Change), ended: make(chan struct{})}
+	s := &Server{log: o.Log, page: o.Page, config: c, changes: make(chan *Change), ended: make(chan struct{})}
 	s.handler = s.routes(v, o)
 	s.pprof.Store(c.Pprof)
 	err := o.Registry.Register(NewCollector(v))
@@ -57,6 +67,9 @@ func Listen(c conf.Admin, v *View, o Options) (*Server, error) {
 		return nil, fmt.Errorf("admin: registering metrics: %w", err)
 	}
 	s.listener, err = listen(c.Listen)
+	if err == nil {
+		s.page.Adopt(c)
+	}
 	return s, err
 }
 
@@ -90,6 +103,11 @@ func (s *Server) Close() error {
 // Run answers until ctx ends, which is no error, or the listener fails for good.
 func (s *Server) Run(ctx context.Context) error {
 	defer close(s.ended)
+	remembering, forget := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { s.page.Run(remembering) })
+	defer beside.Wait()
+	defer forget()
 	for {
 		change, err := s.answer(ctx)
 		if change == nil {
@@ -166,6 +184,7 @@ func samePort(a, b string) bool {
 // Adopt makes the change, if the server still runs.
 func (c *Change) Adopt() {
 	c.server.pprof.Store(c.config.Pprof)
+	c.server.page.Adopt(c.config)
 	c.server.config = c.config
 	if !c.moves {
 		return

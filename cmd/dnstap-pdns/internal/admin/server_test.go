@@ -18,10 +18,29 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
+// A blank page tells where it was asked.
+type blank struct {
+	runs  atomic.Int32
+	inUse conf.Admin
+}
+
+func (*blank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	io.WriteString(w, "the page's "+r.URL.Path)
+}
+
+func (b *blank) Run(ctx context.Context) {
+	b.runs.Add(1)
+	<-ctx.Done()
+	b.runs.Add(-1)
+}
+
+func (b *blank) Adopt(c conf.Admin) { b.inUse = c }
+
 // a running server, and whether its sensor is ready.
 type running struct {
 	*Server
 	client  *http.Client
+	page    blank
 	unready atomic.Bool
 	stop    func()
 }
@@ -42,6 +61,7 @@ func serve(t *testing.T, c conf.Admin) *running {
 	r := &running{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	var err error
 	r.Server, err = Listen(c, viewOf(func() sensor.State { return sensor.State{} }), Options{
+		Page:     &r.page,
 		Ready:    func() bool { return !r.unready.Load() },
 		Registry: prometheus.NewRegistry(),
 		Log:      slog.New(slog.DiscardHandler),
@@ -99,7 +119,8 @@ func TestServerAnswersTheseAndNothingElse(t *testing.T) {
 		"ledger":           {"GET", "/ledger", "", "", 200, `"started": "`},
 		"alive":            {"GET", "/healthz", "", "", 200, "alive"},
 		"ready":            {"GET", "/readyz", "", "", 200, "ready"},
-		"index":            {"GET", "/", "", "", 200, "/metrics"},
+		"page":             {"GET", "/", "", "", 200, "the page's /"},
+		"of the page":      {"GET", "/page/page.css", "", "", 200, "the page's /page/page.css"},
 		"head":             {"HEAD", "/ledger", "", "", 200, ""},
 		"localhost":        {"GET", "/healthz", "localhost:9353", "", 200, "alive"},
 		"no such path":     {"GET", "/ledger/", "", "", 404, ""},
@@ -148,6 +169,9 @@ func TestServerMovesWhereAChangeSays(t *testing.T) {
 	if status, _ := r.get(first, "/debug/pprof/goroutine"); status != 200 {
 		t.Errorf("profiles: got %d", status)
 	}
+	if !r.page.inUse.Pprof {
+		t.Error("the page has not been told of a change")
+	}
 	change(conf.Admin{Listen: second})
 	expect("moved", second, first)
 	if status, _ := r.get(second, "/debug/pprof/goroutine"); status != 404 {
@@ -172,12 +196,21 @@ func TestServerMovesWhereAChangeSays(t *testing.T) {
 		t.Error(err)
 	}
 	expect("after a change that was discarded", second, first)
+	if r.page.inUse.Listen != second {
+		t.Errorf("the page was told of a change that was not made: %+v", r.page.inUse)
+	}
 
 	change(conf.Admin{})
 	expect("off", "", second)
 	change(conf.Admin{Listen: first})
 	expect("on again", first, second)
+	if n := r.page.runs.Load(); n != 1 {
+		t.Errorf("the page runs %d times", n)
+	}
 	r.stop()
+	if n := r.page.runs.Load(); n != 0 {
+		t.Errorf("the page runs %d times after the end", n)
+	}
 	if status, _ := r.get(first, "/healthz"); status != 0 {
 		t.Error("it answers after its end")
 	}
@@ -192,7 +225,7 @@ func TestAddressInUseIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer occupied.Close()
-	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Page: &blank{}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	want := fmt.Sprintf("admin: listening on %s: bind: address already in use; if no other sensor runs here, name another address in admin.listen, or \"\" for none", at)
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -202,7 +235,7 @@ func TestAddressInUseIsSaid(t *testing.T) {
 // TestListenerThatFailsEndsTheServer: a sensor that nobody can look at says so.
 func TestListenerThatFailsEndsTheServer(t *testing.T) {
 	s, err := Listen(conf.Admin{Listen: freeAddress(t)}, viewOf(fullState), Options{
-		Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+		Page: &blank{}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

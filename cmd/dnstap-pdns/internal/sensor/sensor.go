@@ -50,6 +50,9 @@ type Options struct {
 	// became of it.
 	Observe func(collector.Lane) collector.Lane
 
+	// Observer, unless nil, is shown what every sink has sent.
+	Observer forward.Observer
+
 	// Inherited are listening sockets that somebody else made. A dnstap source at the
 	// address of one listens there. They are the caller's to close, when Run has ended.
 	Inherited []*os.File
@@ -70,7 +73,7 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 	s := &Sensor{
 		log:       o.Log,
 		budget:    budget,
-		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout)),
+		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout), forward.WithObserver(o.Observer)),
 		observe:   o.Observe,
 		inherited: sockets,
 		senders:   pcap.NewSenders(),

@@ -1,0 +1,139 @@
+// Refreshes the page in place: it fetches itself and changes what has changed, so that
+// focus, scroll positions and open details stay.
+"use strict";
+
+const every = 3000; // milliseconds
+const patience = 8000;
+
+const $ = (id) => document.getElementById(id);
+let timer = 0;
+let paused = false;
+let asking = false;
+
+// alike nodes can be made the same without replacing one by the other.
+function alike(a, b) {
+  return a.nodeType === b.nodeType && a.nodeName === b.nodeName;
+}
+
+function patchAttributes(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !(name === "open" && old.nodeName === "DETAILS")) {
+      old.removeAttribute(name);
+    }
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) {
+      old.setAttribute(name, value);
+    }
+  }
+}
+
+// patch makes old the same as fresh. Elements with an id are found by it, wherever
+// among their siblings they are; the others by their place.
+function patch(old, fresh) {
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) {
+      old.data = fresh.data;
+    }
+    return;
+  }
+  patchAttributes(old, fresh);
+  const named = new Map([...old.children].filter((e) => e.id).map((e) => [e.id, e]));
+  let at = old.firstChild;
+  for (const want of fresh.childNodes) {
+    const here = at && !at.id && alike(at, want) ? at : null;
+    const same = want.id ? named.get(want.id) : here;
+    if (!same) {
+      old.insertBefore(document.importNode(want, true), at);
+      continue;
+    }
+    if (same === at) {
+      at = at.nextSibling;
+    } else {
+      old.insertBefore(same, at);
+    }
+    patch(same, want);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+// kinds are the warnings without their figures, which change all the time.
+function kinds() {
+  return [...document.querySelectorAll("#warnings .says")].map((e) => e.textContent.replace(/[\d.:TZ-]+\s*[smh%]?/g, ""));
+}
+
+// announce tells a screen reader of warnings that were not there before.
+function announce(before) {
+  const now = kinds();
+  const fresh = now.filter((k) => !before.includes(k)).length;
+  if (fresh > 0) {
+    $("news").textContent = `Warnings: ${now.length}, new ones: ${fresh}`;
+  } else if (now.length < before.length) {
+    $("news").textContent = `Warnings: ${now.length}`;
+  }
+}
+
+// notice says why what is shown is old; nothing, if it is not.
+function notice(text, stale) {
+  if ($("notice").textContent !== text) {
+    $("notice").textContent = text;
+  }
+  document.documentElement.classList.toggle("stale", stale);
+}
+
+function shownAt() {
+  return $("asof").querySelector("time").textContent;
+}
+
+function show(fresh) {
+  const version = (of) => of.documentElement.dataset.version;
+  if (version(fresh) !== version(document)) {
+    location.reload(); // another sensor's page wants its own script and style
+    return;
+  }
+  const before = kinds();
+  patch($("main"), fresh.getElementById("main"));
+  document.title = fresh.title;
+  announce(before);
+  notice("", false);
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  if (paused || asking || document.hidden) {
+    return;
+  }
+  asking = true;
+  try {
+    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(patience) });
+    if (!answer.ok) {
+      throw new Error(answer.statusText);
+    }
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!paused && !document.hidden) {
+      show(fresh);
+    }
+  } catch {
+    notice(`The sensor does not answer. What stands below is of ${shownAt()}, and may have changed.`, true);
+  } finally {
+    asking = false;
+    timer = setTimeout(refresh, every);
+  }
+}
+
+$("pause").hidden = false;
+$("pause").addEventListener("click", () => {
+  paused = !paused;
+  $("pause").textContent = paused ? "Resume refresh" : "Pause refresh";
+  if (paused) {
+    notice(`Refresh is paused. What stands below is of ${shownAt()}.`, true);
+  } else {
+    refresh();
+  }
+});
+document.addEventListener("visibilitychange", refresh);
+timer = setTimeout(refresh, every);

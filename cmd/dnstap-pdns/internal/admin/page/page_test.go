@@ -1,0 +1,274 @@
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin/samples"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+func get(p *Page, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w
+}
+
+// show is the page as a browser parses it.
+func show(t *testing.T, p *Page) *html.Node {
+	t.Helper()
+	w := get(p, "/")
+	if w.Code != 200 {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	doc, err := html.ParseWithOptions(w.Body, html.ParseOptionEnableScripting(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// text is what stands in a node, spaces as one.
+func text(n *html.Node) string {
+	var b strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			b.WriteString(d.Data + " ")
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+func attr(n *html.Node, name string) (value string, has bool) {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+// every returns the elements of a name; of all, without one.
+func every(doc *html.Node, name string) (all []*html.Node) {
+	for n := range doc.Descendants() {
+		if n.Type == html.ElementNode && (name == "" || n.Data == name) {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+func TestEveryCountIsThere(t *testing.T) {
+	said := text(show(t, mustPage(t, full)))
+	l := full()
+	want := []string{"read messages, and frames or packets that should have been one " + number(l.Total.Read)}
+	for _, r := range transform.Reasons() {
+		want = append(want, fmt.Sprintf("%s %s %s", r, r.Meaning(), number(1000+uint64(r))))
+	}
+	for _, r := range transform.Rules() {
+		want = append(want, fmt.Sprintf("%s %s %s", r, r.Meaning(), number(2_000_000+uint64(r))))
+	}
+	for _, l := range forward.Losses() {
+		want = append(want, fmt.Sprintf("%s %s %s", l, l.Meaning(), number(3000+uint64(l))))
+	}
+	want = append(want, "1,234,567 records, each offered to every sink", "= read, adds up", "= offered, adds up", "98,765 records", "5,678 frames", "4,567 messages",
+		"8,765", "7,654 packets", "6,543 packets", "12 of 131,072 queries", "v1.2.3", "Brings nothing outward. set this.", "fails for 1 min 0 s",
+		"capturing, because dnstap is silent", "removed by a reload")
+	for _, w := range want {
+		if !strings.Contains(said, w) {
+			t.Errorf("the page does not say %q", w)
+		}
+	}
+	for _, w := range []string{"Never so far", "did not occur", "≠"} {
+		if strings.Contains(said, w) {
+			t.Errorf("the page says %q where all occurred", w)
+		}
+	}
+}
+
+func TestWhatDidNotOccurIsThereToo(t *testing.T) {
+	said := text(show(t, mustPage(t, empty)))
+	for _, r := range transform.Reasons() {
+		if want := fmt.Sprintf("%s %s 0", r, r.Meaning()); !strings.Contains(said, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	for _, r := range transform.Rules() {
+		if want := fmt.Sprintf("%s %s Never so far: nothing has been read yet. 0", r, r.Meaning()); !strings.Contains(said, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	for _, want := range []string{"18 reasons that did not occur", "0 resolver connections", "1 warning ", "none since the start"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the page does not say %q in\n%s", want, said)
+		}
+	}
+}
+
+func TestRulesThatNeverMatchedSayWhy(t *testing.T) {
+	l := empty()
+	l.Total = messages(5, false)
+	for known, want := range map[bool]string{
+		false: "it cannot match: neither messages nor scrub.resolvers tell an address of the resolver",
+		true:  "no answer has held an address of the resolver that messages or scrub.resolvers tell",
+	} {
+		l.Sources[0].ResolverKnown = known
+		if got := never(&l, transform.ResolverInName); got != want {
+			t.Errorf("known %v: got %q", known, got)
+		}
+	}
+	if got := never(&l, transform.LocalNameInName); !strings.Contains(got, "scrub.local_names") {
+		t.Errorf("got %q", got)
+	}
+	l.Total.Records = 0
+	if got := never(&l, transform.OPTRemoved); got != "no record has been made yet" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestSumsThatAreWrongAreSeen: it would be a defect.
+func TestSumsThatAreWrongAreSeen(t *testing.T) {
+	said := text(show(t, mustPage(t, func() admin.Ledger {
+		l := full()
+		l.Sinks[1].Delivered++
+		return l
+	})))
+	if !strings.Contains(said, "≠ offered") || !strings.Contains(said, "the ledger does not add up") {
+		t.Errorf("the page says\n%s", said)
+	}
+}
+
+func TestTextOfOthersIsText(t *testing.T) {
+	p, l := mustPage(t, full), full()
+	v := viewOf(&l, &p.history, p.samples)
+	v.SamplesOn, v.Samples = true, []samples.Sample{{Sink: hostile, Text: hostile}}
+	var page bytes.Buffer
+	if err := p.template.Execute(&page, v); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := html.Parse(&page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range every(doc, "") {
+		if n.Data == "img" {
+			if src, _ := attr(n, "src"); src != "/page/icon.svg" {
+				t.Errorf("an image of %q", src)
+			}
+		}
+		for _, a := range n.Attr {
+			if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
+				t.Errorf("%s has %s=%q", n.Data, a.Key, a.Val)
+			}
+			if slices.Contains([]string{"href", "src"}, a.Key) && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
+				t.Errorf("%s leads to %q", n.Data, a.Val)
+			}
+		}
+		if src, has := attr(n, "src"); n.Data == "script" && (!has || src != "/page/page.js" || n.FirstChild != nil) || n.Data == "style" {
+			t.Errorf("%s in the page itself", n.Data)
+		}
+	}
+	if n := strings.Count(text(doc), hostile); n < 10 {
+		t.Errorf("%q is shown %d times", hostile, n)
+	}
+}
+
+// TestMarkupHelpsThoseWhoDoNotSee holds the page to what screen readers go by.
+func TestMarkupHelpsThoseWhoDoNotSee(t *testing.T) {
+	for name, ledger := range map[string]func() admin.Ledger{"full": full, "empty": empty} {
+		p := mustPage(t, ledger)
+		p.Adopt(conf.Admin{Listen: "127.0.0.1:9353", Samples: true})
+		l := ledger()
+		p.history.add(&l)
+		doc := show(t, p)
+		ids, level := map[string]bool{}, 0
+		for _, n := range every(doc, "") {
+			if id, has := attr(n, "id"); has {
+				if ids[id] {
+					t.Errorf("%s: %q is the id of two", name, id)
+				}
+				ids[id] = true
+			}
+			if len(n.Data) == 2 && n.Data[0] == 'h' && n.Data[1] >= '1' && n.Data[1] <= '6' {
+				if next := int(n.Data[1] - '0'); next > level+1 {
+					t.Errorf("%s: %q is a heading of level %d below one of level %d", name, text(n), next, level)
+				} else {
+					level = next
+				}
+			}
+			label, _ := attr(n, "aria-label")
+			hidden, _ := attr(n, "aria-hidden")
+			if n.Data == "svg" && label == "" && hidden != "true" {
+				t.Errorf("%s: a picture without words", name)
+			}
+			scope, _ := attr(n, "scope")
+			if n.Data == "th" && scope == "" {
+				t.Errorf("%s: %q heads neither row nor column", name, text(n))
+			}
+			if n.Data == "table" && n.FirstChild.NextSibling.Data != "caption" {
+				t.Errorf("%s: a table without caption: %s", name, text(n))
+			}
+		}
+		for _, n := range every(doc, "") {
+			if by, has := attr(n, "aria-labelledby"); has && !ids[by] {
+				t.Errorf("%s: %s is labelled by %q, which is not there", name, n.Data, by)
+			}
+		}
+		for _, once := range []string{"main", "header", "footer", "h1"} {
+			if n := len(every(doc, once)); n != 1 {
+				t.Errorf("%s: %d times %s", name, n, once)
+			}
+		}
+	}
+}
+
+func TestManyConnectionsAreNotAllShown(t *testing.T) {
+	said := text(show(t, mustPage(t, func() admin.Ledger {
+		l := empty()
+		l.Sources[0].Dnstap.Connections = make([]admin.Connection, 60_000)
+		return l
+	})))
+	if !strings.Contains(said, "and 59,950 connections more") || strings.Count(said, "Connected for ") != maxConnections {
+		t.Errorf("%d connections are shown", strings.Count(said, "Connected for "))
+	}
+}
+
+func TestSamplesAreShownWhereAskedFor(t *testing.T) {
+	p := mustPage(t, empty)
+	for _, c := range []conf.Admin{{Listen: "127.0.0.1:9353"}, {Listen: "127.0.0.1:9353", Samples: true}, {Samples: true}, {Listen: "127.0.0.1:9353"}} {
+		p.Adopt(c)
+		on := c.Samples && c.Listen != "" // else nobody could look
+		if said := strings.Contains(text(show(t, p)), "The last records that left"); said != on {
+			t.Errorf("samples are %v, and shown: %v", on, said)
+		}
+	}
+}
+
+func TestBrowsersAreToldWhatThePageMay(t *testing.T) {
+	p := mustPage(t, empty)
+	for path, kind := range map[string]string{"/": "text/html; charset=utf-8", "/page/page.css": "text/css; charset=utf-8",
+		"/page/page.js": "text/javascript; charset=utf-8", "/page/icon.svg": "image/svg+xml", "/page/page.html": "text/plain; charset=utf-8", "/page/": "text/plain; charset=utf-8"} {
+		w := get(p, path)
+		for name, want := range map[string]string{"Content-Type": kind, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+			if got := w.Header().Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+		if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; ") || strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: may %q", path, csp)
+		}
+		if body, _ := io.ReadAll(w.Body); (w.Code == 404) != strings.HasPrefix(kind, "text/plain") || len(body) == 0 {
+			t.Errorf("%s: got %d, %d bytes", path, w.Code, len(body))
+		}
+	}
+}
