@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/service"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -25,6 +26,7 @@ type reloader struct {
 	path     string
 	sensor   *sensor.Sensor
 	admin    *admin.Server
+	tap      leaving.Tap // of what sinks have sent
 	notifier *service.Notifier
 	log      *slog.Logger
 	level    *slog.LevelVar

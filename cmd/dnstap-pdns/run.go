@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if r.admin, err = r.listen(file.Admin); err != nil {
 		return err
 	}
-	s, err := sensor.New(&file.Config, sensor.Options{Log: log, Stdout: std.out, Inherited: inherited})
+	s, err := sensor.New(&file.Config, sensor.Options{Log: log, Stdout: std.out, Observer: &r.tap, Inherited: inherited})
 	if err != nil {
 		return errors.Join(err, r.admin.Close())
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/selftest"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
@@ -24,6 +25,7 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 		Reload:    r.status,
 	}
 	return admin.Listen(c, view, admin.Options{
+		Selftest: selftest.New(func() selftest.Sensor { return r.sensor }, &r.tap),
 		Ready:    func() bool { return r.sensor.Open() },
 		Registry: registry,
 		Log:      r.log,

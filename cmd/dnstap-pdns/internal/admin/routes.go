@@ -44,6 +44,7 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 		io.WriteString(w, "ready\n")
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, index) })
+	mux.Handle("POST /selftest", o.Selftest)
 	for path, profile := range map[string]http.HandlerFunc{
 		"GET /debug/pprof/":        pprof.Index,
 		"GET /debug/pprof/cmdline": pprof.Cmdline,

@@ -32,6 +32,7 @@ type Sensor struct {
 	senders   *pcap.Senders // the resolvers that connect to dnstap sources
 
 	mu      sync.Mutex // held by Reload, and while Run starts sources
+	policy  *transform.Policy
 	sources []*source
 	packets []*packetSource
 	gone    []PacketStats   // of packet sources that a reload removed
@@ -49,6 +50,9 @@ type Options struct {
 	// Observe, unless nil, is put around each lane: it sees every message and what
 	// became of it.
 	Observe func(collector.Lane) collector.Lane
+
+	// Observer, unless nil, is shown what every sink has sent.
+	Observer forward.Observer
 
 	// Inherited are listening sockets that somebody else made. A dnstap source at the
 	// address of one listens there. They are the caller's to close, when Run has ended.
@@ -70,8 +74,9 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 	s := &Sensor{
 		log:       o.Log,
 		budget:    budget,
-		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout)),
+		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout), forward.WithObserver(o.Observer)),
 		observe:   o.Observe,
+		policy:    policy,
 		inherited: sockets,
 		senders:   pcap.NewSenders(),
 		failed:    make(chan error, 1),
