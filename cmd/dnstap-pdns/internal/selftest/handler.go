@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"sync"
@@ -31,6 +30,11 @@ type Sensor interface {
 	Ledger() forward.Ledger
 }
 
+// A Tap shows what sinks have sent to those who watch: [leaving.Tap].
+type Tap interface {
+	Watch(o leaving.Observer) (stop func())
+}
+
 // A refusal says why a request cannot be served, for whoever made it.
 type refusal struct {
 	status int // of HTTP
@@ -42,14 +46,14 @@ func (r *refusal) Error() string { return r.why }
 // handler serves one request at a time.
 type handler struct {
 	sensor func() Sensor
-	tap    *leaving.Tap
+	tap    Tap
 	busy   sync.Mutex // held while one is served
 }
 
 // New returns what answers POST requests for a selftest of the sensor, whose sinks'
 // observer is the tap. It refuses those that another site's page has made a browser
 // send.
-func New(sensor func() Sensor, tap *leaving.Tap) http.Handler {
+func New(sensor func() Sensor, tap Tap) http.Handler {
 	return http.NewCrossOriginProtection().Handler(&handler{sensor: sensor, tap: tap})
 }
 
@@ -62,15 +66,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Connection", "close")
 		return errors.Join(json.NewEncoder(w).Encode(l), answer.Flush())
-	}, func() error { return answer.SetReadDeadline(time.Time{}) })
+	})
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		http.Error(w, refused.why, refused.status)
 	}
 }
 
-// serve tells two lines. hold keeps the connection open for as long as the second
-// takes: a server's own limit on reading would look like a client that has gone.
-func (h *handler) serve(r *http.Request, tell func(Line) error, hold func() error) error {
+// serve tells two lines.
+func (h *handler) serve(r *http.Request, tell func(Line) error) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return &refusal{http.StatusUnsupportedMediaType, "the request's Content-Type is not application/json"}
 	}
@@ -88,9 +91,6 @@ func (h *handler) serve(r *http.Request, tell func(Line) error, hold func() erro
 	sensor := h.sensor()
 	if sensor.JudgeName(decoy.name) == transform.Kept {
 		return &refusal{http.StatusUnprocessableEntity, "the policy in force would let the decoy leave: it is neither a local nor a special name"}
-	}
-	if err := hold(); err != nil {
-		return fmt.Errorf("holding the connection: %w", err)
 	}
 	watching := &Watching{}
 	if why := sensor.JudgeName(name.name); why != transform.Kept {
