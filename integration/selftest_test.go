@@ -32,7 +32,7 @@ const (
 	otherResolver = "192.0.2.55" // which is connected to no sensor
 
 	nameLeft   = "sink \"first\": the name left\n"
-	decoyStays = "decoy: seen, and dropped as special_name by the rule special_use: "
+	decoyStays = "decoy: seen, and dropped as special_name (special_use): "
 )
 
 // passes is what a selftest says of a sensor that is well.
@@ -108,18 +108,18 @@ func TestSelftestTellsTheStageAtWhichItStopped(t *testing.T) {
 			trial: trial{says: []string{nameLeft, "sink \"second\": the name left\n", "sink \"third\": the name left\n", decoyStays, "proven"}}},
 		{name: "nothing, from packets", config: span + well, apart: true, trial: passes},
 		{name: "nothing, with a decoy of one's own", config: site + "outward {\n  local_servers = true\n}\n" + fileSink("first", "dnsqr"),
-			trial: trial{[]string{"--decoy", "corp.example"}, 0, []string{nameLeft, "decoy: seen, and dropped as local_name by the rule local_name_in_name", "proven"}}},
+			trial: trial{[]string{"--decoy", "corp.example"}, 0, []string{nameLeft, "decoy: seen, and dropped as local_name (local_name_in_name)", "proven"}}},
 
 		{name: "resolver off", config: well, trial: trial{[]string{"--resolver", "127.0.0.1:5399"}, 1, []string{
 			"127.0.0.1:5399 was asked for ", ": no answer: nobody listens there\n",
 			"the resolver does not answer: nobody listens there\n  Name with --resolver ", never, "decoy: never seen", "selftest: not proven"}}},
 		{name: "resolver not connected", config: well, apart: true, trial: trial{nil, 1, []string{
 			": NXDOMAIN\n", never + ": no resolver is connected to it, and it captures no packets\n  See that a resolver is set up to send here",
-			"decoy: never seen", "warning: source \"tap\": no resolver is connected\n", "not proven"}}},
+			"decoy: never seen", "not proven"}}},
 		{name: "another resolver asked", config: well, trial: trial{[]string{"--resolver", otherResolver}, 1, []string{
 			": NXDOMAIN\n", never + ", though something is connected\n  See that it is the resolver at " + otherResolver + ":53 that is connected", "not proven"}}},
 		{name: "local_names", config: strings.Replace(well, "log {", "scrub {\n  local_names = [\"com\"]\n}\nlog {", 1), trial: trial{nil, 1, []string{
-			"by the policy in force no record of the name can leave: holds a local name", "the name was seen, and dropped as local_name by the rule local_name_in_name: ",
+			"by the policy in force no record of the name can leave: holds a local name", "the name was seen, and dropped as local_name (local_name_in_name): ",
 			"choose a --zone outside.\n", decoyStays, "not proven"}}},
 		{name: "rcodes", config: well + "outward {\n  rcodes = [\"NOERROR\"]\n}\n", trial: trial{nil, 1, []string{
 			"the name was seen, and dropped as rcode: ", "\n  Name the response code in outward.rcodes",

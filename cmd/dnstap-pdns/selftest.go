@@ -77,15 +77,11 @@ func (t *trial) prepare(resolver, zone, decoy string) (err error) {
 
 // withPort is an address with its port, 53 where none is said.
 func withPort(address string) (string, error) {
-	if addr, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil {
-		return netip.AddrPortFrom(addr, 53).String(), nil
-	}
-	host, port, err := net.SplitHostPort(address)
-	switch {
-	case err == nil && host != "" && port != "":
-		return address, nil
-	case address != "" && !strings.ContainsAny(address, ":[] "):
+	if _, err := netip.ParseAddr(address); err == nil || address != "" && !strings.ContainsAny(address, ":[] ") {
 		return net.JoinHostPort(address, "53"), nil
+	}
+	if host, port, err := net.SplitHostPort(address); err == nil && host != "" && port != "" {
+		return address, nil
 	}
 	return "", fmt.Errorf("%q is no address: --resolver takes HOST or HOST:PORT, like 127.0.0.1:53 or [::1]:53", address)
 }
@@ -125,7 +121,7 @@ func (t *trial) run(ctx context.Context, out io.Writer) error {
 	v := second.Verdict
 	r := report{trial: t, asked: asked, forbidden: first.Watching.NameForbidden, Verdict: v}
 	if !v.Passed() {
-		if r.ledger, err = fetchLedger(context.WithoutCancel(ctx), t.admin); err != nil {
+		if r.ledger, err = fetchLedger(ctx, t.admin); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,8 @@ func (r *report) print(out io.Writer) error {
 	for i := range r.Sinks {
 		findings = append(findings, r.ofSink(&r.Sinks[i])...)
 	}
-	for _, f := range append(findings, r.ofDecoy()) {
+	findings = append(findings, r.ofDecoy())
+	for _, f := range findings {
 		fmt.Fprintln(out, f.says)
 		if f.do != "" {
 			fmt.Fprintf(out, "  %s\n", f.do)
@@ -46,7 +47,9 @@ func (r *report) print(out io.Writer) error {
 		return nil
 	}
 	for _, w := range r.ledger.Warnings() {
-		fmt.Fprintf(out, "warning: %s\n  %s\n", w.Says, w.Do)
+		if !slices.ContainsFunc(findings, func(f finding) bool { return f.do == w.Do }) {
+			fmt.Fprintf(out, "warning: %s\n  %s\n", w.Says, w.Do)
+		}
 	}
 	fmt.Fprintln(out)
 	if r.DecoyLeft() {
@@ -58,7 +61,7 @@ func (r *report) print(out io.Writer) error {
 // ofResolver tells of a resolver that did not answer, where that may be why a name was
 // not seen.
 func (r *report) ofResolver() []finding {
-	if r.Passed() {
+	if r.Name.Any() {
 		return nil
 	}
 	for _, a := range r.asked {
@@ -115,6 +118,8 @@ func (r *report) ofUnseen() finding {
 		}
 	}
 	switch {
+	case len(r.ofResolver()) > 0:
+		return finding{never, ""} // which needs no other reason
 	case connections == 0:
 		return finding{never + ": no resolver is connected to it, and it captures no packets",
 			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it."}
@@ -180,7 +185,11 @@ func (r *report) ofDecoy() finding {
 		return finding{"decoy: its query was seen, and no response to it",
 			"That is no proof: it was not judged. Choose another --decoy, whose servers answer."}
 	}
-	return finding{"decoy: never seen, so it is not proven that it would have stayed",
+	const never = "decoy: never seen, so it is not proven that it would have stayed"
+	if !r.Name.Any() {
+		return finding{never, ""} // nor was the name
+	}
+	return finding{never,
 		fmt.Sprintf("The resolver may answer below %s by itself (Unbound: local-zone, BIND: empty zones), or have asked for no more than %[1]s (QNAME minimisation). "+
 			"Choose a --decoy, local or special, below which it asks servers.", r.decoys)}
 }
@@ -201,11 +210,12 @@ func (r *report) ofDecoyThatLeft() finding {
 
 // spelled names a drop in words.
 func spelled(d selftest.Drop) string {
-	said := d.Reason
-	if d.Rule != "" {
-		said += " by the rule " + d.Rule
+	for _, r := range transform.Rules() {
+		if r.String() == d.Rule {
+			return fmt.Sprintf("%s (%s): %s", d.Reason, d.Rule, r.Meaning())
+		}
 	}
-	return said + ": " + reasonMeaning(d.Reason)
+	return d.Reason + ": " + reasonMeaning(d.Reason)
 }
 
 func reasonMeaning(name string) string {

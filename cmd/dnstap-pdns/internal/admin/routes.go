@@ -25,7 +25,7 @@ const index = `dnstap-pdns
 // maxScrapes is how many may be under way: each makes some tens of KiB of garbage.
 const maxScrapes = 4
 
-// maxBody is of a request, which has none.
+// maxBody is of a request, of which only one has any.
 const maxBody = 1 << 10
 
 func (s *Server) routes(v *View, o Options) http.Handler {

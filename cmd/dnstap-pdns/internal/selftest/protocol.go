@@ -133,6 +133,9 @@ func (v *Verdict) DecoyLeft() bool {
 // DecoyStayed reports whether the decoy was seen, and dropped for what it is.
 func (v *Verdict) DecoyStayed() bool { return !v.DecoyLeft() && v.Decoy.Stayed() != nil }
 
+// Any reports whether anything at all was seen of the name.
+func (s *Seen) Any() bool { return s.Queries > 0 || s.Records > 0 || len(s.Dropped) > 0 }
+
 // Stayed returns the drop that shows that a name is kept in the house: as a local or
 // special name, or for its server's address. Other reasons come before names are looked
 // at, and do not speak of them.
