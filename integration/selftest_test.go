@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +73,25 @@ func (r running) check(t *testing.T) {
 			t.Fatalf("it does not say %q, or not in this order:\n%s", want, said)
 		}
 		rest = after
+	}
+}
+
+var askedFor = regexp.MustCompile(`asked for (\S+\.)(?: \(the decoy\))?: `)
+
+// checkProof holds what a selftest claims to what the sensor has written.
+func checkProof(t *testing.T, s *sensor, said string) {
+	t.Helper()
+	asked := askedFor.FindAllStringSubmatch(said, -1)
+	if len(asked) != 2 {
+		t.Fatalf("it does not say what it asked for:\n%s", said)
+	}
+	s.stop(t)
+	left := map[string]bool{}
+	for _, r := range s.written(t, "first").records {
+		left[r.Name] = true
+	}
+	if name, decoy := asked[0][1], asked[1][1]; !left[name] || left[decoy] {
+		t.Errorf("%s left: %t, %s left: %t", name, left[name], decoy, left[decoy])
 	}
 }
 
@@ -167,7 +187,12 @@ func TestSelftestTellsTheStageAtWhichItStopped(t *testing.T) {
 		all[i] = c.begin(t, c.sensor)
 	}
 	for i, c := range cases {
-		t.Run(c.name, all[i].check)
+		t.Run(c.name, func(t *testing.T) { all[i].check(t) })
+	}
+	for i, c := range cases { // one that stops takes the others' dnstap with it
+		if c.exit == 0 {
+			checkProof(t, c.sensor, all[i].Log(t))
+		}
 	}
 }
 
@@ -269,6 +294,13 @@ func TestSelftestWithoutSensor(t *testing.T) {
 	s := newSensor(t, n)
 	s.configure(t, unixSource+fileSink("first", "dnsqr")+"admin {}\n")
 	trial{nil, 1, []string{"no sensor answers at " + adminAddr + ": start it, or name what its admin.listen says"}}.begin(t, s).check(t)
-	s.run(t, unixSource+fileSink("first", "dnsqr")+jsonLog)
+	alone := unixSource + fileSink("first", "dnsqr") + jsonLog
+	s.run(t, alone+"admin {}\n")
+	c := trial{nil, 1, []string{"the sensor at " + adminAddr + " came to no verdict: it was stopped, or its admin.listen changed"}}.begin(t, s)
+	forAWhile(2 * time.Second)
+	s.reload(t, alone+fileSink("second", "dnsobs")+"admin {}\n", "reloaded") // which does not end it
+	s.stop(t)
+	c.check(t)
+	s.run(t, alone)
 	trial{nil, 2, []string{"by its configuration (admin.listen) the sensor answers nowhere"}}.begin(t, s).check(t)
 }
