@@ -8,12 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/selftest"
@@ -102,7 +99,6 @@ func freshReport() *report {
 }
 
 func TestSelftestPrintsThis(t *testing.T) {
-	const path = "testdata/selftest.txt"
 	var got bytes.Buffer
 	for _, c := range reports {
 		r := freshReport()
@@ -113,18 +109,7 @@ func TestSelftestPrintsThis(t *testing.T) {
 		}
 		got.WriteString("\n")
 	}
-	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	checkGolden(t, "testdata/selftest.txt", got.Bytes())
 }
 
 func TestEveryReasonHasARemedyOfSelftest(t *testing.T) {

@@ -77,7 +77,7 @@ func (h *handler) serve(r *http.Request, tell func(Line) error) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return &refusal{http.StatusUnsupportedMediaType, "the request's Content-Type is not application/json"}
 	}
-	_, name, decoy, err := parse(r.Body)
+	name, decoy, err := parseRequest(r.Body)
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
 		return &refusal{http.StatusRequestEntityTooLarge, err.Error()}
 	}

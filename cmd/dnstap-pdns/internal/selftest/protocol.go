@@ -70,35 +70,32 @@ const (
 	Left     Stage = "left"
 )
 
-// ParseRequest reads a request, and refuses names that a user's query could have.
-func ParseRequest(r io.Reader) (Request, error) {
-	q, _, _, err := parse(r)
-	return q, err
-}
-
-func parse(r io.Reader) (q Request, name, decoy target, err error) {
+// parseRequest returns what a [Request] asks to watch for. It refuses names that a
+// user's query could have.
+func parseRequest(r io.Reader) (name, decoy target, err error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
-		return Request{}, target{}, target{}, fmt.Errorf("reading the request: %w", err)
+		return target{}, target{}, fmt.Errorf("reading the request: %w", err)
 	}
+	var q Request
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&q); err != nil {
-		return Request{}, target{}, target{}, fmt.Errorf("the request is no JSON object of name and decoy: %w", err)
+		return target{}, target{}, fmt.Errorf("the request is no JSON object of name and decoy: %w", err)
 	}
 	if len(bytes.TrimSpace(text[d.InputOffset():])) > 0 {
-		return Request{}, target{}, target{}, errors.New("something stands behind the request")
+		return target{}, target{}, errors.New("something stands behind the request")
 	}
 	if name, err = parseTarget(q.Name); err != nil {
-		return Request{}, target{}, target{}, fmt.Errorf("name: %w", err)
+		return target{}, target{}, fmt.Errorf("name: %w", err)
 	}
 	if decoy, err = parseTarget(q.Decoy); err != nil {
-		return Request{}, target{}, target{}, fmt.Errorf("decoy: %w", err)
+		return target{}, target{}, fmt.Errorf("decoy: %w", err)
 	}
 	if bytes.Equal(name.label, decoy.label) {
-		return Request{}, target{}, target{}, errors.New("name and decoy begin with the same label")
+		return target{}, target{}, errors.New("name and decoy begin with the same label")
 	}
-	return q, name, decoy, nil
+	return name, decoy, nil
 }
 
 // Passed reports whether both is proven: that the name left, through every sink that
