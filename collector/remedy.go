@@ -65,13 +65,19 @@ func (t *tally) remedy() (r Remedy, due bool) {
 	case t.types.onlyAuthority():
 		return authority, true
 	}
-	version := strings.ToLower(string(t.version))
+	return RemedyFor(string(t.version)), true
+}
+
+// RemedyFor returns what helps a resolver that states this version to say what servers
+// tell it; empty: it states none.
+func RemedyFor(version string) Remedy {
+	version = strings.ToLower(version)
 	for _, s := range resolvers {
 		if slices.ContainsFunc(s.versions, func(begin string) bool { return strings.HasPrefix(version, begin) }) {
-			return s.Remedy, true
+			return s.Remedy
 		}
 	}
-	return anyResolver, true
+	return anyResolver
 }
 
 func (c *TypeCounts) onlyAuthority() bool {

@@ -3,6 +3,7 @@ package forward
 import (
 	"time"
 
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -33,6 +34,7 @@ type SourceLedger struct {
 type SinkLedger struct {
 	Name    string
 	Target  Target
+	Message nmsg.MessageType
 	Leaving bool // a reload removed it, and it still drains
 
 	Offered   uint64
@@ -125,7 +127,7 @@ func (f *feed) tell(l *SinkLedger) {
 
 // ledger is the sink's account without its feeds'.
 func (s *sink) ledger() SinkLedger {
-	l := SinkLedger{Name: s.config.Name, Target: s.config.Target}
+	l := SinkLedger{Name: s.config.Name, Target: s.config.Target, Message: s.config.Message}
 	l.Error, l.FailingSince = s.health.tell()
 	if t, ok := s.transport.(teller); ok {
 		t.tell(&l)

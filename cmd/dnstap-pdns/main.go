@@ -40,6 +40,9 @@ const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubb
   dnstap-pdns cat [--json|--text] INPUT...
                                           print NMSG files (- is standard input), or what arrives on udp://ADDR
   dnstap-pdns status [-c FILE] [ADDR]     the running sensor's ledger, and what to do where something is wrong
+  dnstap-pdns selftest [-c FILE] [--resolver ADDR] [--zone ZONE] [--decoy ZONE]
+                                          ask the resolver for a public name and a local decoy, and have the running
+                                          sensor prove that the first left and the second was seen and dropped
   dnstap-pdns init [-c FILE] [--force] [--resolvers LIST] [RESOLVER]
                                           write a configuration for unbound, bind, pdns or knot, and print what else
                                           there is to do
@@ -63,15 +66,16 @@ type stdio struct {
 }
 
 var commands = map[string]command{
-	"demo":    {demo, true},
-	"run":     {run, true},
-	"check":   {check, false},
-	"replay":  {replay, true},
-	"explain": {explainWhatLeaves, true},
-	"cat":     {cat, false},
-	"status":  {status, false},
-	"init":    {initialise, false},
-	"version": {version, false},
+	"demo":     {demo, true},
+	"run":      {run, true},
+	"check":    {check, false},
+	"replay":   {replay, true},
+	"explain":  {explainWhatLeaves, true},
+	"cat":      {cat, false},
+	"status":   {status, false},
+	"selftest": {proveFarEnd, false},
+	"init":     {initialise, false},
+	"version":  {version, false},
 }
 
 func main() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin/page"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/selftest"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
@@ -30,6 +31,7 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 	}
 	return admin.Listen(c, view, admin.Options{
 		Page:     shown,
+		Selftest: selftest.New(func() selftest.Sensor { return r.sensor }, &r.tap),
 		Ready:    func() bool { return r.sensor.Open() },
 		Registry: registry,
 		Log:      r.log,

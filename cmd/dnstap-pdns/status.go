@@ -87,20 +87,9 @@ func reachable(listen string) string {
 func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/ledger", nil)
+	response, err := call(ctx, http.MethodGet, address, "/ledger", nil)
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("%q is no address", address)}
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
-	response, err := client.Do(request)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("no sensor answers at %s: start it, or name what its admin.listen says", address)
-	case err != nil:
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // without the address, which is said
-		}
-		return nil, fmt.Errorf("asking at %s: %w", address, err)
+		return nil, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -111,4 +100,32 @@ func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
 		return nil, errors.Join(fmt.Errorf("what answers at %s is no ledger: is it a sensor?", address), err)
 	}
 	return &l, nil
+}
+
+// call makes a request to what should be a sensor, with a body of JSON or none.
+func call(ctx context.Context, method, address, path string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, body)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("%q is no address", address)}
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
+	response, err := client.Do(request)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("no sensor answers at %s: start it, or name what its admin.listen says", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking at %s: %w", address, withoutURL(err))
+	}
+	return response, nil
+}
+
+// withoutURL leaves off the address, which is said.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }

@@ -18,7 +18,6 @@ import (
 // TestStatusPrintsThis prints the ledger that package admin's golden file has, which
 // has something of everything.
 func TestStatusPrintsThis(t *testing.T) {
-	const path = "testdata/status.txt"
 	raw, err := os.ReadFile("internal/admin/testdata/ledger.json")
 	if err != nil {
 		t.Fatal(err)
@@ -32,8 +31,14 @@ func TestStatusPrintsThis(t *testing.T) {
 	l.Total.Dropped["of_tomorrow"] = 5
 	var got bytes.Buffer
 	printStatus(plainWriter{&got}, &l)
+	checkGolden(t, "testdata/status.txt", got.Bytes())
+}
+
+// checkGolden holds what was printed to a file.
+func checkGolden(t *testing.T, path string, got []byte) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -41,7 +46,7 @@ func TestStatusPrintsThis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -48,6 +48,8 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 		call(t, "go", "run", root+"/cmd/dnstap-pdns", "status", "127.0.0.1:"+os.Getenv("STATUS_PORT"))
 	}
 
+	s.selftest(t)
+
 	s.do(t, "restart", "-t", "5", s.resolver)
 	s.awaitRecords(t, "after the resolver's restart")
 	s.do(t, "restart", "-t", "5", s.sensor)
@@ -64,6 +66,18 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 	s.do(t, "stop", "-t", "5", s.resolver)
 	s.do(t, "stop", "-t", "5", s.sensor)
 	s.world.check(t, container(t, s.sensor), s.asked)
+}
+
+// selftest has the sensor's own container ask the resolver, as an operator would.
+func (s *stack) selftest(t *testing.T) {
+	t.Helper()
+	args := []string{"exec", "-T", s.sensor, "dnstap-pdns", "selftest", "--resolver", s.resolver}
+	if s.sensor == "pcap" { // on the host's network
+		args = append(args[:len(args)-1], "127.0.0.1:"+s.port, "-c", "/etc/dnstap-pdns/pcap.hcl")
+	}
+	if said := s.do(t, args...); !strings.Contains(said, "\nproven: ") {
+		t.Errorf("selftest says\n%s", said)
+	}
 }
 
 // checkLocked holds both processes to have no rights but what they are documented to

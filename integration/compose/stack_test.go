@@ -103,7 +103,7 @@ var adaptations = map[string][][2]string{
 		{"local_networks = []", `local_networks = ["10.0.0.0/8"]`},
 	},
 	"unbound/unbound.conf": {
-		{`"validator iterator"`, `"iterator"` + "\n  root-hints: /etc/unbound/root.hints\n  access-control: " + subnet4 + " allow"},
+		{`"validator iterator"`, `"iterator"` + "\n  root-hints: /etc/unbound/root.hints\n  access-control: " + subnet4 + " allow\n  access-control: " + subnet6 + " allow"},
 	},
 	"bind/named.conf": {
 		{"dnssec-validation auto", "dnssec-validation no"},

@@ -45,7 +45,7 @@ var servers = []server{
 	{"root", []string{"198.41.0.4", "2001:db8:41::4"}, []string{".", "root-servers.net"}},
 	{"tld", []string{"192.5.6.30", "2001:db8:5::30"}, []string{"com", "net", "org", "example", "arpa"}},
 	{"hoster", []string{"203.0.113.10", "203.0.113.11", "2001:db8:113::10"},
-		[]string{"hoster.net", "shop.com", "big.com", "univ.org", "113.0.203.in-addr.arpa"}},
+		[]string{"hoster.net", "shop.com", "big.com", "univ.org", "113.0.203.in-addr.arpa", "ipv4only.arpa"}},
 	{"cdn", []string{"198.51.100.20"}, []string{"cdn.net"}},
 	{"evil", []string{"198.51.100.66"}, []string{"evil.com", "bank.com"}},
 	{"corp", []string{Corporate}, []string{"corp.example", "10.in-addr.arpa"}},

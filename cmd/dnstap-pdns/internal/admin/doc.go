@@ -3,9 +3,9 @@
 // and everything else that wants the ledger. It asks the sensor for its state once a
 // request, so that what one answer shows adds up.
 //
-// It changes nothing and is asked nothing: there is no request with a body, none
-// that does anything, and no file of the machine's that it serves. It tells no name that
-// was asked and no address, but for the page's samples, which are off unless the
+// It changes nothing, and serves no file of the machine's. One request has a body and
+// lasts: that for a selftest, which package selftest answers. It tells no name that was
+// asked and no address, but for the page's samples, which are off unless the
 // configuration asks for them; who connects is told by user, process and what it says of
 // itself.
 //

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -40,7 +41,8 @@ func golden(t *testing.T, path, got string) {
 func serverOf(t *testing.T, v *View) *Server {
 	t.Helper()
 	s, err := Listen(conf.Admin{}, v, Options{
-		Page: &blank{}, Ready: func() bool { return true }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+		Page: &blank{}, Selftest: http.NotFoundHandler(),
+		Ready: func() bool { return true }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

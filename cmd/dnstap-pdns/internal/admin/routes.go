@@ -16,7 +16,7 @@ import (
 // maxScrapes is how many may be under way: each makes some tens of KiB of garbage.
 const maxScrapes = 4
 
-// maxBody is of a request, which has none.
+// maxBody is of a request, of which only one has any.
 const maxBody = 1 << 10
 
 func (s *Server) routes(v *View, o Options) http.Handler {
@@ -36,6 +36,7 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 	})
 	mux.Handle("GET /{$}", o.Page)
 	mux.Handle("GET /page/", o.Page)
+	mux.Handle("POST /selftest", o.Selftest)
 	for path, profile := range map[string]http.HandlerFunc{
 		"GET /debug/pprof/":        pprof.Index,
 		"GET /debug/pprof/cmdline": pprof.Cmdline,

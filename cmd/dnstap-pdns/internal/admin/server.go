@@ -51,6 +51,7 @@ type Page interface {
 // Options are what a Server shows beside its configuration.
 type Options struct {
 	Page     Page                 // never nil
+	Selftest http.Handler         // of POST /selftest, which runs for half a minute
 	Ready    func() bool          // whether the sensor does its work
 	Registry *prometheus.Registry // of what /metrics answers; the view's metrics are added to it
 	Log      *slog.Logger
@@ -119,7 +120,9 @@ func (s *Server) Run(ctx context.Context) error {
 
 // answer answers at one address, until there is another.
 func (s *Server) answer(ctx context.Context) (*Change, error) {
+	answering, cut := context.WithCancel(ctx)
 	h := &http.Server{
+		BaseContext:       func(net.Listener) context.Context { return answering },
 		Handler:           s.handler,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       headerTime,
@@ -135,6 +138,7 @@ func (s *Server) answer(ctx context.Context) (*Change, error) {
 		defer func() { <-served }()
 		defer part(h)
 	}
+	defer cut() // what takes its time ends, before the others are waited for
 	select {
 	case <-ctx.Done():
 		return nil, nil

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -42,6 +43,7 @@ type running struct {
 	client  *http.Client
 	page    blank
 	unready atomic.Bool
+	lasted  atomic.Int32
 	stop    func()
 }
 
@@ -62,6 +64,7 @@ func serve(t *testing.T, c conf.Admin) *running {
 	var err error
 	r.Server, err = Listen(c, viewOf(func() sensor.State { return sensor.State{} }), Options{
 		Page:     &r.page,
+		Selftest: http.HandlerFunc(r.lasting),
 		Ready:    func() bool { return !r.unready.Load() },
 		Registry: prometheus.NewRegistry(),
 		Log:      slog.New(slog.DiscardHandler),
@@ -80,6 +83,13 @@ func serve(t *testing.T, c conf.Admin) *running {
 	})
 	t.Cleanup(r.stop)
 	return r
+}
+
+// lasting answers once there is nobody to answer, or the server ends.
+func (r *running) lasting(w http.ResponseWriter, q *http.Request) {
+	http.NewResponseController(w).Flush()
+	<-q.Context().Done()
+	r.lasted.Add(1)
 }
 
 // ask returns the answer's status and text; 0 if there is none.
@@ -218,6 +228,39 @@ func TestServerMovesWhereAChangeSays(t *testing.T) {
 	expect("after the end", "", second)
 }
 
+// TestSelftestsEndWithTheirServer: what runs for half a minute does not hold up a stop,
+// nor a move to another address.
+func TestSelftestsEndWithTheirServer(t *testing.T) {
+	first, second := freeAddress(t), freeAddress(t)
+	r := serve(t, conf.Admin{Listen: first})
+	begin := func(at string) {
+		t.Helper()
+		response, err := r.client.Post("http://"+at+"/selftest", "application/json", nil)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatal(response, err)
+		}
+		t.Cleanup(func() { response.Body.Close() })
+	}
+	if status, _ := r.get(first, "/selftest"); status != http.StatusMethodNotAllowed {
+		t.Errorf("GET: got %d", status)
+	}
+	begin(first)
+	to, err := r.Prepare(conf.Admin{Listen: second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	to.Adopt()
+	if status, _ := r.get(second, "/healthz"); status != http.StatusOK || r.lasted.Load() != 1 {
+		t.Errorf("moved: got %d, %d selftests have ended", status, r.lasted.Load())
+	}
+	begin(second)
+	r.stop()
+	if n, took := r.lasted.Load(), time.Since(began); n != 2 || took >= 2*partingTime {
+		t.Errorf("stopped: %d selftests have ended, after %v", n, took)
+	}
+}
+
 func TestAddressInUseIsSaid(t *testing.T) {
 	at := freeAddress(t)
 	occupied, err := net.Listen("tcp", at)
@@ -225,7 +268,7 @@ func TestAddressInUseIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer occupied.Close()
-	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Page: &blank{}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Page: &blank{}, Selftest: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	want := fmt.Sprintf("admin: listening on %s: bind: address already in use; if no other sensor runs here, name another address in admin.listen, or \"\" for none", at)
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -235,7 +278,7 @@ func TestAddressInUseIsSaid(t *testing.T) {
 // TestListenerThatFailsEndsTheServer: a sensor that nobody can look at says so.
 func TestListenerThatFailsEndsTheServer(t *testing.T) {
 	s, err := Listen(conf.Admin{Listen: freeAddress(t)}, viewOf(fullState), Options{
-		Page: &blank{}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+		Page: &blank{}, Selftest: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

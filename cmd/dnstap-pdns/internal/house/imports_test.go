@@ -38,14 +38,15 @@ var mayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/house":         nil,
 	"cmd/dnstap-pdns/internal/canary":        nil, // a second opinion on scrubbing: it shares no code with what it checks
 
-	"cmd/dnstap-pdns/internal/explain": {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/canary", "cmd/dnstap-pdns/internal/present"},
+	"cmd/dnstap-pdns/internal/explain":  {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/canary", "cmd/dnstap-pdns/internal/present"},
+	"cmd/dnstap-pdns/internal/selftest": {"transform", "forward", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving"},
 
 	"cmd/dnstap-pdns/internal/uncompress": nil,
 	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
 		"fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for what they count
 		"cmd/dnstap-pdns/internal/admin", "cmd/dnstap-pdns/internal/admin/page", "cmd/dnstap-pdns/internal/canary",
 		"cmd/dnstap-pdns/internal/explain", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present",
-		"cmd/dnstap-pdns/internal/sensor",
+		"cmd/dnstap-pdns/internal/selftest", "cmd/dnstap-pdns/internal/sensor",
 		"cmd/dnstap-pdns/internal/service", "cmd/dnstap-pdns/internal/uncompress"},
 
 	// What checks the sensor from outside shares no code with it.

@@ -48,7 +48,11 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	s.replace(ch, fresh)
 	s.replacePackets(pch, freshPackets)
 	s.inherited.warnOfIdle(s.log, s.sources)
-	return s.forwarder.Apply(policy, c.Sinks)
+	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
+		return err
+	}
+	s.policy = policy
+	return nil
 }
 
 // replace stops the sources that are gone and starts the fresh ones. s.mu is held.

@@ -32,6 +32,7 @@ type Sensor struct {
 	senders   *pcap.Senders // the resolvers that connect to dnstap sources
 
 	mu      sync.Mutex // held by Reload, and while Run starts sources
+	policy  *transform.Policy
 	sources []*source
 	packets []*packetSource
 	gone    []PacketStats   // of packet sources that a reload removed
@@ -75,6 +76,7 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 		budget:    budget,
 		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout), forward.WithObserver(o.Observer)),
 		observe:   o.Observe,
+		policy:    policy,
 		inherited: sockets,
 		senders:   pcap.NewSenders(),
 		failed:    make(chan error, 1),
