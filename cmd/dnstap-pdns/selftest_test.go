@@ -54,6 +54,16 @@ var reports = []struct {
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 		r.ledger.Sources[0].Dnstap.Connections[0].Outward = 0
 	}},
+	{"a thread that has asked nothing yet", func(r *report) {
+		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
+		d := r.ledger.Sources[0].Dnstap
+		d.Connections = append(d.Connections, admin.Connection{Since: r.ledger.Time, Version: "unbound 1.17.1", Frames: 9})
+	}},
+	{"packets alone", func(r *report) {
+		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
+		r.ledger.Sources[0] = admin.Source{Name: "span", Kind: admin.KindPcap, LastOutward: r.ledger.Time, MessageClock: r.ledger.Time,
+			Pcap: &admin.Packets{Capturing: true}}
+	}},
 	{"no responses", func(r *report) {
 		r.Name, r.Sinks[0].Stage = selftest.Seen{Queries: 2}, selftest.NoRecord
 	}},

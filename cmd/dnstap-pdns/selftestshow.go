@@ -101,33 +101,40 @@ func (r *report) ofName() []finding {
 // ofUnseen tells why the sensor may not have seen the name.
 func (r *report) ofUnseen() finding {
 	const never = "the sensor has never seen the name"
-	connections, client := 0, ""
-	for i := range r.ledger.Sources {
-		s := &r.ledger.Sources[i]
+	connected, outward, client := inputs(r.ledger)
+	switch {
+	case len(r.ofResolver()) > 0:
+		return finding{never, ""} // which needs no other reason
+	case !connected:
+		return finding{never + ": no resolver is connected to it, and it captures no packets",
+			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it."}
+	case !outward && client != "":
+		return finding{never + ": what is connected tells of clients only, and of nothing outward", "Of the resolver: " + client + "."}
+	}
+	return finding{never + ", though something is connected",
+		fmt.Sprintf("See that it is the resolver at %s that is connected, and not one that asks it. It did not ask servers if it knows what is below the zone already: choose another --zone.", r.resolver)}
+}
+
+// inputs tells whether anything brings messages, whether anything outward has come, and
+// what helps a resolver that tells of its clients only, if one does.
+func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
+	for i := range l.Sources {
+		s := &l.Sources[i]
 		if s.Pcap != nil && s.Pcap.Capturing {
-			connections++
+			connected, outward = true, true
 		}
 		if s.Dnstap == nil {
 			continue
 		}
 		for _, c := range s.Dnstap.Connections {
-			connections++
+			connected = true
+			outward = outward || c.Outward > 0
 			if c.Frames > 0 && c.Outward == 0 {
-				client = collector.RemedyFor(c.Version).Advice
+				remedy = collector.RemedyFor(c.Version).Advice
 			}
 		}
 	}
-	switch {
-	case len(r.ofResolver()) > 0:
-		return finding{never, ""} // which needs no other reason
-	case connections == 0:
-		return finding{never + ": no resolver is connected to it, and it captures no packets",
-			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it."}
-	case client != "":
-		return finding{never + ": what is connected tells of clients only, and of nothing outward", "Of the resolver: " + client + "."}
-	}
-	return finding{never + ", though something is connected",
-		fmt.Sprintf("See that it is the resolver at %s that is connected, and not one that asks it. It did not ask servers if it knows what is below the zone already: choose another --zone.", r.resolver)}
+	return connected, outward, remedy
 }
 
 // ofSink tells what became of the name at a sink.
