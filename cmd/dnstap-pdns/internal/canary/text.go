@@ -2,6 +2,7 @@ package canary
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -65,15 +66,51 @@ func (t *Text) record(rr dns.RR) {
 	switch rr := rr.(type) {
 	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.SOA, *dns.PTR, *dns.MX, *dns.SRV,
 		*dns.RRSIG, *dns.DNSKEY, *dns.DS, *dns.NSEC, *dns.NSEC3:
-	case *dns.TXT:
-		t.text(strings.Join(rr.Txt, " "))
-		t.text(strings.Join(rr.Txt, ""))
-	case *dns.SPF:
-		t.text(strings.Join(rr.Txt, " "))
-		t.text(strings.Join(rr.Txt, ""))
+	case *dns.TXT, *dns.SPF:
+		t.strings(rr)
 	default:
 		t.text(rr.String())
+		t.strings(rr)
 	}
+}
+
+// strings notes the character-strings of a record, as they are, put together: those that
+// all of its data is, of whatever type, or all behind a NAPTR's two numbers.
+func (t *Text) strings(rr dns.RR) {
+	t.packed = slices.Grow(t.packed[:0], dns.Len(rr))
+	b := t.packed[:cap(t.packed)]
+	header, err := dns.PackDomainName(rr.Header().Name, b, 0, nil, false)
+	if err != nil {
+		return
+	}
+	end, err := dns.PackRR(rr, b, 0, nil, false)
+	if err != nil {
+		return
+	}
+	rdata := b[header+fixedFields : end]
+	if rr.Header().Rrtype == dns.TypeNAPTR {
+		rdata = rdata[2*2:]
+	}
+	if all, whole := characterStrings(rdata); whole {
+		t.text(strings.Join(all, " "))
+		t.text(strings.Join(all, ""))
+	}
+}
+
+// fixedFields are type, class, TTL and length of data.
+const fixedFields = 2 + 2 + 4 + 2
+
+// characterStrings reads data that is nothing else.
+func characterStrings(b []byte) (all []string, whole bool) {
+	for len(b) > 0 {
+		n := 1 + int(b[0])
+		if n > len(b) {
+			return nil, false
+		}
+		all = append(all, string(b[1:n]))
+		b = b[n:]
+	}
+	return all, true
 }
 
 func (t *Text) text(s string) { t.zone = append(appendLower(t.zone, []byte(s)), '\n') }
