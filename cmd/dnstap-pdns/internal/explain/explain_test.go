@@ -3,6 +3,7 @@ package explain
 import (
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -316,6 +317,39 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 		{"scrub.local_networks", "10.0.0.0/8"},
 		{"scrub.resolvers", "192.0.2.99"},
 	}
+	if diff := cmp.Diff(want, r.Unmatched); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestEntriesThatMatchInHiddenFormsAreNotTold: what the scrubber finds is not told as
+// matching nothing, and what it does not is.
+func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
+	c := site()
+	c.LocalNames = []string{"strings.example", "labels.example", "query.example"}
+	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	c.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("192.0.2.98")}
+	zoned := answered(pack(t, response(t, "www.test-tld.", dns.TypeA)))
+	zoned.Zone = []byte("\x0298\x012\x010\x03192\x07in-addr\x04arpa\x00")
+	query := response(t, "99.2.0.192.in-addr.arpa.", dns.TypePTR)
+	query.Response, query.Authoritative = false, false
+	expired := asked(pack(t, query))
+	query.Question[0].Name = "www.test-tld."
+	late := asked(pack(t, query))
+	late.QueryTime += transform.Time(time.Hour)
+	messages := []*transform.Message{
+		answered(pack(t, response(t, "x.test-tld.", dns.TypeTXT, `x.test-tld. TXT "at str" "ings.example."`))),
+		answered(pack(t, response(t, "y.test-tld.", 65280, `y.test-tld. TYPE65280 \# 18 `+fmt.Sprintf("%x", "\x00\x01\x06labels\x07example\x00")))),
+		answered(pack(t, response(t, "203.query.example.", dns.TypePTR, "203.query.example. PTR 203.in-addr.arpa."))),
+		zoned, expired,
+	}
+	for i := range 17 { // the clock believes no single message
+		m := *late
+		m.QueryTime += transform.Time(i)
+		messages = append(messages, &m)
+	}
+	r := explained(t, c, nil, messages...)
+	want := []Entry{{"scrub.local_networks", "203.0.113.0/24"}}
 	if diff := cmp.Diff(want, r.Unmatched); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
