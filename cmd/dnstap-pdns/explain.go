@@ -148,7 +148,9 @@ func (x *explaining) run(ctx context.Context, inputs []string, from explain.Orig
 		from.Problems = append(from.Problems, strings.Split(err.Error(), "\n")...)
 	}
 	for _, input := range inputs {
-		from.Inputs = append(from.Inputs, x.input(input))
+		if in, read := x.input(input); read {
+			from.Inputs = append(from.Inputs, in)
+		}
 	}
 	report := x.Report(&ledger.Total, from)
 	switch {
@@ -190,13 +192,13 @@ func (x *explaining) sum(input string) io.Writer {
 	return s
 }
 
-// input tells of the first that has that name and was not told of yet.
-func (x *explaining) input(name string) explain.Input {
+// input tells of the first that has that name and was not told of yet, if it was read.
+func (x *explaining) input(name string) (in explain.Input, read bool) {
 	for i, s := range x.sums {
 		if s.input == name {
 			x.sums = slices.Delete(x.sums, i, i+1)
-			return explain.Input{Name: name, Octets: s.octets, SHA256: hex.EncodeToString(s.Sum(nil))}
+			return explain.Input{Name: name, Octets: s.octets, SHA256: hex.EncodeToString(s.Sum(nil))}, true
 		}
 	}
-	return explain.Input{Name: name}
+	return explain.Input{Name: name}, isSocket(name)
 }

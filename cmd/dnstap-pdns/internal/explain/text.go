@@ -66,6 +66,8 @@ func (t *text) verdicts(r *Report) {
 		t.line("This is not the whole truth: %s", p)
 	}
 	switch {
+	case len(r.Output) == 0:
+		t.line("No record came of it: nothing was searched, and nothing is proven.")
 	case r.Found:
 		t.line("What must not leave was found.")
 	case len(r.Verdicts) > 0:
