@@ -212,6 +212,31 @@ func TestEachRuleIsShownBeforeAndAfter(t *testing.T) {
 	golden(t, "testdata/rules.txt", shown.String())
 }
 
+// TestCaseBesideTheResponseIsShown: of the query where that is what was lowered, else of
+// the zone.
+func TestCaseBesideTheResponseIsShown(t *testing.T) {
+	www := response(t, "www.shop.test-tld.", dns.TypeA)
+	query := new(dns.Msg).SetQuestion("wWw.Shop.test-tld.", dns.TypeA)
+	query.Id = www.Id
+	query.RecursionDesired = false
+	zoned := answered(pack(t, www))
+	zoned.Zone = []byte("\x04Shop\x08test-tld\x00")
+	for want, messages := range map[Change][]*transform.Message{
+		{What: "name in the query", Before: "as the query told", After: "www.shop.test-tld."}: {asked(pack(t, query)), answered(pack(t, www))},
+		{What: "zone", Before: "Shop.test-tld.", After: "shop.test-tld."}:                     {zoned},
+	} {
+		r := explained(t, site(), nil, messages...)
+		for _, rule := range r.Rules {
+			if rule.Rule != transform.CaseLowered.String() {
+				continue
+			}
+			if len(rule.Examples) != 1 || !cmp.Equal(rule.Examples[0].Changes, []Change{want}) {
+				t.Errorf("got %+v, want %+v", rule.Examples, want)
+			}
+		}
+	}
+}
+
 // TestACanaryIsFoundInEachRecord: none is searched for another's, and examples end where
 // counts do not.
 func TestACanaryIsFoundInEachRecord(t *testing.T) {
