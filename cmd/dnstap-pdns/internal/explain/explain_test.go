@@ -265,6 +265,59 @@ func TestACanaryIsFoundInEachRecord(t *testing.T) {
 	}
 }
 
+// TestFindingsDoNotDependOnWhichSinkIsFirst: of each message type there are as many.
+func TestFindingsDoNotDependOnWhichSinkIsFirst(t *testing.T) {
+	c, err := canary.Parse("secret.test-tld")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := &transform.Record{Server: server, Resolver: resolver, Answered: true, Name: []byte("\x06secret\x08test-tld\x00"),
+		Type: dns.TypeA, Class: dns.ClassINET, Response: pack(t, response(t, "secret.test-tld.", dns.TypeA))}
+	var containers [][]byte
+	for _, m := range []nmsg.MessageType{nmsg.DNSQR, nmsg.DNSObs} {
+		_, payload, err := nmsg.AppendPayload(nil, m, nmsg.IDs{}, record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out nmsg.Container
+		containers = append(containers, out.Seal(out.Add(out.Begin(nil), payload), 1))
+	}
+	findings := func(order ...int) []Finding {
+		e := New(site(), []canary.Canary{c})
+		for _, i := range order {
+			for range maxFindings + 1 {
+				e.Sent([]string{"dnsqr", "dnsobs"}[i], containers[i])
+			}
+		}
+		return e.Report(&transform.Counts{}, Origin{}).Verdicts[0].Findings
+	}
+	got, want := findings(1, 0), findings(0, 1)
+	if len(got) != 2*maxFindings {
+		t.Errorf("%d findings", len(got))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-dnsqr first +dnsobs first):\n%s", diff)
+	}
+}
+
+// TestWhatBecameKnownLateIsSaid: 0 of fewer records than there are is explained.
+func TestWhatBecameKnownLateIsSaid(t *testing.T) {
+	e := New(site(), nil)
+	e.Sent("dnsqr", contained(t, &transform.Record{Server: server, Answered: true, Name: []byte("\x01a\x00"),
+		Resolver: resolver, Response: pack(t, response(t, "a.", dns.TypeA))}))
+	e.leaving.watch(canary.OfAddr(netip.MustParseAddr("192.0.2.77")), messages)
+	r := e.Report(&transform.Counts{}, Origin{})
+	var b strings.Builder
+	if err := r.WriteText(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	const want = "appears in 0 of 0 output records\n  192.0.2.77: known from messages\n" +
+		"  1 records had left when it became known, and were not searched for it\n"
+	if !strings.Contains(b.String(), want) || strings.Count(b.String(), "became known") != 1 {
+		t.Errorf("no %q in\n%.1000s", want, b.String())
+	}
+}
+
 // TestAKeptAddressIsNoFault unless somebody asks for it.
 func TestAKeptAddressIsNoFault(t *testing.T) {
 	keep := site()
