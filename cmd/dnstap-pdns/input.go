@@ -122,7 +122,13 @@ func (r *inputReader) listen(ctx context.Context, input string, open func(source
 	fmt.Fprintf(r.says, "listening on %s for %v: the resolver connects to it\n", input, r.listens)
 	ctx, stop := context.WithTimeout(ctx, r.listens)
 	defer stop()
-	return source.Run(ctx)
+	if err := source.Run(ctx); err != nil {
+		return err
+	}
+	if n := source.Stats().Broken; n > 0 {
+		return fmt.Errorf("%d connections were closed because of broken framing: what followed was not read; the log says more", n)
+	}
+	return nil
 }
 
 // socket is the configured source that listens there, or one with every default.
