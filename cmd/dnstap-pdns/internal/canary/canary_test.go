@@ -206,6 +206,25 @@ func TestWhatIsNoMessageIsToldAndSearched(t *testing.T) {
 	}
 }
 
+// TestNamesAreFoundInWhatCannotBeRead: who answers must not be able to hide one by a record
+// behind it that the library refuses.
+func TestNamesAreFoundInWhatCannotBeRead(t *testing.T) {
+	const wire = "\x00\x00\x84\x00\x00\x01\x00\x01\x00\x01\x00\x00" + "\x01a\x07example\x00\x00\x05\x00\x01" +
+		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x07\x04UNIV\xc0\x0e" + // CNAME univ.example.
+		"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x01\x01" // A of one octet
+	var text Text
+	if err := text.Set([]byte(wire), []byte(wire)); err != ErrUnreadable {
+		t.Fatalf("got %v", err)
+	}
+	found := ""
+	NewSet([]Canary{mustParse(t, "univ.example")}).Search(&text, func(f Finding) { found = f.Form + ", " + string(f.Place) })
+	if want := "wire labels, " + string(InFull); found != want {
+		t.Errorf("got %q, want %q", found, want)
+	}
+	loop := []byte(strings.Repeat("\x01a\xc0\x00", 1000)) // ends
+	text.Set(loop, loop)
+}
+
 func TestUselessCanariesAreRefused(t *testing.T) {
 	for text, why := range map[string]string{
 		"":             "give more",

@@ -19,8 +19,8 @@ type Text struct {
 	packed []byte
 }
 
-// ErrUnreadable says that a message could not be read, so that names that compression
-// cuts into pieces may go unseen in it.
+// ErrUnreadable says that a message could not be read, so that texts that are cut into
+// character-strings may go unseen in it.
 var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 
 // Set takes octets, which it borrows, and the DNS messages that they hold. All of the
@@ -31,6 +31,7 @@ func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
 	t.full, t.zone = t.full[:0], t.zone[:0]
 	for _, wire := range messages {
 		if len(wire) > 0 && !t.read(wire) {
+			t.names(wire)
 			err = ErrUnreadable
 		}
 	}
@@ -58,6 +59,37 @@ func (t *Text) read(wire []byte) bool {
 	}
 	t.full = appendLower(t.full, packed)
 	return true
+}
+
+// names notes, of a message that cannot be read, each name that compression has cut,
+// wherever one may begin.
+func (t *Text) names(wire []byte) {
+	for from := range wire {
+		if name, cut := nameAt(t.packed[:0], wire, from); cut {
+			t.full = append(appendLower(t.full, name), 0)
+		}
+	}
+}
+
+// nameAt appends the labels of the name that begins there, as far as it is one, and
+// reports whether there are some before a pointer.
+func nameAt(name, wire []byte, at int) (_ []byte, cut bool) {
+	const longest, longestLabel, compressed = 255, 63, 0xc0
+	for pointers := 0; at < len(wire) && len(name) < longest; {
+		n := int(wire[at])
+		switch {
+		case n >= compressed && at+1 < len(wire) && len(name) > 0 && pointers < longest:
+			at = (n-compressed)<<8 | int(wire[at+1])
+			pointers++
+			cut = true
+		case n == 0 || n > longestLabel || at+1+n > len(wire):
+			return name, cut
+		default:
+			name = append(name, wire[at:at+1+n]...)
+			at += 1 + n
+		}
+	}
+	return name, cut
 }
 
 // record notes a record that may hold texts; most hold names and numbers only, or

@@ -62,7 +62,7 @@ func (t *text) verdicts(r *Report) {
 	}
 	for _, o := range r.Output {
 		if o.Unreadable > 0 {
-			t.line("%d records of %s hold a message that miekg/dns does not read: names that compression cuts are not seen in them.",
+			t.line("%d records of %s hold a message that miekg/dns does not read: texts that are cut into strings are not seen in them.",
 				o.Unreadable, o.Message)
 		}
 	}
