@@ -83,7 +83,10 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 		return o, nil, err
 	}
 	o.resolversGiven = isGiven(fs, "resolvers")
+	late := slices.IndexFunc(fs.Args(), isLateOption)
 	switch {
+	case late >= 0:
+		err = fmt.Errorf("%s: there is no such file, and options come before INPUT", conf.Escape(fs.Arg(late)))
 	case fs.NArg() == 0:
 		err = errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
 			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
@@ -93,6 +96,16 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 		return o, fs.Args(), nil
 	}
 	return o, nil, &usageError{err}
+}
+
+// isLateOption reports whether an input looks like an option and is no file: a canary that
+// is not looked for must not look like one that is not found.
+func isLateOption(input string) bool {
+	if !strings.HasPrefix(input, "-") || input == "-" {
+		return false
+	}
+	_, err := os.Stat(input)
+	return err != nil
 }
 
 // discarding are sinks that make all that the configured ones would send, as plain NMSG,
