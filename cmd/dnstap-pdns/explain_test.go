@@ -208,6 +208,14 @@ func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 	}
 }
 
+// TestAnEndlessInputThatIsNothingIsRefused at once.
+func TestAnEndlessInputThatIsNothingIsRefused(t *testing.T) {
+	err := explainWhatLeaves(t.Context(), []string{"/dev/zero"}, stdio{nil, io.Discard, io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "/dev/zero") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestAnAddressToldLateIsFoundInTheFirstRecord: the sensor cannot know it in time, a
 // report that reads its input twice can.
 func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {

@@ -25,8 +25,8 @@ type inputReader struct {
 	stats   packet.Stats // of the inputs that were packets
 	in      *os.File
 
-	// copies returns where the octets of an input go, too, to its end if that is to be
-	// had; nil: nowhere.
+	// copies returns where the octets of an input go, too: all of a file's, and what was
+	// read of another; nil: nowhere.
 	copies func(input string) io.Writer
 
 	listens time.Duration // to each input that is a socket's URL; 0: there are none
@@ -72,7 +72,9 @@ func (r *inputReader) read(ctx context.Context, input string, lane collector.Lan
 	var octets io.Reader = patientReader{ctx, file}
 	if r.copies != nil {
 		octets = io.TeeReader(octets, r.copies(input))
-		defer io.Copy(io.Discard, octets) // what follows damage
+		if of, err := file.Stat(); err == nil && of.Mode().IsRegular() { // another may never end
+			defer io.Copy(io.Discard, octets) // what follows damage
+		}
 	}
 	in, err := uncompress.New(octets)
 	if err != nil {
