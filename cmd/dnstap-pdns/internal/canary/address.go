@@ -47,9 +47,16 @@ func forms6(addr netip.Addr) []form {
 	a := addr.As16()
 	f := octetForms("IPv6", a[:])
 	f = append(f, rowForms("nibbles, reversed", nibbles(a[:]))...)
-	for _, spelled := range []string{addr.String(), addr.StringExpanded()} {
-		if len(spelled) > len("2001::1") { // shorter ones are parts of other words
-			f = append(f, form{name: "groups with dashes", bytes: strings.ReplaceAll(spelled, ":", "-"), fold: true, digits: true})
+	var groups []string
+	for i := 0; i < len(a); i += 2 {
+		groups = append(groups, strconv.FormatUint(uint64(a[i])<<8|uint64(a[i+1]), 16))
+	}
+	for _, spelled := range []string{addr.String(), addr.StringExpanded(), strings.Join(groups, ":")} {
+		if len(spelled) <= len("2001::1") {
+			continue // shorter ones are parts of other words
+		}
+		for _, by := range []struct{ what, is string }{{"dashes", "-"}, {"underscores", "_"}, {"dots", "."}} {
+			f = append(f, form{name: "groups with " + by.what, bytes: strings.ReplaceAll(spelled, ":", by.is), fold: true, digits: true})
 		}
 	}
 	return f
