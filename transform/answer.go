@@ -1,6 +1,9 @@
 package transform
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // buildAnswer makes the record of a response that may leave, and of its query if
 // there is one. It finds the zone where judgeResponse left it, and reports false
@@ -45,16 +48,17 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 // appliedTo is the rules that changed the record of a response.
 func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) ruleSet {
 	w, r := &p.walker, &p.record
-	flags := w.flags
+	flags, folded := w.flags, p.rewriter.folded || p.folded
 	var by ruleSet
 	if q != nil {
 		flags |= q.flags
+		folded = folded || !bytes.Equal(p.pending.name(q), r.Name) // a server may answer in another case
 		by.add(QueryReduced, q.more)
 	}
 	by.add(ResolverZeroed, r.Resolver != resolver && tells(resolver))
 	by.add(IDZeroed, r.ID != w.id)
 	by.add(OPTRemoved, w.opt >= 0)
-	by.add(CaseLowered, p.rewriter.folded || p.folded)
+	by.add(CaseLowered, folded)
 	by.add(HeaderBitsCleared, flags&cleared != 0)
 	by.add(TrailingCut, w.end < len(w.msg))
 	by.add(TimeTruncated, r.QueryTime != p.queryTime(m, q) || r.ResponseTime != m.ResponseTime)

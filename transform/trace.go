@@ -156,7 +156,8 @@ func (t *tracer) edit(r Rule, from, to int, after []byte) {
 	t.edits = append(t.edits, Edit{r, from, to, after})
 }
 
-// foldedRuns lists the labels that were lowercased; if only the zone's were, that.
+// foldedRuns lists the labels that were lowercased; if only the zone's or the query's were,
+// that.
 func (t *tracer) foldedRuns(w *walker) {
 	n := len(t.edits)
 	t.folded = append(t.folded[:0], w.msg...)

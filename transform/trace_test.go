@@ -249,6 +249,23 @@ func TestEditsByRule(t *testing.T) {
 	}
 }
 
+// TestCaseOfTheQueryAloneIsTold: a server may answer in another case than was asked in.
+func TestCaseOfTheQueryAloneIsTold(t *testing.T) {
+	l := newLane(t, testPolicy(t, func(*Config) {}))
+	var book notebook
+	l.Trace(&book)
+	l.take(aQuery(asked("wWw.shop.example.")))
+	l.take(aResponse(asked("www.shop.example.")))
+	v := book.verdicts[1]
+	if v.Record == nil || !slices.ContainsFunc(v.Edits, func(e Edit) bool { return e.Rule == CaseLowered && e.From == e.To }) {
+		t.Fatalf("%+v", v)
+	}
+	checkEdits(t, book.wires[1], &v)
+	if n := l.Counts().Scrubbed[CaseLowered]; n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+}
+
 // TestUnansweredQueryTellsItsRules too, where it becomes a record.
 func TestUnansweredQueryTellsItsRules(t *testing.T) {
 	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))

@@ -83,7 +83,10 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 		return o, nil, err
 	}
 	o.resolversGiven = isGiven(fs, "resolvers")
+	late := slices.IndexFunc(fs.Args(), isLateOption)
 	switch {
+	case late >= 0:
+		err = fmt.Errorf("%s: there is no such file, and options come before INPUT", conf.Escape(fs.Arg(late)))
 	case fs.NArg() == 0:
 		err = errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
 			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
@@ -93,6 +96,16 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 		return o, fs.Args(), nil
 	}
 	return o, nil, &usageError{err}
+}
+
+// isLateOption reports whether an input looks like an option and is no file: a canary that
+// is not looked for must not look like one that is not found.
+func isLateOption(input string) bool {
+	if !strings.HasPrefix(input, "-") || input == "-" {
+		return false
+	}
+	_, err := os.Stat(input)
+	return err != nil
 }
 
 // discarding are sinks that make all that the configured ones would send, as plain NMSG,
@@ -148,7 +161,9 @@ func (x *explaining) run(ctx context.Context, inputs []string, from explain.Orig
 		from.Problems = append(from.Problems, strings.Split(err.Error(), "\n")...)
 	}
 	for _, input := range inputs {
-		from.Inputs = append(from.Inputs, x.input(input))
+		if in, read := x.input(input); read {
+			from.Inputs = append(from.Inputs, in)
+		}
 	}
 	report := x.Report(&ledger.Total, from)
 	switch {
@@ -190,13 +205,13 @@ func (x *explaining) sum(input string) io.Writer {
 	return s
 }
 
-// input tells of the first that has that name and was not told of yet.
-func (x *explaining) input(name string) explain.Input {
+// input tells of the first that has that name and was not told of yet, if it was read.
+func (x *explaining) input(name string) (in explain.Input, read bool) {
 	for i, s := range x.sums {
 		if s.input == name {
 			x.sums = slices.Delete(x.sums, i, i+1)
-			return explain.Input{Name: name, Octets: s.octets, SHA256: hex.EncodeToString(s.Sum(nil))}
+			return explain.Input{Name: name, Octets: s.octets, SHA256: hex.EncodeToString(s.Sum(nil))}, true
 		}
 	}
-	return explain.Input{Name: name}
+	return explain.Input{Name: name}, isSocket(name)
 }

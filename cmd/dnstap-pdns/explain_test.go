@@ -150,6 +150,46 @@ func TestExplainListensAsTheConfiguredSourceDoes(t *testing.T) {
 	}
 }
 
+// TestABrokenConnectionIsToldInTheReport: as the damage to a file is.
+func TestABrokenConnectionIsToldInTheReport(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "tap.sock")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var out bytes.Buffer
+	done := make(chan error, 1)
+	go func() {
+		done <- explainWhatLeaves(ctx, []string{"unix://" + socket}, stdio{nil, &out, io.Discard})
+	}()
+	var conn net.Conn
+	await(t, "the socket is there", func() bool {
+		var err error
+		conn, err = net.Dial("unix", socket)
+		return err == nil
+	})
+	defer conn.Close()
+	w, err := framestream.NewWriter(conn, &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteFrame(resolverResponse(t, "www.test-tld.", "198.51.100.80", "192.0.2.53")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write([]byte("\x00\x00\x00\x00\xff\xff\xff\xff")); err != nil { // a control frame of that length
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, conn) // until it is closed
+	stop()
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "1 connections were closed because of broken framing") {
+		t.Errorf("got %v", err)
+	}
+	if got := out.String(); !strings.Contains(got, "\nThis is not the whole truth: unix://") || !strings.Contains(got, " 0 of 1 output records") {
+		t.Errorf("got\n%.1000s", got)
+	}
+}
+
 // TestExplainStoppedWithinAFileSaysSo: what is left of the report is no proof.
 func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 	in, feed, err := os.Pipe()
@@ -165,6 +205,14 @@ func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 	err = explainWhatLeaves(ctx, []string{"-"}, stdio{in, &out, io.Discard})
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(out.String(), "This is not the whole truth: stopped before the end of its input") {
 		t.Errorf("got %v:\n%s", err, &out)
+	}
+}
+
+// TestAnEndlessInputThatIsNothingIsRefused at once.
+func TestAnEndlessInputThatIsNothingIsRefused(t *testing.T) {
+	err := explainWhatLeaves(t.Context(), []string{"/dev/zero"}, stdio{nil, io.Discard, io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "/dev/zero") {
+		t.Errorf("got %v", err)
 	}
 }
 

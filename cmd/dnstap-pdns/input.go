@@ -25,8 +25,8 @@ type inputReader struct {
 	stats   packet.Stats // of the inputs that were packets
 	in      *os.File
 
-	// copies returns where the octets of an input go, too, to its end if that is to be
-	// had; nil: nowhere.
+	// copies returns where the octets of an input go, too: all of a file's, and what was
+	// read of another; nil: nowhere.
 	copies func(input string) io.Writer
 
 	listens time.Duration // to each input that is a socket's URL; 0: there are none
@@ -72,7 +72,9 @@ func (r *inputReader) read(ctx context.Context, input string, lane collector.Lan
 	var octets io.Reader = patientReader{ctx, file}
 	if r.copies != nil {
 		octets = io.TeeReader(octets, r.copies(input))
-		defer io.Copy(io.Discard, octets) // what follows damage
+		if of, err := file.Stat(); err == nil && of.Mode().IsRegular() { // another may never end
+			defer io.Copy(io.Discard, octets) // what follows damage
+		}
 	}
 	in, err := uncompress.New(octets)
 	if err != nil {
@@ -122,7 +124,13 @@ func (r *inputReader) listen(ctx context.Context, input string, open func(source
 	fmt.Fprintf(r.says, "listening on %s for %v: the resolver connects to it\n", input, r.listens)
 	ctx, stop := context.WithTimeout(ctx, r.listens)
 	defer stop()
-	return source.Run(ctx)
+	if err := source.Run(ctx); err != nil {
+		return err
+	}
+	if n := source.Stats().Broken; n > 0 {
+		return fmt.Errorf("%d connections were closed because of broken framing: what followed was not read; the log says more", n)
+	}
+	return nil
 }
 
 // socket is the configured source that listens there, or one with every default.

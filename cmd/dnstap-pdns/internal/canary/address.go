@@ -11,17 +11,34 @@ import (
 // forms4 are those of an IPv4 address. Its octets also stand in IPv6 addresses that have
 // it inside.
 func forms4(a [4]byte) []form {
-	numbers := make([]string, 4)
-	for i, v := range a {
-		numbers[i] = strconv.Itoa(int(v))
-	}
 	f := octetForms("IPv4", a[:])
-	f = append(f, rowForms("dotted numbers", numbers)...)
-	f = append(f, form{name: "numbers with dashes", bytes: strings.Join(numbers, "-"), fold: true, digits: true})
+	for _, around := range aroundZero(a) {
+		f = append(f, form{name: "IPv4 octets around a zero (RFC 6052)", bytes: around})
+	}
+	numbers, padded := make([]string, 4), make([]string, 4)
+	for i, v := range a {
+		numbers[i], padded[i] = strconv.Itoa(int(v)), fmt.Sprintf("%03d", v)
+	}
+	f = append(f, numberForms(numbers, padded, "")...)
 	slices.Reverse(numbers)
-	f = append(f, rowForms("dotted numbers, reversed", numbers)...)
-	f = append(f, form{name: "numbers with dashes, reversed", bytes: strings.Join(numbers, "-"), fold: true, digits: true})
+	slices.Reverse(padded)
+	f = append(f, numberForms(numbers, padded, ", reversed")...)
 	return append(f, rowForms("nibbles, reversed", nibbles(a[:]))...)
+}
+
+// numberForms are four numbers as people and names of hosts have them.
+func numberForms(numbers, padded []string, order string) []form {
+	f := rowForms("dotted numbers"+order, numbers)
+	for _, text := range []form{
+		{name: "numbers with dashes", bytes: strings.Join(numbers, "-")},
+		{name: "numbers with underscores", bytes: strings.Join(numbers, "_")},
+		{name: "numbers of three digits", bytes: strings.Join(padded, "")},
+		{name: "dotted numbers of three digits", bytes: strings.Join(padded, ".")},
+		{name: "numbers of three digits with dashes", bytes: strings.Join(padded, "-")},
+	} {
+		f = append(f, form{name: text.name + order, bytes: text.bytes, fold: true, digits: true})
+	}
+	return f
 }
 
 // forms6 are those of an IPv6 address. How its text may be spelled is for
@@ -30,9 +47,16 @@ func forms6(addr netip.Addr) []form {
 	a := addr.As16()
 	f := octetForms("IPv6", a[:])
 	f = append(f, rowForms("nibbles, reversed", nibbles(a[:]))...)
-	for _, spelled := range []string{addr.String(), addr.StringExpanded()} {
-		if len(spelled) > len("2001::1") { // shorter ones are parts of other words
-			f = append(f, form{name: "groups with dashes", bytes: strings.ReplaceAll(spelled, ":", "-"), fold: true, digits: true})
+	var groups []string
+	for i := 0; i < len(a); i += 2 {
+		groups = append(groups, strconv.FormatUint(uint64(a[i])<<8|uint64(a[i+1]), 16))
+	}
+	for _, spelled := range []string{addr.String(), addr.StringExpanded(), strings.Join(groups, ":")} {
+		if len(spelled) <= len("2001::1") {
+			continue // shorter ones are parts of other words
+		}
+		for _, by := range []struct{ what, is string }{{"dashes", "-"}, {"underscores", "_"}, {"dots", "."}} {
+			f = append(f, form{name: "groups with " + by.what, bytes: strings.ReplaceAll(spelled, ":", by.is), fold: true, digits: true})
 		}
 	}
 	return f
@@ -61,22 +85,30 @@ func nibbles(b []byte) []string {
 	return digits
 }
 
-var (
-	nat64     = netip.MustParsePrefix("64:ff9b::/96")
-	sixToFour = netip.MustParsePrefix("2002::/16")
-)
-
-// inner is the IPv4 address inside an IPv6 address that is IPv4-mapped, NAT64's
-// (RFC 6052) or 6to4's (RFC 3056); else a itself.
-func inner(a netip.Addr) netip.Addr {
-	b := a.As16()
-	switch {
-	case a.Is4(), a.Is4In6():
-		return a.Unmap()
-	case nat64.Contains(a):
-		return netip.AddrFrom4([4]byte(b[12:]))
-	case sixToFour.Contains(a):
-		return netip.AddrFrom4([4]byte(b[2:6]))
+// aroundZero is an IPv4 address as it stands in IPv6 addresses with a prefix of 40, 48 or
+// 56 bits: the ninth octet of those is zero, and not the IPv4 address's (RFC 6052 section
+// 2.2).
+func aroundZero(a [4]byte) [3]string {
+	var all [3]string
+	for i := range all {
+		all[i] = string(a[:3-i]) + "\x00" + string(a[3-i:])
 	}
-	return a
+	return all
+}
+
+// inside are the IPv4 addresses that an IPv6 address may have inside: IPv4-mapped, NAT64's
+// with any prefix (RFC 6052), 6to4's (RFC 3056) or another's, wherever they stand.
+func inside(a netip.Addr) []netip.Addr {
+	b := a.As16()
+	var all []netip.Addr
+	for i := range len(b) - 3 {
+		all = append(all, netip.AddrFrom4([4]byte(b[i:])))
+	}
+	if b[8] == 0 {
+		without := slices.Delete(slices.Clone(b[:]), 8, 9)
+		for i := 5; i < 8; i++ {
+			all = append(all, netip.AddrFrom4([4]byte(without[i:])))
+		}
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package canary
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 
@@ -23,6 +24,7 @@ const minText = 3 // bytes
 
 // Parse reads a canary: an address, a name of several labels, or any other text.
 func Parse(text string) (Canary, error) {
+	text = strings.TrimSpace(text)
 	if a, err := netip.ParseAddr(text); err == nil {
 		if a.IsUnspecified() {
 			return Canary{}, fmt.Errorf("%v stands wherever an address was taken out", a)
@@ -32,11 +34,44 @@ func Parse(text string) (Canary, error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return Canary{}, fmt.Errorf("%v is a network, which has too many forms; give addresses in it that are in use", p)
 	}
+	if err := misleading(text); err != nil {
+		return Canary{}, err
+	}
 	c := OfText(text)
 	if len(c.forms) == 0 {
 		return Canary{}, errors.New("one or two bytes are found everywhere; give more")
 	}
 	return c, nil
+}
+
+// misleading tells of a text that is meant to be something else, of which less would be
+// looked for than whoever gives it expects.
+func misleading(text string) error {
+	parts := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,;[]", r) })
+	names := len(parts) > 1 && !strings.Contains(text, " ")
+	for _, part := range parts {
+		part = strings.TrimSuffix(part, ".")
+		host := part
+		if h, _, err := net.SplitHostPort(part); err == nil {
+			host = h
+		}
+		if _, err := netip.ParseAddr(host); err == nil || looksLikeAddr(host) {
+			return errors.New("it holds an address, and would be looked for as a text only: give the address alone, without zeros in front")
+		}
+		names = names && isName(part)
+	}
+	switch {
+	case names:
+		return errors.New("it is several names: give each with --canary")
+	case strings.HasPrefix(text, "*.") || strings.HasPrefix(text, "."):
+		return errors.New("give the name alone: what is below it is found too")
+	}
+	return nil
+}
+
+// looksLikeAddr reports whether a text is four numbers with dots.
+func looksLikeAddr(text string) bool {
+	return strings.Count(text, ".") == 3 && strings.Trim(text, "0123456789.") == "" && !strings.Contains(text, "..")
 }
 
 // OfAddr returns the canary of an address.
@@ -64,6 +99,9 @@ func OfText(text string) Canary {
 		}
 		c.add("text", spelled)
 		c.forms = append(c.forms, form{name: "hexadecimal text", bytes: fmt.Sprintf("%x", spelled), fold: true})
+		if user, host, ok := strings.Cut(spelled, "@"); ok && user != "" && isName(host) {
+			c.add("mailbox as wire labels", labels(append([]string{user}, strings.Split(host, ".")...)))
+		}
 	}
 	return c
 }
@@ -87,8 +125,11 @@ func spellings(text string) []string {
 	if !isName(text) && strings.ContainsAny(text, " .") {
 		return all
 	}
-	note(strings.ToLower(text), nil) // beyond ASCII
+	folded := strings.ToLower(text) // beyond ASCII
+	note(folded, nil)
+	note(lower(strings.ToUpper(text)), nil)
 	note(idna.Lookup.ToASCII(text))
+	note(idna.Punycode.ToASCII(folded)) // where it has what no host's name may have
 	note(idna.Punycode.ToUnicode(all[0]))
 	return all
 }

@@ -56,6 +56,17 @@ func TestEachFormIsFound(t *testing.T) {
 		{"192.0.2.53", "::ffff:c000:235", "IPv6 text"},
 		{"192.0.2.53", "64:FF9B::c000:0235", "IPv6 text"},
 		{"192.0.2.53", "2002:c000:235::1", "IPv6 text"},
+		{"192.0.2.53", "64:ff9b:1::c000:235", "IPv6 text"},
+		{"192.0.2.53", "2001:db8:122:c000:2:3500::", "IPv6 text"},
+		{"192.0.2.53", "\x20\x01\x0d\xb8\x01\x22\xc0\x00\x00\x02\x35\x00", "IPv4 octets around a zero (RFC 6052)"},
+		{"192.0.2.53", "dsl-192-000-002-053.", "numbers of three digits with dashes"},
+		{"192.0.2.53", "053.002.000.192", "dotted numbers of three digits, reversed"},
+		{"192.0.2.53", "host192000002053.", "numbers of three digits"},
+		{"192.0.2.53", "host_192_0_2_53", "numbers with underscores"},
+		// The length of a label may look like a digit.
+		{"192.0.2.53", "\x31192-0-2-53" + strings.Repeat("x", 39) + "\x00", "numbers with dashes"},
+		{"192.0.2.53", "\x0d-192-0-2-53" + "\x30" + strings.Repeat("x", 48) + "\x03com", "numbers with dashes"},
+		{"2001:db8::53", "\x392001-db8--53" + strings.Repeat("x", 45) + "\xc0\x0c", "groups with dashes"},
 
 		{"2001:db8::53", "\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x53", "IPv6 octets"},
 		{"2001:db8::53", "\x53\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xb8\x0d\x01\x20", "IPv6 octets, reversed"},
@@ -65,6 +76,9 @@ func TestEachFormIsFound(t *testing.T) {
 		{"2001:db8::53", "2001:db8::0.0.0.83", "IPv6 text"},
 		{"2001:db8::53", "2001-db8--53.sslip.io", "groups with dashes"},
 		{"2001:db8::53", "2001-0db8-0000-0000-0000-0000-0000-0053", "groups with dashes"},
+		{"2001:db8::53", "2001-db8-0-0-0-0-0-53", "groups with dashes"},
+		{"2001:db8::53", "2001_db8__53", "groups with underscores"},
+		{"2001:db8::53", "2001.db8.0.0.0.0.0.53", "groups with dots"},
 		{"2001:db8::53", "20010DB8000000000000000000000053", "IPv6 octets as hexadecimal text"},
 		{"2001:db8::53", strings.Repeat("3.5.", 1) + strings.Repeat("0.", 22) + "8.b.d.0.1.0.0.2.ip6.arpa", "nibbles, reversed as text"},
 		{"2001:db8::53", "\x013\x015" + strings.Repeat("\x010", 22) + "\x018\x01B\x01d\x010\x011\x010\x010\x012", "nibbles, reversed as wire labels"},
@@ -81,6 +95,10 @@ func TestEachFormIsFound(t *testing.T) {
 		{"BÜCHER.example", "b\xc3\xbccher.example", "text"},
 		{"xn--bcher-kva.example", "b\xc3\xbccher.example", "text"},
 		{"bücher", "\x0dxn--bcher-kva\x07example", "text"},
+		{"bücher.example", "BÜCHER.EXAMPLE", "text"},
+		{"_dmarc.bücher.example", "\x06_dmarc\x0dxn--bcher-kva\x07example", "wire labels"},
+		{"alice@univ.example", "\x05alice\x04univ\x07example", "mailbox as wire labels"},
+		{"alice.b@univ.example", "\x07alice.b\x04univ\x07example", "mailbox as wire labels"},
 		{"Alice", "\x05ALICE\x03com", "text"},
 		{"alice smith", "Alice Smith", "text"},
 		{"id1", "resolver-ID1", "text"},
@@ -99,6 +117,7 @@ func TestWhatIsAnotherIsNotFound(t *testing.T) {
 		{"92.0.2.53", "192.0.2.53"},
 		{"192.0.2.97", "\xc0\x00\x02\x41"}, // case is letters', not octets'
 		{"192.0.2.5", "ip-192-0-2-53"},
+		{"1.2.3.4", "v=spf1 ip4:11.2.3.4 " + strings.Repeat("x", 60)},
 		{"2001:db8::5", "2001:db8::53"},
 		{"2001:db8::53", "2001:db8::5:3"},
 		{"2001:db8::53", "12001:db8::53"},
@@ -134,9 +153,15 @@ func TestNamesCutByCompressionAreFound(t *testing.T) {
 // TestTextsCutIntoStringsAreFound: nor need the letters of a text.
 func TestTextsCutIntoStringsAreFound(t *testing.T) {
 	for record, canary := range map[string]string{
-		`x.test. TXT "the site is uni" "v.example today"`: "univ.example",
-		`x.test. TXT "192.0." "2.53"`:                     "192.0.2.53",
-		`x.test. TXT "2001:db8:" ":53"`:                   "2001:db8::53",
+		`x.test. TXT "see b\195" "\188cher.example"`:           "bücher.example",
+		`x.test. TXT "says \"al" "ice\""`:                      `"alice"`,
+		`x.test. AVC "see univ" ".example"`:                    "univ.example",
+		`x.test. HINFO "univ" ".example"`:                      "univ.example",
+		`x.test. NAPTR 1 1 "u" "univ" ".example" .`:            "univ.example",
+		`x.test. TYPE65280 \# 14 04756e6976082e6578616d706c65`: "univ.example",
+		`x.test. TXT "the site is uni" "v.example today"`:      "univ.example",
+		`x.test. TXT "192.0." "2.53"`:                          "192.0.2.53",
+		`x.test. TXT "2001:db8:" ":53"`:                        "2001:db8::53",
 	} {
 		rr, err := dns.NewRR(record)
 		if err != nil {
@@ -184,6 +209,25 @@ func TestWhatIsNoMessageIsToldAndSearched(t *testing.T) {
 	}
 }
 
+// TestNamesAreFoundInWhatCannotBeRead: who answers must not be able to hide one by a record
+// behind it that the library refuses.
+func TestNamesAreFoundInWhatCannotBeRead(t *testing.T) {
+	const wire = "\x00\x00\x84\x00\x00\x01\x00\x01\x00\x01\x00\x00" + "\x01a\x07example\x00\x00\x05\x00\x01" +
+		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x07\x04UNIV\xc0\x0e" + // CNAME univ.example.
+		"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x01\x01" // A of one octet
+	var text Text
+	if err := text.Set([]byte(wire), []byte(wire)); err != ErrUnreadable {
+		t.Fatalf("got %v", err)
+	}
+	found := ""
+	NewSet([]Canary{mustParse(t, "univ.example")}).Search(&text, func(f Finding) { found = f.Form + ", " + string(f.Place) })
+	if want := "wire labels, " + string(InFull); found != want {
+		t.Errorf("got %q, want %q", found, want)
+	}
+	loop := []byte(strings.Repeat("\x01a\xc0\x00", 1000)) // ends
+	text.Set(loop, loop)
+}
+
 func TestUselessCanariesAreRefused(t *testing.T) {
 	for text, why := range map[string]string{
 		"":             "give more",
@@ -192,6 +236,16 @@ func TestUselessCanariesAreRefused(t *testing.T) {
 		"0.0.0.0":      "stands wherever an address was taken out",
 		"::":           "stands wherever an address was taken out",
 		"192.0.2.0/24": "is a network",
+
+		"192.0.2.53:53":       "give the address alone",
+		"192.0.2.53.":         "give the address alone",
+		"192.0.2.053":         "give the address alone",
+		"[2001:db8::53]":      "give the address alone",
+		"[2001:db8::53]:53":   "give the address alone",
+		"192.0.2.53,10.0.0.1": "give the address alone",
+		"a.example,b.example": "give each with --canary",
+		".univ.example":       "give the name alone",
+		"*.univ.example":      "give the name alone",
 	} {
 		if c, err := Parse(text); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%q: got %+v, %v; want an error with %q", text, c, err, why)

@@ -45,7 +45,7 @@ func FuzzSpelledAddress(f *testing.F) {
 	f.Add("1:2:3:4:5:6:7:8", "\x10", ".")
 	f.Fuzz(func(t *testing.T, spelled, before, behind string) {
 		a, err := netip.ParseAddr(spelled)
-		if err != nil || !a.Is6() || a.Zone() != "" || inner(a).IsUnspecified() || inner(a) != a {
+		if err != nil || !a.Is6() || a.Zone() != "" || a.IsUnspecified() {
 			return
 		}
 		var in Text

@@ -3,6 +3,7 @@ package canary
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -120,7 +121,20 @@ func (f *form) isAt(in []byte, at int) bool {
 	if end > len(in) || string(in[at:end]) != f.bytes {
 		return false
 	}
-	return !f.digits || (at == 0 || !isDigit(in[at-1])) && (end == len(in) || !isDigit(in[end]))
+	return !f.digits || (at == 0 || !isDigitAt(in, at-1)) && (end == len(in) || !isDigitAt(in, end))
+}
+
+// isDigitAt reports whether there is a digit, and not the length of a label, which a
+// number may follow or end before.
+func isDigitAt(in []byte, at int) bool { return isDigit(in[at]) && !isLengthAt(in, at) }
+
+// isLengthAt reports whether a label of that length follows, and then what may follow one.
+func isLengthAt(in []byte, at int) bool {
+	end := at + 1 + int(in[at])
+	if end >= len(in) || in[end] > 63 && in[end] < 0xc0 {
+		return false
+	}
+	return !slices.ContainsFunc(in[at+1:end], func(c byte) bool { return c <= ' ' || c == '.' || c > '~' })
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -164,10 +178,10 @@ func (s *Set) spelledIn(run string, found func(offset, canary int)) {
 			if err != nil {
 				continue
 			}
-			if canary, ok := s.addrs[inner(a)]; ok {
-				found(i, canary)
-			} else if canary, ok := s.addrs[a]; ok {
-				found(i, canary)
+			for _, a := range append(inside(a), a) {
+				if canary, ok := s.addrs[a]; ok {
+					found(i, canary)
+				}
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package canary
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -18,8 +19,8 @@ type Text struct {
 	packed []byte
 }
 
-// ErrUnreadable says that a message could not be read, so that names that compression
-// cuts into pieces may go unseen in it.
+// ErrUnreadable says that a message could not be read, so that texts that are cut into
+// character-strings may go unseen in it.
 var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 
 // Set takes octets, which it borrows, and the DNS messages that they hold. All of the
@@ -30,6 +31,7 @@ func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
 	t.full, t.zone = t.full[:0], t.zone[:0]
 	for _, wire := range messages {
 		if len(wire) > 0 && !t.read(wire) {
+			t.names(wire)
 			err = ErrUnreadable
 		}
 	}
@@ -59,21 +61,88 @@ func (t *Text) read(wire []byte) bool {
 	return true
 }
 
+// names notes, of a message that cannot be read, each name that compression has cut,
+// wherever one may begin.
+func (t *Text) names(wire []byte) {
+	for from := range wire {
+		if name, cut := nameAt(t.packed[:0], wire, from); cut {
+			t.full = append(appendLower(t.full, name), 0)
+		}
+	}
+}
+
+// nameAt appends the labels of the name that begins there, as far as it is one, and
+// reports whether there are some before a pointer.
+func nameAt(name, wire []byte, at int) (_ []byte, cut bool) {
+	const longest, longestLabel, compressed = 255, 63, 0xc0
+	for pointers := 0; at < len(wire) && len(name) < longest; {
+		n := int(wire[at])
+		switch {
+		case n >= compressed && at+1 < len(wire) && len(name) > 0 && pointers < longest:
+			at = (n-compressed)<<8 | int(wire[at+1])
+			pointers++
+			cut = true
+		case n == 0 || n > longestLabel || at+1+n > len(wire):
+			return name, cut
+		default:
+			name = append(name, wire[at:at+1+n]...)
+			at += 1 + n
+		}
+	}
+	return name, cut
+}
+
 // record notes a record that may hold texts; most hold names and numbers only, or
 // digests and keys.
 func (t *Text) record(rr dns.RR) {
 	switch rr := rr.(type) {
 	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.SOA, *dns.PTR, *dns.MX, *dns.SRV,
 		*dns.RRSIG, *dns.DNSKEY, *dns.DS, *dns.NSEC, *dns.NSEC3:
-	case *dns.TXT:
-		t.text(strings.Join(rr.Txt, " "))
-		t.text(strings.Join(rr.Txt, ""))
-	case *dns.SPF:
-		t.text(strings.Join(rr.Txt, " "))
-		t.text(strings.Join(rr.Txt, ""))
+	case *dns.TXT, *dns.SPF:
+		t.strings(rr)
 	default:
 		t.text(rr.String())
+		t.strings(rr)
 	}
+}
+
+// strings notes the character-strings of a record, as they are, put together: those that
+// all of its data is, of whatever type, or all behind a NAPTR's two numbers.
+func (t *Text) strings(rr dns.RR) {
+	t.packed = slices.Grow(t.packed[:0], dns.Len(rr))
+	b := t.packed[:cap(t.packed)]
+	header, err := dns.PackDomainName(rr.Header().Name, b, 0, nil, false)
+	if err != nil {
+		return
+	}
+	end, err := dns.PackRR(rr, b, 0, nil, false)
+	if err != nil {
+		return
+	}
+	rdata := b[header+fixedFields : end]
+	if rr.Header().Rrtype == dns.TypeNAPTR {
+		rdata = rdata[2*2:]
+	}
+	if all, whole := characterStrings(rdata); whole {
+		t.text(strings.Join(all, " "))
+		t.text(strings.Join(all, ""))
+	}
+}
+
+// fixedFields are type, class, TTL and length of data.
+const fixedFields = 2 + 2 + 4 + 2
+
+// characterStrings reads data that is nothing else.
+func characterStrings(b []byte) (all []string, whole bool) {
+	for len(b) > 0 {
+		n := 1 + int(b[0])
+		if n > len(b) {
+			return nil, false
+		}
+		all = append(all, string(b[1:n]))
+		b = b[n:]
+	}
+	return all, true
 }
 
 func (t *Text) text(s string) { t.zone = append(appendLower(t.zone, []byte(s)), '\n') }

@@ -116,7 +116,7 @@ func (e *Explainer) neverCopied() []Beside {
 			b := Beside{Field: name, Value: octets(v.value), Frames: v.frames, Findings: []Finding{}}
 			if w := e.leaving.find(string(v.value)); w != nil {
 				b.Searched, b.Found = w.Searchable(), w.found
-				b.Findings = append(b.Findings, w.findings...)
+				b.Findings = w.sorted()
 			}
 			all = append(all, b)
 		}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -108,11 +109,10 @@ func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	case transform.IDZeroed:
 		return []Change{{What: "DNS ID", Before: asQueryTold, After: fmt.Sprint(r.ID)}}
 	case transform.CaseLowered:
-		before := asQueryTold
-		if m != nil {
-			before = cmp.Or(presented(m.Zone), before)
+		if m == nil || bytes.Equal(m.Zone, r.Zone) {
+			return []Change{{What: "name in the query", Before: asQueryTold, After: presented(r.Name)}}
 		}
-		return []Change{{What: "zone", Before: before, After: presented(r.Zone)}}
+		return []Change{{What: "zone", Before: cmp.Or(presented(m.Zone), asQueryTold), After: presented(r.Zone)}}
 	}
 	return nil
 }

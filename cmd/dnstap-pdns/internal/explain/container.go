@@ -23,7 +23,10 @@ const (
 	payloadData  protowire.Number = 5 // of an NmsgPayload
 )
 
-var errContainer = errors.New("what a sink sent is no plain NMSG container, and was not searched")
+var (
+	errContainer = errors.New("what a sink sent is no plain NMSG container, and was not searched")
+	errPacket    = errors.New("its packets are none of DNS, and were searched as they stand only")
+)
 
 // takeApart calls record for each payload of a container, and returns rest with what
 // stands beside them appended.
@@ -90,9 +93,12 @@ func messagesOf(data []byte, messageType string) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		query, _ := q.Query()
-		response, _ := q.Response()
-		return [][]byte{query, response}, nil
+		query, asked := q.Query()
+		response, answered := q.Response()
+		if asked != (len(q.QueryPacket) > 0) || answered != (len(q.ResponsePacket) > 0) {
+			err = errPacket
+		}
+		return [][]byte{query, response}, err
 	case nmsg.DNSObs.String():
 		o, err := nmsg.DecodeDNSObs(data)
 		return [][]byte{o.Response}, err

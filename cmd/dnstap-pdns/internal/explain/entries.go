@@ -2,6 +2,7 @@ package explain
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -45,8 +46,8 @@ func (e *entries) see(v *transform.Verdict) {
 			e.strike(v)
 		}
 	case transform.ResolverAddress:
-		if len(e.resolvers) > 0 && v.Message != nil {
-			e.strikeResolvers(v.Message.Wire)
+		if len(e.resolvers) > 0 {
+			e.strikeResolvers(v)
 		}
 	}
 }
@@ -57,12 +58,18 @@ func (e *entries) told(a netip.Addr) {
 }
 
 func (e *entries) strikeNetworks(p netip.Prefix) {
-	e.networks = without(e.networks, func(n netip.Prefix) bool { return n.Overlaps(p) })
+	e.networks = without(e.networks, func(n netip.Prefix) bool { return n.Bits() <= p.Bits() && n.Contains(p.Addr()) })
 }
 
-func (e *entries) strikeResolvers(wire []byte) {
+func (e *entries) strikeResolvers(v *transform.Verdict) {
+	octets := slices.Clone(v.Name)
+	var wire []byte
+	if v.Message != nil {
+		wire = v.Message.Wire
+		octets = append(append(octets, v.Message.Zone...), wire...)
+	}
 	var text canary.Text
-	text.Set(wire, wire) // what cannot be read is searched as it stands
+	text.Set(octets, wire) // what cannot be read is searched as it stands
 	var all []canary.Canary
 	for _, r := range e.resolvers {
 		all = append(all, canary.OfAddr(r))
@@ -80,13 +87,16 @@ func (e *entries) strike(v *transform.Verdict) {
 	}
 	e.strikeName(presented(v.Message.Zone))
 	e.strikeText(string(v.Message.Wire))
+	e.strikeLabels(v.Message.Wire)
 	var m dns.Msg
 	if m.Unpack(v.Message.Wire) != nil {
 		return
 	}
 	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
 		for _, rr := range section {
-			e.strikeText(rr.String())
+			text := rr.String()
+			e.strikeText(text)
+			e.strikeText(strings.ReplaceAll(text, `" "`, "")) // character-strings joined
 		}
 	}
 }
@@ -94,8 +104,11 @@ func (e *entries) strike(v *transform.Verdict) {
 // strikeName strikes out what a name is below.
 func (e *entries) strikeName(name string) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if p, ok := reverseName(name); ok && len(e.networks) > 0 {
+	if p, more, ok := reverseName(name); ok && len(e.networks) > 0 {
 		e.strikeNetworks(p)
+		if more { // which may tell of any part of it
+			e.networks = without(e.networks, p.Overlaps)
+		}
 	}
 	for rest := name; len(e.names) > 0; {
 		delete(e.names, rest)
@@ -116,6 +129,27 @@ func (e *entries) strikeText(text string) {
 			}
 		}
 		e.strikeName(word)
+	}
+}
+
+// strikeLabels strikes out names in wire form, wherever they stand and whatever follows.
+func (e *entries) strikeLabels(wire []byte) {
+	for from := range wire {
+		name := ""
+		for at := from; at < len(wire) && len(name) <= longestWord; {
+			end := at + 1 + int(wire[at])
+			if end == at+1 || end > len(wire) {
+				break
+			}
+			label := strings.ToLower(string(wire[at+1 : end]))
+			if strings.ContainsFunc(label, isNoNameCharacter) {
+				break
+			}
+			name += label
+			e.strikeName(name)
+			name += "."
+			at = end
+		}
 	}
 }
 

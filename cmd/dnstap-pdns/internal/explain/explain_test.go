@@ -3,6 +3,7 @@ package explain
 import (
 	"encoding/binary"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -211,6 +212,31 @@ func TestEachRuleIsShownBeforeAndAfter(t *testing.T) {
 	golden(t, "testdata/rules.txt", shown.String())
 }
 
+// TestCaseBesideTheResponseIsShown: of the query where that is what was lowered, else of
+// the zone.
+func TestCaseBesideTheResponseIsShown(t *testing.T) {
+	www := response(t, "www.shop.test-tld.", dns.TypeA)
+	query := new(dns.Msg).SetQuestion("wWw.Shop.test-tld.", dns.TypeA)
+	query.Id = www.Id
+	query.RecursionDesired = false
+	zoned := answered(pack(t, www))
+	zoned.Zone = []byte("\x04Shop\x08test-tld\x00")
+	for want, messages := range map[Change][]*transform.Message{
+		{What: "name in the query", Before: "as the query told", After: "www.shop.test-tld."}: {asked(pack(t, query)), answered(pack(t, www))},
+		{What: "zone", Before: "Shop.test-tld.", After: "shop.test-tld."}:                     {zoned},
+	} {
+		r := explained(t, site(), nil, messages...)
+		for _, rule := range r.Rules {
+			if rule.Rule != transform.CaseLowered.String() {
+				continue
+			}
+			if len(rule.Examples) != 1 || !cmp.Equal(rule.Examples[0].Changes, []Change{want}) {
+				t.Errorf("got %+v, want %+v", rule.Examples, want)
+			}
+		}
+	}
+}
+
 // TestACanaryIsFoundInEachRecord: none is searched for another's, and examples end where
 // counts do not.
 func TestACanaryIsFoundInEachRecord(t *testing.T) {
@@ -236,6 +262,59 @@ func TestACanaryIsFoundInEachRecord(t *testing.T) {
 		if len(rule.Examples) > maxSamples {
 			t.Errorf("%s has %d examples", rule.Rule, len(rule.Examples))
 		}
+	}
+}
+
+// TestFindingsDoNotDependOnWhichSinkIsFirst: of each message type there are as many.
+func TestFindingsDoNotDependOnWhichSinkIsFirst(t *testing.T) {
+	c, err := canary.Parse("secret.test-tld")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := &transform.Record{Server: server, Resolver: resolver, Answered: true, Name: []byte("\x06secret\x08test-tld\x00"),
+		Type: dns.TypeA, Class: dns.ClassINET, Response: pack(t, response(t, "secret.test-tld.", dns.TypeA))}
+	var containers [][]byte
+	for _, m := range []nmsg.MessageType{nmsg.DNSQR, nmsg.DNSObs} {
+		_, payload, err := nmsg.AppendPayload(nil, m, nmsg.IDs{}, record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out nmsg.Container
+		containers = append(containers, out.Seal(out.Add(out.Begin(nil), payload), 1))
+	}
+	findings := func(order ...int) []Finding {
+		e := New(site(), []canary.Canary{c})
+		for _, i := range order {
+			for range maxFindings + 1 {
+				e.Sent([]string{"dnsqr", "dnsobs"}[i], containers[i])
+			}
+		}
+		return e.Report(&transform.Counts{}, Origin{}).Verdicts[0].Findings
+	}
+	got, want := findings(1, 0), findings(0, 1)
+	if len(got) != 2*maxFindings {
+		t.Errorf("%d findings", len(got))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-dnsqr first +dnsobs first):\n%s", diff)
+	}
+}
+
+// TestWhatBecameKnownLateIsSaid: 0 of fewer records than there are is explained.
+func TestWhatBecameKnownLateIsSaid(t *testing.T) {
+	e := New(site(), nil)
+	e.Sent("dnsqr", contained(t, &transform.Record{Server: server, Answered: true, Name: []byte("\x01a\x00"),
+		Resolver: resolver, Response: pack(t, response(t, "a.", dns.TypeA))}))
+	e.leaving.watch(canary.OfAddr(netip.MustParseAddr("192.0.2.77")), messages)
+	r := e.Report(&transform.Counts{}, Origin{})
+	var b strings.Builder
+	if err := r.WriteText(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	const want = "appears in 0 of 0 output records\n  192.0.2.77: known from messages\n" +
+		"  1 records had left when it became known, and were not searched for it\n"
+	if !strings.Contains(b.String(), want) || strings.Count(b.String(), "became known") != 1 {
+		t.Errorf("no %q in\n%.1000s", want, b.String())
 	}
 }
 
@@ -316,6 +395,39 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 		{"scrub.local_networks", "10.0.0.0/8"},
 		{"scrub.resolvers", "192.0.2.99"},
 	}
+	if diff := cmp.Diff(want, r.Unmatched); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestEntriesThatMatchInHiddenFormsAreNotTold: what the scrubber finds is not told as
+// matching nothing, and what it does not is.
+func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
+	c := site()
+	c.LocalNames = []string{"strings.example", "labels.example", "query.example"}
+	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	c.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("192.0.2.98")}
+	zoned := answered(pack(t, response(t, "www.test-tld.", dns.TypeA)))
+	zoned.Zone = []byte("\x0298\x012\x010\x03192\x07in-addr\x04arpa\x00")
+	query := response(t, "99.2.0.192.in-addr.arpa.", dns.TypePTR)
+	query.Response, query.Authoritative = false, false
+	expired := asked(pack(t, query))
+	query.Question[0].Name = "www.test-tld."
+	late := asked(pack(t, query))
+	late.QueryTime += transform.Time(time.Hour)
+	messages := []*transform.Message{
+		answered(pack(t, response(t, "x.test-tld.", dns.TypeTXT, `x.test-tld. TXT "at str" "ings.example."`))),
+		answered(pack(t, response(t, "y.test-tld.", 65280, `y.test-tld. TYPE65280 \# 18 `+fmt.Sprintf("%x", "\x00\x01\x06labels\x07example\x00")))),
+		answered(pack(t, response(t, "203.query.example.", dns.TypePTR, "203.query.example. PTR 203.in-addr.arpa."))),
+		zoned, expired,
+	}
+	for i := range 17 { // the clock believes no single message
+		m := *late
+		m.QueryTime += transform.Time(i)
+		messages = append(messages, &m)
+	}
+	r := explained(t, c, nil, messages...)
+	want := []Entry{{"scrub.local_networks", "203.0.113.0/24"}}
 	if diff := cmp.Diff(want, r.Unmatched); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

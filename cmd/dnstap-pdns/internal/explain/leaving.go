@@ -1,9 +1,11 @@
 package explain
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
@@ -51,8 +53,26 @@ type output struct {
 	sum        hash.Hash
 }
 
-// maxFindings is how many findings of one canary are shown.
+// maxFindings is how many findings of one canary are shown, of each message type.
 const maxFindings = 5
+
+// shown is how many findings in this message type are.
+func (w *watched) shown(message string) int {
+	n := 0
+	for i := range w.findings {
+		if w.findings[i].Message == message {
+			n++
+		}
+	}
+	return n
+}
+
+// sorted are the findings, whichever sink was first.
+func (w *watched) sorted() []Finding {
+	all := append([]Finding{}, w.findings...)
+	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(a.Message, b.Message) })
+	return all
+}
 
 // watch adds a canary, or another word for one.
 func (l *leaving) watch(c canary.Canary, o origin) {
@@ -132,7 +152,7 @@ func (l *leaving) record(o *output, payload []byte, text func() string) {
 	l.set.Search(&l.text, func(f canary.Finding) {
 		w := l.watched[f.Canary]
 		w.found++
-		if len(w.findings) < maxFindings {
+		if w.shown(o.message) < maxFindings {
 			w.findings = append(w.findings, Finding{o.message, o.records, f.Form, string(f.Place), f.Offset, text()})
 		}
 	})

@@ -44,8 +44,12 @@ func (t *text) heading(words string) { t.line("\n%s", words) }
 
 func (t *text) verdicts(r *Report) {
 	t.heading("VERDICT")
+	records := uint64(0)
+	for _, o := range r.Output {
+		records += o.Records
+	}
 	for i := range r.Verdicts {
-		t.verdict(&r.Verdicts[i])
+		t.verdict(&r.Verdicts[i], records)
 	}
 	for _, p := range r.ResolverNetworks {
 		t.line("Of the resolver's network %s, the addresses that messages told were looked for.", p)
@@ -58,7 +62,7 @@ func (t *text) verdicts(r *Report) {
 	}
 	for _, o := range r.Output {
 		if o.Unreadable > 0 {
-			t.line("%d records of %s hold a message that miekg/dns does not read: names that compression cuts are not seen in them.",
+			t.line("%d records of %s hold a message that miekg/dns does not read: texts that are cut into strings are not seen in them.",
 				o.Unreadable, o.Message)
 		}
 	}
@@ -66,6 +70,8 @@ func (t *text) verdicts(r *Report) {
 		t.line("This is not the whole truth: %s", p)
 	}
 	switch {
+	case len(r.Output) == 0:
+		t.line("No record came of it: nothing was searched, and nothing is proven.")
 	case r.Found:
 		t.line("What must not leave was found.")
 	case len(r.Verdicts) > 0:
@@ -82,10 +88,13 @@ func anyResolver(all []Verdict) bool {
 	return false
 }
 
-func (t *text) verdict(v *Verdict) {
+func (t *text) verdict(v *Verdict, records uint64) {
 	t.line("%s", v.Verdict)
 	if v.Resolver {
 		t.line("  %s: %s", v.Canary, known(v))
+	}
+	if before := records - v.Records; before > 0 {
+		t.line("  %d records had left when it became known, and were not searched for it", before)
 	}
 	if v.Kept && v.Found > 0 {
 		t.line(`  scrub.resolver_address = "keep" lets it leave`)

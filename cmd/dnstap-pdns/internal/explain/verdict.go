@@ -31,7 +31,7 @@ func (e *Explainer) verdict(w *watched) Verdict {
 		Found:      w.found,
 		Records:    w.records,
 		Outside:    w.outside,
-		Findings:   append([]Finding{}, w.findings...),
+		Findings:   w.sorted(),
 	}
 	v.Resolver = v.Told || v.Configured || w.Addr.IsValid() && e.isResolver(w)
 	v.Kept = e.policy.KeepResolver && !v.Given
