@@ -3,7 +3,9 @@ package forward
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -181,14 +183,25 @@ func TestDamageCostsNothingBeforeItAndLeavesNothingBehindIt(t *testing.T) {
 		if err != nil && (whole > 0 || !os.IsNotExist(err)) {
 			rt.Fatal(err)
 		}
-		names, _, err := readNames(got)
-		if err != nil || len(names) < whole {
-			rt.Errorf("%d records, %v, want %d", len(names), err, whole)
+		// The octets of a record are guarded by its checksum, those of its type are not.
+		if n, err := countRecords(got); err != nil || n < whole {
+			rt.Errorf("%d records, %v, want %d", n, err, whole)
 		}
 		if left, _ := os.ReadDir(dir); len(left) > 1 {
 			rt.Errorf("left: %v", left)
 		}
 	})
+}
+
+// countRecords counts what a reader finds, of whatever type.
+func countRecords(b []byte) (n int, err error) {
+	for r := nmsg.NewReader(bytes.NewReader(b)); ; n++ {
+		if _, err := r.Next(); errors.Is(err, io.EOF) {
+			return n, nil
+		} else if err != nil {
+			return n, err
+		}
+	}
 }
 
 func TestFilesThatAreBeingWrittenAreLeftAlone(t *testing.T) {
