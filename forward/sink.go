@@ -117,7 +117,9 @@ func (s *sink) leaveBehind() error {
 // rest is what the transport does meanwhile.
 func (s *sink) rest(ctx context.Context) time.Time {
 	next, err := s.transport.Rest(ctx)
-	if err != nil {
+	if trouble, ok := errors.AsType[troubleError](err); ok {
+		s.note(trouble)
+	} else if err != nil {
 		s.fails(err)
 	}
 	return next

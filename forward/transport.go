@@ -16,7 +16,8 @@ type transport interface {
 	Send(ctx context.Context, b *batch, from int) (outcome, error)
 
 	// Rest does what is due while nothing is to be sent, and returns the time at which
-	// it wants to be called next if nothing was sent until then; the zero time: never.
+	// it wants to be called next if nothing was sent until then; the zero time: never. A
+	// troubleError is about what was sent before, and will not be again.
 	Rest(ctx context.Context) (time.Time, error)
 
 	// Close gives back what the transport holds, and ends what it does beside; when
@@ -24,6 +25,9 @@ type transport interface {
 	// error, which says how.
 	Close(ctx context.Context) error
 }
+
+// A troubleError costs what the transport is done with, and nothing else.
+type troubleError struct{ error }
 
 // A teller is a transport that accounts for more than records. Any goroutine may
 // call it.

@@ -18,6 +18,7 @@ const (
 
 	dialTimeout = 10 * time.Second
 	redialAfter = 30 * time.Second // at most so often, when there is trouble
+	answerAfter = 100 * time.Millisecond
 
 	// The kernel's own queues may be full for a moment.
 	maxBusyTries = 20
@@ -35,7 +36,9 @@ type udp struct {
 	batch   datagramWriter // conn, for several datagrams at once
 	release func() bool    // of the watch that ends a blocked write
 	dialled time.Time
-	suspect bool // there was trouble: the host may have moved
+	suspect bool      // there was trouble: the host may have moved
+	asked   time.Time // when a refusal of what was sent is looked for; zero: nothing was
+	refusal error     // that was found, until the next Send tells it too; nil: none
 
 	datagrams []ipv4.Message
 	buffers   [][]byte // one each
@@ -64,7 +67,8 @@ func (u *udp) Send(ctx context.Context, b *batch, from int) (outcome, error) {
 		return outcome{}, err
 	}
 	u.lay(b, from)
-	var o outcome
+	o := outcome{trouble: u.refusal}
+	u.refusal = nil
 	var t tries
 	for i := 0; i < len(u.datagrams); {
 		n, err := u.pace.await(ctx, min(maxDatagrams, len(u.datagrams)-i))
@@ -124,6 +128,7 @@ func (u *udp) put(datagram []byte, p part) {
 // took counts datagram i, which the kernel took.
 func (u *udp) took(o *outcome, b *batch, i int) {
 	u.pace.went()
+	u.asked = time.Now().Add(answerAfter)
 	o.sent.Datagrams++
 	o.sent.Bytes += uint64(len(u.datagrams[i].Buffers[0]))
 	if u.parts[i].last {
@@ -161,7 +166,7 @@ func (u *udp) judge(o *outcome, err error, t *tries) (why Loss, again bool) {
 		return Failed, false
 	}
 	// An earlier datagram was refused; this one was not even tried.
-	o.trouble = fmt.Errorf("nobody listens where the datagrams go: %w", o.trouble)
+	o.trouble = refusedBy(o.trouble)
 	again = !t.refused
 	t.refused = true
 	return Refused, again
@@ -221,7 +226,46 @@ func withoutAddress(err error) error {
 	return err
 }
 
-func (u *udp) Rest(context.Context) (time.Time, error) { return time.Time{}, nil }
+// Rest looks whether the peer has refused the last of what was sent: the next
+// datagram, which would be told, may be long in coming.
+func (u *udp) Rest(context.Context) (time.Time, error) {
+	switch {
+	case u.asked.IsZero():
+		return time.Time{}, nil
+	case time.Now().Before(u.asked):
+		return u.asked, nil
+	}
+	u.asked = time.Time{}
+	if u.refusal = u.pending(); u.refusal == nil {
+		return time.Time{}, nil
+	}
+	u.suspect = true
+	return time.Time{}, troubleError{u.refusal}
+}
+
+// pending takes the error that the socket holds for whoever asks next.
+func (u *udp) pending() error {
+	raw, err := u.conn.SyscallConn()
+	if err != nil {
+		return withoutAddress(err)
+	}
+	var code int
+	var failed error
+	if err := raw.Control(func(fd uintptr) { code, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) }); err != nil {
+		return withoutAddress(err)
+	}
+	switch {
+	case failed != nil:
+		return fmt.Errorf("asking the socket what became of datagrams: %w", failed)
+	case unix.Errno(code) == unix.ECONNREFUSED:
+		return refusedBy(unix.ECONNREFUSED)
+	case code != 0:
+		return unix.Errno(code)
+	}
+	return nil
+}
+
+func refusedBy(err error) error { return fmt.Errorf("nobody listens where the datagrams go: %w", err) }
 
 func (u *udp) Close(context.Context) error {
 	u.hangUp()

@@ -183,6 +183,27 @@ func TestAPeerThatRefusesIsToldAndHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// A selftest has sent one record, and wants to know.
+func TestARefusalIsToldThoughNothingElseIsSent(t *testing.T) {
+	c := testSink("udp")
+	c.Target = Target{Scheme: UDP, Address: closedPort(t)}
+	f := newFileForwarder(t, Live, c, nil)
+	err := runFile(f, func(l *Lane) {
+		burst(l, 0, 0, 1, 300)
+		eventually(t, "a refusal", func() bool { return f.Ledger().Sinks[0].Error != "" })
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	ledger := f.Ledger()
+	if err := checkLedger(&ledger); err != nil {
+		t.Error(err)
+	}
+	if s := ledger.Sinks[0]; s.Delivered != 1 || !strings.Contains(s.Error, "nobody listens where the datagrams go") {
+		t.Errorf("ledger: %+v", s)
+	}
+}
+
 func TestARefusedDatagramIsSentOnceMore(t *testing.T) {
 	b := new(batch)
 	b.containers = []mark{{records: 3}}

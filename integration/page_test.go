@@ -51,6 +51,7 @@ func TestStatusPageInABrowser(t *testing.T) {
 		checkKeyboard(t, tab)
 		checkAccessibility(t, tab)
 	})
+	checkFocusStays(t, tab)
 	checkNews(t, tab)
 	checkPause(t, tab)
 	plain := b.open(t, "http://"+adminAddr+"/", false)
@@ -65,6 +66,35 @@ func TestStatusPageInABrowser(t *testing.T) {
 	}
 	checkPolicy(t, tab)
 	checkStale(t, tab, s, config)
+}
+
+// checkFocusStays has what comes before the focus go and come back.
+func checkFocusStays(t *testing.T, tab *tab) {
+	t.Helper()
+	for _, wrong := range ask[[]string](tab, `(() => {
+		const old = document.createElement("div");
+		document.body.append(old);
+		const details = (id) => `+"`<details id=\"${id}\"><summary>${id}</summary></details>\n<p>between</p>`"+`;
+		const made = (...ids) => new DOMParser().parseFromString("<div>" + ids.map(details).join("\n") + "</div>", "text/html").body.firstChild;
+		const became = [["a", "b", "c"], ["b", "c"], ["c"], ["b", "c"], ["new", "c", "d"], ["c"]].map((ids) => {
+			const fresh = made(...ids);
+			patch(old, fresh);
+			return [ids, old.innerHTML === fresh.innerHTML];
+		});
+		const moved = [];
+		old.replaceChildren(...made("a", "b", "c").childNodes);
+		old.querySelector("#c summary").focus({ preventScroll: true });
+		for (const ids of [["b", "c"], ["c"], ["b", "c"], ["new", "c", "d"], ["c"]]) {
+			patch(old, made(...ids));
+			if (document.activeElement.textContent !== "c") {
+				moved.push("focus lost before " + ids);
+			}
+		}
+		old.remove();
+		return [...became.filter(([, same]) => !same).map(([ids]) => "not made " + ids), ...moved];
+	})()`) {
+		t.Error(wrong)
+	}
 }
 
 // A tabOf has a name.

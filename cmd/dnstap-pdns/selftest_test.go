@@ -92,6 +92,14 @@ var reports = []struct {
 	{"the decoy not answered", func(r *report) { r.Decoy = selftest.Seen{Queries: 1} }},
 	{"the decoy recorded", func(r *report) { r.Decoy = made }},
 	{"the decoy gone", func(r *report) { r.Decoy, r.Sinks[0].DecoyLeft = made, true }},
+	{"the decoy gone, and the sensor stopped for it", func(r *report) {
+		r.Decoy, r.Sinks[0].DecoyLeft = made, true
+		r.ledger, r.noLedger = nil, errors.New("no sensor answers at 127.0.0.1:9353")
+	}},
+	{"nothing seen, and the sensor stopped", func(r *report) {
+		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
+		r.ledger, r.noLedger = nil, errors.New("no sensor answers at 127.0.0.1:9353")
+	}},
 }
 
 // freshReport is one of a sensor that is well.
@@ -172,14 +180,15 @@ func TestWhatKnowsNoSelftestIsSaidToBe(t *testing.T) {
 		text, want string
 		exit       int
 	}{
-		"an older sensor":  {405, "Method Not Allowed", "knows no selftest: is it a sensor of this version?", exitFailed},
-		"another server":   {404, "not found", "knows no selftest", exitFailed},
-		"a page":           {200, "<html>", "does not say that it watches", exitFailed},
-		"other JSON":       {200, "{}", "does not say that it watches", exitFailed},
-		"a busy sensor":    {409, "another selftest is under way\n", "refuses (409 Conflict): another selftest is under way", exitFailed},
-		"a bad decoy":      {422, "it would leave\n", "refuses (422 Unprocessable Entity): it would leave", exitUsage},
-		"one that stops":   {200, string(watching), "came to no verdict: it was stopped, or its admin.listen changed", exitFailed},
-		"no verdict at it": {200, string(watching) + "{}", "came to no verdict", exitFailed},
+		"an older sensor":                 {405, "Method Not Allowed", "knows no selftest: is it a sensor of this version?", exitFailed},
+		"another server":                  {404, "not found", "knows no selftest", exitFailed},
+		"a page":                          {200, "<html>", "does not say that it watches", exitFailed},
+		"other JSON":                      {200, "{}", "does not say that it watches", exitFailed},
+		"a busy sensor":                   {409, "another selftest is under way\n", "refuses (409 Conflict): another selftest is under way", exitFailed},
+		"a bad decoy":                     {422, "it would leave\n", "refuses (422 Unprocessable Entity): it would leave", exitUsage},
+		"one that stops":                  {200, string(watching), "came to no verdict: it was stopped, or its admin.listen changed", exitFailed},
+		"no verdict at it":                {200, string(watching) + "{}", "came to no verdict", exitFailed},
+		"one that stops with its verdict": {200, string(watching) + `{"verdict":{"decoy":{"records":1}}}`, "a decoy left the house", exitFailed},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(tt.status)

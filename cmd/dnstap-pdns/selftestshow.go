@@ -23,6 +23,7 @@ type report struct {
 	asked     [2]answer
 	forbidden string        // why the policy lets no record of the name leave; empty: it does
 	ledger    *admin.Ledger // afterwards, where something is not proven
+	noLedger  error         // why there is none then
 }
 
 // A finding is what was found, and what to do about it; nothing, where it is well.
@@ -46,16 +47,25 @@ func (r *report) print(out io.Writer) error {
 		fmt.Fprintln(out, "\nproven: what is to leave does, through every sink that has a form for it, and what is to stay does not")
 		return nil
 	}
-	for _, w := range r.ledger.Warnings() {
-		if !slices.ContainsFunc(findings, func(f finding) bool { return f.do == w.Do }) {
-			fmt.Fprintf(out, "warning: %s\n  %s\n", w.Says, w.Do)
-		}
-	}
+	r.warn(out, findings)
 	fmt.Fprintln(out)
 	if r.DecoyLeft() {
 		return errors.New("a decoy left the house")
 	}
 	return errors.New("not proven")
+}
+
+// warn tells what else is wrong with the sensor.
+func (r *report) warn(out io.Writer, besides []finding) {
+	if r.noLedger != nil {
+		fmt.Fprintf(out, "warning: what else is wrong is not known: %v\n", r.noLedger)
+		return
+	}
+	for _, w := range r.ledger.Warnings() {
+		if !slices.ContainsFunc(besides, func(f finding) bool { return f.do == w.Do }) {
+			fmt.Fprintf(out, "warning: %s\n  %s\n", w.Says, w.Do)
+		}
+	}
 }
 
 // ofResolver tells of a resolver that did not answer, where that may be why a name was
@@ -101,10 +111,11 @@ func (r *report) ofName() []finding {
 // ofUnseen tells why the sensor may not have seen the name.
 func (r *report) ofUnseen() finding {
 	const never = "the sensor has never seen the name"
+	if len(r.ofResolver()) > 0 || r.noLedger != nil {
+		return finding{never, ""} // for a reason that is told, or cannot be
+	}
 	connected, outward, client := inputs(r.ledger)
 	switch {
-	case len(r.ofResolver()) > 0:
-		return finding{never, ""} // which needs no other reason
 	case !connected:
 		return finding{never + ": no resolver is connected to it, and it captures no packets",
 			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it."}

@@ -57,6 +57,7 @@ func New(ledger func() admin.Ledger, tap *leaving.Tap, log *slog.Logger) (*Page,
 		"fill":   fill,
 		"moment": moment,
 		"stamp":  stamp,
+		"plain":  conf.Escape, // what peers say may turn the text around it, or hide in it
 	}).ParseFS(files, "page.html")
 	p := &Page{ledger: ledger, log: log, template: t, routes: http.NewServeMux(), samples: samples.New(tap)}
 	p.routes.HandleFunc("GET /{$}", p.show)

@@ -15,6 +15,10 @@ function alike(a, b) {
   return a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 }
 
+function byId(parent) {
+  return new Map([...parent.children].filter((e) => e.id).map((e) => [e.id, e]));
+}
+
 function patchAttributes(old, fresh) {
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && !(name === "open" && old.nodeName === "DETAILS")) {
@@ -29,7 +33,8 @@ function patchAttributes(old, fresh) {
 }
 
 // patch makes old the same as fresh. Elements with an id are found by it, wherever
-// among their siblings they are; the others by their place.
+// among their siblings they are; the others by their place. What stays is not moved
+// because something before it goes: a move costs it the focus.
 function patch(old, fresh) {
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== fresh.data) {
@@ -38,11 +43,20 @@ function patch(old, fresh) {
     return;
   }
   patchAttributes(old, fresh);
-  const named = new Map([...old.children].filter((e) => e.id).map((e) => [e.id, e]));
+  const named = byId(old);
+  const wanted = byId(fresh);
   let at = old.firstChild;
+  const pass = () => {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  };
   for (const want of fresh.childNodes) {
     const here = at && !at.id && alike(at, want) ? at : null;
     const same = want.id ? named.get(want.id) : here;
+    while (same && at && at !== same && !wanted.has(at.id)) {
+      pass();
+    }
     if (!same) {
       old.insertBefore(document.importNode(want, true), at);
       continue;
@@ -55,9 +69,7 @@ function patch(old, fresh) {
     patch(same, want);
   }
   while (at) {
-    const next = at.nextSibling;
-    at.remove();
-    at = next;
+    pass();
   }
 }
 

@@ -183,6 +183,21 @@ func TestTextOfOthersIsText(t *testing.T) {
 	}
 }
 
+// TestWhatPeersSayDoesNotTurnTheTextAround: they may use what does not print.
+func TestWhatPeersSayDoesNotTurnTheTextAround(t *testing.T) {
+	const unseen = "un\u202egnp.\x1b[31m\n\xff"
+	w := get(mustPage(t, func() admin.Ledger {
+		l := full()
+		c := l.Sources[0].Dnstap.Connections
+		c[0].Version, c[0].Identity, c[1].Client = unseen, unseen, unseen
+		l.Sinks[0].Failing.Error = unseen // on the page and in a warning
+		return l
+	}), "/")
+	if n := strings.Count(w.Body.String(), `un\u202egnp.\u001b[31m\u000a\xff`); n != 5 || strings.ContainsAny(w.Body.String(), "\u202e\x1b") {
+		t.Errorf("it is shown %d times as it is to be", n)
+	}
+}
+
 // TestMarkupHelpsThoseWhoDoNotSee holds the page to what screen readers go by.
 func TestMarkupHelpsThoseWhoDoNotSee(t *testing.T) {
 	for name, ledger := range map[string]func() admin.Ledger{"full": full, "empty": empty} {
