@@ -3,6 +3,7 @@ package samples
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
@@ -16,7 +17,7 @@ func read(c container) (all []Sample) {
 		m, err := r.Next()
 		switch _, damaged := errors.AsType[*nmsg.DamageError](err); {
 		case err == nil:
-			all = append(all, Sample{c.sink, line(m)})
+			all = append(all, Sample{c.sink, textOf(m)})
 		case damaged:
 			all = append(all, Sample{c.sink, "a part that cannot be read"})
 		default: // the end: nothing else goes wrong in memory
@@ -25,13 +26,26 @@ func read(c container) (all []Sample) {
 	}
 }
 
-// line is a record as dnstap-pdns cat prints it, without the lines that its response
-// takes.
-func line(m nmsg.Message) string {
+// What is shown of a record: some answers go on for long.
+const (
+	maxLines = 20
+	maxLine  = 300 // characters
+)
+
+// textOf is a record as dnstap-pdns cat prints it, shortened.
+func textOf(m nmsg.Message) string {
 	text, err := present.AppendText(nil, m)
 	if err != nil {
 		return "a record that cannot be read"
 	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	return first
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	if more := len(lines) - maxLines; more > 1 {
+		lines = append(lines[:maxLines], fmt.Sprintf("  ... and %d lines more", more))
+	}
+	for i, l := range lines {
+		if len(l) > maxLine {
+			lines[i] = l[:maxLine] + " ..."
+		}
+	}
+	return strings.Join(lines, "\n")
 }

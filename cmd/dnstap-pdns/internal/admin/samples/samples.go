@@ -24,7 +24,7 @@ const maxContainer = 64 << 10
 // A Sample is one record as it left.
 type Sample struct {
 	Sink string
-	Text string // one line of printable ASCII
+	Text string // lines of printable ASCII
 }
 
 // Samples are the last records that left, as a Tap saw them.
