@@ -39,7 +39,7 @@ integration:
 test-compose:
 	@echo "== compose: the Dockerfile and compose.yaml on a real engine (root)"
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" .ci/compose
-	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go test -count=1 -timeout 8m ./integration/compose
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go test -count=1 -timeout 10m ./integration/compose
 
 fuzz:
 	.ci/fuzz
