@@ -48,19 +48,7 @@ func TestReportsOnCapturesAreThese(t *testing.T) {
 		if found := name == "found.txt"; errors.Is(err, errCanary) != found || !found && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		path := filepath.Join("testdata/explain", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got); go test ./cmd/dnstap-pdns -update writes it:\n%s", path, diff)
-		}
+		checkGolden(t, filepath.Join("testdata/explain", name), []byte(got))
 	}
 }
 

@@ -47,7 +47,7 @@ func checkGolden(t *testing.T, path string, got []byte) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("%s (-want +got); go test ./cmd/dnstap-pdns -update writes it:\n%s", path, diff)
 	}
 }
 
