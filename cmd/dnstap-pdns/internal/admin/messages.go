@@ -30,9 +30,10 @@ func MessagesOf(c *transform.Counts) Messages {
 	return m
 }
 
-func (m *Messages) sum() uint64 { return m.Records + m.Paired + m.Held + total(m.Dropped) }
+func (m *Messages) sum() uint64 { return m.Records + m.Paired + m.Held + Total(m.Dropped) }
 
-func total(counts map[string]uint64) uint64 {
+// Total adds up counts by name, as those of what was dropped or lost.
+func Total(counts map[string]uint64) uint64 {
 	var sum uint64
 	for n := range maps.Values(counts) {
 		sum += n

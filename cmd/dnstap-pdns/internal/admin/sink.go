@@ -41,7 +41,7 @@ type Failing struct {
 	Error string    `json:"error"`
 }
 
-func (s *Sink) sum() uint64 { return s.Delivered + s.Queued + s.Filtered + total(s.Lost) }
+func (s *Sink) sum() uint64 { return s.Delivered + s.Queued + s.Filtered + Total(s.Lost) }
 
 func sinksOf(ledgers []forward.SinkLedger) []Sink {
 	all := []Sink{}

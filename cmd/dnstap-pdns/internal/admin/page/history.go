@@ -82,13 +82,13 @@ type counter struct {
 
 func totalsOf(l *admin.Ledger) totals {
 	t := totals{at: l.Time, by: map[counter]amounts{}}
-	t.by[counter{}] = amounts{read: l.Total.Read, records: l.Total.Records, dropped: sum(l.Total.Dropped)}
+	t.by[counter{}] = amounts{read: l.Total.Read, records: l.Total.Records, dropped: admin.Total(l.Total.Dropped)}
 	for i := range l.Sinks {
 		s := &l.Sinks[i]
 		c := counter{"sink " + s.Name, s.Leaving}
 		a := t.by[c]
 		a[delivered] += s.Delivered
-		a[lost] += sum(s.Lost)
+		a[lost] += admin.Total(s.Lost)
 		t.by[c] = a
 	}
 	return t
@@ -114,11 +114,4 @@ func (t *totals) since(before *totals) point {
 		}
 	}
 	return p
-}
-
-func sum(counts map[string]uint64) (n uint64) {
-	for _, c := range counts {
-		n += c
-	}
-	return n
 }
