@@ -106,6 +106,9 @@ type tabOf struct {
 // figure is the number in the first row of the ledger's first table.
 const figure = `Number(document.querySelector("#flow .whole td").textContent.replaceAll(",", ""))`
 
+// shownText is what can be read, without what quotes names in zone files.
+const shownText = `document.querySelector("main").innerText.replaceAll("\\", "")`
+
 // shownAt is the time of what is shown.
 const shownAt = `document.querySelector("#asof time").textContent`
 
@@ -135,7 +138,8 @@ func checkRefresh(t *testing.T, tab *tab, w *lab.World, r *lab.Resolver) {
 			t.Fatalf("%s: the world answers %v", questions[i].Name, answer)
 		}
 	}
-	took := tab.await(fmt.Sprintf(`%s >= %d && document.querySelector("#samples ol")?.children.length === 20`, figure, before+40))
+	took := tab.await(fmt.Sprintf(`%s >= %d && document.querySelector("#samples ol")?.children.length === 20 &&
+		%s.includes(%q) && %s.includes(%q)`, figure, before+40, shownText, markup[0], shownText, markup[1]))
 	t.Logf("%d messages more were shown after %s", ask[int](tab, figure)-before, took.Round(time.Millisecond))
 	if now := ask[string](tab, place); now != placed || !strings.HasPrefix(placed, `["messages-none",true,true]`) {
 		t.Errorf("before a refresh focus, details and scroll position were %s, after it %s", placed, now)
@@ -149,7 +153,7 @@ func checkText(t *testing.T, tab *tab) {
 	if said := ask[string](tab, `document.querySelector("#news").textContent`); said != "" {
 		t.Errorf("nothing is new, and a screen reader hears %q", said)
 	}
-	text := ask[string](tab, `document.querySelector("main").innerText.replaceAll("\\", "")`)
+	text := ask[string](tab, shownText)
 	for _, want := range []string{markup[0] + ".wild.shop.com.", markup[1] + ".wild.shop.com.", "unbound 1.", lab.Identity} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q", want)
