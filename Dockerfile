@@ -22,13 +22,15 @@ USER bind
 ENTRYPOINT ["named", "-g"]
 
 # The same Go makes the same bytes of the same source, wherever and whenever. Nothing
-# here speaks HTTP/2: without it the image is smaller.
+# here speaks HTTP/2: without it the image is smaller. VERSION is what the sensor says
+# of itself, such as "git describe" prints.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags nethttpomithttp2 -ldflags "-s -w -buildid=" -o /out/dnstap-pdns ./cmd/dnstap-pdns \
+ARG VERSION=
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags nethttpomithttp2 -ldflags "-s -w -buildid= -X main.release=$VERSION" -o /out/dnstap-pdns ./cmd/dnstap-pdns \
  && install -d -m 0750 /owned/run/dnstap-pdns \
  && install -d -m 0770 /owned/var/lib/dnstap-pdns \
  && echo 'dnstap-pdns:x:65532:65532::/:' >/passwd && echo 'dnstap-pdns:x:65532:' >/group

@@ -15,8 +15,16 @@ func version(_ context.Context, args []string, std stdio) error {
 	return err
 }
 
-// buildVersion is the module's version, with the commit where the build knows it.
+// release is the version that the linker was told: a build in a container sees neither
+// tags nor commits.
+var release string
+
+// buildVersion is the release, else the module's version, with the commit where the
+// build knows it.
 func buildVersion() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

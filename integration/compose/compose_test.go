@@ -43,6 +43,7 @@ func TestCompose(t *testing.T) {
 	port := freePort(t)
 	t.Setenv("DNS_PORT", port)
 	t.Setenv("STATUS_PORT", freePort(t))
+	t.Setenv("SENSOR_VERSION", version)
 	files := []string{filepath.Join(root, "compose.yaml"), override(t)}
 	first, second := tool{program: "docker-compose", files: files}, tool{program: secondGeneration(t), files: files}
 	cleanUp(t, first)
@@ -132,17 +133,23 @@ const (
 	againImage = project + "-sensor-again"
 )
 
+// version is what the images are told that they are.
+const version = "v0.0.0-test"
+
 // buildImages builds with the classic builder.
 func buildImages(t *testing.T, classic tool) {
 	t.Helper()
 	classic.compose(t, "unbound,bind", "build", "unbound", "bind", "sensor")
-	call(t, "docker", "build", "-q", "--target", "build", "-t", buildImage, root)
+	call(t, "docker", "build", "-q", "--target", "build", "--build-arg", "VERSION="+version, "-t", buildImage, root)
 	const limit = 20e6
 	size, err := strconv.ParseFloat(strings.TrimSpace(call(t, "docker", "image", "inspect", "-f", "{{.Size}}", ours["sensor"])), 64)
 	if err != nil || size >= limit {
 		t.Errorf("the sensor's image has %g bytes (%v), want less than %g", size, err, limit)
 	}
 	t.Logf("sensor's image %g MB", size/1e6)
+	if said := call(t, "docker", "run", "--rm", ours["sensor"], "version"); !strings.HasPrefix(said, "dnstap-pdns "+version+" go") {
+		t.Errorf("the image says %q, want version %s", said, version)
+	}
 }
 
 // binarySum is the SHA-256 of the binary in the sensor's image.
