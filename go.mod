@@ -24,6 +24,7 @@ require (
 	golang.org/x/time v0.16.0
 	golang.org/x/tools v0.51.0
 	google.golang.org/protobuf v1.36.12
+	gotest.tools/v3 v3.5.2
 	pgregory.net/rapid v1.3.0
 )
 

@@ -2,9 +2,7 @@ package conf
 
 import (
 	"bytes"
-	"flag"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,11 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/hcl/v2"
+	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
-
-var update = flag.Bool("update", false, "write golden files")
 
 // environment is what the configurations under testdata ask for. The values are
 // such as must not turn up anywhere else.
@@ -56,20 +53,9 @@ func messages(t testing.TB, f *File, diags hcl.Diagnostics) string {
 	return b.String()
 }
 
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+// beside is the golden file of a configuration.
+func beside(path, suffix string) string {
+	return strings.TrimPrefix(strings.TrimSuffix(path, ".hcl"), "testdata/") + suffix
 }
 
 // checkUnsaid fails if a text shows what a function gave, where that can be told
@@ -101,7 +87,7 @@ func TestInvalidConfigurationsGiveTheseMessages(t *testing.T) {
 				t.Error("no errors")
 			}
 			got := messages(t, f, diags)
-			golden(t, strings.TrimSuffix(path, ".hcl")+".txt", got)
+			golden.Assert(t, got, beside(path, ".txt"))
 			checkUnsaid(t, got)
 		})
 	}
@@ -119,7 +105,7 @@ func TestEffectiveConfigurationIsThisAndLoadsAgain(t *testing.T) {
 			if err := f.Write(&b); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, strings.TrimSuffix(path, ".hcl")+".effective", b.String())
+			golden.Assert(t, b.String(), beside(path, ".effective"))
 			checkUnsaid(t, b.String())
 
 			again, diags := Parse(path, b.Bytes())

@@ -2,18 +2,15 @@ package transform
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+	"gotest.tools/v3/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestCapturesGiveTheirGoldenRecords has the records and the account of real
 // resolvers' captures under the default policy.
@@ -21,24 +18,12 @@ func TestCapturesGiveTheirGoldenRecords(t *testing.T) {
 	for _, name := range captures {
 		t.Run(name, func(t *testing.T) {
 			records, _, counts := runCapture(t, name)
-			got := golden(name, records, &counts)
+			got := account(name, records, &counts)
 			again, _, _ := runCapture(t, name)
 			if d := cmp.Diff(records, again); d != "" {
 				t.Errorf("another run gives other records:\n%s", d)
 			}
-			path := filepath.Join("testdata", "captures", name+".golden")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), string(got)); d != "" {
-				t.Errorf("-golden +got:\n%s", d)
-			}
+			golden.Assert(t, got, filepath.Join("captures", name+".golden"))
 		})
 	}
 }
@@ -74,8 +59,8 @@ func line(t *testing.T, r *Record) string {
 		len(m.Answer), len(m.Ns), len(m.Extra))
 }
 
-// golden is a capture's file: why what was dropped was, the records, the account.
-func golden(name string, records []string, c *Counts) []byte {
+// account is a capture's file: why what was dropped was, the records, the account.
+func account(name string, records []string, c *Counts) string {
 	var b bytes.Buffer
 	for _, why := range strings.Split(strings.TrimSpace(explanations[name]), "\n") {
 		fmt.Fprintf(&b, "# %s\n", strings.TrimSpace(why))
@@ -89,7 +74,7 @@ func golden(name string, records []string, c *Counts) []byte {
 			fmt.Fprintf(&b, "%v %d\n", r, n)
 		}
 	}
-	return b.Bytes()
+	return b.String()
 }
 
 // TestCapturesAgreeWithNaiveJudgement decodes each frame with the libraries and

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 	"google.golang.org/protobuf/proto"
+	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
 )
@@ -48,7 +49,7 @@ func TestReportsOnCapturesAreThese(t *testing.T) {
 		if found := name == "found.txt"; errors.Is(err, errCanary) != found || !found && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		checkGolden(t, filepath.Join("testdata/explain", name), []byte(got))
+		golden.Assert(t, got, filepath.Join("explain", name))
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -9,14 +8,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
-
-var update = flag.Bool("update", false, "write the README's tables anew")
 
 const readme = "../../README.md"
 
@@ -36,7 +34,7 @@ func TestReadmeTablesAreTheCodes(t *testing.T) {
 	} {
 		want = replaceTable(t, want, name, table)
 	}
-	if *update {
+	if golden.FlagUpdate() {
 		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
+	"gotest.tools/v3/golden"
 )
 
 // Verdicts, and parts of them.
@@ -127,7 +128,7 @@ func TestSelftestPrintsThis(t *testing.T) {
 		}
 		got.WriteString("\n")
 	}
-	checkGolden(t, "testdata/selftest.txt", got.Bytes())
+	golden.Assert(t, got.String(), "selftest.txt")
 }
 
 func TestEveryReasonHasARemedyOfSelftest(t *testing.T) {

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"gotest.tools/v3/golden"
 )
 
 // TestStatusPrintsThis prints the ledger that package admin's golden file has, which
@@ -31,24 +30,7 @@ func TestStatusPrintsThis(t *testing.T) {
 	l.Total.Dropped["of_tomorrow"] = 5
 	var got bytes.Buffer
 	printStatus(plainWriter{&got}, &l)
-	checkGolden(t, "testdata/status.txt", got.Bytes())
-}
-
-// checkGolden holds what was printed to a file.
-func checkGolden(t *testing.T, path string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got); go test ./cmd/dnstap-pdns -update writes it:\n%s", path, diff)
-	}
+	golden.Assert(t, got.String(), "status.txt")
 }
 
 func TestWhatListensOnEveryAddressIsAskedOnLoopback(t *testing.T) {

@@ -2,11 +2,9 @@ package admin
 
 import (
 	"encoding/json"
-	"flag"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,28 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
-
-var update = flag.Bool("update", false, "write golden files")
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 // serverOf answers nowhere but in tests.
 func serverOf(t *testing.T, v *View) *Server {
@@ -62,7 +43,7 @@ func TestLedgerAsJSONIsThis(t *testing.T) {
 			t.Errorf("content type %q", got)
 		}
 		text := w.Body.String()
-		golden(t, "testdata/ledger.json", text)
+		golden.Assert(t, text, "ledger.json")
 		if strings.Contains(text, "192.0.2.1") {
 			t.Error("it tells a peer's address")
 		}
@@ -88,7 +69,7 @@ func TestLedgerOfNothingHasItsLists(t *testing.T) {
 
 func TestMetricsAreThese(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		golden(t, "testdata/metrics.txt", get(serverOf(t, viewOf(fullState)), "/metrics").Body.String())
+		golden.Assert(t, get(serverOf(t, viewOf(fullState)), "/metrics").Body.String(), "metrics.txt")
 	})
 }
 

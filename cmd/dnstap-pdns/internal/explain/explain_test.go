@@ -2,23 +2,20 @@ package explain
 
 import (
 	"encoding/binary"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
-
-var update = flag.Bool("update", false, "write golden files")
 
 var (
 	server   = netip.MustParseAddrPort("198.51.100.7:53")
@@ -114,22 +111,6 @@ func explained(tb testing.TB, c transform.Config, canaries []string, messages ..
 	return e.Report(&counts, Origin{Version: "test", Command: []string{"explain"}, Configuration: "none"})
 }
 
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
-
 // withOPT adds an OPT that tells whatever there is to tell.
 func withOPT(m *dns.Msg) *dns.Msg {
 	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
@@ -209,7 +190,7 @@ func TestEachRuleIsShownBeforeAndAfter(t *testing.T) {
 		w.rulesThat(&r, rule.Forbids() != transform.Kept)
 		shown.WriteString(w.b.String())
 	}
-	golden(t, "testdata/rules.txt", shown.String())
+	golden.Assert(t, shown.String(), "rules.txt")
 }
 
 // TestCaseBesideTheResponseIsShown: of the query where that is what was lowered, else of

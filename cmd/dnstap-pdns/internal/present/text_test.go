@@ -2,19 +2,15 @@ package present
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
-
-var update = flag.Bool("update", false, "write golden files")
 
 func textOf(t *testing.T, m nmsg.Message) string {
 	t.Helper()
@@ -48,15 +44,7 @@ func TestTextOfVectors(t *testing.T) {
 					got.WriteString(textOf(t, m))
 				}
 			}
-			golden := filepath.Join("testdata", name+".txt")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(string(readFile(t, name+".txt")), got.String()); diff != "" {
-				t.Errorf("(-golden +got; -update writes it):\n%s", diff)
-			}
+			golden.Assert(t, got.String(), name+".txt")
 		})
 	}
 }
