@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -113,7 +114,7 @@ func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
 	name := fmt.Sprintf("source %q: ", s.Name)
 	for _, i := range s.Pcap.Interfaces {
 		if i.Dropped > 0 {
-			w.add(fmt.Sprintf("%sthe kernel has dropped %d packets at %s since the start, %s", name, i.Dropped, i.Name, share(i.Dropped, i.Dropped+i.Received)),
+			w.add(fmt.Sprintf("%sthe kernel has dropped %d packets at %s since the start, %s", name, i.Dropped, i.Name, Share(i.Dropped, i.Dropped+i.Received)),
 				"Give the source a larger ring, or more lanes if one core is busy all the time.")
 		}
 		if s.Pcap.Capturing && !i.Up {
@@ -153,10 +154,10 @@ func (l *Ledger) warnOfSink(w *warnings, s *Sink) {
 	name := fmt.Sprintf("sink %q: ", s.Name)
 	if s.Failing != nil {
 		w.add(fmt.Sprintf("%sit fails since %s: %s", name, l.ago(s.Failing.Since), s.Failing.Error),
-			fmt.Sprintf("Mend what it writes to: %s of its queue is in use, and when it is full the oldest records are lost.", share(uint64(s.QueueBytes), uint64(s.QueueMax))))
+			fmt.Sprintf("Mend what it writes to: %s of its queue is in use, and when it is full the oldest records are lost.", Share(uint64(s.QueueBytes), uint64(s.QueueMax))))
 	}
 	if lost := Total(s.Lost); lost > 0 {
-		w.add(fmt.Sprintf("%sit has lost %d records since the start, %s", name, lost, share(lost, s.Offered)), "The ledger below says why.")
+		w.add(fmt.Sprintf("%sit has lost %d records since the start, %s", name, lost, Share(lost, s.Offered)), "The ledger below says why.")
 	}
 	if s.OnRotate.Failed+s.OnRotate.Skipped > 0 {
 		w.add(fmt.Sprintf("%son_rotate was not done for %d files since the start", name, s.OnRotate.Failed+s.OnRotate.Skipped),
@@ -180,13 +181,17 @@ func rounded(d time.Duration) string {
 	return fmt.Sprintf("%ds", int(d.Seconds()))
 }
 
-func share(n, of uint64) string {
-	if of == 0 {
+// Share is n of a whole, in percent.
+func Share(n, whole uint64) string {
+	if n == 0 || whole == 0 {
 		return "0 %"
 	}
-	percent := 100 * float64(n) / float64(of)
-	if percent > 0 && percent < 0.01 {
-		return "less than 0.01 %"
+	percent := 100 * float64(n) / float64(whole)
+	switch {
+	case percent < 0.01:
+		return "under 0.01 %"
+	case percent < 10:
+		return strconv.FormatFloat(percent, 'f', 2, 64) + " %"
 	}
-	return fmt.Sprintf("%.3g %%", percent)
+	return strconv.FormatFloat(percent, 'f', 1, 64) + " %"
 }

@@ -71,7 +71,7 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 		"TLS files are bad": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Problem = "a.pem is cut off" },
 			`source "local": its TLS files cannot be used, what was read before stays in force: a.pem is cut off`, "Mend"},
 		"kernel drops": {func(l *Ledger) { l.Sources[1].Pcap.Interfaces[0].Dropped = 10 },
-			`source "span": the kernel has dropped 10 packets at eth1 since the start, 0.1 %`, "ring"},
+			`source "span": the kernel has dropped 10 packets at eth1 since the start, 0.10 %`, "ring"},
 		"capture fails": {func(l *Ledger) { l.Sources[1].Pcap.Failed, l.Sources[1].Pcap.Broken = 2, 1 },
 			`source "span": capture did not work 3 times since the start`, "log"},
 		"kernel drops of a source that is gone": {func(l *Ledger) {
@@ -91,10 +91,10 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 		"clock a little off": {func(l *Ledger) { l.Sources[0].MessageClock = ago(50 * time.Second) }, "", ""},
 		"sink fails": {func(l *Ledger) {
 			l.Sinks[0].Failing, l.Sinks[0].QueueBytes = &Failing{ago(90 * time.Second), "no space left on device"}, 250
-		}, `sink "out": it fails since 2026-11-24T11:58:30Z (90s ago): no space left on device`, "25 % of its queue"},
+		}, `sink "out": it fails since 2026-11-24T11:58:30Z (90s ago): no space left on device`, "25.0 % of its queue"},
 		"sink lost": {func(l *Ledger) {
 			l.Sinks[0].Lost, l.Sinks[0].Delivered = map[string]uint64{"queue_full": 1}, 8
-		}, `sink "out": it has lost 1 records since the start, 10 %`, ""},
+		}, `sink "out": it has lost 1 records since the start, 10.0 %`, ""},
 		"on_rotate fails": {func(l *Ledger) { l.Sinks[0].OnRotate = OnRotate{Failed: 1, Skipped: 2} },
 			`sink "out": on_rotate was not done for 3 files since the start`, "log"},
 		"reload failed": {func(l *Ledger) { l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type"} },
@@ -121,8 +121,8 @@ func TestShares(t *testing.T) {
 	for _, c := range []struct {
 		n, of uint64
 		want  string
-	}{{0, 0, "0 %"}, {0, 5, "0 %"}, {5, 5, "100 %"}, {997, 1000, "99.7 %"}, {1, 3, "33.3 %"}, {1, 100_000, "less than 0.01 %"}} {
-		if got := share(c.n, c.of); got != c.want {
+	}{{0, 0, "0 %"}, {5, 0, "0 %"}, {0, 5, "0 %"}, {5, 5, "100.0 %"}, {997, 1000, "99.7 %"}, {1, 3, "33.3 %"}, {1, 30, "3.33 %"}, {1, 100_000, "under 0.01 %"}} {
+		if got := Share(c.n, c.of); got != c.want {
 			t.Errorf("%d of %d: %q, want %q", c.n, c.of, got, c.want)
 		}
 	}

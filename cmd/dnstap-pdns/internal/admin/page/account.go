@@ -33,15 +33,15 @@ type part struct {
 func (a *account) Adds() bool { return a.Sum == a.Whole.N }
 
 func (a *account) keep(key, meaning string, n uint64) {
-	a.Kept = append(a.Kept, part{Key: key, Name: key, Meaning: meaning, N: n, Share: share(n, a.Whole.N)})
+	a.Kept = append(a.Kept, part{Key: key, Name: key, Meaning: meaning, N: n, Share: admin.Share(n, a.Whole.N)})
 	a.Sum += n
 }
 
 func (a *account) lose(name, meaning string, n uint64) {
-	p := part{Key: a.Lost.Key, Name: name, Meaning: meaning, N: n, Share: share(n, a.Whole.N)}
+	p := part{Key: a.Lost.Key, Name: name, Meaning: meaning, N: n, Share: admin.Share(n, a.Whole.N)}
 	a.Sum += n
 	a.Lost.N += n
-	a.Lost.Share = share(a.Lost.N, a.Whole.N)
+	a.Lost.Share = admin.Share(a.Lost.N, a.Whole.N)
 	if n == 0 {
 		a.None = append(a.None, p)
 	} else {

@@ -69,21 +69,6 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d s", s)
 }
 
-// share is n of a whole, in percent.
-func share(n, whole uint64) string {
-	if n == 0 || whole == 0 {
-		return "0 %"
-	}
-	percent := 100 * float64(n) / float64(whole)
-	switch {
-	case percent < 0.01:
-		return "under 0.01 %"
-	case percent < 10:
-		return strconv.FormatFloat(percent, 'f', 2, 64) + " %"
-	}
-	return strconv.FormatFloat(percent, 'f', 1, 64) + " %"
-}
-
 // moment is a time as it is shown, in UTC.
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
