@@ -30,6 +30,8 @@ func TestPacketCopies(t *testing.T) {
 		{"two seconds later", []*sketch{q(), r(), q(at(2020 * time.Millisecond))}, []Reason{Kept, Kept, Duplicate}},
 		{"more than that", []*sketch{q(), r(), q(at(2020*time.Millisecond + 1)), r(at(2021 * time.Millisecond))},
 			[]Reason{Kept, Kept, Kept, Kept}},
+		{"before a second has passed, as clocks go back", []*sketch{q(twice), r(at(1010 * time.Millisecond)), q(), r()},
+			[]Reason{Kept, Kept, Duplicate, Duplicate}},
 		{"response, more than that", []*sketch{q(), r(), r(at(2000*time.Millisecond + 1))}, []Reason{Kept, Kept, Unsolicited}},
 
 		{"another answer", []*sketch{q(), r(), r(other), r()}, []Reason{Kept, Kept, Unsolicited, Duplicate}},

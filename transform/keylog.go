@@ -23,26 +23,28 @@ type KeyLog struct {
 
 type recorded struct {
 	key uint64
-	at  Time // of the lane's clock
+	at  Time // of the lane's clock, or later
 }
 
 // NewKeyLog returns the log of a lane whose capture began at on.
 func NewKeyLog(on Time) *KeyLog { return &KeyLog{on: on} }
 
-// add notes a record, by when its query was sent and the lane's clock now. Of too
-// many the first ones of the beginning are kept, and the last ones of the end.
+// add notes a record, by when its query was sent and the lane's clock now, which after
+// a lull stays behind for a while. Of too many the first ones of the beginning are
+// kept, and the last ones of the end.
 func (k *KeyLog) add(key uint64, query, now Time) {
+	at := max(query, now)
 	if query < k.on+keySlack && len(k.first) < maxKeys {
 		k.first = append(k.first, key)
 	}
-	for k.n > 0 && (k.n == maxKeys || now-k.last[k.head].at > keyTime) {
+	for k.n > 0 && (k.n == maxKeys || at-k.last[k.head].at > keyTime) {
 		k.head = (k.head + 1) % len(k.last)
 		k.n--
 	}
 	if k.n == len(k.last) {
 		k.grow()
 	}
-	k.last[(k.head+k.n)%len(k.last)] = recorded{key, now}
+	k.last[(k.head+k.n)%len(k.last)] = recorded{key, at}
 	k.n++
 }
 

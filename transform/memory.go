@@ -8,7 +8,7 @@ import (
 
 const (
 	memoryPlaces = 2048                       // of two answers each: 96 KiB
-	memoryTime   = Time(2 * time.Second)      // of the lane's clock: the copies of a mirror are not later
+	memoryTime   = Time(2 * time.Second)      // the copies of a mirror are not later
 	longestKey   = 2*(16+2) + 1 + 6 + maxName // see keyOf
 )
 
@@ -24,7 +24,7 @@ type memory struct {
 
 type remembered struct {
 	key, response uint64 // hashes
-	at            Time   // lane time
+	at            Time   // of the response
 }
 
 // keyOf hashes what makes a query packet the same as another, whatever the letter
@@ -47,18 +47,19 @@ func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64
 	return maphash.Bytes(y.seed, b)
 }
 
-// note remembers the answer to a query.
-func (y *memory) note(key uint64, response []byte, now Time) {
+// note remembers the answer to a query. Times are the packets' own: after a lull the
+// lane's clock stays behind, and then jumps between a packet and its copy.
+func (y *memory) note(key uint64, response []byte, at Time) {
 	place := &y.answers[key%memoryPlaces]
 	place[1] = place[0]
-	place[0] = remembered{key, maphash.Bytes(y.seed, response), now}
+	place[0] = remembered{key, maphash.Bytes(y.seed, response), at}
 }
 
-// recall returns what is remembered of a query's answer, or nil.
-func (y *memory) recall(key uint64, now Time) *remembered {
+// recall returns what is remembered of a query's answer about that time, or nil.
+func (y *memory) recall(key uint64, at Time) *remembered {
 	place := &y.answers[key%memoryPlaces]
 	for i := range place {
-		if r := &place[i]; r.key == key && now-r.at <= memoryTime {
+		if r := &place[i]; r.key == key && distance(max(at, r.at), min(at, r.at)) <= uint64(memoryTime) {
 			return r
 		}
 	}
@@ -66,13 +67,13 @@ func (y *memory) recall(key uint64, now Time) *remembered {
 }
 
 // asked reports whether a query packet was answered lately.
-func (y *memory) asked(m *Message, w *walker, now Time) bool {
-	return y.recall(y.keyOf(m, w.id, w.qtype, w.qclass, w.qname()), now) != nil
+func (y *memory) asked(m *Message, w *walker) bool {
+	return y.recall(y.keyOf(m, w.id, w.qtype, w.qclass, w.qname()), m.time()) != nil
 }
 
 // answered reports whether a response packet is a copy of what answered its query
 // lately, and not another answer.
-func (y *memory) answered(m *Message, w *walker, now Time) bool {
-	r := y.recall(y.keyOf(m, w.id, w.qtype, w.qclass, w.qname()), now)
+func (y *memory) answered(m *Message, w *walker) bool {
+	r := y.recall(y.keyOf(m, w.id, w.qtype, w.qclass, w.qname()), m.time())
 	return r != nil && r.response == maphash.Bytes(y.seed, m.Wire)
 }

@@ -42,14 +42,15 @@ type modelAnswer struct {
 
 func (l *modelLane) note(q *modelQuery, m *Message) {
 	place := l.place(m, q.dns.Id, q.question())
-	l.answered[place] = append(l.answered[place], modelAnswer{describe(q.m, q.dns.Id, q.question()), string(m.Wire), l.passed})
+	l.answered[place] = append(l.answered[place], modelAnswer{describe(q.m, q.dns.Id, q.question()), string(m.Wire), m.ResponseTime})
 }
 
-// recall returns how a query was answered in the last two seconds.
+// recall returns how a query was answered within two seconds of the message, by the
+// times of both.
 func (l *modelLane) recall(m *Message, id uint16, q dns.Question) (response string, ok bool) {
 	all := l.answered[l.place(m, id, q)]
 	for _, a := range slices.Backward(all[max(0, len(all)-2):]) {
-		if a.query == describe(m, id, q) && l.passed-a.at <= 2*second {
+		if a.query == describe(m, id, q) && uint64(max(m.time(), a.at))-uint64(min(m.time(), a.at)) <= uint64(2*second) {
 			return a.response, true
 		}
 	}

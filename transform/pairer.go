@@ -160,7 +160,7 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 	if !whole {
 		return Malformed
 	}
-	if w.questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w, p.clock.elapsed)) {
+	if w.questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w)) {
 		return p.refuse(m, policy)
 	}
 	if n, oldest := p.pending.crowd(m, w.id); n >= maxSameKey {
@@ -209,7 +209,7 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 		q = p.pending.at(found)
 		p.counts.Paired++
 		if m.Packet {
-			p.memory.note(p.memory.keyOf(m, q.id, q.qtype, q.qclass, p.pending.name(q)), m.Wire, p.clock.elapsed)
+			p.memory.note(p.memory.keyOf(m, q.id, q.qtype, q.qclass, p.pending.name(q)), m.Wire, m.time())
 		}
 	}
 	reason := Malformed
@@ -270,7 +270,7 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	case q != nil:
 	case other:
 		return Mismatched
-	case m.Packet && p.memory.answered(m, w, p.clock.elapsed):
+	case m.Packet && p.memory.answered(m, w):
 		return Duplicate
 	case m.Packet:
 		return Unsolicited
