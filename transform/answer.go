@@ -102,8 +102,10 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	}
 	name := append(p.name[:0], p.pending.name(q)...)
 	nameFolded := lower(name)
-	if p.handover != nil && policy.unanswered && !q.packet &&
-		p.handedOver(unansweredSince(q.queryTime, policy), f.resolver, f.server, q.id, q.qtype, name) {
+	if p.handover != nil && policy.unanswered && !q.packet && p.handedOver(&transaction{
+		period: unansweredSince(q.queryTime, policy), resolver: f.resolver, server: q.serverAddr(), transport: q.transport,
+		id: q.id, qtype: q.qtype, name: name,
+	}) {
 		return Duplicate
 	}
 	zone := append(p.zone[:0], p.pending.zone(q)...)

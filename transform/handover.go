@@ -110,11 +110,29 @@ func (s *Span) sees(resolver netip.Addr) bool {
 // have recorded, as h knows. It is nothing to packets.
 func (p *Pairer) HandOver(h *Handover) { p.handover = h }
 
-// handedOver reports whether packets have recorded a transaction of dnstap's, which
-// asked for this name, in lowercase.
-func (p *Pairer) handedOver(t period, resolver, server netip.Addr, id, qtype uint16, name []byte) bool {
+// A transaction is what dnstap tells of one.
+type transaction struct {
+	period
+	resolver  netip.Addr
+	server    netip.AddrPort
+	transport Transport
+	id, qtype uint16
+	name      []byte // lowercase wire form
+}
+
+// dnsPort is where packets are taken to be DNS.
+const dnsPort = 53
+
+// readable reports whether packets can have shown it. A port that is not told is zero.
+func (t *transaction) readable() bool {
+	return t.transport != Encrypted && (t.server.Port() == dnsPort || t.server.Port() == 0)
+}
+
+// handedOver reports whether packets have recorded a transaction of dnstap's.
+func (p *Pairer) handedOver(t *transaction) bool {
 	h := p.handover
-	return h.inside(t, resolver) || h.near(t) && h.kept(t, resolver, transactionKey(server, id, qtype, name))
+	return t.readable() && (h.inside(t.period, t.resolver) ||
+		h.near(t.period) && h.kept(t.period, t.resolver, transactionKey(t.server.Addr().Unmap(), t.id, t.qtype, t.name)))
 }
 
 // transactionKey hashes what packets and dnstap tell alike of a transaction, which

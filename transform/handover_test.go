@@ -85,6 +85,42 @@ func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
 	}
 }
 
+// TestWhatPacketsCannotReadIsNoDuplicate: encrypted, or at another port.
+func TestWhatPacketsCannotReadIsNoDuplicate(t *testing.T) {
+	to := func(port uint16) func(*sketch) {
+		return func(d *sketch) { d.Server = netip.AddrPortFrom(d.Server.Addr(), port) }
+	}
+	encrypted := func(d *sketch) { d.Transport = Encrypted }
+	for _, row := range []struct {
+		name string
+		edit func(*sketch)
+		want Reason
+	}{
+		{"UDP", to(53), Duplicate},
+		{"TCP", overTCP, Duplicate},
+		{"a port that is not told", to(0), Duplicate},
+		{"another port", to(5300), Kept},
+		{"DoT", func(d *sketch) { d.with(to(853), encrypted) }, Kept},
+		{"encrypted, to a port that is not told", func(d *sketch) { d.with(to(0), encrypted) }, Kept},
+		{"DNSCrypt", encrypted, Kept},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
+			l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff}))
+			if got := l.take(aResponse(during(150*s, 151*s), row.edit)); got != row.want {
+				t.Errorf("response: got %v, want %v", got, row.want)
+			}
+			l.take(aQuery(during(110*s, 0), row.edit))
+			for i := range 2 * agreement {
+				l.take(aQuery(withRD, withID(uint16(i)), during(300*s, 0)))
+			}
+			if got := l.Counts().Dropped[Duplicate] == 2; got != (row.want == Duplicate) {
+				t.Errorf("unanswered query: %+v, want %v", l.Counts(), row.want)
+			}
+		})
+	}
+}
+
 // TestHandoverIsNothingToPackets: they may well be of another source.
 func TestHandoverIsNothingToPackets(t *testing.T) {
 	l := newLane(t, testPolicy(t))

@@ -277,8 +277,10 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	}
 	name := append(p.name[:0], w.qname()...)
 	lower(name)
-	if p.handover != nil && !m.Packet &&
-		p.handedOver(answeredIn(p.queryTime(m, q), m.ResponseTime), f.resolver, f.server, w.id, w.qtype, name) {
+	if p.handover != nil && !m.Packet && p.handedOver(&transaction{
+		period: answeredIn(p.queryTime(m, q), m.ResponseTime), resolver: f.resolver, server: m.Server, transport: m.Transport,
+		id: w.id, qtype: w.qtype, name: name,
+	}) {
 		return Duplicate
 	}
 	return p.search(name, p.lowerZone(m, q), w, policy)
