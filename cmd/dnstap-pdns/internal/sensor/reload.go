@@ -12,7 +12,7 @@ import (
 )
 
 // Reload gives a running sensor another configuration. Connections of sources
-// that keep their address stay; packet sources and sinks that did not change live
+// that keep their address stay, and their counts, under another name too; packet sources and sinks that did not change live
 // on. With an error everything is as it was.
 func (s *Sensor) Reload(c *conf.Config) error {
 	policy, err := transform.NewPolicy(c.Policy)
@@ -40,9 +40,12 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	if err := s.forwarder.Apply(meanwhile, c.Sinks); err != nil {
 		return errors.Join(err, undo(), closeAll(fresh, freshPackets))
 	}
+	names := map[string]string{}
 	for i, src := range ch.kept {
+		names[src.config.Name] = ch.wants[i].Name
 		src.config = ch.wants[i]
 	}
+	s.forwarder.Rename(names)
 	s.budget.SetMax(c.MaxQueries)
 	s.namesResolvers = namesResolvers(c)
 	s.replace(ch, fresh)
