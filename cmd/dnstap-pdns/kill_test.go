@@ -50,22 +50,31 @@ func (c *crashTest) start(t *testing.T) *exec.Cmd {
 	return cmd
 }
 
-// feed tells the sensor of responses, each to another name, until it is gone.
-func (c *crashTest) feed(t *testing.T) {
+// connect returns a connection to the sensor that it has accepted.
+func (c *crashTest) connect(t *testing.T) (net.Conn, *framestream.Writer, error) {
 	conn, err := net.Dial("unix", c.path("tap.sock"))
 	if err != nil {
 		t.Error(err)
-		return
+		return nil, nil, err
 	}
-	defer conn.Close()
 	w, err := framestream.NewWriter(conn, &framestream.WriterOptions{
 		ContentTypes:  [][]byte{dnstap.FSContentType},
 		Bidirectional: true,
 		Timeout:       patience,
 	})
 	if err != nil {
+		conn.Close()
+	}
+	return conn, w, err
+}
+
+// feed tells the sensor of responses, each to another name, until it is gone.
+func (c *crashTest) feed(t *testing.T) {
+	conn, w, err := c.connect(t)
+	if err != nil {
 		return // it was killed meanwhile
 	}
+	defer conn.Close()
 	for {
 		if _, err := w.WriteFrame(response(t, fmt.Sprintf("n%d.example.com.", c.next))); err != nil {
 			return

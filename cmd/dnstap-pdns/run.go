@@ -38,6 +38,12 @@ func run(ctx context.Context, args []string, std stdio) error {
 	}
 	beFrugal()
 	var level slog.LevelVar
+	direct := newLogger(file.Log, std.err, &level)
+	queue := newLogQueue(std.err, func(lost uint64) {
+		direct.Warn("log lines are lost, for nobody read them in time", "lines", lost)
+	})
+	defer queue.Close()
+	std.err = queue
 	log := newLogger(file.Log, std.err, &level)
 	r := reloader{path: *path, notifier: service.New(log), log: log, level: &level, std: std, inForce: file, format: file.Log.Format}
 	r.began(time.Now())
