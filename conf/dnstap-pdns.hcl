@@ -36,7 +36,7 @@ source "dnstap" "local" {
 #
 #    promiscuous     = false # true on a span port
 #    decapsulate     = false # also look into GRE, ERSPAN and VXLAN
-#    verify_checksum = false
+#    verify_checksum = false # of what came in fragments it is verified always
 #
 #    ring  = "32MiB" # for each interface and lane
 #    lanes = 1

@@ -95,7 +95,7 @@ var schema = []blockSchema{
 		{name: "decapsulate", kind: flagValue, value: `false`,
 			meaning: "also look into GRE, ERSPAN and VXLAN"},
 		{name: "verify_checksum", kind: flagValue, value: `false`,
-			meaning: "drop UDP datagrams with a wrong checksum; on the resolver's own host sums are not finished yet"},
+			meaning: "drop all UDP datagrams with a wrong checksum, not only those that came in fragments; on the resolver's own host sums are not finished yet"},
 		{name: "ring", kind: sizeValue, value: `"32MiB"`, lo: mib, hi: gib,
 			meaning: "memory in which packets wait, for each interface and lane"},
 		{name: "lanes", kind: numberValue, value: `1`, lo: 1, hi: 64,

@@ -56,16 +56,22 @@ func TestRingFilterInTheKernel(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		tags      []uint16
-		remaining int // bytes of tags that are left
+		protocol  uint16 // 0: IP's
+		remaining int    // bytes of tags that are left
 	}{
-		"no tag":            {nil, 0},
-		"802.1Q":            {[]uint16{0x8100, 7}, 0},
-		"802.1Q, priority":  {[]uint16{0x8100, 0x4007}, 0},
-		"802.1ad":           {[]uint16{0x88a8, 7}, 0},
-		"QinQ":              {[]uint16{0x88a8, 7, 0x8100, 9}, 4},
-		"QinQ of old":       {[]uint16{0x8100, 7, 0x8100, 9}, 4},
-		"QinQ, priority v4": {[]uint16{0x88a8, 7, 0x8100, 0x4509}, 4},
-		"QinQ, priority v6": {[]uint16{0x88a8, 7, 0x8100, 0x6009}, 4},
+		"no tag":            {nil, 0, 0},
+		"802.1Q":            {[]uint16{0x8100, 7}, 0, 0},
+		"802.1Q, priority":  {[]uint16{0x8100, 0x4007}, 0, 0},
+		"802.1ad":           {[]uint16{0x88a8, 7}, 0, 0},
+		"QinQ":              {[]uint16{0x88a8, 7, 0x8100, 9}, ring.VLAN, 4},
+		"QinQ of 802.1Q":    {[]uint16{0x8100, 7, 0x8100, 9}, ring.VLAN, 4},
+		"QinQ, priority v4": {[]uint16{0x88a8, 7, 0x8100, 0x4509}, ring.VLAN, 4},
+		"QinQ, priority v6": {[]uint16{0x88a8, 7, 0x8100, 0x6009}, ring.VLAN, 4},
+		"of old":            {[]uint16{0x9100, 7}, ring.OldQinQ, 4},
+		"of old, inner":     {[]uint16{0x8100, 7, 0x9100, 9}, ring.OldQinQ, 4},
+		"QinQ of old":       {[]uint16{0x9100, 7, 0x8100, 9}, ring.OldQinQ, 8},
+		"three":             {[]uint16{0x88a8, 7, 0x88a8, 8, 0x8100, 9}, ring.VLAN, 8},
+		"four of old":       {[]uint16{0x9100, 7, 0x9100, 8, 0x9100, 9, 0x8100, 10}, ring.OldQinQ, 16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,8 +89,8 @@ func TestRingFilterInTheKernel(t *testing.T) {
 			}
 			capture.endWith(t, want)
 			for _, p := range capture.seen[0] {
-				protocol := uint16(ring.VLAN)
-				if c.remaining == 0 {
+				protocol := c.protocol
+				if protocol == 0 {
 					protocol = map[byte]uint16{4: ring.IPv4, 6: ring.IPv6}[p.data[0]>>4]
 				}
 				if p.protocol != protocol || p.length != len(p.data) {
@@ -115,6 +121,8 @@ func TestRingFilterOfTunnels(t *testing.T) {
 	send(true, "GRE", packet4(other4, server4, gre, 0, 0, []byte("\x00GRE")))
 	send(true, "GRE over IPv6", packet6(other6, server6, gre, []byte("\x00GRE over IPv6")))
 	send(true, "behind options", packet6(other6, server6, options6, []byte("\x00behind options")))
+	send(true, "VXLAN behind options", packet6(other6, server6, hopByHop,
+		append([]byte{udp, 0, 1, 4, 0, 0, 0, 0}, ports(4000, vxlan, "VXLAN behind options")...)))
 	send(true, "VXLAN", packet4(other4, server4, udp, 0, 5, ports(4000, vxlan, "VXLAN")))
 	send(true, "VXLAN over IPv6", datagram(other6, server6, udp, 4000, vxlan, "VXLAN over IPv6"))
 	send(true, "fragment", later(other4, server4, "fragment"))
@@ -140,9 +148,15 @@ func TestRingFilterOfOutgoingTags(t *testing.T) {
 			}
 		}
 	}
+	for _, s := range samples() { // a tag of old is none to the kernel
+		cable.send(t, s.packet, 0x9100, 7, 0x8100, 9)
+		if s.passes {
+			want = append(want, s.name)
+		}
+	}
 	capture.endWith(t, want)
 	for _, p := range capture.seen[0] {
-		if want := map[byte]uint16{4: ring.IPv4, 6: ring.IPv6}[p.data[0]>>4]; p.protocol != want {
+		if want := map[byte]uint16{0: ring.OldQinQ, 4: ring.IPv4, 6: ring.IPv6}[p.data[0]>>4]; p.protocol != want {
 			t.Errorf("%s: protocol %#x of %x", p.name(), p.protocol, p.data)
 		}
 	}

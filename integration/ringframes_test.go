@@ -17,6 +17,7 @@ import (
 const (
 	tcp, udp, icmp, gre = 6, 17, 1, 47
 	fragment6, options6 = 44, 60
+	hopByHop            = 0
 	dnsPort, vxlan      = 53, 4789
 )
 

@@ -67,6 +67,9 @@ func sendPairs(t *testing.T, asked, told *cable, count int) {
 		if i%4 >= 2 {
 			tags = []uint16{0x88a8, 7, 0x8100, 9}
 		}
+		if i%8 == 7 {
+			tags[0] = 0x9100
+		}
 		for k, p := range pair {
 			if k%2 == 0 {
 				asked.send(t, p, tags...)

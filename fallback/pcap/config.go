@@ -24,7 +24,7 @@ type Config struct {
 
 	Promiscuous    bool
 	Decapsulate    bool // also look into GRE, ERSPAN and VXLAN
-	VerifyChecksum bool // drop UDP datagrams whose checksum is wrong
+	VerifyChecksum bool // drop all UDP datagrams whose checksum is wrong, not only those that came in fragments
 
 	Ring  int // bytes of each ring, of which there is one per interface and lane
 	Lanes int

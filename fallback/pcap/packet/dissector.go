@@ -11,7 +11,7 @@ import (
 type Config struct {
 	Resolvers      []netip.Prefix // whose queries, and the answers to them, are outward
 	Decapsulate    bool           // look into GRE, ERSPAN and VXLAN too
-	VerifyChecksum bool           // a UDP datagram with a wrong checksum is malformed
+	VerifyChecksum bool           // any UDP datagram with a wrong checksum is malformed, not only what came in fragments
 }
 
 // Captured is a packet as it was captured.
@@ -81,7 +81,7 @@ func (d *Dissector) begin(c *Captured, sink Sink) {
 // datagram of which fragments are missing is counted with those.
 func (d *Dissector) Finish(sink Sink) {
 	d.sink = sink
-	d.fragments.finish()
+	d.fragments.end()
 	d.streams.Finish((*toMessages)(d))
 }
 

@@ -17,8 +17,13 @@ const (
 	maxDatagram      = math.MaxUint16
 	assemblyTime     = transform.Time(30 * time.Second) // RFC 791 section 3.2 has 15 s, RFC 8200 section 4.5 has 60 s
 
+	// What was whole is known again for a while: a mirror of both directions and the
+	// interface "any" have each fragment twice, at nearly the same time.
+	maxWhole  = 128
+	wholeTime = transform.Time(2 * time.Second)
+
 	// What is kept for the next datagrams.
-	maxSpare   = 16
+	maxSpare   = maxWhole + 16
 	keptBuffer = 16 << 10
 )
 
@@ -29,25 +34,27 @@ type fragmentKey struct {
 	proto    uint8 // IPv4 only
 }
 
-// fragments holds datagrams of which pieces are missing, in the order of their
-// first piece.
+// fragments holds datagrams of which pieces are missing, and those that were whole
+// of late.
 type fragments struct {
-	held           map[fragmentKey]*assembly
-	oldest, newest *assembly
-	bytes          int // of all buffers in use
-	spare          []*assembly
-	stats          FragmentStats
+	held    map[fragmentKey]*assembly
+	waiting line // since their first piece
+	done    line // since they were whole
+	bytes   int  // of all buffers in use
+	spare   []*assembly
+	stats   FragmentStats
 }
 
-// An assembly is a datagram of which pieces are missing.
+// An assembly is a datagram that comes in pieces.
 type assembly struct {
 	older, newer *assembly
 	key          fragmentKey
-	begun        transform.Time
+	since        transform.Time
 	buf          []byte // as far as pieces reach
 	pieces       []piece
 	total        int   // -1: the last piece has not come
 	proto        uint8 // of the first piece
+	done         bool  // it was whole
 	dead         bool  // pieces contradict each other; kept so that the rest is not taken for another
 	gone         bool  // no longer held
 }
@@ -77,13 +84,24 @@ func (d *Dissector) assemble(g *datagram) bool {
 		return false
 	}
 	f.expire(d.time)
-	a := f.find(g, d.time)
+	key := keyOf(g)
+	a := f.held[key]
+	switch {
+	case a == nil:
+		a = f.begin(key, d.time)
+	case a.done && a.has(g, end):
+		f.stats.Repeated++
+		return false
+	case a.done: // another datagram with its ID
+		f.release(a)
+		a = f.begin(key, d.time)
+	}
 	if !f.add(a, g, end) {
 		return false
 	}
 	f.stats.Assembled++
-	g.payload, g.proto, g.fragment = a.buf[:a.total], a.proto, false // good until the next fragment
-	f.release(a)
+	f.finish(a, d.time)
+	g.payload, g.proto, g.fragment, g.assembled = a.buf[:a.total], a.proto, false, true // good until the next fragment
 	if g.src.Is6() && (!g.extensions() || g.fragment) {
 		d.malformed()
 		return false
@@ -91,16 +109,22 @@ func (d *Dissector) assemble(g *datagram) bool {
 	return true
 }
 
-func (f *fragments) find(g *datagram, now transform.Time) *assembly {
+func keyOf(g *datagram) fragmentKey {
 	key := fragmentKey{src: g.src, dst: g.dst, id: g.id}
 	if g.src.Is4() {
 		key.proto = g.proto
 	}
-	if a := f.held[key]; a != nil {
-		return a
-	}
+	return key
+}
+
+// has reports whether a fragment is a copy of a part of what was whole.
+func (a *assembly) has(g *datagram, end int) bool {
+	return end <= a.total && g.more == (end < a.total) && bytes.Equal(a.buf[g.offset:end], g.payload)
+}
+
+func (f *fragments) begin(key fragmentKey, now transform.Time) *assembly {
 	for len(f.held) >= maxDatagrams {
-		f.evictOldest()
+		f.evict()
 	}
 	var a *assembly
 	if n := len(f.spare); n > 0 {
@@ -108,13 +132,8 @@ func (f *fragments) find(g *datagram, now transform.Time) *assembly {
 	} else {
 		a = new(assembly)
 	}
-	*a = assembly{older: f.newest, key: key, begun: now, buf: a.buf[:0], pieces: a.pieces[:0], total: -1}
-	if f.newest != nil {
-		f.newest.newer = a
-	} else {
-		f.oldest = a
-	}
-	f.newest = a
+	*a = assembly{key: key, buf: a.buf[:0], pieces: a.pieces[:0], total: -1}
+	f.waiting.push(a, now)
 	f.held[key] = a
 	f.bytes += cap(a.buf)
 	return a
@@ -174,7 +193,7 @@ func (f *fragments) grow(a *assembly, end int) bool {
 	}
 	a.buf = a.buf[:end]
 	for f.bytes > maxFragmentBytes && !a.gone {
-		f.evictOldest()
+		f.evict()
 	}
 	return !a.gone
 }
@@ -188,29 +207,43 @@ func (a *assembly) whole() bool {
 	return filled == a.total
 }
 
-// expire lets go of what was not whole in time. When the clock went back, the waiting
-// begins anew: a time from far ahead would hold up all behind it.
+// finish moves a datagram to those that were whole.
+func (f *fragments) finish(a *assembly, now transform.Time) {
+	f.waiting.remove(a)
+	if f.done.length == maxWhole {
+		f.release(f.done.oldest)
+	}
+	a.done = true
+	f.done.push(a, now)
+}
+
+// expire lets go of what was not whole in time, and of what was long ago.
 func (f *fragments) expire(now transform.Time) {
-	for f.oldest != nil && now-f.oldest.begun >= assemblyTime {
+	for f.waiting.due(now, assemblyTime) {
 		f.expireOldest()
 	}
-	if f.oldest != nil && now < f.oldest.begun {
-		f.oldest.begun = now
+	for f.done.due(now, wholeTime) {
+		f.release(f.done.oldest)
 	}
 }
 
 func (f *fragments) expireOldest() {
-	if !f.oldest.dead {
+	if !f.waiting.oldest.dead {
 		f.stats.Expired++
 	}
-	f.release(f.oldest)
+	f.release(f.waiting.oldest)
 }
 
-func (f *fragments) evictOldest() {
-	if !f.oldest.dead {
+// evict lets go of the oldest, of what was whole first.
+func (f *fragments) evict() {
+	if f.done.oldest != nil {
+		f.release(f.done.oldest)
+		return
+	}
+	if !f.waiting.oldest.dead {
 		f.stats.Evicted++
 	}
-	f.release(f.oldest)
+	f.release(f.waiting.oldest)
 }
 
 // release lets go of a datagram. Its buffer, if it is small, is another's when that
@@ -218,15 +251,10 @@ func (f *fragments) evictOldest() {
 func (f *fragments) release(a *assembly) {
 	a.gone = true
 	delete(f.held, a.key)
-	if a.older != nil {
-		a.older.newer = a.newer
+	if a.done {
+		f.done.remove(a)
 	} else {
-		f.oldest = a.newer
-	}
-	if a.newer != nil {
-		a.newer.older = a.older
-	} else {
-		f.newest = a.older
+		f.waiting.remove(a)
 	}
 	f.bytes -= cap(a.buf)
 	if cap(a.buf) <= keptBuffer && len(f.spare) < maxSpare {
@@ -241,9 +269,12 @@ func (f *fragments) discard(a *assembly) {
 	a.buf, a.pieces = nil, nil
 }
 
-// finish lets go of everything.
-func (f *fragments) finish() {
-	for f.oldest != nil {
+// end lets go of everything.
+func (f *fragments) end() {
+	for f.done.oldest != nil {
+		f.release(f.done.oldest)
+	}
+	for f.waiting.oldest != nil {
 		f.expireOldest()
 	}
 }

@@ -154,8 +154,6 @@ func FuzzFragments(f *testing.F) {
 			}
 		}
 		d.Finish(got)
-		if d.fragments.bytes != 0 || len(d.fragments.held) != 0 {
-			t.Errorf("%d bytes, %d datagrams are held at the end", d.fragments.bytes, len(d.fragments.held))
-		}
+		checkNothingHeld(t, d)
 	})
 }

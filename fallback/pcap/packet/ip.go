@@ -41,6 +41,8 @@ type datagram struct {
 	id       uint32
 	offset   int // bytes
 	more     bool
+
+	assembled bool // of fragments
 }
 
 // ipv4 reads a header (RFC 791 section 3.1).

@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -114,6 +115,31 @@ func TestBytesBehindTheDatagramAreNotItsOwn(t *testing.T) {
 	b := udpPacket(t, f, append(slices.Clone(wire), "trailer"...))
 	binary.BigEndian.PutUint16(b[ipv4Len+4:], uint16(udpLen+len(wire)))
 	check(t, dissect(New(testConfig), b), query(f, transform.UDP, wire))
+}
+
+func TestSumsOfManyWordsAreThoseOfEach(t *testing.T) {
+	folded := func(sum uint64) uint64 {
+		for sum > 0xffff {
+			sum = sum>>16 + sum&0xffff
+		}
+		return sum
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for length := range 300 {
+		ones, some := bytes.Repeat([]byte{0xff}, length), make([]byte, length)
+		for i := range some {
+			some[i] = byte(r.Uint32())
+		}
+		for _, b := range [][]byte{ones, some} {
+			want := uint64(0)
+			for i, octet := range b {
+				want += uint64(octet) << (8 * (1 - i%2))
+			}
+			if got := folded(sum16(b)); got != folded(want) {
+				t.Errorf("%x: got %#x, want %#x", b, got, folded(want))
+			}
+		}
+	}
 }
 
 func TestChecksumsAreVerifiedWhereAsked(t *testing.T) {

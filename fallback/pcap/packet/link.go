@@ -100,7 +100,7 @@ func (d *Dissector) eitherIP(b []byte) {
 
 // network takes what is behind an EtherType; VLAN tags say one more.
 func (d *Dissector) network(etherType uint16, b []byte) {
-	for range maxTags {
+	for range maxTags + 1 {
 		switch etherType {
 		case etherIPv4:
 			d.ipv4(b)

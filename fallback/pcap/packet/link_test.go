@@ -31,6 +31,7 @@ func TestLinkLayersLeadToTheSameMessage(t *testing.T) {
 		{"VLAN", ethernet, macs + "8100 0064 0800", ""},
 		{"QinQ", ethernet, macs + "88a8 0064 8100 00c8 0800", ""},
 		{"QinQ as it was", ethernet, macs + "9100 0064 8100 00c8 0800", ""},
+		{"four VLAN tags", ethernet, macs + "9100 0064 9100 00c8 88a8 012c 8100 0190 0800", ""},
 		{"Linux cooked", linuxCooked, "0004 0001 0006 0200000000010000 0800", ""},
 		{"Linux cooked with a VLAN tag", linuxCooked, "0000 0001 0006 0200000000010000 8100 0064 0800", ""},
 		{"Linux cooked v2", linuxSLL2, "0800 0000 00000002 0001 04 06 0200000000010000", ""},

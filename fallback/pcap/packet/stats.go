@@ -9,7 +9,7 @@ type Stats struct {
 	Cut     uint64 // of those: captured shorter than they were
 
 	UnknownLink uint64 // packets of which the link layer is not understood
-	BadChecksum uint64 // UDP datagrams of which that was wrong, where it is verified
+	BadChecksum uint64 // UDP datagrams of which that was wrong; verified of those that came in fragments, or all
 	Tunnelled   uint64 // packets that were found in others
 	TooDeep     uint64 // packets in more tunnels than are looked into
 
@@ -21,7 +21,7 @@ type Stats struct {
 type FragmentStats struct {
 	Seen        uint64 // fragments
 	Malformed   uint64 // of those: cut, or of an impossible size
-	Repeated    uint64 // of those: the same again
+	Repeated    uint64 // of those: the same again, of what was whole too
 	Assembled   uint64 // datagrams that came whole
 	Overlapping uint64 // datagrams of which pieces contradict each other, or are too many
 	Expired     uint64 // datagrams that were not whole in time

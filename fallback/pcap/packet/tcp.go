@@ -61,11 +61,15 @@ type toMessages Dissector
 // Message makes a message of what came over TCP.
 func (t *toMessages) Message(f *stream.Flow, response bool, wire []byte, at transform.Time) {
 	d := (*Dissector)(t)
+	role, src, dst := transform.ResolverQuery, f.Resolver, f.Server
 	if response {
-		d.take(transform.ResolverResponse, transform.TCP, f.Server, f.Resolver, wire, at)
-	} else {
-		d.take(transform.ResolverQuery, transform.TCP, f.Resolver, f.Server, wire, at)
+		role, src, dst = transform.ResolverResponse, f.Server, f.Resolver
 	}
+	if turned(role, src, dst, wire) {
+		d.sink.Drop(transform.Inward)
+		return
+	}
+	d.take(role, transform.TCP, src, dst, wire, at)
 }
 
 // Broken counts a message that did not come whole.

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"reflect"
 	"testing"
 
@@ -77,6 +78,20 @@ func TestTCPThatIsNotOutwardIsNotRead(t *testing.T) {
 		check(t, dissect(d, conversation(t, f, questionWire(t, 1), answerWire(t, 1))...))
 		if s := d.Stats(); s.Other != 7 || s.Streams.Segments != 0 {
 			t.Errorf("%v: %+v", f, s)
+		}
+	}
+}
+
+// A client may ask the resolver itself from port 53.
+func TestMessagesOverTCPBetweenPortsOfServers(t *testing.T) {
+	question, reply := questionWire(t, 1), answerWire(t, 1)
+	for _, ends := range [][2]netip.Addr{{resolver4, server4}, {resolver6, server6}} {
+		f := flow{netip.AddrPortFrom(ends[0], portDNS), netip.AddrPortFrom(ends[1], portDNS)}
+		check(t, dissect(New(testConfig), conversation(t, f, question, reply)...),
+			query(f, transform.TCP, question), answer(f.back(), transform.TCP, reply))
+		got := dissect(New(testConfig), conversation(t, f.back(), question, reply)...)
+		if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.Inward, transform.Inward}) {
+			t.Errorf("%v: messages %+v, dropped %v; want both not_outward", f.dst, got.Messages, got.Dropped)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -23,7 +24,9 @@ func (d *Dissector) udp(g *datagram) {
 	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
 	role := d.role(src, dst)
 	if d.config.Decapsulate && dst.Port() == portVXLAN && role == transform.NotOutward { // a resolver may ask from that port
-		d.vxlan(b[udpLen:])
+		if !g.assembled || d.verified(g, b) {
+			d.vxlan(b[udpLen:])
+		}
 		return
 	}
 	if src.Port() != portDNS && dst.Port() != portDNS {
@@ -40,12 +43,22 @@ func (d *Dissector) udp(g *datagram) {
 		d.sink.Drop(transform.Inward)
 		return
 	}
-	if d.config.VerifyChecksum && !rightChecksum(g, b[:length]) {
-		d.stats.BadChecksum++
-		d.malformed()
+	if (g.assembled || d.config.VerifyChecksum) && !d.verified(g, b[:length]) {
 		return
 	}
 	d.take(role, transform.UDP, src, dst, wire, d.time)
+}
+
+// verified drops a datagram whose checksum is wrong. What came in fragments must be right
+// always: nothing else tells that they belong together, and a host leaves no checksum
+// of theirs to its network card.
+func (d *Dissector) verified(g *datagram, b []byte) bool {
+	if rightChecksum(g, b) {
+		return true
+	}
+	d.stats.BadChecksum++
+	d.malformed()
+	return false
 }
 
 // rightChecksum verifies RFC 768's checksum over a datagram and the pseudo header
@@ -68,8 +81,18 @@ func rightChecksum(g *datagram, b []byte) bool {
 	return sum == 0xffff
 }
 
-// sum16 adds up 16-bit words, without folding.
+// sum16 adds up 16-bit words, without folding: longer words, and carries put back,
+// fold to the same (RFC 1071 section 2).
 func sum16(b []byte) (sum uint64) {
+	for ; len(b) >= 32; b = b[32:] {
+		var carry uint64
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), 0)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
+		sum += carry
+	}
+	sum = sum>>32 + sum&0xffffffff // room for the rest
 	for ; len(b) >= 2; b = b[2:] {
 		sum += uint64(binary.BigEndian.Uint16(b))
 	}

@@ -138,11 +138,11 @@ func network(said uint16, data []byte, length int) uint16 {
 	switch said {
 	case IPv4, IPv6:
 		if is != said && len(data) >= 4 {
-			if inner := binary.BigEndian.Uint16(data[2:]); inner == said || inner == VLAN || inner == QinQ {
+			if inner := binary.BigEndian.Uint16(data[2:]); inner == said || isTag(inner) {
 				return VLAN
 			}
 		}
-	case VLAN, QinQ:
+	case VLAN, QinQ, OldQinQ:
 		if is != 0 && !taggedIP(data, length) {
 			return is
 		}
@@ -150,13 +150,19 @@ func network(said uint16, data []byte, length int) uint16 {
 	return said
 }
 
-// taggedIP reports whether a VLAN tag lies before an IP header.
+// taggedIP reports whether VLAN tags lie before an IP header.
 func taggedIP(data []byte, length int) bool {
-	if len(data) < 4 {
-		return false
+	for range maxTags {
+		if len(data) < 4 {
+			return false
+		}
+		inner := binary.BigEndian.Uint16(data[2:])
+		data, length = data[4:], length-4
+		if !isTag(inner) {
+			return inner != 0 && inner == ipVersion(data, length)
+		}
 	}
-	inner := binary.BigEndian.Uint16(data[2:])
-	return inner == VLAN || inner == QinQ || inner != 0 && inner == ipVersion(data[4:], length-4)
+	return false
 }
 
 // ipVersion is the EtherType of the IP header that data begin with, by its version

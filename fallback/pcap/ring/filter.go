@@ -14,7 +14,6 @@ const (
 	protoUDP    = 17
 	protoGRE    = 47
 	nextFrag    = 44
-	nextOptions = 60
 	portDNS     = 53
 	portVXLAN   = 4789
 	moreOrLater = 0x3fff // MF and the offset, in an IPv4 header (RFC 791)
@@ -28,7 +27,11 @@ const (
 // extensions are the IPv6 headers behind which DNS may still be (RFC 7045), but for
 // the fragment header: hop-by-hop, routing, authentication, destination, mobility,
 // HIP, shim6.
-var extensions = []uint32{0, 43, 51, nextOptions, 135, 139, 140}
+var extensions = []uint32{0, 43, 51, 60, 135, 139, 140}
+
+// maxTags is how many VLAN tags may be left before an IP header; package packet looks
+// behind as many.
+const maxTags = 4
 
 // Scratch words of the filter. The register X holds where the IP header begins.
 const (
@@ -123,26 +126,36 @@ func (p *filter) withoutLoopbackCopies() {
 	p.place(other)
 }
 
-// network finds the IP header, whose place it puts into X, at base or behind a VLAN
-// tag that is left there, and goes to v4 or v6.
+// network finds the IP header, whose place it puts into X, at base or behind VLAN tags
+// that are left there, and goes to v4 or v6.
 //
 // A packet on its way out may still be said to have a tag that base is already
 // behind: whether there is one is for the data to say.
 func (p *program) network(base uint32, v4, v6, neither label) {
-	tagged := p.label()
+	untagged := p.label()
 	p.do(bpf.LoadConstant{Dst: bpf.RegX, Val: 0}, bpf.LoadExtension{Num: bpf.ExtProto})
-	p.ifEqual(IPv4, v4, next)
-	p.ifEqual(IPv6, v6, next)
-	p.ifEqual(VLAN, tagged, next)
-	p.ifEqual(QinQ, tagged, neither)
-	p.place(tagged)
-	p.do(bpf.LoadAbsolute{Off: base + 2, Size: 2}, bpf.LoadConstant{Dst: bpf.RegX, Val: 4})
-	p.ifEqual(IPv4, v4, next)
-	p.ifEqual(IPv6, v6, next)
+	p.behind(v4, v6, neither)
+	for n := range uint32(maxTags) {
+		p.do(bpf.LoadAbsolute{Off: base + 4*n + 2, Size: 2}, bpf.LoadConstant{Dst: bpf.RegX, Val: 4 * (n + 1)})
+		p.behind(v4, v6, untagged)
+	}
+	p.place(untagged)
 	p.do(bpf.LoadAbsolute{Off: base, Size: 1}, bpf.LoadConstant{Dst: bpf.RegX, Val: 0},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4})
 	p.ifEqual(4, v4, next)
 	p.ifEqual(6, v6, neither)
+}
+
+// behind goes by the EtherType in A: to v4, to v6, on to what follows if it is a VLAN
+// tag's, or to other.
+func (p *program) behind(v4, v6, other label) {
+	tagged := p.label()
+	p.ifEqual(IPv4, v4, next)
+	p.ifEqual(IPv6, v6, next)
+	p.ifEqual(VLAN, tagged, next)
+	p.ifEqual(QinQ, tagged, next)
+	p.ifEqual(OldQinQ, tagged, other)
+	p.place(tagged)
 }
 
 // tunnels4 accepts what may be, or be part of, a tunnel.
@@ -160,12 +173,13 @@ func (p *filter) tunnels4() {
 	p.place(other)
 }
 
-// tunnels6 heeds that Linux itself puts destination options before GRE: the limit of
-// encapsulations (RFC 2473 section 4.1.1).
+// tunnels6 does not look behind extension headers, where a tunnel may be: Linux itself
+// puts destination options before GRE, the limit of encapsulations (RFC 2473 section
+// 4.1.1).
 func (p *filter) tunnels6() {
 	other := p.label()
 	p.do(bpf.LoadIndirect{Off: offNext6, Size: 1})
-	for _, h := range []uint32{protoGRE, nextFrag, nextOptions} {
+	for _, h := range append([]uint32{protoGRE, nextFrag}, extensions...) {
 		p.ifEqual(h, p.accept, next)
 	}
 	p.ifEqual(protoUDP, next, other)

@@ -55,7 +55,8 @@ var filterCases = []struct {
 	{"IPv6 destination options", ipv6(srv6, res6, 60, []byte("anything")), true, true},
 	{"IPv6 hop-by-hop options", ipv6(srv6, res6, 0, []byte("anything")), true, true},
 	{"IPv6 options of others", ipv6(far6, srv6, 60, []byte("anything")), false, true},
-	{"IPv6 hop-by-hop options of others", ipv6(far6, srv6, 0, []byte("multicast listeners")), false, false},
+	{"IPv6 hop-by-hop options of others", ipv6(far6, srv6, 0, []byte("anything")), false, true},
+	{"IPv6 authentication of others", ipv6(far6, srv6, 51, []byte("anything")), false, true},
 	{"IPv6 GRE", ipv6(far6, srv6, 47, []byte("anything")), false, true},
 	{"IPv6 VXLAN", ipv6(far6, srv6, 17, ports(4000, 4789)), false, true},
 
@@ -103,6 +104,9 @@ func presentations(packet []byte) map[string]presented {
 		"":                        {view{protocol: protocol, device: ethernet}, packet},
 		", tagged":                {view{protocol: VLAN, device: ethernet}, tagged(packet)},
 		", tagged 802.1ad":        {view{protocol: QinQ, device: ethernet}, tagged(packet)},
+		", tagged of old":         {view{protocol: OldQinQ, device: ethernet}, tagged(packet)},
+		", two tags":              {view{protocol: OldQinQ, device: ethernet}, tagged(packet, VLAN)},
+		", four tags":             {view{protocol: QinQ, device: ethernet}, tagged(packet, OldQinQ, QinQ, VLAN)},
 		", outgoing behind a tag": {view{protocol: VLAN, device: ethernet, kind: 4}, packet},
 	}
 }

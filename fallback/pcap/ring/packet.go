@@ -9,19 +9,24 @@ import (
 // Packet is one packet as it was captured, without its link layer.
 type Packet struct {
 	Data     []byte         // from the network header on; good until the Reader's next Next or Wait
-	Protocol uint16         // EtherType of Data; VLAN where a tag is left, which Data then begins with
+	Protocol uint16         // EtherType of Data; that of a VLAN tag where one is left, which Data then begins with
 	Length   int            // bytes on the wire, from the network header on
 	Time     transform.Time // at which the kernel got it
 }
 
 // Values of Packet.Protocol, EtherTypes (linux/if_ether.h). The kernel itself takes
-// the outermost VLAN tag away.
+// the outermost VLAN tag away, if it is none of old.
 const (
-	IPv4 = 0x0800
-	IPv6 = 0x86dd
-	VLAN = 0x8100 // 802.1Q
-	QinQ = 0x88a8 // 802.1ad
+	IPv4    = 0x0800
+	IPv6    = 0x86dd
+	VLAN    = 0x8100 // 802.1Q
+	QinQ    = 0x88a8 // 802.1ad
+	OldQinQ = 0x9100 // before 802.1ad
 )
+
+func isTag(etherType uint16) bool {
+	return etherType == VLAN || etherType == QinQ || etherType == OldQinQ
+}
 
 // Counts are of packets that the filter let through.
 type Counts struct {

@@ -198,8 +198,9 @@ func FuzzTape(f *testing.F) {
 func TestProtocolIsThatOfTheData(t *testing.T) {
 	four := ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))
 	six := ipv6(res6, srv6, 17, ports(4000, 53))
-	large := ipv4(res4, srv4, 17, 0, 0, make([]byte, 0x0800-20)) // its length looks like an EtherType
-	priority := append([]byte{0x45, 0, 0x08, 0}, four...)        // and this TCI like a header's first byte
+	large := ipv4(res4, srv4, 17, 0, 0, make([]byte, 0x0800-20)) // its length looks like an EtherType, and this one's too
+	larger := ipv4(res4, srv4, 17, 0, 0, make([]byte, 0x9100-20))
+	priority := append([]byte{0x45, 0, 0x08, 0}, four...) // and this TCI like a header's first byte
 	for name, c := range map[string]struct {
 		said uint16
 		data []byte
@@ -210,6 +211,8 @@ func TestProtocolIsThatOfTheData(t *testing.T) {
 		"a tag":                         {VLAN, tagged(four), VLAN},
 		"a service tag":                 {QinQ, tagged(six), QinQ},
 		"two tags":                      {QinQ, append([]byte{0, 1, 0x81, 0}, tagged(four)...), QinQ},
+		"a tag of old":                  {OldQinQ, tagged(four), OldQinQ},
+		"four tags":                     {OldQinQ, tagged(six, QinQ, OldQinQ, VLAN), OldQinQ},
 		"IPv4 said, a tag there":        {IPv4, tagged(four), VLAN},
 		"IPv6 said, a tag there":        {IPv6, tagged(six), VLAN},
 		"IPv4 said, two tags there":     {IPv4, append([]byte{0, 1, 0x81, 0}, tagged(four)...), VLAN},
@@ -218,6 +221,8 @@ func TestProtocolIsThatOfTheData(t *testing.T) {
 		"a tag said, IPv4 there":        {VLAN, four, IPv4},
 		"a tag said, IPv6 there":        {VLAN, six, IPv6},
 		"a tag said, 2048 bytes of IP":  {VLAN, large, IPv4},
+		"a tag said, 37120 bytes of IP": {VLAN, larger, IPv4},
+		"a tag of old said, IPv4 there": {OldQinQ, four, IPv4},
 		"another protocol":              {0x0806, four, 0x0806},
 		"IPv4 said, nothing there":      {IPv4, nil, IPv4},
 		"IPv4 said, nonsense there":     {IPv4, []byte("nonsense"), IPv4},

@@ -74,11 +74,15 @@ func ports(from, to uint16) []byte {
 	return append(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, from), to), 0, 8, 0, 0)
 }
 
-// tagged puts what is left of a VLAN tag before a packet: TCI and EtherType.
-func tagged(packet []byte) []byte {
+// tagged puts what is left of a VLAN tag before a packet: TCI and EtherType, and more
+// tags behind that.
+func tagged(packet []byte, more ...uint16) (b []byte) {
 	etherType := uint16(IPv4)
 	if packet[0]>>4 == 6 {
 		etherType = IPv6
 	}
-	return append(binary.BigEndian.AppendUint16([]byte{0x60, 7}, etherType), packet...)
+	for _, next := range append(more, etherType) {
+		b = binary.BigEndian.AppendUint16(append(b, 0x60, 7), next)
+	}
+	return append(b, packet...)
 }
