@@ -43,7 +43,7 @@ func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) (packet.Sta
 	case ctx.Err() != nil:
 		return d.Stats(), context.Cause(ctx)
 	}
-	return d.Stats(), fmt.Errorf("reading the capture: at byte %d: %w", file.offset(), err)
+	return d.Stats(), fmt.Errorf("reading the capture: at byte %d: %w", file.offset(err), err)
 }
 
 // replayBurst reads packets for as long as none has to be waited for.

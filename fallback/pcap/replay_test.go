@@ -222,11 +222,7 @@ func TestBlocksThatLieDoNotFillMemory(t *testing.T) {
 }
 
 // ngBlock is a pcapng block.
-func ngBlock(kind uint32, body []byte) []byte {
-	length := uint32(12 + len(body))
-	b := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, kind), length)
-	return binary.LittleEndian.AppendUint32(append(b, body...), length)
-}
+func ngBlock(kind uint32, body []byte) []byte { return ngBlockIn(binary.LittleEndian, kind, body) }
 
 // TestNamesAndSecretsAreNotKept: the library would, all of a section.
 func TestNamesAndSecretsAreNotKept(t *testing.T) {
@@ -344,6 +340,13 @@ func FuzzReplay(f *testing.F) {
 	file := unbound(f)
 	f.Add(file[:3000])
 	f.Add(pcapng(f, file)[:3000])
+	packets, _, _ := packetsOf(f, file)
+	le, be := binary.LittleEndian, binary.BigEndian
+	f.Add(ngSection(be, 1, 2, []byte{0, 9, 0, 1, 0, 0, 0, 0}, ngPackets(be, packets[:10], second, 4)))
+	f.Add(append(ngSection(le, 1, 3, nil, nil), ngSection(le, 1, 0, nil, ngPackets(le, packets[:10], microsecond, 0))...))
+	short := bytes.Clone(file[:3000])
+	le.PutUint32(short[24+12:], 1) // the first packet's length
+	f.Add(short)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		lane := &recorder{t: t}
 		stats, err := Replay(t.Context(), bytes.NewReader(b), theResolver, lane)
