@@ -22,7 +22,8 @@ import (
 type inputReader struct {
 	config  *conf.Config
 	packets pcap.Config
-	stats   packet.Stats // of the inputs that were packets
+	replay  *pcap.Replay // of the inputs that are packets; nil before the first
+	stats   packet.Stats // of those, once all are read
 	in      *os.File
 
 	// copies returns where the octets of an input go, too: all of a file's, and what was
@@ -40,6 +41,7 @@ type inputReader struct {
 // socket have lanes of their own.
 func (r *inputReader) readAll(ctx context.Context, inputs []string, lane collector.Lane,
 	open func(source string) collector.Lane) (whole bool, err error) {
+	defer r.endPackets()
 	var errs []error
 	for i, input := range inputs {
 		socket := r.listens > 0 && isSocket(input)
@@ -57,6 +59,13 @@ func (r *inputReader) readAll(ctx context.Context, inputs []string, lane collect
 		}
 	}
 	return true, errors.Join(errs...)
+}
+
+// endPackets ends what the packets of all inputs have left unfinished.
+func (r *inputReader) endPackets() {
+	if r.replay != nil {
+		r.stats = r.replay.Close()
+	}
 }
 
 func (r *inputReader) read(ctx context.Context, input string, lane collector.Lane) error {
@@ -91,9 +100,12 @@ func (r *inputReader) read(ctx context.Context, input string, lane collector.Lan
 	if len(r.packets.Resolvers) == 0 {
 		return errNoResolvers
 	}
-	stats, err := pcap.Replay(ctx, in, r.packets, lane)
-	r.stats.Add(stats)
-	return err
+	if r.replay == nil {
+		if r.replay, err = pcap.NewReplay(r.packets, lane); err != nil {
+			return err
+		}
+	}
+	return r.replay.Read(ctx, in)
 }
 
 var errNoResolvers = errors.New("is packets, which do not say who the resolver is: " +

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -223,3 +224,105 @@ func TestErrorsOfTheReaderStayAsTheyAre(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestFilesGoOnWhereTheOneBeforeEnded: of a capture that is cut between two packets, as
+// tcpdump -C and -G do, the parts bring what the whole does.
+func TestFilesGoOnWhereTheOneBeforeEnded(t *testing.T) {
+	packets, _, _ := packetsOf(t, unbound(t))
+	packets = fragmented(packets)
+	file := func(packets []packet.Captured) io.Reader {
+		le := binary.LittleEndian
+		return bytes.NewReader(ngSection(le, 1, 0, nil, ngPackets(le, packets, microsecond, 0)))
+	}
+	whole, stats, err := replay(t, file(packets))
+	if err != nil || stats.Fragments.Assembled < 30 || stats.Streams.Messages == 0 {
+		t.Fatalf("%d datagrams of fragments, %d messages over TCP, error %v", stats.Fragments.Assembled, stats.Streams.Messages, err)
+	}
+	equal := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+	for at := range packets {
+		got, counts, err := replay(t, file(packets[:at]), file(packets[at:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(whole.messages, got.messages) {
+			t.Fatalf("cut at packet %d (-whole +parts):\n%.2000s", at, cmp.Diff(whole.messages, got.messages, equal))
+		}
+		if !slices.Equal(whole.dropped, got.dropped) || counts != stats {
+			t.Fatalf("cut at packet %d: dropped %v, want %v\ncounts %+v, want %+v", at, got.dropped, whole.dropped, counts, stats)
+		}
+	}
+}
+
+// fragmented has every longer UDP datagram over IPv4 in two fragments, and every longer
+// TCP segment in two.
+func fragmented(packets []packet.Captured) (all []packet.Captured) {
+	const ether, ip, first = 14, 20, 64
+	be := binary.BigEndian
+	for i, p := range packets {
+		b := p.Data
+		if len(b) < ether+ip+first+8 || b[12] != 8 || b[13] != 0 || b[ether] != 0x45 {
+			all = append(all, p)
+			continue
+		}
+		header := 0 // what both parts have of the transport's
+		if b[ether+9] == 6 {
+			header = int(b[ether+ip+12]>>4) * 4
+		}
+		payload := b[ether+ip+header : ether+int(be.Uint16(b[ether+2:]))]
+		for at := 0; at < len(payload); {
+			part := payload[at:]
+			if at == 0 {
+				part = payload[:min(first, len(payload))]
+			}
+			f := append(bytes.Clone(b[:ether+ip+header]), part...)
+			be.PutUint16(f[ether+2:], uint16(len(f)-ether))
+			if header > 0 {
+				be.PutUint32(f[ether+ip+4:], be.Uint32(f[ether+ip+4:])+uint32(at))
+			} else {
+				offset := uint16(at / 8)
+				if at+len(part) < len(payload) {
+					offset |= 1 << 13 // more fragments
+				}
+				be.PutUint16(f[ether+4:], uint16(i)) // of the datagram
+				be.PutUint16(f[ether+6:], offset)
+			}
+			all = append(all, packet.Captured{Data: f, Length: len(f), Time: p.Time})
+			at += len(part)
+		}
+	}
+	return all
+}
+
+// TestFilesMayComeInAnyOrder: what is whole in one of them is there, and what is held stays
+// within its bounds.
+func TestFilesMayComeInAnyOrder(t *testing.T) {
+	packets, _, _ := packetsOf(t, unbound(t))
+	le := binary.LittleEndian
+	var files []io.Reader
+	udp := 0
+	for part := range slices.Chunk(packets, 10) {
+		lane, _, err := replay(t, bytes.NewReader(ngSection(le, 1, 0, nil, ngPackets(le, part, microsecond, 0))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp += overUDP(lane)
+		files = append(files, bytes.NewReader(ngSection(le, 1, 0, nil, ngPackets(le, part, microsecond, 0))))
+	}
+	slices.Reverse(files)
+	got, stats, err := replay(t, files...)
+	if err != nil || overUDP(got) != udp || stats.Packets != uint64(len(packets)) {
+		t.Errorf("%d messages over UDP, want %d; %d packets, want %d; error %v", overUDP(got), udp, stats.Packets, len(packets), err)
+	}
+	if stats.Streams.Streams+stats.Streams.Embryonic+stats.Streams.Bytes > 0 {
+		t.Errorf("held in the end: %+v", stats.Streams)
+	}
+}
+
+func overUDP(l *recorder) (n int) {
+	for i := range l.messages {
+		if l.messages[i].Transport == transform.UDP {
+			n++
+		}
+	}
+	return n
+}
