@@ -192,7 +192,7 @@ func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 	defer stop()
 	var out bytes.Buffer
 	err = explainWhatLeaves(ctx, []string{"-"}, stdio{in, &out, io.Discard})
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(out.String(), "This is not the whole truth: stopped before the end of its input") {
+	if !errors.Is(err, errStopped) || !strings.Contains(out.String(), "This is not the whole truth: stopped by a signal before the end of its input") {
 		t.Errorf("got %v:\n%s", err, &out)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/uncompress"
@@ -22,8 +23,10 @@ import (
 type inputReader struct {
 	config  *conf.Config
 	packets pcap.Config
-	stats   packet.Stats // of the inputs that were packets
+	replay  *pcap.Replay // of the inputs that are packets; nil before the first
+	stats   packet.Stats // of those, once all are read
 	in      *os.File
+	piped   atomic.Bool // a pipe is being read
 
 	// copies returns where the octets of an input go, too: all of a file's, and what was
 	// read of another; nil: nowhere.
@@ -35,28 +38,38 @@ type inputReader struct {
 }
 
 // readAll reads one input after the other until ctx ends, which is no error here: whole
-// is false then, unless nothing but a socket was left. An input that is damaged costs what
-// is behind the damage, not the inputs after it. Each closes the lane; connections to a
-// socket have lanes of their own.
+// is false then, unless all were read. Of an input that is a pipe the rest is read for
+// lingerTime even so; a socket is listened to no longer, and has no rest. An input that is
+// damaged costs what is behind the damage, not the inputs after it. Each closes the lane;
+// connections to a socket have lanes of their own.
 func (r *inputReader) readAll(ctx context.Context, inputs []string, lane collector.Lane,
 	open func(source string) collector.Lane) (whole bool, err error) {
+	defer r.endPackets()
 	var errs []error
 	for i, input := range inputs {
-		socket := r.listens > 0 && isSocket(input)
 		var err error
-		if socket {
+		if r.listens > 0 && isSocket(input) {
 			err = r.listen(ctx, input, open)
 		} else {
 			err = r.read(ctx, input, lane)
 		}
-		if err != nil && !errors.Is(err, ctx.Err()) {
+		stopped := ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
+		if err != nil && !stopped {
 			errs = append(errs, fmt.Errorf("%s: %w", conf.Escape(input), err))
 		}
 		if ctx.Err() != nil {
-			return socket && i == len(inputs)-1, errors.Join(errs...)
+			last := i == len(inputs)-1
+			return last && !stopped && !errors.Is(err, errPipeOpen), errors.Join(errs...)
 		}
 	}
 	return true, errors.Join(errs...)
+}
+
+// endPackets ends what the packets of all inputs have left unfinished.
+func (r *inputReader) endPackets() {
+	if r.replay != nil {
+		r.stats = r.replay.Close()
+	}
 }
 
 func (r *inputReader) read(ctx context.Context, input string, lane collector.Lane) error {
@@ -68,6 +81,13 @@ func (r *inputReader) read(ctx context.Context, input string, lane collector.Lan
 		}
 		defer f.Close()
 		file = f
+	}
+	if isPipe(file) && ctx.Err() == nil {
+		r.piped.Store(true)
+		defer r.piped.Store(false)
+		var done func()
+		ctx, done = lingering(ctx)
+		defer done()
 	}
 	var octets io.Reader = patientReader{ctx, file}
 	if r.copies != nil {
@@ -91,9 +111,12 @@ func (r *inputReader) read(ctx context.Context, input string, lane collector.Lan
 	if len(r.packets.Resolvers) == 0 {
 		return errNoResolvers
 	}
-	stats, err := pcap.Replay(ctx, in, r.packets, lane)
-	r.stats.Add(stats)
-	return err
+	if r.replay == nil {
+		if r.replay, err = pcap.NewReplay(r.packets, lane); err != nil {
+			return err
+		}
+	}
+	return r.replay.Read(ctx, in)
 }
 
 var errNoResolvers = errors.New("is packets, which do not say who the resolver is: " +

@@ -23,8 +23,8 @@ type patientReader struct {
 func (r patientReader) Read(p []byte) (int, error) {
 	fds := []unix.PollFd{{Fd: int32(r.file.Fd()), Events: unix.POLLIN}}
 	for {
-		if err := r.ctx.Err(); err != nil {
-			return 0, err
+		if r.ctx.Err() != nil {
+			return 0, context.Cause(r.ctx)
 		}
 		switch n, err := unix.Poll(fds, pollMillis); {
 		case errors.Is(err, unix.EINTR):

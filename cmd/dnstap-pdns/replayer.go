@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -46,29 +45,37 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 	if err := f.Apply(policy, r.sinks); err != nil {
 		return nil, err
 	}
-	reading, stopReading := context.WithCancel(ctx)
-	defer stopReading()
+	reading, stopReading := context.WithCancelCause(ctx)
+	defer stopReading(nil)
 	forwarding, stopForwarding := context.WithCancel(context.Background())
 	defer stopForwarding()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(readingTime, stopForwarding) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.timeLeft(), stopForwarding) })()
 	forwarded := make(chan error, 1)
 	go func() {
 		err := f.Run(forwarding)
-		stopReading() // with no sink left there is no use in reading on
+		stopReading(errNoSink) // with no sink left there is no use in reading on
 		forwarded <- err
 	}()
 	lane := f.Lane("replay")
 	whole, failure := r.inputs.readAll(reading, inputs, r.shown(sharedLane{lane}), func(source string) collector.Lane {
 		return r.shown(f.Lane(source))
 	})
-	if err := ctx.Err(); err != nil && !whole {
-		failure = errors.Join(failure, fmt.Errorf("stopped before the end of its input: %w", err))
+	if ctx.Err() != nil && !whole {
+		failure = errors.Join(failure, errStopped)
 	}
 	lane.Close()
 	stopForwarding()
 	err = errors.Join(failure, <-forwarded)
 	ledger := f.Ledger()
 	return &ledger, err
+}
+
+// timeLeft is what reading has when the command is to stop.
+func (r *replayer) timeLeft() time.Duration {
+	if r.inputs.piped.Load() {
+		return lingerTime + readingTime
+	}
+	return readingTime
 }
 
 func (r *replayer) forwarder(ctx context.Context) *forward.Forwarder {

@@ -3,6 +3,7 @@ package pcap
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -30,12 +31,22 @@ type captureFile struct {
 	in       *countingReader
 	buffered *bufio.Reader
 	packets  gopacket.ZeroCopyPacketDataSource
-	link     layers.LinkType
-	mixed    bool // each packet tells its own link layer
+
+	order binary.ByteOrder // pcap
+	link  layers.LinkType
+
+	blocks *blockReader // pcapng, where each packet tells its own link layer; else nil
 }
 
-// errCutOff is an end in the middle of a packet.
-var errCutOff = errors.New("it ends in the middle of a packet")
+var (
+	// errCutOff is an end in the middle of a packet.
+	errCutOff = errors.New("it ends in the middle of a packet")
+
+	errNoHeader = errors.New("it ends within its header")
+)
+
+// recordHead is what stands before a packet in pcap: time, length as captured, length.
+const recordHead = 16
 
 func openFile(r io.Reader) (*captureFile, error) {
 	in := &countingReader{r: r}
@@ -47,41 +58,94 @@ func openFile(r io.Reader) (*captureFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if string(magic) == "\x0a\x0d\x0d\x0a" {
-		f.mixed = true
-		blocks := bufio.NewReaderSize(&blockReader{r: f.buffered}, longestPacket)
-		f.packets, err = pcapgo.NewNgReader(blocks, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
-		return f, err
+	if binary.BigEndian.Uint32(magic) == sectionHeader {
+		err = f.openBlocks()
+	} else {
+		err = f.openRecords()
 	}
-	classic, err := pcapgo.NewReader(f.buffered)
+	if err = f.ended(err, false); errors.Is(err, io.EOF) || errors.Is(err, errCutOff) {
+		return nil, errNoHeader
+	}
+	return f, err
+}
+
+func (f *captureFile) openBlocks() (err error) {
+	f.blocks = &blockReader{r: f.buffered}
+	f.packets, err = pcapgo.NewNgReader(bufio.NewReaderSize(f.blocks, longestPacket), pcapgo.NgReaderOptions{WantMixedLinkType: true})
+	return err
+}
+
+func (f *captureFile) openRecords() error {
+	magic, err := f.buffered.Peek(4)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	classic.SetSnaplen(longestCapture)
-	f.packets, f.link = classic, classic.LinkType()
-	return f, packet.Link(f.link).Check()
+	f.order = binary.BigEndian
+	if magic[0] != 0xa1 { // section 4
+		f.order = binary.LittleEndian
+	}
+	r, err := pcapgo.NewReader(f.buffered)
+	if err != nil {
+		return err
+	}
+	r.SetSnaplen(longestCapture)
+	f.packets, f.link = r, r.LinkType()
+	return packet.Link(f.link).Check()
 }
 
 // next reads a packet, which is good until the next call. It returns io.EOF at a
 // clean end.
 func (f *captureFile) next(c *packet.Captured) (packet.Link, error) {
+	if f.blocks == nil {
+		if err := f.tellLength(); err != nil {
+			return 0, err
+		}
+	}
 	data, info, err := f.packets.ZeroCopyReadPacketData()
-	switch {
-	case errors.Is(err, io.EOF) && info.CaptureLength > 0, errors.Is(err, io.ErrUnexpectedEOF):
-		return 0, errCutOff
-	case err != nil:
-		return 0, err
+	if err != nil {
+		return 0, f.ended(err, info.CaptureLength > 0)
 	}
 	*c = packet.Captured{Data: data, Length: info.Length, Time: instant(info.Timestamp)}
 	link := f.link
-	if f.mixed {
+	if f.blocks != nil {
 		link, _ = info.AncillaryData[0].(layers.LinkType)
 	}
 	return packet.Link(link), nil
 }
 
-// offset is how many bytes were read.
-func (f *captureFile) offset() int64 { return f.in.total - int64(f.buffered.Buffered()) }
+// tellLength has a packet that is said to be shorter than what was captured of it be as
+// long as that, in the buffer from which the library reads it: some writers count the
+// frame check sequence in one of the two only, and the library ends there.
+func (f *captureFile) tellLength() error {
+	head, err := f.buffered.Peek(recordHead)
+	if err != nil {
+		return f.ended(err, len(head) > 0)
+	}
+	if captured := f.order.Uint32(head[8:]); f.order.Uint32(head[12:]) < captured {
+		f.order.PutUint32(head[12:], captured)
+	}
+	return nil
+}
+
+// ended is why there is no more, where the library says err.
+func (f *captureFile) ended(err error, within bool) error {
+	if err != nil && f.blocks != nil && f.blocks.err != nil && !errors.Is(f.blocks.err, io.EOF) {
+		return f.blocks.err
+	}
+	if errors.Is(err, io.EOF) && within || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errCutOff
+	}
+	return err
+}
+
+// offset is how many bytes were read when err came. Where the file is cut off, that is all
+// there are.
+func (f *captureFile) offset(err error) int64 {
+	if errors.Is(err, errCutOff) {
+		return f.in.total
+	}
+	return f.in.total - int64(f.buffered.Buffered())
+}
 
 // waits reports whether the next packet may have to be waited for.
 func (f *captureFile) waits() bool { return f.buffered.Buffered() < longestPacket }

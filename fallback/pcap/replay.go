@@ -13,37 +13,56 @@ import (
 // longestBurst is how many packets a lane gets at once.
 const longestBurst = 256
 
-// Replay brings a capture file, pcap or pcapng, to a lane, and closes the lane. Of
-// cfg it heeds Resolvers, Decapsulate and VerifyChecksum. What is damaged is an
-// error that names the byte offset; what came before the damage is in the lane then.
-//
-// When ctx ends, Replay ends between two reads, with the context's cause.
-func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) (packet.Stats, error) {
-	defer lane.Close()
+// A Replay brings capture files to a lane, one after the other, as if they were one: a
+// stream or a datagram may begin in one and go on in the next, as where captures rotate.
+type Replay struct {
+	dissector *packet.Dissector
+	lane      Lane
+}
+
+// NewReplay returns a Replay that has read nothing yet. Of cfg it heeds Resolvers,
+// Decapsulate and VerifyChecksum.
+func NewReplay(cfg Config, lane Lane) (*Replay, error) {
 	if err := cfg.check(); err != nil {
-		return packet.Stats{}, err
+		return nil, err
 	}
+	return &Replay{packet.New(cfg.dissection()), lane}, nil
+}
+
+// Read reads a file, pcap or pcapng. What is damaged is an error that names the byte
+// offset; what came before the damage is in the lane then.
+//
+// When ctx ends, Read ends between two reads, with the context's cause.
+func (p *Replay) Read(ctx context.Context, r io.Reader) error {
 	file, err := openFile(untilDone{ctx, r})
 	if err != nil {
-		return packet.Stats{}, fmt.Errorf("reading the capture: %w", err)
+		return fmt.Errorf("reading the capture: %w", err)
 	}
-	d := packet.New(cfg.dissection())
 	for err == nil {
-		err = replayBurst(file, d, lane)
+		err = replayBurst(file, p.dissector, p.lane)
 	}
-	lane.Begin()
 	if errors.Is(err, errCutOff) {
-		lane.Drop(transform.Malformed)
+		p.lane.Begin()
+		p.lane.Drop(transform.Malformed)
+		p.lane.End()
 	}
-	d.Finish(lane)
-	lane.End()
 	switch {
 	case errors.Is(err, io.EOF):
-		return d.Stats(), nil
+		return nil
 	case ctx.Err() != nil:
-		return d.Stats(), context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	return d.Stats(), fmt.Errorf("reading the capture: at byte %d: %w", file.offset(), err)
+	return fmt.Errorf("reading the capture: at byte %d: %w", file.offset(err), err)
+}
+
+// Close ends what no further file can make whole, closes the lane, and returns the counts
+// of all files.
+func (p *Replay) Close() packet.Stats {
+	p.lane.Begin()
+	p.dissector.Finish(p.lane)
+	p.lane.End()
+	p.lane.Close()
+	return p.dissector.Stats()
 }
 
 // replayBurst reads packets for as long as none has to be waited for.

@@ -35,10 +35,18 @@ func unbound(t testing.TB) []byte {
 	return b
 }
 
-func replay(t *testing.T, r io.Reader) (*recorder, packet.Stats, error) {
+// replay reads files one after the other; the error is that of any.
+func replay(t *testing.T, files ...io.Reader) (*recorder, packet.Stats, error) {
 	t.Helper()
 	lane := &recorder{t: t}
-	stats, err := Replay(t.Context(), r, theResolver, lane)
+	p, err := NewReplay(theResolver, lane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range files {
+		err = errors.Join(err, p.Read(t.Context(), r))
+	}
+	stats := p.Close()
 	if !lane.closed {
 		t.Error("the lane was not closed")
 	}
@@ -222,11 +230,7 @@ func TestBlocksThatLieDoNotFillMemory(t *testing.T) {
 }
 
 // ngBlock is a pcapng block.
-func ngBlock(kind uint32, body []byte) []byte {
-	length := uint32(12 + len(body))
-	b := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, kind), length)
-	return binary.LittleEndian.AppendUint32(append(b, body...), length)
-}
+func ngBlock(kind uint32, body []byte) []byte { return ngBlockIn(binary.LittleEndian, kind, body) }
 
 // TestNamesAndSecretsAreNotKept: the library would, all of a section.
 func TestNamesAndSecretsAreNotKept(t *testing.T) {
@@ -278,11 +282,15 @@ func TestReplayEndsWithItsContext(t *testing.T) {
 	lane := &recorder{t: t}
 	first := unbound(t)[:4000]
 	r := io.MultiReader(bytes.NewReader(first), cancelled{cancel, why})
-	if _, err := Replay(ctx, r, theResolver, lane); !errors.Is(err, why) {
+	p, err := NewReplay(theResolver, lane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Read(ctx, r); !errors.Is(err, why) {
 		t.Errorf("error %v, want %v", err, why)
 	}
-	if len(lane.messages) == 0 || !lane.closed {
-		t.Errorf("%d messages, closed %v", len(lane.messages), lane.closed)
+	if len(lane.messages) == 0 || lane.open {
+		t.Errorf("%d messages, within a burst %v", len(lane.messages), lane.open)
 	}
 }
 
@@ -298,10 +306,8 @@ func (c cancelled) Read([]byte) (int, error) {
 }
 
 func TestReplayWantsResolvers(t *testing.T) {
-	lane := &recorder{t: t}
-	_, err := Replay(t.Context(), bytes.NewReader(unbound(t)), Config{}, lane)
-	if !errors.Is(err, errNoResolvers) || !lane.closed {
-		t.Errorf("error %v, closed %v", err, lane.closed)
+	if _, err := NewReplay(Config{}, nowhere{}); !errors.Is(err, errNoResolvers) {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -312,11 +318,12 @@ func TestPacketsComeAsTheyArrive(t *testing.T) {
 	packets, _, _ := packetsOf(t, file)
 	r, w := io.Pipe()
 	lane := telling{nowhere{}, make(chan bool)}
+	p, err := NewReplay(theResolver, lane)
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error, 1)
-	go func() {
-		_, err := Replay(t.Context(), r, theResolver, lane)
-		done <- err
-	}()
+	go func() { done <- p.Read(t.Context(), r) }()
 	w.Write(file[:24])
 	at := 24
 	for _, p := range packets[:20] {
@@ -326,7 +333,6 @@ func TestPacketsComeAsTheyArrive(t *testing.T) {
 		at = end
 	}
 	w.Close()
-	<-lane.ended // what was held
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -344,12 +350,15 @@ func FuzzReplay(f *testing.F) {
 	file := unbound(f)
 	f.Add(file[:3000])
 	f.Add(pcapng(f, file)[:3000])
+	packets, _, _ := packetsOf(f, file)
+	le, be := binary.LittleEndian, binary.BigEndian
+	f.Add(ngSection(be, 1, 2, []byte{0, 9, 0, 1, 0, 0, 0, 0}, ngPackets(be, packets[:10], second, 4)))
+	f.Add(append(ngSection(le, 1, 3, nil, nil), ngSection(le, 1, 0, nil, ngPackets(le, packets[:10], microsecond, 0))...))
+	short := bytes.Clone(file[:3000])
+	le.PutUint32(short[24+12:], 1) // the first packet's length
+	f.Add(short)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		lane := &recorder{t: t}
-		stats, err := Replay(t.Context(), bytes.NewReader(b), theResolver, lane)
-		if !lane.closed {
-			t.Error("the lane was not closed")
-		}
+		lane, stats, err := replay(t, bytes.NewReader(b))
 		if n := uint64(len(lane.messages)); n > stats.Packets+stats.Streams.Messages {
 			t.Errorf("%d messages of %d packets, error %v", n, stats.Packets, err)
 		}
@@ -365,9 +374,14 @@ func BenchmarkReplay(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(stream)))
 	for b.Loop() {
-		if _, err := Replay(b.Context(), bytes.NewReader(stream), theResolver, nowhere{}); err != nil {
+		p, err := NewReplay(theResolver, nowhere{})
+		if err != nil {
 			b.Fatal(err)
 		}
+		if err := p.Read(b.Context(), bytes.NewReader(stream)); err != nil {
+			b.Fatal(err)
+		}
+		p.Close()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*times*len(packets)), "ns/packet")
 }

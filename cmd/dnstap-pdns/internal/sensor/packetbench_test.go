@@ -27,9 +27,14 @@ func BenchmarkPacketToBatch(b *testing.B) {
 	defer lane.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := pcap.Replay(b.Context(), bytes.NewReader(file), pcap.Config{Resolvers: benchResolvers}, unclosed{lane}); err != nil {
+		p, err := pcap.NewReplay(pcap.Config{Resolvers: benchResolvers}, unclosed{lane})
+		if err != nil {
 			b.Fatal(err)
 		}
+		if err := p.Read(b.Context(), bytes.NewReader(file)); err != nil {
+			b.Fatal(err)
+		}
+		p.Close()
 	}
 	if n := f.Ledger().Total.Records; n == 0 {
 		b.Fatal("no records")
