@@ -40,12 +40,10 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	if err := s.forwarder.Apply(meanwhile, c.Sinks); err != nil {
 		return errors.Join(err, undo(), closeAll(fresh, freshPackets))
 	}
-	names := map[string]string{}
 	for i, src := range ch.kept {
-		names[src.config.Name] = ch.wants[i].Name
 		src.config = ch.wants[i]
 	}
-	s.forwarder.Rename(names)
+	s.rename(ch.kept)
 	s.budget.SetMax(c.MaxQueries)
 	s.namesResolvers = namesResolvers(c)
 	s.replace(ch, fresh)
@@ -56,6 +54,18 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	}
 	s.policy = policy
 	return nil
+}
+
+// rename has sources count under the names that they have now. s.mu is held.
+func (s *Sensor) rename(sources []*source) {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	names := map[string]string{}
+	for _, src := range sources {
+		names[src.name] = src.config.Name
+		src.name = src.config.Name
+	}
+	s.forwarder.Rename(names)
 }
 
 // replace stops the sources that are gone and starts the fresh ones. s.mu is held.

@@ -40,6 +40,8 @@ type Sensor struct {
 	failed  chan error      // the first source that ends by itself
 
 	namesResolvers bool // the configuration does: their addresses
+
+	naming sync.Mutex // held while lanes get a name, or sources another one
 }
 
 // Options are what a configuration does not say.

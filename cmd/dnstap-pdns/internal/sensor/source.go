@@ -13,12 +13,16 @@ import (
 type source struct {
 	config   collector.Config
 	listener *collector.Source
+	name     string // under which its lanes count; Sensor.naming guards it
 	task
 }
 
 func (s *Sensor) open(c collector.Config) (*source, error) {
-	lane := func(source string) collector.Lane {
-		l := collector.Lane(&attentiveLane{Lane: s.forwarder.Lane(source), senders: s.senders})
+	src := &source{config: c, name: c.Name}
+	lane := func(string) collector.Lane { // whoever came before a reload has the former name
+		s.naming.Lock()
+		defer s.naming.Unlock()
+		l := collector.Lane(&attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders})
 		if s.observe != nil {
 			l = s.observe(l)
 		}
@@ -28,7 +32,8 @@ func (s *Sensor) open(c collector.Config) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("source %q: %w", c.Name, err)
 	}
-	return &source{config: c, listener: listener}, nil
+	src.listener = listener
+	return src, nil
 }
 
 // An attentiveLane is that of one dnstap connection. It tells when that has brought
