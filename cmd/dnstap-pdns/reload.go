@@ -23,7 +23,7 @@ const lookEvery = 2 * time.Second
 // A reloader gives a running sensor another configuration: the whole of it at SIGHUP,
 // and the names in local_names_file when that has changed.
 type reloader struct {
-	path     string
+	path     string // of the configuration in force; empty: the built-in one
 	sensor   *sensor.Sensor
 	admin    *admin.Server
 	tap      leaving.Tap // of what sinks have sent
@@ -79,9 +79,11 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// reload brings the configuration file into force.
+// reload brings the configuration file into force. One that has been in force must be
+// there: the built-in configuration, which has no local names, never takes its place.
 func (r *reloader) reload(ctx context.Context) {
-	file, why := loadConfig(r.path, r.std)
+	path := cmp.Or(r.path, configPath(""))
+	file, why := loadFile(path, r.std)
 	if why == nil {
 		why = r.apply(file)
 	}
@@ -97,6 +99,7 @@ func (r *reloader) reload(ctx context.Context) {
 		r.log.Error("reload failed; the configuration in force stays", "reason", why)
 		return
 	}
+	r.path = path
 	r.names = watch{path: file.LocalNamesFile}
 	r.level.Set(file.Log.Level)
 	if file.Log.Format != r.format {
