@@ -46,6 +46,9 @@ func (f *File) Renewed() (*File, hcl.Diagnostics) {
 	return &next, d.diags
 }
 
+// NamesOfFile is how many of the local names are from local_names_file.
+func (f *File) NamesOfFile() int { return len(f.Policy.LocalNames) - len(f.written) }
+
 // localNamesFile returns the names in local_names_file. What is wrong in there
 // is reported at its line of that file.
 func (s *section) localNamesFile() []string {
@@ -60,7 +63,13 @@ func (s *section) localNamesFile() []string {
 		return nil
 	}
 	s.file.sources[path] = src
-	return s.namesIn(path, src)
+	before := len(s.diags)
+	names := s.namesIn(path, src)
+	if len(names) == 0 && len(s.diags) == before {
+		s.warn(s.settings["local_names_file"].at, "local_names_file: the file holds no name",
+			"If it should hold some, see that what writes it has done so.")
+	}
+	return names
 }
 
 func (s *section) namesIn(path string, src []byte) []string {

@@ -42,6 +42,10 @@ type reloader struct {
 	problems problems
 }
 
+// errNoNames keeps the names in force where their file has none: a file that is written
+// again is empty first, for as long as what writes it takes, or where the disk is full.
+var errNoNames = errors.New("it holds no name: write some there, or reload (SIGHUP) if there are to be none")
+
 // problems are why something is not in force that should be; empty: it is.
 type problems struct{ config, names string }
 
@@ -113,6 +117,9 @@ func (r *reloader) reload(ctx context.Context) {
 func (r *reloader) renew() {
 	renewed, diags := r.inForce.Renewed()
 	file, why := explained(renewed, diags, r.std)
+	if why == nil && file.NamesOfFile() == 0 && r.inForce.NamesOfFile() > 0 {
+		why = errNoNames
+	}
 	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == "" {
 		return
 	}
@@ -162,6 +169,9 @@ func (r *reloader) note(why error, set func(p *problems, problem string)) {
 // forAll is why a reload failed, for whoever may ask: what a configuration says, its
 // local names and addresses, is the operator's, who has the log.
 func forAll(why error) string {
+	if errors.Is(why, errNoNames) {
+		return "local_names_file holds no name, and the names that it held stay"
+	}
 	if bad, ok := errors.AsType[*configError](why); ok {
 		if bad.place == "" {
 			return "the configuration cannot be used; dnstap-pdns check says why"
