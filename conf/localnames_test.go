@@ -71,6 +71,29 @@ func TestRenewedReadsTheNamesAlone(t *testing.T) {
 	}
 }
 
+// Whatever the file holds, what is said of it can be read.
+func TestOfManyBadNamesSomeAreShown(t *testing.T) {
+	dir := t.TempDir()
+	for bad, want := range map[int]int{1: 1, 20: 20, 21: 21, 22: 21, 5000: 21} {
+		for name, text := range map[string]string{
+			"c.hcl": "scrub {\n  local_names_file = \"names\"\n}\n",
+			"names": "one.example\n" + strings.Repeat("*\n\n", bad) + "two.example\n",
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, diags := Load(filepath.Join(dir, "c.hcl"))
+		if len(diags) != want || !diags.HasErrors() {
+			t.Fatalf("%d bad lines: %d diagnostics, want %d", bad, len(diags), want)
+		}
+		last := diags[len(diags)-1]
+		if got := strings.Contains(last.Summary, "more of the lines hold no domain name"); got != (bad > 20) || last.Subject.Start.Line != 2*want {
+			t.Errorf("%d bad lines: the last is %v", bad, last)
+		}
+	}
+}
+
 func TestRenewedWithoutAFileIsTheSame(t *testing.T) {
 	f, diags := Parse("c.hcl", []byte("scrub {\n  local_names = [\"one.example\"]\n}\n"))
 	if diags.HasErrors() {
