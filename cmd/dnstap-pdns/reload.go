@@ -42,13 +42,6 @@ type reloader struct {
 	problems problems
 }
 
-// errNoNames keeps the names in force where their file has none: a file that is written
-// again is empty first, for as long as what writes it takes, or where the disk is full.
-var errNoNames = errors.New("it holds no name: write some there, or reload (SIGHUP) if there are to be none")
-
-// problems are why something is not in force that should be; empty: it is.
-type problems struct{ config, names string }
-
 // began notes the start, which puts the first configuration in force.
 func (r *reloader) began(at time.Time) {
 	r.started = at
@@ -91,9 +84,11 @@ func (r *reloader) reload(ctx context.Context) {
 	if why == nil {
 		why = r.apply(file)
 	}
-	r.note(why, func(p *problems, problem string) {
-		if p.config = problem; problem == "" {
-			p.names = ""
+	r.note(func(p *problems) {
+		if why == nil {
+			*p = problems{}
+		} else {
+			p.config = problemOf(why)
 		}
 	})
 	switch {
@@ -120,13 +115,17 @@ func (r *reloader) renew() {
 	if why == nil && file.NamesOfFile() == 0 && r.inForce.NamesOfFile() > 0 {
 		why = errNoNames
 	}
-	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == "" {
+	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == (problem{}) {
 		return
 	}
 	if why == nil {
 		why = r.apply(file)
 	}
-	r.note(why, func(p *problems, problem string) { p.names = problem })
+	r.note(func(p *problems) {
+		if p.names = (problem{}); why != nil {
+			p.names = namesProblemOf(why)
+		}
+	})
 	if why != nil {
 		r.log.Error("local_names_file has changed and cannot be used; the names in force stay", "reason", why)
 		return
@@ -152,31 +151,9 @@ func (r *reloader) apply(file *conf.File) error {
 }
 
 // note keeps how a reload went.
-func (r *reloader) note(why error, set func(p *problems, problem string)) {
+func (r *reloader) note(set func(*problems)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last.Time = time.Now()
-	if why == nil {
-		r.last.InForceSince = r.last.Time
-		set(&r.problems, "")
-	} else {
-		set(&r.problems, forAll(why))
-	}
-	r.last.Error = cmp.Or(r.problems.config, r.problems.names)
-	r.last.OK = r.last.Error == ""
-}
-
-// forAll is why a reload failed, for whoever may ask: what a configuration says, its
-// local names and addresses, is the operator's, who has the log.
-func forAll(why error) string {
-	if errors.Is(why, errNoNames) {
-		return "local_names_file holds no name, and the names that it held stay"
-	}
-	if bad, ok := errors.AsType[*configError](why); ok {
-		if bad.place == "" {
-			return "the configuration cannot be used; dnstap-pdns check says why"
-		}
-		return bad.place + " cannot be used; dnstap-pdns check says why"
-	}
-	return "the log says why"
+	set(&r.problems)
+	r.last = r.problems.latest(r.last)
 }

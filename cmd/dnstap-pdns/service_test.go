@@ -276,3 +276,37 @@ func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
 		t.Error("complained of a file that was accepted without names")
 	}
 }
+
+// Names that have been mended are in force, but the configuration that SIGHUP was to bring
+// is not: that is told of with its own time until a reload succeeds.
+func TestReloadThatNamesFailedIsToldOfUntilTheNext(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.start(t)
+	s.hear(t, "READY=1")
+	hangUp := func() string {
+		s.Process.Signal(syscall.SIGHUP)
+		s.hear(t, "RELOADING=1")
+		return s.hear(t, "READY=1")
+	}
+	s.put(t, "names", "a..b\n")
+	said, _, _ := strings.Cut(hangUp(), ";")
+	failed, ok := strings.CutPrefix(said, "READY=1\nSTATUS=the reload at ")
+	if !ok || !strings.Contains(failed, "names:1 cannot be used") {
+		t.Fatalf("got %q", said)
+	}
+	s.put(t, "names", "two.example\n")
+	await(t, "the names are read again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=2`) })
+	for b := make([]byte, 4096); ; { // what was said before it
+		s.notify.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // less than between signs of life
+		if _, err := s.notify.Read(b); err != nil {
+			break
+		}
+	}
+	if said := s.hear(t, "WATCHDOG=1"); !strings.HasPrefix(said, "WATCHDOG=1\nSTATUS=the reload at "+failed) {
+		t.Errorf("got %q, want the reload at %s", said, failed)
+	}
+	if said := hangUp(); strings.Contains(said, "failed") {
+		t.Errorf("got %q", said)
+	}
+}
