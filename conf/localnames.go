@@ -15,6 +15,10 @@ import (
 // names.
 const longestNamesFile = 16 * mib
 
+// badNames is how many lines of such a file are shown where they are wrong: it may be
+// no list of names at all.
+const badNames = 20
+
 // checkLocalName returns a name as it is written: the policy looks for U-labels
 // in text as well as for A-labels.
 func checkLocalName(name string) (string, error) {
@@ -46,6 +50,9 @@ func (f *File) Renewed() (*File, hcl.Diagnostics) {
 	return &next, d.diags
 }
 
+// NamesOfFile is how many of the local names are from local_names_file.
+func (f *File) NamesOfFile() int { return len(f.Policy.LocalNames) - len(f.written) }
+
 // localNamesFile returns the names in local_names_file. What is wrong in there
 // is reported at its line of that file.
 func (s *section) localNamesFile() []string {
@@ -60,22 +67,32 @@ func (s *section) localNamesFile() []string {
 		return nil
 	}
 	s.file.sources[path] = src
-	return s.namesIn(path, src)
+	before := len(s.diags)
+	names := s.namesIn(path, src)
+	if len(names) == 0 && len(s.diags) == before {
+		s.warn(s.settings["local_names_file"].at, "local_names_file: the file holds no name",
+			"If it should hold some, see that what writes it has done so.")
+	}
+	return names
 }
 
 func (s *section) namesIn(path string, src []byte) []string {
+	const detail = "The file takes one domain name a line, like corp.example, and # before comments."
 	var names []string
-	line, start := 0, 0
+	line, start, bad := 0, 0, 0
 	for raw := range bytes.Lines(src) {
 		line++
 		text, _, _ := bytes.Cut(raw, []byte("#"))
 		if name := bytes.TrimSpace(text); len(name) > 0 {
-			indent := bytes.Index(raw, name)
-			if _, err := checkLocalName(string(name)); err != nil {
-				s.fail(rangeOf(path, line, raw, start, indent, len(name)), err.Error(),
-					"The file takes one domain name a line, like corp.example, and # before comments.")
-			} else {
+			if _, err := checkLocalName(string(name)); err == nil {
 				names = append(names, string(name))
+			} else {
+				at := rangeOf(path, line, raw, start, bytes.Index(raw, name), len(name))
+				if bad++; bad > badNames {
+					s.fail(at, "more of the lines hold no domain name: the file is not read beyond this one", detail)
+					return nil
+				}
+				s.fail(at, err.Error(), detail)
 			}
 		}
 		start += len(raw)

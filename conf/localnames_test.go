@@ -53,15 +53,44 @@ func TestRenewedReadsTheNamesAlone(t *testing.T) {
 		t.Errorf("got %s", &said)
 	}
 
-	put("names", "")
+	put("names", "# none today\n")
 	if next, diags = bad.Renewed(); diags.HasErrors() || !cmp.Equal(next.Policy.LocalNames, []string{"one.example"}) {
 		t.Errorf("got %q, %v", next.Policy.LocalNames, diags)
+	}
+	if !strings.Contains(diags.Error(), "c.hcl:3,22-29: local_names_file: the file holds no name") {
+		t.Errorf("got %v", diags)
+	}
+	if f.NamesOfFile() != 1 || next.NamesOfFile() != 0 {
+		t.Errorf("%d and %d names of the file, want 1 and 0", f.NamesOfFile(), next.NamesOfFile())
 	}
 	if err := os.Remove(filepath.Join(dir, "names")); err != nil {
 		t.Fatal(err)
 	}
 	if _, diags = next.Renewed(); !diags.HasErrors() || !strings.Contains(diags.Error(), "local_names_file") {
 		t.Errorf("got %v", diags)
+	}
+}
+
+// Whatever the file holds, what is said of it can be read.
+func TestOfManyBadNamesSomeAreShown(t *testing.T) {
+	dir := t.TempDir()
+	for bad, want := range map[int]int{1: 1, 20: 20, 21: 21, 22: 21, 5000: 21} {
+		for name, text := range map[string]string{
+			"c.hcl": "scrub {\n  local_names_file = \"names\"\n}\n",
+			"names": "one.example\n" + strings.Repeat("*\n\n", bad) + "two.example\n",
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, diags := Load(filepath.Join(dir, "c.hcl"))
+		if len(diags) != want || !diags.HasErrors() {
+			t.Fatalf("%d bad lines: %d diagnostics, want %d", bad, len(diags), want)
+		}
+		last := diags[len(diags)-1]
+		if got := strings.Contains(last.Summary, "more of the lines hold no domain name"); got != (bad > 20) || last.Subject.Start.Line != 2*want {
+			t.Errorf("%d bad lines: the last is %v", bad, last)
+		}
 	}
 }
 

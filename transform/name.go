@@ -70,10 +70,17 @@ func validName(b []byte) bool {
 	return false
 }
 
+// longestEntry is in bytes: more than the U-labels of any name take. Time to read them
+// grows with the square of their length.
+const longestEntry = 1024
+
 // ParseLocalName reads an entry of local_names: a host or zone name with or
 // without the final dot, a U-label where one is wanted. It returns the name in
 // lower case, in A-labels (RFC 5890), without the final dot.
 func ParseLocalName(entry string) (string, error) {
+	if len(entry) > longestEntry {
+		return "", fmt.Errorf("a local name of %d bytes: longer than any in DNS", len(entry))
+	}
 	name := strings.TrimSuffix(strings.TrimSpace(entry), ".")
 	if strings.HasSuffix(name, ".") {
 		return "", fmt.Errorf("local name %q ends in an empty label", entry)

@@ -46,6 +46,21 @@ func TestParseLocalNameRefuses(t *testing.T) {
 	}
 }
 
+// A file may be one line of anything, and must not keep a sensor from its work.
+func TestParseLocalNameRefusesWhatIsTooLongAtOnce(t *testing.T) {
+	var long strings.Builder
+	for c := rune(0x4e00); long.Len() < 30000; c++ {
+		long.WriteRune(c)
+	}
+	if _, err := ParseLocalName(long.String()); err == nil || len(err.Error()) > 100 {
+		t.Errorf("got %v, want a short error", err)
+	}
+	longest := strings.Repeat(strings.Repeat("\u6f22", 50)+".", 4) + "example"
+	if _, err := ParseLocalName(longest); err != nil {
+		t.Errorf("a name of %d bytes: %v", len(longest), err)
+	}
+}
+
 func TestNewPolicyRefuses(t *testing.T) {
 	good := Config{PairingTimeout: time.Minute, TimeResolution: time.Second}
 	if _, err := NewPolicy(good); err != nil {

@@ -20,7 +20,12 @@ const configUsage = "configuration `FILE`; without it " + defaultConfig + " if i
 // loadConfig reads the configuration and prints what there is to say about it. An
 // error has been explained in full.
 func loadConfig(path string, std stdio) (*conf.File, error) {
-	file, diags := readConfig(path)
+	return loadFile(configPath(path), std)
+}
+
+// loadFile is loadConfig of what configPath has found.
+func loadFile(path string, std stdio) (*conf.File, error) {
+	file, diags := readFile(path)
 	return explained(file, diags, std)
 }
 
@@ -63,8 +68,10 @@ func firstError(diags hcl.Diagnostics) *configError {
 	return &configError{fmt.Sprintf("%s:%d", conf.Escape(first.Subject.Filename), first.Subject.Start.Line), first.Summary}
 }
 
-func readConfig(path string) (*conf.File, hcl.Diagnostics) {
-	if path = configPath(path); path == "" {
+func readConfig(path string) (*conf.File, hcl.Diagnostics) { return readFile(configPath(path)) }
+
+func readFile(path string) (*conf.File, hcl.Diagnostics) {
+	if path == "" {
 		return conf.Default()
 	}
 	return conf.Load(path)

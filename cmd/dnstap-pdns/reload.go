@@ -23,7 +23,7 @@ const lookEvery = 2 * time.Second
 // A reloader gives a running sensor another configuration: the whole of it at SIGHUP,
 // and the names in local_names_file when that has changed.
 type reloader struct {
-	path     string
+	path     string // of the configuration in force; empty: the built-in one
 	sensor   *sensor.Sensor
 	admin    *admin.Server
 	tap      leaving.Tap // of what sinks have sent
@@ -41,9 +41,6 @@ type reloader struct {
 	last     admin.Reload
 	problems problems
 }
-
-// problems are why something is not in force that should be; empty: it is.
-type problems struct{ config, names string }
 
 // began notes the start, which puts the first configuration in force.
 func (r *reloader) began(at time.Time) {
@@ -79,15 +76,19 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// reload brings the configuration file into force.
+// reload brings the configuration file into force. One that has been in force must be
+// there: the built-in configuration, which has no local names, never takes its place.
 func (r *reloader) reload(ctx context.Context) {
-	file, why := loadConfig(r.path, r.std)
+	path := cmp.Or(r.path, configPath(""))
+	file, why := loadFile(path, r.std)
 	if why == nil {
 		why = r.apply(file)
 	}
-	r.note(why, func(p *problems, problem string) {
-		if p.config = problem; problem == "" {
-			p.names = ""
+	r.note(func(p *problems) {
+		if why == nil {
+			*p = problems{}
+		} else {
+			p.config = problemOf(why)
 		}
 	})
 	switch {
@@ -97,6 +98,7 @@ func (r *reloader) reload(ctx context.Context) {
 		r.log.Error("reload failed; the configuration in force stays", "reason", why)
 		return
 	}
+	r.path = path
 	r.names = watch{path: file.LocalNamesFile}
 	r.level.Set(file.Log.Level)
 	if file.Log.Format != r.format {
@@ -110,13 +112,20 @@ func (r *reloader) reload(ctx context.Context) {
 func (r *reloader) renew() {
 	renewed, diags := r.inForce.Renewed()
 	file, why := explained(renewed, diags, r.std)
-	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == "" {
+	if why == nil && file.NamesOfFile() == 0 && r.inForce.NamesOfFile() > 0 {
+		why = errNoNames
+	}
+	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == (problem{}) {
 		return
 	}
 	if why == nil {
 		why = r.apply(file)
 	}
-	r.note(why, func(p *problems, problem string) { p.names = problem })
+	r.note(func(p *problems) {
+		if p.names = (problem{}); why != nil {
+			p.names = namesProblemOf(why)
+		}
+	})
 	if why != nil {
 		r.log.Error("local_names_file has changed and cannot be used; the names in force stay", "reason", why)
 		return
@@ -142,28 +151,9 @@ func (r *reloader) apply(file *conf.File) error {
 }
 
 // note keeps how a reload went.
-func (r *reloader) note(why error, set func(p *problems, problem string)) {
+func (r *reloader) note(set func(*problems)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last.Time = time.Now()
-	if why == nil {
-		r.last.InForceSince = r.last.Time
-		set(&r.problems, "")
-	} else {
-		set(&r.problems, forAll(why))
-	}
-	r.last.Error = cmp.Or(r.problems.config, r.problems.names)
-	r.last.OK = r.last.Error == ""
-}
-
-// forAll is why a reload failed, for whoever may ask: what a configuration says, its
-// local names and addresses, is the operator's, who has the log.
-func forAll(why error) string {
-	if bad, ok := errors.AsType[*configError](why); ok {
-		if bad.place == "" {
-			return "the configuration cannot be used; dnstap-pdns check says why"
-		}
-		return bad.place + " cannot be used; dnstap-pdns check says why"
-	}
-	return "the log says why"
+	set(&r.problems)
+	r.last = r.problems.latest(r.last)
 }

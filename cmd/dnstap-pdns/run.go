@@ -29,7 +29,8 @@ func run(ctx context.Context, args []string, std stdio) error {
 	defer signal.Stop(hangups)
 	inherited := service.Inherited()
 	defer closeAll(inherited)
-	file, err := loadConfig(*path, std)
+	found := configPath(*path)
+	file, err := loadFile(found, std)
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	defer queue.Close()
 	std.err = queue
 	log := newLogger(file.Log, std.err, &level)
-	r := reloader{path: *path, notifier: service.New(log), log: log, level: &level, std: std, inForce: file, format: file.Log.Format}
+	r := reloader{path: found, notifier: service.New(log), log: log, level: &level, std: std, inForce: file, format: file.Log.Format}
 	r.began(time.Now())
 	if r.admin, err = r.listen(file.Admin); err != nil {
 		return err

@@ -238,3 +238,75 @@ func TestLocalNamesFileIsWatched(t *testing.T) {
 		t.Error("the configuration file was read")
 	}
 }
+
+// A file that is written again is empty first: the names that it held stay until it holds
+// some, or until somebody says by SIGHUP that there are none.
+func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.start(t)
+	s.hear(t, "READY=1")
+	const complaint = "local_names_file has changed and cannot be used; the names in force stay"
+
+	for i, text := range []string{"", "# generated\n\n"} {
+		s.put(t, "names", text)
+		await(t, "it says that there is no name", func() bool { return strings.Count(s.logged(t), complaint) == i+1 })
+	}
+	await(t, "so does the status", func() bool {
+		return strings.Contains(s.hear(t, "WATCHDOG=1"), "local_names_file holds no name, and the names that it held stay")
+	})
+	s.put(t, "names", "one.example\n")
+	await(t, "all is well", func() bool { return !strings.Contains(s.hear(t, "WATCHDOG=1"), "failed") })
+	if log := s.logged(t); strings.Count(log, complaint) != 2 || strings.Contains(log, "names=1") {
+		t.Errorf("want 2 complaints and the names in force all the time")
+	}
+
+	s.put(t, "names", "")
+	s.Process.Signal(syscall.SIGHUP)
+	s.hear(t, "RELOADING=1")
+	if said := s.hear(t, "READY=1"); strings.Contains(said, "failed") {
+		t.Errorf("got %q", said)
+	}
+	if log := s.logged(t); !strings.Contains(log, "warning: local_names_file: the file holds no name") {
+		t.Error("a reload without names says nothing of it")
+	}
+	s.put(t, "names", "two.example\n")
+	await(t, "names again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=2`) })
+	if log := s.logged(t); strings.Count(log, complaint) != 2 {
+		t.Error("complained of a file that was accepted without names")
+	}
+}
+
+// Names that have been mended are in force, but the configuration that SIGHUP was to bring
+// is not: that is told of with its own time until a reload succeeds.
+func TestReloadThatNamesFailedIsToldOfUntilTheNext(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.start(t)
+	s.hear(t, "READY=1")
+	hangUp := func() string {
+		s.Process.Signal(syscall.SIGHUP)
+		s.hear(t, "RELOADING=1")
+		return s.hear(t, "READY=1")
+	}
+	s.put(t, "names", "a..b\n")
+	said, _, _ := strings.Cut(hangUp(), ";")
+	failed, ok := strings.CutPrefix(said, "READY=1\nSTATUS=the reload at ")
+	if !ok || !strings.Contains(failed, "names:1 cannot be used") {
+		t.Fatalf("got %q", said)
+	}
+	s.put(t, "names", "two.example\n")
+	await(t, "the names are read again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=2`) })
+	for b := make([]byte, 4096); ; { // what was said before it
+		s.notify.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // less than between signs of life
+		if _, err := s.notify.Read(b); err != nil {
+			break
+		}
+	}
+	if said := s.hear(t, "WATCHDOG=1"); !strings.HasPrefix(said, "WATCHDOG=1\nSTATUS=the reload at "+failed) {
+		t.Errorf("got %q, want the reload at %s", said, failed)
+	}
+	if said := hangUp(); strings.Contains(said, "failed") {
+		t.Errorf("got %q", said)
+	}
+}

@@ -85,7 +85,7 @@ func viewOf(state func() sensor.State) *View {
 	return &View{
 		Version: "v1.2.3", GoVersion: "go1.26", Started: started, State: state,
 		Reload: func() Reload {
-			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink\nno such source"}
+			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink\nno such source", Advice: "Mend it."}
 		},
 	}
 }

@@ -13,7 +13,7 @@ import (
 //
 //	{
 //	  "time", "version", "go_version", "started",
-//	  "reload":   {"ok", "time", "in_force_since", "error"},
+//	  "reload":   {"ok", "time", "in_force_since", "error", "advice"},
 //	  "total":    {"read", "records", "paired", "held", "dropped": {REASON: n}, "scrubbed": {RULE: n}},
 //	  "sources":  [{"name", "kind": "dnstap" | "pcap" | "removed",
 //	                and as in total, "lanes", "last_outward", "message_clock", "resolver_known",
@@ -52,12 +52,14 @@ type Ledger struct {
 	ResolversConfigured bool `json:"resolvers_configured"`
 }
 
-// Reload is how the latest reload went, or the start where there was none.
+// Reload is how the latest reload went, or the start where there was none: one that
+// failed, until what it was to bring is in force.
 type Reload struct {
 	OK           bool      `json:"ok"`
 	Time         time.Time `json:"time"`
 	InForceSince time.Time `json:"in_force_since"` // of the configuration
 	Error        string    `json:"error,omitempty"`
+	Advice       string    `json:"advice,omitempty"` // what to do about it
 }
 
 // Pairing is the table of queries that wait for their response.

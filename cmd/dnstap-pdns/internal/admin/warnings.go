@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -50,7 +51,7 @@ func (w *warnings) add(says, do string) { *w = append(*w, Warning{says, do}) }
 func (l *Ledger) warnOfReload(w *warnings) {
 	if !l.Reload.OK {
 		w.add(fmt.Sprintf("the reload %s failed, and the configuration before it stays in force: %s", l.ago(l.Reload.Time), l.Reload.Error),
-			"See what dnstap-pdns check says, mend it, and reload again.")
+			cmp.Or(l.Reload.Advice, "See what dnstap-pdns check says, mend it, and reload again."))
 	}
 }
 

@@ -97,8 +97,12 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 		}, `sink "out": it has lost 1 records since the start, 10.0 %`, ""},
 		"on_rotate fails": {func(l *Ledger) { l.Sinks[0].OnRotate = OnRotate{Failed: 1, Skipped: 2} },
 			`sink "out": on_rotate was not done for 3 files since the start`, "log"},
-		"reload failed": {func(l *Ledger) { l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type"} },
-			`the reload 2026-11-24T11:55:00Z (5m ago) failed, and the configuration before it stays in force: c.hcl:3: no such type`, "dnstap-pdns check"},
+		"reload failed": {func(l *Ledger) {
+			l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type", Advice: "Mend it."}
+		}, `the reload 2026-11-24T11:55:00Z (5m ago) failed, and the configuration before it stays in force: c.hcl:3: no such type`, "Mend it."},
+		"reload failed, of a sensor that gives no advice": {func(l *Ledger) {
+			l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type"}
+		}, `the reload 2026-11-24T11:55:00Z (5m ago) failed, and the configuration before it stays in force: c.hcl:3: no such type`, "dnstap-pdns check"},
 		"sums are wrong": {func(l *Ledger) { l.Sinks[0].Delivered-- },
 			`the ledger does not add up: sink "out": 9 are accounted for, of 10`, "report"},
 	} {

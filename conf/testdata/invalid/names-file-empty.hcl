@@ -1,0 +1,7 @@
+scrub {
+  local_names_file = "names-file-empty.list"
+}
+
+log {
+  level = "loud"
+}

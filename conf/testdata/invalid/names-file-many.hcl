@@ -1,0 +1,3 @@
+scrub {
+  local_names_file = "names-file-many.list"
+}
