@@ -55,7 +55,7 @@ func (l *Lane) Drop(r transform.Reason) { l.pairer.Drop(r) }
 func (l *Lane) End() {
 	sinks := l.plan.sinks
 	if l.passed {
-		l.last, l.passed = sighting{l.now, l.pairer.Clock()}, false
+		l.last, l.passed = sighting{l.now, l.pairer.Told()}, false
 	}
 	l.mu.Unlock()
 	if l.forwarder.mode == Replay {

@@ -21,7 +21,7 @@ type SourceLedger struct {
 	Counts transform.Counts
 
 	// When the latest message that may be outward came, as [Lane.Passes] says, and what
-	// time its lane had then by its own messages, transform.NoTime if they tell none. In
+	// time it was by the messages that came then, transform.NoTime if they tell none. In
 	// Replay, or where none has come, LastOutward is zero and Clock means nothing.
 	LastOutward time.Time
 	Clock       transform.Time

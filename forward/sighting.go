@@ -9,7 +9,7 @@ import (
 // A sighting is the latest burst with a message that may be outward.
 type sighting struct {
 	at    time.Time      // when it came; Live, zero: there was none
-	clock transform.Time // the lane's time then
+	clock transform.Time // what time its messages told
 }
 
 // later returns the later of two.

@@ -37,6 +37,14 @@ func TestLedgerTellsOfTheLatestOutwardMessage(t *testing.T) {
 		take(l, inward)
 		expect("after what is inward", first, told)
 
+		time.Sleep(time.Hour)
+		late, alone := time.Now(), told.Add(time.Hour)
+		take(l, answer(t, "late.example.com.", alone))
+		expect("after an hour without a message", late, alone)
+		take(l, answer(t, "now.example.com.", told))
+		expect("of a message that agrees with those before", late, told)
+
+		time.Sleep(time.Second)
 		second := time.Now()
 		take(other, answer(t, "b.example.com.", told.Add(time.Second)))
 		other.Close()

@@ -115,6 +115,15 @@ func (p *Pairer) Clock() Time {
 	return p.clock.now
 }
 
+// Told is what the lane's latest messages told the time to be, which after a lull the
+// lane does not believe yet; NoTime before the first.
+func (p *Pairer) Told() Time {
+	if p.clock.run > 0 {
+		return p.clock.candidate
+	}
+	return p.Clock()
+}
+
 // Known returns the resolver's addresses that messages of this lane told, or that
 // it was given. They are the lane's own.
 func (p *Pairer) Known() []netip.Addr { return p.known.addrs }
