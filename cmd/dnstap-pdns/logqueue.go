@@ -9,6 +9,9 @@ import (
 
 const (
 	maxLogLines = 1024
+	// logPatience is how long whoever logs waits for the line to be written, so that
+	// what comes of it comes after it; nobody does while lines wait already.
+	logPatience = 100 * time.Millisecond
 	// lastWords is how long the end waits for whoever reads the log.
 	lastWords = time.Second
 )
@@ -17,15 +20,20 @@ const (
 // pipe that nobody reads must hold up neither a resolver's handshake nor a stop. Lines
 // that find no room are lost, and once there is room again that is said.
 type logQueue struct {
-	lines chan []byte
+	lines chan logLine
 	lost  atomic.Uint64
 	end   chan struct{} // closed by Close
 	done  chan struct{} // closed when nothing is written any more
 }
 
+type logLine struct {
+	text    []byte
+	written chan struct{} // closed then
+}
+
 // newLogQueue writes to w until Close; confess logs, to w itself, how many lines were lost.
 func newLogQueue(w io.Writer, confess func(lost uint64)) *logQueue {
-	q := &logQueue{lines: make(chan []byte, maxLogLines), end: make(chan struct{}), done: make(chan struct{})}
+	q := &logQueue{lines: make(chan logLine, maxLogLines), end: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(q.done)
 		q.run(w, confess)
@@ -34,12 +42,14 @@ func newLogQueue(w io.Writer, confess func(lost uint64)) *logQueue {
 }
 
 func (q *logQueue) run(w io.Writer, confess func(lost uint64)) {
+	end := q.end
 	for ended := false; !ended || len(q.lines) > 0; {
 		select {
 		case line := <-q.lines:
-			w.Write(line) // there is nowhere to say that it failed
-		case <-q.end:
-			ended, q.end = true, nil
+			w.Write(line.text) // there is nowhere to say that it failed
+			close(line.written)
+		case <-end:
+			ended, end = true, nil
 		}
 		if len(q.lines) > 0 {
 			continue
@@ -50,14 +60,23 @@ func (q *logQueue) run(w io.Writer, confess func(lost uint64)) {
 	}
 }
 
-// Write takes a copy of a line. It never fails and never waits.
-func (q *logQueue) Write(line []byte) (int, error) {
+// Write takes a copy of a line. It never fails, and waits for logPatience at the most.
+func (q *logQueue) Write(text []byte) (int, error) {
+	line := logLine{bytes.Clone(text), make(chan struct{})}
 	select {
-	case q.lines <- bytes.Clone(line):
+	case q.lines <- line:
 	default:
 		q.lost.Add(1)
+		return len(text), nil
 	}
-	return len(line), nil
+	if len(q.lines) > 1 {
+		return len(text), nil
+	}
+	select {
+	case <-line.written:
+	case <-time.After(logPatience):
+	}
+	return len(text), nil
 }
 
 // Close returns when what was logged before is written, or after a second if that takes
