@@ -116,10 +116,10 @@ const shownAt = `document.querySelector("#asof time").textContent`
 // names are text, and whoever looks keeps the place.
 func checkRefresh(t *testing.T, tab *tab, w *lab.World, r *lab.Resolver) {
 	t.Helper()
-	const place = `JSON.stringify([document.activeElement.parentElement.id, document.querySelector("#messages-none").open, Math.abs(scrollY - 600) < 100])` // what is above may grow
+	const place = `JSON.stringify([document.activeElement.parentElement.id, document.querySelector("#none-messages").open, Math.abs(scrollY - 600) < 100])` // what is above may grow
 	before := ask[int](tab, figure)
 	ask[int](tab, `(() => {
-		const d = document.querySelector("#messages-none");
+		const d = document.querySelector("#none-messages");
 		d.open = true;
 		d.querySelector("summary").focus();
 		scrollTo(0, 600);
@@ -141,7 +141,7 @@ func checkRefresh(t *testing.T, tab *tab, w *lab.World, r *lab.Resolver) {
 	took := tab.await(fmt.Sprintf(`%s >= %d && document.querySelector("#samples ol")?.children.length === 20 &&
 		%s.includes(%q) && %s.includes(%q)`, figure, before+40, shownText, markup[0], shownText, markup[1]))
 	t.Logf("%d messages more were shown after %s", ask[int](tab, figure)-before, took.Round(time.Millisecond))
-	if now := ask[string](tab, place); now != placed || !strings.HasPrefix(placed, `["messages-none",true,true]`) {
+	if now := ask[string](tab, place); now != placed || !strings.HasPrefix(placed, `["none-messages",true,true]`) {
 		t.Errorf("before a refresh focus, details and scroll position were %s, after it %s", placed, now)
 	}
 	checkText(t, tab)

@@ -115,7 +115,9 @@ func (t *trial) run(ctx context.Context, out io.Writer) error {
 	for _, a := range asked {
 		fmt.Fprintln(out, a)
 	}
-	if err := lines.Decode(&second); err != nil || second.Verdict == nil {
+	if err := lines.Decode(&second); ctx.Err() != nil {
+		return fmt.Errorf("the sensor at %s answers no more: it hangs; see its log, and restart it", t.admin)
+	} else if err != nil || second.Verdict == nil {
 		return fmt.Errorf("the sensor at %s came to no verdict: it was stopped, or its admin.listen changed; try again", t.admin)
 	}
 	v := second.Verdict

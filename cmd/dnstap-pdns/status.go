@@ -111,12 +111,15 @@ func call(ctx context.Context, method, address, path string, body io.Reader) (*h
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: statusTime}} // and no proxy
 	response, err := client.Do(request)
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	failed, _ := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("no sensor answers at %s: start it, or name what its admin.listen says", address)
-	}
-	if err != nil {
+	case failed != nil && failed.Timeout():
+		return nil, fmt.Errorf("nothing at %s answers in time: if it is the sensor, it hangs; see its log, and restart it", address)
+	case err != nil:
 		return nil, fmt.Errorf("asking at %s: %w", address, withoutURL(err))
 	}
 	return response, nil

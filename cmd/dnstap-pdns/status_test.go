@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"gotest.tools/v3/golden"
@@ -48,6 +52,20 @@ func TestWhatListensOnEveryAddressIsAskedOnLoopback(t *testing.T) {
 }
 
 // TestWhatIsNoSensorIsTakenForNone asks what answers something else.
+func TestWhatDoesNotAnswerIsSaidToHang(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = call(ctx, http.MethodGet, l.Addr().String(), "/ledger", nil)
+	if want := "nothing at " + l.Addr().String() + " answers in time: if it is the sensor, it hangs; see its log, and restart it"; fmt.Sprint(err) != want {
+		t.Errorf("got  %v\nwant %v", err, want)
+	}
+}
+
 func TestWhatIsNoSensorIsTakenForNone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status     int

@@ -11,10 +11,12 @@ const (
 	flowHeight = 190.0 // of what was read
 	barWidth   = 10.0
 	outcomesAt = 400.0
-	sinksAt    = 780.0
+	sinksAt    = 700.0
 	linePitch  = 22.0 // that captions need
 	space      = 8.0
 	thinnest   = 2.0 // that anybody sees
+
+	longestName = 45 // characters, for which there is room behind sinksAt; the tables have it whole
 )
 
 // A flow is the two accounts as a picture: messages on the left become records, which
@@ -90,11 +92,18 @@ func (f *flow) sinks(sinks []sinkView, records float64) (bottom float64) {
 			said = append(said, number(p.N)+" "+p.Name)
 		}
 		middle := bottom + max(height, 2*linePitch)/2
-		f.caption(sinksAt, middle-linePitch/2+2, sinks[i].Name, "")
+		f.caption(sinksAt, middle-linePitch/2+2, shortened(sinks[i].Name), "")
 		f.caption(sinksAt, middle+linePitch/2-2, "", strings.Join(said, ", "))
 		bottom = max(y, bottom+2*linePitch) + space
 	}
 	return bottom
+}
+
+func shortened(name string) string {
+	if r := []rune(name); len(r) > longestName {
+		return string(r[:longestName-1]) + "…"
+	}
+	return name
 }
 
 // tall is a height that is seen, unless there is nothing to see.

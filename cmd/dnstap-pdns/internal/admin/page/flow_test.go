@@ -36,6 +36,18 @@ func TestTheFlowShowsEveryPart(t *testing.T) {
 	}
 }
 
+func TestLongNamesAreCutInTheFlow(t *testing.T) {
+	l := full()
+	l.Sinks[0].Name = strings.Repeat("é", longestName+1)
+	want := strings.Repeat("é", longestName-1) + "…"
+	for _, c := range flowOf(l).Captions {
+		if c.Name == want {
+			return
+		}
+	}
+	t.Errorf("no caption %q", want)
+}
+
 func TestTheFlowOfNothing(t *testing.T) {
 	if f := flowOf(empty()); f != nil {
 		t.Errorf("nothing was read, and %+v", f)

@@ -200,7 +200,7 @@ func TestWhatPeersSayDoesNotTurnTheTextAround(t *testing.T) {
 
 // TestMarkupHelpsThoseWhoDoNotSee holds the page to what screen readers go by.
 func TestMarkupHelpsThoseWhoDoNotSee(t *testing.T) {
-	for name, ledger := range map[string]func() admin.Ledger{"full": full, "empty": empty} {
+	for name, ledger := range map[string]func() admin.Ledger{"full": full, "empty": empty, "names alike": namesAlike} {
 		p := mustPage(t, ledger)
 		p.Adopt(conf.Admin{Listen: "127.0.0.1:9353", Samples: true})
 		l := ledger()
@@ -245,6 +245,24 @@ func TestMarkupHelpsThoseWhoDoNotSee(t *testing.T) {
 			}
 		}
 	}
+}
+
+// namesAlike has names that end as parts of the page are called.
+func namesAlike() admin.Ledger {
+	l := full()
+	for _, s := range l.Sinks {
+		for _, end := range []string{"none", "beside"} {
+			s.Name += "-" + end
+			l.Sinks = append(l.Sinks, s)
+		}
+	}
+	for _, s := range l.Sources {
+		for _, end := range []string{"none", "beside"} {
+			s.Name += "-" + end
+			l.Sources = append(l.Sources, s)
+		}
+	}
+	return l
 }
 
 func TestManyConnectionsAreNotAllShown(t *testing.T) {
