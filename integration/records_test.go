@@ -26,6 +26,12 @@ type output struct {
 // written reads what a file sink left behind, which must be whole.
 func (s *sensor) written(t *testing.T, sink string) output {
 	t.Helper()
+	return readOutput(t, s.octets(t, sink))
+}
+
+// octets are those of a file sink's files, which are complete.
+func (s *sensor) octets(t *testing.T, sink string) []byte {
+	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(s.dir, sink))
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +48,7 @@ func (s *sensor) written(t *testing.T, sink string) output {
 		}
 		all = append(all, data...)
 	}
-	return readOutput(t, all)
+	return all
 }
 
 // readOutput decodes every record, twice, and holds the containers to one
