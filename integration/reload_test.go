@@ -107,8 +107,8 @@ func TestMendedSinkDeliversWhatWaited(t *testing.T) {
 	}
 	books := s.stop(t)
 	got := books.sinks["first"]
-	_, records := decodeAll(t, s.octets(t, "first")) // each sink's containers are a sequence
-	if n := uint64(len(records)); got.Delivered != books.Records || n != books.Records || got.Offered != books.Records {
+	written := readOutputs(t, s.octets(t, "first"), 3)
+	if n := uint64(len(written.records)); got.Delivered != books.Records || n != books.Records || got.Offered != books.Records {
 		t.Errorf("%d records in the files of %d; the ledger has %+v", n, books.Records, got)
 	}
 	if n := len(s.logged(t, "sink removed")); n != 2 {
