@@ -75,6 +75,20 @@ func (b *batch) number(seqID uint64, seq uint32) uint32 {
 	return seq
 }
 
+// cut takes off the first n containers.
+func (b *batch) cut(n int) {
+	start := b.start(n)
+	for _, m := range b.containers[:n] {
+		b.records -= m.records
+	}
+	b.buf = b.buf[:copy(b.buf, b.buf[start:])]
+	b.containers = b.containers[:copy(b.containers, b.containers[n:])]
+	for i := range b.containers {
+		b.containers[i].end -= start
+	}
+	b.seq += uint32(n)
+}
+
 // pour moves o's containers, which were numbered next after b's, behind b's own.
 func (b *batch) pour(o *batch) {
 	at := len(b.buf)

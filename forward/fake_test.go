@@ -295,7 +295,12 @@ func checkLedger(l *Ledger) error {
 	if sources != l.Total {
 		errs = append(errs, fmt.Errorf("the sources have %+v, in all it says %+v", sources, l.Total))
 	}
+	names := map[string]bool{}
 	for _, s := range l.Sinks {
+		if names[s.Name] {
+			errs = append(errs, fmt.Errorf("sink %s is there twice", s.Name))
+		}
+		names[s.Name] = true
 		if s.Offered != s.Sum() {
 			errs = append(errs, fmt.Errorf("sink %s: offered %d, but the sum is %d: %+v", s.Name, s.Offered, s.Sum(), s))
 		}

@@ -48,6 +48,7 @@ type Forwarder struct {
 	sources []*source
 	sinks   []*sink         // the plan's, in the order of the configuration
 	leaving []*sink         // removed, and not yet drained
+	gone    []SinkLedger    // of those that have, by name
 	sending context.Context // of the sinks' goroutines; nil before Run
 	stopped bool
 
@@ -96,7 +97,8 @@ func New(mode Mode, budget *transform.Budget, log *slog.Logger, options ...Optio
 
 // Apply puts policy and sinks in force, for all lanes. A sink whose configuration
 // is the same as before lives on; one that is gone delivers what it holds, and
-// ends by itself. With an error nothing has changed.
+// ends by itself; what it cannot deliver is left to a new one of its name, if there is
+// one and the form of records is the same. With an error nothing has changed.
 func (f *Forwarder) Apply(policy *transform.Policy, configs []SinkConfig) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,6 +125,7 @@ func (f *Forwarder) replaceSinks(sinks []*sink) {
 	for _, s := range old {
 		if !slices.Contains(sinks, s) {
 			f.leaving = append(f.leaving, s)
+			s.succeed(sinks)
 			s.queue.close()
 		}
 	}

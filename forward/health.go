@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -9,6 +10,9 @@ import (
 // well again: a peer's refusals come one by one.
 const quiet = 10 * time.Second
 
+// longestWrite is how long a call may be under way that nothing holds up by design.
+const longestWrite = 10 * time.Second
+
 // health is whether a sink's transport works, as its last tries tell.
 type health struct {
 	mu    sync.Mutex
@@ -16,6 +20,23 @@ type health struct {
 	since time.Time // of the first failure in a row; zero: it works
 	last  time.Time // of the latest
 	soft  bool      // the latest cost single datagrams only
+
+	began time.Time     // of the call that is under way; zero: none is
+	limit time.Duration // how long that may take
+}
+
+// begin notes that a call is under way, which may take so long.
+func (h *health) begin(now time.Time, limit time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.began, h.limit = now, limit
+}
+
+// returned notes that none is under way.
+func (h *health) returned() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.began = time.Time{}
 }
 
 // fail notes a failure, and reports whether it is the first in a row.
@@ -43,10 +64,17 @@ func (h *health) work(now time.Time) (since time.Time, recovered bool) {
 	return since, true
 }
 
-// tell returns the latest failure and since when the transport fails, if it does.
-func (h *health) tell() (text string, since time.Time) {
+// tell returns the latest failure and since when the transport fails, if it does. A
+// call that does not return is a failure as long as it lasts.
+func (h *health) tell(now time.Time) (text string, since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if took := now.Sub(h.began); !h.began.IsZero() && took > h.limit {
+		if since = h.since; since.IsZero() {
+			since = h.began
+		}
+		return fmt.Sprintf("a write has not returned for %v", took.Truncate(time.Second)), since
+	}
 	if h.err == nil {
 		return "", time.Time{}
 	}

@@ -31,6 +31,13 @@ type Kicks struct {
 	Waiting uint64 // it runs, or is about to
 }
 
+func (k *Kicks) add(o *Kicks) {
+	k.Done += o.Done
+	k.Failed += o.Failed
+	k.Skipped += o.Skipped
+	k.Waiting += o.Waiting
+}
+
 // LogValue leaves out what is zero.
 func (k Kicks) LogValue() slog.Value {
 	var attrs []slog.Attr

@@ -1,6 +1,9 @@
 package forward
 
 import (
+	"context"
+	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
@@ -11,7 +14,7 @@ import (
 type Ledger struct {
 	Total   transform.Counts // of all sources
 	Sources []SourceLedger   // in the order in which they first had a lane
-	Sinks   []SinkLedger     // as configured; then those that a reload removed, while they drain
+	Sinks   []SinkLedger     // as configured; then those that a reload removed. No two have one name
 }
 
 // SourceLedger accounts for the messages of a source: of its lanes, living and gone.
@@ -29,13 +32,15 @@ type SourceLedger struct {
 	ResolverKnown bool // messages have told an address of the resolver's
 }
 
-// SinkLedger accounts for the records that a sink was offered since it was
-// attached: Offered = Delivered + Queued + Filtered + the sum of Lost.
+// SinkLedger accounts for the records that sinks of a name were offered: the one that is
+// configured, and those that a reload has replaced or removed. Offered = Delivered +
+// Queued + Filtered + the sum of Lost.
 type SinkLedger struct {
 	Name    string
 	Target  Target
 	Message nmsg.MessageType
-	Leaving bool // a reload removed it, and it still drains
+	Removed bool // by a reload: none of this name is configured
+	Leaving bool // one that a reload removed or replaced still drains
 
 	Offered   uint64
 	Delivered uint64 // UDP: the kernel took the datagram; file and stdout: it was written whole
@@ -80,8 +85,11 @@ func (f *Forwarder) Ledger() Ledger {
 	}
 	for _, s := range f.leaving {
 		l := f.sinkLedger(s)
-		l.Leaving = true
-		ledger.Sinks = append(ledger.Sinks, l)
+		l.Removed, l.Leaving = true, true
+		ledger.Sinks = join(ledger.Sinks, &l)
+	}
+	for i := range f.gone {
+		ledger.Sinks = join(ledger.Sinks, &f.gone[i])
 	}
 	return ledger
 }
@@ -100,6 +108,43 @@ func (f *Forwarder) sourceLedger(src *source) SourceLedger {
 	}
 	s.LastOutward, s.Clock = last.at, last.clock
 	return s
+}
+
+// keep adds the closing account of a sink that a reload removed to what is kept of its
+// name.
+func (f *Forwarder) keep(l SinkLedger) {
+	l.Removed = true
+	l.Error, l.FailingSince, l.QueueMax = "", time.Time{}, 0 // it is past
+	f.gone = join(f.gone, &l)
+}
+
+// join adds an account to the one of its name, or puts it behind all.
+func join(all []SinkLedger, l *SinkLedger) []SinkLedger {
+	i := slices.IndexFunc(all, func(o SinkLedger) bool { return o.Name == l.Name })
+	if i < 0 {
+		return append(all, *l)
+	}
+	all[i].add(l)
+	return all
+}
+
+// add adds the account of another sink of the name, which was there before.
+func (l *SinkLedger) add(o *SinkLedger) {
+	l.Leaving = l.Leaving || o.Leaving
+	l.Offered += o.Offered
+	l.Delivered += o.Delivered
+	l.Queued += o.Queued
+	l.Filtered += o.Filtered
+	for why, n := range o.Lost {
+		l.Lost[why] += n
+	}
+	l.OnRotate.add(&o.OnRotate)
+	l.Sent.add(&o.Sent)
+	l.QueueBytes += o.QueueBytes
+	l.QueueMax += o.QueueMax
+	if l.FailingSince.IsZero() && !o.FailingSince.IsZero() {
+		l.Error, l.FailingSince = "as it was before the reload: "+o.Error, o.FailingSince
+	}
 }
 
 // sinkLedger adds what lanes have not handed over to what the queue knows. Lanes
@@ -128,7 +173,7 @@ func (f *feed) tell(l *SinkLedger) {
 // ledger is the sink's account without its feeds'.
 func (s *sink) ledger() SinkLedger {
 	l := SinkLedger{Name: s.config.Name, Target: s.config.Target, Message: s.config.Message}
-	l.Error, l.FailingSince = s.health.tell()
+	l.Error, l.FailingSince = s.health.tell(time.Now())
 	if t, ok := s.transport.(teller); ok {
 		t.tell(&l)
 	}
@@ -150,7 +195,11 @@ func (s *sink) logClosing() {
 		s.log.Error("sink failed while it was removed", "error", s.err)
 	}
 	l := s.ledger()
-	s.log.Info("sink removed",
+	level := slog.LevelInfo
+	if l.Lost != (LossCounts{}) {
+		level = slog.LevelWarn
+	}
+	s.log.Log(context.Background(), level, "sink removed",
 		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, "lost", l.Lost,
-		"on_rotate", l.OnRotate)
+		"passed_on", s.queue.passedOn(), "on_rotate", l.OnRotate)
 }

@@ -46,6 +46,7 @@ type tally struct {
 	delivered uint64
 	lost      [numLosses]uint64
 	sent      Sent
+	passedOn  uint64 // records, to an heir, which was offered these instead
 }
 
 func newQueue(mode Mode, limit int64) *queue {
@@ -88,12 +89,18 @@ func (q *queue) push(b *batch) {
 	}
 	q.nextSeq = b.number(q.seqID, q.nextSeq)
 	q.enter(b)
+	q.bound()
+}
+
+// bound gives up, in Live, the oldest when there are too many, and wakes the sink for
+// what has come.
+func (q *queue) bound() {
 	if q.mode == Live {
 		for q.bytes > q.limit && q.first != q.last {
 			q.lose(q.leave(), QueueFull)
 		}
 	}
-	if q.asleep {
+	if q.asleep && q.first != nil {
 		q.asleep = false
 		q.rouse()
 	}
@@ -115,7 +122,7 @@ func (q *queue) enter(b *batch) {
 	switch {
 	case q.last == nil:
 		q.first, q.last = b, b
-	case q.mode == Live && q.last.room() >= len(b.buf):
+	case q.mode == Live && q.last.room() >= len(b.buf) && q.last.seqID == b.seqID:
 		q.last.pour(b)
 		q.keepBlank(b)
 	default:

@@ -44,6 +44,7 @@ func (f *Forwarder) ended(s *sink) {
 	defer f.mu.Unlock()
 	if slices.Contains(f.leaving, s) {
 		s.logClosing()
+		f.keep(s.ledger())
 		f.leaving = slices.DeleteFunc(f.leaving, func(o *sink) bool { return o == s })
 		return
 	}

@@ -28,9 +28,16 @@ type sink struct {
 	queue        *queue
 	transport    transport
 	health       health
+	await        func(context.Context, *sink)                      // see Forwarder
+	passOn       func(*sink, []*batch) (records uint64, heir bool) // see Forwarder
+
+	// The Forwarder's mutex guards these.
+	heir  *sink // that a reload put in its place; nil: none
+	after *sink // that it waits for before it sends; nil: for none
 
 	// The goroutine's own.
 	hand     []*batch
+	dealt    int // containers of the batch at hand that are dealt with
 	deflater nmsg.Deflater
 	deflated batch
 
@@ -47,6 +54,8 @@ func (f *Forwarder) newSink(c SinkConfig, t transport) *sink {
 		log:          f.log.With("sink", c.Name),
 		queue:        newQueue(f.mode, c.Queue),
 		transport:    t,
+		await:        f.await,
+		passOn:       f.passOn,
 		done:         make(chan struct{}),
 	}
 	if f.mode == Replay {
@@ -69,18 +78,33 @@ func (s *sink) crosses(from, to transform.Time) bool {
 // run delivers what enters the queue until that is closed and empty, or ctx ends:
 // then it gives up what is left.
 func (s *sink) run(ctx context.Context) {
-	err := s.serve(ctx)
-	if err == nil {
-		s.queue.end(Stopped)
-	} else {
-		s.queue.end(Failed)
-	}
-	if errors.Is(err, errGaveUp) {
-		s.log.Error("sink stops while it fails; what it held is lost", "error", err)
-	}
+	s.await(ctx, s)
+	err := s.settleUp(ctx, s.serve(ctx))
 	if err := errors.Join(err, s.transport.Close(ctx)); err != nil {
 		s.err = fmt.Errorf("sink %q: %w", s.config.Name, err)
 	}
+}
+
+// settleUp ends the queue of a sink that ended so. What was not delivered is the heir's,
+// where there is one: then that is no failure.
+func (s *sink) settleUp(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		if n, ok := s.passOn(s, s.hand); ok {
+			if err != nil {
+				s.log.Warn("sink failed while it was replaced; the one in its place goes on with what it held", "records", n, "error", err)
+			}
+			return nil
+		}
+	}
+	if err == nil {
+		s.queue.end(Stopped)
+		return nil
+	}
+	s.queue.end(Failed)
+	if errors.Is(err, errGaveUp) {
+		s.log.Error("sink stops while it fails; what it held is lost", "error", err)
+	}
+	return err
 }
 
 // errGaveUp ends a sink that was told to stop while its transport failed.
@@ -94,8 +118,10 @@ func (s *sink) serve(ctx context.Context) error {
 		if len(s.hand) == 0 && !s.queue.sleep(ctx, s.rest(ctx)) {
 			return nil
 		}
-		for _, b := range s.hand {
+		for i, b := range s.hand {
 			if err := s.deliver(ctx, s.finish(b)); err != nil || ctx.Err() != nil {
+				b.cut(s.dealt)
+				s.hand = s.hand[i:]
 				return err
 			}
 		}
@@ -116,7 +142,9 @@ func (s *sink) leaveBehind() error {
 
 // rest is what the transport does meanwhile.
 func (s *sink) rest(ctx context.Context) time.Time {
+	s.health.begin(time.Now(), longestWrite)
 	next, err := s.transport.Rest(ctx)
+	s.health.returned()
 	if trouble, ok := errors.AsType[troubleError](err); ok {
 		s.note(trouble)
 	} else if err != nil {
@@ -128,11 +156,15 @@ func (s *sink) rest(ctx context.Context) time.Time {
 // deliver returns nil when the batch is dealt with, or ctx has ended.
 func (s *sink) deliver(ctx context.Context, b *batch) error {
 	wait := firstWait
+	s.dealt = 0
 	for from := 0; from < len(b.containers); {
 		last := s.stopping()
+		s.health.begin(time.Now(), s.mayTake(b))
 		o, err := s.transport.Send(ctx, b, from)
+		s.health.returned()
 		s.show(b, from, from+o.done)
 		from += o.done
+		s.dealt = from
 		s.queue.settle(&o)
 		switch {
 		case ctx.Err() != nil:
@@ -152,6 +184,16 @@ func (s *sink) deliver(ctx context.Context, b *batch) error {
 		wait = min(2*wait, longestWait)
 	}
 	return nil
+}
+
+// mayTake is how long a Send may be under way before something is wrong: a rate holds
+// up datagrams, of which there are no more than twice what the MTU would need.
+func (s *sink) mayTake(b *batch) time.Duration {
+	if s.config.Rate == 0 {
+		return longestWrite
+	}
+	datagrams := len(b.containers) + 2*len(b.buf)/s.config.MTU
+	return longestWrite + time.Duration(datagrams)*time.Second/time.Duration(s.config.Rate)
 }
 
 // finish brings the batch's containers into their final form.

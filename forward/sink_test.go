@@ -127,7 +127,7 @@ func TestTroubleIsOverWhenItHasBeenQuiet(t *testing.T) {
 	if _, over := h.work(now); !over {
 		t.Error("a success does not end a failure")
 	}
-	if text, since := h.tell(); text != "" || !since.IsZero() {
+	if text, since := h.tell(now); text != "" || !since.IsZero() {
 		t.Errorf("it tells %q since %v", text, since)
 	}
 }
@@ -147,11 +147,11 @@ func TestARemovedSinkLogsItsLedgerWhenDrained(t *testing.T) {
 		if err := r.Apply(r.policy, nil); err != nil {
 			t.Fatal(err)
 		}
-		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Leaving || s[0].Queued != 7 {
+		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Removed || !s[0].Leaving || s[0].Queued != 7 {
 			t.Errorf("while it drains: %+v", s)
 		}
 		time.Sleep(time.Minute)
-		if s := r.Ledger().Sinks; len(s) != 0 {
+		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Removed || s[0].Leaving || s[0].Delivered != 7 {
 			t.Errorf("when it has drained: %+v", s)
 		}
 		if !strings.Contains(log.String(), `msg="sink removed" sink=gone offered=7 delivered=7`) {

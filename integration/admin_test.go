@@ -52,8 +52,7 @@ type books struct {
 		account
 	}
 	Sinks []struct {
-		Name    string
-		Leaving bool
+		Name string
 		delivery
 	}
 }
@@ -69,7 +68,7 @@ func (b *books) source(name string) account {
 
 func (b *books) sink(name string) delivery {
 	for _, s := range b.Sinks {
-		if s.Name == name && !s.Leaving {
+		if s.Name == name {
 			return s.delivery
 		}
 	}

@@ -26,6 +26,12 @@ type output struct {
 // written reads what a file sink left behind, which must be whole.
 func (s *sensor) written(t *testing.T, sink string) output {
 	t.Helper()
+	return readOutput(t, s.octets(t, sink))
+}
+
+// octets are those of a file sink's files, which are complete.
+func (s *sensor) octets(t *testing.T, sink string) []byte {
+	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(s.dir, sink))
 	if err != nil {
 		t.Fatal(err)
@@ -42,22 +48,34 @@ func (s *sensor) written(t *testing.T, sink string) output {
 		}
 		all = append(all, data...)
 	}
-	return readOutput(t, all)
+	return all
 }
 
-// readOutput decodes every record, twice, and holds the containers to one
-// sequence without gaps. It is the one way to read what a sink has written.
+// readOutput is readOutputs of one sequence. It is the one way to read what a sink has
+// written.
 func readOutput(t *testing.T, data []byte) output {
+	t.Helper()
+	return readOutputs(t, data, 1)
+}
+
+// readOutputs decodes every record, twice, and holds the containers to so many
+// sequences at most, without gaps: a reload may begin another.
+func readOutputs(t *testing.T, data []byte, sequences int) output {
 	t.Helper()
 	containers, records := decodeAll(t, data)
 	o := output{bytes: data, records: records}
 	if len(containers) > 0 {
 		o.sequence = containers[0].SequenceID
 	}
+	next := map[uint64]uint32{}
 	for i, c := range containers {
-		if !c.Sequenced || c.SequenceID != o.sequence || c.Sequence != uint32(i) {
-			t.Errorf("container %d has sequence %d of %x, the first was of %x", i, c.Sequence, c.SequenceID, o.sequence)
+		if !c.Sequenced || c.Sequence != next[c.SequenceID] {
+			t.Errorf("container %d has sequence %d of %x, want %d", i, c.Sequence, c.SequenceID, next[c.SequenceID])
 		}
+		next[c.SequenceID] = c.Sequence + 1
+	}
+	if len(next) > sequences {
+		t.Errorf("%d sequences, want %d", len(next), sequences)
 	}
 	checkIndependently(t, data, containers, records)
 	return o

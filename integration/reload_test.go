@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"net"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
@@ -74,5 +76,63 @@ func TestReloadAddsAndRemovesSource(t *testing.T) {
 	f.check(t, everyName, s.written(t, "first"))
 	if n := len(s.logged(t, connected)); n != 2 {
 		t.Errorf("%d connections in all, want Unbound's and the replayed one", n)
+	}
+}
+
+// A sink's directory is mistyped and mended, as the warning says: what waited is in
+// the files, and nothing that the account showed is taken back.
+func TestMendedSinkDeliversWhatWaited(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	good := unixSource + exactly + fileSink("first", "dnsqr") + "admin {}\n"
+	typo := strings.Replace(good, "DIR/first/", "DIR/frist/", 1)
+	s := startSensor(t, w.Namespace, good)
+	nc, err := net.Dial("unix", s.tapPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := feed(t, nc, captured(t, "testdata/unbound.fstrm"))
+	delivered := func(atLeast uint64) func() bool {
+		return func() bool { return s.shown(t).sink("first").Delivered >= atLeast }
+	}
+	await(t, "records in the file", delivered(1))
+	s.reload(t, typo, "reloaded")
+	await(t, "records that wait", func() bool { return s.shown(t).sink("first").Queued > 100 })
+	before := s.shown(t).sink("first")
+	s.reload(t, good, "reloaded")
+	await(t, "what waited in the file", delivered(before.Offered))
+	s.checkMetrics(t)
+	if err := f.stop(); err != nil {
+		t.Error(err)
+	}
+	books := s.stop(t)
+	got := books.sinks["first"]
+	written := readOutputs(t, s.octets(t, "first"), 3)
+	if n := uint64(len(written.records)); got.Delivered != books.Records || n != books.Records || got.Offered != books.Records {
+		t.Errorf("%d records in the files of %d; the ledger has %+v", n, books.Records, got)
+	}
+	if n := len(s.logged(t, "sink removed")); n != 2 {
+		t.Errorf("%d sinks are said to have been removed, want 2", n)
+	}
+}
+
+// A failing sink that is removed takes its losses along, but not out of the account.
+func TestRemovedSinkStaysInTheAccount(t *testing.T) {
+	t.Parallel()
+	w := lab.NewWorld(t)
+	one := unixSource + exactly + fileSink("first", "dnsqr") + "admin {}\n"
+	s := startSensor(t, w.Namespace, one+fileSink("other", "dnsqr"))
+	replayInto(t, w.Namespace, lab.UnixTap(s.tapPath()), "testdata/unbound.fstrm")
+	s.awaitLog(t, disconnected, 1)
+	s.reload(t, one, "reloaded")
+	s.awaitLog(t, "sink removed", 1)
+	if line := s.logged(t, "sink removed")[0]; !strings.Contains(line, `"level":"WARN"`) {
+		t.Errorf("not a warning: %s", line)
+	}
+	shown := s.shown(t).sink("other")
+	s.checkMetrics(t)
+	books := s.stop(t)
+	if got := books.sinks["other"]; got.Lost["failed"] != books.Records || books.Records == 0 || shown.Lost["failed"] != books.Records {
+		t.Errorf("of %d records: %+v, and shown was %+v", books.Records, got, shown)
 	}
 }

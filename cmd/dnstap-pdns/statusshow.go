@@ -104,8 +104,13 @@ func sinkState(l *admin.Ledger, s *admin.Sink) string {
 	if s.Failing != nil {
 		state = fmt.Sprintf("fails for %s", span(l.Time.Sub(s.Failing.Since)))
 	}
-	if s.Leaving {
+	switch {
+	case s.Removed && !s.Leaving:
+		return "removed by a reload"
+	case s.Removed:
 		state += ", removed by a reload and draining"
+	case s.Leaving:
+		state += ", and what it was before a reload is draining"
 	}
 	return fmt.Sprintf("%s, %d of %d bytes of its queue in use", state, s.QueueBytes, s.QueueMax)
 }

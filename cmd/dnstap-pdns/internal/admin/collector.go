@@ -78,9 +78,6 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for i := range l.Sinks {
 		s := &l.Sinks[i]
-		if s.Leaving { // another may have its name already
-			continue
-		}
 		emitAll(e, c.sink, s, s.Name)
 		for _, why := range forward.Losses() {
 			e.emit(c.lost, counter, float64(s.Lost[why.String()]), s.Name, why.String())

@@ -61,10 +61,10 @@ func fullState() sensor.State {
 	s.Ledger.Sinks = []forward.SinkLedger{
 		sinkLedger("files", 0),
 		sinkLedger("out", 100),
-		sinkLedger("out", 1000),
+		sinkLedger("past", 1000),
 	}
 	s.Ledger.Sinks[1].Error, s.Ledger.Sinks[1].FailingSince = "connection refused\nno address", now.Add(-time.Minute)
-	s.Ledger.Sinks[2].Leaving = true
+	s.Ledger.Sinks[0].Leaving, s.Ledger.Sinks[2].Removed = true, true
 	return s
 }
 

@@ -23,7 +23,7 @@ import (
 //	                                            "bidirectional", "frames", "outward", "remedy": {"sender", "advice"}}]},
 //	                "pcap":   {"stands_in", "capturing", "captures", "broken", "failed", "damaged",
 //	                           "interfaces": [{"name", "up", "received", "dropped"}], "counts": {COUNT: n}}}],
-//	  "sinks":    [{"name", "leaving", "offered", "delivered", "queued", "filtered", "lost": {LOSS: n},
+//	  "sinks":    [{"name", "removed", "leaving", "offered", "delivered", "queued", "filtered", "lost": {LOSS: n},
 //	                "queue_bytes", "queue_max_bytes", "containers", "datagrams", "bytes",
 //	                "on_rotate": {"done", "failed", "skipped", "waiting"}, "failing": {"since", "error"}}],
 //	  "pairing":  {"used", "max"},
@@ -44,7 +44,7 @@ type Ledger struct {
 
 	Total   Messages `json:"total"`   // of all sources
 	Sources []Source `json:"sources"` // dnstap, then packets, as configured; then those that a reload removed
-	Sinks   []Sink   `json:"sinks"`   // as configured; then those that a reload removed, while they drain
+	Sinks   []Sink   `json:"sinks"`   // as configured; then those that a reload removed
 	Pairing Pairing  `json:"pairing"`
 
 	// The configuration names addresses of the resolver's, which messages need not tell

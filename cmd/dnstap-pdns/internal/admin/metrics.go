@@ -15,7 +15,7 @@ var ofSensor = []metric[Ledger]{
 		func(l *Ledger) float64 { return float64(l.Pairing.Used) }},
 	{"pairing_table_limit", "Room for waiting queries that there is.", gauge,
 		func(l *Ledger) float64 { return float64(l.Pairing.Max) }},
-	{"sinks_leaving", "Sinks that a reload removed and that still drain; they have no metrics of their own.", gauge,
+	{"sinks_leaving", "Names of sinks of which one that a reload removed or replaced still drains.", gauge,
 		func(l *Ledger) float64 { return float64(l.leaving()) }},
 }
 

@@ -9,7 +9,8 @@ import (
 // Sink accounts for the records that a sink was offered; see [forward.SinkLedger].
 type Sink struct {
 	Name    string `json:"name"`
-	Leaving bool   `json:"leaving"` // a reload removed it, and it still drains
+	Removed bool   `json:"removed"` // by a reload; what it did stays in the account
+	Leaving bool   `json:"leaving"` // one that a reload removed or replaced still drains
 
 	Offered   uint64            `json:"offered"`
 	Delivered uint64            `json:"delivered"`
@@ -55,6 +56,7 @@ func sinksOf(ledgers []forward.SinkLedger) []Sink {
 func SinkOf(l *forward.SinkLedger) Sink {
 	s := Sink{
 		Name:       l.Name,
+		Removed:    l.Removed,
 		Leaving:    l.Leaving,
 		Offered:    l.Offered,
 		Delivered:  l.Delivered,

@@ -225,12 +225,12 @@ func imports(s *source, path string) bool {
 	return slices.ContainsFunc(s.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"`+path+`"` })
 }
 
-// usedBy are the functions that may use what reads outputs: readOutput, and the
+// usedBy are the functions that may use what reads outputs: readOutputs, and the
 // test of the readers themselves.
 var usedBy = map[string][]string{
 	"Containers": {"decodeAll"},
 	"Decode":     {"decodeAll"},
-	"decodeAll":  {"decodeAll", "readOutput", "TestReadersAgreeOnVectors"},
+	"decodeAll":  {"decodeAll", "readOutputs", "TestReadersAgreeOnVectors"},
 }
 
 // TestOutputsAreReadInOnePlace holds integration tests to the one function that

@@ -266,7 +266,7 @@ func TestReloadsChangeWhichSinksCount(t *testing.T) {
 		s.sinks = append(s.sinks, forward.SinkLedger{Name: "old"})
 		e := s.begin(t)
 		s.mu.Lock()
-		s.sinks = []forward.SinkLedger{{Name: "new"}, {Name: "out"}, {Name: "old", Leaving: true}}
+		s.sinks = []forward.SinkLedger{{Name: "new"}, {Name: "out"}, {Name: "old", Removed: true}}
 		s.mu.Unlock()
 		s.tell(t, aDecoy, transform.SpecialName)
 		s.tell(t, aName, transform.Kept)

@@ -132,7 +132,7 @@ func (w *watch) verdict(before, now []forward.SinkLedger) *Verdict {
 	v := &Verdict{Name: w.ofName.seen(), Decoy: w.ofDecoy.seen(), Sinks: []Sink{}}
 	for i := range now {
 		l := &now[i]
-		if at := slices.IndexFunc(before, func(o forward.SinkLedger) bool { return o.Name == l.Name }); at >= 0 && !l.Leaving {
+		if at := slices.IndexFunc(before, func(o forward.SinkLedger) bool { return o.Name == l.Name }); at >= 0 && !l.Removed {
 			v.Sinks = append(v.Sinks, w.sink(&before[at], l))
 		}
 	}

@@ -157,7 +157,7 @@ func TestSinksTellHowFarTheRecordCame(t *testing.T) {
 	obs := sink("obs")
 	obs.Message = nmsg.DNSObs
 	leaving := sink("went")
-	leaving.Leaving = true
+	leaving.Removed, leaving.Leaving = true, true
 	before := []forward.SinkLedger{sink("a"), sink("went"), obs, sink("slow"), lost(sink("full"), 5), lost(sink("lossy"), 5), sink("away"), sink("odd")}
 	now := []forward.SinkLedger{sink("a"), obs, sink("slow"), lost(sink("full"), 5), lost(sink("lossy"), 7), fails(sink("away")), fails(sink("odd")), sink("came"), leaving}
 	check := func(when string, want []Sink) {

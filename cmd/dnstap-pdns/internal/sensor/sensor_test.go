@@ -207,7 +207,7 @@ func TestReloadKeepsConnectionsOfSourcesThatStay(t *testing.T) {
 	h.stop()
 	l := h.Ledger()
 	balanced(t, l, 3*captureFrames)
-	if len(l.Sinks) != 1 || l.Sinks[0].Name != "y" || l.Sinks[0].Delivered == 0 {
+	if len(l.Sinks) != 2 || !l.Sinks[1].Removed || l.Sinks[0].Name != "y" || l.Sinks[0].Delivered == 0 {
 		t.Errorf("sinks %+v, want y with something delivered", l.Sinks)
 	}
 	for _, name := range []string{"x", "y"} {

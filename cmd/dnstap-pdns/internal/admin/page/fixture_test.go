@@ -56,7 +56,7 @@ func full() admin.Ledger {
 			{Name: "before", Kind: admin.KindRemoved},
 		},
 	}
-	for _, s := range []forward.SinkLedger{{Name: hostile, Error: hostile, FailingSince: now.Add(-time.Minute)}, {Name: "files"}, {Name: "files", Leaving: true}} {
+	for _, s := range []forward.SinkLedger{{Name: hostile, Error: hostile, FailingSince: now.Add(-time.Minute)}, {Name: "files", Leaving: true}, {Name: "past", Removed: true}} {
 		s.Delivered, s.Queued, s.QueueMax = 98765, 5, 1<<20
 		for _, why := range forward.Losses() {
 			s.Lost[why] = 3000 + uint64(why)

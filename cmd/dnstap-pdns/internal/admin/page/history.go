@@ -70,32 +70,22 @@ func (h *history) within(now time.Time) (all []point) {
 
 // totals are what a ledger has counted, by who counted it.
 type totals struct {
-	at time.Time // zero: nothing was counted before
-	by map[counter]amounts
-}
-
-// A counter is all sources, or a sink: one that leaves may have the name of another.
-type counter struct {
-	sink    string
-	leaving bool
+	at time.Time          // zero: nothing was counted before
+	by map[string]amounts // "": all sources, else a sink
 }
 
 func totalsOf(l *admin.Ledger) totals {
-	t := totals{at: l.Time, by: map[counter]amounts{}}
-	t.by[counter{}] = amounts{read: l.Total.Read, records: l.Total.Records, dropped: admin.Total(l.Total.Dropped)}
+	t := totals{at: l.Time, by: map[string]amounts{}}
+	t.by[""] = amounts{read: l.Total.Read, records: l.Total.Records, dropped: admin.Total(l.Total.Dropped)}
 	for i := range l.Sinks {
 		s := &l.Sinks[i]
-		c := counter{"sink " + s.Name, s.Leaving}
-		a := t.by[c]
-		a[delivered] += s.Delivered
-		a[lost] += admin.Total(s.Lost)
-		t.by[c] = a
+		t.by["sink "+s.Name] = amounts{delivered: s.Delivered, lost: admin.Total(s.Lost)}
 	}
 	return t
 }
 
 // since is what has come since the totals before. Where a count went down, or was not
-// there, another began at zero; but what leaves is what was there by another name.
+// there, another began at zero.
 func (t *totals) since(before *totals) point {
 	p := point{at: t.at}
 	if before.at.IsZero() {
@@ -105,12 +95,10 @@ func (t *totals) since(before *totals) point {
 	for c, now := range t.by {
 		was, known := before.by[c]
 		for m, n := range now {
-			switch {
-			case known && n >= was[m]:
-				p.amounts[m] += n - was[m]
-			case !c.leaving:
-				p.amounts[m] += n
+			if known && n >= was[m] {
+				n -= was[m]
 			}
+			p.amounts[m] += n
 		}
 	}
 	return p

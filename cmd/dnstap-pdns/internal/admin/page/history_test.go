@@ -20,10 +20,6 @@ func sink(name string, delivered uint64) admin.Sink {
 }
 
 func TestNoRateIsBelowZero(t *testing.T) {
-	leaving := func(s admin.Sink) admin.Sink {
-		s.Leaving = true
-		return s
-	}
 	start := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
 		sinks [][]admin.Sink // one after the other, a tick apart
@@ -32,9 +28,7 @@ func TestNoRateIsBelowZero(t *testing.T) {
 		"steady":           {[][]admin.Sink{{sink("a", 100)}, {sink("a", 130)}, {sink("a", 130)}}, []uint64{30, 0}},
 		"one goes":         {[][]admin.Sink{{sink("a", 1000), sink("b", 5)}, {sink("b", 8)}}, []uint64{3}},
 		"one comes":        {[][]admin.Sink{{sink("a", 1000)}, {sink("a", 1001), sink("b", 7)}}, []uint64{8}},
-		"one is replaced":  {[][]admin.Sink{{sink("a", 1000)}, {sink("a", 4), leaving(sink("a", 1010))}, {sink("a", 6), leaving(sink("a", 1012))}, {sink("a", 9)}}, []uint64{4, 4, 3}},
 		"none is left":     {[][]admin.Sink{{sink("a", 1000)}, {}}, []uint64{0}},
-		"two that leave":   {[][]admin.Sink{{leaving(sink("a", 10)), leaving(sink("a", 20))}, {leaving(sink("a", 21))}}, []uint64{0}},
 		"one counts again": {[][]admin.Sink{{sink("a", 1000)}, {sink("a", 2)}}, []uint64{2}},
 	} {
 		var h history

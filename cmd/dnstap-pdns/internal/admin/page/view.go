@@ -1,7 +1,6 @@
 package page
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
@@ -54,7 +53,7 @@ func viewOf(l *admin.Ledger, h *history, s *samples.Samples) *view {
 		v.Sources = append(v.Sources, sourceOf(l, &l.Sources[i]))
 	}
 	for i := range l.Sinks {
-		v.Sinks = append(v.Sinks, sinkOf(l, &l.Sinks[i], i))
+		v.Sinks = append(v.Sinks, sinkOf(l, &l.Sinks[i]))
 	}
 	v.Changing, v.Forbidding = rulesOf(l)
 	v.Samples, v.SamplesOn = s.Latest()
@@ -108,10 +107,15 @@ func (v *sourceView) packets(p *admin.Packets) {
 	v.Beside = append(v.Beside, p.Named()...)
 }
 
-func sinkOf(l *admin.Ledger, s *admin.Sink, i int) sinkView {
+func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
 	v := sinkView{Sink: s, ID: "sink-" + s.Name, State: "works", Well: true}
-	if s.Leaving {
-		v.ID, v.State = fmt.Sprintf("leaving-%d-%s", i, s.Name), "removed by a reload, and delivers what it holds"
+	switch {
+	case s.Removed && s.Leaving:
+		v.State = "removed by a reload, and delivers what it holds"
+	case s.Removed:
+		v.State = "removed by a reload; what it did stays in the account"
+	case s.Leaving:
+		v.State = "works; what it was before a reload delivers what it holds"
 	}
 	if s.Failing != nil {
 		v.State, v.Well = "fails for "+span(l.Time.Sub(s.Failing.Since)), false
