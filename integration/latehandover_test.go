@@ -19,7 +19,7 @@ func TestPacketsThatComeLateStandInToo(t *testing.T) {
 		s := startSensor(t, port.Namespace, unixSource+packets+sink)
 		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Span: port})
 		s.awaitLog(t, connected, 1)
-		f := startFlow(t, w, resolver, 5*time.Millisecond)
+		f := startFlow(t, w, resolver, flowPause)
 		f.during(t, 2*time.Second)
 		told := f.await(t, 1)
 		f.during(t, lab.HoldsBack)

@@ -21,7 +21,7 @@ func TestReloadAddsAndRemovesSinkWhileRecordsFlow(t *testing.T) {
 	s := startSensor(t, w.Namespace, one)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 
-	f := startFlow(t, w, unbound, 0)
+	f := startFlow(t, w, unbound, flowPause)
 	f.await(t, 50)
 	s.reload(t, two, "reloaded")
 	from := f.await(t, 1)
@@ -59,7 +59,7 @@ func TestReloadAddsAndRemovesSource(t *testing.T) {
 	s := startSensor(t, w.Namespace, one)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 
-	f := startFlow(t, w, unbound, 0)
+	f := startFlow(t, w, unbound, flowPause)
 	s.reload(t, two, "reloaded")
 	replayInto(t, w.Namespace, lab.UnixTap(s.dir+"/other.sock"), "testdata/unbound.fstrm")
 	s.awaitLog(t, disconnected, 1)

@@ -131,7 +131,7 @@ sink "nmsg" "out" {
 		feeders[name] = feed(t, nc, frames)
 	}
 	unbound := w.Unbound(t, lab.Options{})
-	f := startFlow(t, w, unbound, time.Millisecond)
+	f := startFlow(t, w, unbound, flowPause)
 
 	for range 5 {
 		f.await(t, 30)

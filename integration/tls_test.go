@@ -224,7 +224,7 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 func startTelling(t *testing.T, w *lab.World, s *sensor, tap lab.Tap) (*lab.Resolver, *flow) {
 	t.Helper()
 	unbound := w.Unbound(t, lab.Options{Tap: tap})
-	f := startFlow(t, w, unbound, 0)
+	f := startFlow(t, w, unbound, flowPause)
 	f.await(t, 50)
 	s.awaitLog(t, connected, 1)
 	return unbound, f
