@@ -237,19 +237,48 @@ func TestUselessCanariesAreRefused(t *testing.T) {
 		"::":           "stands wherever an address was taken out",
 		"192.0.2.0/24": "is a network",
 
-		"192.0.2.53:53":       "give the address alone",
-		"192.0.2.53.":         "give the address alone",
-		"192.0.2.053":         "give the address alone",
-		"[2001:db8::53]":      "give the address alone",
-		"[2001:db8::53]:53":   "give the address alone",
-		"192.0.2.53,10.0.0.1": "give the address alone",
-		"a.example,b.example": "give each with --canary",
-		".univ.example":       "give the name alone",
-		"*.univ.example":      "give the name alone",
+		"192.0.2.53:53":                 "give the address alone",
+		"192.0.2.53.":                   "give the address alone",
+		"192.0.2.053":                   "give the address alone",
+		"[2001:db8::53]":                "give the address alone",
+		"[2001:db8::53]:53":             "give the address alone",
+		"192.0.2.53,10.0.0.1":           "give the address alone",
+		"192.5.6.30\n192.5.6.31":        "give the address alone",
+		`"192.5.6.30"`:                  "give the address alone",
+		"192.5.6.30-192.5.6.40":         "give the address alone",
+		"http://192.5.6.30/":            "give the address alone",
+		"192.5.6.30@53":                 "give the address alone",
+		"192.5.6.30#53":                 "give the address alone",
+		"x@192.5.6.30":                  "give the address alone",
+		"2001:db8:5::30/":               "give the address alone",
+		"ip4:192.5.6.30":                "give the address alone",
+		"2001:db8:5::30-2001:db8:5::40": "give the address alone",
+
+		"a.example,b.example":  "give each with --canary",
+		"a.example b.example.": "give each with --canary",
+		"a.example, b.example": "give each with --canary",
+		"a.example\nb.example": "give each with --canary",
+		"a.example|b.example":  "give each with --canary",
+		"a@b.example c@d.test": "give each with --canary",
+		`"a.example"`:          "give the name alone",
+		"<a.example>":          "give the name alone",
+		".univ.example":        "give the name alone",
+		"*.univ.example":       "give the name alone",
 	} {
 		if c, err := Parse(text); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%q: got %+v, %v; want an error with %q", text, c, err, why)
 		}
+	}
+}
+
+// TestTextsThatHoldNamesAreTaken: they are meant as they stand.
+func TestTextsThatHoldNamesAreTaken(t *testing.T) {
+	for _, text := range []string{
+		"alice.b@univ.example", "alice smith", "alice of univ.example", "o'brien.example", "J. Smith", "univ.example.",
+		"53.2.0.192.in-addr.arpa", "53.2.0.192.dnsbl.example", "192.0.2.53.nip.io", "ip-192-0-2-53.univ.example",
+		"1.3.6.1.4.1.9", "00:11:22:33:44:55",
+	} {
+		mustParse(t, text)
 	}
 }
 
