@@ -228,6 +228,35 @@ func TestNamesAreFoundInWhatCannotBeRead(t *testing.T) {
 	text.Set(loop, loop)
 }
 
+// TestTextsAreFoundBesideWhatCannotBeRead: one broken record spoils no other, before it or
+// behind, and what strings it has are put together too.
+func TestTextsAreFoundBesideWhatCannotBeRead(t *testing.T) {
+	const (
+		begin  = "\x00\x00\x84\x00\x00\x01\x00\x02\x00\x00\x00\x00" + "\x01a\x07example\x00\x00\x10\x00\x01"
+		fields = "\x00\x01\x00\x00\x00\x3c"
+		txt    = "\xc0\x0c\x00\x10" + fields + "\x00\x10\x05x=uni\x09v.example"
+		svcb   = "\xc0\x0c\x00\x40" + fields + "\x00\x05\x00\x01\x00\x00\x05"
+		apl    = "\xc0\x0c\x00\x2a" + fields + "\x00\x01\x01"
+		cut    = "\xc0\x0c\x00\x2a" + fields + "\x00\x10\x05x=uni\x09v.example"
+		a      = "\xc0\x0c\x00\x01" + fields + "\x00\x04\xcb\x00\x71\x01"
+	)
+	for _, wire := range []string{begin + txt + svcb, begin + svcb + txt, begin + txt + apl, begin + apl + txt, begin + cut + a} {
+		var text Text
+		if err := text.Set([]byte(wire), []byte(wire)); err != ErrUnreadable {
+			t.Errorf("%q: got %v", wire, err)
+		}
+		found := ""
+		NewSet([]Canary{mustParse(t, "univ.example")}).Search(&text, func(f Finding) { found = f.Form + ", " + string(f.Place) })
+		if want := "text, " + string(AsWords); found != want {
+			t.Errorf("%q: got %q, want %q", wire, found, want)
+		}
+	}
+	for n := range begin + txt + apl { // cut off anywhere
+		wire := []byte((begin + txt + apl)[:n])
+		new(Text).Set(wire, wire)
+	}
+}
+
 func TestUselessCanariesAreRefused(t *testing.T) {
 	for text, why := range map[string]string{
 		"":             "give more",

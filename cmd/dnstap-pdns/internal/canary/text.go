@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ type Text struct {
 }
 
 // ErrUnreadable says that a message could not be read, so that texts that are cut into
-// character-strings may go unseen in it.
+// character-strings may go unseen in those of its records that cannot be read either.
 var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 
 // Set takes octets, which it borrows, and the DNS messages that they hold. All of the
@@ -32,6 +33,7 @@ func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
 	for _, wire := range messages {
 		if len(wire) > 0 && !t.read(wire) {
 			t.names(wire)
+			t.records(wire)
 			err = ErrUnreadable
 		}
 	}
@@ -44,11 +46,6 @@ func (t *Text) read(wire []byte) bool {
 	if m.Unpack(wire) != nil {
 		return false
 	}
-	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
-		for _, rr := range section {
-			t.record(rr)
-		}
-	}
 	m.Compress = false
 	packed, err := m.PackBuffer(t.packed)
 	if err != nil {
@@ -58,6 +55,11 @@ func (t *Text) read(wire []byte) bool {
 		t.packed = packed[:cap(packed)]
 	}
 	t.full = appendLower(t.full, packed)
+	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
+		for _, rr := range section {
+			t.record(rr)
+		}
+	}
 	return true
 }
 
@@ -69,6 +71,45 @@ func (t *Text) names(wire []byte) {
 			t.full = append(appendLower(t.full, name), 0)
 		}
 	}
+}
+
+// records notes the records of a message that cannot be read as a whole; of those that
+// cannot be read either, their character-strings.
+func (t *Text) records(wire []byte) {
+	for at := firstRecord(wire); at < len(wire); {
+		_, fields, err := dns.UnpackDomainName(wire, at)
+		if err != nil || fields+fixedFields > len(wire) {
+			return
+		}
+		rdata := fields + fixedFields
+		end := rdata + int(binary.BigEndian.Uint16(wire[rdata-2:]))
+		if end > len(wire) {
+			return
+		}
+		if rr, _, err := dns.UnpackRR(wire, at); err == nil {
+			t.record(rr)
+		} else {
+			t.strings(wire[rdata:end])
+		}
+		at = end
+	}
+}
+
+// firstRecord is where the questions end; the end of the message where they do not.
+func firstRecord(wire []byte) int {
+	const header, questions, typeAndClass = 12, 4, 4
+	if len(wire) < header {
+		return len(wire)
+	}
+	at := header
+	for range binary.BigEndian.Uint16(wire[questions:]) {
+		_, end, err := dns.UnpackDomainName(wire, at)
+		if err != nil {
+			return len(wire)
+		}
+		at = end + typeAndClass
+	}
+	return at
 }
 
 // nameAt appends the labels of the name that begins there, as far as it is one, and
@@ -99,16 +140,16 @@ func (t *Text) record(rr dns.RR) {
 	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.SOA, *dns.PTR, *dns.MX, *dns.SRV,
 		*dns.RRSIG, *dns.DNSKEY, *dns.DS, *dns.NSEC, *dns.NSEC3:
 	case *dns.TXT, *dns.SPF:
-		t.strings(rr)
+		t.stringsOf(rr)
 	default:
 		t.text(rr.String())
-		t.strings(rr)
+		t.stringsOf(rr)
 	}
 }
 
-// strings notes the character-strings of a record, as they are, put together: those that
-// all of its data is, of whatever type, or all behind a NAPTR's two numbers.
-func (t *Text) strings(rr dns.RR) {
+// stringsOf notes the character-strings of a record: those that all of its data is, of
+// whatever type, or all behind a NAPTR's two numbers.
+func (t *Text) stringsOf(rr dns.RR) {
 	t.packed = slices.Grow(t.packed[:0], dns.Len(rr))
 	b := t.packed[:cap(t.packed)]
 	header, err := dns.PackDomainName(rr.Header().Name, b, 0, nil, false)
@@ -123,6 +164,11 @@ func (t *Text) strings(rr dns.RR) {
 	if rr.Header().Rrtype == dns.TypeNAPTR {
 		rdata = rdata[2*2:]
 	}
+	t.strings(rdata)
+}
+
+// strings notes character-strings, as they are, put together.
+func (t *Text) strings(rdata []byte) {
 	if all, whole := characterStrings(rdata); whole {
 		t.text(strings.Join(all, " "))
 		t.text(strings.Join(all, ""))

@@ -60,12 +60,6 @@ func (t *text) verdicts(r *Report) {
 	if !anyResolver(r.Verdicts) {
 		t.line("No address of the resolver is known: the messages tell none. Name it with --canary or in scrub.resolvers.")
 	}
-	for _, o := range r.Output {
-		if o.Unreadable > 0 {
-			t.line("%d records of %s hold a message that miekg/dns does not read: texts that are cut into strings are not seen in them.",
-				o.Unreadable, o.Message)
-		}
-	}
 	if !r.asked() { // else they are problems
 		for _, u := range r.unsearched() {
 			t.line("%s", u)

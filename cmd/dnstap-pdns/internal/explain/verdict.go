@@ -55,7 +55,14 @@ func (r *Report) unsearched() []string {
 	if len(r.Output) == 0 {
 		return []string{"No record came of it: nothing was searched, and nothing is proven."}
 	}
-	return nil
+	var all []string
+	for _, o := range r.Output {
+		if o.Unreadable > 0 {
+			all = append(all, fmt.Sprintf("%d records of %s hold a message that miekg/dns does not read: "+
+				"where it gives up, texts that are cut into strings are not seen in them.", o.Unreadable, o.Message))
+		}
+	}
+	return all
 }
 
 // isResolver reports whether an address is in a network of the resolver's.
