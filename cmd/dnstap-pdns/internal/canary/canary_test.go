@@ -63,7 +63,23 @@ func TestEachFormIsFound(t *testing.T) {
 		{"192.0.2.53", "053.002.000.192", "dotted numbers of three digits, reversed"},
 		{"192.0.2.53", "host192000002053.", "numbers of three digits"},
 		{"192.0.2.53", "host_192_0_2_53", "numbers with underscores"},
+		{"192.0.2.53", "host-192-0-2-053.", "numbers with zeros in front"},
+		{"192.0.2.5", "host-192-00-02-05", "numbers with zeros in front"},
+		{"192.0.2.5", "v=spf1 ip4:192.0.2.05", "numbers with zeros in front"},
+		{"192.0.2.5", "B192_00_2_005ae", "numbers with zeros in front"},
+		{"192.0.2.5", "7-192-000-0002-05-7", "numbers with zeros in front"},
+		{"192.0.2.53", "053-02-00-192.dyn", "numbers with zeros in front, reversed"},
+		{"192.0.2.53", "64-ff9b--c000-0235", "groups with zeros in front"},
+		{"2001:db8::53", "2001-0db8--0053", "groups with zeros in front"},
+		{"2001:db8::53", "host-2001-0DB8-0-0--0053", "groups with zeros in front"},
+		{"2001:db8::53", "2001.db8.0.00.000.0000.0.0053", "groups with zeros in front"},
+		{"2001:db8::53", "a_2001_0db8_0_0_0_0_0_53", "groups with zeros in front"},
+		{"2001:db8:5300::", "x2001-0db8-5300--", "groups with zeros in front"},
 		// The length of a label may look like a digit.
+		{"192.0.2.53", "\x31192-00-2-53" + strings.Repeat("x", 38) + "\x00", "numbers with zeros in front"},
+		{"192.0.2.53", "\x0e-192-0-2-053" + "\x30" + strings.Repeat("x", 48) + "\x03com", "numbers with zeros in front"},
+		{"2001:db8::53", "\x392001-0db8--0053" + strings.Repeat("x", 42) + "\xc0\x0c", "groups with zeros in front"},
+		{"2001:db8::53", "\x0f2001-0db8--0053" + "\x30" + strings.Repeat("x", 48) + "\x03com", "groups with zeros in front"},
 		{"192.0.2.53", "\x31192-0-2-53" + strings.Repeat("x", 39) + "\x00", "numbers with dashes"},
 		{"192.0.2.53", "\x0d-192-0-2-53" + "\x30" + strings.Repeat("x", 48) + "\x03com", "numbers with dashes"},
 		{"2001:db8::53", "\x392001-db8--53" + strings.Repeat("x", 45) + "\xc0\x0c", "groups with dashes"},
@@ -121,6 +137,12 @@ func TestWhatIsAnotherIsNotFound(t *testing.T) {
 		{"2001:db8::5", "2001:db8::53"},
 		{"2001:db8::53", "2001:db8::5:3"},
 		{"2001:db8::53", "12001:db8::53"},
+		{"192.0.2.5", "host-192-00-02-053"},
+		{"192.0.2.5", "host-2192-00-02-05"},
+		{"192.0.2.5", "host-192-0--2-05"},
+		{"192.0.2.53", "192.0-2.053"},
+		{"2001:db8::53", "2001-0db8--005-3"},
+		{"2001:db8::53", "2001-0db8-0053"},
 		{"univ.example", "\x06myuniv\x07example\x00"},
 		{"univ.example", "\x04univ\x08examples\x00"},
 		{"univ.example", "univexample"},
@@ -128,6 +150,14 @@ func TestWhatIsAnotherIsNotFound(t *testing.T) {
 		if got := search(t, c.canary, []byte(c.octets)); got != "" {
 			t.Errorf("%s in %q: %s", c.canary, c.octets, got)
 		}
+	}
+}
+
+// TestLongNumbersEnd: they do not take as many steps as they have digits squared.
+func TestLongNumbersEnd(t *testing.T) {
+	zeros := strings.Repeat("0", 60000)
+	if got := search(t, "192.0.2.53", []byte(zeros+"-1-1-1"+zeros+"--"+zeros)); got != "" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -115,7 +115,7 @@ func firstRecord(wire []byte) int {
 // nameAt appends the labels of the name that begins there, as far as it is one, and
 // reports whether there are some before a pointer.
 func nameAt(name, wire []byte, at int) (_ []byte, cut bool) {
-	const longest, longestLabel, compressed = 255, 63, 0xc0
+	const longest, compressed = 255, 0xc0
 	for pointers := 0; at < len(wire) && len(name) < longest; {
 		n := int(wire[at])
 		switch {
