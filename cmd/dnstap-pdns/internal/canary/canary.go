@@ -147,9 +147,12 @@ func spellings(text string) []string {
 	folded := strings.ToLower(text) // beyond ASCII
 	note(folded, nil)
 	note(lower(strings.ToUpper(text)), nil)
+	if inFull, err := idna.Punycode.ToUnicode(all[0]); err == nil {
+		note(inFull, nil)
+		note(lower(strings.ToUpper(inFull)), nil)
+	}
 	note(idna.Lookup.ToASCII(text))
 	note(idna.Punycode.ToASCII(folded)) // where it has what no host's name may have
-	note(idna.Punycode.ToUnicode(all[0]))
 	return all
 }
 

@@ -110,6 +110,7 @@ func TestEachFormIsFound(t *testing.T) {
 		{"bücher.example", "b\xc3\xbccher.EXAMPLE", "text"},
 		{"BÜCHER.example", "b\xc3\xbccher.example", "text"},
 		{"xn--bcher-kva.example", "b\xc3\xbccher.example", "text"},
+		{"xn--bcher-kva.example", "BÜCHER.example", "text"},
 		{"bücher", "\x0dxn--bcher-kva\x07example", "text"},
 		{"bücher.example", "BÜCHER.EXAMPLE", "text"},
 		{"_dmarc.bücher.example", "\x06_dmarc\x0dxn--bcher-kva\x07example", "wire labels"},
