@@ -191,6 +191,7 @@ func TestTextsCutIntoStringsAreFound(t *testing.T) {
 		`x.test. NAPTR 1 1 "u" "univ" ".example" .`:            "univ.example",
 		`x.test. TYPE65280 \# 14 04756e6976082e6578616d706c65`: "univ.example",
 		`x.test. TXT "the site is uni" "v.example today"`:      "univ.example",
+		`x.test. TXT "x\192\000" "\002\053"`:                   "192.0.2.53",
 		`x.test. TXT "192.0." "2.53"`:                          "192.0.2.53",
 		`x.test. TXT "2001:db8:" ":53"`:                        "2001:db8::53",
 	} {

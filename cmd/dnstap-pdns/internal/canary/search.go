@@ -69,6 +69,7 @@ func (s *Set) Search(t *Text, found func(Finding)) {
 		}
 	}
 	s.exact.search(t.raw, AsIs, note)
+	s.exact.search(t.joined, AsWords, note)
 	for _, in := range []struct {
 		octets []byte
 		place  Place

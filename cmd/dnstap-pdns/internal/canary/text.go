@@ -17,6 +17,8 @@ type Text struct {
 	full   []byte // the messages with every name in full, in lower case
 	zone   []byte // records with texts as a zone file has them, in lower case
 
+	joined []byte // character-strings, as they are
+
 	packed []byte
 }
 
@@ -29,7 +31,7 @@ var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
 	t.raw = octets
 	t.folded = appendLower(t.folded[:0], octets)
-	t.full, t.zone = t.full[:0], t.zone[:0]
+	t.full, t.zone, t.joined = t.full[:0], t.zone[:0], t.joined[:0]
 	for _, wire := range messages {
 		if len(wire) > 0 && !t.read(wire) {
 			t.names(wire)
@@ -170,8 +172,10 @@ func (t *Text) stringsOf(rr dns.RR) {
 // strings notes character-strings, as they are, put together.
 func (t *Text) strings(rdata []byte) {
 	if all, whole := characterStrings(rdata); whole {
+		joined := strings.Join(all, "")
 		t.text(strings.Join(all, " "))
-		t.text(strings.Join(all, ""))
+		t.text(joined)
+		t.joined = append(append(t.joined, joined...), '\n')
 	}
 }
 
