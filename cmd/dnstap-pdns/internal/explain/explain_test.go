@@ -385,8 +385,8 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 // matching nothing, and what it does not is.
 func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 	c := site()
-	c.LocalNames = []string{"strings.example", "labels.example", "query.example"}
-	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	c.LocalNames = []string{"strings.example", "labels.example", "query.example", "unknown.example"}
+	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("10.51.0.0/16")}
 	c.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("192.0.2.98")}
 	zoned := answered(pack(t, response(t, "www.test-tld.", dns.TypeA)))
 	zoned.Zone = []byte("\x0298\x012\x010\x03192\x07in-addr\x04arpa\x00")
@@ -399,6 +399,8 @@ func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 	messages := []*transform.Message{
 		answered(pack(t, response(t, "x.test-tld.", dns.TypeTXT, `x.test-tld. TXT "at str" "ings.example."`))),
 		answered(pack(t, response(t, "y.test-tld.", 65280, `y.test-tld. TYPE65280 \# 18 `+fmt.Sprintf("%x", "\x00\x01\x06labels\x07example\x00")))),
+		answered(pack(t, response(t, "z.test-tld.", 65400, `z.test-tld. TYPE65400 \# 23 `+fmt.Sprintf("%x", "\x07x=unkno\x0ewn.example end")))),
+		answered(pack(t, response(t, "z.test-tld.", 65400, `z.test-tld. TYPE65400 \# 28 `+fmt.Sprintf("%x", "\x11x 7.100.51.10.in-\x09addr.arpa")))),
 		answered(pack(t, response(t, "203.query.example.", dns.TypePTR, "203.query.example. PTR 203.in-addr.arpa."))),
 		zoned, expired,
 	}
