@@ -162,10 +162,11 @@ func (g span) empty() bool { return g.from == g.to }
 
 func (g span) split(in []byte, by byte) []span {
 	var all []span
-	for at := g.from; at <= g.to; at++ {
+	from := g.from
+	for at := from; at <= g.to; at++ {
 		if at == g.to || in[at] == by {
-			all = append(all, span{g.from, at})
-			g.from = at + 1
+			all = append(all, span{from, at})
+			from = at + 1
 		}
 	}
 	return all
