@@ -170,7 +170,7 @@ func (x *explaining) run(ctx context.Context, inputs []string, from explain.Orig
 	case report.Found:
 		err = errors.Join(err, errCanary)
 	case err == nil && len(report.Problems) > 0:
-		err = errors.New("not all that would leave could be searched; the report says why")
+		err = errors.New("not all that could leave was searched; the report says why")
 	}
 	return &report, err
 }

@@ -239,6 +239,42 @@ func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {
 	}
 }
 
+// TestWhatCouldNotBeSearchedIsNoProof: the record that the library refuses may hold what
+// was asked for. Without a canary it is told, and no fault.
+func TestWhatCouldNotBeSearchedIsNoProof(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "svcb.fstrm")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := framestream.NewWriter(f, &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const wire = "\x00\x00\x84\x00\x00\x01\x00\x02\x00\x00\x00\x00" + "\x01x\x08test-tld\x00\x00\x10\x00\x01" +
+		"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c\x00\x10\x05x=uni\x09v.example" +
+		"\xc0\x0c\x00\x40\x00\x01\x00\x00\x00\x3c\x00\x05\x00\x01\x00\x00\x05" // parameters of half a number
+	if _, err := w.WriteFrame(resolverFrame(t, []byte(wire), "192.0.2.53")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := reportOf(t, "--canary", "univ.example", path)
+	if !errors.Is(err, errCanary) {
+		t.Errorf("cut into strings: got %v:\n%.1000s", err, got)
+	}
+	got, err = reportOf(t, "--json", "--canary", "other.example", path)
+	if err == nil || errors.Is(err, errCanary) || !strings.Contains(got, `"1 records of dnsqr hold a message that miekg/dns does not read`) {
+		t.Errorf("got %v:\n%.1000s", err, got)
+	}
+	got, err = reportOf(t, path)
+	if err != nil || !strings.Contains(got, "\n1 records of dnsqr hold a message that miekg/dns does not read") {
+		t.Errorf("nothing asked for: got %v:\n%.1000s", err, got)
+	}
+}
+
 // resolverResponse is a dnstap frame of a response that a resolver got.
 func resolverResponse(t *testing.T, name, answer, resolver string) []byte {
 	t.Helper()
@@ -249,6 +285,12 @@ func resolverResponse(t *testing.T, name, answer, resolver string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return resolverFrame(t, wire, resolver)
+}
+
+// resolverFrame is a dnstap frame of a response, whatever is in it.
+func resolverFrame(t *testing.T, wire []byte, resolver string) []byte {
+	t.Helper()
 	frame, err := proto.Marshal(&dnstap.Dnstap{
 		Type: dnstap.Dnstap_MESSAGE.Enum(),
 		Message: &dnstap.Message{

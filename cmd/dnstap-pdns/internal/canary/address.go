@@ -41,8 +41,8 @@ func numberForms(numbers, padded []string, order string) []form {
 	return f
 }
 
-// forms6 are those of an IPv6 address. How its text may be spelled is for
-// Text.spelled.
+// forms6 are those of an IPv6 address. How its text may be spelled is for Set.spelled
+// and Set.grouped.
 func forms6(addr netip.Addr) []form {
 	a := addr.As16()
 	f := octetForms("IPv6", a[:])

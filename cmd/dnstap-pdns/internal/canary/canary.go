@@ -3,9 +3,9 @@ package canary
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
@@ -47,31 +47,50 @@ func Parse(text string) (Canary, error) {
 // misleading tells of a text that is meant to be something else, of which less would be
 // looked for than whoever gives it expects.
 func misleading(text string) error {
-	parts := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,;[]", r) })
-	names := len(parts) > 1 && !strings.Contains(text, " ")
-	for _, part := range parts {
-		part = strings.TrimSuffix(part, ".")
-		host := part
-		if h, _, err := net.SplitHostPort(part); err == nil {
-			host = h
-		}
-		if _, err := netip.ParseAddr(host); err == nil || looksLikeAddr(host) {
+	parts := strings.FieldsFunc(text, isSeparator)
+	names := 0
+	for i, part := range parts {
+		parts[i] = strings.TrimSuffix(part, ".")
+		if holdsAddr(parts[i]) {
 			return errors.New("it holds an address, and would be looked for as a text only: give the address alone, without zeros in front")
 		}
-		names = names && isName(part)
+		if isName(parts[i]) {
+			names++
+		}
 	}
 	switch {
-	case names:
+	case names > 1 && names == len(parts):
 		return errors.New("it is several names: give each with --canary")
+	case names == 1 && len(parts) == 1 && strings.TrimSuffix(text, ".") != parts[0]:
+		return errors.New("it holds a name, and would be looked for as a text only: give the name alone")
 	case strings.HasPrefix(text, "*.") || strings.HasPrefix(text, "."):
 		return errors.New("give the name alone: what is below it is found too")
 	}
 	return nil
 }
 
+// isSeparator reports whether it stands between or around names, and never in one.
+func isSeparator(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`"'|/#<>(),;[]`, r) }
+
+// holdsAddr reports whether an address begins and ends somewhere where no name would go on,
+// or stands before or behind a colon.
+func holdsAddr(text string) bool {
+	for run := range strings.FieldsFuncSeq(text, isNoAddrCharacter) {
+		for _, word := range append(strings.Split(run, ":"), run) {
+			if _, err := netip.ParseAddr(word); err == nil || looksLikeAddr(word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isNoAddrCharacter(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.", r) }
+
 // looksLikeAddr reports whether a text is four numbers with dots.
 func looksLikeAddr(text string) bool {
-	return strings.Count(text, ".") == 3 && strings.Trim(text, "0123456789.") == "" && !strings.Contains(text, "..")
+	return strings.Count(text, ".") == 3 && strings.Trim(text, "0123456789.") == "" &&
+		!strings.Contains(text, "..") && strings.Trim(text, ".") == text
 }
 
 // OfAddr returns the canary of an address.
@@ -128,9 +147,12 @@ func spellings(text string) []string {
 	folded := strings.ToLower(text) // beyond ASCII
 	note(folded, nil)
 	note(lower(strings.ToUpper(text)), nil)
+	if inFull, err := idna.Punycode.ToUnicode(all[0]); err == nil {
+		note(inFull, nil)
+		note(lower(strings.ToUpper(inFull)), nil)
+	}
 	note(idna.Lookup.ToASCII(text))
 	note(idna.Punycode.ToASCII(folded)) // where it has what no host's name may have
-	note(idna.Punycode.ToUnicode(all[0]))
 	return all
 }
 

@@ -63,7 +63,23 @@ func TestEachFormIsFound(t *testing.T) {
 		{"192.0.2.53", "053.002.000.192", "dotted numbers of three digits, reversed"},
 		{"192.0.2.53", "host192000002053.", "numbers of three digits"},
 		{"192.0.2.53", "host_192_0_2_53", "numbers with underscores"},
+		{"192.0.2.53", "host-192-0-2-053.", "numbers with zeros in front"},
+		{"192.0.2.5", "host-192-00-02-05", "numbers with zeros in front"},
+		{"192.0.2.5", "v=spf1 ip4:192.0.2.05", "numbers with zeros in front"},
+		{"192.0.2.5", "B192_00_2_005ae", "numbers with zeros in front"},
+		{"192.0.2.5", "7-192-000-0002-05-7", "numbers with zeros in front"},
+		{"192.0.2.53", "053-02-00-192.dyn", "numbers with zeros in front, reversed"},
+		{"192.0.2.53", "64-ff9b--c000-0235", "groups with zeros in front"},
+		{"2001:db8::53", "2001-0db8--0053", "groups with zeros in front"},
+		{"2001:db8::53", "host-2001-0DB8-0-0--0053", "groups with zeros in front"},
+		{"2001:db8::53", "2001.db8.0.00.000.0000.0.0053", "groups with zeros in front"},
+		{"2001:db8::53", "a_2001_0db8_0_0_0_0_0_53", "groups with zeros in front"},
+		{"2001:db8:5300::", "x2001-0db8-5300--", "groups with zeros in front"},
 		// The length of a label may look like a digit.
+		{"192.0.2.53", "\x31192-00-2-53" + strings.Repeat("x", 38) + "\x00", "numbers with zeros in front"},
+		{"192.0.2.53", "\x0e-192-0-2-053" + "\x30" + strings.Repeat("x", 48) + "\x03com", "numbers with zeros in front"},
+		{"2001:db8::53", "\x392001-0db8--0053" + strings.Repeat("x", 42) + "\xc0\x0c", "groups with zeros in front"},
+		{"2001:db8::53", "\x0f2001-0db8--0053" + "\x30" + strings.Repeat("x", 48) + "\x03com", "groups with zeros in front"},
 		{"192.0.2.53", "\x31192-0-2-53" + strings.Repeat("x", 39) + "\x00", "numbers with dashes"},
 		{"192.0.2.53", "\x0d-192-0-2-53" + "\x30" + strings.Repeat("x", 48) + "\x03com", "numbers with dashes"},
 		{"2001:db8::53", "\x392001-db8--53" + strings.Repeat("x", 45) + "\xc0\x0c", "groups with dashes"},
@@ -94,6 +110,7 @@ func TestEachFormIsFound(t *testing.T) {
 		{"bücher.example", "b\xc3\xbccher.EXAMPLE", "text"},
 		{"BÜCHER.example", "b\xc3\xbccher.example", "text"},
 		{"xn--bcher-kva.example", "b\xc3\xbccher.example", "text"},
+		{"xn--bcher-kva.example", "BÜCHER.example", "text"},
 		{"bücher", "\x0dxn--bcher-kva\x07example", "text"},
 		{"bücher.example", "BÜCHER.EXAMPLE", "text"},
 		{"_dmarc.bücher.example", "\x06_dmarc\x0dxn--bcher-kva\x07example", "wire labels"},
@@ -121,6 +138,12 @@ func TestWhatIsAnotherIsNotFound(t *testing.T) {
 		{"2001:db8::5", "2001:db8::53"},
 		{"2001:db8::53", "2001:db8::5:3"},
 		{"2001:db8::53", "12001:db8::53"},
+		{"192.0.2.5", "host-192-00-02-053"},
+		{"192.0.2.5", "host-2192-00-02-05"},
+		{"192.0.2.5", "host-192-0--2-05"},
+		{"192.0.2.53", "192.0-2.053"},
+		{"2001:db8::53", "2001-0db8--005-3"},
+		{"2001:db8::53", "2001-0db8-0053"},
 		{"univ.example", "\x06myuniv\x07example\x00"},
 		{"univ.example", "\x04univ\x08examples\x00"},
 		{"univ.example", "univexample"},
@@ -128,6 +151,14 @@ func TestWhatIsAnotherIsNotFound(t *testing.T) {
 		if got := search(t, c.canary, []byte(c.octets)); got != "" {
 			t.Errorf("%s in %q: %s", c.canary, c.octets, got)
 		}
+	}
+}
+
+// TestLongNumbersEnd: they do not take as many steps as they have digits squared.
+func TestLongNumbersEnd(t *testing.T) {
+	zeros := strings.Repeat("0", 60000)
+	if got := search(t, "192.0.2.53", []byte(zeros+"-1-1-1"+zeros+"--"+zeros)); got != "" {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -160,6 +191,7 @@ func TestTextsCutIntoStringsAreFound(t *testing.T) {
 		`x.test. NAPTR 1 1 "u" "univ" ".example" .`:            "univ.example",
 		`x.test. TYPE65280 \# 14 04756e6976082e6578616d706c65`: "univ.example",
 		`x.test. TXT "the site is uni" "v.example today"`:      "univ.example",
+		`x.test. TXT "x\192\000" "\002\053"`:                   "192.0.2.53",
 		`x.test. TXT "192.0." "2.53"`:                          "192.0.2.53",
 		`x.test. TXT "2001:db8:" ":53"`:                        "2001:db8::53",
 	} {
@@ -228,6 +260,35 @@ func TestNamesAreFoundInWhatCannotBeRead(t *testing.T) {
 	text.Set(loop, loop)
 }
 
+// TestTextsAreFoundBesideWhatCannotBeRead: one broken record spoils no other, before it or
+// behind, and what strings it has are put together too.
+func TestTextsAreFoundBesideWhatCannotBeRead(t *testing.T) {
+	const (
+		begin  = "\x00\x00\x84\x00\x00\x01\x00\x02\x00\x00\x00\x00" + "\x01a\x07example\x00\x00\x10\x00\x01"
+		fields = "\x00\x01\x00\x00\x00\x3c"
+		txt    = "\xc0\x0c\x00\x10" + fields + "\x00\x10\x05x=uni\x09v.example"
+		svcb   = "\xc0\x0c\x00\x40" + fields + "\x00\x05\x00\x01\x00\x00\x05"
+		apl    = "\xc0\x0c\x00\x2a" + fields + "\x00\x01\x01"
+		cut    = "\xc0\x0c\x00\x2a" + fields + "\x00\x10\x05x=uni\x09v.example"
+		a      = "\xc0\x0c\x00\x01" + fields + "\x00\x04\xcb\x00\x71\x01"
+	)
+	for _, wire := range []string{begin + txt + svcb, begin + svcb + txt, begin + txt + apl, begin + apl + txt, begin + cut + a} {
+		var text Text
+		if err := text.Set([]byte(wire), []byte(wire)); err != ErrUnreadable {
+			t.Errorf("%q: got %v", wire, err)
+		}
+		found := ""
+		NewSet([]Canary{mustParse(t, "univ.example")}).Search(&text, func(f Finding) { found = f.Form + ", " + string(f.Place) })
+		if want := "text, " + string(AsWords); found != want {
+			t.Errorf("%q: got %q, want %q", wire, found, want)
+		}
+	}
+	for n := range begin + txt + apl { // cut off anywhere
+		wire := []byte((begin + txt + apl)[:n])
+		new(Text).Set(wire, wire)
+	}
+}
+
 func TestUselessCanariesAreRefused(t *testing.T) {
 	for text, why := range map[string]string{
 		"":             "give more",
@@ -237,19 +298,48 @@ func TestUselessCanariesAreRefused(t *testing.T) {
 		"::":           "stands wherever an address was taken out",
 		"192.0.2.0/24": "is a network",
 
-		"192.0.2.53:53":       "give the address alone",
-		"192.0.2.53.":         "give the address alone",
-		"192.0.2.053":         "give the address alone",
-		"[2001:db8::53]":      "give the address alone",
-		"[2001:db8::53]:53":   "give the address alone",
-		"192.0.2.53,10.0.0.1": "give the address alone",
-		"a.example,b.example": "give each with --canary",
-		".univ.example":       "give the name alone",
-		"*.univ.example":      "give the name alone",
+		"192.0.2.53:53":                 "give the address alone",
+		"192.0.2.53.":                   "give the address alone",
+		"192.0.2.053":                   "give the address alone",
+		"[2001:db8::53]":                "give the address alone",
+		"[2001:db8::53]:53":             "give the address alone",
+		"192.0.2.53,10.0.0.1":           "give the address alone",
+		"192.5.6.30\n192.5.6.31":        "give the address alone",
+		`"192.5.6.30"`:                  "give the address alone",
+		"192.5.6.30-192.5.6.40":         "give the address alone",
+		"http://192.5.6.30/":            "give the address alone",
+		"192.5.6.30@53":                 "give the address alone",
+		"192.5.6.30#53":                 "give the address alone",
+		"x@192.5.6.30":                  "give the address alone",
+		"2001:db8:5::30/":               "give the address alone",
+		"ip4:192.5.6.30":                "give the address alone",
+		"2001:db8:5::30-2001:db8:5::40": "give the address alone",
+
+		"a.example,b.example":  "give each with --canary",
+		"a.example b.example.": "give each with --canary",
+		"a.example, b.example": "give each with --canary",
+		"a.example\nb.example": "give each with --canary",
+		"a.example|b.example":  "give each with --canary",
+		"a@b.example c@d.test": "give each with --canary",
+		`"a.example"`:          "give the name alone",
+		"<a.example>":          "give the name alone",
+		".univ.example":        "give the name alone",
+		"*.univ.example":       "give the name alone",
 	} {
 		if c, err := Parse(text); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%q: got %+v, %v; want an error with %q", text, c, err, why)
 		}
+	}
+}
+
+// TestTextsThatHoldNamesAreTaken: they are meant as they stand.
+func TestTextsThatHoldNamesAreTaken(t *testing.T) {
+	for _, text := range []string{
+		"alice.b@univ.example", "alice smith", "alice of univ.example", "o'brien.example", "J. Smith", "univ.example.",
+		"53.2.0.192.in-addr.arpa", "53.2.0.192.dnsbl.example", "192.0.2.53.nip.io", "ip-192-0-2-53.univ.example",
+		"1.3.6.1.4.1.9", "00:11:22:33:44:55",
+	} {
+		mustParse(t, text)
 	}
 }
 

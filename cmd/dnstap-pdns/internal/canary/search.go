@@ -69,6 +69,7 @@ func (s *Set) Search(t *Text, found func(Finding)) {
 		}
 	}
 	s.exact.search(t.raw, AsIs, note)
+	s.exact.search(t.joined, AsWords, note)
 	for _, in := range []struct {
 		octets []byte
 		place  Place
@@ -76,6 +77,7 @@ func (s *Set) Search(t *Text, found func(Finding)) {
 		s.folded.search(in.octets, in.place, note)
 		if len(s.addrs) > 0 {
 			s.spelled(in.octets, in.place, note)
+			s.grouped(in.octets, in.place, note)
 		}
 	}
 }
@@ -139,6 +141,9 @@ func isLengthAt(in []byte, at int) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
+// isHex is for lower case.
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' }
+
 // spelled looks for addresses in any spelling that has a colon: each run of what
 // they are written with, from each of its groups on, as far as that makes an address.
 func (s *Set) spelled(in []byte, place Place, note func(Finding)) {
@@ -188,6 +193,4 @@ func (s *Set) spelledIn(run string, found func(offset, canary int)) {
 }
 
 // isSpelling tells what IPv6 addresses are written with, in lower case.
-func isSpelling(c byte) bool {
-	return isDigit(c) || 'a' <= c && c <= 'f' || c == ':' || c == '.'
-}
+func isSpelling(c byte) bool { return isHex(c) || c == ':' || c == '.' }

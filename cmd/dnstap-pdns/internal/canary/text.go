@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -16,11 +17,13 @@ type Text struct {
 	full   []byte // the messages with every name in full, in lower case
 	zone   []byte // records with texts as a zone file has them, in lower case
 
+	joined []byte // character-strings, as they are
+
 	packed []byte
 }
 
 // ErrUnreadable says that a message could not be read, so that texts that are cut into
-// character-strings may go unseen in it.
+// character-strings may go unseen in those of its records that cannot be read either.
 var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 
 // Set takes octets, which it borrows, and the DNS messages that they hold. All of the
@@ -28,10 +31,11 @@ var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
 	t.raw = octets
 	t.folded = appendLower(t.folded[:0], octets)
-	t.full, t.zone = t.full[:0], t.zone[:0]
+	t.full, t.zone, t.joined = t.full[:0], t.zone[:0], t.joined[:0]
 	for _, wire := range messages {
 		if len(wire) > 0 && !t.read(wire) {
 			t.names(wire)
+			t.records(wire)
 			err = ErrUnreadable
 		}
 	}
@@ -44,11 +48,6 @@ func (t *Text) read(wire []byte) bool {
 	if m.Unpack(wire) != nil {
 		return false
 	}
-	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
-		for _, rr := range section {
-			t.record(rr)
-		}
-	}
 	m.Compress = false
 	packed, err := m.PackBuffer(t.packed)
 	if err != nil {
@@ -58,6 +57,11 @@ func (t *Text) read(wire []byte) bool {
 		t.packed = packed[:cap(packed)]
 	}
 	t.full = appendLower(t.full, packed)
+	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
+		for _, rr := range section {
+			t.record(rr)
+		}
+	}
 	return true
 }
 
@@ -71,10 +75,49 @@ func (t *Text) names(wire []byte) {
 	}
 }
 
+// records notes the records of a message that cannot be read as a whole; of those that
+// cannot be read either, their character-strings.
+func (t *Text) records(wire []byte) {
+	for at := firstRecord(wire); at < len(wire); {
+		_, fields, err := dns.UnpackDomainName(wire, at)
+		if err != nil || fields+fixedFields > len(wire) {
+			return
+		}
+		rdata := fields + fixedFields
+		end := rdata + int(binary.BigEndian.Uint16(wire[rdata-2:]))
+		if end > len(wire) {
+			return
+		}
+		if rr, _, err := dns.UnpackRR(wire, at); err == nil {
+			t.record(rr)
+		} else {
+			t.strings(wire[rdata:end])
+		}
+		at = end
+	}
+}
+
+// firstRecord is where the questions end; the end of the message where they do not.
+func firstRecord(wire []byte) int {
+	const header, questions, typeAndClass = 12, 4, 4
+	if len(wire) < header {
+		return len(wire)
+	}
+	at := header
+	for range binary.BigEndian.Uint16(wire[questions:]) {
+		_, end, err := dns.UnpackDomainName(wire, at)
+		if err != nil {
+			return len(wire)
+		}
+		at = end + typeAndClass
+	}
+	return at
+}
+
 // nameAt appends the labels of the name that begins there, as far as it is one, and
 // reports whether there are some before a pointer.
 func nameAt(name, wire []byte, at int) (_ []byte, cut bool) {
-	const longest, longestLabel, compressed = 255, 63, 0xc0
+	const longest, compressed = 255, 0xc0
 	for pointers := 0; at < len(wire) && len(name) < longest; {
 		n := int(wire[at])
 		switch {
@@ -99,16 +142,16 @@ func (t *Text) record(rr dns.RR) {
 	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.SOA, *dns.PTR, *dns.MX, *dns.SRV,
 		*dns.RRSIG, *dns.DNSKEY, *dns.DS, *dns.NSEC, *dns.NSEC3:
 	case *dns.TXT, *dns.SPF:
-		t.strings(rr)
+		t.stringsOf(rr)
 	default:
 		t.text(rr.String())
-		t.strings(rr)
+		t.stringsOf(rr)
 	}
 }
 
-// strings notes the character-strings of a record, as they are, put together: those that
-// all of its data is, of whatever type, or all behind a NAPTR's two numbers.
-func (t *Text) strings(rr dns.RR) {
+// stringsOf notes the character-strings of a record: those that all of its data is, of
+// whatever type, or all behind a NAPTR's two numbers.
+func (t *Text) stringsOf(rr dns.RR) {
 	t.packed = slices.Grow(t.packed[:0], dns.Len(rr))
 	b := t.packed[:cap(t.packed)]
 	header, err := dns.PackDomainName(rr.Header().Name, b, 0, nil, false)
@@ -123,9 +166,24 @@ func (t *Text) strings(rr dns.RR) {
 	if rr.Header().Rrtype == dns.TypeNAPTR {
 		rdata = rdata[2*2:]
 	}
+	t.strings(rdata)
+}
+
+// Joined is the character-strings of a record put together, as Text has them; empty where
+// its data is something else.
+func Joined(rr dns.RR) string {
+	var t Text
+	t.stringsOf(rr)
+	return string(t.joined)
+}
+
+// strings notes character-strings, as they are, put together.
+func (t *Text) strings(rdata []byte) {
 	if all, whole := characterStrings(rdata); whole {
+		joined := strings.Join(all, "")
 		t.text(strings.Join(all, " "))
-		t.text(strings.Join(all, ""))
+		t.text(joined)
+		t.joined = append(append(t.joined, joined...), '\n')
 	}
 }
 

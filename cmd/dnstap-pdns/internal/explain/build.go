@@ -54,6 +54,9 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	for _, err := range e.leaving.errs {
 		r.Problems = append(r.Problems, asASCII(err.Error()))
 	}
+	if r.asked() {
+		r.Problems = append(r.Problems, r.unsearched()...)
+	}
 	r.Found = slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Found+v.Outside > 0 && !v.Kept })
 	return r
 }

@@ -94,9 +94,8 @@ func (e *entries) strike(v *transform.Verdict) {
 	}
 	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
 		for _, rr := range section {
-			text := rr.String()
-			e.strikeText(text)
-			e.strikeText(strings.ReplaceAll(text, `" "`, "")) // character-strings joined
+			e.strikeText(rr.String())
+			e.strikeText(canary.Joined(rr))
 		}
 	}
 }

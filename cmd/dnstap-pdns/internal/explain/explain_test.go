@@ -385,8 +385,8 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 // matching nothing, and what it does not is.
 func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 	c := site()
-	c.LocalNames = []string{"strings.example", "labels.example", "query.example"}
-	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	c.LocalNames = []string{"strings.example", "labels.example", "query.example", "unknown.example"}
+	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("10.51.0.0/16")}
 	c.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("192.0.2.98")}
 	zoned := answered(pack(t, response(t, "www.test-tld.", dns.TypeA)))
 	zoned.Zone = []byte("\x0298\x012\x010\x03192\x07in-addr\x04arpa\x00")
@@ -399,6 +399,8 @@ func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 	messages := []*transform.Message{
 		answered(pack(t, response(t, "x.test-tld.", dns.TypeTXT, `x.test-tld. TXT "at str" "ings.example."`))),
 		answered(pack(t, response(t, "y.test-tld.", 65280, `y.test-tld. TYPE65280 \# 18 `+fmt.Sprintf("%x", "\x00\x01\x06labels\x07example\x00")))),
+		answered(pack(t, response(t, "z.test-tld.", 65400, `z.test-tld. TYPE65400 \# 23 `+fmt.Sprintf("%x", "\x07x=unkno\x0ewn.example end")))),
+		answered(pack(t, response(t, "z.test-tld.", 65400, `z.test-tld. TYPE65400 \# 28 `+fmt.Sprintf("%x", "\x11x 7.100.51.10.in-\x09addr.arpa")))),
 		answered(pack(t, response(t, "203.query.example.", dns.TypePTR, "203.query.example. PTR 203.in-addr.arpa."))),
 		zoned, expired,
 	}
@@ -464,23 +466,34 @@ func TestAnIdentityThatIsAnAddressHidesNothing(t *testing.T) {
 	}
 }
 
-// TestRecordsThatTheLibraryCannotReadAreTold: they are searched as they stand.
+// TestRecordsThatTheLibraryCannotReadAreTold: they are searched as they stand. That is a
+// problem where the report is to prove something.
 func TestRecordsThatTheLibraryCannotReadAreTold(t *testing.T) {
-	e := New(site(), []canary.Canary{canary.OfText("secret")})
+	for line, asked := range map[string][]canary.Canary{
+		"\n1 records of dnsqr hold a message":                              nil,
+		"\nThis is not the whole truth: 1 records of dnsqr hold a message": {canary.OfText("secret")},
+	} {
+		unreadable(t, line, asked)
+	}
+}
+
+func unreadable(t *testing.T, line string, asked []canary.Canary) {
+	t.Helper()
+	e := New(site(), asked)
 	e.Sent("dnsqr", contained(t, &transform.Record{
 		Server: server, Resolver: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Name: []byte("\x01x\x00"),
 		Answered: true, ResponseTime: transform.Time(began), QueryTime: transform.NoTime,
 		Response: []byte("............ no message, and a SECRET"),
 	}))
 	r := e.Report(&transform.Counts{Records: 1}, Origin{})
-	if len(r.Problems) > 0 || r.Output[0].Unreadable != 1 || r.Verdicts[0].Found != 1 {
+	if len(r.Problems) != len(asked) || r.Output[0].Unreadable != 1 || len(asked) > 0 && r.Verdicts[0].Found != 1 {
 		t.Errorf("got %+v, %+v, %v", r.Output, r.Verdicts, r.Problems)
 	}
 	var said strings.Builder
 	if err := r.WriteText(&said, false); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said.String(), "\n1 records of dnsqr hold a message that miekg/dns does not read") {
+	if strings.Count(said.String(), "hold a message") != 1 || !strings.Contains(said.String(), line) {
 		t.Errorf("not told:\n%s", &said)
 	}
 }

@@ -139,7 +139,7 @@ type Output struct {
 	Records    uint64 `json:"records"`
 	Containers uint64 `json:"containers"`
 	Octets     uint64 `json:"octets"`
-	Unreadable uint64 `json:"unreadable"` // records with a message that miekg/dns does not read: texts are not put together in them
+	Unreadable uint64 `json:"unreadable"` // records with a message that miekg/dns does not read: some texts are not put together in them
 	SHA256     string `json:"sha256"`
 }
 

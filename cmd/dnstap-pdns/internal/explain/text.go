@@ -60,21 +60,18 @@ func (t *text) verdicts(r *Report) {
 	if !anyResolver(r.Verdicts) {
 		t.line("No address of the resolver is known: the messages tell none. Name it with --canary or in scrub.resolvers.")
 	}
-	for _, o := range r.Output {
-		if o.Unreadable > 0 {
-			t.line("%d records of %s hold a message that miekg/dns does not read: texts that are cut into strings are not seen in them.",
-				o.Unreadable, o.Message)
+	if !r.asked() { // else they are problems
+		for _, u := range r.unsearched() {
+			t.line("%s", u)
 		}
 	}
 	for _, p := range r.Problems {
 		t.line("This is not the whole truth: %s", p)
 	}
 	switch {
-	case len(r.Output) == 0:
-		t.line("No record came of it: nothing was searched, and nothing is proven.")
 	case r.Found:
 		t.line("What must not leave was found.")
-	case len(r.Verdicts) > 0:
+	case len(r.Output) > 0 && len(r.Verdicts) > 0:
 		t.line("Nothing of this that must not leave was found.")
 	}
 }

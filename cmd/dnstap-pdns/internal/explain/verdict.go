@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 	"strconv"
 )
 
@@ -41,6 +42,27 @@ func (e *Explainer) verdict(w *watched) Verdict {
 	}
 	v.Verdict = fmt.Sprintf("%s appears in %d of %d output records", what, v.Found, v.Records)
 	return v
+}
+
+// asked reports whether somebody asked for something: the report is to prove that it is
+// not there.
+func (r *Report) asked() bool {
+	return slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Given })
+}
+
+// unsearched says what was not searched.
+func (r *Report) unsearched() []string {
+	if len(r.Output) == 0 {
+		return []string{"No record came of it: nothing was searched, and nothing is proven."}
+	}
+	var all []string
+	for _, o := range r.Output {
+		if o.Unreadable > 0 {
+			all = append(all, fmt.Sprintf("%d records of %s hold a message that miekg/dns does not read: "+
+				"where it gives up, texts that are cut into strings are not seen in them.", o.Unreadable, o.Message))
+		}
+	}
+	return all
 }
 
 // isResolver reports whether an address is in a network of the resolver's.
