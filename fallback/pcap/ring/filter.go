@@ -13,6 +13,7 @@ const (
 	protoTCP    = 6
 	protoUDP    = 17
 	protoGRE    = 47
+	protoICMP6  = 58
 	nextFrag    = 44
 	portDNS     = 53
 	portVXLAN   = 4789
@@ -173,18 +174,24 @@ func (p *filter) tunnels4() {
 	p.place(other)
 }
 
-// tunnels6 does not look behind extension headers, where a tunnel may be: Linux itself
-// puts destination options before GRE, the limit of encapsulations (RFC 2473 section
-// 4.1.1).
+// tunnels6 accepts extension headers, behind which a tunnel may be: Linux itself puts
+// destination options before GRE, the limit of encapsulations (RFC 2473 section 4.1.1).
+// Those before ICMPv6 are what every host sends that listens to multicast.
 func (p *filter) tunnels6() {
-	other := p.label()
+	extended, other := p.label(), p.label()
 	p.do(bpf.LoadIndirect{Off: offNext6, Size: 1})
-	for _, h := range append([]uint32{protoGRE, nextFrag}, extensions...) {
+	for _, h := range []uint32{protoGRE, nextFrag} {
 		p.ifEqual(h, p.accept, next)
+	}
+	for _, h := range extensions {
+		p.ifEqual(h, extended, next)
 	}
 	p.ifEqual(protoUDP, next, other)
 	p.do(bpf.LoadIndirect{Off: header6 + 2, Size: 2})
 	p.ifEqual(portVXLAN, p.accept, other)
+	p.place(extended)
+	p.do(bpf.LoadIndirect{Off: header6, Size: 1})
+	p.ifEqual(protoICMP6, other, p.accept)
 	p.place(other)
 }
 

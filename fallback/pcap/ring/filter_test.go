@@ -56,6 +56,7 @@ var filterCases = []struct {
 	{"IPv6 hop-by-hop options", ipv6(srv6, res6, 0, []byte("anything")), true, true},
 	{"IPv6 options of others", ipv6(far6, srv6, 60, []byte("anything")), false, true},
 	{"IPv6 hop-by-hop options of others", ipv6(far6, srv6, 0, []byte("anything")), false, true},
+	{"IPv6 multicast listener report", ipv6(far6, srv6, 0, []byte("\x3a\x00\x05\x02\x00\x00\x01\x00\x8f")), false, false},
 	{"IPv6 authentication of others", ipv6(far6, srv6, 51, []byte("anything")), false, true},
 	{"IPv6 GRE", ipv6(far6, srv6, 47, []byte("anything")), false, true},
 	{"IPv6 VXLAN", ipv6(far6, srv6, 17, ports(4000, 4789)), false, true},
