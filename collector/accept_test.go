@@ -48,7 +48,7 @@ func (l *scriptedListener) Addr() net.Addr { return &net.UnixAddr{Name: "scripte
 func scriptedSource(l *scriptedListener, log *logbook) *Source {
 	l.closed = make(chan struct{})
 	return &Source{
-		log: log.logger(), open: func(string) Lane { return &recorder{} },
+		log: log.logger(), open: func() Lane { return &recorder{} },
 		listener: l, close: sync.OnceValue(l.Close),
 		config: testConfig("unix", "/x"), conns: map[*conn]struct{}{},
 	}

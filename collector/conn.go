@@ -74,7 +74,7 @@ func newConn(nc net.Conn, peer Peer, number uint64, limits Config, log *slog.Log
 
 // serve reads the connection to its end, or until ctx ends, and closes it. The
 // lane is opened when a stream begins.
-func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome {
+func (c *conn) serve(ctx context.Context, open func() Lane) outcome {
 	defer c.close()
 	deadline := c.shown.Since.Add(c.limits.HandshakeTimeout)
 	if c.tls != nil {
@@ -97,7 +97,7 @@ func (c *conn) serve(ctx context.Context, open func(source string) Lane) outcome
 	c.nc.SetWriteDeadline(longAgo) // TLS may want to write where we read, and must not wait for the peer
 	c.begin(bidirectional)
 
-	c.stream = newStream(frames, open(c.limits.Name))
+	c.stream = newStream(frames, open())
 	c.stream.afterBurst = c.publish
 	defer c.stream.lane.Close()
 	err = c.stream.run()

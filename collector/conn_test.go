@@ -36,7 +36,7 @@ func newSessionWith(t *testing.T, creds *credentials) *session {
 	began := time.Now()
 	go func() {
 		defer close(s.done)
-		s.outcome = s.conn.serve(ctx, func(string) Lane { return s.lane })
+		s.outcome = s.conn.serve(ctx, func() Lane { return s.lane })
 		s.took = time.Since(began)
 	}()
 	t.Cleanup(func() {

@@ -14,7 +14,7 @@ import (
 // A Source is one listening socket and the connections made to it.
 type Source struct {
 	base     *slog.Logger
-	open     func(source string) Lane
+	open     func() Lane
 	listener net.Listener
 	socket   *socketFile // nil on TCP, and where the socket is inherited
 	close    func() error
@@ -41,9 +41,8 @@ type Stats struct {
 }
 
 // Listen binds the source's socket, so that resolvers can connect; they are
-// served once Run is called. open makes the lane of one connection to the source of
-// that name.
-func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Source, error) {
+// served once Run is called. open makes the lane of one connection.
+func Listen(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
 	s, err := newSource(cfg, open, log)
 	if err != nil {
 		return nil, err
@@ -63,7 +62,7 @@ func Listen(cfg Config, open func(source string) Lane, log *slog.Logger) (*Sourc
 // ListenOn is Listen on a socket that somebody else made at the address of cfg, systemd
 // say. The source closes l when it ends, but the socket's file is not its own: it stays,
 // and has not the mode, owner and group of cfg. With an error l is still the caller's.
-func ListenOn(l net.Listener, cfg Config, open func(source string) Lane, log *slog.Logger) (*Source, error) {
+func ListenOn(l net.Listener, cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
 	s, err := newSource(cfg, open, log)
 	if err != nil {
 		return nil, err
@@ -74,7 +73,7 @@ func ListenOn(l net.Listener, cfg Config, open func(source string) Lane, log *sl
 }
 
 // newSource returns a source that has no listener yet.
-func newSource(cfg Config, open func(source string) Lane, log *slog.Logger) (*Source, error) {
+func newSource(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type running struct {
 	lay   func() Lane // nil: recorders
 }
 
-func (r *running) openLane(string) Lane {
+func (r *running) openLane() Lane {
 	if r.lay != nil {
 		return r.lay()
 	}
@@ -416,7 +416,7 @@ func TestStopReadsWhatWasSent(t *testing.T) {
 
 func TestRunEndsWhenItsListenerIsClosed(t *testing.T) {
 	lane := &recorder{}
-	s, err := Listen(unixConfig(t), func(string) Lane { return lane }, (&logbook{}).logger())
+	s, err := Listen(unixConfig(t), func() Lane { return lane }, (&logbook{}).logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (r *inputReader) listen(ctx context.Context, input string, open func(source
 	if err != nil {
 		return &usageError{err}
 	}
-	source, err := collector.Listen(at, open, r.log)
+	source, err := collector.Listen(at, func() collector.Lane { return open(at.Name) }, r.log)
 	if err != nil {
 		return err
 	}

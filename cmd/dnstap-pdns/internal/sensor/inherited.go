@@ -47,7 +47,7 @@ func listenerOf(f *os.File) (net.Listener, error) {
 }
 
 // listen opens a source on the socket that it inherited, else on one of its own.
-func (in inherited) listen(c collector.Config, lane func(source string) collector.Lane, log *slog.Logger) (*collector.Source, error) {
+func (in inherited) listen(c collector.Config, lane func() collector.Lane, log *slog.Logger) (*collector.Source, error) {
 	f, ok := in[address{c.Network, c.Address}]
 	if !ok {
 		return collector.Listen(c, lane, log)

@@ -12,8 +12,8 @@ import (
 )
 
 // Reload gives a running sensor another configuration. Connections of sources
-// that keep their address stay, and their counts, under another name too; packet sources and sinks that did not change live
-// on. With an error everything is as it was.
+// that keep their address stay, and their counts, under another name too; packet
+// sources and sinks that did not change live on. With an error everything is as it was.
 func (s *Sensor) Reload(c *conf.Config) error {
 	policy, err := transform.NewPolicy(c.Policy)
 	if err != nil {

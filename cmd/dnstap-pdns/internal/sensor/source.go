@@ -13,13 +13,13 @@ import (
 type source struct {
 	config   collector.Config
 	listener *collector.Source
-	name     string // under which its lanes count; Sensor.naming guards it
+	name     string // under which its lanes count, as config says; Sensor.naming guards it
 	task
 }
 
 func (s *Sensor) open(c collector.Config) (*source, error) {
 	src := &source{config: c, name: c.Name}
-	lane := func(string) collector.Lane { // whoever came before a reload has the former name
+	lane := func() collector.Lane {
 		s.naming.Lock()
 		defer s.naming.Unlock()
 		l := collector.Lane(&attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders})
