@@ -209,30 +209,12 @@ func TestAnEndlessInputThatIsNothingIsRefused(t *testing.T) {
 // report that reads its input twice can.
 func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {
 	const many = 3000 // records, more than a batch takes
-	path := filepath.Join(t.TempDir(), "late.fstrm")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w, err := framestream.NewWriter(f, &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, answer, resolver string) {
-		if _, err := w.WriteFrame(resolverResponse(t, name, answer, resolver)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("whoami.test-tld.", "192.0.2.77", "192.0.2.53")
+	frames := [][]byte{resolverResponse(t, "whoami.test-tld.", "192.0.2.77", "192.0.2.53")}
 	for i := range many {
-		write(fmt.Sprintf("host%d.test-tld.", i), "198.51.100.80", "192.0.2.53")
+		frames = append(frames, resolverResponse(t, fmt.Sprintf("host%d.test-tld.", i), "198.51.100.80", "192.0.2.53"))
 	}
-	write("last.test-tld.", "198.51.100.80", "192.0.2.77")
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	got, err := reportOf(t, path)
+	frames = append(frames, resolverResponse(t, "last.test-tld.", "198.51.100.80", "192.0.2.77"))
+	got, err := reportOf(t, captureOf(t, frames...))
 	says := fmt.Sprintf("resolver address appears in 1 of %d output records\n  192.0.2.77: known from messages\n", many+2)
 	if !errors.Is(err, errCanary) || !strings.Contains(got, says) {
 		t.Errorf("got %v and no %q in\n%.2000s", err, says, got)
@@ -242,25 +224,10 @@ func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {
 // TestWhatCouldNotBeSearchedIsNoProof: the record that the library refuses may hold what
 // was asked for. Without a canary it is told, and no fault.
 func TestWhatCouldNotBeSearchedIsNoProof(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "svcb.fstrm")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w, err := framestream.NewWriter(f, &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const wire = "\x00\x00\x84\x00\x00\x01\x00\x02\x00\x00\x00\x00" + "\x01x\x08test-tld\x00\x00\x10\x00\x01" +
 		"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c\x00\x10\x05x=uni\x09v.example" +
 		"\xc0\x0c\x00\x40\x00\x01\x00\x00\x00\x3c\x00\x05\x00\x01\x00\x00\x05" // parameters of half a number
-	if _, err := w.WriteFrame(resolverFrame(t, []byte(wire), "192.0.2.53")); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	path := captureOf(t, resolverFrame(t, []byte(wire), "192.0.2.53"))
 	got, err := reportOf(t, "--canary", "univ.example", path)
 	if !errors.Is(err, errCanary) {
 		t.Errorf("cut into strings: got %v:\n%.1000s", err, got)
@@ -273,6 +240,30 @@ func TestWhatCouldNotBeSearchedIsNoProof(t *testing.T) {
 	if err != nil || !strings.Contains(got, "\n1 records of dnsqr hold a message that miekg/dns does not read") {
 		t.Errorf("nothing asked for: got %v:\n%.1000s", err, got)
 	}
+}
+
+// captureOf is the path of a file of dnstap frames.
+func captureOf(t *testing.T, frames ...[]byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "capture.fstrm")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := framestream.NewWriter(f, &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, frame := range frames {
+		if _, err := w.WriteFrame(frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // resolverResponse is a dnstap frame of a response that a resolver got.

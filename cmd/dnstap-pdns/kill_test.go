@@ -28,6 +28,28 @@ type crashTest struct {
 	next int // number of the name that comes next
 }
 
+// newCrashTest configures a sensor: a source, and the rest, in which DIR stands for the
+// folder.
+func newCrashTest(t *testing.T, rest string) *crashTest {
+	t.Helper()
+	c := &crashTest{dir: t.TempDir()}
+	if err := os.Mkdir(c.path("out"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const hcl = `
+source "dnstap" "a" {
+  listen = "unix://DIR/tap.sock"
+}
+admin {
+  listen = ""
+}
+`
+	if err := os.WriteFile(c.path("c.hcl"), []byte(strings.ReplaceAll(hcl+rest, "DIR", c.dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func (c *crashTest) path(name string) string { return filepath.Join(c.dir, name) }
 
 // start runs the sensor, and returns when it listens.
@@ -164,29 +186,16 @@ func (c *crashTest) delivered(t *testing.T) map[string]int {
 func TestKilledSensorLosesNothingThatWasWritten(t *testing.T) {
 	for _, zlib := range []bool{false, true} {
 		t.Run(fmt.Sprintf("zlib=%v", zlib), func(t *testing.T) {
-			c := crashTest{dir: t.TempDir()}
-			if err := os.Mkdir(c.path("out"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			hcl := fmt.Sprintf(`
-source "dnstap" "a" {
-  listen = "unix://%[1]s/tap.sock"
-}
+			c := newCrashTest(t, fmt.Sprintf(`
 sink "nmsg" "files" {
-  to          = "file://%[1]s/out/%%Y%%m%%dT%%H%%M%%S.nmsg"
+  to          = "file://DIR/out/%%Y%%m%%dT%%H%%M%%S.nmsg"
   flush       = "1ms"
-  zlib        = %[2]v
+  zlib        = %v
   rotate      = "1s"
   rotate_size = "1MiB"
-  on_rotate   = ["/bin/sh", "-c", "grep SigIgn /proc/self/status >>$0; echo $1 >>$0", "%[1]s/kicked"]
+  on_rotate   = ["/bin/sh", "-c", "grep SigIgn /proc/self/status >>$0; echo $1 >>$0", "DIR/kicked"]
 }
-admin {
-  listen = ""
-}
-`, c.dir, zlib)
-			if err := os.WriteFile(c.path("c.hcl"), []byte(hcl), 0o600); err != nil {
-				t.Fatal(err)
-			}
+`, zlib))
 			before := map[string]int{}
 			crashes := 0 // that left a file without its name
 			for range 8 {

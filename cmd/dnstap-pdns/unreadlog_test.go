@@ -34,27 +34,14 @@ func fullPipe(t *testing.T) *os.File {
 // TestLogThatNobodyReadsHoldsNothingUp: a resolver is answered, records are made, and
 // the sensor reloads and stops.
 func TestLogThatNobodyReadsHoldsNothingUp(t *testing.T) {
-	c := crashTest{dir: t.TempDir()}
-	if err := os.Mkdir(c.path("out"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	hcl := fmt.Sprintf(`
-source "dnstap" "a" {
-  listen = "unix://%[1]s/tap.sock"
-}
+	c := newCrashTest(t, `
 sink "nmsg" "files" {
-  to = "file://%[1]s/out/%%Y%%m%%dT%%H%%M%%S.nmsg"
-}
-admin {
-  listen = ""
+  to = "file://DIR/out/%Y%m%dT%H%M%S.nmsg"
 }
 log {
   level = "debug"
 }
-`, c.dir)
-	if err := os.WriteFile(c.path("c.hcl"), []byte(hcl), 0o600); err != nil {
-		t.Fatal(err)
-	}
+`)
 	stderr := fullPipe(t)
 	defer stderr.Close()
 	cmd := exec.Command("dnstap-pdns", "run", "-c", c.path("c.hcl"))
