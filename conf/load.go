@@ -83,7 +83,7 @@ func (d *decoder) decode(body hcl.Body) {
 	d.single(blocks, "outward").outward(&c.Policy)
 	d.single(blocks, "scrub").scrub(&c.Policy)
 	for _, p := range c.Packets {
-		c.Policy.ResolverNetworks = append(c.Policy.ResolverNetworks, p.Resolvers...)
+		c.Policy.Resolvers = append(c.Policy.Resolvers, p.Resolvers...)
 	}
 	for _, b := range blocks["sink"] {
 		if s := d.typed(b); s != nil {

@@ -24,7 +24,7 @@ func (s *section) outward(p *transform.Config) {
 
 func (s *section) scrub(p *transform.Config) {
 	p.KeepResolver = readText(s, "resolver_address", parseResolverAddress)
-	p.Resolvers = readList(s, "resolvers", parseAddress)
+	p.Resolvers = readList(s, "resolvers", parseNetwork)
 	p.LocalNames = s.localNames()
 	p.LocalNetworks = readList(s, "local_networks", parseNetwork)
 	p.SpecialNames = s.readFlag("special_names")

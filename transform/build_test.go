@@ -113,16 +113,23 @@ var (
 	ownNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.64.0/18"), netip.MustParsePrefix("2001:db8:54::/46")}
 )
 
+// single are the prefixes of these addresses alone.
+func single(addrs ...netip.Addr) []netip.Prefix {
+	var all []netip.Prefix
+	for _, a := range addrs {
+		all = append(all, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return all
+}
+
 // scrubPolicy is the default with what these tests take for local.
 func scrubPolicy(tb testing.TB, edits ...func(*Config)) *Policy {
 	tb.Helper()
 	c := Config{
 		PairingTimeout: time.Minute,
 		Rcodes:         []uint8{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeServerFailure, dns.RcodeRefused},
-		Resolvers:      []netip.Addr{ownAddr4, ownAddr6},
-
-		ResolverNetworks: ownNetworks,
-		LocalNames:       []string{"univ.example", "bücher.example"},
+		Resolvers:      slices.Concat(ownNetworks, single(ownAddr4, ownAddr6)),
+		LocalNames:     []string{"univ.example", "bücher.example"},
 		LocalNetworks: []netip.Prefix{
 			netip.MustParsePrefix("198.51.96.0/20"), netip.MustParsePrefix("2001:db8:a000::/35"),
 		},

@@ -17,16 +17,19 @@ type Config struct {
 	Rcodes       []uint8 // header rcodes that make a record
 
 	// Scrub.
-	KeepResolver bool         // scrub.resolver_address = "keep"
-	Resolvers    []netip.Addr // the resolver's own addresses, beside those that messages tell
-	// ResolverNetworks are networks whose every address is the resolver's, as packet
-	// sources name them; full-length ones are simply addresses. A server inside is
-	// local, and an answer that tells an address inside makes no record: of one's
-	// whole network, nothing that points into it leaves. Only where octets are not
-	// known for an address by their type (APL, WKS, unknown types) is it not found.
-	ResolverNetworks []netip.Prefix
-	LocalNames       []string // presentation form; U-labels are converted, what cannot be is an error
-	LocalNetworks    []netip.Prefix
-	SpecialNames     bool
-	TimeResolution   time.Duration // times are truncated to multiples of this; at least 1ns
+	KeepResolver bool // scrub.resolver_address = "keep": no rule about the resolver's addresses applies
+	// Resolvers are the resolver's own addresses and prefixes, in addition to the
+	// addresses that messages show. Every address inside a prefix of 24 bits or more
+	// (IPv6 48) is the resolver's. A shorter prefix only selects packets: addresses
+	// inside it become the resolver's when a message shows them.
+	Resolvers []netip.Prefix
+
+	LocalNames           []string // presentation form, in A-labels or U-labels
+	KeepLocalNamesInside bool     // scrub.local_names_inside = "keep": a local name inside a foreign name may leave
+	LocalNetworks        []netip.Prefix
+	KeepLookups          bool         // scrub.lookups = "keep"
+	LookupZones          []string     // names below these query a list about an address or a name
+	RootServers          []netip.Addr // servers from which "no such TLD" is believed
+	SpecialNames         bool
+	TimeResolution       time.Duration // times are truncated to multiples of this; at least 1ns
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -186,7 +187,7 @@ func TestNoMessageTakesLong(t *testing.T) {
 	policies := map[string]*Policy{
 		"few": scrubPolicy(t),
 		"many": scrubPolicy(t, func(c *Config) {
-			c.LocalNames, c.Resolvers, c.ResolverNetworks = append(c.LocalNames, many...), resolvers, networks
+			c.LocalNames, c.Resolvers = append(c.LocalNames, many...), slices.Concat(networks, single(resolvers...))
 		}),
 	}
 	for name, wire := range hostileMessages() {

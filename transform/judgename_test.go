@@ -7,7 +7,7 @@ import (
 
 func TestNamesAreJudgedByThemselves(t *testing.T) {
 	everything, nothing := scrubPolicy(t), scrubPolicy(t, func(c *Config) {
-		c.SpecialNames, c.LocalNames, c.LocalNetworks, c.Resolvers, c.ResolverNetworks = false, nil, nil, nil, nil
+		c.SpecialNames, c.LocalNames, c.LocalNetworks, c.Resolvers = false, nil, nil, nil
 	})
 	for name, want := range map[string]Reason{
 		"x.univ.example": LocalName, "X.UNIV.Example": LocalName, "1.97.51.198.in-addr.arpa": LocalName,

@@ -72,12 +72,12 @@ func TestNewPolicyRefuses(t *testing.T) {
 		"no resolution":             func(c *Config) { c.TimeResolution = 0 },
 		"negative resolution":       func(c *Config) { c.TimeResolution = -1 },
 		"rcode too high":            func(c *Config) { c.Rcodes = []uint8{16} },
-		"no resolver":               func(c *Config) { c.Resolvers = []netip.Addr{{}} },
-		"any resolver":              func(c *Config) { c.Resolvers = []netip.Addr{netip.IPv6Unspecified()} },
+		"no resolver":               func(c *Config) { c.Resolvers = []netip.Prefix{{}} },
+		"any resolver":              func(c *Config) { c.Resolvers = single(netip.IPv6Unspecified()) },
 		"mapped network":            func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")} },
-		"resolvers' mapped network": func(c *Config) { c.ResolverNetworks = []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")} },
-		"resolvers' no network":     func(c *Config) { c.ResolverNetworks = []netip.Prefix{{}} },
-		"resolvers' unspecified":    func(c *Config) { c.ResolverNetworks = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/32")} },
+		"resolvers' mapped network": func(c *Config) { c.Resolvers = []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")} },
+		"resolvers' no network":     func(c *Config) { c.Resolvers = []netip.Prefix{{}} },
+		"resolvers' unspecified":    func(c *Config) { c.Resolvers = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/32")} },
 		"no network":                func(c *Config) { c.LocalNetworks = []netip.Prefix{{}} },
 	} {
 		c := good

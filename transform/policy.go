@@ -3,7 +3,6 @@ package transform
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
@@ -53,7 +52,7 @@ func NewPolicy(c Config) (*Policy, error) {
 		}
 		p.rcodes |= 1 << r
 	}
-	if err := p.setResolvers(c.Resolvers, c.ResolverNetworks); err != nil {
+	if err := p.setResolvers(c.Resolvers); err != nil {
 		return nil, err
 	}
 	for _, network := range c.LocalNetworks {
@@ -77,24 +76,20 @@ func NewPolicy(c Config) (*Policy, error) {
 	return p, err
 }
 
-// setResolvers takes networks of one address for that address.
-func (p *Policy) setResolvers(addrs []netip.Addr, networks []netip.Prefix) error {
+// setResolvers takes a prefix of full length for that address.
+func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 	var nets []netip.Prefix
-	for _, network := range networks {
+	for _, prefix := range prefixes {
 		switch {
-		case !isNetwork(network):
-			return fmt.Errorf("resolvers' network %v: must be an IPv4 or IPv6 prefix", network)
-		case network.IsSingleIP():
-			addrs = append(slices.Clip(addrs), network.Addr())
+		case !isNetwork(prefix):
+			return fmt.Errorf("resolver %v: must be an IPv4 or IPv6 address or prefix", prefix)
+		case !prefix.IsSingleIP():
+			nets = append(nets, prefix)
+		case prefix.Addr().IsUnspecified():
+			return fmt.Errorf("resolver %v is no address of one host", prefix.Addr())
 		default:
-			nets = append(nets, network)
+			p.resolvers.add(prefix.Addr())
 		}
-	}
-	for _, a := range addrs {
-		if !a.IsValid() || a.IsUnspecified() {
-			return fmt.Errorf("resolver %v is no address of one host", a)
-		}
-		p.resolvers.add(a)
 	}
 	p.resolverNets = NewNetworks(nets)
 	return nil

@@ -19,6 +19,7 @@ const (
 	Duplicate
 	LocalName
 	ResolverAddress
+	Lookup
 	SpecialName
 	Unscrubbable
 	Unanswered
@@ -65,8 +66,9 @@ var reasons = [numReasons]struct{ name, meaning string }{
 	Mismatched:      {"mismatched", "answers something else than was asked of that server with that ID"},
 	Unsolicited:     {"unsolicited", "a response packet to no query, or another answer than the first"},
 	Duplicate:       {"duplicate", "seen before: a copy of a packet, or what packets have shown already"},
-	LocalName:       {"local_name", "holds a local name, or a reverse name of a local network"},
-	ResolverAddress: {"resolver_address", "the answer holds an address of the resolver"},
+	LocalName:       {"local_name", "holds a local name, or an address of a local network in a name"},
+	ResolverAddress: {"resolver_address", "holds an address of the resolver, or the client subnet"},
+	Lookup:          {"lookup", "the query name queries a list about an address or a name"},
 	SpecialName:     {"special_name", "a special-use name, or a name under no existing top-level domain"},
 	Unscrubbable:    {"unscrubbable", "could not be rewritten safely"},
 	Unanswered:      {"unanswered", "a query without a response in time"},

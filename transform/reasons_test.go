@@ -118,11 +118,11 @@ func TestReasonsByTheirOtherCauses(t *testing.T) {
 			x.configure(func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} })
 		}},
 		{"configured resolver", LocalServer, LocalServer, configured(func(c *Config) {
-			c.Resolvers = []netip.Addr{netip.MustParseAddr("203.0.113.10")}
+			c.Resolvers = single(netip.MustParseAddr("203.0.113.10"))
 		})},
 		{"configured resolver, mapped server", LocalServer, LocalServer, func(x *exchange) {
 			x.both(from("::ffff:203.0.113.10"))
-			x.configure(func(c *Config) { c.Resolvers = []netip.Addr{netip.MustParseAddr("203.0.113.10")} })
+			x.configure(func(c *Config) { c.Resolvers = single(netip.MustParseAddr("203.0.113.10")) })
 		}},
 		{"the message's own query address", LocalServer, LocalServer, both(by("203.0.113.10:40000"))},
 		{"the message's own query address, mapped", LocalServer, LocalServer, both(by("[::ffff:203.0.113.10]:40000"))},

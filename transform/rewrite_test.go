@@ -202,7 +202,7 @@ func TestCaseThatIsDataIsKept(t *testing.T) {
 }
 
 func TestRealMessagesKeepTheirRecords(t *testing.T) {
-	p := scrubPolicy(t, func(c *Config) { c.SpecialNames, c.Forwarded, c.Resolvers = false, true, nil })
+	p := scrubPolicy(t, func(c *Config) { c.SpecialNames, c.Forwarded, c.Resolvers = false, true, ownNetworks })
 	kept, rebuilt := 0, 0
 	var w walker
 	var rw rewriter

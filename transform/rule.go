@@ -18,15 +18,19 @@ const (
 	HeaderBitsCleared
 	TrailingCut
 	TimeTruncated
+	RRsetRemoved
 	Rebuilt
 
 	// These forbid.
 	LocalNameInName
+	LocalNameInside
 	LocalNameInRdata
 	LocalNetwork
 	ResolverInAddress
 	ResolverInName
 	ResolverInRdata
+	ClientSubnet
+	ListLookup
 	SpecialUse
 	NoTLD
 	numRules
@@ -79,14 +83,18 @@ var ruleTable = [numRules]struct {
 	HeaderBitsCleared: {name: "header_bits_cleared", meaning: "the header bits RD, AD, CD and Z are clear"},
 	TrailingCut:       {name: "trailing_cut", meaning: "octets behind the last record are gone"},
 	TimeTruncated:     {name: "time_truncated", meaning: "times are cut to scrub.time_resolution"},
+	RRsetRemoved:      {name: "rrset_removed", meaning: "an RRset that holds something forbidden is removed: authority, additional, or outside the answer chain"},
 	Rebuilt:           {name: "rebuilt", meaning: "the response was written anew, for what went stood in its middle"},
 
 	LocalNameInName:   {"local_name_in_name", "a name under scrub.local_names: as query name, owner, zone, or in an answer", LocalName},
+	LocalNameInside:   {"local_name_inside", "a name under scrub.local_names inside a foreign name", LocalName},
 	LocalNameInRdata:  {"local_name_in_rdata", "a name under scrub.local_names in text or other data of an answer", LocalName},
-	LocalNetwork:      {"local_network", "a reverse name of scrub.local_networks", LocalName},
+	LocalNetwork:      {"local_network", "an address of scrub.local_networks in a name", LocalName},
 	ResolverInAddress: {"resolver_in_address", "an address record that holds the resolver's address", ResolverAddress},
-	ResolverInName:    {"resolver_in_name", "the reverse name of the resolver's address", ResolverAddress},
+	ResolverInName:    {"resolver_in_name", "the resolver's address in a name", ResolverAddress},
 	ResolverInRdata:   {"resolver_in_rdata", "the resolver's address in text or other data of an answer", ResolverAddress},
+	ClientSubnet:      {"client_subnet", "the client subnet of the query or response, in a name, an address record or other data", ResolverAddress},
+	ListLookup:        {"list_lookup", "a query name that queries a list about an address or a name", Lookup},
 	SpecialUse:        {"special_use", "a special-use query name, or a reverse name of a private network", SpecialName},
 	NoTLD:             {"no_tld", "a query name under no existing top-level domain", SpecialName},
 }

@@ -38,11 +38,11 @@ func (s *searcher) judge(name, zone []byte, response *walker) Reason {
 	case !s.policy.specialNames:
 		return Kept
 	case isSpecial(name, underARPA):
-		s.finding = Finding{SpecialUse, from, to}
+		s.finding = Finding{Rule: SpecialUse, From: from, To: to}
 		return SpecialName
 	case response == nil && isSingleLabel(name), // nothing shows that there is such a top-level domain
 		response != nil && response.flags&maskRcode == dns.RcodeNameError && (rootSOA || isSingleLabel(name) || isRoot(zone)):
-		s.finding = Finding{NoTLD, from, to}
+		s.finding = Finding{Rule: NoTLD, From: from, To: to}
 		return SpecialName
 	}
 	return Kept

@@ -39,11 +39,11 @@ func (s *searcher) note(p place, from, to int) {
 	switch found := s.finding.Rule.Forbids(); {
 	case found == LocalName || found == ResolverAddress && !s.local:
 	case s.reversed:
-		s.finding = Finding{LocalNetwork, from, to}
+		s.finding = Finding{Rule: LocalNetwork, From: from, To: to}
 	case s.local:
-		s.finding = Finding{p.local, from, to}
+		s.finding = Finding{Rule: p.local, From: from, To: to}
 	default:
-		s.finding = Finding{p.address, from, to}
+		s.finding = Finding{Rule: p.address, From: from, To: to}
 	}
 }
 

@@ -43,8 +43,8 @@ var specials = map[string]bool{
 }
 
 func TestSpecialNames(t *testing.T) {
-	p := scrubPolicy(t, func(c *Config) { c.LocalNetworks, c.ResolverNetworks = nil, nil })
-	off := scrubPolicy(t, func(c *Config) { c.LocalNetworks, c.ResolverNetworks, c.SpecialNames = nil, nil, false })
+	p := scrubPolicy(t, func(c *Config) { c.LocalNetworks, c.Resolvers = nil, nil })
+	off := scrubPolicy(t, func(c *Config) { c.LocalNetworks, c.Resolvers, c.SpecialNames = nil, nil, false })
 	for name, special := range specials {
 		want := Kept
 		if special {

@@ -33,6 +33,26 @@ type Verdict struct {
 type Finding struct {
 	Rule     Rule
 	From, To int
+	Entry    Entry // what matched; the zero Entry for rules without entries
+}
+
+// An Entry is one item of what a policy forbids.
+type Entry struct {
+	Name   string       // a local name or lookup zone, as the configuration has it
+	Prefix netip.Prefix // a local network, an address or prefix of the resolver, or a client subnet
+}
+
+// String returns the entry as an operator would write it; "" for the zero Entry.
+func (e Entry) String() string {
+	switch {
+	case e.Name != "":
+		return e.Name
+	case !e.Prefix.IsValid():
+		return ""
+	case e.Prefix.IsSingleIP():
+		return e.Prefix.Addr().String()
+	}
+	return e.Prefix.String()
 }
 
 // An Edit is what a rule changed: octets From to To of the message, and what stands

@@ -223,7 +223,7 @@ func mappedReverseName(a netip.Addr) string {
 // TestResolverAddressIsLearnedFromMessages: what query_address told once holds
 // for answers to come.
 func TestResolverAddressIsLearnedFromMessages(t *testing.T) {
-	p := scrubPolicy(t, func(c *Config) { c.Resolvers = nil })
+	p := scrubPolicy(t, func(c *Config) { c.Resolvers = ownNetworks })
 	lane := NewPairer(NewBudget(8))
 	take := func(resolver string, address netip.Addr) Reason {
 		m := asResponse(answering(dns.TypeA, address.AsSlice()))
@@ -281,7 +281,7 @@ func TestEverySpellingOfAnAddressIsFound(t *testing.T) {
 		if own.IsUnspecified() || own.Is4In6() {
 			continue
 		}
-		p := scrubPolicy(t, func(c *Config) { c.Resolvers = []netip.Addr{own} })
+		p := scrubPolicy(t, func(c *Config) { c.Resolvers = single(own) })
 		text := []string{"", "x=", "[", "ip6:", "1:2:"}[random.IntN(5)] + spell(random, octets) + []string{"", "]", "/64", " x", ".", ";"}[random.IntN(6)]
 		if got := judgeText(p, text); got != ResolverAddress {
 			t.Fatalf("%v in %q: %v", own, text, got)
@@ -331,7 +331,7 @@ func TestAddressesInTextAgainstNetip(t *testing.T) {
 		netip.MustParseAddr("1::2"), netip.MustParseAddr("1:1:1:1:1:1:1:1"), netip.MustParseAddr("::2:1"),
 		netip.MustParseAddr("1.2.1.1"), netip.MustParseAddr("1::102:102"), netip.MustParseAddr("2:1::"),
 	}
-	p := scrubPolicy(t, func(c *Config) { c.Resolvers, c.LocalNames, c.LocalNetworks = owns, nil, nil })
+	p := scrubPolicy(t, func(c *Config) { c.Resolvers, c.LocalNames, c.LocalNetworks = single(owns...), nil, nil })
 	found := 0
 	for range 20000 {
 		var text strings.Builder

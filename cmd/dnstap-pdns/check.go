@@ -27,7 +27,7 @@ func check(_ context.Context, args []string, std stdio) error {
 	if err := checkTLS(file.Sources); err != nil {
 		return &usageError{err}
 	}
-	if len(file.Sources) > 0 && len(file.Policy.Resolvers) == 0 && len(file.Policy.ResolverNetworks) == 0 {
+	if len(file.Sources) > 0 && len(file.Policy.Resolvers) == 0 {
 		fmt.Fprint(std.err, noResolver)
 	}
 	printExcluded(std.err, file.Sources)

@@ -72,7 +72,7 @@ func replayPackets(c *conf.Config, resolvers string, given bool) (pcap.Config, e
 	if packets.Resolvers, err = conf.ParseResolvers(resolvers); err != nil {
 		return pcap.Config{}, errors.New("--resolvers: " + conf.Escape(err.Error())) // which quotes it
 	}
-	c.Policy.ResolverNetworks = append(c.Policy.ResolverNetworks, packets.Resolvers...)
+	c.Policy.Resolvers = append(c.Policy.Resolvers, packets.Resolvers...)
 	return packets, nil
 }
 

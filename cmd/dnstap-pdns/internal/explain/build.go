@@ -39,7 +39,7 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	for _, rule := range transform.Rules() {
 		r.Rules = append(r.Rules, ruleOf(rule, c, examples(e.rules[rule])))
 	}
-	for _, p := range e.policy.ResolverNetworks {
+	for _, p := range e.policy.Resolvers {
 		if !p.IsSingleIP() {
 			r.ResolverNetworks = append(r.ResolverNetworks, p.String())
 		}

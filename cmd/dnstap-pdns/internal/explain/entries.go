@@ -28,7 +28,11 @@ func newEntries(c *transform.Config) entries {
 		e.names[name] = written
 	}
 	e.networks = append(e.networks, c.LocalNetworks...)
-	e.resolvers = append(e.resolvers, c.Resolvers...)
+	for _, p := range c.Resolvers {
+		if p.IsSingleIP() {
+			e.resolvers = append(e.resolvers, p.Addr())
+		}
+	}
 	return e
 }
 

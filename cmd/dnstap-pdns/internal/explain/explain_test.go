@@ -349,7 +349,7 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 	c.LocalNames = []string{"corp.example", "text.example", "zone.example", "rdata.example", "Wrong.example", "bücher.example"}
 	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8:7::/48"),
 		netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("10.0.0.0/8")}
-	c.Resolvers = []netip.Addr{resolver.Addr(), netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("192.0.2.54")}
+	c.Resolvers = []netip.Prefix{netip.PrefixFrom(resolver.Addr(), 32), netip.MustParsePrefix("192.0.2.99/32"), netip.MustParsePrefix("192.0.2.54/32")}
 	local := func(m *transform.Message) *transform.Message {
 		m.Server = netip.MustParseAddrPort("198.51.100.7:53")
 		return m
@@ -387,7 +387,7 @@ func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 	c := site()
 	c.LocalNames = []string{"strings.example", "labels.example", "query.example", "unknown.example"}
 	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("10.51.0.0/16")}
-	c.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("192.0.2.98")}
+	c.Resolvers = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32"), netip.MustParsePrefix("192.0.2.98/32")}
 	zoned := answered(pack(t, response(t, "www.test-tld.", dns.TypeA)))
 	zoned.Zone = []byte("\x0298\x012\x010\x03192\x07in-addr\x04arpa\x00")
 	query := response(t, "99.2.0.192.in-addr.arpa.", dns.TypePTR)

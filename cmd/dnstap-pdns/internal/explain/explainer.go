@@ -37,10 +37,7 @@ func New(policy transform.Config, canaries []canary.Canary) *Explainer {
 	for _, c := range canaries {
 		e.leaving.watch(c, given)
 	}
-	for _, a := range policy.Resolvers {
-		e.leaving.watch(canary.OfAddr(a), configured)
-	}
-	for _, p := range policy.ResolverNetworks {
+	for _, p := range policy.Resolvers {
 		if p.IsSingleIP() {
 			e.leaving.watch(canary.OfAddr(p.Addr()), configured)
 		}

@@ -67,7 +67,7 @@ func (r *Report) unsearched() []string {
 
 // isResolver reports whether an address is in a network of the resolver's.
 func (e *Explainer) isResolver(w *watched) bool {
-	for _, p := range e.policy.ResolverNetworks {
+	for _, p := range e.policy.Resolvers {
 		if p.Contains(w.Addr) {
 			return true
 		}

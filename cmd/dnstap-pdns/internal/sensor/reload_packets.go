@@ -37,9 +37,9 @@ func comparePackets(old []*packetSource, wanted []pcap.Config) packetChange {
 // meanwhile is a policy until the captures that go have ended: what they still bring
 // is answers to their resolvers, whose addresses must not leave in them.
 func (ch *packetChange) meanwhile(policy transform.Config) transform.Config {
-	policy.ResolverNetworks = slices.Clone(policy.ResolverNetworks)
+	policy.Resolvers = slices.Clone(policy.Resolvers)
 	for _, src := range ch.gone {
-		policy.ResolverNetworks = append(policy.ResolverNetworks, src.config.Resolvers...)
+		policy.Resolvers = append(policy.Resolvers, src.config.Resolvers...)
 	}
 	return policy
 }

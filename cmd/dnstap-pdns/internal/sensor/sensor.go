@@ -96,7 +96,7 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 }
 
 func namesResolvers(c *conf.Config) bool {
-	return len(c.Policy.Resolvers)+len(c.Policy.ResolverNetworks) > 0
+	return len(c.Policy.Resolvers) > 0
 }
 
 // Run serves until ctx ends or a part fails for good. It stops in order: sources
