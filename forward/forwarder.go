@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -52,6 +52,9 @@ type Forwarder struct {
 	sending context.Context // of the sinks' goroutines; nil before Run
 	stopped bool
 
+	learned transform.Learned // the resolver's addresses, as messages to any lane have shown
+	shared  time.Time         // when lanes were last given those
+
 	rationed bool // lanes are held to equal shares of the budget
 }
 
@@ -59,7 +62,6 @@ type Forwarder struct {
 type source struct {
 	name  string
 	gone  transform.Counts // of lanes that are closed
-	known []netip.Addr     // the resolver's addresses, as lanes that are closed were told
 	last  sighting         // of lanes that are closed
 
 	logs []*transform.KeyLog // of lanes that are closed, until HandOver
@@ -168,24 +170,11 @@ func (f *Forwarder) lane(name string, log *transform.KeyLog) *Lane {
 	l := &Lane{forwarder: f, source: f.source(name), pairer: transform.NewPairer(f.budget), log: log}
 	l.pairer.Log(log)
 	f.traceLane(l)
-	f.teach(l)
+	l.pairer.Know(f.learned.Known())
 	l.emit = l.record
 	l.adopt(f.plan)
 	f.lanes = append(f.lanes, l)
 	return l
-}
-
-// teach gives a new lane what messages to its source have told of the resolver's
-// addresses: a resolver that connects anew, or once more, is the same.
-func (f *Forwarder) teach(l *Lane) {
-	l.pairer.Learn(l.source.known)
-	for _, other := range f.lanes {
-		if other.source == l.source {
-			other.mu.Lock()
-			l.pairer.Learn(other.pairer.Known())
-			other.mu.Unlock()
-		}
-	}
 }
 
 func (f *Forwarder) source(name string) *source {
@@ -206,8 +195,7 @@ func (f *Forwarder) closeLane(l *Lane) {
 	if i < 0 {
 		return // closed before
 	}
-	l.pairer.Learn(l.source.known)
-	l.source.known = l.pairer.Known()
+	f.learned.See(l.pairer.Seen())
 	counts := l.retire()
 	l.source.gone.Add(&counts)
 	l.source.last = l.source.last.later(l.last)

@@ -13,7 +13,8 @@ const (
 	longestTick   = 250 * time.Millisecond
 )
 
-// keepHouse seals batches that are due and rations room for queries, until ctx ends
+// keepHouse seals batches that are due, rations room for queries and shares what lanes
+// have seen of the resolver's addresses, until ctx ends
 // or a sink cannot go on. In Replay there is nothing to do but wait for that.
 func (f *Forwarder) keepHouse(ctx context.Context) {
 	t := time.NewTimer(f.tick())
@@ -32,6 +33,7 @@ func (f *Forwarder) keepHouse(ctx context.Context) {
 		case now := <-due:
 			f.sealDue(now)
 			f.ration()
+			f.share(now)
 			t.Reset(f.tick())
 		}
 	}

@@ -95,7 +95,7 @@ func (f *Forwarder) Ledger() Ledger {
 }
 
 func (f *Forwarder) sourceLedger(src *source) SourceLedger {
-	s := SourceLedger{Name: src.name, Counts: src.gone, ResolverKnown: len(src.known) > 0}
+	s := SourceLedger{Name: src.name, Counts: src.gone}
 	last := src.last
 	for _, l := range f.lanes {
 		if l.source == src {
@@ -103,7 +103,6 @@ func (f *Forwarder) sourceLedger(src *source) SourceLedger {
 			s.Counts.Add(&c)
 			s.Lanes++
 			last = last.later(l.last)
-			s.ResolverKnown = s.ResolverKnown || len(l.pairer.Known()) > 0
 		}
 	}
 	s.LastOutward, s.Clock = last.at, last.clock

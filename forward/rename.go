@@ -32,6 +32,5 @@ func (f *Forwarder) merge(s, other *source) {
 	}
 	s.gone.Add(&other.gone)
 	s.last = s.last.later(other.last)
-	s.known = append(slices.Clip(s.known), other.known...)
 	s.logs = append(s.logs, other.logs...)
 }

@@ -62,6 +62,7 @@ func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) rule
 	by.add(HeaderBitsCleared, flags&cleared != 0)
 	by.add(TrailingCut, w.end < len(w.msg))
 	by.add(TimeTruncated, r.QueryTime != p.queryTime(m, q) || r.ResponseTime != m.ResponseTime)
+	by.add(RRsetRemoved, w.removes())
 	by.add(Rebuilt, p.rewriter.rebuilt)
 	return by
 }
@@ -97,7 +98,7 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 		resolver:  q.resolverAddr().Addr(),
 		lookup:    isLookup(q.flags, 1, q.qtype, q.qclass, q.signed),
 	}
-	if r := policy.outward(&f, &p.known); r != Kept {
+	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
 		return r
 	}
 	name := append(p.name[:0], p.pending.name(q)...)
@@ -110,7 +111,9 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	}
 	zone := append(p.zone[:0], p.pending.zone(q)...)
 	p.folded = lower(zone) || nameFolded
-	return p.search(name, zone, nil, policy)
+	p.searcher.begin(policy, p.known, &p.seen.fresh, [2]netip.Addr{f.resolver})
+	p.searcher.addSubnet(p.pending.subnet(q))
+	return p.search(&subject{name: name, zone: zone, qtype: q.qtype, server: f.server, rd: f.rd, forwarded: q.forwarder})
 }
 
 // buildUnanswered finds name and zone where judgeQuery left them.

@@ -110,7 +110,7 @@ var (
 	ownAddr4 = netip.MustParseAddr("192.0.2.53")
 	ownAddr6 = netip.MustParseAddr("2001:db8:53::53")
 
-	ownNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.64.0/18"), netip.MustParsePrefix("2001:db8:54::/46")}
+	ownNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.99.0/24"), netip.MustParsePrefix("2001:db8:55::/48")}
 )
 
 // single are the prefixes of these addresses alone.
@@ -181,6 +181,27 @@ func wantReason(t *testing.T, p *Policy, wire []byte, want Reason) {
 	}
 	if (record != nil) != (got == Kept) {
 		t.Errorf("%v, but record is %v", got, record)
+	}
+}
+
+// removed is the verdict on a response that leaves without an RRset.
+const removed = "removed"
+
+// verdict is what becomes of one response in a new lane: a reason, kept or removed.
+func verdict(p *Policy, m *Message) string {
+	lane := NewPairer(NewBudget(8))
+	reason := lane.Take(m, p, func(*Record) {})
+	if reason == Kept && lane.applied.has(RRsetRemoved) {
+		return removed
+	}
+	return reason.String()
+}
+
+// wantRemoved gives one response to a new lane, which is to remove an RRset.
+func wantRemoved(t *testing.T, p *Policy, wire []byte) {
+	t.Helper()
+	if got := verdict(p, asResponse(wire)); got != removed {
+		t.Errorf("got %v, want %v\n% x", got, removed, wire)
 	}
 }
 

@@ -104,7 +104,12 @@ var faults = []fault{
 			c.LocalNames = []string{"www.shop.example", "www.shop.test"}
 		})
 	}},
-	{ResolverAddress, false, false, func(x *exchange) { x.response.answer("www.shop.example. 1 IN A 192.0.2.53") }},
+	{ResolverAddress, false, false, func(x *exchange) {
+		x.response.answer("www.shop.example. 1 IN A 192.0.2.53", "www.shop.test. 1 IN A 192.0.2.53")
+	}},
+	{Lookup, true, false, func(x *exchange) {
+		x.configure(func(c *Config) { c.LookupZones = []string{"shop.example", "shop.test"} })
+	}},
 	{SpecialName, true, false, func(x *exchange) { x.both(asked("www.shop.test.")) }},
 	{Unscrubbable, false, false, func(x *exchange) { x.response.wire = growsTooLong(x.response.wire) }},
 	{Unanswered, true, false, func(*exchange) {}},

@@ -1,9 +1,11 @@
 package transform
 
-// JudgeName returns what the policy makes of a query name by itself, in uncompressed
-// wire form and whatever case, as of the name of a query that nobody answered:
-// LocalName, ResolverAddress, SpecialName, or Kept if nothing about the name forbids a
-// record. What is no name is Malformed.
+import "net/netip"
+
+// JudgeName returns what the policy makes of a query name by itself, as of the name of
+// an unanswered query to a server other than the root's: LocalName, ResolverAddress,
+// Lookup, SpecialName, or Kept if nothing about the name forbids a record. The name is
+// in uncompressed wire form, in any letter case; Malformed if it is not.
 func (p *Policy) JudgeName(name []byte) Reason {
 	if !validName(name) {
 		return Malformed
@@ -11,6 +13,7 @@ func (p *Policy) JudgeName(name []byte) Reason {
 	var lowered [maxName]byte
 	lower(lowered[:copy(lowered[:], name)])
 	var s searcher
-	s.begin(p, new(addrSet)) // of which lanes' messages have told none
-	return s.judge(lowered[:len(name)], nil, nil)
+	s.begin(p, &noAddrs, &noAddrs, [2]netip.Addr{})
+	reason, _ := s.judge(&subject{name: lowered[:len(name)]})
+	return reason
 }

@@ -73,13 +73,19 @@ var nameMatches = []struct {
 	{"c.8.b.d.0.1.0.0.2.ip6.arpa.", Kept},
 	{"b.8.b.d.0.1.0.0.2.ip6.arpa.", LocalName},
 	{"notuniv.example.", Kept},
-	{"univ.example.evil.com.", Kept},
+	{"univ.example.evil.com.", LocalName},
+	{"www.univ.example.fritz.box.", LocalName},
+	{"univ.examples.com.", Kept},
 	{"univ-example.", Kept},
 	{"example.", Kept},
 	{"95.51.198.in-addr.arpa.", Kept},
 	{"112.51.198.in-addr.arpa.", Kept},
 	{"51.198.in-addr.arpa.", Kept}, // more than the network
-	{"xn--bcher-kva.example.net.", Kept},
+	{"xn--bcher-kva.example.net.", LocalName},
+	{"Bücher.example.", LocalName},
+	{"www.BÜCHER.example.net.", LocalName},
+	{"www.bücher.example.", LocalName},
+	{"abücher.example.", Kept},
 }
 
 func TestLocalNamesAreFoundInEveryNameOfEveryType(t *testing.T) {
@@ -113,7 +119,12 @@ func TestLocalNamesAreFoundAsQueryNameOwnerAndZone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			wantReason(t, p, newRaw(tt.name, dns.TypeA).wire, tt.want)
 			for section := range 3 {
-				wantReason(t, p, newRaw("q.example.net", dns.TypeA).with(section, tt.name, dns.TypeA, address).wire, tt.want)
+				wire := newRaw("q.example.net", dns.TypeA).with(section, tt.name, dns.TypeA, address).wire
+				if tt.want == Kept {
+					wantReason(t, p, wire, Kept)
+				} else {
+					wantRemoved(t, p, wire)
+				}
 			}
 			m := asResponse(newRaw("q.example.net", dns.TypeA).wire)
 			m.Zone = wireName(tt.name)
@@ -138,7 +149,7 @@ func TestLocalNamesAreFoundThroughPointers(t *testing.T) {
 	// The rest of the name stands in rdata that holds no name by its type.
 	d = newRaw("q.example.net", dns.TypeNS)
 	at := d.record(answer, pointTo(headerLen), 65280, wireName("example"))
-	wantReason(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire, LocalName)
+	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire)
 
 	// The rest of the name stands in fixed fields: class, TTL and length 7.
 	d = newRaw("q.example.net", dns.TypeNS)
@@ -146,25 +157,25 @@ func TestLocalNamesAreFoundThroughPointers(t *testing.T) {
 	d.wire[at-1], d.wire[at] = 0, 7 // and so the root is left over
 	d.wire = d.wire[:len(d.wire)-1]
 	d.record(answer, []byte{0}, 65280, nil)
-	wantReason(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire, LocalName)
+	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire)
 
 	// The rest stands in an OPT that will go.
 	d = newRaw("q.example.net", dns.TypeNS)
 	at = d.record(additional, []byte{0}, dns.TypeOPT, append([]byte{0xfd, 0xe9, 0, 9}, wireName("example")...)) + 4
 	d.record(additional, append([]byte("\x04univ"), pointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
-	wantReason(t, p, d.wire, LocalName)
+	wantRemoved(t, p, d.wire)
 
 	// All of it stands in rdata, in two pieces, and nothing but a pointer in the name.
 	d = newRaw("example", dns.TypeNS)
 	at = d.record(answer, pointTo(headerLen), 65280, append([]byte("\x04univ"), pointTo(headerLen)...))
-	wantReason(t, p, ns(d, pointTo(at)...).wire, LocalName)
+	wantRemoved(t, p, ns(d, pointTo(at)...).wire)
 
 	// All of it is the owner of an OPT that will go.
 	d = newRaw("q.example.net", dns.TypeNS)
 	at = len(d.wire)
 	d.record(additional, wireName("univ.example"), dns.TypeOPT, nil)
 	d.record(additional, append([]byte("\x01x"), pointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
-	wantReason(t, p, d.wire, LocalName)
+	wantRemoved(t, p, d.wire)
 
 	// Only OPT knows the name.
 	d = newRaw("q.example.net", dns.TypeNS).with(additional, "univ.example", dns.TypeOPT, nil)
@@ -187,9 +198,9 @@ var textMatches = []struct {
 	{"\"univ.example\"", LocalName},
 	{"a=xn--bcher-kva.example", LocalName},
 	{"Bücher.example", LocalName},
-	{"by 7.96.51.198.in-addr.arpa!", LocalName},
-	{"b.8.b.d.0.1.0.0.2.IP6.ARPA", LocalName},
-	{strings.Repeat("a", 70) + ".7.96.51.198.in-addr.arpa", LocalName},
+	{"Bücher.example", LocalName},
+	{"BÜCHER.EXAMPLE", LocalName},
+	{"by 7.96.51.198.in-addr.arpa!", Kept}, // local networks count in names only
 	{"notuniv.example", Kept},
 	{"univ.examples", Kept},
 	{"univ.example-net", Kept},
@@ -307,8 +318,7 @@ func TestLocalNamesAreFoundAsLabels(t *testing.T) {
 			"univ.example":                LocalName,
 			"Host.UNIV.example":           LocalName,
 			"univ.example.evil.com":       LocalName, // where it ends cannot be known
-			"7.96.51.198.in-addr.arpa":    LocalName,
-			"B.8.b.d.0.1.0.0.2.ip6.ARPA":  LocalName,
+			"7.96.51.198.in-addr.arpa":    Kept,      // local networks count in names only
 			"www.xn--bcher-kva.example":   LocalName,
 			"notuniv.example":             Kept,
 			"univ.exampl":                 Kept,
@@ -327,11 +337,13 @@ func TestLocalNameOfOneLabel(t *testing.T) {
 	for wire, want := range map[string]Reason{
 		string(newRaw("host.univ", dns.TypeA).wire):                                     LocalName,
 		string(newRaw("univ.net", dns.TypeA).wire):                                      Kept,
-		string(answering(dns.TypeTXT, charStrings("the univ is"))):                      LocalName,
-		string(answering(dns.TypeTXT, charStrings("x=Univ"))):                           LocalName,
+		string(newRaw("univ", dns.TypeNS).wire):                                         LocalName,
+		string(newRaw("univ.other.example.net", dns.TypeA).wire):                        LocalName,
+		string(answering(dns.TypeTXT, charStrings("the univ is"))):                      Kept, // an ordinary word
 		string(answering(dns.TypeTXT, charStrings("university"))):                       Kept,
 		string(answering(dns.TypeTXT, charStrings("other.example"))):                    LocalName,
-		string(answering(65280, []byte("\x04univ"))):                                    LocalName,
+		string(answering(65280, []byte("\x04univ\x00"))):                                LocalName,
+		string(answering(65280, []byte("\x04univ\x03net\x00"))):                         Kept,
 		string(answering(65280, []byte("\x05univs"))):                                   Kept,
 		string(answering(dns.TypeTXT, charStrings(strings.Repeat("a", 250), "b-univ"))): Kept,
 	} {
@@ -391,8 +403,9 @@ func TestLocalNetworksWithinOctets(t *testing.T) {
 		reverseName("2001:db8:c:d::1"):          LocalName,
 		reverseName("2001:db8:c:d::2"):          Kept,
 		"a.8.b.d.0.1.0.0.2.ip6.int":             Kept,
-		"64.100.51.198.in-addr.arpa.example":    Kept,
-		"64.100.51.198.in-addr.example.in-arpa": Kept,
+		"64.100.51.198.in-addr.arpa.example":    LocalName,
+		"64.100.51.198.in-addr.example.in-arpa": LocalName, // octets as labels in reverse order
+		"96.100.51.198.in-addr.arpa.example":    Lookup,
 	} {
 		m := asResponse(newRaw(name, dns.TypePTR).wire)
 		m.Server = server
@@ -423,7 +436,7 @@ func TestLocalNameGoesBeforeOtherReasons(t *testing.T) {
 	p := scrubPolicy(t)
 	wire := newRaw("printer.local", dns.TypeA).
 		with(answer, "printer.local", dns.TypeA, ownAddr4.AsSlice()).
-		with(answer, "www.univ.example", dns.TypeA, ownAddr4.AsSlice()).wire
+		with(answer, "printer.local", dns.TypeCNAME, wireName("www.univ.example")).wire
 	wantReason(t, p, wire, LocalName)
 	wire = newRaw("printer.local", dns.TypeA).with(answer, "printer.local", dns.TypeA, ownAddr4.AsSlice()).wire
 	wantReason(t, p, wire, ResolverAddress)

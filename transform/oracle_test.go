@@ -17,8 +17,7 @@ import (
 // it decodes with miekg/dns, and searches names in presentation form, texts by
 // regular substrings and rdata octet by octet.
 //
-// What it exempts, the rules exempt: names that hold a local one in the middle;
-// an address's octets in keys, digests and signatures, where four equal ones are
+// What it exempts, the rules exempt: an address's octets in keys, digests and signatures, where four equal ones are
 // chance; and labels or texts that only come about by reading across fields.
 type oracle struct {
 	names     []string // local, lower case, with the final dot
@@ -70,7 +69,7 @@ func (o *oracle) leaks(t *testing.T, wire []byte) []string {
 func (o *oracle) badName(name string) bool {
 	name = lowered(name)
 	for _, local := range o.names {
-		if name == local || strings.HasSuffix(name, "."+local) && !strings.HasSuffix(name, "\\."+local) {
+		if strings.Contains("."+name, "."+local) && !strings.Contains(name, "\\."+local) {
 			return true
 		}
 	}
@@ -285,7 +284,7 @@ func unescaped(s string) []byte {
 
 func newOracle() *oracle {
 	return &oracle{
-		names:     []string{"univ.example.", "xn--bcher-kva.example."},
+		names:     []string{"univ.example.", "xn--bcher-kva.example.", "b\\195\\188cher.example.", "bu\\204\\136cher.example.", "b\\195\\156cher.example."},
 		networks:  []netip.Prefix{netip.MustParsePrefix("198.51.96.0/20"), netip.MustParsePrefix("2001:db8:a000::/35")},
 		addresses: []netip.Addr{ownAddr4, ownAddr6},
 		own:       ownNetworks,
@@ -306,7 +305,7 @@ func TestOracleSees(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"univ.example", "x@UNIV.example!", "192.0.2.53", "ip6:2001:db8:53:0::53/64", "::ffff:192.0.2.53",
-		"198.18.64.0", "a 2001:db8:57::53 b"} {
+		"198.18.99.0", "a 2001:db8:55::53 b"} {
 		for _, wire := range [][]byte{
 			answering(dns.TypeTXT, charStrings(text)), answering(dns.TypeTXT, charStrings(text[:3], text[3:])),
 			answering(65280, []byte(text)), answering(dns.TypeURI, append(make([]byte, 4), text...)),
@@ -321,13 +320,16 @@ func TestOracleSees(t *testing.T) {
 		answering(dns.TypeA, ownAddr4.AsSlice()), answering(dns.TypeAAAA, ownAddr6.AsSlice()),
 		answering(dns.TypeHTTPS, svcb(4, string(ownAddr4.AsSlice()))), answering(65280, wireName("a.Univ.Example")),
 		answering(dns.TypePTR, wireName("53.2.0.192.in-addr.arpa")), newRaw(reverseName("2001:db8:53::53"), dns.TypePTR).wire,
-		newRaw("90.18.198.in-addr.arpa", dns.TypePTR).wire, newRaw("1.90.18.198.in-addr.arpa", dns.TypePTR).wire,
+		newRaw("99.18.198.in-addr.arpa", dns.TypePTR).wire, newRaw("1.99.18.198.in-addr.arpa", dns.TypePTR).wire,
 	} {
 		if len(o.leaks(t, wire)) == 0 {
 			t.Errorf("does not see % x", wire)
 		}
 	}
 	for _, tt := range networkAddresses {
+		if strings.Contains(tt.name, "octets") {
+			continue // it looks for whole addresses that are configured one by one
+		}
 		if got := o.leaks(t, tt.wire); (len(got) > 0) != (tt.want == ResolverAddress && !tt.embedded) {
 			t.Errorf("%s: sees %q", tt.name, got)
 		}

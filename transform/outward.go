@@ -32,11 +32,11 @@ func isLookup(flags uint16, questions int, qtype, qclass uint16, signed bool) bo
 
 // outward returns the first reason why this is no answer from an authoritative
 // server on the public Internet to a lookup of the resolver's own.
-func (p *Policy) outward(f *facts, known *addrSet) Reason {
+func (p *Policy) outward(f *facts, known, fresh *addrSet) Reason {
 	switch {
 	case (f.forwarder || f.rd) && !p.forwarded:
 		return Forwarded
-	case !p.localServers && p.isLocalServer(f.server, f.resolver, known):
+	case !p.localServers && p.isLocalServer(f.server, f.resolver, known, fresh):
 		return LocalServer
 	case !f.lookup:
 		return NotLookup
@@ -52,18 +52,23 @@ func (p *Policy) outward(f *facts, known *addrSet) Reason {
 
 var sharedAddressSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 
-// isLocalServer takes addresses unmapped.
-func (p *Policy) isLocalServer(server, resolver netip.Addr, known *addrSet) bool {
-	if server.IsLoopback() || server.IsLinkLocalUnicast() || server.IsPrivate() || server.IsUnspecified() ||
-		server.IsMulticast() || server.Is4() && sharedAddressSpace.Contains(server) {
-		return true
-	}
-	for _, network := range p.localNetworks {
-		if network.Contains(server) {
-			return true
+// isLocalServer reports whether a server's address, or an IPv4 address that it embeds
+// for translation or a tunnel, is local. Addresses are unmapped.
+func (p *Policy) isLocalServer(server, resolver netip.Addr, known, fresh *addrSet) bool {
+	if server.Is6() {
+		var e embedded
+		b := server.As16()
+		e.find(&b)
+		for _, inner := range e.addrs[:e.known] {
+			if p.isLocalServer(netip.AddrFrom4(inner), resolver, known, fresh) {
+				return true
+			}
 		}
 	}
-	return server == resolver || known.has(server) || p.resolvers.has(server) || p.resolverNets.Has(server)
+	return server.IsLoopback() || server.IsLinkLocalUnicast() || server.IsPrivate() || server.IsUnspecified() ||
+		server.IsMulticast() || server.Is4() && sharedAddressSpace.Contains(server) ||
+		server == resolver || p.localNetworks.Has(server) || p.resolverNets.Has(server) ||
+		known.has(server) || fresh.has(server) || p.resolvers.has(server)
 }
 
 // Passes reports whether a message may be outward by its envelope and header: it is

@@ -2,10 +2,6 @@ package transform
 
 import "net/netip"
 
-// maxKnown bounds the addresses that a lane remembers as the resolver's. Those of
-// a resolver that picks them at random from a prefix are worth nothing to remember.
-const maxKnown = 64
-
 // A Pairer is one lane's state: the queries that wait for their responses, the
 // lane's clock, and scratch space. It is not safe for concurrent use.
 type Pairer struct {
@@ -20,8 +16,8 @@ type Pairer struct {
 
 	tracer *tracer // nil: nobody wants to know
 
-	known       addrSet       // the resolver's addresses, as messages tell
-	lastLearned [2]netip.Addr // of IPv6, of IPv4
+	known *addrSet  // the resolver's addresses that all lanes have shared
+	seen  sightings // those that this lane has seen since
 
 	walker   walker
 	searcher searcher
@@ -32,11 +28,12 @@ type Pairer struct {
 	folded   bool // beside the message, names that are in lower case now were not
 	record   Record
 	applied  ruleSet // what changed the record
+	found    Finding // what forbade the latest record that was judged
 }
 
 // NewPairer returns a Pairer that holds queries within the budget.
 func NewPairer(b *Budget) *Pairer {
-	return &Pairer{pending: newTable(b)}
+	return &Pairer{pending: newTable(b), known: &noAddrs}
 }
 
 // Take takes one message. What becomes a record is passed to emit before Take
@@ -59,7 +56,7 @@ func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 }
 
 func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
-	p.learn(m.Resolver.Addr().Unmap())
+	p.learn(m.Resolver.Addr().Unmap(), policy)
 	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
 		m.Role.response() == (p.walker.flags&flagQR != 0)
 	if m.Role.response() {
@@ -124,29 +121,6 @@ func (p *Pairer) Told() Time {
 	return p.Clock()
 }
 
-// Known returns the resolver's addresses that messages of this lane told, or that
-// it was given. They are the lane's own.
-func (p *Pairer) Known() []netip.Addr { return p.known.addrs }
-
-// Learn gives the lane addresses that messages of other lanes told.
-func (p *Pairer) Learn(addrs []netip.Addr) {
-	for _, a := range addrs {
-		p.known.remember(a, maxKnown)
-	}
-}
-
-// learn notes the resolver's address.
-func (p *Pairer) learn(a netip.Addr) {
-	last := &p.lastLearned[0]
-	if a.Is4() {
-		last = &p.lastLearned[1]
-	}
-	if a != *last && a.IsValid() && !a.IsUnspecified() {
-		*last = a
-		p.known.remember(a, maxKnown)
-	}
-}
-
 // tick sets the clock by a message, and ends what has waited too long.
 func (p *Pairer) tick(m *Message, policy *Policy, emit func(*Record)) {
 	if p.clock.see(m.time(), p.pending.arrivals) {
@@ -196,7 +170,7 @@ func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
 		resolver:  m.Resolver.Addr().Unmap(),
 		lookup:    isLookup(w.flags, w.questions, w.qtype, w.qclass, w.signed),
 	}
-	if r := policy.outward(&f, &p.known); r != Kept {
+	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
 		return r
 	}
 	return Duplicate
@@ -272,7 +246,7 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 		flags:    w.flags,
 		extended: w.extendedRcode,
 	}
-	if r := policy.outward(&f, &p.known); r != Kept {
+	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
 		return r
 	}
 	switch {
@@ -292,15 +266,20 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	}) {
 		return Duplicate
 	}
-	return p.search(name, p.lowerZone(m, q), w, policy)
+	p.searcher.begin(policy, p.known, &p.seen.fresh, [2]netip.Addr{f.resolver, q.resolverAddr().Addr()})
+	p.searcher.clientSubnets(w, q, p.pending)
+	return p.search(&subject{
+		name: name, zone: p.lowerZone(m, q), response: w, qtype: w.qtype,
+		server: f.server, rd: f.rd, forwarded: f.forwarder,
+	})
 }
 
 // search judges names and addresses, and counts what forbids a record.
-func (p *Pairer) search(name, zone []byte, response *walker, policy *Policy) Reason {
-	p.searcher.begin(policy, &p.known)
-	reason := p.searcher.judge(name, zone, response)
+func (p *Pairer) search(x *subject) Reason {
+	reason, found := p.searcher.judge(x)
+	p.found = found
 	if reason != Kept {
-		p.counts.Scrubbed[p.searcher.finding.Rule]++
+		p.counts.Scrubbed[found.Rule]++
 	}
 	return reason
 }

@@ -326,45 +326,6 @@ func TestAFinishedLaneHoldsNothing(t *testing.T) {
 	}
 }
 
-// TestLearnedResolversAreBounded: the eldest goes.
-func TestLearnedResolversAreBounded(t *testing.T) {
-	l := newLane(t, testPolicy(t))
-	l.take(aQuery(by("0.0.0.0:53")))
-	l.take(aQuery(by("[::]:53")))
-	l.take(aQuery(by("[::ffff:0.0.0.0]:53")))
-	if len(l.Known()) != 0 {
-		t.Errorf("learned %v", l.Known())
-	}
-	for i := range maxKnown + 1 {
-		l.take(aQuery(by(fmt.Sprintf("192.0.2.%d:1", i+1))))
-		l.take(aQuery(by(fmt.Sprintf("[::ffff:192.0.2.%d]:1", i+1))))
-	}
-	known := l.Known()
-	if len(known) != maxKnown || known[0].String() != "192.0.2.2" || known[maxKnown-1].String() != "192.0.2.65" {
-		t.Errorf("%d known: %v", len(known), known)
-	}
-	if got := l.take(aResponse(from("192.0.2.65"), by("198.51.100.1:1"))); got != LocalServer {
-		t.Errorf("a server that is the resolver: %v", got)
-	}
-	l.take(aQuery(by("0.0.0.0:53")))
-	if len(l.Known()) != maxKnown {
-		t.Errorf("forgot one for no address: %v", l.Known())
-	}
-}
-
-// TestAnExpiringQueryRemembersItsResolver, though the lane has forgotten it.
-func TestAnExpiringQueryRemembersItsResolver(t *testing.T) {
-	l := newLane(t, testPolicy(t))
-	l.take(aQuery(from("203.0.113.10"), by("203.0.113.10:1")))
-	for i := range maxKnown {
-		l.take(aResponse(from("203.0.113.11"), by(fmt.Sprintf("192.0.2.%d:1", i+1))))
-	}
-	l.take(aQuery(withID(2), at(60*time.Second)))
-	if d := cmp.Diff(map[Reason]uint64{LocalServer: 1}, l.dropped()); d != "" {
-		t.Error(d)
-	}
-}
-
 // TestLanesShareABudgetAtTheSameTime: never more than there is, and nothing is left.
 func TestLanesShareABudgetAtTheSameTime(t *testing.T) {
 	const maxQueries = 50

@@ -3,7 +3,7 @@ package transform
 import (
 	"fmt"
 	"net/netip"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -18,9 +18,16 @@ type Policy struct {
 
 	keepResolver  bool
 	resolvers     addrSet
-	resolverNets  Networks
-	localNames    *nameSet
-	localNetworks []netip.Prefix
+	resolverNets  Networks // a server inside is local
+	identity      Networks // of those, the ones whose every address is the resolver's
+	anyResolver   bool     // resolvers or identity hold something
+	localNames    *localNames
+	keepInside    bool // local names inside foreign names
+	localNetworks Networks
+	anyNetwork    bool
+	keepLookups   bool
+	lookupZones   *nameSet
+	rootServers   addrSet
 	specialNames  bool
 	resolution    Time
 }
@@ -37,14 +44,16 @@ func NewPolicy(c Config) (*Policy, error) {
 		return nil, fmt.Errorf("time resolution %v: must be above 0", c.TimeResolution)
 	}
 	p := &Policy{
-		timeout:       Time(c.PairingTimeout),
-		forwarded:     c.Forwarded,
-		unanswered:    c.Unanswered,
-		localServers:  c.LocalServers,
-		keepResolver:  c.KeepResolver,
-		localNetworks: c.LocalNetworks,
-		specialNames:  c.SpecialNames,
-		resolution:    Time(c.TimeResolution),
+		timeout:      Time(c.PairingTimeout),
+		forwarded:    c.Forwarded,
+		unanswered:   c.Unanswered,
+		localServers: c.LocalServers,
+		keepResolver: c.KeepResolver,
+		keepInside:   c.KeepLocalNamesInside,
+		anyNetwork:   len(c.LocalNetworks) > 0,
+		keepLookups:  c.KeepLookups,
+		specialNames: c.SpecialNames,
+		resolution:   Time(c.TimeResolution),
 	}
 	for _, r := range c.Rcodes {
 		if r > maskRcode {
@@ -60,19 +69,15 @@ func NewPolicy(c Config) (*Policy, error) {
 			return nil, fmt.Errorf("local network %v: must be an IPv4 or IPv6 prefix", network)
 		}
 	}
-	var names, texts []string
-	for _, entry := range c.LocalNames {
-		name, err := ParseLocalName(entry)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-		if spelled := strings.ToLower(strings.TrimSuffix(strings.TrimSpace(entry), ".")); spelled != name {
-			texts = append(texts, spelled) // the U-label form, as it may stand in text
-		}
+	p.localNetworks = NewNetworks(c.LocalNetworks)
+	for _, a := range c.RootServers {
+		p.rootServers.add(a)
 	}
 	var err error
-	p.localNames, err = newNameSet(names, texts)
+	if p.localNames, err = newLocalNames(c.LocalNames); err != nil {
+		return nil, err
+	}
+	p.lookupZones, err = newLookupZones(c.LookupZones)
 	return p, err
 }
 
@@ -92,7 +97,21 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 		}
 	}
 	p.resolverNets = NewNetworks(nets)
+	p.identity = NewNetworks(slices.DeleteFunc(nets, func(n netip.Prefix) bool { return !isIdentityPrefix(n) }))
+	p.anyResolver = !p.keepResolver && len(p.resolvers.members)+len(p.identity.all) > 0
+	if p.keepResolver {
+		p.identity = Networks{}
+	}
 	return nil
+}
+
+// isIdentityPrefix reports whether every address of a resolver's prefix identifies it. A
+// shorter prefix only says where to look for the resolver.
+func isIdentityPrefix(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() >= 24
+	}
+	return p.Bits() >= 48
 }
 
 func isNetwork(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }

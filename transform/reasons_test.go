@@ -13,7 +13,7 @@ import (
 // TestReasonsAreTheLedgersRows holds names and order to the contract.
 func TestReasonsAreTheLedgersRows(t *testing.T) {
 	want := strings.Fields(`oversize malformed not_outward forwarded local_server not_lookup truncated rcode mismatched
-		unsolicited duplicate local_name resolver_address special_name unscrubbable unanswered pairing_full unfinished`)
+		unsolicited duplicate local_name resolver_address lookup special_name unscrubbable unanswered pairing_full unfinished`)
 	var got []string
 	for _, r := range Reasons() {
 		got = append(got, r.String())

@@ -20,15 +20,18 @@ func (rw *rewriter) rebuild(w *walker) bool {
 		off = end + 4
 	}
 	for i, r := range w.rrs {
-		if i == w.opt {
+		if i == w.opt || r.removed {
 			continue
 		}
 		if !rw.record(w, r) {
 			return false
 		}
 	}
-	if w.opt >= 0 {
-		binary.BigEndian.PutUint16(rw.out[10:], uint16(w.counts[additional]-1))
+	for section, n := range w.counts {
+		if n -= w.removed[section]; section == additional && w.opt >= 0 {
+			n--
+		}
+		binary.BigEndian.PutUint16(rw.out[6+2*section:], uint16(n))
 	}
 	return true
 }

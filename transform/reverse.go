@@ -2,43 +2,51 @@ package transform
 
 import "net/netip"
 
-var (
-	inAddrARPA = mustPackName("in-addr.arpa")
-	ip6ARPA    = mustPackName("ip6.arpa")
-)
-
-// A reversed is what a name below in-addr.arpa (RFC 1035 section 3.5) or ip6.arpa
-// (RFC 3596 section 2.5) stands for.
+// A reversed is the network that a name below in-addr.arpa (RFC 1035 section 3.5) or
+// ip6.arpa (RFC 3596 section 2.5) names.
 type reversed struct {
 	prefix netip.Prefix // of the labels that are numbers, from the right
 	more   bool         // labels follow that belong to the address in some other way (RFC 2317)
 	hosts  []byte       // IPv4: numbers among those labels, each of which may be the last octet
 }
 
-// longestReverse is more than an address takes, with a label of RFC 2317 to spare.
-const longestReverse = mark(64 + len("\x03ip6\x04arpa\x00") + 2*32)
+// A labels is where the labels of a name begin; the root is none of them.
+type labels struct {
+	starts [maxLabels + 1]uint8
+	n      int
+}
 
-// reverseLabels bounds what a name can hold.
-const reverseLabels = maxName / 2
+const maxLabels = maxName / 2
 
-// parseReverse reads a name in lowercase wire form.
-func parseReverse(name []byte, scratch []byte) (r reversed, ok bool) {
-	var starts [reverseLabels + 1]uint8
-	n := 0
+// split finds the labels of an uncompressed name in wire form.
+func (l *labels) split(name []byte) {
+	l.n = 0
 	for off := 0; off < len(name) && name[off] != 0; off += 1 + int(name[off]) {
-		starts[n] = uint8(off)
-		n++
+		l.starts[l.n] = uint8(off)
+		l.n++
 	}
-	if n < 2 {
-		return r, false
+}
+
+// label returns a label with its length octet.
+func (l *labels) label(name []byte, i int) []byte {
+	off := int(l.starts[i])
+	return name[off : off+1+int(name[off])]
+}
+
+// reverseAt reads the reverse name whose label "arpa" is the i-th label of a name in
+// lowercase wire form. scratch keeps the result's hosts. six says that the name is
+// one under ip6.arpa.
+func (l *labels) reverseAt(name []byte, i int, scratch []byte) (r reversed, six, ok bool) {
+	if i < 1 || string(l.label(name, i)) != "\x04arpa" {
+		return r, false, false
 	}
-	switch suffix := name[starts[n-2]:]; {
-	case string(suffix) == string(inAddrARPA):
-		return reverse4(name, starts[:n-2], scratch), true
-	case string(suffix) == string(ip6ARPA):
-		return reverse6(name, starts[:n-2]), true
+	switch string(l.label(name, i-1)) {
+	case "\x07in-addr":
+		return reverse4(name, l.starts[:i-1], scratch), false, true
+	case "\x03ip6":
+		return reverse6(name, l.starts[:i-1]), true, true
 	}
-	return r, false
+	return r, false, false
 }
 
 func reverse4(name []byte, labels []uint8, scratch []byte) reversed {
@@ -110,45 +118,11 @@ func nibble(c byte) (byte, bool) {
 	return 0, false
 }
 
-// within reports whether the name tells of addresses inside the network. A name
-// that goes on in another way than by numbers counts when it may.
+// within reports whether the name names addresses inside the network. A name with
+// labels that are no numbers counts when it may.
 func (r reversed) within(network netip.Prefix) bool {
 	if r.more && r.prefix.Overlaps(network) {
 		return true
 	}
 	return network.Bits() <= r.prefix.Bits() && network.Contains(r.prefix.Addr())
-}
-
-// isIn reports whether the name tells of addresses inside one of the networks, also
-// as an IPv6 address that has an IPv4 one inside.
-func (r reversed) isIn(nets Networks) bool {
-	for _, network := range nets {
-		if r.within(network) {
-			return true
-		}
-	}
-	if a := r.prefix.Addr(); a.Is6() && r.prefix.IsSingleIP() {
-		b := a.As16()
-		return nets.has16(b[:])
-	}
-	return false
-}
-
-// isOneOf reports whether the name is an address of the set, or lies below it.
-func (r reversed) isOneOf(set *addrSet) bool {
-	if a := r.prefix.Addr(); r.prefix.IsSingleIP() {
-		if a.Is4() {
-			return set.has(a)
-		}
-		b := a.As16()
-		return set.has16(b[:])
-	}
-	for _, last := range r.hosts {
-		a := r.prefix.Addr().As4()
-		a[3] = last
-		if set.has(netip.AddrFrom4(a)) {
-			return true
-		}
-	}
-	return false
 }

@@ -21,7 +21,7 @@ type rewriter struct {
 // not certain to be the same answer. It is good until the next call.
 func (rw *rewriter) response(w *walker, id uint16) ([]byte, bool) {
 	rw.folded = false
-	rw.rebuilt = w.pointsOutsideNames || w.opt >= 0 && int(w.rrs[w.opt].end) != w.end
+	rw.rebuilt = w.pointsOutsideNames || w.removes() || w.opt >= 0 && int(w.rrs[w.opt].end) != w.end
 	if !rw.rebuilt {
 		rw.copy(w)
 	} else if !rw.rebuild(w) {
@@ -50,7 +50,8 @@ func (rw *rewriter) copy(w *walker) {
 }
 
 // isWhole reads the written message again, from record to record: it must hold as
-// many as the one that it was made from, no OPT, and nothing behind them. Names are
+// many as the one that it was made from but for those removed, no OPT, and nothing after
+// them. Names are
 // only measured, which is enough where everything lies as it lay.
 func (rw *rewriter) isWhole(w *walker) bool {
 	b, off := rw.out, headerLen
@@ -61,7 +62,7 @@ func (rw *rewriter) isWhole(w *walker) bool {
 		off += 4
 	}
 	for section, n := range w.counts {
-		if section == additional && w.opt >= 0 {
+		if n -= w.removed[section]; section == additional && w.opt >= 0 {
 			n--
 		}
 		if int(binary.BigEndian.Uint16(b[6+2*section:])) != n {

@@ -13,8 +13,9 @@ import (
 )
 
 // sameAnswer compares what leaves with what miekg/dns makes of the input, without
-// OPT and in the letter case of DESIGN.md. It reports whether miekg/dns could read it.
-func sameAnswer(t *testing.T, in, out []byte) bool {
+// OPT and what RRsetRemoved removed, and in the letter case of DESIGN.md. It reports
+// whether miekg/dns could read it.
+func sameAnswer(t *testing.T, in, out []byte, edits ...Edit) bool {
 	t.Helper()
 	var want, got dns.Msg
 	if want.Unpack(in) != nil {
@@ -36,12 +37,61 @@ func sameAnswer(t *testing.T, in, out []byte) bool {
 	if diff := cmp.Diff(want.Question, got.Question); diff != "" {
 		t.Errorf("question (-want +got):\n%s", diff)
 	}
+	removeRRsets(t, &want, in, edits)
 	for i, section := range [][2][]dns.RR{{want.Answer, got.Answer}, {want.Ns, got.Ns}, {want.Extra, got.Extra}} {
 		if diff := cmp.Diff(canonical(t, section[0]), canonical(t, section[1])); diff != "" {
 			t.Errorf("section %d (-want +got):\n%s\n% x\n% x", i, diff, in, out)
 		}
 	}
 	return true
+}
+
+// removeRRsets takes out of a message what RRsetRemoved removed: whole RRsets.
+func removeRRsets(t *testing.T, m *dns.Msg, wire []byte, edits []Edit) {
+	t.Helper()
+	gone := map[int]bool{} // offsets of records
+	for _, e := range edits {
+		if e.Rule == RRsetRemoved {
+			gone[e.From] = true
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	off := headerLen
+	for range m.Question {
+		_, end, err := dns.UnpackDomainName(wire, off)
+		if err != nil {
+			t.Fatal(err)
+		}
+		off = end + 4
+	}
+	for _, section := range []*[]dns.RR{&m.Answer, &m.Ns, &m.Extra} {
+		var kept []dns.RR
+		sets := map[string]bool{}
+		for _, rr := range *section {
+			typ := rr.Header().Rrtype
+			if s, ok := rr.(*dns.RRSIG); ok {
+				typ = s.TypeCovered
+			}
+			if s, ok := rr.(*dns.SIG); ok {
+				typ = s.TypeCovered
+			}
+			set := fmt.Sprint(lowered(rr.Header().Name), typ)
+			if was, seen := sets[set]; seen && was != gone[off] && typ != dns.TypeOPT {
+				t.Errorf("an RRset was removed in part: %s", set)
+			}
+			sets[set] = gone[off]
+			if !gone[off] {
+				kept = append(kept, rr)
+			}
+			var err error
+			if _, off, err = dns.UnpackRR(wire, off); err != nil {
+				t.Fatal(err)
+			}
+		}
+		*section = kept
+	}
 }
 
 // canonical is records as they are to be: uncompressed, and lowercased by type.

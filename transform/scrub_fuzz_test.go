@@ -66,7 +66,7 @@ func FuzzScrub(f *testing.F) {
 			t.Fatalf("%v, with response % x", reason, response)
 		}
 		if reason == Kept {
-			checkScrubbed(t, o, p, wire, response)
+			checkScrubbed(t, o, p, wire, response, book.verdicts[0].Edits)
 		}
 		c := lane.Counts()
 		if c.Read != c.Sum() {
@@ -80,7 +80,7 @@ func FuzzScrub(f *testing.F) {
 	})
 }
 
-func checkScrubbed(t *testing.T, o *oracle, p *Policy, in, out []byte) {
+func checkScrubbed(t *testing.T, o *oracle, p *Policy, in, out []byte, edits []Edit) {
 	t.Helper()
 	var w walker
 	if !w.walk(out) || w.opt >= 0 || w.end != len(out) || len(out) > maxMessage || w.pointsOutsideNames {
@@ -89,7 +89,7 @@ func checkScrubbed(t *testing.T, o *oracle, p *Policy, in, out []byte) {
 	if binary.BigEndian.Uint16(out) != 0 || binary.BigEndian.Uint16(out[2:])&cleared != 0 {
 		t.Errorf("header % x", out[:headerLen])
 	}
-	sameAnswer(t, in, out)
+	sameAnswer(t, in, out, edits...)
 	if leaks := o.leaks(t, out); len(leaks) > 0 {
 		t.Errorf("leaks: %s\n% x", strings.Join(leaks, "\n"), in)
 	}

@@ -1,275 +1,233 @@
 package transform
 
-import "bytes"
+import "net/netip"
 
-// A searcher looks for local names and for the resolver's addresses where a
-// message holds them as other than names and address records. It is reused.
+// A searcher judges what one message holds against everything that is local: the
+// policy's local names and networks, the resolver's addresses, and the transaction's
+// client subnets. It is the one predicate; searchname.go, searchtext.go and searchoctets.go select
+// what it judges. It is reused from message to message.
 type searcher struct {
-	policy *Policy
-	known  *addrSet // the resolver's addresses, as the messages of this lane tell
+	policy  *Policy
+	known   *addrSet      // the resolver's addresses that all lanes have shared
+	fresh   *addrSet      // those that this lane has seen since
+	own     [2]netip.Addr // the resolver's address of the message, and of its query
+	subnets []netip.Prefix
+	last    octetSet // in which a single address of the resolver may end
+	what    needs
 
-	local, address bool // what was found
-	reversed       bool // local, by a reverse name
-	finding        Finding
+	// What was found first; a local name precedes an address.
+	rule  Rule
+	entry Entry
+	place place
 
-	name   [maxName + 1]byte
-	token  [4 * maxName]byte
-	hosts  [maxName]byte
-	joined []byte
+	name    [maxName + 1]byte
+	hosts   [maxLabels]byte
+	folded  []byte
+	joined  []byte
+	second  [maxName + 1]byte
+	target  [2*maxName + 1]byte
+	hits    []hit // by record
+	partial bool  // a reverse name of a network was seen
+	inNames bool  // a name of the response other than the query name holds something
 }
 
-func (s *searcher) begin(p *Policy, known *addrSet) {
-	s.policy, s.known = p, known
-	s.local, s.address, s.reversed = false, false, false
-	s.finding = Finding{}
+// A hit is what was found in one record.
+type hit struct {
+	rule     Rule
+	entry    Entry
+	from, to int
+	chain    bool // the record is part of the answer chain
 }
 
-// A place is where a searcher looks: a rule for what is found of either kind.
-type place struct{ local, address Rule }
+// needs is what there is to search for.
+type needs struct {
+	names      bool // local names
+	addrs      bool // addresses in names
+	addrsInAll bool // addresses in everything else too
+}
+
+// A place is where a searcher looks: the rule for an address of the resolver there.
+type place struct {
+	resolver Rule
+	isName   bool // local networks count
+}
 
 var (
-	inName    = place{LocalNameInName, ResolverInName}
-	inAddress = place{LocalNameInRdata, ResolverInAddress}
-	inRdata   = place{LocalNameInRdata, ResolverInRdata}
+	inName    = place{ResolverInName, true}
+	inAddress = place{ResolverInAddress, false}
+	inRdata   = place{ResolverInRdata, false}
 )
 
-// note keeps what was found first, after a look at octets from to to of the message;
-// a local name goes before an address.
-func (s *searcher) note(p place, from, to int) {
-	switch found := s.finding.Rule.Forbids(); {
-	case found == LocalName || found == ResolverAddress && !s.local:
-	case s.reversed:
-		s.finding = Finding{Rule: LocalNetwork, From: from, To: to}
-	case s.local:
-		s.finding = Finding{Rule: p.local, From: from, To: to}
+// begin prepares for a message or query whose resolver's addresses these are.
+func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
+	s.policy, s.known, s.fresh = p, known, fresh
+	s.own = own
+	if p.keepResolver {
+		s.known, s.fresh, s.own = &noAddrs, &noAddrs, [2]netip.Addr{}
+	}
+	for i, a := range s.own {
+		if !isIdentity(a) {
+			s.own[i] = netip.Addr{}
+		}
+	}
+	s.subnets = s.subnets[:0]
+	s.forget()
+}
+
+var noAddrs addrSet
+
+// ready is called when the subnets are complete.
+func (s *searcher) ready() {
+	s.what.names = !s.policy.localNames.empty()
+	s.what.addrsInAll = len(s.subnets) > 0 || s.own[0].IsValid() || s.own[1].IsValid() || s.policy.anyResolver ||
+		len(s.known.members)+len(s.fresh.members) > 0
+	s.what.addrs = s.what.addrsInAll || s.policy.anyNetwork
+	for i := range s.last {
+		s.last[i] = s.known.last[i] | s.fresh.last[i] | s.policy.resolvers.last[i]
+	}
+	for _, a := range s.own {
+		if a.IsValid() {
+			s.last.add(a.As16()[15])
+		}
+	}
+}
+
+// forget forgets what was found.
+func (s *searcher) forget() { s.rule, s.entry = NoRule, Entry{} }
+
+// found notes what was found.
+func (s *searcher) found(r Rule, e Entry) {
+	if s.rule == NoRule || s.rule.Forbids() != LocalName && r.Forbids() == LocalName {
+		s.rule, s.entry = r, e
+	}
+}
+
+// done reports whether nothing that may yet be found matters.
+func (s *searcher) done() bool { return s.rule.Forbids() == LocalName }
+
+// isIdentity reports whether an address can identify a resolver: it is no address of
+// every host or of a group. The zero Addr is none.
+func isIdentity(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() &&
+		!a.IsLinkLocalUnicast() && a != broadcast
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// A form is how an address may be written; it has the length of the shortest prefix
+// that the form is evidence for. In a short prefix such text occurs by chance.
+type form struct{ least4, least6 int }
+
+var (
+	asIs        = form{0, 0}
+	backwards   = form{16, 0}
+	decimalForm = form{24, 48}
+	hexForm     = form{16, 48}
+)
+
+// addr4 judges an IPv4 address in a form.
+func (s *searcher) addr4(b [4]byte, f form) {
+	if e, ok := s.single4(b); ok {
+		s.found(s.place.resolver, e)
+		return
+	}
+	if s.place.isName {
+		s.network(s.policy.localNetworks.longest4(b), f.least4, LocalNetwork)
+	}
+	s.network(s.policy.identity.longest4(b), f.least4, s.place.resolver)
+	for _, p := range s.subnets {
+		if p.Contains(netip.AddrFrom4(b)) {
+			s.network(p, f.least4, ClientSubnet)
+		}
+	}
+}
+
+// addr16 judges an IPv6 address in a form, and the IPv4 addresses that it embeds.
+func (s *searcher) addr16(b *[16]byte, f form) {
+	var e embedded
+	e.find(b)
+	for i, inner := range e.addrs[:e.n] {
+		if i < e.known {
+			s.addr4(inner, form{least4: f.least4})
+		} else if entry, ok := s.single4(inner); ok {
+			s.found(s.place.resolver, entry)
+		}
+	}
+	if entry, ok := s.single16(b); ok {
+		s.found(s.place.resolver, entry)
+		return
+	}
+	if s.place.isName {
+		s.network(s.policy.localNetworks.longest16(b), f.least6, LocalNetwork)
+	}
+	s.network(s.policy.identity.longest16(b), f.least6, s.place.resolver)
+	for _, p := range s.subnets {
+		if p.Contains(netip.AddrFrom16(*b)) {
+			s.network(p, f.least6, ClientSubnet)
+		}
+	}
+}
+
+// network notes a network that contains an address, if it has at least so many bits.
+func (s *searcher) network(p netip.Prefix, least int, r Rule) {
+	if p.IsValid() && p.Bits() >= least {
+		s.found(r, Entry{Prefix: p})
+	}
+}
+
+// single4 and single16 return the entry of a single address of the resolver.
+func (s *searcher) single4(b [4]byte) (Entry, bool) {
+	if !s.last.has(b[3]) {
+		return Entry{}, false
+	}
+	return s.single(netip.AddrFrom4(b))
+}
+
+func (s *searcher) single16(b *[16]byte) (Entry, bool) {
+	if !s.last.has(b[15]) {
+		return Entry{}, false
+	}
+	return s.single(netip.AddrFrom16(*b))
+}
+
+func (s *searcher) single(a netip.Addr) (Entry, bool) {
+	if a == s.own[0] || a == s.own[1] || s.known.has(a) || s.fresh.has(a) || s.policy.resolvers.has(a) {
+		return Entry{Prefix: netip.PrefixFrom(a, a.BitLen())}, true
+	}
+	return Entry{}, false
+}
+
+// reverse judges a reverse name: an address, or a network that it names a part of.
+func (s *searcher) reverse(r reversed) {
+	switch p := r.prefix; {
+	case p.Bits() == 0:
+		return
+	case p.IsSingleIP() && p.Addr().Is4():
+		s.addr4(p.Addr().As4(), asIs)
+	case p.IsSingleIP():
+		b := p.Addr().As16()
+		s.addr16(&b, asIs)
 	default:
-		s.finding = Finding{Rule: p.address, From: from, To: to}
-	}
-}
-
-func (s *searcher) found() bool { return s.local || s.address }
-
-// checkName looks at one uncompressed name in lowercase wire form.
-func (s *searcher) checkName(name []byte, underARPA bool) {
-	if !s.policy.localNames.empty() && s.policy.localNames.hasName(name) {
-		s.local = true
-	}
-	if underARPA {
-		s.checkReverse(name)
-	}
-}
-
-func (s *searcher) checkReverse(name []byte) {
-	r, ok := parseReverse(name, s.hosts[:])
-	if !ok {
-		return
-	}
-	for _, network := range s.policy.localNetworks {
-		if !s.local && r.within(network) {
-			s.local, s.reversed = true, true
+		s.partial = true
+		if s.place.isName {
+			s.reverseOf(r, s.policy.localNetworks.all, LocalNetwork)
 		}
+		s.reverseOf(r, s.policy.identity.all, s.place.resolver)
+		s.reverseOf(r, s.subnets, ClientSubnet)
 	}
-	s.address = s.address || r.isOneOf(s.known) || r.isOneOf(&s.policy.resolvers) || r.isIn(s.policy.resolverNets)
-}
-
-// opaque looks for names as labels, and for addresses, in octets that are no
-// names by their type. Four octets of what is random mean nothing.
-func (s *searcher) opaque(b []byte, random bool) {
-	if set := s.policy.localNames; !set.empty() {
-		for i := range b {
-			if b[i] < 64 && s.labelsAt(set, b[i:]) {
-				s.local = true
-				return
-			}
-		}
-	}
-	s.wireReverse(b)
-	if !random {
-		s.octets(b)
-	}
-}
-
-// labelsAt reports whether the labels that begin b begin with an entry's.
-func (s *searcher) labelsAt(set *nameSet, b []byte) bool {
-	first := int(b[0])
-	if first >= len(b) || !set.mayBegin(first, toLower(b[min(1, first)])) {
-		return false
-	}
-	text := append(s.token[:0], b[1:1+first]...)
-	if rest := b[1+first:]; len(rest) > 0 && 0 < rest[0] && rest[0] < 64 && int(rest[0]) < len(rest) {
-		text = append(append(text, '.'), rest[1:1+rest[0]]...)
-	}
-	lower(text)
-	one, several := set.beginning(text, first)
-	return s.begins(set, b, one) || s.begins(set, b, several)
-}
-
-// begins reports whether labels are those of an entry of one of these lengths.
-func (s *searcher) begins(set *nameSet, b []byte, lengths []uint8) bool {
-	for _, length := range lengths {
-		if int(length)-1 > len(b) {
-			continue
-		}
-		name := append(s.token[:0], b[:length-1]...)
-		lower(name)
-		if _, ok := set.wire[string(append(name, 0))]; ok {
-			return true
-		}
-	}
-	return false
-}
-
-// wireReverse looks for labels that end in in-addr.arpa or ip6.arpa.
-func (s *searcher) wireReverse(b []byte) {
-	for from := 0; !s.local; {
-		i := bytes.IndexByte(b[from:], 4)
-		if i < 0 {
-			return
-		}
-		at := from + i
-		from = at + 1
-		if at+5 > len(b) || !isARPA(b[at:at+5]) || !endsFold(b[:at], "\x07in-addr") && !endsFold(b[:at], "\x03ip6") {
-			continue
-		}
-		name := append(append(s.token[:0], b[labelsBefore(b, at):at+5]...), 0)
-		lower(name)
-		s.checkReverse(name)
-	}
-}
-
-func endsFold(b []byte, suffix string) bool {
-	return len(b) >= len(suffix) && equalFold(b[len(b)-len(suffix):], []byte(suffix))
-}
-
-// labelsBefore returns where the labels begin that lead to off, as far back as a
-// name can reach. Of the ways to go back the shortest label is taken: no length
-// is a character that host names are made of, but for those of more than 44.
-func labelsBefore(b []byte, off int) int {
-	least := max(0, off+len("\x04arpa\x00")-maxName)
-	for start := off; ; {
-		n := 1
-		for n < 64 && start-1-n >= least && int(b[start-1-n]) != n {
-			n++
-		}
-		if n == 64 || start-1-n < least {
-			return start
-		}
-		start -= 1 + n
-	}
-}
-
-// text looks for names and addresses as people write them.
-func (s *searcher) text(b []byte) {
-	set := s.policy.localNames
-	addresses := len(s.known.addrs)+len(s.policy.resolvers.addrs)+len(s.policy.resolverNets) > 0
-	if s.local || len(b) == 0 {
-		return
-	}
-	s.local = set.foreignIn(b)
-	if addresses || !set.empty() || len(s.policy.localNetworks) > 0 {
-		s.tokens(b, set.empty() || set.dotted)
-	}
-	if addresses && !s.local && !s.address {
-		s.quads(b)
-		s.colons(b)
-	}
-}
-
-// tokens looks at each stretch of name characters; at those with a dot only, if
-// nothing that is looked for lacks one.
-func (s *searcher) tokens(b []byte, dotted bool) {
-	for i := 0; i < len(b); {
-		start := i
-		if dotted {
-			dot := bytes.IndexByte(b[i:], '.')
-			if dot < 0 {
-				return
-			}
-			start = i + dot
-			for start > i && isNameChar(b[start-1]) {
-				start--
-			}
-			i += dot
-		}
-		for i < len(b) && isNameChar(b[i]) {
-			i++
-		}
-		if i > start {
-			s.checkToken(b[start:i])
-		}
-		i++
-	}
-}
-
-func isNameChar(c byte) bool { return c == '.' || isLabelChar(c) }
-
-// checkToken looks at a stretch of name characters, in windows that overlap by
-// more than any name.
-func (s *searcher) checkToken(token []byte) {
-	for !s.local {
-		window := append(s.token[:0], token[:min(len(token), len(s.token))]...)
-		lower(window)
-		end := len(window) == len(token)
-		s.local = s.policy.localNames.inToken(window, end)
-		s.textReverse(window)
-		if end {
-			return
-		}
-		token = token[len(window)-maxName:]
-		if dot := bytes.IndexByte(token[:maxName], '.'); dot >= 0 {
-			token = token[dot+1:]
+	for _, last := range r.hosts {
+		b := r.prefix.Addr().As4()
+		b[3] = last
+		if e, ok := s.single4(b); ok {
+			s.found(s.place.resolver, e)
 		}
 	}
 }
 
-// textReverse looks for reverse names in lowercase text of name characters.
-func (s *searcher) textReverse(text []byte) {
-	for from := 0; ; {
-		i := bytes.Index(text[from:], []byte(".arpa"))
-		if i < 0 {
-			return
-		}
-		from += i + len(".arpa")
-		if from == len(text) || text[from] == '.' {
-			s.checkReverseText(text[:from])
-		}
-	}
-}
-
-// checkReverseText looks at text that ends in ".arpa"; what precedes a name's
-// full length does not count.
-func (s *searcher) checkReverseText(text []byte) {
-	if !bytes.HasSuffix(text, []byte("in-addr.arpa")) && !bytes.HasSuffix(text, []byte("ip6.arpa")) {
-		return
-	}
-	if cut := len(text) - (maxName - 2); cut > 0 {
-		text = text[cut:]
-		text = text[bytes.IndexByte(text, '.')+1:]
-	}
-	name := s.name[:0]
-	for label := range bytes.SplitSeq(text, []byte(".")) {
-		if len(label) > 63 {
-			name = name[:0] // the name, if it is one, begins behind it
-		} else if len(label) > 0 {
-			name = append(append(name, byte(len(label))), label...)
-		}
-	}
-	s.checkReverse(append(name, 0))
-}
-
-// octets looks for the resolver's addresses as they stand in address records, but
-// not for those of its networks: in octets of any meaning, one position in 65,536
-// is inside a /16 by chance.
-func (s *searcher) octets(b []byte) {
-	for _, set := range [...]*addrSet{s.known, &s.policy.resolvers} {
-		for _, a := range set.addrs {
-			if a.Is4() {
-				raw := a.As4()
-				s.address = s.address || bytes.Contains(b, raw[:])
-			} else {
-				raw := a.As16()
-				s.address = s.address || bytes.Contains(b, raw[:])
-			}
+func (s *searcher) reverseOf(r reversed, networks []netip.Prefix, rule Rule) {
+	for _, network := range networks {
+		if r.within(network) {
+			s.found(rule, Entry{Prefix: network})
 		}
 	}
 }

@@ -11,7 +11,7 @@ var specialNames = mustNameSet(
 )
 
 func mustNameSet(names ...string) *nameSet {
-	s, err := newNameSet(names, nil)
+	s, err := newNameSet(names)
 	if err != nil {
 		panic(err)
 	}
@@ -28,20 +28,23 @@ var specialNetworks = []netip.Prefix{
 	netip.MustParsePrefix("169.254.0.0/16"),
 	netip.MustParsePrefix("172.16.0.0/12"),
 	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("fd00::/8"),
+	netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("::/128"),
+	netip.MustParsePrefix("::1/128"),
+	netip.MustParsePrefix("fc00::/7"),
 	netip.MustParsePrefix("fe80::/10"),
 }
 
-// isSpecial reports whether a query name in lowercase wire form is special-use.
-func isSpecial(name []byte, underARPA bool) bool {
-	if specialNames.hasName(name) {
+// isSpecial reports whether a query name in lowercase wire form is special-use, or the
+// reverse name of an address that has no meaning on the Internet.
+func isSpecial(name []byte) bool {
+	if _, ok := specialNames.above(name, false); ok {
 		return true
 	}
-	if !underARPA {
-		return false
-	}
-	var scratch [maxName]byte
-	r, ok := parseReverse(name, scratch[:])
+	var l labels
+	l.split(name)
+	var hosts [maxLabels]byte
+	r, _, ok := l.reverseAt(name, l.n-1, hosts[:])
 	if !ok {
 		return false
 	}

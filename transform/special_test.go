@@ -33,13 +33,13 @@ var specials = map[string]bool{
 	"168.192.in-addr.arpa": true, "1.168.192.in-addr.arpa": true, "192.in-addr.arpa": false, "167.192.in-addr.arpa": false,
 	"192.168.192.in-addr.arpa": true, "0/25.1.168.192.in-addr.arpa": true,
 	"2.0.192.in-addr.arpa": false, "100.51.198.in-addr.arpa": false, "113.0.203.in-addr.arpa": false,
-	"224.in-addr.arpa": false, "255.255.255.255.in-addr.arpa": false, "10.in-addr.arpa.example": false,
+	"224.in-addr.arpa": false, "255.255.255.255.in-addr.arpa": true, "254.255.255.255.in-addr.arpa": false, "10.in-addr.arpa.example": false,
 
-	"d.f.ip6.arpa": true, "0.d.f.ip6.arpa": true, "D.F.IP6.ARPA": true, "c.f.ip6.arpa": false, "f.ip6.arpa": false, "e.f.ip6.arpa": false,
+	"d.f.ip6.arpa": true, "0.d.f.ip6.arpa": true, "D.F.IP6.ARPA": true, "c.f.ip6.arpa": true, "b.f.ip6.arpa": false, "f.ip6.arpa": false, "e.f.ip6.arpa": false,
 	"7.e.f.ip6.arpa": false, "8.e.f.ip6.arpa": true, "9.e.f.ip6.arpa": true, "a.e.f.ip6.arpa": true, "b.e.f.ip6.arpa": true,
 	"c.e.f.ip6.arpa": false, "f.f.ip6.arpa": false, "8.b.d.0.1.0.0.2.ip6.arpa": false, "fd.ip6.arpa": false,
 	reverseName("fd00::1"): true, reverseName("fe80::1"): true, reverseName("febf::1"): true, reverseName("fec0::1"): false,
-	reverseName("fc00::1"): false, reverseName("::1"): false, reverseName("2001:db8::1"): false,
+	reverseName("fc00::1"): true, reverseName("::1"): true, reverseName("::"): true, reverseName("::2"): false, reverseName("2001:db8::1"): false,
 }
 
 func TestSpecialNames(t *testing.T) {
@@ -84,13 +84,17 @@ func TestNamesUnderNoTLD(t *testing.T) {
 		{"single label that exists", plain("com", dns.RcodeSuccess).wire, "example", Kept},
 		{"two labels", plain("www.example", dns.RcodeNameError).wire, "example", Kept},
 		{"the root itself", plain("", dns.RcodeNameError).wire, "example", Kept},
-		{"root SOA in authority", plain("www.printer1", dns.RcodeNameError).with(authority, "", dns.TypeSOA, soa).wire, "example", SpecialName},
-		{"root SOA behind a pointer", compressedRoot.wire, "example", SpecialName},
+		{"root SOA in authority", plain("www.printer1", dns.RcodeNameError).with(authority, "", dns.TypeSOA, soa).wire, "example", Kept}, // any server can send it
+		{"root SOA behind a pointer", compressedRoot.wire, "example", Kept},
 		{"root SOA in answer", plain("www.printer1", dns.RcodeNameError).with(answer, "", dns.TypeSOA, soa).wire, "example", Kept},
 		{"root NS in authority", plain("www.printer1", dns.RcodeNameError).with(authority, "", dns.TypeNS, wireName("a")).wire, "example", Kept},
 		{"other SOA in authority", plain("www.printer1", dns.RcodeNameError).with(authority, "example", dns.TypeSOA, soa).wire, "example", Kept},
 		{"root SOA, NOERROR", plain("www.printer1", dns.RcodeSuccess).with(authority, "", dns.TypeSOA, soa).wire, "example", Kept},
 		{"zone of the root", plain("www.printer1", dns.RcodeNameError).wire, ".", SpecialName},
+		{"zone of the root, REFUSED", plain("www.printer1", dns.RcodeRefused).wire, ".", SpecialName},
+		{"zone of the root, SERVFAIL", plain("www.printer1", dns.RcodeServerFailure).wire, ".", SpecialName},
+		{"REFUSED", plain("www.printer1", dns.RcodeRefused).wire, "example", Kept},
+		{"single label, REFUSED", plain("printer1", dns.RcodeRefused).wire, "example", SpecialName},
 		{"zone of the root, NOERROR", plain("www.example.com", dns.RcodeSuccess).wire, ".", Kept},
 		{"no zone told", plain("www.printer1", dns.RcodeNameError).wire, "", Kept},
 	} {

@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	inlineText   = 92            // name and zone of nearly every query
-	textSlot     = 2 * maxName   // of any other
-	slotCost     = 3             // queries' room that a slot takes
-	maxSameKey   = 64            // pending queries to one server with one ID: real resolvers have one or two
-	noIndex      = math.MaxInt32 // end of a list
+	inlineText   = 91                    // name, zone and client subnet of nearly every query
+	textSlot     = 2*maxName + maxSubnet // of any other
+	slotCost     = 3                     // queries' room that a slot takes
+	maxSameKey   = 64                    // pending queries to one server with one ID: real resolvers have one or two
+	noIndex      = math.MaxInt32         // end of a list
 	minBuckets   = 64
 	bucketsLimit = 1 << 20
 )
@@ -37,8 +37,9 @@ type pending struct {
 	told              bool // the source named the resolver's address
 	more              bool // it held more than header and question
 	nameLen, zoneLen  uint8
+	subnetLen         uint8
 
-	text [inlineText]byte // name as it was sent, and zone, unless they are in a slot
+	text [inlineText]byte // name as it was sent, zone and client subnet, unless they are in a slot
 }
 
 // table holds the pending queries of one lane: found by server and ID, ordered
@@ -76,8 +77,10 @@ func keyOf(server *[16]byte, id uint16) uint32 {
 // then the caller removes what is oldest, and tries again.
 func (t *table) insert(m *Message, w *walker, now Time) bool {
 	name := w.qname()
+	var scratch [maxSubnet]byte
+	subnet := w.appendSubnet(scratch[:0])
 	cost := 1
-	if len(name)+len(m.Zone) > inlineText {
+	if len(name)+len(m.Zone)+len(subnet) > inlineText {
 		cost += slotCost
 	}
 	if !t.budget.take(cost, t.cost) {
@@ -94,7 +97,7 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		id: w.id, flags: w.flags, qtype: w.qtype, qclass: w.qclass,
 		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.signed, packet: m.Packet,
 		more:    len(m.Wire) > w.qnameEnd+len("\x00\x01\x00\x01"),
-		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)),
+		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)), subnetLen: uint8(len(subnet)),
 	}
 	if a := m.Resolver.Addr(); a.IsValid() {
 		q.told, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
@@ -104,7 +107,9 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		q.slot = t.slots.allocate()
 	}
 	text := t.text(q)
-	copy(text[copy(text, name):], m.Zone)
+	n := copy(text, name)
+	n += copy(text[n:], m.Zone)
+	copy(text[n:], subnet)
 	t.arrivals++
 	t.live++
 	t.link(i, q)
@@ -295,6 +300,13 @@ func (t *table) zone(q *pending) []byte {
 	return t.text(q)[q.nameLen : int(q.nameLen)+int(q.zoneLen)]
 }
 
+// subnet is the client subnet that the query stated: a length in bits and an address;
+// empty if it stated none.
+func (t *table) subnet(q *pending) []byte {
+	from := int(q.nameLen) + int(q.zoneLen)
+	return t.text(q)[from : from+int(q.subnetLen)]
+}
+
 // serverAddr is the server's address and port.
 func (q *pending) serverAddr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(q.server).Unmap(), q.serverPort)
@@ -303,7 +315,7 @@ func (q *pending) serverAddr() netip.AddrPort {
 // resolverAddr is the resolver's address and port; the zero AddrPort where the
 // source did not tell.
 func (q *pending) resolverAddr() netip.AddrPort {
-	if !q.told {
+	if q == nil || !q.told {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(q.resolver).Unmap(), q.resolverPort)

@@ -118,7 +118,7 @@ func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 		Server:  q.serverAddr(),
 		Type:    q.qtype,
 		Time:    q.queryTime,
-		Finding: Finding{Rule: p.finding(reason).Rule},
+		Finding: Finding{Rule: p.finding(reason).Rule, Entry: p.finding(reason).Entry},
 	}
 	v := &t.verdict
 	v.Name = append(t.name[:0], p.pending.name(q)...)
@@ -138,8 +138,8 @@ func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 
 // finding is what the search that forbade a record has found.
 func (p *Pairer) finding(reason Reason) Finding {
-	if f := p.searcher.finding; reason != Kept && f.Rule.Forbids() == reason {
-		return f
+	if reason != Kept && p.found.Rule.Forbids() == reason {
+		return p.found
 	}
 	return Finding{}
 }
@@ -159,6 +159,12 @@ func (t *tracer) editsOf(p *Pairer) []Edit {
 			t.edit(r, 10, 12, out[10:12])
 			opt := w.rrs[w.opt]
 			t.edit(r, int(opt.owner), int(opt.end), nil)
+		case r == RRsetRemoved:
+			for i := range w.rrs {
+				if w.rrs[i].removed {
+					t.edit(r, int(w.rrs[i].owner), int(w.rrs[i].end), nil)
+				}
+			}
 		case r == TrailingCut:
 			t.edit(r, w.end, len(w.msg), nil)
 		case r == CaseLowered:

@@ -66,8 +66,8 @@ func checkEdits(t *testing.T, wire []byte, v *Verdict) {
 // TestRulesAreTheLedgersRows holds names and order to what is documented.
 func TestRulesAreTheLedgersRows(t *testing.T) {
 	want := strings.Fields(`resolver_zeroed id_zeroed opt_removed query_reduced case_lowered header_bits_cleared trailing_cut
-		time_truncated rebuilt local_name_in_name local_name_in_rdata local_network resolver_in_address resolver_in_name
-		resolver_in_rdata special_use no_tld`)
+		time_truncated rrset_removed rebuilt local_name_in_name local_name_inside local_name_in_rdata local_network resolver_in_address resolver_in_name
+		resolver_in_rdata client_subnet list_lookup special_use no_tld`)
 	var got []string
 	for _, r := range Rules() {
 		got = append(got, r.String())
@@ -144,22 +144,23 @@ func TestFindings(t *testing.T) {
 		want string // what stands there
 	}{
 		{"query name", newRaw("www.Univ.example", dns.TypeA).wire, LocalNameInName, "\x03www\x04Univ\x07example\x00"},
-		{"name in an answer", answering(dns.TypeNS, local), LocalNameInName, string(local[:len(local)-1])},
+		{"name in an answer", answering(dns.TypeNS, local), LocalNameInName, string(local)},
+		{"name inside a foreign name", newRaw("univ.example.fritz.box", dns.TypeA).wire, LocalNameInside, "\x04univ\x07example\x05fritz\x03box\x00"},
+		{"list", newRaw("4.3.2.1.list.example.net", dns.TypeA).wire, ListLookup, "\x014\x013\x012\x011\x04list\x07example\x03net\x00"},
 		{"text", answering(dns.TypeTXT, charStrings("see www.univ.example")), LocalNameInRdata, "\x14see www.univ.example"},
 		{"labels in unknown data", answering(65280, local), LocalNameInRdata, string(local)},
 		{"reverse name of a local network", newRaw("7.100.51.198.in-addr.arpa", dns.TypePTR).wire, LocalNetwork,
 			"\x017\x03100\x0251\x03198\x07in-addr\x04arpa\x00"},
-		{"that in text", answering(dns.TypeTXT, charStrings("7.100.51.198.in-addr.arpa")), LocalNetwork, "\x197.100.51.198.in-addr.arpa"},
 		{"own address", answering(dns.TypeA, []byte{192, 0, 2, 53}), ResolverInAddress, "\xc0\x00\x02\x35"},
 		{"own address, IPv6", answering(dns.TypeAAAA, ownAddr6.AsSlice()), ResolverInAddress, string(ownAddr6.AsSlice())},
 		{"own reverse name", newRaw("53.2.0.192.in-addr.arpa", dns.TypePTR).wire, ResolverInName, "\x0253\x012\x010\x03192\x07in-addr\x04arpa\x00"},
 		{"own address in text", answering(dns.TypeTXT, charStrings("192.0.2.53")), ResolverInRdata, "\x0a192.0.2.53"},
 		{"own address first, a local name behind it", newRaw("q.example.net", dns.TypeA).
 			with(answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).
-			with(answer, "q.example.net", dns.TypeTXT, charStrings("univ.example")).wire, LocalNameInRdata, "\x0cuniv.example"},
+			with(answer, "q.example.net", dns.TypeCNAME, wireName("univ.example")).wire, LocalNameInName, "\x04univ\x07example\x00"},
 		{"own address twice", newRaw("q.example.net", dns.TypeA).
-			with(answer, "q.example.net", dns.TypeTXT, charStrings("192.0.2.53")).
-			with(answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).wire, ResolverInRdata, "\x0a192.0.2.53"},
+			with(answer, "q.example.net", dns.TypeCNAME, wireName("ip-192-0-2-53.example.net")).
+			with(answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).wire, ResolverInName, "\x0dip-192-0-2-53\x07example\x03net\x00"},
 		{"special-use name", newRaw("printer.local", dns.TypeA).wire, SpecialUse, "\x07printer\x05local\x00"},
 		{"no such TLD", nxdomain("fileserver"), NoTLD, "\x0afileserver\x00"},
 	} {
@@ -196,7 +197,7 @@ func TestFindingInTheZone(t *testing.T) {
 	if r := p.Take(m, scrubPolicy(t), func(*Record) {}); r != LocalName {
 		t.Fatal(r)
 	}
-	if got := book.verdicts[0].Finding; got != (Finding{Rule: LocalNameInName}) {
+	if got := book.verdicts[0].Finding; got != (Finding{Rule: LocalNameInName, Entry: Entry{Name: "univ.example"}}) {
 		t.Errorf("%+v", got)
 	}
 }

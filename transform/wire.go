@@ -1,6 +1,10 @@
 package transform
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/miekg/dns"
+)
 
 const (
 	headerLen  = 12
@@ -44,6 +48,7 @@ type rr struct {
 	owner, rdata, end uint16
 	typ, class        uint16
 	section           uint8 // answer, authority, additional
+	removed           bool  // it must not leave
 }
 
 const (
@@ -66,6 +71,7 @@ type walker struct {
 	qnameEnd           int  // the query name is msg[headerLen:qnameEnd]
 	qtype, qclass      uint16
 	counts             [3]int // records by section, as the header says
+	removed            [3]int // of those, the ones that must not leave
 	end                int    // behind the last record
 	opt                int    // index of the OPT record in rrs, or -1
 	extendedRcode      uint8
@@ -121,6 +127,7 @@ func (w *walker) reset(n int) {
 	w.runs = w.runs[:0]
 	w.rrs = w.rrs[:0]
 	w.counts = [3]int{}
+	w.removed = [3]int{}
 	w.opt = -1
 	w.extendedRcode = 0
 	w.signed = false
@@ -153,7 +160,7 @@ func (w *walker) record(off int, section uint8) int {
 	if end > len(w.msg) {
 		return -1
 	}
-	r := rr{uint16(owner), uint16(rdata), uint16(end), binary.BigEndian.Uint16(fixed), binary.BigEndian.Uint16(fixed[2:]), section}
+	r := rr{uint16(owner), uint16(rdata), uint16(end), binary.BigEndian.Uint16(fixed), binary.BigEndian.Uint16(fixed[2:]), section, false}
 	w.rrs = append(w.rrs, r)
 	switch r.typ {
 	case typeOPT:
@@ -289,7 +296,37 @@ func (w *walker) expand(b []byte, off int) []byte {
 	}
 }
 
-// isARPA reports whether a label with its length octet is "arpa".
-func isARPA(label []byte) bool {
-	return len(label) == 5 && label[0] == 4 && binary.BigEndian.Uint32(label[1:])|0x20202020 == 'a'<<24|'r'<<16|'p'<<8|'a'
+// remove marks a record as one that must not leave, if so.
+func (w *walker) remove(i int, so bool) {
+	if r := &w.rrs[i]; so && !r.removed {
+		r.removed = true
+		w.removed[r.section]++
+	}
+}
+
+// removes reports whether a record must not leave.
+func (w *walker) removes() bool { return w.removed != [3]int{} }
+
+// sameSet reports whether two records belong to one RRset, a signature to the RRset
+// that it covers.
+func (w *walker) sameSet(i, j int) bool {
+	a, b := &w.rrs[i], &w.rrs[j]
+	if a.section != b.section || covered(w, a) != covered(w, b) {
+		return false
+	}
+	if a.owner == b.owner {
+		return true
+	}
+	var left, right [maxName + 1]byte
+	return equalFold(w.expand(left[:0], int(a.owner)), w.expand(right[:0], int(b.owner)))
+}
+
+// hasRootSOA reports whether the authority section holds the SOA record of the root.
+func (w *walker) hasRootSOA() bool {
+	for _, r := range w.rrs {
+		if r.section == authority && r.typ == dns.TypeSOA && w.marks[r.owner]&markLen == 1 {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,362 @@
+package transform
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/net/publicsuffix"
+	"golang.org/x/text/unicode/norm"
+)
+
+// localNames finds the entries of scrub.local_names in text: in A-labels, and in
+// U-labels in NFC and NFD, without regard to case.
+type localNames struct {
+	entries []string // as configured
+	byText  map[string]int32
+	pairs   map[string]pair        // by the first two labels of spellings in ASCII
+	single  map[string]int32       // spellings of one label
+	unicode map[[4]byte][]spelling // other spellings, by their first octets
+	begins  firstOctets            // of first labels, of any spelling
+}
+
+// A pair is two labels that begin a spelling.
+type pair struct {
+	entry  int32   // the spelling that has no more labels, or -1
+	longer []uint8 // lengths of those that have, as text
+}
+
+// A spelling is an entry as it may occur in text.
+type spelling struct {
+	text  string
+	entry int32
+}
+
+// newLocalNames takes entries as ParseLocalName reads them.
+func newLocalNames(entries []string) (*localNames, error) {
+	x := &localNames{
+		entries: entries,
+		byText:  map[string]int32{},
+		pairs:   map[string]pair{},
+		single:  map[string]int32{},
+		unicode: map[[4]byte][]spelling{},
+	}
+	for i, entry := range entries {
+		name, err := ParseLocalName(entry)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range spellings(name) {
+			x.add(text, int32(i))
+		}
+	}
+	return x, nil
+}
+
+// spellings returns a name in A-labels and, if that differs, in U-labels, folded.
+func spellings(name string) []string {
+	all := []string{name}
+	u, err := idna.Punycode.ToUnicode(name)
+	if err != nil || u == name {
+		return all
+	}
+	for _, form := range []norm.Form{norm.NFC, norm.NFD} {
+		if text := string(foldCase(nil, []byte(form.String(u)))); text != all[len(all)-1] {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+func (x *localNames) add(text string, entry int32) {
+	label, rest, several := strings.Cut(text, ".")
+	if len(label) < 64 {
+		x.begins.add([]byte(label))
+	}
+	if !several {
+		x.single[text] = entry
+		return
+	}
+	if !isASCII([]byte(text)) {
+		var key [4]byte
+		copy(key[:], text) // four octets at least: one label in U-labels, a dot and another label
+		x.unicode[key] = append(x.unicode[key], spelling{text, entry})
+		return
+	}
+	second, _, more := strings.Cut(rest, ".")
+	key := text[:len(label)+1+len(second)]
+	p, ok := x.pairs[key]
+	if !ok {
+		p.entry = -1
+	}
+	if more {
+		x.byText[text] = entry
+		if !bytes.Contains(p.longer, []byte{uint8(len(text))}) {
+			p.longer = append(p.longer, uint8(len(text)))
+		}
+	} else {
+		p.entry = entry
+	}
+	x.pairs[key] = p
+}
+
+func (x *localNames) empty() bool { return len(x.entries) == 0 }
+
+// mayBegin reports whether a spelling may begin with a label, by its length and first
+// octet. Labels that are not in ASCII letters, digits, hyphens and underscores are
+// for the caller to let pass.
+func (x *localNames) mayBegin(length, first byte) bool { return x.begins.has(length, toLower(first)) }
+
+// An occurrence is where an entry occurs in text.
+type occurrence struct {
+	entry int32
+	end   int
+	tail  bool // at the end of a name
+}
+
+// in finds the first occurrence in folded text of an entry of two or more labels,
+// between characters that labels of host names do not have. What ends inside the
+// public suffix of the name around it does not count, since it is part of other
+// people's names: ksu.edu in www.ksu.edu.sa. Of a name, the text is one name, and an
+// occurrence at its end precedes all others. An occurrence begins in the first own
+// octets, as far as text is ASCII.
+func (x *localNames) in(text []byte, own int, isName bool) (found occurrence, ok bool) {
+	for dot := bytes.IndexByte(text, '.'); dot >= 0; {
+		start := dot
+		for start > 0 && isLabelChar(text[start-1]) {
+			start--
+		}
+		if start < dot && isBoundary(text, start) {
+			if o, hit := x.at(text, start, dot, isName); hit && (!ok || o.tail) {
+				found, ok = o, true
+				if !isName || o.tail {
+					return found, true
+				}
+			}
+		}
+		next := bytes.IndexByte(text[dot+1:], '.')
+		if next < 0 || dot >= own {
+			break
+		}
+		dot += 1 + next
+	}
+	if len(x.unicode) > 0 && !isASCII(text) {
+		if o, hit := x.inUnicode(text, isName); hit && (!ok || o.tail) {
+			return o, true
+		}
+	}
+	return found, ok
+}
+
+// at finds an occurrence in ASCII that begins at start, where a label ends at dot.
+func (x *localNames) at(text []byte, start, dot int, isName bool) (occurrence, bool) {
+	if !x.mayBegin(byte(min(dot-start, 64)), text[start]) {
+		return occurrence{}, false
+	}
+	second := dot + 1
+	for second < len(text) && isLabelChar(text[second]) {
+		second++
+	}
+	p, ok := x.pairs[string(text[start:second])]
+	if !ok {
+		return occurrence{}, false
+	}
+	for _, n := range p.longer {
+		if end := start + int(n); end <= len(text) {
+			if entry, ok := x.byText[string(text[start:end])]; ok && x.counts(text, start, end, isName) {
+				return occurrence{entry, end, isName && end == len(text)}, true
+			}
+		}
+	}
+	if p.entry >= 0 && x.counts(text, start, second, isName) {
+		return occurrence{p.entry, second, isName && second == len(text)}, true
+	}
+	return occurrence{}, false
+}
+
+// inUnicode finds the first occurrence of a spelling in U-labels.
+func (x *localNames) inUnicode(text []byte, isName bool) (found occurrence, ok bool) {
+	for i := 0; i+4 <= len(text); i++ {
+		all := x.unicode[[4]byte(text[i:])]
+		if len(all) == 0 || !isBoundary(text, i) {
+			continue
+		}
+		for _, s := range all {
+			end := i + len(s.text)
+			if end > len(text) || string(text[i:end]) != s.text || !x.counts(text, i, end, isName) {
+				continue
+			}
+			tail := isName && end == len(text)
+			if !ok || tail {
+				found, ok = occurrence{s.entry, end, tail}, true
+			}
+			if !isName || tail {
+				return found, true
+			}
+		}
+	}
+	return found, ok
+}
+
+// counts reports whether a boundary follows the text from start to end, and the
+// public suffix of the name around it does not begin before end.
+func (x *localNames) counts(text []byte, start, end int, isName bool) bool {
+	if end == len(text) {
+		return true
+	}
+	if r, _ := utf8.DecodeRune(text[end:]); isNameRune(r) {
+		return false
+	}
+	from, to := 0, len(text)
+	if !isName {
+		from, to = start, nameEndIn(text, end)
+	}
+	return end == to || from+suffixStart(text[from:to]) >= end
+}
+
+// nameEndIn returns where the name ends that goes on at an offset of a text.
+func nameEndIn(text []byte, end int) int {
+	for i := end; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		if r != '.' && !isNameRune(r) {
+			break
+		}
+		i += size
+		if r != '.' {
+			end = i
+		}
+	}
+	return end
+}
+
+// suffixStart returns where a name's public suffix begins, as the ICANN section of
+// the Public Suffix List has it; the last label if the list has none.
+func suffixStart(name []byte) int {
+	domain := string(name)
+	if _, err := netip.ParseAddr(domain); err == nil {
+		return bytes.LastIndexByte(name, '.') + 1 // the list would take all of it for a suffix
+	}
+	for {
+		suffix, icann := publicsuffix.PublicSuffix(domain)
+		_, parent, several := strings.Cut(suffix, ".")
+		if icann || !several {
+			return len(name) - len(suffix)
+		}
+		domain = parent
+	}
+}
+
+// begin returns an entry of two or more labels that begins a name's folded text.
+func (x *localNames) begin(text []byte) (entry int32, ok bool) {
+	if !isASCII(text) {
+		for _, s := range x.unicode[[4]byte(text)] {
+			if n := len(s.text); bytes.HasPrefix(text, []byte(s.text)) && (n == len(text) || text[n] == '.') {
+				return s.entry, true
+			}
+		}
+	}
+	dot := bytes.IndexByte(text, '.')
+	second := dot + 1 + len(firstLabel(text[dot+1:]))
+	p, ok := x.pairs[string(text[:second])]
+	if ok && p.entry >= 0 {
+		return p.entry, true
+	}
+	for _, n := range p.longer {
+		if end := int(n); end == len(text) || end < len(text) && text[end] == '.' {
+			if entry, ok := x.byText[string(text[:end])]; ok {
+				return entry, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// hasPair reports whether an entry begins with the two labels that text is.
+func (x *localNames) hasPair(text []byte) bool {
+	_, ok := x.pairs[string(text)]
+	return ok
+}
+
+// firstLabel is the first label of a name's text.
+func firstLabel(text []byte) []byte {
+	if dot := bytes.IndexByte(text, '.'); dot >= 0 {
+		return text[:dot]
+	}
+	return text
+}
+
+// last returns the entry of one label that is the last label of a name's folded text.
+func (x *localNames) last(text []byte) (entry int32, ok bool) {
+	if len(x.single) == 0 {
+		return 0, false
+	}
+	entry, ok = x.single[string(text[bytes.LastIndexByte(text, '.')+1:])]
+	return entry, ok
+}
+
+// isBoundary reports whether no label of a host name goes on across offset i.
+func isBoundary(text []byte, i int) bool {
+	r, _ := utf8.DecodeLastRune(text[:i])
+	return i == 0 || !isNameRune(r)
+}
+
+// isNameRune reports whether a label of a host name may hold the character: a letter
+// of any script, a digit, a hyphen or an underscore.
+func isNameRune(r rune) bool {
+	if r < utf8.RuneSelf {
+		return isLabelChar(byte(r))
+	}
+	return unicode.IsLetter(r) || unicode.IsDigit(r)
+}
+
+// foldCase appends text with each character in the form that simple case folding gives
+// all its cases: the ASCII small letter if there is one, else the lowest of them.
+// Octets that are not UTF-8 stay.
+func foldCase(dst, text []byte) []byte {
+	if isASCII(text) {
+		n := len(dst)
+		dst = append(dst, text...)
+		lower(dst[n:])
+		return dst
+	}
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if r == utf8.RuneError && size == 1 {
+			dst = append(dst, text[0])
+		} else {
+			dst = utf8.AppendRune(dst, foldRune(r))
+		}
+		text = text[size:]
+	}
+	return dst
+}
+
+func foldRune(r rune) rune {
+	lowest := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		lowest = min(lowest, f)
+	}
+	if 'A' <= lowest && lowest <= 'Z' {
+		return lowest | 0x20
+	}
+	return lowest
+}
+
+func isASCII(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

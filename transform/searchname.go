@@ -1,0 +1,206 @@
+package transform
+
+// checkName judges one uncompressed name in lowercase wire form. What does not begin in
+// its first own octets has been judged: other names of the message end in it too.
+func (s *searcher) checkName(name []byte, own int) {
+	var l labels
+	l.split(name)
+	s.place = inName
+	if s.what.names {
+		s.localName(name, own, &l)
+	}
+	if s.what.addrs && !s.done() {
+		s.addressesInName(name, own, &l)
+	}
+}
+
+// localName judges the name's text.
+func (s *searcher) localName(name []byte, own int, l *labels) {
+	if l.n == 0 {
+		return
+	}
+	text := s.second[:0]
+	for i := range l.n {
+		if i > 0 {
+			text = append(text, '.')
+		}
+		text = append(text, l.label(name, i)[1:]...)
+	}
+	if !isASCII(text) {
+		s.folded = foldCase(s.folded[:0], text)
+		text = s.folded
+	}
+	x := s.policy.localNames
+	if entry, ok := x.last(text); ok {
+		s.found(LocalNameInName, Entry{Name: x.entries[entry]})
+		return
+	}
+	o, ok := x.in(text, own, true)
+	switch {
+	case !ok:
+	case o.tail:
+		s.found(LocalNameInName, Entry{Name: x.entries[o.entry]})
+	case !s.policy.keepInside:
+		s.found(LocalNameInside, Entry{Name: x.entries[o.entry]})
+	}
+}
+
+const groupsInAddress, nibblesInAddress = 8, 32 // IPv6 in text, in reverse names
+
+// addressesInName judges reverse names with any labels before and after, addresses
+// as labels, and addresses inside one label. Under ip6.arpa only the reverse name
+// counts: its labels of one digit are IPv4 addresses by chance.
+func (s *searcher) addressesInName(name []byte, own int, l *labels) {
+	first := 0
+	for i := 1; i < l.n; i++ {
+		r, six, ok := l.reverseAt(name, i, s.hosts[:])
+		if ok {
+			s.reverse(r)
+		}
+		if six {
+			first = i + 1
+		}
+	}
+	ownLabels := first
+	for ownLabels < l.n && int(l.starts[ownLabels]) < own {
+		if label := l.label(name, ownLabels)[1:]; len(label) >= shortestInLabel {
+			s.addressesIn(label)
+		}
+		ownLabels++
+	}
+	var row labelRow
+	for i := first; i < min(l.n, ownLabels+nibblesInAddress-1); i++ {
+		row.add(l.label(name, i)[1:])
+		row.judge(s, ownLabels-i)
+	}
+}
+
+// shortestInLabel is the length of an address as text: 1-2-3-4.
+const shortestInLabel = 7
+
+// A labelRow is the latest labels in a row that are numbers, nibbles or groups of
+// hexadecimal digits.
+type labelRow struct {
+	octets, nibbles, groups int
+	v4                      [4]byte
+	v6                      [16]byte
+	back                    [16]byte // nibbles in reverse order
+}
+
+func (r *labelRow) add(label []byte) {
+	v, size, ok := decimal(label)
+	if ok && size == len(label) {
+		copy(r.v4[:], r.v4[1:])
+		r.v4[3] = v
+		r.octets++
+	} else {
+		r.octets = 0
+	}
+	g, size, ok := hexGroup(label)
+	if !ok || size != len(label) {
+		r.nibbles, r.groups = 0, 0
+		return
+	}
+	copy(r.v6[:], r.v6[2:])
+	r.v6[14], r.v6[15] = byte(g>>8), byte(g)
+	r.groups++
+	if len(label) != 1 {
+		r.nibbles = 0
+		return
+	}
+	pushNibble(&r.back, byte(g))
+	r.nibbles++
+}
+
+// judge judges the addresses that end at the latest label and begin in a name's own
+// labels, of which the last is so many labels before it, minus one.
+func (r *labelRow) judge(s *searcher, own int) {
+	if r.octets >= 4 && own > -3 {
+		s.addr4(r.v4, asIs)
+		s.addr4([4]byte{r.v4[3], r.v4[2], r.v4[1], r.v4[0]}, asIs)
+	}
+	if r.groups >= groupsInAddress && own > 1-groupsInAddress {
+		s.addr16(&r.v6, asIs)
+	}
+	if r.nibbles >= nibblesInAddress && own > 1-nibblesInAddress {
+		s.addr16(&r.back, asIs)
+	}
+}
+
+// pushNibble puts a nibble in front of an address that is given in reverse order.
+func pushNibble(b *[16]byte, nibble byte) {
+	for i := 15; i > 0; i-- {
+		b[i] = b[i]>>4 | b[i-1]<<4
+	}
+	b[0] = b[0]>>4 | nibble<<4
+}
+
+// What an octet of a label may be part of, as counts that add up over a label.
+const (
+	digitClass = 1       // 0 to 9
+	hexClass   = 1 << 8  // a to f
+	dashClass  = 1 << 16 // hyphen and underscore
+	oddClass   = 1 << 24 // no letter, digit, hyphen or underscore of ASCII
+)
+
+var classes = func() (c [256]uint32) {
+	for i := range c {
+		switch b := byte(i); {
+		case isDigit(b):
+			c[i] = digitClass
+		case isHex(b):
+			c[i] = hexClass
+		case b == '-' || b == '_':
+			c[i] = dashClass
+		case !isLabelChar(b):
+			c[i] = oddClass
+		}
+	}
+	return c
+}()
+
+// isReverseZone reports whether a label is the one before "arpa" in reverse names.
+func isReverseZone(label []byte) bool {
+	return len(label) == 7 && equalFold(label, []byte("in-addr")) || len(label) == 3 && equalFold(label, []byte("ip6"))
+}
+
+// mayHold reports whether labels in wire form may hold what checkName would find. It
+// lets most names pass by without a closer look. more says that the name continues
+// after the labels.
+func (s *searcher) mayHold(b []byte, more bool) bool {
+	numbers, groups := 0, 0 // labels in a row
+	for len(b) > 0 && b[0] != 0 {
+		n := int(b[0])
+		label := b[1 : 1+n]
+		count := uint32(0)
+		for _, c := range label {
+			count += classes[c]
+		}
+		digits, hex, dashes := int(count&0xff), int(count>>8&0xff), int(count>>16&0xff)
+		switch {
+		case count >= oddClass || s.what.names && s.policy.localNames.mayBegin(b[0], label[0]):
+			return true
+		case !s.what.addrs:
+		case digits+hex == n && n <= 4:
+			groups++
+			if digits == n {
+				numbers++
+			} else {
+				numbers = 0
+			}
+			if numbers == 4 || groups == groupsInAddress {
+				return true
+			}
+		case isReverseZone(label):
+			return true
+		default:
+			numbers, groups = 0, 0
+			if n >= shortestInLabel && (digits >= 8 || digits+hex >= 3 && dashes >= 3 ||
+				digits+hex >= 8 && (dashes > 0 || digits+hex == n)) {
+				return true
+			}
+		}
+		b = b[1+n:]
+	}
+	return more && groups > 0
+}

@@ -1,0 +1,262 @@
+package transform
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/miekg/dns"
+)
+
+// octets judges octets that are not names by their type: names in wire form and
+// addresses. random octets hold four octets of any value by chance.
+func (s *searcher) octets(b []byte, random bool) {
+	if s.what.names {
+		s.wireNames(b)
+	}
+	if !s.what.addrsInAll || s.done() {
+		return
+	}
+	s.wireReverseNames(b)
+	for i, last := range b {
+		if !s.last.has(last) {
+			continue
+		}
+		if i >= 3 && !random {
+			if e, ok := s.single4([4]byte(b[i-3:])); ok {
+				s.found(s.place.resolver, e)
+			}
+		}
+		if i >= 15 {
+			if e, ok := s.single16((*[16]byte)(b[i-15:])); ok {
+				s.found(s.place.resolver, e)
+			}
+		}
+	}
+	if len(s.policy.identity.all) > 0 {
+		s.wirePrefixes(b)
+	}
+}
+
+// wirePrefixes judges IPv6 addresses by the resolver's prefixes, and the octets of the
+// prefixes alone where fewer octets follow than an address has.
+func (s *searcher) wirePrefixes(b []byte) {
+	const shortest = 6 // octets: 48 bits
+	for i := range max(0, len(b)-shortest+1) {
+		if !s.policy.identity.first.has(b[i]) {
+			continue
+		}
+		var a [16]byte
+		n := copy(a[:], b[i:])
+		if p := s.policy.identity.longest16(&a); p.IsValid() && p.Bits()/8 <= n {
+			s.found(s.place.resolver, Entry{Prefix: p})
+		}
+	}
+}
+
+// wireNames judges labels in wire form as local names.
+func (s *searcher) wireNames(b []byte) {
+	x := s.policy.localNames
+	for i := 0; i < len(b) && !s.done(); i++ {
+		if n := b[i]; n == 0 || n > 63 || i+1+int(n) > len(b) || !x.mayBegin(n, b[i+1]) {
+			continue
+		}
+		text, root := labelsText(s.second[:0], b[i:], 2)
+		if entry, ok := x.single[string(text)]; ok && root {
+			s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
+			return
+		}
+		dot := bytes.IndexByte(text, '.')
+		if dot < 0 || isASCII(text) && !x.hasPair(text) {
+			continue
+		}
+		text, _ = labelsText(s.second[:0], b[i:], maxLabels)
+		s.folded = foldCase(s.folded[:0], text)
+		if entry, ok := x.begin(s.folded); ok {
+			s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
+		}
+	}
+}
+
+// labelsText appends labels in wire form as lowercase text, up to n of them; root
+// reports that the root follows.
+func labelsText(text, b []byte, n int) (_ []byte, root bool) {
+	for range n {
+		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > maxName {
+			break
+		}
+		if len(text) > 0 {
+			text = append(text, '.')
+		}
+		text = append(text, b[1:1+b[0]]...)
+		b = b[1+b[0]:]
+	}
+	lower(text)
+	return text, len(b) > 0 && b[0] == 0
+}
+
+// wireReverseNames judges labels that end in in-addr.arpa or ip6.arpa.
+func (s *searcher) wireReverseNames(b []byte) {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], 4)
+		if i < 0 {
+			return
+		}
+		at := from + i
+		from = at + 1
+		if at+5 > len(b) || !isARPA(b[at:at+5]) || !endsFold(b[:at], "\x07in-addr") && !endsFold(b[:at], "\x03ip6") {
+			continue
+		}
+		name := append(append(s.name[:0], b[labelsBefore(b, at):at+5]...), 0)
+		lower(name)
+		var l labels
+		l.split(name)
+		if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
+			s.reverse(r)
+		}
+	}
+}
+
+func endsFold(b []byte, suffix string) bool {
+	return len(b) >= len(suffix) && equalFold(b[len(b)-len(suffix):], []byte(suffix))
+}
+
+// labelsBefore returns where the labels begin that lead to off, as far back as a
+// name can reach. Of the ways to go back the shortest label is taken: no length
+// is a character that host names are made of, but for those of more than 44.
+func labelsBefore(b []byte, off int) int {
+	least := max(0, off+len("\x04arpa\x00")-maxName)
+	for start := off; ; {
+		n := 1
+		for n < 64 && start-1-n >= least && int(b[start-1-n]) != n {
+			n++
+		}
+		if n == 64 || start-1-n < least {
+			return start
+		}
+		start -= 1 + n
+	}
+}
+
+// isARPA reports whether a label with its length octet is "arpa".
+func isARPA(label []byte) bool {
+	return len(label) == 5 && label[0] == 4 && binary.BigEndian.Uint32(label[1:])|0x20202020 == 'a'<<24|'r'<<16|'p'<<8|'a'
+}
+
+// rdata judges what rdata holds other than names: each field as text, adjacent
+// character-strings joined too, and what is between names as octets.
+func (s *searcher) rdata(msg []byte, r rr) {
+	s.place = inRdata
+	from, random, strings := int(r.rdata), false, 0
+	c := newCursor(msg, r)
+	whole := c.steps == "x"
+	for c.next() {
+		if c.step != 's' {
+			s.endStrings(&strings)
+		}
+		switch c.step {
+		case 'n', 'N':
+			s.octets(msg[from:c.start], random)
+			from, random = c.at, false
+		case 's':
+			strings++
+			s.joined = append(s.joined, c.data()...)
+			s.text(c.data())
+		case 'z':
+			random = true
+			s.text(c.data())
+		case 'a', 'A':
+			s.addresses(c.data(), c.step == 'a')
+		case 'p':
+			s.parameters(c.data())
+		case 'x', 'h':
+			s.text(c.data())
+			if whole {
+				s.asStrings(c.data())
+			}
+		}
+	}
+	s.endStrings(&strings)
+	s.octets(msg[from:r.end], random)
+	if r.typ == dns.TypeAPL {
+		s.prefixList(msg[r.rdata:r.end])
+	}
+}
+
+// endStrings judges character-strings in a row as one text.
+func (s *searcher) endStrings(n *int) {
+	if *n > 1 {
+		s.text(s.joined)
+	}
+	*n = 0
+	s.joined = s.joined[:0]
+}
+
+// parameters judges SVCB's: key, length, value (RFC 9460 section 2.2).
+func (s *searcher) parameters(b []byte) {
+	for len(b) >= 4 {
+		end := 4 + int(binary.BigEndian.Uint16(b[2:]))
+		if end > len(b) {
+			break
+		}
+		switch key := dns.SVCBKey(binary.BigEndian.Uint16(b)); key {
+		case dns.SVCB_IPV4HINT, dns.SVCB_IPV6HINT:
+			s.addresses(b[4:end], key == dns.SVCB_IPV4HINT)
+		}
+		s.text(b[4:end])
+		s.asStrings(b[4:end])
+		b = b[end:]
+	}
+	s.text(b)
+}
+
+// addresses judges addresses in a row.
+func (s *searcher) addresses(b []byte, four bool) {
+	for ; four && len(b) >= 4; b = b[4:] {
+		s.addr4([4]byte(b), asIs)
+	}
+	for ; !four && len(b) >= 16; b = b[16:] {
+		s.addr16((*[16]byte)(b), asIs)
+	}
+}
+
+// prefixList judges the addresses of an APL record (RFC 3123 section 4), which leaves
+// out zeros at their end.
+func (s *searcher) prefixList(b []byte) {
+	for len(b) >= 4 {
+		n := int(b[3] & 0x7f)
+		if 4+n > len(b) {
+			return
+		}
+		var a [16]byte
+		switch family := binary.BigEndian.Uint16(b); {
+		case family == 1 && n <= 4:
+			copy(a[:], b[4:4+n])
+			s.addr4([4]byte(a[:]), asIs)
+		case family == 2 && n <= 16:
+			copy(a[:], b[4:4+n])
+			s.addr16(&a, asIs)
+		}
+		b = b[4+n:]
+	}
+}
+
+// asStrings judges octets as character-strings if they can be read as such: a length
+// octet may look like part of a name.
+func (s *searcher) asStrings(b []byte) {
+	end := 0
+	for end < len(b) {
+		end += 1 + int(b[end])
+	}
+	if end > len(b) {
+		return
+	}
+	n := 0
+	for len(b) > 0 {
+		text := b[1 : 1+int(b[0])]
+		n++
+		s.joined = append(s.joined, text...)
+		s.text(text)
+		b = b[1+len(text):]
+	}
+	s.endStrings(&n)
+}

@@ -1,0 +1,329 @@
+package transform
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
+
+// text judges text of any length: local names, and the addresses of the resolver and
+// the client.
+func (s *searcher) text(b []byte) {
+	if len(b) == 0 || s.done() {
+		return
+	}
+	if s.what.names {
+		s.folded = foldCase(s.folded[:0], b)
+		if o, ok := s.policy.localNames.in(s.folded, len(s.folded), false); ok {
+			s.found(LocalNameInRdata, Entry{Name: s.policy.localNames.entries[o.entry]})
+			return
+		}
+	}
+	if s.what.addrsInAll {
+		s.addressesIn(b)
+	}
+}
+
+// addressesIn judges the addresses that text spells: reverse names, four decimal
+// numbers, one decimal number, hexadecimal digits, and IPv6 groups.
+func (s *searcher) addressesIn(b []byte) {
+	s.reverseNames(b)
+	s.numbers(b)
+	s.hexRuns(b)
+	for _, separator := range []byte(":-_.") {
+		s.groupsBy(b, separator)
+	}
+}
+
+// numbers judges four decimal numbers in a row between one and the same separator, in
+// either order, and numbers that are an address as a whole.
+func (s *searcher) numbers(b []byte) {
+	var quad [4]byte
+	n, end, separator := 0, 0, byte(0) // of the numbers in a row so far
+	for i := 0; i < len(b); {
+		if !isDigit(b[i]) {
+			i++
+			continue
+		}
+		v, size, ok := decimal(b[i:])
+		if size >= shortestDecimal {
+			s.decimalNumber(b[i : i+size])
+		}
+		follows := n > 0 && i == end+1 && (b[end] == '.' || b[end] == '-' || b[end] == '_')
+		switch {
+		case !ok:
+			n = 0
+		case !follows:
+			n = 1
+		case n > 1 && b[end] != separator:
+			n = 2
+		default:
+			n++
+		}
+		copy(quad[:], quad[1:])
+		quad[3] = v
+		i += size
+		if end = i; follows {
+			separator = b[i-size-1]
+		}
+		if n >= 4 {
+			s.addr4(quad, asIs)
+			s.addr4([4]byte{quad[3], quad[2], quad[1], quad[0]}, backwards)
+		}
+	}
+}
+
+const (
+	shortestDecimal = 8  // digits: 16777216 is 1.0.0.0
+	longestDecimal  = 39 // digits of 2^128-1
+)
+
+// decimalNumber judges one number: up to 32 bits an IPv4 address, else an IPv6 address.
+func (s *searcher) decimalNumber(digits []byte) {
+	digits = bytes.TrimLeft(digits, "0")
+	if len(digits) > longestDecimal {
+		return
+	}
+	var hi, lo uint64
+	for _, d := range digits {
+		over, low := bits.Mul64(lo, 10)
+		low, carry := bits.Add64(low, uint64(d-'0'), 0)
+		tooBig, high := bits.Mul64(hi, 10)
+		high, carry = bits.Add64(high, over, carry)
+		if tooBig+carry > 0 {
+			return
+		}
+		hi, lo = high, low
+	}
+	if hi == 0 && lo <= 1<<32-1 {
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], uint32(lo))
+		s.addr4(a, decimalForm)
+		return
+	}
+	var a [16]byte
+	binary.BigEndian.PutUint64(a[:], hi)
+	binary.BigEndian.PutUint64(a[8:], lo)
+	s.addr16(&a, decimalForm)
+}
+
+// hexRuns judges letters and digits in a row that are exactly 8 or 32 hexadecimal
+// digits, and reversed nibbles between dots.
+func (s *searcher) hexRuns(b []byte) {
+	var back [16]byte
+	nibbles, end := 0, 0
+	for i := 0; i < len(b); {
+		start, hex := i, true
+		for i < len(b) && (isDigit(b[i]) || isLetter(b[i])) {
+			hex = hex && isHex(b[i])
+			i++
+		}
+		switch n := i - start; {
+		case n == 0:
+			i++
+			continue
+		case !hex:
+		case n == 8:
+			s.addr4([4]byte(hexOctets(b[start:i])), hexForm)
+		case n == 32:
+			a := [16]byte(hexOctets(b[start:i]))
+			s.addr16(&a, hexForm)
+		case n == 1:
+			if nibbles == 0 || start != end+1 || b[end] != '.' {
+				nibbles = 0
+			}
+			v, _ := nibble(b[start] | 0x20)
+			pushNibble(&back, v)
+			if nibbles++; nibbles >= nibblesInAddress {
+				s.addr16(&back, asIs)
+			}
+			end = i
+			continue
+		}
+		nibbles = 0
+	}
+}
+
+// hexOctets reads up to 32 hexadecimal digits.
+func hexOctets(digits []byte) []byte {
+	var b [16]byte
+	for i, d := range digits {
+		v, _ := nibble(d | 0x20)
+		b[i/2] = b[i/2]<<4 | v
+	}
+	return b[:len(digits)/2]
+}
+
+// reverseNames judges reverse names.
+func (s *searcher) reverseNames(b []byte) {
+	for from := 0; ; {
+		i := indexFold(b[from:], ".arpa")
+		if i < 0 {
+			return
+		}
+		from += i + len(".arpa")
+		if from == len(b) || !isLabelChar(b[from]) {
+			s.reverseText(b[:from])
+		}
+	}
+}
+
+// reverseText judges the name at the end of text that ends in ".arpa".
+func (s *searcher) reverseText(text []byte) {
+	start := len(text)
+	for start > 0 && len(text)-start < maxName-2 && isNameChar(text[start-1]) {
+		start--
+	}
+	name := s.name[:0]
+	for label := range bytes.SplitSeq(text[start:], []byte(".")) {
+		if len(label) > 63 {
+			name = name[:0] // the name begins after it
+		} else if len(label) > 0 {
+			name = append(append(name, byte(len(label))), label...)
+		}
+	}
+	name = append(name, 0)
+	lower(name)
+	var l labels
+	l.split(name)
+	if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
+		s.reverse(r)
+	}
+}
+
+func isNameChar(c byte) bool { return c == '.' || isLabelChar(c) }
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// indexFold is bytes.Index without regard to ASCII case, for text that begins with a dot.
+func indexFold(b []byte, text string) int {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], text[0])
+		if i < 0 || from+i+len(text) > len(b) {
+			return -1
+		}
+		from += i
+		if equalFold(b[from:from+len(text)], []byte(text)) {
+			return from
+		}
+		from++
+	}
+}
+
+// decimal reads a decimal number up to 255, with any zeros before it; size is the
+// number of digits.
+func decimal(b []byte) (v byte, size int, ok bool) {
+	n := 0
+	for size < len(b) && isDigit(b[size]) {
+		n = min(n*10+int(b[size]-'0'), 256)
+		size++
+	}
+	return byte(n), size, size > 0 && n < 256
+}
+
+// groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a
+// separator between their groups, beginning and ending at any group of a longer row.
+// Only after colons may the last 32 bits be four decimal numbers.
+func (s *searcher) groupsBy(b []byte, separator byte) {
+	for i := 0; i < len(b); {
+		first := bytes.IndexByte(b[i:], separator)
+		if first < 0 {
+			return
+		}
+		start := i + first
+		for start > i && isHex(b[start-1]) {
+			start--
+		}
+		end := i + first
+		for end < len(b) && (isHex(b[end]) || b[end] == separator || separator == ':' && b[end] == '.') {
+			end++
+		}
+		s.groups(b[start:end], separator)
+		i = end + 1
+	}
+}
+
+// A groupRun is the last groups of an address so far, eight at most, from the right.
+type groupRun struct {
+	octets [16]byte
+	n      int
+}
+
+func (g *groupRun) push(hi, lo byte) {
+	copy(g.octets[:], g.octets[2:])
+	g.octets[14], g.octets[15] = hi, lo
+	g.n = min(g.n+1, groupsInAddress)
+}
+
+// groups judges text of hexadecimal digits, separators and dots.
+func (s *searcher) groups(b []byte, separator byte) {
+	var head, tail groupRun // before and after two separators in a row
+	gap := false
+	for len(b) > 0 && !s.done() {
+		v, size, ok := hexGroup(b)
+		switch {
+		case len(b) > 1 && b[0] == separator && b[1] == separator:
+			head, tail, gap = tail, groupRun{}, true
+			if b = b[1:]; len(b) == 1 || b[1] != separator {
+				b = b[1:] // of three, the last two may begin another gap
+			}
+		case !ok:
+			head, tail, gap = groupRun{}, groupRun{}, false
+			b = b[max(size, 1):]
+			continue
+		default:
+			if separator == ':' {
+				s.quadAt(b, head, tail, gap)
+			}
+			tail.push(byte(v>>8), byte(v))
+			b = b[size:]
+			if len(b) > 0 && b[0] == separator && (len(b) == 1 || b[1] != separator) {
+				b = b[1:]
+			}
+		}
+		s.spread(&head, &tail, gap)
+	}
+}
+
+// quadAt judges an address whose last 32 bits are four decimal numbers.
+func (s *searcher) quadAt(b []byte, head, tail groupRun, gap bool) {
+	var quad [4]byte
+	for i := range quad {
+		v, size, ok := decimal(b)
+		if !ok || i < 3 && (size >= len(b) || b[size] != '.') {
+			return
+		}
+		quad[i] = v
+		b = b[min(size+1, len(b)):]
+	}
+	tail.push(quad[0], quad[1])
+	tail.push(quad[2], quad[3])
+	s.spread(&head, &tail, gap)
+}
+
+// spread judges the groups with zeros filled in at the gap.
+func (s *searcher) spread(head, tail *groupRun, gap bool) {
+	full := tail.octets
+	if tail.n == groupsInAddress {
+		s.addr16(&full, asIs)
+	}
+	for n := 0; gap && n <= head.n && n+tail.n < groupsInAddress; n++ {
+		copy(full[:2*n], head.octets[16-2*n:])
+		s.addr16(&full, asIs)
+	}
+}
+
+// hexGroup reads the hexadecimal digits of a group; ok reports that there are one to
+// four.
+func hexGroup(b []byte) (v uint16, size int, ok bool) {
+	for size < len(b) && isHex(b[size]) {
+		d, _ := nibble(b[size] | 0x20)
+		v = v<<4 | uint16(d)
+		size++
+	}
+	return v, size, 0 < size && size <= 4
+}
