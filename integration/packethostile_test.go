@@ -27,7 +27,7 @@ func TestAttacksCostNothing(t *testing.T) {
 	const mostMemory = 96 << 20
 	n := lab.NewNamespace(t)
 	stretch(t, n, "wire0")
-	s := startPlainSensor(t, n, packetSourceOf(firstResolver, "  decapsulate = true", "wire0")+kept+fileSink("first", "dnsqr"))
+	s := startPlainSensor(t, n, packetSourceOf(firstResolver, opening, "wire0")+kept+fileSink("first", "dnsqr"))
 	awaitCapture(t, n, 1)
 	var good []string
 	for _, name := range ordinary {

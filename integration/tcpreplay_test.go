@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
@@ -82,7 +83,7 @@ func TestReplayedOnAWireTheRecordsAreThoseOfTheFile(t *testing.T) {
 		wrapped    bool
 	}{
 		"plain":                 {program: "tcpreplay", options: fast},
-		"plain, looked into":    {program: "tcpreplay", options: fast, attributes: "  decapsulate = true"},
+		"plain, looked into":    {program: "tcpreplay", options: fast, attributes: opening},
 		"four lanes":            {program: "tcpreplay", options: fast, lanes: 4},
 		"VLAN":                  {program: "tcpreplay-edit", options: tag(5)},
 		"VLAN, four lanes":      {program: "tcpreplay-edit", options: tag(5), lanes: 4},
@@ -103,7 +104,7 @@ func TestReplayedOnAWireTheRecordsAreThoseOfTheFile(t *testing.T) {
 				c.attributes = fmt.Sprintf("  lanes = %d", c.lanes)
 			}
 			if c.wrapped {
-				c.attributes = "  decapsulate = true"
+				c.attributes = opening
 			}
 			s := startCapture(t, n, max(1, c.lanes), packetSourceOf(bothResolvers, c.attributes, "wire0")+kept+fileSink("first", "dnsqr"))
 			var plays []string
@@ -125,26 +126,53 @@ func TestReplayedOnAWireTheRecordsAreThoseOfTheFile(t *testing.T) {
 	}
 }
 
-// TestKernelsOwnTunnel has the kernel, not the test, put the packets into VXLAN.
+// TestKernelsOwnTunnel has the kernel, not the test, put the packets into VXLAN. The
+// tunnel is opened if it comes from a configured address and leads to one of the
+// interface or a configured one.
 func TestKernelsOwnTunnel(t *testing.T) {
 	t.Parallel()
-	files := captureFiles(t)
-	n := lab.NewNamespace(t)
-	stretch(t, n, "wire0")
-	n.IP(t, `
+	files, once := captureFiles(t), ofFiles(t)
+	const from, other = "\n  decapsulate = true\n  decapsulate_from = [\"10.1.1.1\"]\n", "10.1.1.3"
+	for name, c := range map[string]struct {
+		attributes string
+		address    string // of the interface; empty: none
+		opens      bool
+	}{
+		"to the interface":        {from, "10.1.1.2", true},
+		"to another address":      {from, other, false},
+		"no address":              {from, "", false},
+		"to a configured address": {from + `  decapsulate_to = ["10.1.1.2"]`, "", true},
+		"not to a configured one": {from + `  decapsulate_to = ["10.1.1.3"]`, "10.1.1.2", false},
+		"from another address":    {strings.Replace(from, "10.1.1.1", other, 1), "10.1.1.2", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := lab.NewNamespace(t)
+			stretch(t, n, "wire0")
+			n.IP(t, `
 addr add 10.1.1.1/24 dev wire0-in
 neigh add 10.1.1.2 lladdr 02:00:00:00:00:02 dev wire0-in
 link add vx0 type vxlan id 77 remote 10.1.1.2 local 10.1.1.1 dstport 4789 dev wire0-in
 link set dev vx0 addrgenmode none mtu 65485 up
 `)
-	s := startCapture(t, n, 1, packetSourceOf(bothResolvers, "  decapsulate = true", "wire0")+kept+fileSink("first", "dnsqr"))
-	played(t, play(t, n, "tcpreplay", "vx0", fast, files...))
-	s.stop(t)
-	packets := s.packets(t)
-	packets.checkNoDrops(t)
-	checkSame(t, ofFiles(t), s.written(t, "first"))
-	if packets.counts["tunnelled"] == 0 {
-		t.Error("nothing was found in a tunnel")
+			if c.address != "" {
+				n.IP(t, "addr add "+c.address+"/32 dev wire0")
+			}
+			s := startCapture(t, n, 1, packetSourceOf(bothResolvers, c.attributes, "wire0")+kept+fileSink("first", "dnsqr"))
+			played(t, play(t, n, "tcpreplay", "vx0", fast, files...))
+			books := s.stop(t)
+			packets := s.packets(t)
+			packets.checkNoDrops(t)
+			opened, refused := packets.counts["tunnelled"], packets.counts["tunnels_refused"]
+			if (opened > 0) != c.opens || (refused > 0) == c.opens {
+				t.Errorf("%d packets were found in tunnels, %d tunnels were refused", opened, refused)
+			}
+			if c.opens {
+				checkSame(t, once, s.written(t, "first"))
+			} else if books.Read > 0 {
+				t.Errorf("%d messages were read from tunnels that are refused", books.Read)
+			}
+		})
 	}
 }
 

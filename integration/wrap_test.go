@@ -95,6 +95,14 @@ var (
 	erspan3 = []byte{0x20, 0x05, 0x00, 0x07, 0, 0, 1, 2, 0, 0, 0, 0}
 )
 
+// opening are the attributes of a packet source that opens the tunnels of inGRE and
+// inVXLAN, which lead to no address of the interface.
+const opening = `
+  decapsulate      = true
+  decapsulate_from = ["10.1.1.1", "fd00::1"]
+  decapsulate_to   = ["10.1.1.2", "fd00::2"]
+`
+
 // inGRE puts a frame into GRE (RFC 2784) over IPv4, behind another header. Where there
 // is one GRE has a sequence number (RFC 2890), as ERSPAN II and III do.
 func inGRE(protocol uint16, header []byte) func([]byte) []byte {

@@ -54,13 +54,24 @@ func replay(ctx context.Context, args []string, std stdio) error {
 }
 
 // replayPackets is how packets are read: what the configuration's pcap sources say,
-// taken together, and whose they are as --resolvers says. The policy knows of both.
+// taken together, and whose they are as --resolvers says. The policy knows of both. If
+// one source opens tunnels to its interfaces' addresses, which a file does not have,
+// tunnels to every address are opened.
 func replayPackets(c *conf.Config, resolvers string, given bool) (pcap.Config, error) {
 	packets := pcap.Config{Name: "replay"}
+	anywhere := false
 	for _, p := range c.Packets {
 		packets.Resolvers = append(packets.Resolvers, p.Resolvers...)
-		packets.Decapsulate = packets.Decapsulate || p.Decapsulate
 		packets.VerifyChecksum = packets.VerifyChecksum || p.VerifyChecksum
+		if p.Decapsulate {
+			packets.Decapsulate = true
+			packets.DecapsulateFrom = append(packets.DecapsulateFrom, p.DecapsulateFrom...)
+			packets.DecapsulateTo = append(packets.DecapsulateTo, p.DecapsulateTo...)
+			anywhere = anywhere || len(p.DecapsulateTo) == 0
+		}
+	}
+	if anywhere {
+		packets.DecapsulateTo = nil
 	}
 	switch {
 	case !given:

@@ -5,11 +5,20 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
 // TestReplayStopsWhileOnRotateRuns: a signal ends what a replay waits for, and leaves
@@ -50,4 +59,96 @@ sink "nmsg" "files" {
 		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(number)) + "/stat")
 		return err != nil || bytes.Contains(stat, []byte(") Z "))
 	})
+}
+
+// tunnelled is a packet source that opens tunnels.
+func tunnelled(from, to string) pcap.Config {
+	c := pcap.Config{Resolvers: []netip.Prefix{netip.MustParsePrefix("192.0.2.53/32")}, Decapsulate: true}
+	c.DecapsulateFrom = []netip.Prefix{netip.MustParsePrefix(from)}
+	if to != "" {
+		c.DecapsulateTo = []netip.Prefix{netip.MustParsePrefix(to)}
+	}
+	return c
+}
+
+// TestForgedTunnelsMakeNoRecord replays what a host on the Internet put into VXLAN from
+// 198.51.100.66 to 203.0.113.200. It is a record only where the configuration says that
+// tunnels come from there.
+func TestForgedTunnelsMakeNoRecord(t *testing.T) {
+	const forger, aim, mirror, collector = "198.51.100.66/32", "203.0.113.200/32", "10.9.9.1/32", "10.9.9.2/32"
+	plain := tunnelled(forger, aim)
+	plain.Decapsulate = false
+	for name, c := range map[string]struct {
+		sources []pcap.Config
+		records uint64
+	}{
+		"no decapsulation":               {[]pcap.Config{plain}, 0},
+		"another source":                 {[]pcap.Config{tunnelled(mirror, "")}, 0},
+		"another destination":            {[]pcap.Config{tunnelled(forger, collector)}, 0},
+		"this source":                    {[]pcap.Config{tunnelled(forger, "")}, 1},
+		"two others":                     {[]pcap.Config{tunnelled(mirror, aim), tunnelled("10.9.9.3/32", "")}, 0},
+		"the second one's":               {[]pcap.Config{tunnelled(mirror, collector), tunnelled(forger, aim)}, 1},
+		"from one's, not decapsulating":  {[]pcap.Config{plain, tunnelled(mirror, "")}, 0},
+		"one that takes any destination": {[]pcap.Config{tunnelled(mirror, ""), tunnelled(forger, collector)}, 1},
+	} {
+		file, diags := conf.Default()
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		config := &file.Config
+		config.Packets = c.sources
+		packets, err := replayPackets(config, "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := conf.ParseTarget("stdout:")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := replayer{
+			config: config,
+			inputs: inputReader{config: config, packets: packets},
+			sinks:  []forward.SinkConfig{conf.SinkFor("to", target)},
+			log:    slog.New(slog.DiscardHandler),
+			out:    io.Discard,
+		}
+		ledger, err := r.run(t.Context(), []string{"../../fallback/pcap/testdata/forged-through-vxlan.pcap"})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := ledger.Total.Records; got != c.records || r.inputs.stats.Packets != 2 {
+			t.Errorf("%s: %d records, want %d, of %d packets", name, got, c.records, r.inputs.stats.Packets)
+		}
+	}
+}
+
+func TestPacketSourcesAreReplayedTogether(t *testing.T) {
+	first, second, third := tunnelled("10.9.9.1/32", "10.9.9.2/32"), tunnelled("10.8.0.0/16", "fd00:9::2/128"), tunnelled("fd00:9::1/128", "")
+	second.VerifyChecksum = true
+	for name, c := range map[string]struct {
+		sources []pcap.Config
+		from    []string
+		to      []string
+	}{
+		"every destination is named":  {[]pcap.Config{first, second}, []string{"10.9.9.1/32", "10.8.0.0/16"}, []string{"10.9.9.2/32", "fd00:9::2/128"}},
+		"one has its interfaces' own": {[]pcap.Config{first, second, third}, []string{"10.9.9.1/32", "10.8.0.0/16", "fd00:9::1/128"}, nil},
+	} {
+		got, err := replayPackets(&conf.Config{Packets: c.sources}, "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := pcap.Config{Name: "replay", Decapsulate: true, VerifyChecksum: true}
+		for range c.sources {
+			want.Resolvers = append(want.Resolvers, first.Resolvers...)
+		}
+		for _, p := range c.from {
+			want.DecapsulateFrom = append(want.DecapsulateFrom, netip.MustParsePrefix(p))
+		}
+		for _, p := range c.to {
+			want.DecapsulateTo = append(want.DecapsulateTo, netip.MustParsePrefix(p))
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
 }

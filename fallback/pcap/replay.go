@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -20,13 +21,17 @@ type Replay struct {
 	lane      Lane
 }
 
-// NewReplay returns a Replay that has read nothing yet. Of cfg it heeds Resolvers,
-// Decapsulate and VerifyChecksum.
+// NewReplay returns a Replay that has read nothing yet. Of cfg it uses Resolvers,
+// VerifyChecksum, and the fields about tunnels.
 func NewReplay(cfg Config, lane Lane) (*Replay, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	return &Replay{packet.New(cfg.dissection()), lane}, nil
+	to := cfg.DecapsulateTo
+	if len(to) == 0 {
+		to = everywhere()
+	}
+	return &Replay{packet.New(cfg.dissection(to)), lane}, nil
 }
 
 // Read reads a file, pcap or pcapng. What is damaged is an error that names the byte
@@ -98,20 +103,38 @@ func replayPacket(d *packet.Dissector, link packet.Link, c *packet.Captured, lan
 // errNoResolvers says why there is no default.
 var errNoResolvers = errors.New("no resolvers are named: only their addresses tell a resolver's own queries from its clients'")
 
+// errNoTunnelSources says why there is no default.
+var errNoTunnelSources = errors.New("decapsulate is set without decapsulate_from: any host could send forged messages in a tunnel: " +
+	"set decapsulate_from to the addresses that tunnels come from")
+
 // check holds the configuration to what packets cannot do without.
 func (c *Config) check() error {
-	if len(c.Resolvers) == 0 {
+	switch {
+	case len(c.Resolvers) == 0:
 		return errNoResolvers
+	case c.Decapsulate && len(c.DecapsulateFrom) == 0:
+		return errNoTunnelSources
 	}
-	for _, p := range c.Resolvers {
-		if !p.IsValid() {
-			return fmt.Errorf("resolver %v is neither an address nor a prefix", p)
+	for _, list := range []struct {
+		what     string
+		prefixes []netip.Prefix
+	}{{"resolver", c.Resolvers}, {"tunnel source", c.DecapsulateFrom}, {"tunnel destination", c.DecapsulateTo}} {
+		for _, p := range list.prefixes {
+			if !p.IsValid() {
+				return fmt.Errorf("%s %v is neither an address nor a prefix", list.what, p)
+			}
 		}
 	}
 	return nil
 }
 
-// dissection is what the packets are searched for.
-func (c *Config) dissection() packet.Config {
-	return packet.Config{Resolvers: c.Resolvers, Decapsulate: c.Decapsulate, VerifyChecksum: c.VerifyChecksum}
+// dissection configures a dissector that opens only tunnels to the addresses in to.
+func (c *Config) dissection(to []netip.Prefix) packet.Config {
+	return packet.Config{
+		Resolvers:      c.Resolvers,
+		Decapsulate:    c.Decapsulate,
+		TunnelsFrom:    c.DecapsulateFrom,
+		TunnelsTo:      to,
+		VerifyChecksum: c.VerifyChecksum,
+	}
 }

@@ -311,6 +311,65 @@ func TestReplayWantsResolvers(t *testing.T) {
 	}
 }
 
+func TestDecapsulationWantsSources(t *testing.T) {
+	c := theResolver
+	c.Decapsulate = true
+	if _, err := NewReplay(c, nowhere{}); !errors.Is(err, errNoTunnelSources) {
+		t.Errorf("error %v", err)
+	}
+	c.DecapsulateFrom = []netip.Prefix{{}}
+	if _, err := NewReplay(c, nowhere{}); err == nil || !strings.Contains(err.Error(), "tunnel source") {
+		t.Errorf("an invalid source: error %v", err)
+	}
+	c.DecapsulateFrom, c.DecapsulateTo = theResolver.Resolvers, []netip.Prefix{{}}
+	if _, err := NewReplay(c, nowhere{}); err == nil || !strings.Contains(err.Error(), "tunnel destination") {
+		t.Errorf("an invalid destination: error %v", err)
+	}
+}
+
+// TestForgedTunnelsBringNothing replays a query and its response that a host on the
+// Internet put into VXLAN itself: from 198.51.100.66 to 203.0.113.200.
+func TestForgedTunnelsBringNothing(t *testing.T) {
+	file, err := os.ReadFile("testdata/forged-through-vxlan.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefixes := func(list ...string) (all []netip.Prefix) {
+		for _, p := range list {
+			all = append(all, netip.MustParsePrefix(p))
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		from, to []netip.Prefix
+		messages int
+		refused  uint64
+	}{
+		"no decapsulation":              {nil, nil, 0, 0},
+		"another source":                {prefixes("10.9.9.1/32"), nil, 0, 2},
+		"another destination":           {prefixes("198.51.100.66/32"), prefixes("203.0.113.201/32"), 0, 2},
+		"another family's destination":  {prefixes("198.51.100.66/32"), prefixes("::/0"), 0, 2},
+		"this source":                   {prefixes("198.51.100.66/32"), nil, 2, 0},
+		"this source and destination":   {prefixes("10.9.9.1/32", "198.51.100.0/24"), prefixes("203.0.113.200/32"), 2, 0},
+		"this destination, from others": {prefixes("10.9.9.1/32"), prefixes("203.0.113.200/32"), 0, 2},
+	} {
+		cfg := theResolver
+		cfg.Decapsulate, cfg.DecapsulateFrom, cfg.DecapsulateTo = c.from != nil, c.from, c.to
+		lane := &recorder{t: t}
+		p, err := NewReplay(cfg, lane)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Read(t.Context(), bytes.NewReader(file)); err != nil {
+			t.Error(err)
+		}
+		if s := p.Close(); len(lane.messages) != c.messages || len(lane.dropped) > 0 || s.TunnelsRefused != c.refused {
+			t.Errorf("%s: %d messages, want %d; %d tunnels refused, want %d; dropped %v",
+				name, len(lane.messages), c.messages, s.TunnelsRefused, c.refused, lane.dropped)
+		}
+	}
+}
+
 // TestPacketsComeAsTheyArrive holds Replay to a pipe: what was written whole is in
 // the lane before more comes.
 func TestPacketsComeAsTheyArrive(t *testing.T) {

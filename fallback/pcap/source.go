@@ -137,12 +137,17 @@ func (s *Source) capture(ctx context.Context, rings *ring.Capture, reason string
 		s.failed()
 		return err
 	}
+	to, err := s.destinations()
+	if err != nil {
+		s.failed()
+		return err
+	}
 	on := transform.Time(time.Now().UnixNano())
 	current := &session{rings: rings}
 	for i := range s.config.Lanes {
 		current.readers = append(current.readers, &reader{
 			ring:      rings.Reader(i),
-			dissector: packet.New(s.config.dissection()),
+			dissector: packet.New(s.config.dissection(to)),
 			lane:      s.outlet.Lane(on),
 		})
 	}

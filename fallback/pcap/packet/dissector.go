@@ -10,7 +10,9 @@ import (
 // Config says what is looked for.
 type Config struct {
 	Resolvers      []netip.Prefix // whose queries, and the answers to them, are outward
-	Decapsulate    bool           // look into GRE, ERSPAN and VXLAN too
+	Decapsulate    bool           // open GRE, ERSPAN and VXLAN tunnels
+	TunnelsFrom    []netip.Prefix // sources of the tunnels that are opened; empty: none
+	TunnelsTo      []netip.Prefix // and their destinations; empty: none
 	VerifyChecksum bool           // any UDP datagram with a wrong checksum is malformed, not only what came in fragments
 }
 
@@ -29,11 +31,13 @@ type Sink interface {
 
 // A Dissector reads the packets of one lane. It is not safe for concurrent use.
 type Dissector struct {
-	config    Config
-	resolvers transform.Networks
-	fragments *fragments
-	streams   *stream.Table
-	stats     Stats
+	config      Config
+	resolvers   transform.Networks
+	tunnelsFrom transform.Networks
+	tunnelsTo   transform.Networks
+	fragments   *fragments
+	streams     *stream.Table
+	stats       Stats
 
 	// Of the packet at hand.
 	sink    Sink
@@ -48,10 +52,12 @@ type Dissector struct {
 // New returns a Dissector that has seen nothing yet.
 func New(c Config) *Dissector {
 	return &Dissector{
-		config:    c,
-		resolvers: transform.NewNetworks(c.Resolvers),
-		fragments: newFragments(),
-		streams:   stream.New(stream.DefaultLimits()),
+		config:      c,
+		resolvers:   transform.NewNetworks(c.Resolvers),
+		tunnelsFrom: transform.NewNetworks(c.TunnelsFrom),
+		tunnelsTo:   transform.NewNetworks(c.TunnelsTo),
+		fragments:   newFragments(),
+		streams:     stream.New(stream.DefaultLimits()),
 	}
 }
 

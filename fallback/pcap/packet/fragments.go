@@ -64,10 +64,10 @@ type piece struct{ from, to int }
 
 func newFragments() *fragments { return &fragments{held: map[fragmentKey]*assembly{}} }
 
-// wanted tells what may carry a message: what goes between a resolver and another,
-// or any tunnel.
+// wanted reports whether a fragment may be part of a message: it passes between a
+// resolver and another host, or where a tunnel is opened.
 func (d *Dissector) wanted(g *datagram) bool {
-	return d.config.Decapsulate || d.resolvers.Has(g.src) != d.resolvers.Has(g.dst)
+	return d.resolvers.Has(g.src) != d.resolvers.Has(g.dst) || d.config.Decapsulate && d.opens(g)
 }
 
 // assemble puts a fragment to its others, and reports whether that makes g whole.

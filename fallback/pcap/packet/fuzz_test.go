@@ -109,21 +109,40 @@ func understood(next layers.EthernetType) bool {
 	return next == layers.EthernetTypeIPv4 || next == layers.EthernetTypeIPv6 || next == layers.EthernetTypeDot1Q
 }
 
-// FuzzLinks takes whatever comes on every link layer, tunnels unwrapped.
+// FuzzLinks takes whatever comes on every link layer, tunnels unwrapped. With every
+// tunnel refused, messages are those without decapsulation.
 func FuzzLinks(f *testing.F) {
-	for _, flow := range bothFamilies() {
-		packet := udpPacket(f, flow, answerWire(f, 1))
+	for _, inside := range bothFamilies() {
+		packet := udpPacket(f, inside, answerWire(f, 1))
 		for _, link := range []Link{null, ethernet, raw, loop, linuxCooked, linuxSLL2, rawIPv4} {
 			f.Add(uint16(link), packet)
 		}
-		f.Add(uint16(ethernet), udpFrame(f, flow, answerWire(f, 1)))
+		frame := udpFrame(f, inside, answerWire(f, 1))
+		f.Add(uint16(ethernet), frame)
+		for _, outside := range []flow{mirror, mirror6} {
+			for _, b := range tunnels(f, outside, frame) {
+				f.Add(uint16(raw), b)
+			}
+		}
 	}
+	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	f.Fuzz(func(t *testing.T, link uint16, b []byte) {
-		d, got := New(Config{Resolvers: testConfig.Resolvers, Decapsulate: true, VerifyChecksum: true}), &seen{}
-		d.Frame(Link(link), &Captured{Data: b, Length: len(b), Time: at}, got)
-		d.Finish(got)
-		if len(got.Messages) > 1 || len(got.Dropped) > 1 {
-			t.Errorf("%d messages, dropped %v of one packet", len(got.Messages), got.Dropped)
+		take := func(c Config) (*seen, Stats) {
+			c.Resolvers, c.VerifyChecksum = testConfig.Resolvers, true
+			d, got := New(c), &seen{}
+			d.Frame(Link(link), &Captured{Data: b, Length: len(b), Time: at}, got)
+			d.Finish(got)
+			if len(got.Messages) > 1 || len(got.Dropped) > 1 {
+				t.Errorf("%d messages, dropped %v of one packet", len(got.Messages), got.Dropped)
+			}
+			return got, d.Stats()
+		}
+		take(Config{Decapsulate: true, TunnelsFrom: everywhere, TunnelsTo: everywhere})
+		plain, _ := take(Config{})
+		refusing, stats := take(Config{Decapsulate: true, TunnelsFrom: everywhere})
+		if len(refusing.Messages) != len(plain.Messages) || stats.Tunnelled > 0 {
+			t.Errorf("every tunnel refused: %d messages, %d tunnelled; without decapsulation %d messages",
+				len(refusing.Messages), stats.Tunnelled, len(plain.Messages))
 		}
 	})
 }

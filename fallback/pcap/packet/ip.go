@@ -161,7 +161,7 @@ func (d *Dissector) datagram(g *datagram) {
 	case g.proto == protoTCP:
 		d.tcp(g)
 	case g.proto == protoGRE && d.config.Decapsulate:
-		d.gre(g.payload)
+		d.gre(g)
 	default:
 		d.other()
 	}

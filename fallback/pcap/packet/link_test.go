@@ -9,7 +9,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
 	if err != nil {

@@ -13,6 +13,8 @@ type Stats struct {
 	Tunnelled   uint64 // packets that were found in others
 	TooDeep     uint64 // packets in more tunnels than are looked into
 
+	TunnelsRefused uint64 // tunnels that were not opened because of their addresses
+
 	Fragments FragmentStats
 	Streams   stream.Stats
 }
@@ -45,6 +47,7 @@ func (s *Stats) Add(o Stats) {
 	s.BadChecksum += o.BadChecksum
 	s.Tunnelled += o.Tunnelled
 	s.TooDeep += o.TooDeep
+	s.TunnelsRefused += o.TunnelsRefused
 	s.Fragments.add(o.Fragments)
 	s.Streams.Add(o.Streams)
 }

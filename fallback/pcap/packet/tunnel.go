@@ -24,8 +24,27 @@ const (
 	erspan3HasSub = 0x01 // O, in the last octet of the header
 )
 
+// opens reports whether a tunnel between g's addresses is to be opened.
+func (d *Dissector) opens(g *datagram) bool {
+	return d.tunnelsFrom.Has(g.src) && d.tunnelsTo.Has(g.dst)
+}
+
+// admits does the same, and counts a tunnel that is refused: any host could have sent
+// it, so that what it carries proves nothing.
+func (d *Dissector) admits(g *datagram) bool {
+	if d.opens(g) {
+		return true
+	}
+	d.stats.TunnelsRefused++
+	return false
+}
+
 // gre looks into RFC 2784's tunnels, and what switches mirror by them.
-func (d *Dissector) gre(b []byte) {
+func (d *Dissector) gre(g *datagram) {
+	if !d.admits(g) {
+		return
+	}
+	b := g.payload
 	if len(b) < greLen || !d.enter() {
 		d.malformed()
 		return

@@ -6,32 +6,53 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-var mirror = flow{
-	netip.AddrPortFrom(netip.MustParseAddr("10.9.9.1"), 40000),
-	netip.AddrPortFrom(netip.MustParseAddr("10.9.9.2"), portVXLAN),
+// mirror and mirror6 are the outer flows of tunnels that decapsulating opens.
+var (
+	mirror  = outer("10.9.9.1", "10.9.9.2")
+	mirror6 = outer("fd00:9::1", "fd00:9::2")
+)
+
+func outer(src, dst string) flow {
+	return flow{
+		netip.AddrPortFrom(netip.MustParseAddr(src), 40000),
+		netip.AddrPortFrom(netip.MustParseAddr(dst), portVXLAN),
+	}
 }
 
 // inGRE is an IP packet with a GRE header, in hex, and what is behind it.
-func inGRE(t *testing.T, header string, inner []byte) []byte {
+func inGRE(t testing.TB, header string, inner []byte) []byte {
 	t.Helper()
-	b := udpPacket(t, mirror, append(unhex(t, header), inner...))
-	b = append(b[:ipv4Len], b[ipv4Len+udpLen:]...)
-	b[9] = protoGRE
-	b[2], b[3] = byte(len(b)>>8), byte(len(b))
-	return b
+	return greBetween(t, mirror, header, inner)
 }
 
-func inVXLAN(t *testing.T, inner []byte) []byte {
-	return udpPacket(t, mirror, append(unhex(t, "08000000 00002a00"), inner...))
+func greBetween(t testing.TB, f flow, header string, inner []byte) []byte {
+	t.Helper()
+	return bytesOf(t, f.ip(layers.IPProtocolGRE), gopacket.Payload(append(unhex(t, header), inner...)))
+}
+
+func inVXLAN(t testing.TB, inner []byte) []byte {
+	t.Helper()
+	return vxlanBetween(t, mirror, inner)
+}
+
+func vxlanBetween(t testing.TB, f flow, inner []byte) []byte {
+	t.Helper()
+	return udpPacket(t, f, append(unhex(t, "08000000 00002a00"), inner...))
 }
 
 func decapsulating() Config {
 	c := testConfig
 	c.Decapsulate = true
+	for _, f := range []flow{mirror, mirror6} {
+		c.TunnelsFrom = append(c.TunnelsFrom, netip.PrefixFrom(f.src.Addr(), f.src.Addr().BitLen()))
+		c.TunnelsTo = append(c.TunnelsTo, netip.PrefixFrom(f.dst.Addr(), f.dst.Addr().BitLen()))
+	}
 	return c
 }
 
@@ -97,6 +118,126 @@ func TestTunnelsInTunnelsHaveAnEnd(t *testing.T) {
 		} else if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.Malformed}) || d.Stats().TooDeep != 1 {
 			t.Errorf("%d deep: messages %d, dropped %v, %+v", depth, len(got.Messages), got.Dropped, d.Stats())
 		}
+	}
+}
+
+// tunnels are a packet in each kind of tunnel between two addresses.
+func tunnels(t testing.TB, f flow, frame []byte) map[string][]byte {
+	t.Helper()
+	return map[string][]byte{
+		"GRE":        greBetween(t, f, "00000800", frame[ethernetLen:]),
+		"ERSPAN I":   greBetween(t, f, "000088be", frame),
+		"ERSPAN II":  greBetween(t, f, "100088be 00000001"+"1064 0001 00000000", frame),
+		"ERSPAN III": greBetween(t, f, "100022eb 00000001"+"2064 0001 00000000 00000000", frame),
+		"VXLAN":      vxlanBetween(t, f, frame),
+	}
+}
+
+func TestTunnelsAreOpenedByTheirAddresses(t *testing.T) {
+	inner := asking(resolver4, server4)
+	wire := questionWire(t, 1)
+	frame := udpFrame(t, inner, wire)
+	open, nowhere, wide := decapsulating(), decapsulating(), decapsulating()
+	nowhere.TunnelsTo = nil
+	wide.TunnelsFrom = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}
+	wide.TunnelsTo = []netip.Prefix{netip.MustParsePrefix("fd00:9::/64"), netip.MustParsePrefix("10.9.9.0/24")}
+	for _, c := range []struct {
+		name   string
+		config Config
+		outer  flow
+		opens  bool
+	}{
+		{"as configured", open, mirror, true},
+		{"as configured, IPv6", open, mirror6, true},
+		{"another source", open, outer("10.9.9.3", "10.9.9.2"), false},
+		{"another source, IPv6", open, outer("fd00:9::3", "fd00:9::2"), false},
+		{"another destination", open, outer("10.9.9.1", "10.9.9.3"), false},
+		{"another destination, IPv6", open, outer("fd00:9::1", "fd00:9::3"), false},
+		{"the other way", open, outer("10.9.9.2", "10.9.9.1"), false},
+		{"the source, mapped into IPv6", open, outer("::ffff:10.9.9.1", "fd00:9::2"), false},
+		{"no destination configured", nowhere, mirror, false},
+		{"in the prefixes", wide, mirror, true},
+		{"outside the prefixes", wide, outer("10.8.9.1", "10.9.9.2"), false},
+		{"in the prefixes, but for the source", wide, mirror6, false},
+	} {
+		for kind, b := range tunnels(t, c.outer, frame) {
+			for pieces, packets := range map[string][][]byte{"whole": {b}, "in fragments": fragmentsOf(b, 7, 64)} {
+				d := New(c.config)
+				got := dissect(d, packets...)
+				want, refused := []transform.Message(nil), uint64(0)
+				if c.opens {
+					want = []transform.Message{query(inner, transform.UDP, wire)}
+				} else if len(packets) == 1 {
+					refused = 1 // fragments are not even put together
+				}
+				check(t, got, want...)
+				if s := d.Stats(); s.TunnelsRefused != refused || (s.Tunnelled == 1) != c.opens || s.Fragments.Assembled > 0 != (c.opens && len(packets) > 1) {
+					t.Errorf("refused %d, want %d; %+v", s.TunnelsRefused, refused, s)
+				}
+				if t.Failed() {
+					t.Fatalf("%s, %s, %s", c.name, kind, pieces)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryTunnelAroundAPacketMustBeOpened(t *testing.T) {
+	inner := asking(resolver4, server4)
+	wire := questionWire(t, 1)
+	frame := udpFrame(t, inner, wire)
+	foreign := outer("198.51.100.66", "10.9.9.2")
+	link := ethernetHeader(mirror)
+	for _, c := range []struct {
+		name            string
+		outside, inside flow
+		opens           bool
+		tunnelled       uint64
+	}{
+		{"both as configured", mirror, mirror, true, 2},
+		{"the inner from elsewhere", mirror, foreign, false, 1},
+		{"the outer from elsewhere", foreign, mirror, false, 0},
+	} {
+		for kind, b := range tunnels(t, c.inside, frame) {
+			d := New(decapsulating())
+			got := dissect(d, vxlanBetween(t, c.outside, append(bytes.Clone(link), b...)))
+			var want []transform.Message
+			if c.opens {
+				want = append(want, query(inner, transform.UDP, wire))
+			}
+			check(t, got, want...)
+			if s := d.Stats(); s.Tunnelled != c.tunnelled || (s.TunnelsRefused == 1) == c.opens {
+				t.Errorf("%s, %s in VXLAN: %d tunnelled, want %d; %d refused", c.name, kind, s.Tunnelled, c.tunnelled, s.TunnelsRefused)
+			}
+		}
+	}
+}
+
+func TestTunnelsDoNotAlloc(t *testing.T) {
+	frame := udpFrame(t, asking(resolver4, server4), questionWire(t, 1))
+	d := New(decapsulating())
+	var sink discard
+	for _, f := range []flow{mirror, mirror6, outer("198.51.100.66", "10.9.9.2")} {
+		for kind, b := range tunnels(t, f, frame) {
+			if n := testing.AllocsPerRun(100, func() {
+				d.Frame(raw, &Captured{Data: b, Length: len(b), Time: at}, &sink)
+			}); n != 0 {
+				t.Errorf("%s from %v: %v allocations", kind, f.src, n)
+			}
+		}
+	}
+	if s := d.Stats(); s.TunnelsRefused != 5*101 || sink.taken != 10*101 { // AllocsPerRun warms up
+		t.Errorf("%d tunnels refused, %d messages", s.TunnelsRefused, sink.taken)
+	}
+}
+
+// A client may ask from any port.
+func TestAResponseToAClientAtTheTunnelsPortIsNoTunnel(t *testing.T) {
+	f := flow{netip.AddrPortFrom(resolver4, portDNS), netip.AddrPortFrom(client4, portVXLAN)}
+	d := New(decapsulating())
+	got := dissect(d, udpPacket(t, f, answerWire(t, 0x0800)))
+	if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.Inward}) || d.Stats().TunnelsRefused != 0 {
+		t.Errorf("messages %d, dropped %v, %+v; want one inward", len(got.Messages), got.Dropped, d.Stats())
 	}
 }
 

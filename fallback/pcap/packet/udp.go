@@ -23,8 +23,8 @@ func (d *Dissector) udp(g *datagram) {
 	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
 	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
 	role := d.role(src, dst)
-	if d.config.Decapsulate && dst.Port() == portVXLAN && role == transform.NotOutward { // a resolver may ask from that port
-		if !g.assembled || d.verified(g, b) {
+	if d.config.Decapsulate && dst.Port() == portVXLAN && src.Port() != portDNS { // a response to a query from port 4789 is not a tunnel
+		if d.admits(g) && (!g.assembled || d.verified(g, b)) {
 			d.vxlan(b[udpLen:])
 		}
 		return

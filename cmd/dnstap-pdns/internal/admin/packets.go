@@ -73,6 +73,7 @@ func PacketCounts(s *packet.Stats) []PacketCount {
 		{"bad_checksum", s.BadChecksum, "UDP datagrams with a wrong checksum"},
 		{"tunnelled", s.Tunnelled, "packets that were found in others"},
 		{"too_deep", s.TooDeep, "packets in more tunnels than are looked into"},
+		{"tunnels_refused", s.TunnelsRefused, "tunnels that were not opened because of their source or destination address"},
 		{"fragments", s.Fragments.Seen, "packets that were a part of a datagram"},
 		{"assembled", s.Fragments.Assembled, "datagrams that came whole from fragments"},
 		{"fragments_malformed", s.Fragments.Malformed, "fragments that were cut, or of an impossible size"},

@@ -122,6 +122,10 @@ func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
 			w.add(fmt.Sprintf("%sinterface %s is down", name, i.Name), "Bring it up, or name another.")
 		}
 	}
+	if refused := s.Pcap.Counts["tunnels_refused"]; refused > 0 && s.Pcap.Counts["tunnelled"] == 0 {
+		w.add(fmt.Sprintf("%sall %d tunnels since the start were refused", name, refused),
+			"Name in decapsulate_from the addresses that the mirror's tunnels come from, and in decapsulate_to those that they lead to, if the interfaces do not have them.")
+	}
 	if failures := s.Pcap.Failed + s.Pcap.Broken; failures > 0 {
 		w.add(fmt.Sprintf("%scapture did not work %d times since the start", name, failures), "The log says why: most often a right that is missing, or an interface.")
 	}

@@ -77,6 +77,11 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 		"kernel drops of a source that is gone": {func(l *Ledger) {
 			l.Sources[1].Kind, l.Sources[1].Pcap.Interfaces[0].Dropped = KindRemoved, 10
 		}, "", ""},
+		"all tunnels refused": {func(l *Ledger) { l.Sources[1].Pcap.Counts = map[string]uint64{"tunnels_refused": 7} },
+			`source "span": all 7 tunnels since the start were refused`, "decapsulate_from"},
+		"some tunnels refused": {func(l *Ledger) {
+			l.Sources[1].Pcap.Counts = map[string]uint64{"tunnels_refused": 7, "tunnelled": 1}
+		}, "", ""},
 		"interface down": {func(l *Ledger) { l.Sources[1].Pcap.Interfaces[0].Up = false },
 			`source "span": interface eth1 is down`, ""},
 		"packets are silent": {func(l *Ledger) { l.Sources[1].LastOutward = ago(3 * time.Hour) },
