@@ -10,6 +10,7 @@ const maxKnown = 64
 // lane's clock, and scratch space. It is not safe for concurrent use.
 type Pairer struct {
 	counts  Counts
+	domains DomainCounts // of what counts.Scrubbed says was forbidden
 	clock   clock
 	pending *table
 	memory  memory // packets only
@@ -105,6 +106,9 @@ func (p *Pairer) Counts() Counts {
 	c.Held = uint64(p.pending.live)
 	return c
 }
+
+// Domains returns which registered domains were dropped most. They are the lane's own.
+func (p *Pairer) Domains() *DomainCounts { return &p.domains }
 
 // Clock is the lane's time: the highest that its messages told and that was
 // believed; NoTime before the first.
@@ -301,6 +305,7 @@ func (p *Pairer) search(name, zone []byte, response *walker, policy *Policy) Rea
 	reason := p.searcher.judge(name, zone, response)
 	if reason != Kept {
 		p.counts.Scrubbed[p.searcher.finding.Rule]++
+		p.domains.Count(name, p.searcher.finding.Rule)
 	}
 	return reason
 }

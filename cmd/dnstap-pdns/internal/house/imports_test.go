@@ -139,8 +139,9 @@ var (
 		"transform": {
 			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
 			except: map[string]string{
-				"sync/atomic":           "budget.go", // of all lanes together
-				"golang.org/x/net/idna": "name.go",   // names only
+				"sync/atomic":                   "budget.go",  // of all lanes together
+				"golang.org/x/net/idna":         "name.go",    // names only
+				"golang.org/x/net/publicsuffix": "domains.go", // a table
 			},
 			uses: map[string][]string{"time": {"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}},
 		},
