@@ -46,10 +46,11 @@ type Forwarder struct {
 	trace   func(source string) transform.Trace
 	lanes   []*Lane
 	sources []*source
-	sinks   []*sink         // the plan's, in the order of the configuration
-	leaving []*sink         // removed, and not yet drained
-	gone    []SinkLedger    // of those that have, by name
-	sending context.Context // of the sinks' goroutines; nil before Run
+	domains transform.DomainCounts // of lanes that are closed
+	sinks   []*sink                // the plan's, in the order of the configuration
+	leaving []*sink                // removed, and not yet drained
+	gone    []SinkLedger           // of those that have, by name
+	sending context.Context        // of the sinks' goroutines; nil before Run
 	stopped bool
 
 	rationed bool // lanes are held to equal shares of the budget
@@ -210,6 +211,7 @@ func (f *Forwarder) closeLane(l *Lane) {
 	l.source.known = l.pairer.Known()
 	counts := l.retire()
 	l.source.gone.Add(&counts)
+	f.domains.Merge(l.pairer.Domains())
 	l.source.last = l.source.last.later(l.last)
 	if l.log != nil {
 		l.source.logs = append(l.source.logs, l.log)

@@ -15,6 +15,8 @@ type Ledger struct {
 	Total   transform.Counts // of all sources
 	Sources []SourceLedger   // in the order in which they first had a lane
 	Sinks   []SinkLedger     // as configured; then those that a reload removed. No two have one name
+
+	Resolver ResolverLedger
 }
 
 // SourceLedger accounts for the messages of a source: of its lanes, living and gone.
@@ -74,7 +76,7 @@ func (f *Forwarder) Ledger() Ledger {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 	}
-	var ledger Ledger
+	ledger := Ledger{Resolver: f.resolverLedger()}
 	for _, src := range f.sources {
 		s := f.sourceLedger(src)
 		ledger.Total.Add(&s.Counts)

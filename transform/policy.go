@@ -3,6 +3,7 @@ package transform
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,6 +24,8 @@ type Policy struct {
 	localNetworks []netip.Prefix
 	specialNames  bool
 	resolution    Time
+
+	publicResolver bool // one of the configured addresses is public
 }
 
 // longestTimeout keeps lane times comparable.
@@ -45,6 +48,8 @@ func NewPolicy(c Config) (*Policy, error) {
 		localNetworks: c.LocalNetworks,
 		specialNames:  c.SpecialNames,
 		resolution:    Time(c.TimeResolution),
+
+		publicResolver: slices.ContainsFunc(c.Resolvers, isPublicResolver),
 	}
 	for _, r := range c.Rcodes {
 		if r > maskRcode {
