@@ -112,7 +112,7 @@ func (d *DomainCounts) slot(domain string) *domainSlot {
 		i = d.lowest()
 		delete(d.index, d.slots[i].Domain)
 	}
-	s := &d.slots[i]
+	s := &d.slots[i] // with the rank of the domain that was there
 	s.DomainCount = DomainCount{Domain: strings.Clone(domain)}
 	d.index[s.Domain] = i
 	return s
