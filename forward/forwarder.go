@@ -46,10 +46,11 @@ type Forwarder struct {
 	trace   func(source string) transform.Trace
 	lanes   []*Lane
 	sources []*source
-	sinks   []*sink         // the plan's, in the order of the configuration
-	leaving []*sink         // removed, and not yet drained
-	gone    []SinkLedger    // of those that have, by name
-	sending context.Context // of the sinks' goroutines; nil before Run
+	domains transform.DomainCounts // of lanes that are closed
+	sinks   []*sink                // the plan's, in the order of the configuration
+	leaving []*sink                // removed, and not yet drained
+	gone    []SinkLedger           // of those that have, by name
+	sending context.Context        // of the sinks' goroutines; nil before Run
 	stopped bool
 
 	learned transform.Learned // the resolver's addresses, as messages to any lane have shown
@@ -60,9 +61,9 @@ type Forwarder struct {
 
 // A source is what lanes of one name have in common.
 type source struct {
-	name  string
-	gone  transform.Counts // of lanes that are closed
-	last  sighting         // of lanes that are closed
+	name string
+	gone transform.Counts // of lanes that are closed
+	last sighting         // of lanes that are closed
 
 	logs []*transform.KeyLog // of lanes that are closed, until HandOver
 }
@@ -198,6 +199,7 @@ func (f *Forwarder) closeLane(l *Lane) {
 	f.learned.See(l.pairer.Seen())
 	counts := l.retire()
 	l.source.gone.Add(&counts)
+	f.domains.Merge(l.pairer.Domains())
 	l.source.last = l.source.last.later(l.last)
 	if l.log != nil {
 		l.source.logs = append(l.source.logs, l.log)

@@ -3,8 +3,6 @@ package forward
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,28 +298,4 @@ func TestASinkThatBreaksEndsRun(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestLanesOfASourceShareTheResolversAddresses: with those that live, and with
-// those that come after.
-func TestLanesOfASourceShareTheResolversAddresses(t *testing.T) {
-	r := newRig(t, Live, testSink("a"))
-	v4, v6 := netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8:53::53")
-	first, second := r.Lane("source"), r.Lane("source")
-	first.pairer.Learn([]netip.Addr{v4})
-	second.pairer.Learn([]netip.Addr{v6})
-	knows := func(name string, want ...netip.Addr) {
-		t.Helper()
-		l := r.Lane(name)
-		defer l.Close()
-		got := slices.SortedFunc(slices.Values(l.pairer.Known()), netip.Addr.Compare)
-		if !slices.Equal(got, want) {
-			t.Errorf("a new lane of %s knows %v, want %v", name, got, want)
-		}
-	}
-	knows("source", v4, v6)
-	second.Close()
-	first.Close() // which did not know of v6
-	knows("source", v4, v6)
-	knows("another")
 }

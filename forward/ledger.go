@@ -15,6 +15,8 @@ type Ledger struct {
 	Total   transform.Counts // of all sources
 	Sources []SourceLedger   // in the order in which they first had a lane
 	Sinks   []SinkLedger     // as configured; then those that a reload removed. No two have one name
+
+	Resolver ResolverLedger
 }
 
 // SourceLedger accounts for the messages of a source: of its lanes, living and gone.
@@ -29,7 +31,7 @@ type SourceLedger struct {
 	LastOutward time.Time
 	Clock       transform.Time
 
-	ResolverKnown bool // messages have told an address of the resolver's
+	ResolverKnown bool // messages of any source have shown an address of the resolver
 }
 
 // SinkLedger accounts for the records that sinks of a name were offered: the one that is
@@ -74,10 +76,11 @@ func (f *Forwarder) Ledger() Ledger {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 	}
-	var ledger Ledger
+	ledger := Ledger{Resolver: f.resolverLedger()}
 	for _, src := range f.sources {
 		s := f.sourceLedger(src)
 		ledger.Total.Add(&s.Counts)
+		s.ResolverKnown = ledger.Resolver.Known > 0
 		ledger.Sources = append(ledger.Sources, s)
 	}
 	for _, s := range f.sinks {

@@ -13,7 +13,7 @@ func (p *Policy) JudgeName(name []byte) Reason {
 	var lowered [maxName]byte
 	lower(lowered[:copy(lowered[:], name)])
 	var s searcher
-	s.begin(p, &noAddrs, &noAddrs, [2]netip.Addr{})
+	s.begin(p, &s.none, &s.none, [2]netip.Addr{})
 	reason, _ := s.judge(&subject{name: lowered[:len(name)]})
 	return reason
 }

@@ -58,7 +58,7 @@ func (p *Policy) isListLookup(x *subject) (zone string, is bool) {
 	var l labels
 	l.split(x.name)
 	switch {
-	case beginsWithAddress(x.name, &l):
+	case addressLabels(x.name, &l) > 0:
 		return "", !answersWithHost(x.response, true)
 	case isKeyOfMailbox(x.name, &l):
 		return "", !answersWithHost(x.response, false)
@@ -66,9 +66,10 @@ func (p *Policy) isListLookup(x *subject) (zone string, is bool) {
 	return "", false
 }
 
-// beginsWithAddress reports whether a name is an address in reverse order in a zone
-// of two or more labels, as DNS lists are queried (RFC 5782 section 2).
-func beginsWithAddress(name []byte, l *labels) bool {
+// addressLabels returns how many labels spell an address in reverse order at the
+// beginning of a name in a zone of two or more labels, as DNS lists are queried (RFC
+// 5782 section 2); 0 if none do.
+func addressLabels(name []byte, l *labels) int {
 	const zone = 2 // labels
 	octets, nibbles := 0, 0
 	for octets < 4 && octets < l.n {
@@ -85,12 +86,15 @@ func beginsWithAddress(name []byte, l *labels) bool {
 		}
 		nibbles++
 	}
-	if octets < 4 || l.n-octets < zone {
-		if nibbles < nibblesInAddress || l.n-nibbles < zone {
-			return false
-		}
+	switch {
+	case l.n == 0 || isARPA(l.label(name, l.n-1)):
+		return 0
+	case octets == 4 && l.n-octets >= zone:
+		return octets
+	case nibbles == nibblesInAddress && l.n-nibbles >= zone:
+		return nibbles
 	}
-	return !isARPA(l.label(name, l.n-1))
+	return 0
 }
 
 // isKeyOfMailbox reports whether a name is that of a person's key: the hash of the

@@ -6,6 +6,7 @@ import "net/netip"
 // lane's clock, and scratch space. It is not safe for concurrent use.
 type Pairer struct {
 	counts  Counts
+	domains DomainCounts // of what counts.Scrubbed says was forbidden
 	clock   clock
 	pending *table
 	memory  memory // packets only
@@ -33,7 +34,7 @@ type Pairer struct {
 
 // NewPairer returns a Pairer that holds queries within the budget.
 func NewPairer(b *Budget) *Pairer {
-	return &Pairer{pending: newTable(b), known: &noAddrs}
+	return &Pairer{pending: newTable(b), known: new(addrSet)}
 }
 
 // Take takes one message. What becomes a record is passed to emit before Take
@@ -102,6 +103,9 @@ func (p *Pairer) Counts() Counts {
 	c.Held = uint64(p.pending.live)
 	return c
 }
+
+// Domains returns which registered domains were dropped most. They are the lane's own.
+func (p *Pairer) Domains() *DomainCounts { return &p.domains }
 
 // Clock is the lane's time: the highest that its messages told and that was
 // believed; NoTime before the first.
@@ -280,6 +284,7 @@ func (p *Pairer) search(x *subject) Reason {
 	p.found = found
 	if reason != Kept {
 		p.counts.Scrubbed[found.Rule]++
+		p.domains.Count(x.name, found.Rule)
 	}
 	return reason
 }

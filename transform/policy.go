@@ -30,6 +30,8 @@ type Policy struct {
 	rootServers   addrSet
 	specialNames  bool
 	resolution    Time
+
+	publicResolver bool // one of the configured addresses is public
 }
 
 // longestTimeout keeps lane times comparable.
@@ -54,6 +56,8 @@ func NewPolicy(c Config) (*Policy, error) {
 		keepLookups:  c.KeepLookups,
 		specialNames: c.SpecialNames,
 		resolution:   Time(c.TimeResolution),
+
+		publicResolver: slices.ContainsFunc(c.Resolvers, isPublicResolver),
 	}
 	for _, r := range c.Rcodes {
 		if r > maskRcode {

@@ -8,8 +8,9 @@ import "net/netip"
 // what it judges. It is reused from message to message.
 type searcher struct {
 	policy  *Policy
-	known   *addrSet      // the resolver's addresses that all lanes have shared
-	fresh   *addrSet      // those that this lane has seen since
+	known   *addrSet // the resolver's addresses that all lanes have shared
+	fresh   *addrSet // those that this lane has seen since
+	none    addrSet
 	own     [2]netip.Addr // the resolver's address of the message, and of its query
 	subnets []netip.Prefix
 	last    octetSet // in which a single address of the resolver may end
@@ -63,7 +64,7 @@ func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
 	s.policy, s.known, s.fresh = p, known, fresh
 	s.own = own
 	if p.keepResolver {
-		s.known, s.fresh, s.own = &noAddrs, &noAddrs, [2]netip.Addr{}
+		s.known, s.fresh, s.own = &s.none, &s.none, [2]netip.Addr{}
 	}
 	for i, a := range s.own {
 		if !isIdentity(a) {
@@ -73,8 +74,6 @@ func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
 	s.subnets = s.subnets[:0]
 	s.forget()
 }
-
-var noAddrs addrSet
 
 // ready is called when the subnets are complete.
 func (s *searcher) ready() {

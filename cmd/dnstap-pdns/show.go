@@ -12,6 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/selftest"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // listen takes the address at which the sensor shows what it does.
@@ -24,6 +25,7 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 		Started:   r.started,
 		State:     func() sensor.State { return r.sensor.State() },
 		Reload:    r.status,
+		Domains:   func(n int) []transform.DomainCount { return r.sensor.Domains(n) },
 	}
 	shown, err := page.New(view.Ledger, &r.tap, r.log)
 	if err != nil {

@@ -45,6 +45,11 @@ func status(ctx context.Context, args []string, std stdio) error {
 	if len(l.Imbalances()) > 0 {
 		return errors.New("the ledger does not add up")
 	}
+	d, err := fetchDomains(ctx, address)
+	if err != nil {
+		return err
+	}
+	printDomains(plainWriter{std.out}, d)
 	return nil
 }
 
@@ -85,21 +90,46 @@ func reachable(listen string) string {
 }
 
 func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
+	var l admin.Ledger
+	if _, err := fetch(ctx, address, "/ledger", &l); err != nil {
+		return nil, err
+	}
+	if l.Started.IsZero() {
+		return nil, fmt.Errorf("what answers at %s is no ledger: is it a sensor?", address)
+	}
+	return &l, nil
+}
+
+// fetchDomains returns none from a sensor that other hosts can reach, which shows none,
+// and from a sensor of a version without them.
+func fetchDomains(ctx context.Context, address string) ([]admin.Domain, error) {
+	if !admin.OnLoopback(address) {
+		return nil, nil
+	}
+	var d admin.Domains
+	status, err := fetch(ctx, address, "/domains", &d)
+	if status == http.StatusForbidden || status == http.StatusNotFound {
+		return nil, nil
+	}
+	return d.Domains, err
+}
+
+// fetch decodes the answer to a path, and returns its status if there is an answer.
+func fetch(ctx context.Context, address, path string, answer any) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	response, err := call(ctx, http.MethodGet, address, "/ledger", nil)
+	response, err := call(ctx, http.MethodGet, address, path, nil)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("what answers at %s says %s: is it a sensor?", address, response.Status)
+		return response.StatusCode, fmt.Errorf("what answers at %s says %s: is it a sensor?", address, response.Status)
 	}
-	var l admin.Ledger
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxStatus)).Decode(&l); err != nil || l.Started.IsZero() {
-		return nil, errors.Join(fmt.Errorf("what answers at %s is no ledger: is it a sensor?", address), err)
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxStatus)).Decode(answer); err != nil {
+		return response.StatusCode, fmt.Errorf("the answer of %s to %s cannot be read: is it a sensor? %w", address, path, err)
 	}
-	return &l, nil
+	return response.StatusCode, nil
 }
 
 // call makes a request to what should be a sensor, with a body of JSON or none.

@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/google/go-cmp/cmp"
 	"gotest.tools/v3/golden"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 )
 
 // TestStatusPrintsThis prints the ledger that package admin's golden file has, which
@@ -34,6 +36,11 @@ func TestStatusPrintsThis(t *testing.T) {
 	l.Total.Dropped["of_tomorrow"] = 5
 	var got bytes.Buffer
 	printStatus(plainWriter{&got}, &l)
+	printDomains(plainWriter{&got}, []admin.Domain{
+		{Domain: "evil.example", ResolverAddress: 1234, LocalNameInside: 5},
+		{Domain: "dnsbl.example", Lookup: 1000},
+		{Domain: `hostile\009\027.example`, ResolverAddress: 1},
+	})
 	golden.Assert(t, got.String(), "status.txt")
 }
 
@@ -72,7 +79,7 @@ func TestWhatIsNoSensorIsTakenForNone(t *testing.T) {
 		text, want string
 	}{
 		"no ledger there": {404, "not found", "says 404 Not Found: is it a sensor?"},
-		"a page":          {200, "<html>", "is no ledger: is it a sensor?"},
+		"a page":          {200, "<html>", "to /ledger cannot be read: is it a sensor? invalid character '<'"},
 		"other JSON":      {200, "{}", "is no ledger: is it a sensor?"},
 		"cut off":         {200, `{"started": "2026-11-24T12:00:00Z"`, "unexpected EOF"},
 	} {
@@ -85,5 +92,47 @@ func TestWhatIsNoSensorIsTakenForNone(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
+	}
+}
+
+func TestDomainsAreAskedForOnLoopbackOnly(t *testing.T) {
+	const some = `{"domains": [{"domain": "evil.example", "resolver_address": 2}]}`
+	for name, tt := range map[string]struct {
+		status int
+		text   string
+		want   []admin.Domain
+		err    string
+	}{
+		"some":                  {200, some, []admin.Domain{{Domain: "evil.example", ResolverAddress: 2}}, ""},
+		"none":                  {200, `{"domains": []}`, []admin.Domain{}, ""},
+		"others can reach it":   {403, "no", nil, ""},
+		"of an earlier version": {404, "no", nil, ""},
+		"broken":                {500, "no", nil, "says 500 Internal Server Error"},
+		"cut off":               {200, some[:20], nil, "to /domains cannot be read"},
+	} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			w.WriteHeader(tt.status)
+			io.WriteString(w, tt.text)
+		}))
+		got, err := fetchDomains(t.Context(), server.Listener.Addr().String())
+		server.Close()
+		if diff := cmp.Diff(tt.want, got); diff != "" || asked != 1 {
+			t.Errorf("%s: asked %d times (-want +got):\n%s", name, asked, diff)
+		}
+		if said := fmt.Sprint(err); err == nil && tt.err != "" || err != nil && (tt.err == "" || !strings.Contains(said, tt.err)) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.err)
+		}
+	}
+	if got, err := fetchDomains(t.Context(), "192.0.2.1:9353"); got != nil || err != nil {
+		t.Errorf("elsewhere: got %v, %v", got, err)
+	}
+}
+
+func TestNoDomainsAreNotPrinted(t *testing.T) {
+	var got bytes.Buffer
+	if printDomains(&got, nil); got.Len() > 0 {
+		t.Errorf("got %q", &got)
 	}
 }

@@ -41,6 +41,21 @@ func printStatus(w io.Writer, l *admin.Ledger) {
 	}
 }
 
+// printDomains prints nothing if there are none.
+func printDomains(w io.Writer, domains []admin.Domain) {
+	if len(domains) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer t.Flush()
+	fmt.Fprintln(t, "\nregistered domains with the most drops")
+	fmt.Fprintln(t, "answers that hold the asker's own address are dropped, and a zone can use that to hide from sensors")
+	fmt.Fprintln(t, "domain\tresolver_address\tlookup\tlocal_name_inside")
+	for _, d := range domains {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", d.Domain, d.ResolverAddress, d.Lookup, d.LocalNameInside)
+	}
+}
+
 func sourceState(l *admin.Ledger, s *admin.Source) []string {
 	var state []string
 	switch {

@@ -31,6 +31,7 @@ func counts(n uint64) (c transform.Counts) {
 func fullState() sensor.State {
 	now := time.Now()
 	s := sensor.State{QueryRoom: 12, QueryRoomMax: 131072}
+	s.Ledger.Resolver = forward.ResolverLedger{Known: 4096, Full: true}
 	for i, name := range []string{"gone", "local", "remote", "span"} {
 		l := forward.SourceLedger{Name: name, Lanes: i, Counts: counts(uint64(10 * i))}
 		if name == "local" {
@@ -84,6 +85,9 @@ func viewOf(state func() sensor.State) *View {
 	started := time.Now().Add(-time.Hour)
 	return &View{
 		Version: "v1.2.3", GoVersion: "go1.26", Started: started, State: state,
+		Domains: func(n int) []transform.DomainCount {
+			return []transform.DomainCount{{Domain: "evil.example", ResolverAddress: 3, Lookup: 2, LocalNameInside: uint64(n)}}
+		},
 		Reload: func() Reload {
 			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink\nno such source", Advice: "Mend it."}
 		},

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // Ledger is the account of a running sensor, and what an operator must know beside
@@ -27,7 +29,8 @@ import (
 //	                "queue_bytes", "queue_max_bytes", "containers", "datagrams", "bytes",
 //	                "on_rotate": {"done", "failed", "skipped", "waiting"}, "failing": {"since", "error"}}],
 //	  "pairing":  {"used", "max"},
-//	  "resolvers_configured"
+//	  "resolvers_configured",
+//	  "resolver": {"known", "public", "full"}
 //	}
 //
 // In total and in each source, read = records + paired + held + the sum of dropped;
@@ -50,6 +53,15 @@ type Ledger struct {
 	// The configuration names addresses of the resolver's, which messages need not tell
 	// then.
 	ResolversConfigured bool `json:"resolvers_configured"`
+
+	Resolver *Resolver `json:"resolver,omitempty"` // nil: the sensor is of a version without it
+}
+
+// Resolver is how far the resolver's own addresses are known.
+type Resolver struct {
+	Known  int  `json:"known"`  // addresses that messages contained
+	Public bool `json:"public"` // one of these or of the configured ones is public
+	Full   bool `json:"full"`   // the oldest are forgotten
 }
 
 // Reload is how the latest reload went, or the start where there was none: one that
@@ -73,8 +85,9 @@ type View struct {
 	Version, GoVersion string
 	Started            time.Time
 
-	State  func() sensor.State
-	Reload func() Reload
+	State   func() sensor.State
+	Reload  func() Reload
+	Domains func(n int) []transform.DomainCount // that were dropped most
 }
 
 // Ledger returns the ledger as of now.
@@ -93,7 +106,13 @@ func (v *View) Ledger() Ledger {
 		Pairing: Pairing{Used: state.QueryRoom, Max: state.QueryRoomMax},
 
 		ResolversConfigured: state.ResolversConfigured,
+		Resolver:            resolverOf(state.Ledger.Resolver),
 	}
+}
+
+func resolverOf(l forward.ResolverLedger) *Resolver {
+	shown := Resolver(l)
+	return &shown
 }
 
 // shown is r as everything is shown: in UTC, and an error in one line.

@@ -125,9 +125,9 @@ func TestLedgerAddsUpAndSaysSoIfNot(t *testing.T) {
 	l.Sinks[1].Lost["refused"]++
 	l.Total.Held--
 	want := []string{
-		`source "local": 204 are accounted for, of 205`,
-		`messages: 875 are accounted for, of 876`,
-		`messages of all sources: 877 are accounted for, of 876`,
+		`source "local": 223 are accounted for, of 224`,
+		`messages: 951 are accounted for, of 952`,
+		`messages of all sources: 953 are accounted for, of 952`,
 		`sink "out": 115 are accounted for, of 114`,
 	}
 	if diff := cmp.Diff(want, l.Imbalances()); diff != "" {

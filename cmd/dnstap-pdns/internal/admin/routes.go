@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -25,7 +24,10 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 		ErrorLog:            slog.NewLogLogger(o.Log.Handler(), slog.LevelError),
 		MaxRequestsInFlight: maxScrapes,
 	}))
-	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) { s.writeLedger(w, v.Ledger()) })
+	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) { s.writeJSON(w, v.Ledger()) })
+	mux.HandleFunc("GET /domains", onLoopbackOnly(func(w http.ResponseWriter, _ *http.Request) {
+		s.writeJSON(w, DomainsOf(v.Domains(maxDomains)))
+	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "alive\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !o.Ready() {
@@ -49,11 +51,11 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 	return http.MaxBytesHandler(forThisHost(mux), maxBody)
 }
 
-func (s *Server) writeLedger(w http.ResponseWriter, l Ledger) {
-	text, err := json.MarshalIndent(l, "", "  ")
+func (s *Server) writeJSON(w http.ResponseWriter, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		s.log.Error("the ledger could not be written as JSON", "error", err)
-		http.Error(w, "the ledger could not be written", http.StatusInternalServerError)
+		s.log.Error("an answer could not be written as JSON", "error", err)
+		http.Error(w, "the answer could not be written as JSON", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -93,9 +95,7 @@ func overLoopback(r *http.Request) bool {
 }
 
 func namesHost(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil || host == "localhost" || host == "" // HTTP/1.0 need not say it; browsers do
+	name := hostname(host)
+	_, err := netip.ParseAddr(name)
+	return err == nil || name == "localhost" || name == "" // HTTP/1.0 need not say it; browsers do
 }

@@ -122,7 +122,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) answer(ctx context.Context) (*Change, error) {
 	answering, cut := context.WithCancel(ctx)
 	h := &http.Server{
-		BaseContext:       func(net.Listener) context.Context { return answering },
+		BaseContext: func(l net.Listener) context.Context {
+			return context.WithValue(answering, listenKey{}, l.Addr().String())
+		},
 		Handler:           s.handler,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       headerTime,

@@ -138,6 +138,7 @@ func TestServerAnswersTheseAndNothingElse(t *testing.T) {
 		"profiles, unless": {"GET", "/debug/pprof/", "", "", 404, "not found"},
 		"a change":         {"POST", "/ledger", "", "x", 405, ""},
 		"another's name":   {"GET", "/ledger", "evil.example", "", 421, "ask by address"},
+		"domains":          {"GET", "/domains", "localhost", "", 200, `"domain": "evil.example"`},
 	} {
 		status, text := r.ask(tt.method, url+tt.path, strings.NewReader(tt.body), tt.host)
 		if status != tt.status || !strings.Contains(text, tt.says) {

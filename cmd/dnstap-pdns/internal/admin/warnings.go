@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -38,6 +39,7 @@ func (l *Ledger) Warnings() []Warning {
 		}
 		l.warnOfClock(&w, s)
 	}
+	l.warnOfResolver(&w)
 	for i := range l.Sinks {
 		l.warnOfSink(&w, &l.Sinks[i])
 	}
@@ -75,9 +77,20 @@ func (l *Ledger) warnOfDnstap(w *warnings, s *Source) {
 		w.add(fmt.Sprintf("%snothing outward has come for %s, though a resolver is connected", name, rounded(l.Time.Sub(since))),
 			"Ask the resolver for a name that it cannot know yet. If that is not seen here, restart the resolver.")
 	}
-	if !s.LastOutward.IsZero() && !s.ResolverKnown && !l.ResolversConfigured {
-		w.add(name+"the resolver's own address is not known: messages tell 0.0.0.0 or ::, and scrub.resolvers is empty",
-			"Name in scrub.resolvers what the resolver asks from; answers that hold it (who-am-I services, your own name servers) are not recognised until then.")
+}
+
+func (l *Ledger) warnOfResolver(w *warnings) {
+	if l.Resolver == nil {
+		return
+	}
+	if l.Resolver.Full {
+		w.add("more than 4,096 addresses of the resolver were seen, and the oldest are forgotten",
+			"Name the resolver's prefix in scrub.resolvers.")
+	}
+	outward := slices.ContainsFunc(l.Sources, func(s Source) bool { return !s.LastOutward.IsZero() })
+	if outward && !l.Resolver.Public {
+		w.add("no public address of the resolver is known: messages contain none, and the configuration names none",
+			"Name in scrub.resolvers the public addresses that servers see, after NAT if there is any. Until then, answers that contain them (who-am-I services, your own name servers) leave.")
 	}
 }
 

@@ -15,7 +15,7 @@ func well() *Ledger {
 		Started: noon.Add(-time.Hour),
 		Reload:  Reload{OK: true, Time: noon.Add(-time.Hour), InForceSince: noon.Add(-time.Hour)},
 		Sources: []Source{{
-			Name: "local", Kind: KindDnstap, ResolverKnown: true,
+			Name: "local", Kind: KindDnstap,
 			LastOutward: noon.Add(-time.Second), MessageClock: noon.Add(-2 * time.Second),
 			Dnstap: &Dnstap{
 				Connections: []Connection{{Number: 3, Since: noon.Add(-time.Hour)}},
@@ -27,7 +27,8 @@ func well() *Ledger {
 		}, {
 			Name: "old", Kind: KindRemoved,
 		}},
-		Sinks: []Sink{{Name: "out", Offered: 10, Delivered: 9, Queued: 1, QueueMax: 1000}},
+		Sinks:    []Sink{{Name: "out", Offered: 10, Delivered: 9, Queued: 1, QueueMax: 1000}},
+		Resolver: &Resolver{Known: 2, Public: true},
 	}
 }
 
@@ -61,9 +62,23 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 		"silent for less than five minutes": {func(l *Ledger) {
 			l.Sources[0].LastOutward, l.Sources[0].MessageClock = ago(4*time.Minute), ago(4*time.Minute)
 		}, "", ""},
-		"0.0.0.0 only": {func(l *Ledger) { l.Sources[0].ResolverKnown = false },
-			`source "local": the resolver's own address is not known: messages tell 0.0.0.0 or ::, and scrub.resolvers is empty`, "scrub.resolvers"},
-		"0.0.0.0 only, with scrub.resolvers": {func(l *Ledger) { l.Sources[0].ResolverKnown, l.ResolversConfigured = false, true }, "", ""},
+		"no address of the resolver": {func(l *Ledger) { *l.Resolver = Resolver{} },
+			"no public address of the resolver is known: messages contain none, and the configuration names none", "scrub.resolvers"},
+		"private addresses only, of messages and of the configuration": {func(l *Ledger) {
+			*l.Resolver, l.ResolversConfigured, l.Sources[0].ResolverKnown = Resolver{Known: 3}, true, true
+			l.Sources[0].LastOutward, l.Sources[0].MessageClock = time.Time{}, time.Time{} // packets come
+			l.Sources[0].Dnstap.Connections[0].Since = ago(time.Minute)
+		}, "no public address of the resolver is known: messages contain none, and the configuration names none", "NAT"},
+		"no address, and nothing outward so far": {func(l *Ledger) {
+			*l.Resolver, l.Started = Resolver{}, ago(time.Minute)
+			for i := range l.Sources {
+				l.Sources[i].LastOutward, l.Sources[i].MessageClock = time.Time{}, time.Time{}
+			}
+			l.Sources[0].Dnstap.Connections[0].Since = ago(time.Minute)
+		}, "", ""},
+		"too many addresses": {func(l *Ledger) { l.Resolver.Full = true },
+			"more than 4,096 addresses of the resolver were seen, and the oldest are forgotten", "prefix in scrub.resolvers"},
+		"a sensor of a version that reports no addresses": {func(l *Ledger) { l.Resolver = nil }, "", ""},
 		"certificate ends": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Expires = noon.Add(13 * 24 * time.Hour) },
 			`source "local": its certificate expires on 2026-12-07`, "Renew"},
 		"certificate ended": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Expires = ago(time.Hour) },

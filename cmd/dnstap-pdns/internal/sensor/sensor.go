@@ -148,3 +148,6 @@ func (s *Sensor) Run(ctx context.Context, started func()) error {
 
 // Ledger is the account of every message and record, exact at this instant.
 func (s *Sensor) Ledger() forward.Ledger { return s.forwarder.Ledger() }
+
+// Domains returns the n registered domains that were dropped most.
+func (s *Sensor) Domains(n int) []transform.DomainCount { return s.forwarder.Domains(n) }

@@ -108,7 +108,7 @@ func TestWhatDidNotOccurIsThereToo(t *testing.T) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
-	for _, want := range []string{"18 reasons that did not occur", "0 resolver connections", "1 warning ", "none since the start"} {
+	for _, want := range []string{"19 reasons that did not occur", "0 resolver connections", "1 warning ", "none since the start"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the page does not say %q in\n%s", want, said)
 		}

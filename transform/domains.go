@@ -1,0 +1,187 @@
+package transform
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/miekg/dns"
+	"golang.org/x/net/publicsuffix"
+)
+
+// maxDomains bounds the domains that a DomainCounts holds.
+const maxDomains = 256
+
+// A DomainCount is how many messages with a query name in one registered domain were
+// dropped, by what forbade the record.
+type DomainCount struct {
+	Domain          string // presentation form in lower case, without the final dot
+	ResolverAddress uint64 // the reason ResolverAddress
+	Lookup          uint64 // the reason Lookup
+	LocalNameInside uint64 // the rule LocalNameInside
+}
+
+// Total is the sum of the three counts.
+func (c *DomainCount) Total() uint64 { return c.ResolverAddress + c.Lookup + c.LocalNameInside }
+
+// by returns the count of a rule, or nil if it has none.
+func (c *DomainCount) by(r Rule) *uint64 {
+	switch why := r.Forbids(); {
+	case why == ResolverAddress:
+		return &c.ResolverAddress
+	case why == Lookup:
+		return &c.Lookup
+	case r == LocalNameInside:
+		return &c.LocalNameInside
+	}
+	return nil
+}
+
+// DomainCounts counts dropped messages by registered domain, for the domains that are
+// dropped most: the algorithm is Space-Saving (Metwally, Agrawal, El Abbadi, 2005). It
+// holds maxDomains; when full, a new domain replaces the one with the lowest rank and
+// inherits that rank. So every domain with more than one in maxDomains of all drops is
+// held, and no count is above the true one. The zero value is empty.
+type DomainCounts struct {
+	slots []domainSlot
+	index map[string]int // slots by domain
+	text  [maxName]byte  // scratch
+
+	lengths map[string]uint8 // of registered domains, by names that were asked lately
+}
+
+type domainSlot struct {
+	DomainCount        // Domain in wire form
+	rank        uint64 // at least the true total
+}
+
+// Count counts a message that was dropped by the rule, under the registered domain of
+// its query name in lowercase wire form. Rules that have no count are ignored.
+func (d *DomainCounts) Count(name []byte, r Rule) {
+	var one DomainCount
+	if n := one.by(r); n != nil {
+		*n = 1
+		d.slot(view(d.registered(name))).add(&one, 1)
+	}
+}
+
+// Merge adds the counts of o.
+func (d *DomainCounts) Merge(o *DomainCounts) {
+	for i := range o.slots {
+		s := &o.slots[i]
+		d.slot(s.Domain).add(&s.DomainCount, s.rank)
+	}
+}
+
+// Top returns at most n domains, the one with the highest total first.
+func (d *DomainCounts) Top(n int) []DomainCount {
+	all := make([]DomainCount, 0, len(d.slots))
+	for i := range d.slots {
+		all = append(all, d.slots[i].DomainCount)
+	}
+	slices.SortFunc(all, func(a, b DomainCount) int {
+		return cmp.Or(cmp.Compare(b.Total(), a.Total()), strings.Compare(a.Domain, b.Domain))
+	})
+	all = all[:min(n, len(all))]
+	for i := range all {
+		all[i].Domain = shownName(all[i].Domain)
+	}
+	return all
+}
+
+// shownName returns a name in wire form as text without the final dot.
+func shownName(wire string) string {
+	text, _, _ := dns.UnpackDomainName([]byte(wire), 0) // Count is given names only
+	if text == "." {
+		return text
+	}
+	return strings.TrimSuffix(text, ".")
+}
+
+// slot returns the domain's slot. domain is cloned if it is kept.
+func (d *DomainCounts) slot(domain string) *domainSlot {
+	i, ok := d.index[domain]
+	switch {
+	case ok:
+		return &d.slots[i]
+	case d.index == nil:
+		d.index = map[string]int{}
+	}
+	if i = len(d.slots); i < maxDomains {
+		d.slots = append(d.slots, domainSlot{})
+	} else {
+		i = d.lowest()
+		delete(d.index, d.slots[i].Domain)
+	}
+	s := &d.slots[i] // with the rank of the domain that was there
+	s.DomainCount = DomainCount{Domain: strings.Clone(domain)}
+	d.index[s.Domain] = i
+	return s
+}
+
+func (s *domainSlot) add(c *DomainCount, rank uint64) {
+	s.ResolverAddress += c.ResolverAddress
+	s.Lookup += c.Lookup
+	s.LocalNameInside += c.LocalNameInside
+	s.rank += rank
+}
+
+func (d *DomainCounts) lowest() (least int) {
+	for i := range d.slots {
+		if d.slots[i].rank < d.slots[least].rank {
+			least = i
+		}
+	}
+	return least
+}
+
+// registered returns the end of a name in wire form that is its public suffix and one
+// label more, or all of a name that has no label more. Text for the public suffix list
+// is the name without its first length octet and the root; the other length octets
+// become dots. What host names do not contain becomes NUL: a dot in a label is no end
+// of a label, and the list takes "::1%label.example.com" for an address.
+// Names in lists are many, so the address before the list's own name is cut off, and
+// the result is remembered: the public suffix list allocates memory at each question.
+func (d *DomainCounts) registered(name []byte) []byte {
+	if len(name) < 2 || !validName(name) {
+		return name
+	}
+	var l labels
+	l.split(name)
+	name = name[l.starts[addressLabels(name, &l)]:]
+	n, ok := d.lengths[string(name)]
+	if !ok {
+		if d.lengths == nil || len(d.lengths) == maxDomains {
+			d.lengths = map[string]uint8{}
+		}
+		n = uint8(len(d.ask(name)))
+		d.lengths[string(name)] = n
+	}
+	return name[len(name)-int(n):]
+}
+
+// ask asks the public suffix list.
+func (d *DomainCounts) ask(name []byte) []byte {
+	text := d.text[:copy(d.text[:], name[1:len(name)-1])]
+	for i, c := range text {
+		if !isLabelChar(c) {
+			text[i] = 0
+		}
+	}
+	for off := 1 + int(name[0]); off <= len(text); off += 1 + int(name[off]) {
+		text[off-1] = '.'
+	}
+	suffix, _ := publicsuffix.PublicSuffix(view(text))
+	start, end := 0, len(text)-len(suffix)
+	for next := 1 + int(name[0]); next <= end; next += 1 + int(name[next]) {
+		if next == end {
+			return name[start:]
+		}
+		start = next
+	}
+	return name
+}
+
+// view returns b as a string that is valid until b changes.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

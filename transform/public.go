@@ -1,0 +1,17 @@
+package transform
+
+import "net/netip"
+
+// IsPublic reports whether an address is one of the public Internet: unicast, and not
+// loopback, link-local, private, ULA or in 100.64/10.
+func IsPublic(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !sharedAddressSpace.Contains(a)
+}
+
+// NamesPublicResolver reports whether the configuration names a public address of the
+// resolver, or a prefix of public addresses of which each is the resolver's.
+func (p *Policy) NamesPublicResolver() bool { return p.publicResolver }
+
+// isPublicResolver is NamesPublicResolver for one entry.
+func isPublicResolver(p netip.Prefix) bool { return isIdentityPrefix(p) && IsPublic(p.Addr()) }
