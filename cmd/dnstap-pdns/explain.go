@@ -95,7 +95,7 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 		err = errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
 			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
 	case o.examples && !o.census:
-		err = errors.New("--examples: are of the census: add --census")
+		err = errors.New("--examples shows names of the census: add --census")
 	case o.listens <= 0:
 		err = fmt.Errorf("--for %v: must be longer than nothing", o.listens)
 	default:

@@ -161,8 +161,16 @@ func contactIn(label string) (k kinds) {
 	return k
 }
 
+const (
+	shortestIdentifier = 8  // an IPv4 address that isIPv4 accepts: 1-1-1-32
+	longestLabel       = 63 // RFC 1035 section 2.3.4; what is longer comes from no message
+)
+
 // identifier returns the first kind that a label is of, among those for addresses and numbers.
 func identifier(label string, hinted func() bool) (kind, bool) {
+	if len(label) < shortestIdentifier || len(label) > longestLabel {
+		return 0, false
+	}
 	switch hex := longHexForm.FindStringSubmatch(label); {
 	case beginsToken(label):
 		return webToken, true

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	mailForm = regexp.MustCompile(`(?i)[a-z0-9][a-z0-9._%+=-]*@(?:[a-z0-9_-]+\.)+[a-z]{2,}`)
+	mailForm = regexp.MustCompile(`(?i)[a-z0-9][a-z0-9._%+-]*@(?:[a-z0-9_-]+\.)+[a-z]{2,}`)
 
 	// E.164 with the spaces, dots, hyphens and brackets of E.123. Before and after it is
 	// neither a letter nor a digit, nor what base64 has: keys are full of +.
@@ -47,6 +47,9 @@ func mails(text string) []string {
 // phones returns the telephone numbers in a text.
 func phones(text string) []string {
 	var all []string
+	if !strings.Contains(text, "+") { // which is faster to find
+		return nil
+	}
 	for _, m := range phoneForm.FindAllStringSubmatch(text, -1) {
 		all = append(all, m[1])
 	}
@@ -75,9 +78,15 @@ func spellsPhone(labels []string) bool {
 // 4.1, RFC 7516 section 4.1).
 var members = []string{"alg", "cty", "enc", "jku", "jwk", "kid", "typ", "x5t", "zip"}
 
+// tokenStart is {" and a part of the next letter.
+const tokenStart = "eyJ"
+
 // beginsToken reports whether a text begins as a token's header does, encoded and in any
 // case: scrubbing changes names to lower case.
 func beginsToken(text string) bool {
+	if len(text) < len(tokenStart) || !strings.EqualFold(text[:len(tokenStart)], tokenStart) {
+		return false
+	}
 	return slices.ContainsFunc(members, func(member string) bool {
 		head := base64.RawURLEncoding.EncodeToString([]byte(`{"` + member + `"`))
 		return len(text) >= len(head) && strings.EqualFold(text[:len(head)], head)

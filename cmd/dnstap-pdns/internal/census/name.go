@@ -74,13 +74,19 @@ func registered(text string) string {
 	if dotted && !icann || suffix == "arpa" || strings.HasSuffix(suffix, ".arpa") {
 		return suffix
 	}
-	if domain, err := publicsuffix.EffectiveTLDPlusOne(text); err == nil {
+	if domain, found := registrable(text); found {
 		return domain
 	}
 	if icann {
 		return suffix
 	}
 	return ""
+}
+
+// registrable returns the public suffix of a name with one label more, if it has one.
+func registrable(text string) (domain string, found bool) {
+	domain, err := publicsuffix.EffectiveTLDPlusOne(text)
+	return domain, err == nil
 }
 
 // masked hides what is above the registered domain.

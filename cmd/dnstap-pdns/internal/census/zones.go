@@ -78,8 +78,8 @@ func belowDisposable(domain string, all map[string]zone) bool {
 // there are none: every reverse name is for one address, and kinds of their own.
 func zonesOf(name string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
-		top := registered(name)
-		if top == "arpa" || strings.HasSuffix(top, ".arpa") {
+		top, found := registrable(name)
+		if !found || strings.HasSuffix(top, ".arpa") {
 			return
 		}
 		at := len(name) - len(top)
