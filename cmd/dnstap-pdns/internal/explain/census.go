@@ -76,7 +76,7 @@ func (c *counting) record(rr dns.RR) {
 	c.fields(reflect.ValueOf(rr).Elem())
 }
 
-// fields counts what is in a struct of miekg/dns, whose tags tell names, texts and octets apart
+// fields counts what is in a struct of miekg/dns, whose tags distinguish names, texts and octets
 // for every type of record.
 func (c *counting) fields(rr reflect.Value) {
 	for i := range rr.NumField() {
