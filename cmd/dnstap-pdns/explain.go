@@ -63,15 +63,19 @@ type explainOptions struct {
 	resolvers      string
 	resolversGiven bool
 	canaries       []canary.Canary
+	census         bool
+	examples       bool
 	octets, json   bool
 	listens        time.Duration
 }
 
 func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, err error) {
-	fs := newFlags("explain", "[-c FILE] [--canary TEXT]... [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...", std)
+	fs := newFlags("explain", "[-c FILE] [--canary TEXT]... [--census [--examples]] [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...", std)
 	fs.StringVar(&o.config, "c", "", configUsage)
 	fs.StringVar(&o.resolvers, "resolvers", "", resolversUsage)
 	fs.BoolVar(&o.octets, "hex", false, "show which octets were changed, and what they were")
+	fs.BoolVar(&o.census, "census", false, "count the names that would leave and may identify a person, by kind")
+	fs.BoolVar(&o.examples, "examples", false, "show the census's examples unmasked")
 	fs.BoolVar(&o.json, "json", false, "one JSON document, for programs")
 	fs.DurationVar(&o.listens, "for", listenTime, "for what `DURATION` to listen to an input that is a socket")
 	fs.Func("canary", "`TEXT` that must not leave: an address, a name, or any other; may be given again", func(s string) error {
@@ -90,6 +94,8 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 	case fs.NArg() == 0:
 		err = errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
 			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
+	case o.examples && !o.census:
+		err = errors.New("--examples shows names of the census: add --census")
 	case o.listens <= 0:
 		err = fmt.Errorf("--for %v: must be longer than nothing", o.listens)
 	default:
@@ -139,6 +145,9 @@ type explaining struct {
 func newExplaining(c *conf.Config, o explainOptions, packets pcap.Config, std stdio) *explaining {
 	log := quietLogger(c.Log, std.err)
 	x := &explaining{Explainer: explain.New(c.Policy, o.canaries)}
+	if o.census {
+		x.Count(o.examples)
+	}
 	x.replayer = replayer{
 		config: c,
 		inputs: inputReader{config: c, packets: packets, in: std.in, copies: x.sum, listens: o.listens, log: log, says: std.err},

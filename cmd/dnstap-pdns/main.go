@@ -34,9 +34,11 @@ const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubb
   dnstap-pdns replay [-c FILE] [--to URL] [--message TYPE] [--resolvers LIST] INPUT...
                                           the same over dnstap and packet files (.fstrm, .pcap, .pcapng, compressed
                                           or not; - is standard input)
-  dnstap-pdns explain [-c FILE] [--canary TEXT]... [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...
+  dnstap-pdns explain [-c FILE] [--canary TEXT]... [--census [--examples]] [--hex] [--json] [--resolvers LIST] [--for DURATION]
+                      INPUT...
                                           what would leave of such files, or of what a resolver sends to unix:///PATH or
-                                          tcp://HOST:PORT, what would not, and why; status 3 if a canary would
+                                          tcp://HOST:PORT, what would not, and why; status 3 if a canary would; --census counts
+                                          the names that would leave and may identify a person
   dnstap-pdns cat [--json|--text] INPUT...
                                           print NMSG files (- is standard input), or what arrives on udp://ADDR
   dnstap-pdns status [-c FILE] [ADDR]     the running sensor's ledger, and what to do where something is wrong

@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			wd, err := os.Getwd()
 			e.Setenv("CAPTURE", wd+"/demo.fstrm")
 			e.Setenv("PACKETS", wd+"/testdata/unbound.pcap") // what CAPTURE tells, as packets
+			e.Setenv("CAPTURES", wd+"/../../transform/testdata/captures")
 			e.Setenv("ADMIN", adminAddress(e.WorkDir))
 			e.Setenv("VECTORS", wd+"/internal/present/testdata")
 			return err

@@ -30,6 +30,7 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 		Output:       e.leaving.report(),
 		Verdicts:     e.verdicts(),
 		ResolverMore: e.told.more,
+		Census:       e.counting.report(),
 
 		ResolverNetworks: []string{},
 	}

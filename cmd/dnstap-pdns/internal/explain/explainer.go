@@ -20,6 +20,8 @@ type Explainer struct {
 	told    told
 	beside  besides
 
+	counting *counting // nil unless asked for
+
 	leaving leaving // of what sinks tell
 }
 
@@ -60,6 +62,7 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 		e.learn(v.Message)
 	}
 	e.entries.see(v)
+	e.counting.take(v)
 	switch {
 	case v.Reason != transform.Kept:
 		e.drop(v)

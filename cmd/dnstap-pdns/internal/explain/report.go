@@ -15,6 +15,7 @@ package explain
 //	  "verdicts":  [{"verdict", "canary", "resolver", "given", "told", "configured", "kept", "found", "records",
 //	                 "outside", "findings": [FINDING]}],
 //	  "resolver_networks": [PREFIX], "resolver_more",
+//	  "census": {"unreadable", and what package census documents},
 //	  "found"
 //	}
 //
@@ -48,6 +49,8 @@ type Report struct {
 	// and more than are remembered.
 	ResolverNetworks []string `json:"resolver_networks"`
 	ResolverMore     bool     `json:"resolver_more"`
+
+	Census *Census `json:"census,omitempty"` // unless it was not asked for
 
 	Found bool `json:"found"` // what must not be there is there: exit status 3
 }

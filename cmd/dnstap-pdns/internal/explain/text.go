@@ -23,6 +23,7 @@ func (r *Report) WriteText(w io.Writer, octets bool) error {
 	t.verdicts(r)
 	t.messages(r)
 	t.rules(r)
+	t.census(r.Census)
 	t.neverCopied(r.NeverCopied)
 	t.configuration(r)
 	t.reproduce(r)

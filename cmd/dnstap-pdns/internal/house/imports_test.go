@@ -37,8 +37,10 @@ var mayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/service":       nil,
 	"cmd/dnstap-pdns/internal/house":         nil,
 	"cmd/dnstap-pdns/internal/canary":        nil, // a second opinion on scrubbing: it shares no code with what it checks
+	"cmd/dnstap-pdns/internal/census":        nil,
 
-	"cmd/dnstap-pdns/internal/explain":  {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/canary", "cmd/dnstap-pdns/internal/present"},
+	"cmd/dnstap-pdns/internal/explain": {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/canary", "cmd/dnstap-pdns/internal/census",
+		"cmd/dnstap-pdns/internal/present"},
 	"cmd/dnstap-pdns/internal/selftest": {"transform", "forward", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving"},
 
 	"cmd/dnstap-pdns/internal/uncompress": nil,
@@ -147,6 +149,11 @@ var (
 		},
 		"forward/nmsg": {
 			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"cmd/dnstap-pdns/internal/census": {
+			packages: slices.Concat(sockets, files, people),
+			except:   map[string]string{"golang.org/x/net/publicsuffix": "name.go"}, // a table
 			clock:    true,
 		},
 	}

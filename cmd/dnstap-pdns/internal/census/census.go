@@ -1,0 +1,221 @@
+package census
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Census counts the names and texts of records, by kind.
+type Census struct {
+	own     map[string]bool // local names with dashes for dots
+	ownMost int             // pieces between dashes that one of them has
+	dynamic map[string]bool
+
+	names, texts distinct
+	records      uint64
+	at           int64 // of the present record
+	seen         kinds // in it
+	found        [numKinds]found
+}
+
+// found is what was found of a kind.
+type found struct {
+	records  uint64
+	examples []example
+}
+
+// An example is a name or a part of a text.
+type example struct{ plain, masked string }
+
+const (
+	maxExamples    = 3
+	longestExample = 100 // characters of a text
+)
+
+// New returns a Census. localNames are A-labels without the final dot, in lower case.
+func New(localNames []string) *Census {
+	c := &Census{own: map[string]bool{}, dynamic: dynamicSuffixes()}
+	for _, local := range localNames {
+		if dashed := strings.ReplaceAll(local, ".", "-"); strings.Contains(local, ".") {
+			c.own[dashed] = true
+			c.ownMost = max(c.ownMost, strings.Count(dashed, "-")+1)
+		}
+	}
+	return c
+}
+
+// Record begins a record, which is of this time in nanoseconds. The names and texts that
+// follow are in it.
+func (c *Census) Record(at int64) {
+	c.records++
+	c.at, c.seen = at, 0
+}
+
+// Question takes the name that the record is about, in the form of zone files, as the others.
+func (c *Census) Question(text string) {
+	if n, e := c.name(text); e != nil {
+		e.ask(n.text, c.at)
+	}
+}
+
+// Name takes another name.
+func (c *Census) Name(text string) { c.name(text) }
+
+// Mailbox takes a name whose first label is the local part of a mail address (RFC 1035 section
+// 8).
+func (c *Census) Mailbox(text string) {
+	n, e := c.name(text)
+	if len(n.labels) < 2 || isRole(n.labels[0]) {
+		return
+	}
+	if e != nil {
+		e.kinds = e.kinds.with(mailAddress)
+	}
+	c.find(mailAddress, n.text, n.masked)
+}
+
+func (c *Census) name(text string) (name, *entry) {
+	n := parseName(text)
+	if n.text == "" { // the root
+		return n, nil
+	}
+	e, k := c.names.entry(n.text, func() kinds { return c.judge(n) })
+	for kind := range numKinds {
+		if k.has(kind) {
+			c.find(kind, n.text, n.masked)
+		}
+	}
+	return n, e
+}
+
+// Text takes a text, with escapes as in zone files or without.
+func (c *Census) Text(text string) {
+	var k kinds
+	for kind, all := range map[kind][]string{webToken: tokens(text), mailAddress: mails(text), telephone: phones(text)} {
+		for _, match := range all {
+			k = k.with(kind)
+			match = match[:min(len(match), longestExample)]
+			c.find(kind, match, func() string { return mask(match) })
+		}
+	}
+	c.texts.entry(text, func() kinds { return k })
+}
+
+// find counts the present record, once for each kind, and keeps examples that differ.
+func (c *Census) find(k kind, plain string, masked func() string) {
+	f := &c.found[k]
+	if !c.seen.has(k) {
+		c.seen = c.seen.with(k)
+		f.records++
+	}
+	if len(f.examples) == maxExamples {
+		return
+	}
+	x := example{plain, masked()}
+	if !slices.ContainsFunc(f.examples, func(have example) bool { return have.masked == x.masked }) {
+		f.examples = append(f.examples, x)
+	}
+}
+
+// judge returns the kinds of a name.
+func (c *Census) judge(n name) kinds {
+	var k kinds
+	if c.isDynamic(n.text) {
+		k = k.with(dynamicDNS)
+	}
+	switch {
+	case isReverse(n.labels):
+		k = k.with(reverseName)
+	case spellsAddress(n.labels):
+		k = k.with(address)
+	}
+	if spellsMAC(n.labels) {
+		k = k.with(macAddress)
+	}
+	if spellsPhone(n.labels) {
+		k = k.with(telephone)
+	}
+	for i, label := range n.labels {
+		if i+1 < len(n.labels) {
+			k |= contactIn(label)
+		}
+		if c.isOwn(label) {
+			k = k.with(ownHost)
+		}
+		isSelector := i+1 < len(n.labels) && n.labels[i+1] == "_domainkey"
+		if kind, is := identifier(label, n.isHinted); is && !isSelector {
+			k = k.with(kind)
+		}
+	}
+	return k
+}
+
+// contactIn returns how a label lets a person be reached.
+func contactIn(label string) (k kinds) {
+	if isMailLabel(label) {
+		k = k.with(mailAddress)
+	}
+	if len(phones(label)) > 0 {
+		k = k.with(telephone)
+	}
+	return k
+}
+
+const (
+	shortestIdentifier = 8  // an IPv4 address that isIPv4 accepts: 1-1-1-32
+	longestLabel       = 63 // RFC 1035 section 2.3.4; what is longer comes from no message
+)
+
+// identifier returns the first kind that a label is of, among those for addresses and numbers.
+func identifier(label string, hinted func() bool) (kind, bool) {
+	if len(label) < shortestIdentifier || len(label) > longestLabel {
+		return 0, false
+	}
+	switch hex := longHexForm.FindStringSubmatch(label); {
+	case beginsToken(label):
+		return webToken, true
+	case uuidForm.MatchString(label):
+		return uuid, true
+	case hex != nil && isIPv6Hex(hex[1]):
+		return address, true
+	case hex != nil && mixed(hex[1]):
+		return longHex, true
+	case macInLabel(label):
+		return macAddress, true
+	case inLabel(label, hinted):
+		return address, true
+	case looksRandom(label):
+		return randomLabel, true
+	}
+	return 0, false
+}
+
+// isOwn reports whether a label holds a local name with dashes for dots.
+func (c *Census) isOwn(label string) bool {
+	if len(c.own) == 0 {
+		return false
+	}
+	pieces := strings.Split(label, "-")
+	for i := range pieces {
+		for n := 2; n <= c.ownMost && i+n <= len(pieces); n++ {
+			if c.own[strings.Join(pieces[i:i+n], "-")] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isDynamic reports whether a name is below a dynamic DNS provider's suffix.
+func (c *Census) isDynamic(text string) bool {
+	for {
+		_, above, found := strings.Cut(text, ".")
+		if !found {
+			return false
+		}
+		if c.dynamic[above] {
+			return true
+		}
+		text = above
+	}
+}

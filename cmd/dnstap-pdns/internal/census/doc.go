@@ -1,0 +1,11 @@
+// Package census counts names and texts of records that may identify a person, by kind,
+// without knowing what to search for. It is for the person who decides whether records may
+// leave at all, and complements canaries, which prove that known things do not leave.
+//
+// It judges spelling only: a name that looks like a UUID is counted as one. It cannot find
+// what looks like an ordinary word, such as the name of a person or of a laptop.
+//
+// Memory is bounded (see distinct). The same input gives the same report. Reports are
+// printable ASCII, whatever the names contain. Examples are masked unless asked otherwise.
+// The package uses no socket, file, flag or clock.
+package census

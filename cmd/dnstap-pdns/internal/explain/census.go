@@ -1,0 +1,131 @@
+package explain
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/census"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A counting feeds a census with records.
+type counting struct {
+	*census.Census
+	plain      bool
+	unreadable uint64
+}
+
+// Census is the census of a report.
+type Census struct {
+	*census.Report
+	Unreadable uint64 `json:"unreadable"` // records of which only question and zone were examined
+}
+
+// Count makes the Explainer count which names and texts of records may identify a person. It is
+// called before the first message. Examples are masked unless plain.
+func (e *Explainer) Count(plain bool) {
+	var local []string
+	for _, entry := range e.policy.LocalNames {
+		if parsed, err := transform.ParseLocalName(entry); err == nil { // else no policy is made of it
+			local = append(local, parsed)
+		}
+	}
+	e.counting = &counting{Census: census.New(local), plain: plain}
+}
+
+// take counts the record that a message became, if it did.
+func (c *counting) take(v *transform.Verdict) {
+	if c == nil || v.Record == nil {
+		return
+	}
+	c.Record(int64(v.Time))
+	c.Question(presented(v.Record.Name))
+	if len(v.Record.Zone) > 0 {
+		c.Name(presented(v.Record.Zone))
+	}
+	if !v.Record.Answered {
+		return
+	}
+	var m dns.Msg
+	if m.Unpack(v.Record.Response) != nil {
+		c.unreadable++
+		return
+	}
+	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
+		for _, rr := range section {
+			c.record(rr)
+		}
+	}
+}
+
+// record counts the names and texts of a resource record. What NSEC3 has for owners are hashes
+// of names (RFC 5155), which anybody can ask the zone for.
+func (c *counting) record(rr dns.RR) {
+	sig, _ := rr.(*dns.RRSIG)
+	if rr.Header().Rrtype != dns.TypeNSEC3 && (sig == nil || sig.TypeCovered != dns.TypeNSEC3) {
+		c.Name(rr.Header().Name)
+	}
+	switch rr := rr.(type) {
+	case *dns.SOA:
+		c.Mailbox(rr.Mbox)
+	case *dns.RP:
+		c.Mailbox(rr.Mbox)
+	}
+	c.fields(reflect.ValueOf(rr).Elem())
+}
+
+// fields counts what is in a struct of miekg/dns, whose tags distinguish names, texts and octets
+// for every type of record.
+func (c *counting) fields(rr reflect.Value) {
+	for i := range rr.NumField() {
+		field, is := rr.Field(i), rr.Type().Field(i)
+		switch tag := is.Tag.Get("dns"); {
+		case is.Name == "Hdr":
+		case is.Anonymous: // HTTPS is SVCB
+			c.fields(field)
+		case strings.HasSuffix(tag, "domain-name"), tag == "ipsechost", tag == "amtrelayhost":
+			for _, name := range strs(field) {
+				c.Name(name)
+			}
+		case tag == "txt", tag == "octet", tag == "":
+			if text := strings.Join(strs(field), ""); text != "" {
+				c.Text(text)
+			}
+		case tag == "pairs":
+			for _, pair := range field.Interface().([]dns.SVCBKeyValue) {
+				c.Text(pair.String())
+			}
+		}
+	}
+}
+
+// strs returns the strings of a field: one, several, or none of a number.
+func strs(field reflect.Value) []string {
+	switch v := field.Interface().(type) {
+	case string:
+		return []string{v}
+	case []string:
+		return v
+	}
+	return nil
+}
+
+func (c *counting) report() *Census {
+	if c == nil {
+		return nil
+	}
+	return &Census{c.Report(c.plain), c.unreadable}
+}
+
+func (t *text) census(c *Census) {
+	if c == nil {
+		return
+	}
+	t.heading("WHICH NAMES MAY IDENTIFY A PERSON")
+	t.b.WriteString(c.Text())
+	if c.Unreadable > 0 {
+		t.line("Of %d records, only question and zone were examined: miekg/dns does not read their messages.", c.Unreadable)
+	}
+}
