@@ -103,7 +103,7 @@ func TestRenewedWithoutAFileIsTheSame(t *testing.T) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	if diff := cmp.Diff(f.Policy, next.Policy); diff != "" || f.LocalNamesFile != "" {
+	if diff := cmp.Diff(f.Policy, next.Policy, sameAddresses); diff != "" || f.LocalNamesFile != "" {
 		t.Errorf("-want +got:\n%s%q", diff, f.LocalNamesFile)
 	}
 }

@@ -92,6 +92,14 @@ func readList[T any](s *section, name string, parse func(string) (T, error)) []T
 	return all
 }
 
+// readListOr returns the list that is written, or else its default.
+func readListOr[T any](s *section, name string, parse func(string) (T, error), otherwise func() []T) []T {
+	if !s.isWritten(name) {
+		return otherwise()
+	}
+	return readList(s, name, parse)
+}
+
 // element returns where a list's element stands, or the list if it is computed.
 func (s *setting) element(i int) hcl.Range {
 	if tuple, ok := s.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
