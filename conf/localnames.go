@@ -50,11 +50,9 @@ func (f *File) Renewed() (*File, hcl.Diagnostics) {
 	return &next, d.diags
 }
 
-// NamesOfFile is how many of the local names are from local_names_file.
-func (f *File) NamesOfFile() int { return len(f.Policy.LocalNames) - len(f.written) }
-
 // localNamesFile returns the names in local_names_file. What is wrong in there
-// is reported at its line of that file.
+// is reported at its line of that file. A file without names is an error as a missing
+// one is: what writes it may have failed, and then every local name would leave.
 func (s *section) localNamesFile() []string {
 	path := s.file.LocalNamesFile
 	if path == "" {
@@ -70,8 +68,9 @@ func (s *section) localNamesFile() []string {
 	before := len(s.diags)
 	names := s.namesIn(path, src)
 	if len(names) == 0 && len(s.diags) == before {
-		s.warn(s.settings["local_names_file"].at, "local_names_file: the file holds no name",
-			"If it should hold some, see that what writes it has done so.")
+		set := s.settings["local_names_file"]
+		s.fail(set.at, "local_names_file: the file holds no name",
+			"Write names there, one a line, or leave the attribute out if there are none.")
 	}
 	return names
 }

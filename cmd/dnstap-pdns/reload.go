@@ -112,9 +112,6 @@ func (r *reloader) reload(ctx context.Context) {
 func (r *reloader) renew() {
 	renewed, diags := r.inForce.Renewed()
 	file, why := explained(renewed, diags, r.std)
-	if why == nil && file.NamesOfFile() == 0 && r.inForce.NamesOfFile() > 0 {
-		why = errNoNames
-	}
 	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == (problem{}) {
 		return
 	}
