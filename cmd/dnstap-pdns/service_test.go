@@ -149,6 +149,121 @@ func TestServiceManagerIsTold(t *testing.T) {
 
 	s.Process.Signal(syscall.SIGHUP)
 	s.hear(t, "RELOADING=1\nMONOTONIC_USEC=")
+	if said := s.hear(t, "READY=1"); strings.Contains(said, "failed") {
+		t.Errorf("got %q", said)
+	}
+	s.put(t, "c.hcl", fmt.Sprintf(serviceConfig, s.dir)+"log {\n  level = \"loud\"\n}\n")
+	s.Process.Signal(syscall.SIGHUP)
+	s.hear(t, "RELOADING=1")
+	said := s.hear(t, "READY=1")
+	if !strings.Contains(said, "\nSTATUS=the reload at ") || !strings.Contains(said, "c.hcl:16 cannot be used; dnstap-pdns check says why") || !strings.Contains(said, "; read ") {
+		t.Errorf("got %q", said)
+	}
+	s.put(t, "c.hcl", fmt.Sprintf(serviceConfig, s.dir))
+	s.Process.Signal(syscall.SIGHUP)
+	s.hear(t, "RELOADING=1")
+	if said := s.hear(t, "READY=1"); strings.Contains(said, "failed") {
+		t.Errorf("got %q", said)
+	}
+
+	s.Process.Signal(syscall.SIGTERM)
+	s.hear(t, "STOPPING=1")
+	if err := s.Wait(); err != nil {
+		t.Error(err)
+	}
+	<-done
+	late, err := net.Dial("unix", s.path("tap.sock"))
+	if err != nil {
+		t.Errorf("the socket is gone with the sensor: %v", err)
+	} else {
+		late.Close()
+	}
+}
+
+// A sensor that hangs gives no sign of life.
+func TestStoppedSensorGivesNoSignOfLife(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.start(t)
+	s.hear(t, "READY=1")
+	s.hear(t, "WATCHDOG=1")
+	s.Process.Signal(syscall.SIGSTOP)
+	s.notify.SetReadDeadline(time.Now().Add(time.Second))
+	heard := 0
+	for b := make([]byte, 4096); ; heard++ {
+		if _, err := s.notify.Read(b); err != nil {
+			break
+		}
+	}
+	if heard > 1 { // one may have been on its way
+		t.Errorf("%d signs of life", heard)
+	}
+	s.Process.Signal(syscall.SIGCONT)
+	s.hear(t, "WATCHDOG=1")
+}
+
+// What local_names_file holds is in force soon after, without a word; what it cannot
+// hold is not, which is said once, and the configuration file beside it is not read.
+func TestLocalNamesFileIsWatched(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.start(t)
+	s.hear(t, "READY=1")
+	s.put(t, "c.hcl", "half edited {")
+
+	s.put(t, "names.new", "one.example\ntwo.example\n")
+	if err := os.Rename(s.path("names.new"), s.path("names")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the names are read again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=3`) })
+
+	s.put(t, "names", "one.example\nnot a name\n")
+	await(t, "it says that a name is none", func() bool { return strings.Contains(s.hear(t, "WATCHDOG=1"), "STATUS=the reload at ") })
+	log := s.logged(t)
+	if !strings.Contains(log, "names:2:1: error") || !strings.Contains(log, "the names in force stay") || !strings.Contains(log, "names:2: ") {
+		t.Error("no reason is given")
+	}
+	if err := os.Remove(s.path("names")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it says that there is no file", func() bool { return strings.Contains(s.logged(t), "no such file") })
+
+	s.put(t, "names", "one.example\ntwo.example\n") // as is in force
+	await(t, "all is well", func() bool { return !strings.Contains(s.hear(t, "WATCHDOG=1"), "failed") })
+	log = s.logged(t)
+	if got := strings.Count(log, "the names in force stay"); got != 2 {
+		t.Errorf("complained %d times, want 2", got)
+	}
+	if strings.Contains(log, "half edited") || strings.Contains(log, "msg=reloaded") {
+		t.Error("the configuration file was read")
+	}
+}
+
+// A file that is written again is empty first. The names that it held stay until it holds
+// some; a reload refuses it too.
+func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.start(t)
+	s.hear(t, "READY=1")
+	const complaint = "local_names_file has changed and cannot be used; the names in force stay"
+
+	for i, text := range []string{"", "# generated\n\n"} {
+		s.put(t, "names", text)
+		await(t, "it says that there is no name", func() bool { return strings.Count(s.logged(t), complaint) == i+1 })
+	}
+	await(t, "so does the status", func() bool {
+		return strings.Contains(s.hear(t, "WATCHDOG=1"), "cannot be used; dnstap-pdns check says why")
+	})
+	s.put(t, "names", "one.example\n")
+	await(t, "all is well", func() bool { return !strings.Contains(s.hear(t, "WATCHDOG=1"), "failed") })
+	if log := s.logged(t); strings.Count(log, complaint) != 2 || strings.Contains(log, "names=1") {
+		t.Errorf("want 2 complaints and the names in force all the time")
+	}
+
+	s.put(t, "names", "")
+	s.Process.Signal(syscall.SIGHUP)
+	s.hear(t, "RELOADING=1")
 	if said := s.hear(t, "READY=1"); !strings.Contains(said, "failed") {
 		t.Errorf("a reload without names: got %q", said)
 	}
