@@ -66,7 +66,8 @@ func (s *section) localNamesFile() []string {
 	}
 	s.file.sources[path] = src
 	before := len(s.diags)
-	names := s.namesIn(path, src)
+	names, lines := s.namesIn(path, src)
+	s.file.lines = lines
 	if len(names) == 0 && len(s.diags) == before {
 		set := s.settings["local_names_file"]
 		s.fail(set.at, "local_names_file: the file holds no name",
@@ -75,28 +76,28 @@ func (s *section) localNamesFile() []string {
 	return names
 }
 
-func (s *section) namesIn(path string, src []byte) []string {
+// namesIn returns the names in a file, and the line of each.
+func (s *section) namesIn(path string, src []byte) (names []string, lines []int) {
 	const detail = "The file takes one domain name a line, like corp.example, and # before comments."
-	var names []string
 	line, start, bad := 0, 0, 0
 	for raw := range bytes.Lines(src) {
 		line++
 		text, _, _ := bytes.Cut(raw, []byte("#"))
 		if name := bytes.TrimSpace(text); len(name) > 0 {
 			if _, err := checkLocalName(string(name)); err == nil {
-				names = append(names, string(name))
+				names, lines = append(names, string(name)), append(lines, line)
 			} else {
 				at := rangeOf(path, line, raw, start, bytes.Index(raw, name), len(name))
 				if bad++; bad > badNames {
 					s.fail(at, "more of the lines hold no domain name: the file is not read beyond this one", detail)
-					return nil
+					return nil, nil
 				}
 				s.fail(at, err.Error(), detail)
 			}
 		}
 		start += len(raw)
 	}
-	return names
+	return names, lines
 }
 
 // rangeOf returns the place of n bytes at offset from in a line that begins at

@@ -3,6 +3,7 @@ package conf
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,8 @@ func (s *section) outward(p *transform.Config) {
 
 func (s *section) scrub(p *transform.Config) {
 	p.KeepResolver = readText(s, "resolver_address", keepOr("zero"))
-	p.Resolvers = readList(s, "resolvers", parseOwnNetwork)
+	s.file.resolvers = readList(s, "resolvers", parseOwnNetwork)
+	p.Resolvers = slices.Clone(s.file.resolvers)
 	p.LocalNames = s.localNames()
 	p.KeepLocalNamesInside = readText(s, "local_names_inside", keepOr("drop"))
 	p.LocalNetworks = readList(s, "local_networks", parseNetwork)

@@ -70,6 +70,7 @@ func readText[T any](s *section, name string, parse func(string) (T, error)) T {
 		s.refuse(set, set.at, err.Error())
 		return zero
 	}
+	s.hide(set, -1, set.value.AsString(), v)
 	return v
 }
 
@@ -87,6 +88,7 @@ func readList[T any](s *section, name string, parse func(string) (T, error)) []T
 			s.refuse(set, set.element(i), err.Error())
 			continue
 		}
+		s.hide(set, i, e.AsString(), v)
 		all = append(all, v)
 	}
 	return all
