@@ -104,10 +104,14 @@ func formsOf(value string, parsed any) []string {
 	return forms
 }
 
+// longestPath is PATH_MAX, beyond which no message names a folder.
+const longestPath = 4096
+
 // add enters a form, and the folders above it if it is a path.
 func (s *secrets) add(form, written string) {
+	form = string([]rune(form)) // as package regexp reads text that is not UTF-8
 	s.all = append(s.all, secret{"(" + bounded(form) + ")", written, len(form)})
-	if !filepath.IsAbs(form) {
+	if !filepath.IsAbs(form) || len(form) > longestPath {
 		return
 	}
 	for dir := filepath.Dir(form); dir != "/"; dir = filepath.Dir(dir) {
@@ -146,9 +150,9 @@ var conversion = regexp.MustCompile(`%[%A-Za-z]`)
 // pathPattern matches a form as it is written, the names of files that it makes as a
 // strftime pattern, and those that they have while they are written.
 func pathPattern(form string) string {
-	pattern := conversion.ReplaceAllString(regexp.QuoteMeta(form), `[^/\s"']*`)
-	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
-		pattern = pattern[:i+1] + `\.?` + pattern[i+1:]
+	dir, base := filepath.Split(regexp.QuoteMeta(form))
+	if dir != "" {
+		dir += `\.?`
 	}
-	return pattern
+	return conversion.ReplaceAllString(dir+base, `[^/\s"']*?`)
 }
