@@ -2,9 +2,10 @@ package transform
 
 // DefaultLookupZones returns the zones of well-known lists, in lower case without the
 // final dot. A name below one of them queries the list about an address, a name, a
-// mail address or a file. Each line has its source. Closed lists are included,
-// because servers that still query them reveal as much. Zones that also hold the
-// operator's own hosts are left out: spamhaus.org holds www.spamhaus.org.
+// mail address or a file. A comment names the source; a line without one has that of
+// the line before it. Closed lists are included, because servers that still query them
+// reveal as much. Zones that also hold the operator's own hosts are left out:
+// spamhaus.org holds www.spamhaus.org.
 func DefaultLookupZones() []string {
 	return []string{
 		// Spamhaus: docs.spamhaus.com, "Available Zones"
@@ -15,16 +16,16 @@ func DefaultLookupZones() []string {
 		"pbl.spamhaus.org",
 		"dbl.spamhaus.org",
 		"swl.spamhaus.org", // www.spamhaus.org/whitelist
-		"dwl.spamhaus.org", // the same
-		"dq.spamhaus.net",  // Data Query Service: KEY.zen.dq.spamhaus.net
-		"cbl.abuseat.org",  // www.abuseat.org; part of XBL
+		"dwl.spamhaus.org",
+		"dq.spamhaus.net", // Data Query Service: KEY.zen.dq.spamhaus.net
+		"cbl.abuseat.org", // www.abuseat.org; part of XBL
 
 		// Addresses of mail servers and other hosts.
-		"mail.abusix.zone",              // docs.abusix.com, KEY.combined.mail.abusix.zone
-		"spam.dnsbl.anonmails.de",       // anonmails.de/dnsbl.php
-		"ips.backscatterer.org",         // www.backscatterer.org
-		"b.barracudacentral.org",        // www.barracudacentral.org/rbl/how-to-use
-		"bb.barracudacentral.org",       // the same
+		"mail.abusix.zone",        // docs.abusix.com, KEY.combined.mail.abusix.zone
+		"spam.dnsbl.anonmails.de", // anonmails.de/dnsbl.php
+		"ips.backscatterer.org",   // www.backscatterer.org
+		"b.barracudacentral.org",  // www.barracudacentral.org/rbl/how-to-use
+		"bb.barracudacentral.org",
 		"bl.blocklist.de",               // www.blocklist.de/en/rbldns.html
 		"dnsbl.dronebl.org",             // dronebl.org/docs
 		"rbl.efnetrbl.org",              // rbl.efnetrbl.org
@@ -32,8 +33,8 @@ func DefaultLookupZones() []string {
 		"hostkarma.junkemailfilter.com", // wiki.junkemailfilter.com/index.php/Spam_DNS_Lists
 		"dnsbl.httpbl.org",              // www.projecthoneypot.org/httpbl_api.php
 		"spamrbl.imp.ch",                // antispam.imp.ch
-		"wormrbl.imp.ch",                // the same
-		"rbl.interserver.net",           // rbl.interserver.net
+		"wormrbl.imp.ch",
+		"rbl.interserver.net", // rbl.interserver.net
 		"rblspamassassin.interserver.net",
 		"sip.invaluement.com", // www.invaluement.com
 		"sip24.invaluement.com",
@@ -43,16 +44,16 @@ func DefaultLookupZones() []string {
 		"z.mailspike.net",
 		"q.mail-abuse.com", // Trend Micro, Email Reputation Services
 		"r.mail-abuse.com",
-		"bl.nordspam.com",         // www.nordspam.com/usage
-		"psbl.surriel.com",        // psbl.org
-		"bl.0spam.org",            // 0spam.org
-		"rbl.0spam.org",           // the same
-		"all.rbl.jp",              // www.rbl.jp
-		"short.rbl.jp",            // the same
-		"virus.rbl.jp",            // the same
-		"all.s5h.net",             // www.usenix.org.uk/content/rbl.html
-		"query.senderbase.org",    // Cisco, www.senderbase.org
-		"sa.senderbase.org",       // the same
+		"bl.nordspam.com",  // www.nordspam.com/usage
+		"psbl.surriel.com", // psbl.org
+		"bl.0spam.org",     // 0spam.org
+		"rbl.0spam.org",
+		"all.rbl.jp", // www.rbl.jp
+		"short.rbl.jp",
+		"virus.rbl.jp",
+		"all.s5h.net",          // www.usenix.org.uk/content/rbl.html
+		"query.senderbase.org", // Cisco, www.senderbase.org
+		"sa.senderbase.org",
 		"score.senderscore.com",   // Validity, senderscore.org; SpamAssassin 20_dnsbl_tests.cf
 		"bl.spamcop.net",          // www.spamcop.net/bl.shtml
 		"bl.spameatingmonkey.net", // spameatingmonkey.com/services
@@ -103,9 +104,9 @@ func DefaultLookupZones() []string {
 		"multi.surbl.org", // surbl.org/lists
 		"uribl.swinog.ch", // antispam.imp.ch
 		"black.uribl.com", // uribl.com/about.shtml
-		"grey.uribl.com",  // the same
-		"multi.uribl.com", // the same
-		"red.uribl.com",   // the same
+		"grey.uribl.com",
+		"multi.uribl.com",
+		"red.uribl.com",
 		"rhsbl.zapbl.net", // zapbl.net
 
 		// Mail addresses, as their hash or as they are.
@@ -119,20 +120,20 @@ func DefaultLookupZones() []string {
 		"bogons.cymru.com", // Team Cymru, bogon reference
 		"v4.fullbogons.cymru.com",
 		"v6.fullbogons.cymru.com",
-		"tor.dan.me.uk",           // www.dan.me.uk/dnsbl
-		"torexit.dan.me.uk",       // the same
-		"zz.countries.nerd.dk",    // countries.nerd.dk/more.html
-		"asn.routeviews.org",      // SpamAssassin 25_asn.cf
-		"aspath.routeviews.org",   // www.routeviews.org
-		"asn.rspamd.com",          // Rspamd, conf/modules.d/asn.conf
-		"asn6.rspamd.com",         // the same
+		"tor.dan.me.uk", // www.dan.me.uk/dnsbl
+		"torexit.dan.me.uk",
+		"zz.countries.nerd.dk",  // countries.nerd.dk/more.html
+		"asn.routeviews.org",    // SpamAssassin 25_asn.cf
+		"aspath.routeviews.org", // www.routeviews.org
+		"asn.rspamd.com",        // Rspamd, conf/modules.d/asn.conf
+		"asn6.rspamd.com",
 		"dnsel.torproject.org",    // blog.torproject.org/changes-tor-exit-list-service
 		"exitlist.torproject.org", // www.torproject.org/projects/tordnsel.html
 
 		// Files, as their hash: virus scanners.
 		"hash.cymru.com",  // Team Cymru, hash.cymru.com/docs_dns
 		"avqs.mcafee.com", // Trellix KB53782, GTI File Reputation
-		"avts.mcafee.com", // the same
-		"sophosxl.net",    // Sophos, isc.sans.edu/diary/24844
+		"avts.mcafee.com",
+		"sophosxl.net", // Sophos, isc.sans.edu/diary/24844
 	}
 }
