@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
@@ -50,9 +51,12 @@ type File struct {
 	// LocalNamesFile is the path of scrub.local_names_file, empty where none is named.
 	LocalNamesFile string
 
-	written []string // local_names, without those of the file
-	naming  *section // that names the file
+	written   []string       // local_names, without those of the file
+	lines     []int          // of the file, at which its names are
+	resolvers []netip.Prefix // scrub.resolvers, without those of packet sources
+	naming    *section       // that names the file
 
+	secrets  secrets
 	sections []*section        // in the order in which Effective prints them
 	sources  map[string][]byte // texts that diagnostics may point into, by file name
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
@@ -36,6 +37,8 @@ func TestDefaultConfigurationMeansThis(t *testing.T) {
 		Policy: transform.Config{
 			PairingTimeout: time.Minute,
 			Rcodes:         []uint8{0, 3, 2, 5},
+			LookupZones:    transform.DefaultLookupZones(),
+			RootServers:    transform.RootServers(),
 			SpecialNames:   true,
 			TimeResolution: time.Second,
 		},
@@ -105,8 +108,12 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			When:        pcap.Idle,
 			IdleAfter:   time.Minute,
 			Decapsulate: true,
-			Ring:        32 << 20,
-			Lanes:       1,
+
+			DecapsulateFrom: prefixes("198.51.100.2/32", "2001:db8:2::/64"),
+			DecapsulateTo:   prefixes("198.51.100.9/32"),
+
+			Ring:  32 << 20,
+			Lanes: 1,
 		}},
 		MaxQueries: 1,
 		Policy: transform.Config{
@@ -116,13 +123,17 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			LocalServers:   true,
 			Rcodes:         []uint8{0, 6},
 			KeepResolver:   true,
-			Resolvers:      prefixes("192.0.2.53/32", "2001:db8::53/128", "192.0.2.53/32", "2001:db8:53::/64", "198.51.100.53/32"),
+			Resolvers:      prefixes("192.0.2.53/32", "2001:db8:5::/64", "192.0.2.53/32", "2001:db8:53::/64", "198.51.100.53/32"),
 			LocalNames:     []string{"corp.example.", "Bücher.example", "intern.example", "münchen.example."},
 			LocalNetworks: []netip.Prefix{
 				netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.7/32"),
 				netip.MustParsePrefix("2001:db8:1::/48"), netip.MustParsePrefix("2001:db8::7/128"),
 			},
-			TimeResolution: 1,
+			KeepLocalNamesInside: true,
+			KeepLookups:          true,
+			LookupZones:          []string{"dnsbl.example.net", "xn--bcher-kva.example"},
+			RootServers:          []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
+			TimeResolution:       1,
 		},
 		Sinks: []forward.SinkConfig{{
 			Name:    "receiver",
@@ -255,7 +266,7 @@ func TestExampleSpellsOutTheDefault(t *testing.T) {
 	}
 	for _, s := range example.sections {
 		for name, set := range s.settings {
-			if set.expr == nil {
+			if set.expr == nil && set.value != cty.NilVal {
 				t.Errorf("%s.%s does not stand in the example", s.schema.name, name)
 			}
 		}

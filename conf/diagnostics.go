@@ -27,7 +27,7 @@ func WriteDiagnostics(w io.Writer, f *File, diags hcl.Diagnostics) error {
 			b.WriteByte('\n')
 		}
 		if d.Subject != nil {
-			fmt.Fprintf(&b, "%s:%d: ", location(*d.Subject), d.Subject.Start.Column)
+			fmt.Fprintf(&b, "%s:%d: ", f.Place(d), d.Subject.Start.Column)
 		}
 		fmt.Fprintf(&b, "%s: %s\n", severity(d), EscapeText(d.Summary))
 		if d.Subject != nil {
@@ -46,6 +46,17 @@ func severity(d *hcl.Diagnostic) string {
 		return "warning"
 	}
 	return "error"
+}
+
+// Place is where a diagnostic of f points, FILE:LINE; empty: nowhere. The name of
+// local_names_file may be secret.
+func (f *File) Place(d *hcl.Diagnostic) string {
+	if d.Subject == nil {
+		return ""
+	}
+	at := *d.Subject
+	at.Filename = f.Mask(at.Filename)
+	return location(at)
 }
 
 // location is a place as an editor takes it.

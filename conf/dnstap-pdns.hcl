@@ -35,7 +35,7 @@ source "dnstap" "local" {
 #    idle_after = "60s"
 #
 #    promiscuous     = false # true on a span port
-#    decapsulate     = false # also look into GRE, ERSPAN and VXLAN
+#    decapsulate     = false # also look into GRE, ERSPAN and VXLAN; with true, decapsulate_from = ["198.51.100.2"]
 #    verify_checksum = false # of what came in fragments it is verified always
 #
 #    ring  = "32MiB" # for each interface and lane
@@ -59,12 +59,19 @@ outward {
 # What is taken out. Name here what concerns your organisation.
 scrub {
   resolver_address = "zero" # or "keep", to find your own lookups later
-  resolvers        = []     # the resolver's own addresses, where dnstap does not tell them
+  resolvers        = []     # the resolver's own addresses and prefixes, where dnstap does not show them
   local_names      = []     # like "corp.example": dropped, with all under it
   local_names_file = ""     # more of them, one a line
   local_networks   = []     # like "198.51.100.0/24": servers and reverse names there
+  lookups          = "drop" # or "keep": queries to DNS blocklists and the like
   special_names    = true   # drop special-use names, and names under no existing TLD
   time_resolution  = "1s"
+
+  local_names_inside = "drop" # or "keep": corp.example.dnsbl.example.net
+
+  # Lists that replace the built-in ones.
+  # lookup_zones = ["dnsbl.example.net"]
+  # root_servers = ["192.0.2.1"]
 }
 
 # Where records go, as NMSG: udp://HOST:PORT, file:///DIR/NAME (a strftime

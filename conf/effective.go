@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Write writes the effective configuration; see Effective.
@@ -15,7 +16,7 @@ func (f *File) Write(w io.Writer) error {
 }
 
 // Effective returns the configuration as HCL with every block and attribute that
-// applies, defaults filled in. Loaded from the same folder, with the same
+// applies, defaults filled in; a default that has no expression is a comment. Loaded from the same folder, with the same
 // environment, it gives the same Config. Expressions that call env() or file()
 // stand as they were written, never as their value, but for what does not print.
 func (f *File) Effective() []byte {
@@ -40,13 +41,14 @@ func (s *section) print(b *bytes.Buffer) {
 		if !applies {
 			continue
 		}
-		fmt.Fprintf(b, "%s = ", a.name)
-		if set.secret() {
-			b.WriteString(EscapeText(string(set.written)))
-		} else {
-			b.Write(hclwrite.TokensForValue(set.value).Bytes())
+		switch {
+		case set.secret():
+			fmt.Fprintf(b, "%s = %s\n", a.name, EscapeText(string(set.written)))
+		case set.expr == nil && set.value == cty.NilVal:
+			fmt.Fprintf(b, "# %s: %s\n", a.name, a.derived)
+		default:
+			fmt.Fprintf(b, "%s = %s\n", a.name, hclwrite.TokensForValue(set.value).Bytes())
 		}
-		b.WriteByte('\n')
 	}
 	for _, in := range s.inner {
 		b.WriteByte('\n')

@@ -34,7 +34,7 @@ func TestEveryDiagnosticIsGivenBySomeInvalidConfiguration(t *testing.T) {
 	}
 	all := given.String()
 	found := 0
-	for _, text := range sourceTexts(t, "config.go", "default.go", "schema.go", "effective.go", "diagnostics.go", "setup.go") {
+	for _, text := range sourceTexts(t, "config.go", "default.go", "schema.go", "effective.go", "diagnostics.go", "setup.go", "warnings.go") {
 		if notInConfigurations[text] != "" {
 			continue
 		}

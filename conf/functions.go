@@ -16,8 +16,8 @@ import (
 // longestSecret is the size, in bytes, of what file() reads at most.
 const longestSecret = mib
 
-// secret marks what functions return, so that HCL keeps it out of its messages.
-type secret struct{}
+// mark marks what functions return, so that HCL keeps it out of its messages.
+type mark struct{}
 
 // functions returns what an expression may call; dir is where file names start.
 func functions(dir string) map[string]function.Function {
@@ -52,7 +52,7 @@ func secretOf(parameter string, value func(string) (string, error)) function.Fun
 			if err != nil {
 				return cty.NilVal, function.NewArgError(0, err)
 			}
-			return cty.StringVal(v).Mark(secret{}), nil
+			return cty.StringVal(v).Mark(mark{}), nil
 		},
 	})
 }

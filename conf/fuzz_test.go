@@ -76,7 +76,10 @@ func FuzzLocalNamesFile(f *testing.F) {
 		const path = "names.list"
 		file := &File{sources: map[string][]byte{path: src}}
 		s := &section{decoder: &decoder{file: file}}
-		names := s.namesIn(path, src)
+		names, at := s.namesIn(path, src)
+		if len(at) != len(names) {
+			t.Errorf("%d lines of %d names", len(at), len(names))
+		}
 		lines := map[int]bool{}
 		for _, d := range s.diags {
 			if lines[d.Subject.Start.Line] {

@@ -44,6 +44,7 @@ func Parse(filename string, src []byte) (*File, hcl.Diagnostics) {
 		diags: diags,
 	}
 	d.decode(parsed.Body)
+	f.secrets.compile()
 	sortDiagnostics(d.diags, filename)
 	return f, d.diags
 }

@@ -50,11 +50,9 @@ func (f *File) Renewed() (*File, hcl.Diagnostics) {
 	return &next, d.diags
 }
 
-// NamesOfFile is how many of the local names are from local_names_file.
-func (f *File) NamesOfFile() int { return len(f.Policy.LocalNames) - len(f.written) }
-
 // localNamesFile returns the names in local_names_file. What is wrong in there
-// is reported at its line of that file.
+// is reported at its line of that file. A file without names is an error as a missing
+// one is: what writes it may have failed, and then every local name would leave.
 func (s *section) localNamesFile() []string {
 	path := s.file.LocalNamesFile
 	if path == "" {
@@ -68,36 +66,38 @@ func (s *section) localNamesFile() []string {
 	}
 	s.file.sources[path] = src
 	before := len(s.diags)
-	names := s.namesIn(path, src)
+	names, lines := s.namesIn(path, src)
+	s.file.lines = lines
 	if len(names) == 0 && len(s.diags) == before {
-		s.warn(s.settings["local_names_file"].at, "local_names_file: the file holds no name",
-			"If it should hold some, see that what writes it has done so.")
+		set := s.settings["local_names_file"]
+		s.fail(set.at, "local_names_file: the file holds no name",
+			"Write names there, one a line, or leave the attribute out if there are none.")
 	}
 	return names
 }
 
-func (s *section) namesIn(path string, src []byte) []string {
+// namesIn returns the names in a file, and the line of each.
+func (s *section) namesIn(path string, src []byte) (names []string, lines []int) {
 	const detail = "The file takes one domain name a line, like corp.example, and # before comments."
-	var names []string
 	line, start, bad := 0, 0, 0
 	for raw := range bytes.Lines(src) {
 		line++
 		text, _, _ := bytes.Cut(raw, []byte("#"))
 		if name := bytes.TrimSpace(text); len(name) > 0 {
 			if _, err := checkLocalName(string(name)); err == nil {
-				names = append(names, string(name))
+				names, lines = append(names, string(name)), append(lines, line)
 			} else {
 				at := rangeOf(path, line, raw, start, bytes.Index(raw, name), len(name))
 				if bad++; bad > badNames {
 					s.fail(at, "more of the lines hold no domain name: the file is not read beyond this one", detail)
-					return nil
+					return nil, nil
 				}
 				s.fail(at, err.Error(), detail)
 			}
 		}
 		start += len(raw)
 	}
-	return names
+	return names, lines
 }
 
 // rangeOf returns the place of n bytes at offset from in a line that begins at

@@ -54,14 +54,9 @@ func TestRenewedReadsTheNamesAlone(t *testing.T) {
 	}
 
 	put("names", "# none today\n")
-	if next, diags = bad.Renewed(); diags.HasErrors() || !cmp.Equal(next.Policy.LocalNames, []string{"one.example"}) {
-		t.Errorf("got %q, %v", next.Policy.LocalNames, diags)
-	}
-	if !strings.Contains(diags.Error(), "c.hcl:3,22-29: local_names_file: the file holds no name") {
+	if _, diags = bad.Renewed(); !diags.HasErrors() ||
+		!strings.Contains(diags.Error(), "c.hcl:3,22-29: local_names_file: the file holds no name") {
 		t.Errorf("got %v", diags)
-	}
-	if f.NamesOfFile() != 1 || next.NamesOfFile() != 0 {
-		t.Errorf("%d and %d names of the file, want 1 and 0", f.NamesOfFile(), next.NamesOfFile())
 	}
 	if err := os.Remove(filepath.Join(dir, "names")); err != nil {
 		t.Fatal(err)
@@ -103,7 +98,7 @@ func TestRenewedWithoutAFileIsTheSame(t *testing.T) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	if diff := cmp.Diff(f.Policy, next.Policy); diff != "" || f.LocalNamesFile != "" {
+	if diff := cmp.Diff(f.Policy, next.Policy, sameAddresses); diff != "" || f.LocalNamesFile != "" {
 		t.Errorf("-want +got:\n%s%q", diff, f.LocalNamesFile)
 	}
 }

@@ -9,7 +9,7 @@ import (
 func (s *section) log() Log {
 	return Log{
 		Level:  readText(s, "level", parseLevel),
-		Format: readText(s, "format", parseFormat),
+		Format: string(readText(s, "format", parseFormat)),
 	}
 }
 
@@ -22,9 +22,12 @@ func parseLevel(v string) (slog.Level, error) {
 	return 0, errors.New("no such level")
 }
 
-func parseFormat(v string) (string, error) {
+// A logFormat is "text" or "json".
+type logFormat string
+
+func parseFormat(v string) (logFormat, error) {
 	if v != "text" && v != "json" {
 		return "", errors.New("no such format")
 	}
-	return v, nil
+	return logFormat(v), nil
 }

@@ -18,7 +18,8 @@ func (s *section) pcapSource() pcap.Config {
 	c := pcap.Config{
 		Name:       s.name,
 		Interfaces: s.interfaces(),
-		Resolvers:  s.packetResolvers(),
+		Resolvers: s.networks("resolvers", s.opened, "packets do not say who asks: without the resolver's addresses, "+
+			"its queries to servers cannot be told from what clients ask"),
 
 		Promiscuous:    s.readFlag("promiscuous"),
 		Decapsulate:    s.readFlag("decapsulate"),
@@ -33,6 +34,7 @@ func (s *section) pcapSource() pcap.Config {
 	} else {
 		c.IdleAfter = s.readDuration("idle_after")
 	}
+	s.tunnels(&c)
 	if set := s.settings["promiscuous"]; c.Promiscuous && slices.Contains(c.Interfaces, anyInterface) {
 		s.fail(set.at, "promiscuous: any cannot be so", "Name the interfaces.")
 	}
@@ -94,18 +96,29 @@ func parseInterface(v string) (string, error) {
 	return v, nil
 }
 
-func (s *section) packetResolvers() []netip.Prefix {
-	const why = "packets do not say who asks: without the resolver's addresses, its queries to servers " +
-		"cannot be told from what clients ask"
-	set := s.settings["resolvers"]
-	all := readList(s, "resolvers", parseResolverNetwork)
+// networks returns the elements of a list that must hold one. block is the place of
+// the error if the list was left out; why says what it is needed for.
+func (s *section) networks(name string, block hcl.Range, why string) []netip.Prefix {
+	set := s.settings[name]
+	all := readList(s, name, parseResolverNetwork)
 	switch {
-	case !s.isWritten("resolvers"):
-		s.refuse(set, s.opened, why)
+	case !s.isWritten(name):
+		s.refuse(set, block, why)
 	case set.value != cty.NilVal && set.value.LengthInt() == 0:
 		s.refuse(set, set.at, why)
 	}
 	return all
+}
+
+// tunnels reads where the tunnels come from that are opened, and where they end.
+func (s *section) tunnels(c *pcap.Config) {
+	if !c.Decapsulate {
+		s.doesNotApply("only decapsulate = true opens tunnels", "decapsulate_from", "decapsulate_to")
+		return
+	}
+	c.DecapsulateFrom = s.networks("decapsulate_from", s.settings["decapsulate"].at,
+		"without it every host that can send a packet past the interface could write records")
+	c.DecapsulateTo = readList(s, "decapsulate_to", parseResolverNetwork)
 }
 
 // ParseResolvers reads the addresses or prefixes of a comma-separated list as the
@@ -127,8 +140,8 @@ func parseResolverNetwork(v string) (netip.Prefix, error) {
 	switch {
 	case err != nil:
 	case p.Bits() == 0:
-		return netip.Prefix{}, errors.New("everybody is in there, servers and clients too")
-	case p.IsSingleIP() && p.Addr().IsUnspecified():
+		return netip.Prefix{}, errors.New("every address is inside, those of servers and clients too")
+	case p.Addr().IsUnspecified():
 		return netip.Prefix{}, errors.New("the unspecified address is nobody's")
 	}
 	return p, err

@@ -59,7 +59,7 @@ func TestResolversOfACommandLineAreReadAsTheAttribute(t *testing.T) {
 		"192.0.2.53,":          `"": not an IP address`,
 		"192.0.2.53,nobody":    `"nobody": not an IP address`,
 		"192.0.2.53/24":        `"192.0.2.53/24": bits are set behind the prefix: the network is "192.0.2.0/24"`,
-		"192.0.2.53,0.0.0.0/0": `"0.0.0.0/0": everybody is in there, servers and clients too`,
+		"192.0.2.53,0.0.0.0/0": `"0.0.0.0/0": every address is inside, those of servers and clients too`,
 		"0.0.0.0/32":           `"0.0.0.0/32": the unspecified address is nobody's`,
 	} {
 		if _, err := ParseResolvers(list); err == nil || err.Error() != want {

@@ -1,6 +1,10 @@
 package conf
 
 import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -23,10 +27,49 @@ func (s *section) outward(p *transform.Config) {
 }
 
 func (s *section) scrub(p *transform.Config) {
-	p.KeepResolver = readText(s, "resolver_address", parseResolverAddress)
-	p.Resolvers = readList(s, "resolvers", parseNetwork)
+	p.KeepResolver = readText(s, "resolver_address", keepOr("zero"))
+	s.file.resolvers = readList(s, "resolvers", parseOwnNetwork)
+	p.Resolvers = slices.Clone(s.file.resolvers)
 	p.LocalNames = s.localNames()
+	p.KeepLocalNamesInside = readText(s, "local_names_inside", keepOr("drop"))
 	p.LocalNetworks = readList(s, "local_networks", parseNetwork)
+	p.KeepLookups = readText(s, "lookups", keepOr("drop"))
+	p.LookupZones = readListOr(s, "lookup_zones", parseLookupZone, transform.DefaultLookupZones)
+	p.RootServers = readListOr(s, "root_servers", parseAddress, transform.RootServers)
 	p.SpecialNames = s.readFlag("special_names")
 	p.TimeResolution = s.readDuration("time_resolution")
+}
+
+// keepOr reads whether something is kept; the other word says what is done instead.
+func keepOr(other string) func(string) (bool, error) {
+	return func(v string) (keep bool, err error) {
+		if v != other && v != "keep" {
+			return false, errors.New("neither")
+		}
+		return v == "keep", nil
+	}
+}
+
+// parseOwnNetwork reads an address or a prefix of the resolver's own. Loopback is
+// refused: answers from public servers hold 127.0.0.1 as a code.
+func parseOwnNetwork(v string) (netip.Prefix, error) {
+	p, err := parseResolverNetwork(v)
+	for _, loopback := range []string{"127.0.0.0/8", "::1/128"} {
+		if err == nil && p.Overlaps(netip.MustParsePrefix(loopback)) {
+			err = errors.New("every host has loopback addresses: they do not identify the resolver")
+		}
+	}
+	return p, err
+}
+
+// parseLookupZone reads a zone as transform takes it, in A-labels.
+func parseLookupZone(v string) (string, error) {
+	zone, err := transform.ParseLocalName(v)
+	switch {
+	case err != nil:
+		return "", errors.New("not a domain name")
+	case !strings.Contains(zone, "."):
+		return "", errors.New("every name below a top-level domain would be dropped")
+	}
+	return zone, nil
 }

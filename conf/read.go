@@ -70,6 +70,7 @@ func readText[T any](s *section, name string, parse func(string) (T, error)) T {
 		s.refuse(set, set.at, err.Error())
 		return zero
 	}
+	s.hide(set, -1, set.value.AsString(), v)
 	return v
 }
 
@@ -87,9 +88,18 @@ func readList[T any](s *section, name string, parse func(string) (T, error)) []T
 			s.refuse(set, set.element(i), err.Error())
 			continue
 		}
+		s.hide(set, i, e.AsString(), v)
 		all = append(all, v)
 	}
 	return all
+}
+
+// readListOr returns the list that is written, or else its default.
+func readListOr[T any](s *section, name string, parse func(string) (T, error), otherwise func() []T) []T {
+	if !s.isWritten(name) {
+		return otherwise()
+	}
+	return readList(s, name, parse)
 }
 
 // element returns where a list's element stands, or the list if it is computed.

@@ -26,7 +26,7 @@ type attribute struct {
 	name    string
 	kind    kind
 	value   string // the default as an HCL expression; empty: required, or derived
-	derived string // what the default is, where it depends on another attribute; or "required", of what is asked for with its reason
+	derived string // the default in words, where no expression is short enough or right; or that it is required, where the error has its own reason
 	lo, hi  int64
 	takes   string // what may be written, where kind, lo and hi do not say it
 	meaning string
@@ -94,6 +94,10 @@ var schema = []blockSchema{
 			meaning: "also take packets that are not for this host's own hardware address: on a span port"},
 		{name: "decapsulate", kind: flagValue, value: `false`,
 			meaning: "also look into GRE, ERSPAN and VXLAN"},
+		{name: "decapsulate_from", kind: listValue, derived: "required with decapsulate", takes: `addresses or prefixes, at least one, like ["198.51.100.2", "2001:db8:2::/64"]`,
+			meaning: "decapsulate = true: where tunnels come from; tunnels from elsewhere are not opened"},
+		{name: "decapsulate_to", kind: listValue, derived: "the capturing interfaces' addresses", takes: `addresses or prefixes, like ["198.51.100.9"]`,
+			meaning: "decapsulate = true: where tunnels end; tunnels to elsewhere are not opened"},
 		{name: "verify_checksum", kind: flagValue, value: `false`,
 			meaning: "drop all UDP datagrams with a wrong checksum, not only those that came in fragments; on the resolver's own host sums are not finished yet"},
 		{name: "ring", kind: sizeValue, value: `"32MiB"`, lo: mib, hi: gib,
@@ -120,14 +124,22 @@ var schema = []blockSchema{
 	{name: "scrub", attributes: []attribute{
 		{name: "resolver_address", kind: textValue, value: `"zero"`, takes: `"zero" or "keep"`,
 			meaning: "what becomes of the resolver's address, its port and the DNS ID"},
-		{name: "resolvers", kind: listValue, value: `[]`, takes: `IP addresses, like "192.0.2.53"`,
-			meaning: "the resolver's own addresses, beside those that messages tell; answers that hold one are dropped"},
+		{name: "resolvers", kind: listValue, value: `[]`, takes: `addresses or prefixes, like ["192.0.2.53", "2001:db8:53::/64"]`,
+			meaning: "the resolver's own addresses, in addition to those that messages show; answers that hold one are dropped. An address in a prefix shorter than /24 (IPv6 /48) counts once a message has shown it"},
 		{name: "local_names", kind: listValue, value: `[]`, takes: `domain names, like "corp.example"`,
 			meaning: "names that never leave, with all under them"},
 		{name: "local_names_file", kind: textValue, value: `""`, takes: `a file with one name a line, # before comments, relative to this file's folder; or ""`,
-			meaning: "more of local_names; the file is watched, and read again when it has changed"},
+			meaning: "more of local_names, at least one; the file is watched, and read again when it has changed"},
+		{name: "local_names_inside", kind: textValue, value: `"drop"`, takes: `"drop" or "keep"`,
+			meaning: "what becomes of a record with a local name inside a foreign name, like corp.example.dnsbl.example.net"},
 		{name: "local_networks", kind: listValue, value: `[]`, takes: `prefixes or addresses, like "198.51.100.0/24"`,
 			meaning: "servers there are local, and their reverse names never leave"},
+		{name: "lookups", kind: textValue, value: `"drop"`, takes: `"drop" or "keep"`,
+			meaning: "what becomes of names that query a list about an address, a name or a mail address: they reveal who writes to whom"},
+		{name: "lookup_zones", kind: listValue, derived: "the well-known lists", takes: `domain names of at least two labels, like ["dnsbl.example.net"]`,
+			meaning: "zones below which every name is such a query; a list that is written here replaces the well-known ones"},
+		{name: "root_servers", kind: listValue, derived: "the root's 26 addresses", takes: `IP addresses, like ["192.0.2.1", "2001:db8::1"]`,
+			meaning: "servers that are believed when they say that a top-level domain does not exist"},
 		{name: "special_names", kind: flagValue, value: `true`,
 			meaning: "drop special-use names, and names under no existing TLD"},
 		{name: "time_resolution", kind: durationValue, value: `"1s"`, lo: 1, hi: 24 * hour,

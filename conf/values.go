@@ -173,14 +173,6 @@ func rcodeNames() string {
 	return strings.Join(names, ", ")
 }
 
-// parseResolverAddress reports whether the resolver's address is kept.
-func parseResolverAddress(v string) (keep bool, err error) {
-	if v != "zero" && v != "keep" {
-		return false, errors.New("neither")
-	}
-	return v == "keep", nil
-}
-
 // validName reports whether a block's name can stand unescaped in logs, metrics
 // and file names.
 func validName(v string) bool {

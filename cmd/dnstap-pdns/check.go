@@ -8,12 +8,6 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 )
 
-// noResolver is what only the operator can mend.
-const noResolver = `warning: scrub.resolvers is empty, so the resolver's own address is known only as far as dnstap tells it.
-  Unbound without outgoing-interface and BIND without query-source tell 0.0.0.0 or ::. Answers that hold the address
-  (who-am-I services, your own name servers) are not recognised then: name in scrub.resolvers what the resolver asks from.
-`
-
 func check(_ context.Context, args []string, std stdio) error {
 	fs := newFlags("check", "[-c FILE]", std)
 	path := fs.String("c", "", configUsage)
@@ -27,10 +21,10 @@ func check(_ context.Context, args []string, std stdio) error {
 	if err := checkTLS(file.Sources); err != nil {
 		return &usageError{err}
 	}
-	if len(file.Sources) > 0 && len(file.Policy.Resolvers) == 0 {
-		fmt.Fprint(std.err, noResolver)
+	for _, w := range file.Warnings() {
+		fmt.Fprintf(std.err, "warning: %s\n  %s\n", w.Says, w.Do)
 	}
-	printExcluded(std.err, file.Sources)
+	printExcluded(std, file.Sources)
 	if err := file.Write(std.out); err != nil {
 		return fmt.Errorf("printing the configuration: %w", err)
 	}

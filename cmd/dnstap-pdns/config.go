@@ -32,13 +32,14 @@ func loadFile(path string, std stdio) (*conf.File, error) {
 // explained prints what there is to say about a configuration, and returns it if it can
 // be used.
 func explained(file *conf.File, diags hcl.Diagnostics, std stdio) (*conf.File, error) {
+	std.secrets.add(file)
 	if len(diags) > 0 {
 		if err := conf.WriteDiagnostics(std.err, file, diags); err != nil {
 			return nil, fmt.Errorf("printing what is wrong with the configuration: %w", err)
 		}
 	}
 	if diags.HasErrors() {
-		return nil, firstError(diags)
+		return nil, firstError(file, diags)
 	}
 	return file, nil
 }
@@ -60,12 +61,9 @@ func (e *configError) Error() string {
 func (e *configError) Unwrap() error { return &usageError{} }
 
 // firstError is one line: where, and what.
-func firstError(diags hcl.Diagnostics) *configError {
+func firstError(file *conf.File, diags hcl.Diagnostics) *configError {
 	first := diags[slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })]
-	if first.Subject == nil {
-		return &configError{what: first.Summary}
-	}
-	return &configError{fmt.Sprintf("%s:%d", conf.Escape(first.Subject.Filename), first.Subject.Start.Line), first.Summary}
+	return &configError{file.Place(first), first.Summary}
 }
 
 func readConfig(path string) (*conf.File, hcl.Diagnostics) { return readFile(configPath(path)) }

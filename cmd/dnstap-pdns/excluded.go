@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
@@ -11,15 +10,16 @@ import (
 
 // printExcluded says which resolvers of this machine could not connect to a source
 // that this user were to start.
-func printExcluded(w io.Writer, sources []collector.Config) {
+func printExcluded(std stdio, sources []collector.Config) {
+	mask := std.secrets.mask
 	for _, source := range sources {
 		all, err := collector.Exclusions(source)
 		if err != nil {
-			fmt.Fprintf(w, "warning: source %q: %v\n", source.Name, err)
+			fmt.Fprintf(std.err, "warning: source %q: %s\n", source.Name, mask(err.Error()))
 		}
 		for _, e := range all {
-			fmt.Fprintf(w, "warning: source %q: %s, as user %s, cannot connect: %s.\n  If it is to: %s.\n",
-				source.Name, e.Resolver, e.User, e.Problem, e.Advice)
+			fmt.Fprintf(std.err, "warning: source %q: %s, as user %s, cannot connect: %s.\n  If it is to: %s.\n",
+				source.Name, e.Resolver, e.User, mask(e.Problem), mask(e.Advice))
 		}
 	}
 }

@@ -143,7 +143,7 @@ type explaining struct {
 }
 
 func newExplaining(c *conf.Config, o explainOptions, packets pcap.Config, std stdio) *explaining {
-	log := quietLogger(c.Log, std.err)
+	log := quietLogger(c.Log, std)
 	x := &explaining{Explainer: explain.New(c.Policy, o.canaries)}
 	if o.census {
 		x.Count(o.examples)

@@ -29,7 +29,7 @@ import (
 func reportOf(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := explainWhatLeaves(t.Context(), args, stdio{nil, &out, io.Discard})
+	err := explainWhatLeaves(t.Context(), args, stdio{out: &out, err: io.Discard})
 	return regexp.MustCompile(`(?m)(^version {8}|^  "version": ").*?("?,)?$`).ReplaceAllString(out.String(), "${1}VERSION${2}"), err
 }
 
@@ -127,7 +127,7 @@ func TestExplainListensAsTheConfiguredSourceDoes(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- explainWhatLeaves(ctx, []string{"-c", config, "unix://" + socket}, stdio{nil, io.Discard, io.Discard})
+		done <- explainWhatLeaves(ctx, []string{"-c", config, "unix://" + socket}, stdio{out: io.Discard, err: io.Discard})
 	}()
 	await(t, "the socket is there", func() bool {
 		there, err := os.Stat(socket)
@@ -147,7 +147,7 @@ func TestABrokenConnectionIsToldInTheReport(t *testing.T) {
 	var out bytes.Buffer
 	done := make(chan error, 1)
 	go func() {
-		done <- explainWhatLeaves(ctx, []string{"unix://" + socket}, stdio{nil, &out, io.Discard})
+		done <- explainWhatLeaves(ctx, []string{"unix://" + socket}, stdio{out: &out, err: io.Discard})
 	}()
 	var conn net.Conn
 	await(t, "the socket is there", func() bool {
@@ -191,7 +191,7 @@ func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), patience/60)
 	defer stop()
 	var out bytes.Buffer
-	err = explainWhatLeaves(ctx, []string{"-"}, stdio{in, &out, io.Discard})
+	err = explainWhatLeaves(ctx, []string{"-"}, stdio{in: in, out: &out, err: io.Discard})
 	if !errors.Is(err, errStopped) || !strings.Contains(out.String(), "This is not the whole truth: stopped by a signal before the end of its input") {
 		t.Errorf("got %v:\n%s", err, &out)
 	}
@@ -199,7 +199,7 @@ func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 
 // TestAnEndlessInputThatIsNothingIsRefused at once.
 func TestAnEndlessInputThatIsNothingIsRefused(t *testing.T) {
-	err := explainWhatLeaves(t.Context(), []string{"/dev/zero"}, stdio{nil, io.Discard, io.Discard})
+	err := explainWhatLeaves(t.Context(), []string{"/dev/zero"}, stdio{out: io.Discard, err: io.Discard})
 	if err == nil || !strings.Contains(err.Error(), "/dev/zero") {
 		t.Errorf("got %v", err)
 	}

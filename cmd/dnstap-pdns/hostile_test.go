@@ -73,7 +73,7 @@ func TestHostileArguments(t *testing.T) {
 					continue // no argument has one
 				}
 				var out, complaints bytes.Buffer
-				code := realMain(c.args(s), stdio{nullInput(t), &out, &complaints})
+				code := realMain(c.args(s), stdio{in: nullInput(t), out: &out, err: &complaints})
 				if complaints.Len() == 0 || code == exitDone && name != "a folder to print" {
 					t.Errorf("%q: exit %d, %q", s, code, complaints.String())
 				}
@@ -109,7 +109,7 @@ func TestHostileFileNames(t *testing.T) {
 		}
 		for _, args := range [][]string{{"cat", file}, {"cat", "--json", file}, {"replay", "--to", "stdout:", file}, {"check", "-c", file}} {
 			var out, complaints bytes.Buffer
-			if code := realMain(args, stdio{nullInput(t), &out, &complaints}); code == exitDone || complaints.Len() == 0 {
+			if code := realMain(args, stdio{in: nullInput(t), out: &out, err: &complaints}); code == exitDone || complaints.Len() == 0 {
 				t.Errorf("%q: exit %d, %q", args, code, complaints.String())
 			}
 			checkPlain(t, complaints.String())
@@ -131,7 +131,7 @@ func logOf(t *testing.T, format string, play func(dial func() net.Conn)) string 
 	t.Helper()
 	var b bytes.Buffer
 	var level slog.LevelVar
-	log := newLogger(conf.Log{Level: slog.LevelDebug, Format: format}, plainWriter{&b}, &level)
+	log := newLogger(conf.Log{Level: slog.LevelDebug, Format: format}, stdio{err: plainWriter{&b}}, &level)
 	cfg := conf.SourceDefaults()
 	cfg.Name, cfg.Network, cfg.Address, cfg.Mode = "x", "unix", filepath.Join(t.TempDir(), "s"), 0o600
 	s, err := collector.Listen(cfg, func() collector.Lane { return deaf{} }, log)
@@ -263,7 +263,7 @@ func TestIdentityInJSONIsExact(t *testing.T) {
 	for _, s := range hostileTexts() {
 		var b bytes.Buffer
 		var level slog.LevelVar
-		newLogger(conf.Log{Format: "json"}, plainWriter{&b}, &level).Info("x", "identity", s)
+		newLogger(conf.Log{Format: "json"}, stdio{err: plainWriter{&b}}, &level).Info("x", "identity", s)
 		var fields struct{ Identity string }
 		if err := json.Unmarshal(b.Bytes(), &fields); err != nil {
 			t.Fatal(err)

@@ -65,7 +65,7 @@ func TestASignalLeavesAPipeToItsEnd(t *testing.T) {
 			defer interrupt()
 			var out, said bytes.Buffer
 			done := make(chan error, 1)
-			go func() { done <- c.run(ctx, c.args, stdio{in, &out, &said}) }()
+			go func() { done <- c.run(ctx, c.args, stdio{in: in, out: &out, err: &said}) }()
 			half := len(c.written) / 2
 			for i, part := range [][]byte{c.written[:half], c.written[half:]} {
 				if _, err := feed.Write(part); err != nil {
@@ -149,7 +149,7 @@ func TestAPipeThatGoesOnIsLeft(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			err := replay(ctx, []string{"--resolvers", "192.0.2.53", "--to", "stdout:", "-"}, stdio{in, io.Discard, io.Discard})
+			err := replay(ctx, []string{"--resolvers", "192.0.2.53", "--to", "stdout:", "-"}, stdio{in: in, out: io.Discard, err: io.Discard})
 			if !errors.Is(err, errStopped) || !errors.Is(err, errPipeOpen) || strings.Contains(err.Error(), "context") {
 				t.Errorf("got %v", err)
 			}
@@ -165,7 +165,7 @@ func TestASignalEndsAFileAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	start := time.Now()
-	err := replay(ctx, []string{"--to", "stdout:", "demo.fstrm"}, stdio{nil, io.Discard, io.Discard})
+	err := replay(ctx, []string{"--to", "stdout:", "demo.fstrm"}, stdio{out: io.Discard, err: io.Discard})
 	if !errors.Is(err, errStopped) || strings.Contains(err.Error(), "context") || time.Since(start) > lingerTime {
 		t.Errorf("a file: got %v after %v", err, time.Since(start))
 	}
@@ -175,7 +175,7 @@ func TestASignalEndsAFileAtOnce(t *testing.T) {
 	var said bytes.Buffer
 	done := make(chan error, 1)
 	go func() {
-		done <- replay(ctx, []string{"--to", "stdout:", "-", "demo.fstrm"}, stdio{in, io.Discard, &said})
+		done <- replay(ctx, []string{"--to", "stdout:", "-", "demo.fstrm"}, stdio{in: in, out: io.Discard, err: &said})
 	}()
 	feed.Write(demoCapture[:20_000])
 	cancel()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -9,19 +8,26 @@ import (
 
 // newLogger returns the logger that the configuration asks for; its level can be
 // changed while it is in use.
-func newLogger(c conf.Log, w io.Writer, level *slog.LevelVar) *slog.Logger {
+func newLogger(c conf.Log, std stdio, level *slog.LevelVar) *slog.Logger {
 	level.Set(c.Level)
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: std.secrets.maskAttr}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(std.err, o))
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(slog.NewTextHandler(std.err, o))
+}
+
+// logWarnings logs what check prints about a configuration.
+func logWarnings(log *slog.Logger, file *conf.File) {
+	for _, w := range file.Warnings() {
+		log.Warn(w.Says, "remedy", w.Do)
+	}
 }
 
 // quietLogger is for commands whose output tells the rest: it logs what goes wrong.
-func quietLogger(c conf.Log, w io.Writer) *slog.Logger {
+func quietLogger(c conf.Log, std stdio) *slog.Logger {
 	var level slog.LevelVar
-	log := newLogger(c, w, &level)
+	log := newLogger(c, std, &level)
 	level.Set(max(level.Level(), slog.LevelWarn))
 	return log
 }

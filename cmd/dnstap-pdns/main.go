@@ -65,6 +65,7 @@ type command struct {
 type stdio struct {
 	in       *os.File
 	out, err io.Writer
+	secrets  *secrets // what err must not show
 }
 
 var commands = map[string]command{
@@ -81,12 +82,13 @@ var commands = map[string]command{
 }
 
 func main() {
-	os.Exit(realMain(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(realMain(os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
 // realMain runs one command and returns its exit code.
 func realMain(args []string, std stdio) int {
 	std.err = plainWriter{std.err}
+	std.secrets = new(secrets)
 	if len(args) == 0 {
 		fmt.Fprint(std.err, usage)
 		return exitUsage
@@ -126,11 +128,11 @@ func exitCode(name string, err error, std stdio) int {
 		return exitDone
 	case errors.As(err, &bad):
 		if bad.error != nil {
-			fmt.Fprintf(std.err, "dnstap-pdns %s: %v\n", name, bad.error)
+			fmt.Fprintf(std.err, "dnstap-pdns %s: %s\n", name, std.secrets.mask(bad.error.Error()))
 		}
 		return exitUsage
 	}
-	fmt.Fprintf(std.err, "dnstap-pdns %s: %v\n", name, err)
+	fmt.Fprintf(std.err, "dnstap-pdns %s: %s\n", name, std.secrets.mask(err.Error()))
 	if errors.Is(err, errCanary) {
 		return exitCanary
 	}

@@ -83,7 +83,7 @@ func TestEveryCommandHasScripts(t *testing.T) {
 
 func TestEveryCommandIsInTheUsage(t *testing.T) {
 	for name := range commands {
-		if got := realMain([]string{name, "-h"}, stdio{nil, os.Stderr, os.Stderr}); got != exitDone {
+		if got := realMain([]string{name, "-h"}, stdio{out: os.Stderr, err: os.Stderr}); got != exitDone {
 			t.Errorf("%s -h: exit %d, want %d", name, got, exitDone)
 		}
 	}

@@ -8,10 +8,6 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 )
 
-// errNoNames keeps the names in force where their file has none: a file that is written
-// again is empty first, for as long as what writes it takes, or where the disk is full.
-var errNoNames = errors.New("it holds no name: write some there, or reload (SIGHUP) if there are to be none")
-
 // problems are why something is not in force that should be.
 type problems struct{ config, names problem }
 
@@ -42,10 +38,6 @@ func namesProblemOf(why error) problem {
 	p := problemOf(why)
 	if _, ok := errors.AsType[*configError](why); ok {
 		p.do = "Mend what dnstap-pdns check finds; the file is read again by itself."
-	}
-	if errors.Is(why, errNoNames) {
-		p.says = "local_names_file holds no name, and the names that it held stay"
-		p.do = "Write the names there; the file is read again by itself. If there are to be none, reload (SIGHUP)."
 	}
 	return p
 }

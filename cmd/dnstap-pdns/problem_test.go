@@ -21,7 +21,6 @@ func TestAdviceFitsTheProblem(t *testing.T) {
 		"no file":                     {problemOf(none), "the configuration file cannot be read; the log says why", "See that the file is there"},
 		"no interface":                {problemOf(errors.New("no such interface")), "the log says why", "Mend what the sensor's log tells of"},
 		"a line of the names":         {namesProblemOf(place), "c.hcl:3 cannot be used; dnstap-pdns check says why", "read again by itself"},
-		"no names":                    {namesProblemOf(errNoNames), "local_names_file holds no name, and the names that it held stay", "If there are to be none, reload (SIGHUP)"},
 		"names that the sensor refuses": {namesProblemOf(fmt.Errorf("apply: %w", errors.New("full"))),
 			"the log says why", "Mend what the sensor's log tells of, and reload again (SIGHUP)"},
 	} {
@@ -47,7 +46,7 @@ func TestProblemKeepsItsTime(t *testing.T) {
 				t.Errorf("%s: got %+v", what, got)
 			}
 		}
-		empty := func(p *problems) { p.names = namesProblemOf(errNoNames) }
+		empty := func(p *problems) { p.names = namesProblemOf(&configError{}) }
 		renewed := func(p *problems) { p.names = problem{} }
 
 		at := later()

@@ -79,6 +79,7 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 // reload brings the configuration file into force. One that has been in force must be
 // there: the built-in configuration, which has no local names, never takes its place.
 func (r *reloader) reload(ctx context.Context) {
+	defer r.keepSecrets()
 	path := cmp.Or(r.path, configPath(""))
 	file, why := loadFile(path, r.std)
 	if why == nil {
@@ -105,16 +106,15 @@ func (r *reloader) reload(ctx context.Context) {
 		r.log.Warn("log.format changes at the next start")
 	}
 	r.log.Info("reloaded", "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
+	logWarnings(r.log, file)
 	logExcluded(r.log, r.sensor.Excluded())
 }
 
 // renew brings the names into force that local_names_file holds now.
 func (r *reloader) renew() {
+	defer r.keepSecrets()
 	renewed, diags := r.inForce.Renewed()
 	file, why := explained(renewed, diags, r.std)
-	if why == nil && file.NamesOfFile() == 0 && r.inForce.NamesOfFile() > 0 {
-		why = errNoNames
-	}
 	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == (problem{}) {
 		return
 	}
@@ -132,6 +132,9 @@ func (r *reloader) renew() {
 	}
 	r.log.Info("local_names_file was read again", "names", len(file.Policy.LocalNames))
 }
+
+// keepSecrets ends the masking of what only another configuration than that in force had.
+func (r *reloader) keepSecrets() { r.std.secrets.keep(r.inForce) }
 
 // apply changes all or nothing.
 func (r *reloader) apply(file *conf.File) error {

@@ -42,7 +42,7 @@ func replay(ctx context.Context, args []string, std stdio) error {
 		config: &file.Config,
 		inputs: inputReader{config: &file.Config, packets: packets, in: std.in},
 		sinks:  sinks,
-		log:    quietLogger(file.Log, std.err),
+		log:    quietLogger(file.Log, std),
 		out:    std.out,
 	}
 	ledger, err := r.run(ctx, fs.Args())

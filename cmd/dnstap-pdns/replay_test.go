@@ -39,7 +39,7 @@ sink "nmsg" "files" {
 	ctx, interrupt := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	var said bytes.Buffer
-	go func() { done <- replay(ctx, []string{"-c", config, "demo.fstrm"}, stdio{nil, io.Discard, &said}) }()
+	go func() { done <- replay(ctx, []string{"-c", config, "demo.fstrm"}, stdio{out: io.Discard, err: &said}) }()
 	var number []byte
 	await(t, "on_rotate runs", func() bool {
 		var err error

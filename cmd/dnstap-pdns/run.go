@@ -39,13 +39,13 @@ func run(ctx context.Context, args []string, std stdio) error {
 	}
 	beFrugal()
 	var level slog.LevelVar
-	direct := newLogger(file.Log, std.err, &level)
+	direct := newLogger(file.Log, std, &level)
 	queue := newLogQueue(std.err, func(lost uint64) {
 		direct.Warn("log lines are lost, for nobody read them in time", "lines", lost)
 	})
 	defer queue.Close()
 	std.err = queue
-	log := newLogger(file.Log, std.err, &level)
+	log := newLogger(file.Log, std, &level)
 	r := reloader{path: found, notifier: service.New(log), log: log, level: &level, std: std, inForce: file, format: file.Log.Format}
 	r.began(time.Now())
 	if r.admin, err = r.listen(file.Admin); err != nil {
@@ -64,6 +64,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	var beside sync.WaitGroup
 	err = s.Run(ctx, func() {
 		log.Info("started", "version", buildVersion(), "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
+		logWarnings(log, file)
 		logExcluded(log, s.Excluded())
 		status := func() string { return statusOf(s, r.status()) }
 		r.notifier.Ready(status())

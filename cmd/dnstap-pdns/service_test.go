@@ -239,8 +239,8 @@ func TestLocalNamesFileIsWatched(t *testing.T) {
 	}
 }
 
-// A file that is written again is empty first: the names that it held stay until it holds
-// some, or until somebody says by SIGHUP that there are none.
+// A file that is written again is empty first. The names that it held stay until it holds
+// some; a reload refuses it too.
 func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -253,7 +253,7 @@ func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
 		await(t, "it says that there is no name", func() bool { return strings.Count(s.logged(t), complaint) == i+1 })
 	}
 	await(t, "so does the status", func() bool {
-		return strings.Contains(s.hear(t, "WATCHDOG=1"), "local_names_file holds no name, and the names that it held stay")
+		return strings.Contains(s.hear(t, "WATCHDOG=1"), "cannot be used; dnstap-pdns check says why")
 	})
 	s.put(t, "names", "one.example\n")
 	await(t, "all is well", func() bool { return !strings.Contains(s.hear(t, "WATCHDOG=1"), "failed") })
@@ -264,17 +264,15 @@ func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
 	s.put(t, "names", "")
 	s.Process.Signal(syscall.SIGHUP)
 	s.hear(t, "RELOADING=1")
-	if said := s.hear(t, "READY=1"); strings.Contains(said, "failed") {
-		t.Errorf("got %q", said)
+	if said := s.hear(t, "READY=1"); !strings.Contains(said, "failed") {
+		t.Errorf("a reload without names: got %q", said)
 	}
-	if log := s.logged(t); !strings.Contains(log, "warning: local_names_file: the file holds no name") {
-		t.Error("a reload without names says nothing of it")
+	if log := s.logged(t); !strings.Contains(log, "error: local_names_file: the file holds no name") ||
+		!strings.Contains(log, "reload failed; the configuration in force stays") {
+		t.Error("a reload without names does not say that it failed")
 	}
 	s.put(t, "names", "two.example\n")
 	await(t, "names again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=2`) })
-	if log := s.logged(t); strings.Count(log, complaint) != 2 {
-		t.Error("complained of a file that was accepted without names")
-	}
 }
 
 // Names that have been mended are in force, but the configuration that SIGHUP was to bring

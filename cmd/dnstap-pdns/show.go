@@ -23,7 +23,7 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 		Version:   buildVersion(),
 		GoVersion: runtime.Version(),
 		Started:   r.started,
-		State:     func() sensor.State { return r.sensor.State() },
+		State:     r.state,
 		Reload:    r.status,
 		Domains:   func(n int) []transform.DomainCount { return r.sensor.Domains(n) },
 	}
@@ -38,6 +38,18 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 		Registry: registry,
 		Log:      r.log,
 	})
+}
+
+// state is what is shown of the sensor. Errors may quote what functions gave.
+func (r *reloader) state() sensor.State {
+	s := r.sensor.State()
+	for i := range s.Ledger.Sinks {
+		s.Ledger.Sinks[i].Error = r.std.secrets.mask(s.Ledger.Sinks[i].Error)
+	}
+	for i := range s.Dnstap {
+		s.Dnstap[i].Certificate.Problem = r.std.secrets.mask(s.Dnstap[i].Certificate.Problem)
+	}
+	return s
 }
 
 // show answers until the returned function is called, which returns what became of

@@ -64,9 +64,10 @@ func statusAddress(named, path string, std stdio) (string, error) {
 	}
 	file, diags := readConfig(path)
 	if diags.HasErrors() {
-		fmt.Fprintf(std.err, "dnstap-pdns status: %s; asking at %s\n", firstError(diags), conf.AdminDefault().Listen)
+		fmt.Fprintf(std.err, "dnstap-pdns status: %s; asking at %s\n", firstError(file, diags), conf.AdminDefault().Listen)
 		return conf.AdminDefault().Listen, nil
 	}
+	std.secrets.add(file)
 	if file.Admin.Listen == "" {
 		return "", errors.New("by its configuration (admin.listen) the sensor answers nowhere")
 	}

@@ -52,6 +52,23 @@ source "pcap" "tunnel" {
   lanes       = 2
 }
 
+source "pcap" "tunnels" {
+  interface   = "eth6"
+  resolvers   = ["192.0.2.53"]
+  decapsulate = true
+
+  decapsulate_from = []
+  decapsulate_to   = ["0.0.0.0/0", "everywhere"]
+}
+
+source "pcap" "no-tunnel" {
+  interface = "eth7"
+  resolvers = ["192.0.2.53"]
+
+  decapsulate_from = ["198.51.100.2"]
+  decapsulate_to   = ["198.51.100.9"]
+}
+
 source "pcap" "promiscuous" {
   interface   = "any"
   resolvers   = ["2001:db8:1::53"]

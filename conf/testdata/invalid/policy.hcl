@@ -11,7 +11,7 @@ outward {
 
 scrub {
   resolver_address = "drop"
-  resolvers        = ["192.0.2.300", "192.0.2.0/24", "fe80::1%eth0", "::ffff:192.0.2.1", "::"]
+  resolvers        = ["192.0.2.300", "192.0.2.1/24", "fe80::1%eth0", "::ffff:192.0.2.1", "::"]
   local_names = [
     "corp.example",
     "",
@@ -19,6 +19,10 @@ scrub {
     "a..example",
   ]
   local_networks  = ["198.51.100.7/24", "198.51.100.0/33", "::ffff:10.0.0.0/104", "corp"]
+  local_names_inside = "zero"
+  lookups         = "Drop"
+  lookup_zones    = ["dnsbl.example", "two words.example", "org"]
+  root_servers    = ["192.0.2.1", "192.0.2.0/24", "a.root-servers.net"]
   special_names   = []
   time_resolution = "0s"
 }

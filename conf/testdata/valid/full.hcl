@@ -63,6 +63,9 @@ source "pcap" "tunnel" {
   resolvers   = ["198.51.100.53"]
   when        = "idle"
   decapsulate = true
+
+  decapsulate_from = ["198.51.100.2", "2001:db8:2::/64"]
+  decapsulate_to   = ["198.51.100.9"]
 }
 pairing {
   max_queries = 1
@@ -76,7 +79,7 @@ outward {
 }
 scrub {
   resolver_address = "keep"
-  resolvers        = ["192.0.2.53", "2001:db8::53"]
+  resolvers        = ["192.0.2.53", "2001:db8:5::/64"]
   local_names = [
     "corp.example.", # with all under it
     "Bücher.example",
@@ -85,4 +88,9 @@ scrub {
   local_networks   = ["198.51.100.0/24", "203.0.113.7", "2001:db8:1::/48", "2001:db8::7"]
   special_names    = false
   time_resolution  = "1ns"
+
+  local_names_inside = "keep"
+  lookups            = "keep"
+  lookup_zones       = ["dnsbl.example.net.", "Bücher.example"]
+  root_servers       = ["192.0.2.1", "2001:db8::1"]
 }

@@ -1,0 +1,158 @@
+package conf
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// A secret is a value that a function gave, in one form in which a message of another
+// package may hold it.
+type secret struct {
+	pattern string // a regular expression with one group: what is replaced
+	written string // what replaces it
+	length  int    // of the form: longer ones are looked for first
+}
+
+// secrets finds the values that functions gave.
+type secrets struct {
+	all     []secret
+	pattern *regexp.Regexp // of all; nil: there are none
+}
+
+// Mask returns text with every value that env() or file() gave replaced by the
+// expression as it is written: there is no user "env("OWNER")". It is for errors and
+// other texts that conf did not make, and for entries of lists.
+func (f *File) Mask(text string) string {
+	p := f.secrets.pattern
+	if p == nil {
+		return text
+	}
+	var b strings.Builder
+	for {
+		at := p.FindStringSubmatchIndex(text)
+		if at == nil {
+			b.WriteString(text)
+			return b.String()
+		}
+		for i, s := range f.secrets.all {
+			if from, to := at[2*i+2], at[2*i+3]; from >= 0 {
+				b.WriteString(text[:from])
+				b.WriteString(s.written)
+				text = text[to:]
+				break
+			}
+		}
+	}
+}
+
+// hide enters element i of a list, or the value if i is negative, among what Mask
+// replaces. parsed is what the attribute means; a word of the configuration's own
+// language, like "idle", is no secret.
+func (s *section) hide(set *setting, i int, value string, parsed any) {
+	if !set.secret() || value == "" {
+		return
+	}
+	expr := set.expr
+	if tuple, ok := expr.(*hclsyntax.TupleConsExpr); ok && i >= 0 {
+		if expr = tuple.Exprs[i]; !callsFunction(expr) {
+			return
+		}
+	}
+	at := expr.Range()
+	written := strings.Join(strings.Fields(string(at.SliceBytes(s.file.sources[at.Filename]))), " ")
+	for _, form := range formsOf(value, parsed) {
+		s.file.secrets.add(form, written)
+	}
+}
+
+// formsOf returns the texts that may stand for a value, nil if it is no secret.
+func formsOf(value string, parsed any) []string {
+	forms := []string{value}
+	switch p := parsed.(type) {
+	case string:
+		forms = append(forms, p, strings.Trim(strconv.Quote(p), `"`))
+		if name, err := transform.ParseLocalName(p); err == nil {
+			forms = append(forms, name)
+		}
+	case netip.Addr:
+		forms = append(forms, p.String())
+	case netip.Prefix:
+		forms = append(forms, p.String(), p.Addr().String())
+	case listenAddress:
+		forms = append(forms, p.address)
+	case forward.Target:
+		forms = append(forms, p.Address)
+	default:
+		return nil
+	}
+	for _, form := range slices.Clone(forms) {
+		if host, _, err := net.SplitHostPort(form); err == nil && host != "" {
+			forms = append(forms, host)
+		}
+	}
+	return forms
+}
+
+// longestPath is PATH_MAX, beyond which no message names a folder.
+const longestPath = 4096
+
+// add enters a form, and the folders above it if it is a path.
+func (s *secrets) add(form, written string) {
+	form = string([]rune(form)) // as package regexp reads text that is not UTF-8
+	s.all = append(s.all, secret{"(" + bounded(form) + ")", written, len(form)})
+	if !filepath.IsAbs(form) || len(form) > longestPath {
+		return
+	}
+	for dir := filepath.Dir(form); dir != "/"; dir = filepath.Dir(dir) {
+		written += "/.."
+		s.all = append(s.all, secret{`(?:^|[\s"'(=:,;])(` + pathPattern(dir) + `)/?(?:[\s"'):,;]|$)`, written, len(dir)})
+	}
+}
+
+// compile ends the reading of a configuration.
+func (s *secrets) compile() {
+	if len(s.all) == 0 {
+		return
+	}
+	slices.SortStableFunc(s.all, func(a, b secret) int { return cmp.Compare(b.length, a.length) })
+	var patterns []string
+	for _, secret := range s.all {
+		patterns = append(patterns, secret.pattern)
+	}
+	s.pattern = regexp.MustCompile("(?i)" + strings.Join(patterns, "|"))
+}
+
+// bounded matches a form where no letter or digit continues it.
+func bounded(form string) string {
+	pattern := pathPattern(form)
+	if isAlphanumeric(rune(form[0])) {
+		pattern = `\b` + pattern
+	}
+	if isAlphanumeric(rune(form[len(form)-1])) {
+		pattern += `\b`
+	}
+	return pattern
+}
+
+var conversion = regexp.MustCompile(`%[%A-Za-z]`)
+
+// pathPattern matches a form as it is written, the names of files that it makes as a
+// strftime pattern, and those that they have while they are written.
+func pathPattern(form string) string {
+	dir, base := filepath.Split(regexp.QuoteMeta(form))
+	if dir != "" {
+		dir += `\.?`
+	}
+	return conversion.ReplaceAllString(dir+base, `[^/\s"']*?`)
+}
