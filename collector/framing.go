@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	bufferSize    = 64 << 10 // what a connection holds; once a frame was larger, MaxFrame more
+	bufferSize    = 64 << 10 // what a connection holds; while a larger frame comes in, that frame's size more
 	lengthSize    = 4        // of the length before each frame
 	maxEmptyReads = 100      // in a row, of a reader that neither gives nor ends
 )
@@ -46,8 +46,7 @@ type frameReader struct {
 	max uint32
 
 	small      []byte // the buffer at rest
-	large      []byte // nil until a frame did not fit small
-	buf        []byte // small, or as much of large as the frame that is coming in has
+	buf        []byte // small, or one of the size of a larger frame while that comes in
 	begin, end int    // what is unread in buf
 	need       int    // bytes of the frame at begin, where known
 	skip       uint32 // what is still to come of a longFrame
@@ -81,18 +80,16 @@ func (r *frameReader) fill() error {
 	return io.ErrNoProgress
 }
 
-// makeRoom moves what is unread to the front of a buffer that the frame fits. Of
-// the large one, which is kept for the next such frame, there is exactly the
-// frame's size, so that nothing follows in it.
+// makeRoom moves the unread bytes to the front of a buffer that the frame fits. A
+// frame larger than small gets a buffer of exactly its size, so that no other frame
+// begins there. The buffer is dropped before the next frame is read.
 func (r *frameReader) makeRoom() {
 	rest := r.buf[r.begin:r.end]
-	if r.need > bufferSize {
-		if r.need > len(r.large) {
-			r.large = make([]byte, min(max(r.need, 2*len(r.large)), lengthSize+int(r.max)))
-		}
-		r.buf = r.large[:r.need]
-	} else {
+	switch {
+	case r.need <= bufferSize:
 		r.buf = r.small
+	case r.need > len(r.buf):
+		r.buf = make([]byte, r.need)
 	}
 	r.base += int64(r.begin)
 	r.begin, r.end, r.need = 0, copy(r.buf, rest), 0

@@ -103,8 +103,11 @@ func (s *stream) cutOff() {
 	s.endBurst()
 }
 
+// endBurst ends the burst, and clears what borrows the frame reader's buffer, which may
+// be dropped next.
 func (s *stream) endBurst() {
 	s.lane.End()
+	s.fields, s.message = fields{}, transform.Message{}
 	if s.afterBurst != nil {
 		s.afterBurst()
 	}

@@ -8,6 +8,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
+// keptPayload is the capacity of scratch that a lane keeps from burst to burst. Nearly
+// all payloads fit.
+const keptPayload = 16 << 10
+
 // A Lane takes the messages of one connection, in order. Its owner calls Begin,
 // then Take and Drop for what one read has brought, then End, and so on until
 // Close. One goroutine at a time may do so.
@@ -56,6 +60,9 @@ func (l *Lane) End() {
 	sinks := l.plan.sinks
 	if l.passed {
 		l.last, l.passed = sighting{l.now, l.pairer.Told()}, false
+	}
+	if cap(l.payload) > keptPayload {
+		l.payload = nil
 	}
 	l.mu.Unlock()
 	if l.forwarder.mode == Replay {

@@ -9,10 +9,13 @@ import (
 // there is one. It finds the zone where judgeResponse left it, and reports false
 // where the response cannot be scrubbed.
 func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
-	w := &p.walker
+	w := p.walker
 	id := uint16(0)
 	if policy.keepResolver {
 		id = w.id
+	}
+	if w.rebuilds() { // which may make the message longer than smallMessage
+		p.rewriter = &p.borrow().rewriter
 	}
 	response, ok := p.rewriter.response(w, id)
 	if !ok {
@@ -47,7 +50,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 
 // appliedTo is the rules that changed the record of a response.
 func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) ruleSet {
-	w, r := &p.walker, &p.record
+	w, r := p.walker, &p.record
 	flags, folded := w.flags, p.rewriter.folded || p.folded
 	var by ruleSet
 	if q != nil {
@@ -112,7 +115,7 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	zone := append(p.zone[:0], p.pending.zone(q)...)
 	p.folded = lower(zone) || nameFolded
 	p.searcher.begin(policy, p.known, &p.seen.fresh, [2]netip.Addr{f.resolver})
-	p.searcher.addSubnet(p.pending.subnet(q))
+	p.searcher.addSubnet(q.subnet())
 	return p.search(&subject{name: name, zone: zone, qtype: q.qtype, server: f.server, rd: f.rd, forwarded: q.forwarder})
 }
 

@@ -5,12 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// Budget is the number of queries that all lanes together may hold. It is the
-// one thing that lanes share.
+// Budget is the number of queries that all lanes together may hold, and the memory
+// that it lends them for long messages. It is the one thing that lanes share.
 type Budget struct {
 	max, held atomic.Int64
 	each      atomic.Int64 // what one lane may hold
+
+	scratches [maxScratches]atomic.Pointer[scratch] // not lent; nil: a free place
 }
+
+// maxScratches is how many scratches a budget keeps. It makes another when all are lent.
+const maxScratches = 8
 
 // NewBudget returns a budget of so many queries.
 func NewBudget(maxQueries int) *Budget {
@@ -55,3 +60,21 @@ func (b *Budget) take(n, mine int) bool {
 }
 
 func (b *Budget) give(n int) { b.held.Add(-int64(n)) }
+
+// lend returns a scratch, which is to be given to takeBack.
+func (b *Budget) lend() *scratch {
+	for i := range b.scratches {
+		if s := b.scratches[i].Swap(nil); s != nil {
+			return s
+		}
+	}
+	return new(scratch)
+}
+
+func (b *Budget) takeBack(s *scratch) {
+	for i := range b.scratches {
+		if b.scratches[i].CompareAndSwap(nil, s) {
+			return
+		}
+	}
+}

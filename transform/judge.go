@@ -139,7 +139,7 @@ func (s *searcher) judgeRecords(x *subject) {
 	s.hits = s.hits[:0]
 	for i := range w.rrs {
 		r := &w.rrs[i]
-		h := hit{from: int(r.owner), to: int(r.rdata) - fixedLen}
+		h := hit{from: r.owner, to: r.rdata - fixedLen}
 		s.forget()
 		if i != w.opt {
 			if s.inNames {
@@ -153,7 +153,7 @@ func (s *searcher) judgeRecords(x *subject) {
 				s.rdataOf(w, r)
 			}
 			if s.rule != owner {
-				h.from, h.to = int(r.rdata), int(r.end)
+				h.from, h.to = r.rdata, r.end
 			}
 		}
 		h.rule, h.entry = s.rule, s.entry
@@ -266,7 +266,7 @@ func (s *searcher) inChain(w *walker) (f Finding) {
 			continue
 		}
 		if f.Rule == NoRule || h.rule.Forbids() == LocalName {
-			f = Finding{Rule: h.rule, Entry: h.entry, From: h.from, To: h.to}
+			f = Finding{Rule: h.rule, Entry: h.entry, From: int(h.from), To: int(h.to)}
 		}
 		if h.rule.Forbids() == LocalName {
 			return f

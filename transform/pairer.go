@@ -20,21 +20,26 @@ type Pairer struct {
 	known *addrSet  // the resolver's addresses that all lanes have shared
 	seen  sightings // those that this lane has seen since
 
-	walker   walker
-	searcher searcher
-	rewriter rewriter
-	name     [maxName]byte // of the message at hand, lowercase
-	zone     [maxName]byte
-	zoneLen  int
-	folded   bool // beside the message, names that are in lower case now were not
-	record   Record
-	applied  ruleSet // what changed the record
-	found    Finding // what forbade the latest record that was judged
+	own      scratch  // for messages of up to smallMessage octets
+	lent     *scratch // for longer messages and for rebuilding, until Take returns; else nil
+	walker   *walker  // of own or lent, like the next two
+	searcher *searcher
+	rewriter *rewriter
+
+	name    [maxName]byte // of the message at hand, lowercase
+	zone    [maxName]byte
+	zoneLen int
+	folded  bool // beside the message, names that are in lower case now were not
+	record  Record
+	applied ruleSet // what changed the record
+	found   Finding // what forbade the latest record that was judged
 }
 
 // NewPairer returns a Pairer that holds queries within the budget.
 func NewPairer(b *Budget) *Pairer {
-	return &Pairer{pending: newTable(b), known: new(addrSet)}
+	p := &Pairer{pending: newTable(b), known: new(addrSet)}
+	p.use(&p.own)
+	return p
 }
 
 // Take takes one message. What becomes a record is passed to emit before Take
@@ -53,10 +58,17 @@ func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	if p.tracer != nil {
 		p.tracer.taken(p, m, reason)
 	}
+	p.walker.msg = nil // the lane must not keep the memory that m borrows
+	if p.lent != nil {
+		p.giveBack()
+	}
 	return reason
 }
 
 func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
+	if len(m.Wire) > smallMessage {
+		p.use(p.borrow())
+	}
 	p.learn(m.Resolver.Addr().Unmap(), policy)
 	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
 		m.Role.response() == (p.walker.flags&flagQR != 0)
@@ -143,7 +155,7 @@ func (p *Pairer) tick(m *Message, policy *Policy, emit func(*Record)) {
 
 // takeQuery lets a query wait for its response, unjudged, if it asks one question.
 func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
-	w := &p.walker
+	w := p.walker
 	if !whole {
 		return Malformed
 	}
@@ -166,7 +178,7 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 // refuse judges a query that is not to wait: it does not ask one question, or it
 // asks again what is asked already or has just been answered.
 func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
-	w := &p.walker
+	w := p.walker
 	f := facts{
 		forwarder: m.Role.forwarder(),
 		rd:        w.flags&flagRD != 0,
@@ -227,7 +239,7 @@ func (p *Pairer) queryTime(m *Message, q *pending) Time {
 // match finds the query that a response closes; other tells that it answers
 // something else than was asked.
 func (p *Pairer) match(m *Message) (found int32, other bool) {
-	switch w := &p.walker; {
+	switch w := p.walker; {
 	case len(m.Wire) < headerLen:
 		return noIndex, false
 	case w.asked:
@@ -238,7 +250,7 @@ func (p *Pairer) match(m *Message) (found int32, other bool) {
 }
 
 func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Policy) Reason {
-	w := &p.walker
+	w := p.walker
 	f := facts{
 		forwarder: m.Role.forwarder() || q != nil && q.forwarder,
 		rd:        w.flags&flagRD != 0 || q != nil && q.flags&flagRD != 0,
@@ -271,7 +283,7 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 		return Duplicate
 	}
 	p.searcher.begin(policy, p.known, &p.seen.fresh, [2]netip.Addr{f.resolver, q.resolverAddr().Addr()})
-	p.searcher.clientSubnets(w, q, p.pending)
+	p.searcher.clientSubnets(w, q)
 	return p.search(&subject{
 		name: name, zone: p.lowerZone(m, q), response: w, qtype: w.qtype,
 		server: f.server, rd: f.rd, forwarded: f.forwarder,

@@ -21,7 +21,7 @@ type rewriter struct {
 // not certain to be the same answer. It is good until the next call.
 func (rw *rewriter) response(w *walker, id uint16) ([]byte, bool) {
 	rw.folded = false
-	rw.rebuilt = w.pointsOutsideNames || w.removes() || w.opt >= 0 && int(w.rrs[w.opt].end) != w.end
+	rw.rebuilt = w.rebuilds()
 	if !rw.rebuilt {
 		rw.copy(w)
 	} else if !rw.rebuild(w) {
@@ -30,6 +30,12 @@ func (rw *rewriter) response(w *walker, id uint16) ([]byte, bool) {
 	binary.BigEndian.PutUint16(rw.out, id)
 	binary.BigEndian.PutUint16(rw.out[2:], w.flags&^cleared)
 	return rw.out, rw.isWhole(w) && (!rw.rebuilt || rw.verify())
+}
+
+// rebuilds reports whether the scrubbed message differs from the walked one in more
+// than its end and single octets.
+func (w *walker) rebuilds() bool {
+	return w.pointsOutsideNames || w.removes() || w.opt >= 0 && int(w.rrs[w.opt].end) != w.end
 }
 
 // copy takes the message as it lies, without the OPT at its end.

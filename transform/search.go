@@ -34,9 +34,9 @@ type searcher struct {
 
 // A hit is what was found in one record.
 type hit struct {
-	rule     Rule
 	entry    Entry
-	from, to int
+	from, to uint16
+	rule     Rule
 	chain    bool // the record is part of the answer chain
 }
 
@@ -73,6 +73,13 @@ func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
 	}
 	s.subnets = s.subnets[:0]
 	s.forget()
+}
+
+// release lets go of what belongs to the policy and the lane.
+func (s *searcher) release() {
+	s.policy, s.known, s.fresh = nil, nil, nil
+	s.forget()
+	clear(s.hits)
 }
 
 // ready is called when the subnets are complete.

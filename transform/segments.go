@@ -3,7 +3,7 @@ package transform
 import "slices"
 
 const (
-	segmentBits = 7
+	segmentBits = 6
 	segmentSize = 1 << segmentBits
 	noPlace     = segmentSize // end of a segment's free list
 )

@@ -84,9 +84,9 @@ func isSubnet(p netip.Prefix) bool {
 
 // clientSubnets adds the client subnets of a response and of its query, if there is
 // one.
-func (s *searcher) clientSubnets(w *walker, q *pending, t *table) {
+func (s *searcher) clientSubnets(w *walker, q *pending) {
 	if q != nil {
-		s.addSubnet(t.subnet(q))
+		s.addSubnet(q.subnet())
 	}
 	p, rest := nextSubnet(w.options())
 	for ; p.IsValid() && len(s.subnets) < maxSubnets; p, rest = nextSubnet(rest) {

@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	inlineText   = 91                    // name, zone and client subnet of nearly every query
-	textSlot     = 2*maxName + maxSubnet // of any other
-	slotCost     = 3                     // queries' room that a slot takes
-	maxSameKey   = 64                    // pending queries to one server with one ID: real resolvers have one or two
-	noIndex      = math.MaxInt32         // end of a list
+	inlineText   = 91            // name, zone and client subnet of nearly every query
+	textSlot     = 2 * maxName   // name and zone of any other
+	slotCost     = 3             // queries' room that a slot takes
+	maxSameKey   = 64            // pending queries to one server with one ID: real resolvers have one or two
+	noIndex      = math.MaxInt32 // end of a list
 	minBuckets   = 64
 	bucketsLimit = 1 << 20
 )
@@ -39,7 +39,7 @@ type pending struct {
 	nameLen, zoneLen  uint8
 	subnetLen         uint8
 
-	text [inlineText]byte // name as it was sent, zone and client subnet, unless they are in a slot
+	text [inlineText]byte // name as it was sent and zone, unless they are in a slot; then the client subnet
 }
 
 // table holds the pending queries of one lane: found by server and ID, ordered
@@ -107,9 +107,8 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		q.slot = t.slots.allocate()
 	}
 	text := t.text(q)
-	n := copy(text, name)
-	n += copy(text[n:], m.Zone)
-	copy(text[n:], subnet)
+	copy(text[copy(text, name):], m.Zone)
+	copy(q.subnet(), subnet)
 	t.arrivals++
 	t.live++
 	t.link(i, q)
@@ -302,9 +301,12 @@ func (t *table) zone(q *pending) []byte {
 
 // subnet is the client subnet that the query stated: a length in bits and an address;
 // empty if it stated none.
-func (t *table) subnet(q *pending) []byte {
+func (q *pending) subnet() []byte {
 	from := int(q.nameLen) + int(q.zoneLen)
-	return t.text(q)[from : from+int(q.subnetLen)]
+	if q.slot != noIndex {
+		from = 0 // the name is in a slot
+	}
+	return q.text[from : from+int(q.subnetLen)]
 }
 
 // serverAddr is the server's address and port.

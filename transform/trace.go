@@ -99,7 +99,7 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 		Finding:  p.finding(reason),
 	}
 	v := &t.verdict
-	if w := &p.walker; reason != Inward && w.asked {
+	if w := p.walker; reason != Inward && w.asked {
 		v.Name = append(t.name[:0], w.qname()...)
 		lower(v.Name)
 		v.Type = w.qtype
@@ -109,6 +109,10 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 		v.Edits = t.editsOf(p)
 	}
 	t.trace.Verdict(v)
+	*v = Verdict{} // the lane must not keep the memory that it borrows
+	if p.lent != nil {
+		t.edits, t.folded = nil, nil
+	}
 }
 
 // ended tells of a query that was held and ended without a response.
@@ -146,7 +150,7 @@ func (p *Pairer) finding(reason Reason) Finding {
 
 // editsOf lists what made the record's response of the walked message, rule by rule.
 func (t *tracer) editsOf(p *Pairer) []Edit {
-	w, out := &p.walker, p.record.Response
+	w, out := p.walker, p.record.Response
 	t.edits = t.edits[:0]
 	for _, r := range Rules() {
 		switch {
