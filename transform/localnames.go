@@ -22,6 +22,7 @@ type localNames struct {
 	single  map[string]int32       // spellings of one label
 	unicode map[[4]byte][]spelling // other spellings, by their first octets
 	begins  firstOctets            // of first labels, of any spelling
+	lengths [256]bool              // of first labels
 }
 
 // A pair is two labels that begin a spelling.
@@ -76,6 +77,7 @@ func (x *localNames) add(text string, entry int32) {
 	label, rest, several := strings.Cut(text, ".")
 	if len(label) < 64 {
 		x.begins.add([]byte(label))
+		x.lengths[len(label)] = true
 	}
 	if !several {
 		x.single[text] = entry

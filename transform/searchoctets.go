@@ -56,8 +56,8 @@ func (s *searcher) wirePrefixes(b []byte) {
 // wireNames judges labels in wire form as local names.
 func (s *searcher) wireNames(b []byte) {
 	x := s.policy.localNames
-	for i := 0; i < len(b) && !s.done(); i++ {
-		if n := b[i]; n == 0 || n > 63 || i+1+int(n) > len(b) || !x.mayBegin(n, b[i+1]) {
+	for i, n := range b {
+		if !x.lengths[n] || i+1+int(n) > len(b) || !x.mayBegin(n, b[i+1]) {
 			continue
 		}
 		text, root := labelsText(s.second[:0], b[i:], 2)
@@ -73,6 +73,7 @@ func (s *searcher) wireNames(b []byte) {
 		s.folded = foldCase(s.folded[:0], text)
 		if entry, ok := x.begin(s.folded); ok {
 			s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
+			return
 		}
 	}
 }

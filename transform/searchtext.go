@@ -25,30 +25,34 @@ func (s *searcher) text(b []byte) {
 }
 
 // addressesIn judges the addresses that text spells: reverse names, four decimal
-// numbers, one decimal number, hexadecimal digits, and IPv6 groups.
+// numbers, one decimal number, hexadecimal digits, and IPv6 groups. Most text has too
+// little of what these are made of.
 func (s *searcher) addressesIn(b []byte) {
-	s.reverseNames(b)
 	s.numbers(b)
-	s.hexRuns(b)
-	for _, separator := range []byte(":-_.") {
-		s.groupsBy(b, separator)
+	s.words(b)
+	dots := bytes.Count(b, []byte("."))
+	if dots > 0 {
+		s.reverseNames(b)
 	}
+	if dots >= nibblesInAddress-1 {
+		s.nibbles(b)
+	}
+	s.groupsBy(b, ':', bytes.Count(b, []byte(":")))
+	s.groupsBy(b, '-', bytes.Count(b, []byte("-")))
+	s.groupsBy(b, '_', bytes.Count(b, []byte("_")))
+	s.groupsBy(b, '.', dots)
 }
 
 // numbers judges four decimal numbers in a row between one and the same separator, in
-// either order, and numbers that are an address as a whole.
+// either order.
 func (s *searcher) numbers(b []byte) {
 	var quad [4]byte
 	n, end, separator := 0, 0, byte(0) // of the numbers in a row so far
-	for i := 0; i < len(b); {
-		if !isDigit(b[i]) {
-			i++
+	for i := 0; i < len(b); i++ {
+		if b[i]-'0' > 9 {
 			continue
 		}
 		v, size, ok := decimal(b[i:])
-		if size >= shortestDecimal {
-			s.decimalNumber(b[i : i+size])
-		}
 		follows := n > 0 && i == end+1 && (b[end] == '.' || b[end] == '-' || b[end] == '_')
 		switch {
 		case !ok:
@@ -62,13 +66,76 @@ func (s *searcher) numbers(b []byte) {
 		}
 		copy(quad[:], quad[1:])
 		quad[3] = v
-		i += size
-		if end = i; follows {
-			separator = b[i-size-1]
+		if follows {
+			separator = b[end]
 		}
+		end = i + size
+		i = end - 1
 		if n >= 4 {
 			s.addr4(quad, asIs)
 			s.addr4([4]byte{quad[3], quad[2], quad[1], quad[0]}, backwards)
+		}
+	}
+}
+
+// words judges decimal numbers that are an address as a whole, and words that are
+// exactly 8 or 32 hexadecimal digits. Eight such digits in a row contain four that
+// begin at a multiple of four.
+func (s *searcher) words(b []byte) {
+	for i := 3; i < len(b); i += 4 {
+		if !isHex(b[i]) || !isHex(b[i-1]) || !isHex(b[i-2]) || !isHex(b[i-3]) {
+			continue
+		}
+		start, end := i-3, i+1
+		for start > 0 && isAlphanumeric(b[start-1]) {
+			start--
+		}
+		for end < len(b) && isAlphanumeric(b[end]) {
+			end++
+		}
+		s.word(b[start:end])
+		i = end&^3 + 3 - 4
+	}
+}
+
+func (s *searcher) word(w []byte) {
+	if len(w) < shortestDecimal {
+		return
+	}
+	for i := 0; i < len(w); i++ {
+		start := i
+		for i < len(w) && isDigit(w[i]) {
+			i++
+		}
+		if i-start >= shortestDecimal {
+			s.decimalNumber(w[start:i])
+		}
+	}
+	switch {
+	case len(w) == 8 && allHex(w):
+		s.addr4([4]byte(hexOctets(w)), hexForm)
+	case len(w) == 32 && allHex(w):
+		a := [16]byte(hexOctets(w))
+		s.addr16(&a, hexForm)
+	}
+}
+
+// nibbles judges the hexadecimal digits of an address in reverse order, between dots.
+func (s *searcher) nibbles(b []byte) {
+	var back [16]byte
+	n := 0
+	for i, c := range b {
+		alone := isHex(c) && (i == 0 || !isAlphanumeric(b[i-1])) && (i+1 == len(b) || !isAlphanumeric(b[i+1]))
+		if !alone {
+			if c != '.' || i > 0 && b[i-1] == '.' {
+				n = 0
+			}
+			continue
+		}
+		v, _ := nibble(c | 0x20)
+		pushNibble(&back, v)
+		if n++; n >= nibblesInAddress {
+			s.addr16(&back, asIs)
 		}
 	}
 }
@@ -105,43 +172,6 @@ func (s *searcher) decimalNumber(digits []byte) {
 	binary.BigEndian.PutUint64(a[:], hi)
 	binary.BigEndian.PutUint64(a[8:], lo)
 	s.addr16(&a, decimalForm)
-}
-
-// hexRuns judges letters and digits in a row that are exactly 8 or 32 hexadecimal
-// digits, and reversed nibbles between dots.
-func (s *searcher) hexRuns(b []byte) {
-	var back [16]byte
-	nibbles, end := 0, 0
-	for i := 0; i < len(b); {
-		start, hex := i, true
-		for i < len(b) && (isDigit(b[i]) || isLetter(b[i])) {
-			hex = hex && isHex(b[i])
-			i++
-		}
-		switch n := i - start; {
-		case n == 0:
-			i++
-			continue
-		case !hex:
-		case n == 8:
-			s.addr4([4]byte(hexOctets(b[start:i])), hexForm)
-		case n == 32:
-			a := [16]byte(hexOctets(b[start:i]))
-			s.addr16(&a, hexForm)
-		case n == 1:
-			if nibbles == 0 || start != end+1 || b[end] != '.' {
-				nibbles = 0
-			}
-			v, _ := nibble(b[start] | 0x20)
-			pushNibble(&back, v)
-			if nibbles++; nibbles >= nibblesInAddress {
-				s.addr16(&back, asIs)
-			}
-			end = i
-			continue
-		}
-		nibbles = 0
-	}
 }
 
 // hexOctets reads up to 32 hexadecimal digits.
@@ -193,7 +223,7 @@ func (s *searcher) reverseText(text []byte) {
 
 func isNameChar(c byte) bool { return c == '.' || isLabelChar(c) }
 
-func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isAlphanumeric(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
@@ -227,8 +257,13 @@ func decimal(b []byte) (v byte, size int, ok bool) {
 
 // groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a
 // separator between their groups, beginning and ending at any group of a longer row.
-// Only after colons may the last 32 bits be four decimal numbers.
-func (s *searcher) groupsBy(b []byte, separator byte) {
+// Only after colons may the last 32 bits be four decimal numbers. n is how many
+// separators the text has.
+func (s *searcher) groupsBy(b []byte, separator byte, n int) {
+	const fewest = 6 // with four decimal numbers at the end
+	if n < 2 || n < fewest && !bytes.Contains(b, []byte{separator, separator}) {
+		return
+	}
 	for i := 0; i < len(b); {
 		first := bytes.IndexByte(b[i:], separator)
 		if first < 0 {
