@@ -28,10 +28,8 @@ func (s *Set) grouped(in []byte, place Place, note func(Finding)) {
 			for to < len(in) && (isHex(in[to]) || in[to] == by) {
 				to++
 			}
-			s.groupedIn(in, span{from, to}, by, func(a netip.Addr, form string, offset int) {
-				if canary, ok := s.addrs[a]; ok {
-					note(Finding{canary, form, place, offset})
-				}
+			s.groupedIn(in, span{from, to}, by, func(canary int, form string, offset int) {
+				note(Finding{canary, form, place, offset})
 			})
 			at = to
 		}
@@ -39,7 +37,7 @@ func (s *Set) grouped(in []byte, place Place, note func(Finding)) {
 }
 
 // groupedIn looks from each group of a run on.
-func (s *Set) groupedIn(in []byte, run span, by byte, found func(a netip.Addr, form string, offset int)) {
+func (s *Set) groupedIn(in []byte, run span, by byte, found func(canary int, form string, offset int)) {
 	text := in[run.from:run.to]
 	between := bytes.Count(text, []byte{by})
 	long := between >= groups-1 || bytes.Contains(text, []byte{by, by})
@@ -50,17 +48,18 @@ func (s *Set) groupedIn(in []byte, run span, by byte, found func(a netip.Addr, f
 	for i, first := range all {
 		if len(all)-i >= numbers {
 			eachIPv4(in, all[i:i+numbers], func(a [numbers]byte) {
-				found(netip.AddrFrom4(a), "numbers with zeros in front", first.from)
+				if canary, ok := s.addrs[netip.AddrFrom4(a)]; ok {
+					found(canary, "numbers with zeros in front", first.from)
+				}
 				slices.Reverse(a[:])
-				found(netip.AddrFrom4(a), "numbers with zeros in front, reversed", first.from)
+				if canary, ok := s.addrs[netip.AddrFrom4(a)]; ok {
+					found(canary, "numbers with zeros in front, reversed", first.from)
+				}
 			})
 		}
 		if long && (i > 0 || !first.empty()) {
 			eachIPv6(in, all[i:], func(a netip.Addr) {
-				found(a, "groups with zeros in front", first.from)
-				for _, a := range inside(a) {
-					found(a, "groups with zeros in front", first.from)
-				}
+				s.held(a.As16(), func(canary int) { found(canary, "groups with zeros in front", first.from) })
 			})
 		}
 	}
