@@ -26,6 +26,7 @@ const (
 	InText     Place = "text"
 	InOpaque   Place = "opaque octets"
 	InAddress  Place = "address"
+	InField    Place = "address field"
 )
 
 // A Hit is a forbidden item in a record.
@@ -111,8 +112,8 @@ func bitsFor(a netip.Addr, v4, v6 int) int {
 // A Record is what an output record holds. Names are in wire form, uncompressed.
 type Record struct {
 	Name, Zone []byte
-	Messages   [][]byte   // DNS messages
-	Address    netip.Addr // the field for the resolver's address
+	Messages   [][]byte     // DNS messages
+	Addresses  []netip.Addr // of fields for the resolver's address
 
 	// Forbidden in this record only.
 	Subnets   []netip.Prefix // the client subnets of its transaction
@@ -143,7 +144,10 @@ func (f *Forbidden) Record(r *Record) []Hit {
 	}
 	s.in(ClientSubnet, &subnets)
 
-	s.address(r.Address, "address field")
+	s.place, s.where = InField, "output record"
+	for _, a := range r.Addresses {
+		s.address(a)
+	}
 	s.wholeName(r.Name, InQuestion, "query name")
 	s.wholeName(r.Zone, InZone, "zone")
 	for _, wire := range r.Messages {
@@ -188,7 +192,7 @@ func (s *recordSearch) applies(rule Rule) bool {
 	case LocalNetwork:
 		return s.place == InQuestion || s.place == InZone || s.place == InOwner || s.place == InRdata
 	case ClientSubnet:
-		return s.place != InOpaque
+		return s.place != InOpaque && s.place != InField
 	}
 	return true
 }
@@ -238,14 +242,13 @@ func (s *recordSearch) is16(a [16]byte, form string, min shortest) {
 	}
 }
 
-// address judges an address that is one by its field.
-func (s *recordSearch) address(a netip.Addr, form string) {
-	s.place = InAddress
+// address judges an address that is one by its type.
+func (s *recordSearch) address(a netip.Addr) {
 	switch {
 	case a.Is4():
-		s.is4(a.As4(), form, anyLength)
+		s.is4(a.As4(), formAddress, anyLength)
 	case a.Is6():
-		s.is16(a.As16(), form, anyLength)
+		s.is16(a.As16(), formAddress, anyLength)
 	}
 }
 

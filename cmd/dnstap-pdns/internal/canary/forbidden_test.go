@@ -530,7 +530,7 @@ func TestPoliciesThatKeepForbidLess(t *testing.T) {
 		f.AddResolver(netip.MustParseAddr(a))
 	}
 	for addr, want := range map[string]string{"192.0.2.78": "resolver address 192.0.2.78", "127.0.0.1": "", "169.254.1.1": "", "224.0.0.1": ""} {
-		if got := rules(f.Record(&Record{Address: netip.MustParseAddr(addr)})); got != want {
+		if got := rules(f.Record(&Record{Addresses: []netip.Addr{netip.MustParseAddr(addr)}})); got != want {
 			t.Errorf("%s: got %q, want %q", addr, got, want)
 		}
 	}
@@ -580,6 +580,24 @@ var hostileTexts = map[string]string{
 	"wire":    strings.Repeat("\x04corp\x07exampl", 4600),
 	"lengths": strings.Repeat("\x01\x01\x01", 20000),
 	"revwire": strings.Repeat("\x012\x010\x03192\x07in-addr\x04arpa", 2300),
+}
+
+// TestScannersJudgeFewAddresses holds the number of addresses that are judged to the length
+// of a text. Each scanner reads each octet a few times only.
+func TestScannersJudgeFewAddresses(t *testing.T) {
+	for name, text := range hostileTexts {
+		b, judged := []byte(text), 0
+		count4, count16 := func([4]byte) { judged++ }, func([16]byte) { judged++ }
+		scanQuads(b, count4)
+		scanColons(b, func([16]byte, int) { judged++ })
+		scanGroups(b, count16)
+		scanHex(b, count4, count16)
+		scanDecimal(b, count4, count16)
+		scanNibbles(b, count16)
+		if judged > 3*len(b) {
+			t.Errorf("%s: %d addresses in %d octets", name, judged, len(b))
+		}
+	}
 }
 
 func BenchmarkHostileTexts(b *testing.B) {

@@ -22,6 +22,7 @@ const (
 	formDecimal     = "decimal number"
 	formNibbles     = "nibbles, reversed"
 	formOctets      = "octets"
+	formAddress     = "address"
 )
 
 // Forms that occur by chance count for longer entries only.

@@ -218,7 +218,7 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 		}
 		return
 	case rtype == dns.TypeA || rtype == dns.TypeAAAA:
-		s.addresses(all[0].octets, len(all[0].octets), "address record")
+		s.addresses(all[0].octets, len(all[0].octets))
 		return
 	}
 	var strings [][]byte
@@ -242,7 +242,7 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 			random = true
 			s.text(p.octets)
 		case ipv4Field, ipv6Field:
-			s.addresses(p.octets, len(p.octets), "gateway")
+			s.addresses(p.octets, len(p.octets))
 		case paramsField:
 			s.parameters(p.octets)
 		}
@@ -294,9 +294,9 @@ func (s *recordSearch) parameters(b []byte) {
 		value := b[4:end]
 		switch dns.SVCBKey(binary.BigEndian.Uint16(b)) {
 		case dns.SVCB_IPV4HINT:
-			s.addresses(value, 4, "address hint")
+			s.addresses(value, 4)
 		case dns.SVCB_IPV6HINT:
-			s.addresses(value, 16, "address hint")
+			s.addresses(value, 16)
 		}
 		s.textOrStrings(value)
 		b = b[end:]
@@ -307,10 +307,11 @@ func (s *recordSearch) parameters(b []byte) {
 }
 
 // addresses judges addresses of some size that follow each other.
-func (s *recordSearch) addresses(b []byte, size int, form string) {
+func (s *recordSearch) addresses(b []byte, size int) {
+	s.place = InAddress
 	for ; len(b) >= size; b = b[size:] {
 		if a, ok := netip.AddrFromSlice(b[:size]); ok {
-			s.address(a, form)
+			s.address(a)
 		}
 	}
 }
@@ -327,9 +328,9 @@ func (s *recordSearch) addressPrefixes(b []byte) {
 		copy(a[:], b[4:4+n])
 		switch family := binary.BigEndian.Uint16(b); {
 		case family == 1 && n <= 4:
-			s.addresses(a[:4], 4, "address prefix")
+			s.addresses(a[:4], 4)
 		case family == 2 && n <= 16:
-			s.addresses(a[:], 16, "address prefix")
+			s.addresses(a[:], 16)
 		}
 		b = b[4+n:]
 	}

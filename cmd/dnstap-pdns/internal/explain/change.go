@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/miekg/dns"
+
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -49,6 +51,8 @@ func inMessage(wire []byte, e transform.Edit) Change {
 		return Change{What: "name", Before: labelsOf(before), After: labelsOf(e.After)}
 	case transform.TrailingCut:
 		return Change{What: "behind the last record", Before: octets(before), After: gone}
+	case transform.RRsetRemoved:
+		return Change{What: "record", Before: recordAt(wire, e.From, e.To), After: gone}
 	case transform.Rebuilt:
 		return Change{What: "whole response", Before: count(before), After: count(e.After)}
 	}
@@ -59,6 +63,15 @@ const (
 	gone        = "gone"
 	asQueryTold = "as the query told" // which has gone
 )
+
+// recordAt names the resource record at those octets of a message.
+func recordAt(wire []byte, from, to int) string {
+	rr, _, err := dns.UnpackRR(wire, from)
+	if err != nil {
+		return octets(wire[from:to])
+	}
+	return rr.Header().Name + " " + typeName(rr.Header().Rrtype)
+}
 
 func count(b []byte) string { return fmt.Sprintf("%d octets", len(b)) }
 
