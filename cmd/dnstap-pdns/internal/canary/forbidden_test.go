@@ -43,19 +43,6 @@ func wireName(t *testing.T, name string) []byte {
 	return b[:n]
 }
 
-// escaped is raw octets as a label or a character-string of miekg/dns.
-func escaped(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c < '!' || c > '~' || strings.IndexByte(`.\"();@$`, c) >= 0 {
-			fmt.Fprintf(&b, `\%03d`, c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
 // rules are the rules and entries of hits, each once.
 func rules(hits []Hit) string {
 	var all []string

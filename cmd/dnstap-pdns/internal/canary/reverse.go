@@ -14,7 +14,7 @@ type reverseName struct {
 	hosts  []byte       // numbers among these that may be the fourth octet (RFC 2317)
 }
 
-// reverseNames judges each reverse name among labels, whatever precedes or follows it.
+// reverseNames judges each reverse name among labels, with any labels before and after.
 func (s *recordSearch) reverseNames(labels [][]byte, form string) {
 	var hosts hostNumbers
 	for i := 1; i+1 < len(labels); i++ {

@@ -11,7 +11,7 @@ type form struct {
 	name   string
 	bytes  string
 	fold   bool // bytes are in lower case, and case means nothing
-	digits bool // a digit before or behind makes it another number
+	digits bool // a digit before or after makes it another number
 }
 
 // A Place is what was searched when something was found.

@@ -50,7 +50,7 @@ func inMessage(wire []byte, e transform.Edit) Change {
 	case transform.CaseLowered:
 		return Change{What: "name", Before: labelsOf(before), After: labelsOf(e.After)}
 	case transform.TrailingCut:
-		return Change{What: "behind the last record", Before: octets(before), After: gone}
+		return Change{What: "after the last record", Before: octets(before), After: gone}
 	case transform.RRsetRemoved:
 		return Change{What: "record", Before: recordAt(wire, e.From, e.To), After: gone}
 	case transform.Rebuilt:
@@ -61,7 +61,7 @@ func inMessage(wire []byte, e transform.Edit) Change {
 
 const (
 	gone        = "gone"
-	asQueryTold = "as the query told" // which has gone
+	asQueryTold = "as in the query" // which is not known any more
 )
 
 // recordAt names the resource record at those octets of a message.
@@ -82,7 +82,7 @@ func number(b []byte) string {
 	return fmt.Sprint(binary.BigEndian.Uint16(b))
 }
 
-// headerBits names those bits of a header's second word that may tell of the resolver.
+// headerBits names the bits of a header's second word that depend on the resolver.
 func headerBits(b []byte) string {
 	if len(b) != 2 {
 		return octets(b)
@@ -102,7 +102,7 @@ func headerBits(b []byte) string {
 	return strings.Join(set, " ")
 }
 
-// besideMessage shows what was changed beside the message: what is known of it.
+// besideMessage shows a change outside the message, as far as it is known.
 func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	r, m := v.Record, v.Message
 	switch rule {

@@ -25,7 +25,7 @@ type exact struct {
 	findings []Finding
 }
 
-// kind is the rule that an entry is of, in whatever way it was found.
+// kind is the rule that forbids an entry, in a foreign name too.
 func kind(r canary.Rule) canary.Rule {
 	if r == canary.LocalNameInside {
 		return canary.LocalName

@@ -214,8 +214,8 @@ func TestCaseBesideTheResponseIsShown(t *testing.T) {
 	zoned := answered(pack(t, www))
 	zoned.Zone = []byte("\x04Shop\x08test-tld\x00")
 	for want, messages := range map[Change][]*transform.Message{
-		{What: "name in the query", Before: "as the query told", After: "www.shop.test-tld."}: {asked(pack(t, query)), answered(pack(t, www))},
-		{What: "zone", Before: "Shop.test-tld.", After: "shop.test-tld."}:                     {zoned},
+		{What: "name in the query", Before: "as in the query", After: "www.shop.test-tld."}: {asked(pack(t, query)), answered(pack(t, www))},
+		{What: "zone", Before: "Shop.test-tld.", After: "shop.test-tld."}:                   {zoned},
 	} {
 		r := explained(t, site(), nil, messages...)
 		for _, rule := range r.Rules {

@@ -36,8 +36,8 @@ type leaving struct {
 	rest []byte
 }
 
-// A watched canary is searched for in each record from when it became known on. As long as
-// nobody gave it with --canary, it is a fault only where the exact search finds it too.
+// A watched canary is searched for in each record from when it became known on. Unless
+// it was given with --canary, it is a fault only where the exact search finds it too.
 type watched struct {
 	canary.Canary
 	shown    string // printable ASCII
