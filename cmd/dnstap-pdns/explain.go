@@ -23,8 +23,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// errCanary is what the report says in full.
-var errCanary = errors.New("what must not leave is in what would; the report shows where")
+// errCanary is the error of a report with findings.
+var errCanary = errors.New("something that must not leave was found in what would leave; the report shows where")
 
 // listenTime is how long a socket is listened to unless --for says otherwise.
 const listenTime = time.Minute
@@ -57,7 +57,7 @@ func explainWhatLeaves(ctx context.Context, args []string, std stdio) error {
 	return errors.Join(err, report.WriteText(std.out, o.octets))
 }
 
-// explainOptions are what the command line says.
+// explainOptions are the options of the command line.
 type explainOptions struct {
 	config         string
 	resolvers      string
@@ -78,7 +78,7 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 	fs.BoolVar(&o.examples, "examples", false, "show the census's examples unmasked")
 	fs.BoolVar(&o.json, "json", false, "one JSON document, for programs")
 	fs.DurationVar(&o.listens, "for", listenTime, "for what `DURATION` to listen to an input that is a socket")
-	fs.Func("canary", "`TEXT` that must not leave: an address, a name, or any other; may be given again", func(s string) error {
+	fs.Func("canary", "`TEXT` that must not leave, in addition to what the configuration forbids: an address, a name or other text; may be repeated", func(s string) error {
 		c, err := canary.Parse(s)
 		o.canaries = append(o.canaries, c)
 		return err
@@ -104,8 +104,8 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 	return o, nil, &usageError{err}
 }
 
-// isLateOption reports whether an input looks like an option and is no file: a canary that
-// is not looked for must not look like one that is not found.
+// isLateOption reports whether an input looks like an option and is not a file: a canary
+// that is not searched for must not look like one that was not found.
 func isLateOption(input string) bool {
 	if !strings.HasPrefix(input, "-") || input == "-" {
 		return false
@@ -114,8 +114,8 @@ func isLateOption(input string) bool {
 	return err != nil
 }
 
-// discarding are sinks that make all that the configured ones would send, as plain NMSG,
-// and send it nowhere: one for each message type.
+// discarding returns sinks that encode everything that the configured sinks would send, as
+// plain NMSG, and discard it: one for each message type.
 func discarding(c *conf.Config) []forward.SinkConfig {
 	types := map[nmsg.MessageType]bool{}
 	for i := range c.Sinks {
@@ -135,7 +135,7 @@ func discarding(c *conf.Config) []forward.SinkConfig {
 	return sinks
 }
 
-// explaining is a replay with an Explainer beside it.
+// explaining is a replay that an Explainer observes.
 type explaining struct {
 	*explain.Explainer
 	replayer replayer
@@ -144,7 +144,7 @@ type explaining struct {
 
 func newExplaining(c *conf.Config, o explainOptions, packets pcap.Config, std stdio) *explaining {
 	log := quietLogger(c.Log, std)
-	x := &explaining{Explainer: explain.New(c.Policy, o.canaries)}
+	x := &explaining{Explainer: explain.New(c.Policy, explain.Options{Canaries: o.canaries, Masked: std.secrets.mask})}
 	if o.census {
 		x.Count(o.examples)
 	}
@@ -159,7 +159,7 @@ func newExplaining(c *conf.Config, o explainOptions, packets pcap.Config, std st
 	return x
 }
 
-// run returns nil for a report where nothing could be read.
+// run returns a nil report if nothing could be read.
 func (x *explaining) run(ctx context.Context, inputs []string, from explain.Origin) (*explain.Report, error) {
 	x.learn(ctx, inputs)
 	ledger, err := x.replayer.run(ctx, inputs)
@@ -179,13 +179,13 @@ func (x *explaining) run(ctx context.Context, inputs []string, from explain.Orig
 	case report.Found:
 		err = errors.Join(err, errCanary)
 	case err == nil && len(report.Problems) > 0:
-		err = errors.New("not all that could leave was searched; the report says why")
+		err = errors.New("not everything that could leave was searched; the report shows why")
 	}
 	return &report, err
 }
 
-// learn reads what can be read twice for what it tells of the resolver. What is wrong with
-// it is said when it is read again.
+// learn reads the inputs that can be read twice, for the resolver's addresses. Errors are
+// reported when they are read again.
 func (x *explaining) learn(ctx context.Context, inputs []string) {
 	again := slices.DeleteFunc(slices.Clone(inputs), func(input string) bool {
 		there, err := os.Stat(input)
@@ -195,7 +195,7 @@ func (x *explaining) learn(ctx context.Context, inputs []string) {
 	r.readAll(ctx, again, x.Learner(), func(string) collector.Lane { return x.Learner() })
 }
 
-// A sum is that of all octets of an input.
+// A sum is the length and hash of an input.
 type sum struct {
 	input  string
 	octets uint64
@@ -207,14 +207,14 @@ func (s *sum) Write(b []byte) (int, error) {
 	return s.Hash.Write(b)
 }
 
-// sum returns where an input's octets are to go.
+// sum returns the writer for an input's octets.
 func (x *explaining) sum(input string) io.Writer {
 	s := &sum{input, 0, sha256.New()}
 	x.sums = append(x.sums, s)
 	return s
 }
 
-// input tells of the first that has that name and was not told of yet, if it was read.
+// input returns the first input of that name that was not returned yet, if it was read.
 func (x *explaining) input(name string) (in explain.Input, read bool) {
 	for i, s := range x.sums {
 		if s.input == name {

@@ -95,20 +95,3 @@ func aroundZero(a [4]byte) [3]string {
 	}
 	return all
 }
-
-// inside are the IPv4 addresses that an IPv6 address may have inside: IPv4-mapped, NAT64's
-// with any prefix (RFC 6052), 6to4's (RFC 3056) or another's, wherever they stand.
-func inside(a netip.Addr) []netip.Addr {
-	b := a.As16()
-	var all []netip.Addr
-	for i := range len(b) - 3 {
-		all = append(all, netip.AddrFrom4([4]byte(b[i:])))
-	}
-	if b[8] == 0 {
-		without := slices.Delete(slices.Clone(b[:]), 8, 9)
-		for i := 5; i < 8; i++ {
-			all = append(all, netip.AddrFrom4([4]byte(without[i:])))
-		}
-	}
-	return all
-}

@@ -359,3 +359,18 @@ func TestManyCanariesAreFoundAtOnce(t *testing.T) {
 		t.Errorf("got %v, want 0 and 2", found)
 	}
 }
+
+func BenchmarkHostileTextsForCanaries(b *testing.B) {
+	set := NewSet([]Canary{mustParse(b, "192.0.2.53"), mustParse(b, "2001:db8:53::53"), mustParse(b, "corp.example")})
+	for name, octets := range hostileTexts {
+		b.Run(name, func(b *testing.B) {
+			var text Text
+			for b.Loop() {
+				if err := text.Set([]byte(octets)); err != nil {
+					b.Fatal(err)
+				}
+				set.Search(&text, func(Finding) {})
+			}
+		})
+	}
+}

@@ -1,24 +1,29 @@
-// Package canary looks for what must not be there: addresses, names and other texts,
-// in octets that are about to leave, in each form in which they may hide.
+// Package canary searches what is about to leave for what must not be in it: names,
+// addresses and other texts.
 //
-// It is a second opinion on scrubbing, and so shares no code with it: it knows nothing
-// of records, policies or this module, and reads DNS messages with miekg/dns. It errs on
-// the side of finding. What it looks for:
+// It is a second opinion on scrubbing and shares no code with it. It does not import
+// packages of this module, and reads DNS messages with miekg/dns and by itself. There are
+// two searches.
 //
-//   - of an address: its octets, forwards and backwards, and with them whatever IPv6
-//     address has an IPv4 address inside (mapped, NAT64, 6to4); its text, dotted or in any
-//     spelling that RFC 4291 allows, with dashes or underscores for dots and colons and
-//     with zeros in front as host names have it, and as hexadecimal digits; its numbers or
-//     nibbles as labels or text in either order, which are reverse names and what
-//     blocklists are asked for;
-//   - of a name: its labels in wire form, which begin at a label's boundary, and its text,
-//     which may begin anywhere; both in A-labels and in U-labels, backwards too, and the
-//     text as hexadecimal digits; of a mail address also the name that SOA records have
-//     for it. What follows it does not matter: www.NAME.search.example holds NAME;
-//   - of any other text: the same without labels.
+// A [Forbidden] finds what a policy forbids, in exactly the forms and places that DESIGN.md
+// lists under "What is local": local names, local networks, the resolver's addresses and
+// client subnets, in names, texts, opaque octets and addresses. It parses each message and
+// searches each name, text and address by itself, so what it finds is a fault of the
+// scrubber.
 //
-// Case means nothing, as far as it is ASCII's; of other letters, all in lower case and all
-// in upper case are looked for. Messages are searched as they stand, with every name in
-// full, and, where records hold texts, as a zone file has them, and with their
-// character-strings joined.
+// A [Set] finds canaries in octets that need not be a message. It prefers to find too much:
+//
+//   - of an address: its octets, forwards and backwards, so also inside every IPv6 address
+//     that embeds an IPv4 address; its text, dotted or in every spelling that RFC 4291
+//     allows, with hyphens or underscores instead of dots and colons, with zeros in front,
+//     and as hexadecimal digits; its numbers or nibbles as labels or text in either order;
+//   - of a name: its labels in wire form from the boundary of a label on, and its text
+//     anywhere; both in A-labels and U-labels, and backwards; the text as hexadecimal
+//     digits; of a mail address also the name that SOA records have for it. What follows
+//     does not matter: www.NAME.search.example holds NAME;
+//   - of another text: the same without labels.
+//
+// A Set ignores the case of ASCII letters. Of other letters it finds all in lowercase and
+// all in uppercase. It searches messages as they are, with every name in full, and, where
+// records hold texts, in zone file form and with character-strings joined.
 package canary

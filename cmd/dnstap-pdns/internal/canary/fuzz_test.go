@@ -2,6 +2,7 @@ package canary
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -56,6 +57,29 @@ func FuzzSpelledAddress(f *testing.F) {
 		NewSet([]Canary{OfAddr(a)}).Search(&in, func(Finding) { found = true })
 		if !found {
 			t.Errorf("%v is not found in %q", a, spelled)
+		}
+	})
+}
+
+// FuzzForbidden plants an item of the policy, in one of its forms, between spaces in a text
+// of a message: it is found there, whatever is around it.
+func FuzzForbidden(f *testing.F) {
+	planted := []struct{ text, want string }{
+		{"192.0.2.53", one}, {"53_2_0_192", one}, {"c0000235", one}, {"2001:db8:53::53", one6}, {"198.18.7.1", some},
+		{"100-64-0-9", client}, {"corp.example", corp}, {"BÜCHER.example", books}, {"53.2.0.192.in-addr.arpa", one},
+	}
+	f.Add([]byte("v=spf1"), []byte("::1"), uint8(0), []byte("\x00\x00\x84\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01"))
+	f.Add([]byte("1.1.1."), []byte(".1"), uint8(3), []byte("\x01a\xc0\x00"))
+	f.Fuzz(func(t *testing.T, before, after []byte, n uint8, wire []byte) {
+		p := planted[int(n)%len(planted)]
+		all := NewForbidden(site())
+		all.Message(wire, wire, ClientSubnets(wire), nil) // ends
+		rdata := append(append(append(append(append([]byte{}, before...), ' '), p.text...), ' '), after...)
+		if len(rdata) > 1<<15 {
+			return
+		}
+		if !strings.Contains(rules(recordHits(t, all, 65280, rdata)), p.want) {
+			t.Errorf("%q: not found in %q", p.text, rdata)
 		}
 	})
 }

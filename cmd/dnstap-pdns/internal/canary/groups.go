@@ -12,8 +12,8 @@ const (
 	longestLabel    = 63
 )
 
-// grouped looks for addresses with dots, dashes or underscores between their numbers or
-// groups, as names of hosts have them, whatever zeros stand in front of those.
+// grouped searches for addresses with dots, hyphens or underscores between their numbers or
+// groups, as host names have them. Numbers and groups may have zeros in front.
 func (s *Set) grouped(in []byte, place Place, note func(Finding)) {
 	for _, by := range []byte(".-_") {
 		for at := 0; ; {
@@ -28,18 +28,16 @@ func (s *Set) grouped(in []byte, place Place, note func(Finding)) {
 			for to < len(in) && (isHex(in[to]) || in[to] == by) {
 				to++
 			}
-			s.groupedIn(in, span{from, to}, by, func(a netip.Addr, form string, offset int) {
-				if canary, ok := s.addrs[a]; ok {
-					note(Finding{canary, form, place, offset})
-				}
+			s.groupedIn(in, span{from, to}, by, func(canary int, form string, offset int) {
+				note(Finding{canary, form, place, offset})
 			})
 			at = to
 		}
 	}
 }
 
-// groupedIn looks from each group of a run on.
-func (s *Set) groupedIn(in []byte, run span, by byte, found func(a netip.Addr, form string, offset int)) {
+// groupedIn searches a run from each of its groups on.
+func (s *Set) groupedIn(in []byte, run span, by byte, found func(canary int, form string, offset int)) {
 	text := in[run.from:run.to]
 	between := bytes.Count(text, []byte{by})
 	long := between >= groups-1 || bytes.Contains(text, []byte{by, by})
@@ -50,24 +48,25 @@ func (s *Set) groupedIn(in []byte, run span, by byte, found func(a netip.Addr, f
 	for i, first := range all {
 		if len(all)-i >= numbers {
 			eachIPv4(in, all[i:i+numbers], func(a [numbers]byte) {
-				found(netip.AddrFrom4(a), "numbers with zeros in front", first.from)
+				if canary, ok := s.addrs[netip.AddrFrom4(a)]; ok {
+					found(canary, "numbers with zeros in front", first.from)
+				}
 				slices.Reverse(a[:])
-				found(netip.AddrFrom4(a), "numbers with zeros in front, reversed", first.from)
+				if canary, ok := s.addrs[netip.AddrFrom4(a)]; ok {
+					found(canary, "numbers with zeros in front, reversed", first.from)
+				}
 			})
 		}
 		if long && (i > 0 || !first.empty()) {
 			eachIPv6(in, all[i:], func(a netip.Addr) {
-				found(a, "groups with zeros in front", first.from)
-				for _, a := range inside(a) {
-					found(a, "groups with zeros in front", first.from)
-				}
+				s.held(a.As16(), func(canary int) { found(canary, "groups with zeros in front", first.from) })
 			})
 		}
 	}
 }
 
-// eachIPv4 calls found for each address that four groups may be. Letters may stand before
-// and behind.
+// eachIPv4 calls found for each address that four groups may be. Letters may precede and
+// follow it.
 func eachIPv4(in []byte, g []span, found func([numbers]byte)) {
 	var a [numbers]byte
 	for i := 1; i < numbers-1; i++ {
@@ -92,8 +91,8 @@ func eachIPv4(in []byte, g []span, found func([numbers]byte)) {
 	}
 }
 
-// eachIPv6 calls found for each address that begins with the first group. An empty one
-// stands for as many zeros as are missing.
+// eachIPv6 calls found for each address that begins with the first group. An empty group is
+// as many zeros as are missing.
 func eachIPv6(in []byte, g []span, found func(netip.Addr)) {
 	if g[0].empty() {
 		eachFrom(in, g, g[0], found)
@@ -143,7 +142,7 @@ func eachFrom(in []byte, g []span, first span, found func(netip.Addr)) {
 	}
 }
 
-// ipv6 is the address of some groups, with zeros after so many of them.
+// ipv6 is the address of some groups. The missing ones are zeros, after the first zeros groups.
 func ipv6(some []uint16, zeros int) netip.Addr {
 	var a [2 * groups]byte
 	for i, v := range some {
@@ -155,7 +154,7 @@ func ipv6(some []uint16, zeros int) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// A span is where a group stands, or a run of them.
+// A span is the offsets of a group, or of a run of groups.
 type span struct{ from, to int }
 
 func (g span) empty() bool { return g.from == g.to }
@@ -186,8 +185,8 @@ func (g span) number(in []byte, base, bits int) (n uint64, ok bool) {
 	return n, err == nil
 }
 
-// tails are what a group may be behind what is none of it: first of all digits, then less
-// where the length of a label looks like a digit.
+// tails are the ends of a span that may be the group: all digits, then fewer where a digit
+// may be the length of a label.
 func (g span) tails(in []byte, is func(byte) bool) []span {
 	from := g.to
 	for from > g.from && is(in[from-1]) {

@@ -1,10 +1,9 @@
 package canary
 
 import (
-	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // A form is what a canary may look like.
@@ -12,7 +11,7 @@ type form struct {
 	name   string
 	bytes  string
 	fold   bool // bytes are in lower case, and case means nothing
-	digits bool // a digit before or behind makes it another number
+	digits bool // a digit before or after makes it another number
 }
 
 // A Place is what was searched when something was found.
@@ -39,6 +38,7 @@ type Set struct {
 	exact    index
 	folded   index
 	addrs    map[netip.Addr]int
+	endings  bitSet // of addrs
 }
 
 // NewSet returns the set of these canaries, no two of one Text.
@@ -47,6 +47,8 @@ func NewSet(canaries []Canary) *Set {
 	for i, c := range canaries {
 		if c.Addr.IsValid() {
 			s.addrs[c.Addr] = i
+			_, ending := ends(c.Addr)
+			s.endings.set(ending)
 		}
 		for _, f := range c.forms {
 			if f.fold {
@@ -144,53 +146,52 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 // isHex is for lower case.
 func isHex(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' }
 
-// spelled looks for addresses in any spelling that has a colon: each run of what
-// they are written with, from each of its groups on, as far as that makes an address.
+// spelled looks for addresses in any spelling that has a colon.
 func (s *Set) spelled(in []byte, place Place, note func(Finding)) {
-	for at := 0; ; {
-		colon := bytes.IndexByte(in[at:], ':')
-		if colon < 0 {
-			return
-		}
-		from, to := at+colon, at+colon
-		for from > at && isSpelling(in[from-1]) {
-			from--
-		}
-		for to < len(in) && isSpelling(in[to]) {
-			to++
-		}
-		s.spelledIn(string(in[from:to]), func(offset int, canary int) {
-			note(Finding{canary, "IPv6 text", place, from + offset})
+	seen := make(map[int]bool, 4)
+	scanColons(in, func(a [16]byte, end int) {
+		s.held(a, func(canary int) {
+			if !seen[canary] {
+				seen[canary] = true
+				note(Finding{canary, "IPv6 text", place, spellingStart(in, a, end)})
+			}
 		})
-		at = to
-	}
+	})
 }
 
 // longestSpelling is eight groups, the last two of them as a dotted quad.
 const longestSpelling = len("0000:0000:0000:0000:0000:0000:255.255.255.255")
 
-func (s *Set) spelledIn(run string, found func(offset, canary int)) {
-	for i := range run {
-		end := min(len(run), i+longestSpelling)
-		if i > 0 && run[i] != ':' && run[i-1] != ':' || strings.Count(run[i:end], ":") < 2 {
-			continue // no group begins here, or too few follow
+// spellingStart returns the offset from which on the octets before end are an address.
+func spellingStart(in []byte, a [16]byte, end int) int {
+	for from := max(0, end-longestSpelling); from < end; from++ {
+		if read, err := netip.ParseAddr(string(in[from:end])); err == nil && read == netip.AddrFrom16(a) {
+			return from
 		}
-		for j := end; j > i+2; j-- {
-			if j < len(run) && run[j] != ':' && run[j] != '.' {
-				continue // within a group
-			}
-			a, err := netip.ParseAddr(run[i:j])
-			if err != nil {
-				continue
-			}
-			for _, a := range append(inside(a), a) {
-				if canary, ok := s.addrs[a]; ok {
-					found(i, canary)
-				}
-			}
+	}
+	return end
+}
+
+// held calls found for each canary that is an IPv6 address, or an IPv4 address that this
+// may have inside: IPv4-mapped, of NAT64 with any prefix (RFC 6052), of 6to4 (RFC 3056) or
+// another, at any octet.
+func (s *Set) held(b [16]byte, found func(canary int)) {
+	look := func(a netip.Addr, ending []byte) {
+		if !s.endings.has(binary.BigEndian.Uint16(ending)) {
+			return
+		}
+		if canary, ok := s.addrs[a]; ok {
+			found(canary)
+		}
+	}
+	look(netip.AddrFrom16(b), b[14:])
+	for i := range len(b) - 3 {
+		look(netip.AddrFrom4([4]byte(b[i:])), b[i+2:])
+	}
+	if b[8] == 0 {
+		without := append(b[:8:8], b[9:]...)
+		for i := 5; i < 8; i++ {
+			look(netip.AddrFrom4([4]byte(without[i:])), without[i+2:])
 		}
 	}
 }
-
-// isSpelling tells what IPv6 addresses are written with, in lower case.
-func isSpelling(c byte) bool { return isHex(c) || c == ':' || c == '.' }

@@ -27,7 +27,7 @@ type Text struct {
 var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 
 // Set takes octets, which it borrows, and the DNS messages that they hold. All of the
-// octets are searched whatever the error.
+// octets are searched, also after an error.
 func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
 	t.raw = octets
 	t.folded = appendLower(t.folded[:0], octets)
@@ -149,8 +149,8 @@ func (t *Text) record(rr dns.RR) {
 	}
 }
 
-// stringsOf notes the character-strings of a record: those that all of its data is, of
-// whatever type, or all behind a NAPTR's two numbers.
+// stringsOf notes the character-strings of a record if its data consists of them, or, of a
+// NAPTR, the data after its two numbers.
 func (t *Text) stringsOf(rr dns.RR) {
 	t.packed = slices.Grow(t.packed[:0], dns.Len(rr))
 	b := t.packed[:cap(t.packed)]

@@ -10,7 +10,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 )
 
-// Fields of dnstap.proto that are looked at for what leaves: all others are never copied.
+// Fields of dnstap.proto. Other fields than message and type are never copied.
 const (
 	dnstapIdentity protowire.Number = 1
 	dnstapVersion  protowire.Number = 2
@@ -30,7 +30,7 @@ const (
 	longestBeside = 255 // octets of a value
 )
 
-// besides is what frames told beside their messages, by field.
+// besides is what frames hold in addition to their messages, by field.
 type besides map[string]*field
 
 type field struct {
@@ -45,8 +45,8 @@ type beside struct {
 	frames uint64
 }
 
-// Frame takes a dnstap frame as it came, before the lane takes its message, and notes what
-// it holds beside what is read of it; what is damaged ends there.
+// Frame takes a dnstap frame before the lane takes its message, and notes the fields that
+// are not read. A damaged frame is read up to the damage.
 func (e *Explainer) Frame(frame []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -90,7 +90,7 @@ func (e *Explainer) note(name string, value []byte) {
 	}
 	f.last = &beside{bytes.Clone(value), 1}
 	f.values = append(f.values, f.last)
-	e.leaving.watch(canary.OfText(string(value)), never)
+	e.leaving.watch(canary.OfText(string(value)), never, asASCII(string(value)))
 }
 
 func dnstapField(n protowire.Number) string {
@@ -115,8 +115,8 @@ func messageField(n protowire.Number) string {
 	return fmt.Sprintf("message.field %d", n)
 }
 
-// eachField calls f for each field of a protobuf message; value is its contents where it
-// is of octets, else how it is written.
+// eachField calls f for each field of a protobuf message; value is the contents of a field
+// of octets, and the encoding of another field.
 func eachField(b []byte, f func(n protowire.Number, value []byte)) bool {
 	for len(b) > 0 {
 		n, typ, size := protowire.ConsumeTag(b)

@@ -9,8 +9,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Report tells what has been gathered, when lanes and sinks have ended. The counts are
-// all lanes'.
+// Report returns the report once lanes and sinks have ended. The counts are of all lanes.
 func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -25,13 +24,16 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 		Problems:      []string{},
 
 		Messages:     Messages{c.Read, c.Records, c.Paired, c.Held, examples(e.reasons[transform.Kept])},
-		Unmatched:    e.entries.unmatched(),
+		Unmatched:    e.unmatched(),
+		Hiding:       e.hiding.top(),
 		NeverCopied:  e.neverCopied(),
 		Output:       e.leaving.report(),
 		Verdicts:     e.verdicts(),
-		ResolverMore: e.told.more,
+		Forbidden:    e.counts(),
+		ResolverMore: e.learned.more,
 		Census:       e.counting.report(),
 
+		ResolverUnlisted: max(0, len(e.learned.addrs)-maxWatched),
 		ResolverNetworks: []string{},
 	}
 	for _, reason := range transform.Reasons() {
@@ -58,7 +60,8 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	if r.asked() {
 		r.Problems = append(r.Problems, r.unsearched()...)
 	}
-	r.Found = slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Found+v.Outside > 0 && !v.Kept })
+	r.Found = slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Found+v.Outside > 0 && !v.Kept }) ||
+		slices.ContainsFunc(r.Forbidden, func(k Kind) bool { return k.Found > 0 })
 	return r
 }
 
@@ -77,19 +80,32 @@ func examples[T any](s *samples[T]) []T {
 	return append([]T{}, s.all...)
 }
 
-// maxEntries bounds how many entries of the configuration are told.
+// maxEntries bounds how many entries of the configuration are listed.
 const maxEntries = 1000
 
-func (e *entries) unmatched() []Entry {
+// shown is an entry as a report shows it.
+func (e *Explainer) shown(entry transform.Entry) string {
+	s := entry.String()
+	if s != "" && e.masked != nil {
+		s = e.masked(s)
+	}
+	return asASCII(s)
+}
+
+// unmatched are the entries that nothing matched, as far as they may be shown.
+func (e *Explainer) unmatched() []Entry {
 	all := []Entry{}
-	for _, name := range slices.Sorted(maps.Values(e.names)) {
-		all = append(all, Entry{"scrub.local_names", asASCII(name)})
+	add := func(attribute string, entry transform.Entry) {
+		all = append(all, Entry{attribute, e.shown(entry)})
 	}
-	for _, p := range e.networks {
-		all = append(all, Entry{"scrub.local_networks", p.String()})
+	for _, name := range slices.Sorted(maps.Values(e.entries.names)) {
+		add("scrub.local_names", transform.Entry{Name: name})
 	}
-	for _, a := range e.resolvers {
-		all = append(all, Entry{"scrub.resolvers", a.String()})
+	for _, p := range e.entries.networks {
+		add("scrub.local_networks", transform.Entry{Prefix: p})
+	}
+	for _, p := range e.entries.resolvers {
+		add("scrub.resolvers", transform.Entry{Prefix: p})
 	}
 	return all[:min(len(all), maxEntries)]
 }
@@ -120,7 +136,7 @@ func (e *Explainer) neverCopied() []Beside {
 			b := Beside{Field: name, Value: octets(v.value), Frames: v.frames, Findings: []Finding{}}
 			if w := e.leaving.find(string(v.value)); w != nil {
 				b.Searched, b.Found = w.Searchable(), w.found
-				b.Findings = w.sorted()
+				b.Findings = sorted(w.findings)
 			}
 			all = append(all, b)
 		}

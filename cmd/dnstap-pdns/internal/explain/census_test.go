@@ -17,7 +17,7 @@ func counted(t *testing.T, c transform.Config, messages ...*transform.Message) R
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := New(c, nil)
+	e := New(c, Options{})
 	e.Count(true)
 	p := transform.NewPairer(transform.NewBudget(100))
 	p.Trace(e.Trace("test"))

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/miekg/dns"
+
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -48,7 +50,9 @@ func inMessage(wire []byte, e transform.Edit) Change {
 	case transform.CaseLowered:
 		return Change{What: "name", Before: labelsOf(before), After: labelsOf(e.After)}
 	case transform.TrailingCut:
-		return Change{What: "behind the last record", Before: octets(before), After: gone}
+		return Change{What: "after the last record", Before: octets(before), After: gone}
+	case transform.RRsetRemoved:
+		return Change{What: "record", Before: recordAt(wire, e.From, e.To), After: gone}
 	case transform.Rebuilt:
 		return Change{What: "whole response", Before: count(before), After: count(e.After)}
 	}
@@ -57,8 +61,17 @@ func inMessage(wire []byte, e transform.Edit) Change {
 
 const (
 	gone        = "gone"
-	asQueryTold = "as the query told" // which has gone
+	asQueryTold = "as in the query" // which is not known any more
 )
+
+// recordAt names the resource record at those octets of a message.
+func recordAt(wire []byte, from, to int) string {
+	rr, _, err := dns.UnpackRR(wire, from)
+	if err != nil {
+		return octets(wire[from:to])
+	}
+	return rr.Header().Name + " " + typeName(rr.Header().Rrtype)
+}
 
 func count(b []byte) string { return fmt.Sprintf("%d octets", len(b)) }
 
@@ -69,7 +82,7 @@ func number(b []byte) string {
 	return fmt.Sprint(binary.BigEndian.Uint16(b))
 }
 
-// headerBits names those bits of a header's second word that may tell of the resolver.
+// headerBits names the bits of a header's second word that depend on the resolver.
 func headerBits(b []byte) string {
 	if len(b) != 2 {
 		return octets(b)
@@ -89,7 +102,7 @@ func headerBits(b []byte) string {
 	return strings.Join(set, " ")
 }
 
-// besideMessage shows what was changed beside the message: what is known of it.
+// besideMessage shows a change outside the message, as far as it is known.
 func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	r, m := v.Record, v.Message
 	switch rule {

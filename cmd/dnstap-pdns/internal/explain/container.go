@@ -3,18 +3,19 @@ package explain
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// An NMSG container: magic, flags, version, length, and an Nmsg message (nmsg.proto). It
-// is taken apart here once more, so that every octet is either of a record or beside all
-// of them.
+// An NMSG container is magic, flags, version, length and an Nmsg message (nmsg.proto). It
+// is parsed here again, so that every octet belongs either to a record or to none.
 const (
 	nmsgMagic  = "NMSG"
 	nmsgHeader = len(nmsgMagic) + 2 + 4
@@ -24,12 +25,12 @@ const (
 )
 
 var (
-	errContainer = errors.New("what a sink sent is no plain NMSG container, and was not searched")
-	errPacket    = errors.New("its packets are none of DNS, and were searched as they stand only")
+	errContainer = errors.New("what a sink sent is not a plain NMSG container and was not searched")
+	errPacket    = errors.New("its packets are not DNS and were searched as octets only")
 )
 
-// takeApart calls record for each payload of a container, and returns rest with what
-// stands beside them appended.
+// takeApart calls record for each payload of a container, and returns rest with the other
+// octets appended.
 func takeApart(container, rest []byte, record func([]byte)) ([]byte, error) {
 	if len(container) < nmsgHeader || string(container[:len(nmsgMagic)]) != nmsgMagic || container[4] != 0 {
 		return rest, errContainer
@@ -60,7 +61,7 @@ func dataOf(payload []byte) (data []byte, err error) {
 	return data, nil
 }
 
-// textOf is the i-th record of a container, for people.
+// textOf presents the i-th record of a container.
 func textOf(container []byte, i int) string {
 	var m nmsg.Message
 	var err error
@@ -85,26 +86,51 @@ func textOf(container []byte, i int) string {
 // longestText is how much of a record's text is shown.
 const longestText = 2000
 
-// messagesOf returns the DNS messages that a record of this type holds.
-func messagesOf(data []byte, messageType string) ([][]byte, error) {
+// recordOf returns what a record of this type holds.
+func recordOf(data []byte, messageType string) (canary.Record, error) {
 	switch messageType {
 	case nmsg.DNSQR.String():
 		q, err := nmsg.DecodeDNSQR(data)
 		if err != nil {
-			return nil, err
+			return canary.Record{}, err
 		}
 		query, asked := q.Query()
 		response, answered := q.Response()
 		if asked != (len(q.QueryPacket) > 0) || answered != (len(q.ResponsePacket) > 0) {
 			err = errPacket
 		}
-		return [][]byte{query, response}, err
+		r := canary.Record{Name: q.QName, Messages: [][]byte{query, response}, Addresses: []netip.Addr{q.QueryIP}}
+		for _, packet := range q.QueryPacket {
+			r.Addresses = append(r.Addresses, packetAddr(packet, true))
+		}
+		for _, packet := range q.ResponsePacket {
+			r.Addresses = append(r.Addresses, packetAddr(packet, false))
+		}
+		return r, err
 	case nmsg.DNSObs.String():
 		o, err := nmsg.DecodeDNSObs(data)
-		return [][]byte{o.Response}, err
+		return canary.Record{Name: o.QName, Zone: o.QueryZone, Messages: [][]byte{o.Response}}, err
 	default:
 		var d dnstap.Dnstap
 		err := proto.Unmarshal(data, &d)
-		return [][]byte{d.GetMessage().GetQueryMessage(), d.GetMessage().GetResponseMessage()}, err
+		m := d.GetMessage()
+		resolver, _ := netip.AddrFromSlice(m.GetQueryAddress())
+		return canary.Record{Zone: m.GetQueryZone(), Messages: [][]byte{m.GetQueryMessage(), m.GetResponseMessage()}, Addresses: []netip.Addr{resolver}}, err
 	}
+}
+
+// packetAddr is the source or the destination of an IP packet; invalid if it is cut off.
+func packetAddr(packet []byte, source bool) netip.Addr {
+	from, size := 12, 4
+	if len(packet) > 0 && packet[0]>>4 == 6 {
+		from, size = 8, 16
+	}
+	if !source {
+		from += size
+	}
+	if len(packet) < from+size {
+		return netip.Addr{}
+	}
+	a, _ := netip.AddrFromSlice(packet[from : from+size])
+	return a
 }

@@ -1,12 +1,11 @@
-// Package explain shows what a configuration lets leave and what it keeps: of all that
-// was read, what was dropped and why, what each scrub rule changed, and whether anything
-// that must not leave is in the octets that did.
+// Package explain reports what a configuration lets leave and what it keeps: what became of
+// each message that was read and why, what each scrub rule changed, and whether anything
+// that must not leave is in what left.
 //
-// An Explainer stands beside lanes, as their transform.Trace, and behind sinks, as
-// their forward.Observer. It keeps counts and a few examples, however much passes by. Its
-// Report is for people, as text, and for programs, as JSON; either is printable ASCII,
-// whatever was in the messages. Both hold what scrubbing takes out.
+// An Explainer observes lanes as their transform.Trace and sinks as their forward.Observer.
+// It keeps counts and a few examples, so its memory is bounded. Its Report is text for
+// people or JSON for programs. Both are printable ASCII and contain what scrubbing removes.
 //
-// It judges nothing: what is found in what left is told by package canary alone. It knows
-// no socket, file or flag.
+// It does not judge: package canary searches what left, for what the configuration forbids
+// and for the canaries that were given. The package uses no sockets, files or flags.
 package explain

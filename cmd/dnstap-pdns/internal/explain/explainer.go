@@ -8,49 +8,91 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An Explainer gathers what its Report tells. It may be told of several lanes and sinks
-// at once.
+// An Explainer gathers what its Report contains. Several lanes and sinks may use it at once.
 type Explainer struct {
 	policy transform.Config
+	masked func(string) string
 
-	mu      sync.Mutex // of what lanes tell
-	reasons map[transform.Reason]*samples[Example]
-	rules   map[transform.Rule]*samples[RuleExample]
-	entries entries
-	told    told
-	beside  besides
+	mu           sync.Mutex // of what lanes report
+	reasons      map[transform.Reason]*samples[Example]
+	rules        map[transform.Rule]*samples[RuleExample]
+	entries      entries
+	learned      learned
+	transactions transactions
+	hiding       zones
+	beside       besides
 
 	counting *counting // nil unless asked for
 
-	leaving leaving // of what sinks tell
+	leaving leaving // of what sinks report
 }
 
-// New returns an Explainer of what this policy does, which looks for the canaries in what
-// leaves.
-func New(policy transform.Config, canaries []canary.Canary) *Explainer {
+// Options are what a report is made for.
+type Options struct {
+	Canaries []canary.Canary // to search for in what leaves, in addition to what the policy forbids
+
+	// Masked returns what a report shows of an entry of the policy, which is given as
+	// transform.Entry presents it; nil: the entry. It is for entries that the configuration
+	// takes from the environment or from a file.
+	Masked func(entry string) string
+}
+
+// maxNames bounds the local names that are searched for as octets too.
+const maxNames = 1000
+
+// New returns an Explainer of what this policy does.
+func New(policy transform.Config, o Options) *Explainer {
 	e := &Explainer{
-		policy:  policy,
-		reasons: map[transform.Reason]*samples[Example]{},
-		rules:   map[transform.Rule]*samples[RuleExample]{},
-		entries: newEntries(&policy),
-		told:    told{addrs: map[netip.Addr]bool{}},
-		beside:  besides{},
+		policy:       policy,
+		masked:       o.Masked,
+		reasons:      map[transform.Reason]*samples[Example]{},
+		rules:        map[transform.Rule]*samples[RuleExample]{},
+		entries:      newEntries(&policy),
+		learned:      learned{addrs: map[netip.Addr]bool{}},
+		transactions: transactions{forbidden: canary.NewForbidden(canary.Policy{KeepResolver: policy.KeepResolver})},
+		hiding:       zones{},
+		beside:       besides{},
 	}
-	for _, c := range canaries {
-		e.leaving.watch(c, given)
+	for _, c := range o.Canaries {
+		e.leaving.watch(c, given, asASCII(c.Text))
 	}
+	e.leaving.forbidden = canary.NewForbidden(e.forbidden())
 	for _, p := range policy.Resolvers {
-		if p.IsSingleIP() {
-			e.leaving.watch(canary.OfAddr(p.Addr()), configured)
+		if p.IsSingleIP() && !isShared(p.Addr()) {
+			e.leaving.watch(canary.OfAddr(p.Addr()), configured, p.Addr().String())
 		}
 	}
 	return e
 }
 
+// forbidden is what the policy forbids, for the exact search. The first local names are
+// searched for as octets too.
+func (e *Explainer) forbidden() canary.Policy {
+	c := &e.policy
+	p := canary.Policy{
+		KeepInside:    c.KeepLocalNamesInside,
+		LocalNetworks: c.LocalNetworks,
+		Resolvers:     c.Resolvers,
+		KeepResolver:  c.KeepResolver,
+	}
+	for i, written := range c.LocalNames {
+		name, err := transform.ParseLocalName(written)
+		if err != nil {
+			continue // the policy is refused
+		}
+		shown := e.shown(transform.Entry{Name: written})
+		p.LocalNames = append(p.LocalNames, canary.Name{ALabels: name, Written: shown})
+		if i < maxNames {
+			e.leaving.watch(canary.OfText(name), local, shown)
+		}
+	}
+	return p
+}
+
 // Trace makes the Explainer the trace of every lane.
 func (e *Explainer) Trace(string) transform.Trace { return e }
 
-// Verdict takes what became of a message.
+// Verdict takes the verdict on a message.
 func (e *Explainer) Verdict(v *transform.Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -63,6 +105,8 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	}
 	e.entries.see(v)
 	e.counting.take(v)
+	e.hiding.see(v)
+	e.transactions.see(v, func(a netip.Addr) bool { return e.learned.addrs[a.Unmap()] })
 	switch {
 	case v.Reason != transform.Kept:
 		e.drop(v)
@@ -77,7 +121,7 @@ func (e *Explainer) drop(v *transform.Verdict) {
 	e.exemplify(v)
 	if v.Finding.Rule != transform.NoRule {
 		if s := sample(e.rules, v.Finding.Rule); s.wanted() {
-			c := foundBy(v)
+			c := e.foundBy(v)
 			s.add(c.Before, RuleExample{exampleOf(v), []Change{c}})
 		}
 	}
@@ -111,34 +155,41 @@ func (e *Explainer) change(v *transform.Verdict) {
 	}
 }
 
-// maxTold bounds what is remembered of a resolver that takes its addresses at random from
-// a network.
-const maxTold = 64
+// Bounds of the addresses that messages show as the resolver's.
+const (
+	maxLearned = 4096 // that are searched for
+	maxWatched = 64   // of these, those that are searched for as octets too, and listed
+)
 
-// told is the addresses that messages told as the resolver's.
-type told struct {
+// learned is the addresses that messages showed as the resolver's.
+type learned struct {
 	addrs map[netip.Addr]bool
 	last  [2]netip.Addr
-	more  bool // than are remembered
+	more  bool // than are searched for
 }
 
 // learn notes the resolver's address.
 func (e *Explainer) learn(m *transform.Message) {
 	a := m.Resolver.Addr().Unmap()
-	t := &e.told
-	if !a.IsValid() || a.IsUnspecified() || a == t.last[0] || a == t.last[1] {
+	l := &e.learned
+	if !a.IsValid() || isShared(a) || a == l.last[0] || a == l.last[1] {
 		return
 	}
-	t.last[1], t.last[0] = t.last[0], a
+	l.last[1], l.last[0] = l.last[0], a
 	switch {
-	case t.addrs[a]:
-	case len(t.addrs) == maxTold:
-		t.more = true
+	case l.addrs[a]:
+	case len(l.addrs) == maxLearned:
+		l.more = true
 	default:
-		t.addrs[a] = true
-		e.entries.told(a)
-		e.leaving.watch(canary.OfAddr(a), messages)
+		l.addrs[a] = true
+		e.entries.strikeResolver(a)
+		e.leaving.learn(a, len(l.addrs) <= maxWatched)
 	}
+}
+
+// isShared reports whether many hosts have an address, so that it is never the resolver's.
+func isShared(a netip.Addr) bool {
+	return a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast()
 }
 
 // maxSamples is how many examples there are of one thing, and maxTries after how many

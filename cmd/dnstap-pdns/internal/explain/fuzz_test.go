@@ -27,7 +27,7 @@ func FuzzReport(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := New(site(), []canary.Canary{canary.OfText("test")})
+		e := New(site(), Options{Canaries: []canary.Canary{canary.OfText("test")}})
 		e.Count(len(wire)%2 == 0)
 		e.Frame(frame)
 		p := transform.NewPairer(transform.NewBudget(10))

@@ -2,9 +2,9 @@ package explain
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// A Learner is a lane in which nothing becomes of messages: an input that can be read
-// twice goes through it first, so that what it tells late of the resolver is looked for in
-// the first record too.
+// A Learner is a lane that drops every message after it learned the resolver's address. An
+// input that can be read twice is read by it first, so that an address that appears late is
+// searched for in the first record too.
 type Learner struct{ explainer *Explainer }
 
 // Learner returns a lane to learn from.

@@ -1,46 +1,64 @@
 package explain
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"hash"
-	"slices"
+	"net/netip"
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 )
 
-// origin is who says that something must not be found in what leaves.
+// origin is why something must not be found in what leaves.
 type origin uint8
 
 const (
 	given      origin = 1 << iota // --canary
-	configured                    // as the resolver's address
-	messages                      // told it as the resolver's address
-	never                         // copied: what stands beside the message in a dnstap frame
+	configured                    // an address of the resolver, in the configuration
+	messages                      // an address of the resolver, in messages
+	local                         // a local name
+	never                         // in a dnstap frame next to the message, which is never copied
 )
 
-// leaving searches what leaves.
+// leaving searches what leaves: for what the policy forbids, and for canaries as octets.
 type leaving struct {
-	mu      sync.Mutex
-	watched []*watched
-	set     *canary.Set // of those; nil where one has come since
-	outputs []*output
-	errs    []error
+	mu        sync.Mutex
+	forbidden *canary.Forbidden
+	exact     exacts
+	watched   []*watched
+	set       *canary.Set // of those; nil if one was added since
+	records   uint64
+	outputs   []*output
+	errs      []error
 
 	text canary.Text
 	rest []byte
 }
 
-// A watched canary is looked for in each record from when it became known on.
+// A watched canary is searched for in each record from when it became known on. Unless
+// it was given with --canary, it is a fault only where the exact search finds it too.
 type watched struct {
 	canary.Canary
+	shown    string // printable ASCII
 	origin   origin
-	records  uint64 // that were searched for it
-	found    uint64 // of those
-	outside  uint64 // containers in which it is beside the records
+	records  uint64 // that were searched
+	found    uint64 // records
+	loose    uint64 // records in which the exact search does not find it
+	outside  uint64 // containers that have it outside their records
 	findings []Finding
+	notes    []Finding // where only this search finds it
+}
+
+// rule is the rule by which the exact search finds a canary too; none if "".
+func (w *watched) rule() canary.Rule {
+	switch {
+	case w.origin&(configured|messages) != 0:
+		return canary.Resolver
+	case w.origin&local != 0:
+		return canary.LocalName
+	}
+	return ""
 }
 
 // An output is the records of one message type.
@@ -53,47 +71,46 @@ type output struct {
 	sum        hash.Hash
 }
 
-// maxFindings is how many findings of one canary are shown, of each message type.
+// maxFindings is how many findings of one canary are kept, of each message type.
 const maxFindings = 5
 
-// shown is how many findings in this message type are.
-func (w *watched) shown(message string) int {
-	n := 0
-	for i := range w.findings {
-		if w.findings[i].Message == message {
-			n++
-		}
-	}
-	return n
-}
-
-// sorted are the findings, whichever sink was first.
-func (w *watched) sorted() []Finding {
-	all := append([]Finding{}, w.findings...)
-	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(a.Message, b.Message) })
-	return all
-}
-
-// watch adds a canary, or another word for one.
-func (l *leaving) watch(c canary.Canary, o origin) {
+// watch adds a canary, or another origin of one.
+func (l *leaving) watch(c canary.Canary, o origin, shown string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.add(c, o, shown)
+}
+
+func (l *leaving) add(c canary.Canary, o origin, shown string) {
 	for _, w := range l.watched {
 		if w.Text != c.Text {
 			continue
 		}
 		w.origin |= o
-		if c.Addr.IsValid() && !w.Addr.IsValid() { // there is more to look for than its text
-			*w = watched{Canary: c, origin: w.origin}
+		if o&local != 0 {
+			w.shown = shown // its entry
+		}
+		if c.Addr.IsValid() && !w.Addr.IsValid() { // there are more forms than of its text
+			*w = watched{Canary: c, shown: shown, origin: w.origin}
 			l.set = nil
 		}
 		return
 	}
-	l.watched = append(l.watched, &watched{Canary: c, origin: o})
+	l.watched = append(l.watched, &watched{Canary: c, shown: shown, origin: o})
 	l.set = nil
 }
 
-// Sent takes a container that has left.
+// learn adds an address of the resolver; watch: as octets too.
+func (l *leaving) learn(a netip.Addr, watch bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forbidden.AddResolver(a)
+	if watch {
+		l.add(canary.OfAddr(a), messages, a.String())
+	}
+}
+
+// Sent searches a container that has left.
 func (e *Explainer) Sent(sink string, container []byte) {
 	l := &e.leaving
 	l.mu.Lock()
@@ -130,7 +147,7 @@ func (l *leaving) output(message string) *output {
 	return o
 }
 
-// record searches one output record, which text shows.
+// record searches one output record; text presents it.
 func (l *leaving) record(o *output, payload []byte, text func() string) {
 	o.records++
 	o.octets += uint64(len(payload))
@@ -139,11 +156,18 @@ func (l *leaving) record(o *output, payload []byte, text func() string) {
 	if err != nil {
 		l.fail(err)
 	}
-	dns, err := messagesOf(data, o.message)
+	r, err := recordOf(data, o.message)
 	if err != nil {
 		l.fail(fmt.Errorf("record %d of %s: %w", o.records, o.message, err))
 	}
-	if l.text.Set(payload, dns...) != nil {
+	l.records++
+	hits := l.forbidden.Record(&r)
+	at := Finding{Message: o.message, Record: o.records}
+	if len(hits) > 0 {
+		at.Text = text()
+	}
+	l.exact.note(hits, at)
+	if l.text.Set(payload, r.Messages...) != nil {
 		o.unreadable++
 	}
 	for _, w := range l.watched {
@@ -151,14 +175,19 @@ func (l *leaving) record(o *output, payload []byte, text func() string) {
 	}
 	l.set.Search(&l.text, func(f canary.Finding) {
 		w := l.watched[f.Canary]
+		kept := &w.findings
 		w.found++
-		if w.shown(o.message) < maxFindings {
-			w.findings = append(w.findings, Finding{o.message, o.records, f.Form, string(f.Place), f.Offset, text()})
+		if rule := w.rule(); rule != "" && !found(hits, rule, w.shown) {
+			w.loose++
+			kept = &w.notes
+		}
+		if shown(*kept, o.message) < maxFindings {
+			*kept = append(*kept, Finding{Message: o.message, Record: o.records, Form: f.Form, Place: string(f.Place), Offset: f.Offset, Text: text()})
 		}
 	})
 }
 
-// fail keeps what has gone wrong, the first few times.
+// fail keeps the first few errors.
 func (l *leaving) fail(err error) {
 	if len(l.errs) < maxFindings {
 		l.errs = append(l.errs, err)

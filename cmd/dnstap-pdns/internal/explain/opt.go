@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// optAt names what the OPT record at those octets of a message tells.
+// optAt lists the contents of the OPT record at those octets of a message.
 func optAt(wire []byte, from, to int) string {
 	rr, _, err := dns.UnpackRR(wire, from)
 	opt, ok := rr.(*dns.OPT)

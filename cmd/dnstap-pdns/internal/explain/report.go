@@ -1,7 +1,7 @@
 package explain
 
-// Report is all that an Explainer tells. As JSON the names below are stable, others may
-// be added; every list is there, be it empty, but for what "omitempty" leaves out.
+// Report is what an Explainer reports. As JSON the names below are stable and others may be
+// added; every list is present, also if empty, except those with "omitempty".
 //
 //	{
 //	  "notice",
@@ -9,61 +9,65 @@ package explain
 //	  "messages":  {"read", "records", "paired", "held", "examples": [EXAMPLE]},
 //	  "dropped":   [{"reason", "meaning", "messages", "examples": [EXAMPLE]}],
 //	  "rules":     [{"rule", "meaning", "forbids", "records", "examples": [EXAMPLE and "changes": [CHANGE]]}],
+//	  "hiding":    [{"zone", "resolver_address", "lookup", "local_name_inside"}],
 //	  "unmatched": [{"attribute", "value"}],
 //	  "never_copied": [{"field", "value", "frames", "searched", "found", "findings": [FINDING]}],
 //	  "output":    [{"message", "records", "containers", "octets", "unreadable", "sha256"}],
-//	  "verdicts":  [{"verdict", "canary", "resolver", "given", "told", "configured", "kept", "found", "records",
-//	                 "outside", "findings": [FINDING]}],
-//	  "resolver_networks": [PREFIX], "resolver_more",
+//	  "verdicts":  [{"verdict", "canary", "kind", "resolver", "given", "told", "configured", "kept", "found", "records",
+//	                 "outside", "findings": [FINDING], "loose", "notes": [FINDING]}],
+//	  "forbidden": [{"kind", "entries", "found", "records"}],
+//	  "resolver_networks": [PREFIX], "resolver_unlisted", "resolver_more",
 //	  "census": {"unreadable", and what package census documents},
 //	  "found"
 //	}
 //
 // EXAMPLE is {"name", "type", "server", "time", "response"}. CHANGE is {"what", "before",
-// "after", "from", "to", "before_hex", "after_hex"}: octets of the message from the one to
-// before the other. FINDING is {"message", "record", "form", "place", "offset", "text"},
-// the record's number counted from 1 in its message type. Texts are printable ASCII, but
-// for line ends in that of a finding.
+// "after", "entry", "from", "to", "before_hex", "after_hex"}: octets of the message from one
+// offset to another. FINDING is {"message", "record", "form", "place", "where", "offset",
+// "text"}; records are counted from 1 in each message type. "message" is empty and "record"
+// is 0 where a record was searched before it was encoded. Texts are printable ASCII, except
+// for line ends in the text of a finding.
 //
 // In messages, read = records + paired + held + the sum of dropped. The sum of sha256 in
-// output is over the records (NmsgPayload messages), one behind the other: the containers
-// around them bear a number that is drawn anew each time.
+// output is over the records (NmsgPayload messages) in their order: the containers around
+// them have a random number.
 type Report struct {
 	Notice        string   `json:"notice"`
 	Version       string   `json:"version"`
 	Command       string   `json:"command"`
 	Configuration string   `json:"configuration"`
 	Inputs        []Input  `json:"inputs"`
-	Problems      []string `json:"problems"` // for which this is not the whole truth
+	Problems      []string `json:"problems"` // for which the report is incomplete
 
 	Messages  Messages `json:"messages"`
-	Dropped   []Reason `json:"dropped"` // every reason that there is, in the order of transform.Reasons
-	Rules     []Rule   `json:"rules"`   // every rule that there is, in the order of transform.Rules
+	Dropped   []Reason `json:"dropped"` // every reason, in the order of transform.Reasons
+	Rules     []Rule   `json:"rules"`   // every rule, in the order of transform.Rules
+	Hiding    []Zone   `json:"hiding"`
 	Unmatched []Entry  `json:"unmatched"`
 
 	NeverCopied []Beside  `json:"never_copied"`
 	Output      []Output  `json:"output"`
-	Verdicts    []Verdict `json:"verdicts"` // those that were asked for, then the resolver's addresses
+	Verdicts    []Verdict `json:"verdicts"` // canaries that were given, the resolver's addresses, then what else was found
+	Forbidden   []Kind    `json:"forbidden"`
 
-	// Of the resolver's addresses, those that are not searched for one by one: networks,
-	// and more than are remembered.
-	ResolverNetworks []string `json:"resolver_networks"`
-	ResolverMore     bool     `json:"resolver_more"`
+	ResolverNetworks []string `json:"resolver_networks"` // the prefixes that were configured
+	ResolverUnlisted int      `json:"resolver_unlisted"` // addresses that were searched for and have no verdict of their own
+	ResolverMore     bool     `json:"resolver_more"`     // messages showed more addresses than are searched for
 
 	Census *Census `json:"census,omitempty"` // unless it was not asked for
 
-	Found bool `json:"found"` // what must not be there is there: exit status 3
+	Found bool `json:"found"` // something that must not leave was found: exit status 3
 }
 
-// Notice is what whoever gets a report must know first.
+// Notice is the first line of a report.
 const Notice = "This report shows what scrubbing takes out: names, addresses and times as they were before. " +
 	"Keep it as you keep the input."
 
-// Input is one that was read, or as much of it as there was.
+// Input is an input, as far as it could be read.
 type Input struct {
 	Name   string `json:"name"`
 	Octets uint64 `json:"octets"`
-	SHA256 string `json:"sha256,omitempty"` // none of a socket
+	SHA256 string `json:"sha256,omitempty"` // absent for a socket
 }
 
 // Messages accounts for what was read.
@@ -76,7 +80,7 @@ type Messages struct {
 	Examples []Example `json:"examples"` // of those that became a record
 }
 
-// Reason is why messages made no record.
+// Reason is a reason for which messages were dropped.
 type Reason struct {
 	Reason   string    `json:"reason"`
 	Meaning  string    `json:"meaning"`
@@ -108,25 +112,26 @@ type RuleExample struct {
 	Changes []Change `json:"changes"`
 }
 
-// Change is what stood somewhere, and what has come in its place.
+// Change is a part of a message before and after a rule.
 type Change struct {
 	What      string `json:"what"`
 	Before    string `json:"before,omitempty"`
 	After     string `json:"after,omitempty"`
-	From      int    `json:"from"` // octets of the message; both 0: beside it
+	Entry     string `json:"entry,omitempty"` // of the configuration, that matched
+	From      int    `json:"from"`            // octets of the message; both 0: not in the message
 	To        int    `json:"to"`
 	BeforeHex string `json:"before_hex,omitempty"`
 	AfterHex  string `json:"after_hex,omitempty"`
 }
 
-// Entry is what is written in the configuration and matched nothing.
+// Entry is an entry of the configuration that matched nothing.
 type Entry struct {
 	Attribute string `json:"attribute"`
 	Value     string `json:"value"`
 }
 
-// Beside is a value that frames told beside their message. That its octets are found means
-// less than with others: they may be part of any name.
+// Beside is a value that frames have in addition to their message. If its octets are found,
+// that may be chance: they may be part of any name.
 type Beside struct {
 	Field    string    `json:"field"`
 	Value    string    `json:"value"`
@@ -146,27 +151,50 @@ type Output struct {
 	SHA256     string `json:"sha256"`
 }
 
-// Verdict is whether a canary is in what left.
+// Zone is a registered domain of which messages were dropped for what an operator of the
+// zone can put into answers.
+type Zone struct {
+	Zone            string `json:"zone"`
+	ResolverAddress uint64 `json:"resolver_address"`
+	Lookup          uint64 `json:"lookup"`
+	LocalNameInside uint64 `json:"local_name_inside"`
+}
+
+// Kind counts the records in which entries of one kind were found, in the forms and places
+// that the policy forbids.
+type Kind struct {
+	Kind    string `json:"kind"`
+	Entries int    `json:"entries"` // of client subnets: transactions that have one
+	Found   uint64 `json:"found"`
+	Records uint64 `json:"records"` // that were searched
+}
+
+// Verdict is whether an item is in what left. Items of the policy count in the forms and
+// places that it forbids; given canaries count anywhere.
 type Verdict struct {
 	Verdict    string    `json:"verdict"` // in one line
 	Canary     string    `json:"canary"`
-	Resolver   bool      `json:"resolver"` // its address: as messages or the configuration tell
+	Kind       string    `json:"kind"`
+	Resolver   bool      `json:"resolver"` // it is an address of the resolver
 	Given      bool      `json:"given"`
 	Told       bool      `json:"told"`
 	Configured bool      `json:"configured"`
-	Kept       bool      `json:"kept"`    // the policy keeps it, and nobody asked for it: found, it is no fault
+	Kept       bool      `json:"kept"`    // the policy keeps it and it was not given: it is no fault
 	Found      uint64    `json:"found"`   // output records
-	Records    uint64    `json:"records"` // of so many: those since it was known
-	Outside    uint64    `json:"outside"` // containers in which it stands beside the records
+	Records    uint64    `json:"records"` // that were searched: those since it was known
+	Outside    uint64    `json:"outside"` // containers that have it outside their records
 	Findings   []Finding `json:"findings"`
+	Loose      uint64    `json:"loose"` // output records that have its octets or text in another form or place: it is no fault
+	Notes      []Finding `json:"notes"`
 }
 
-// Finding is where a canary was found.
+// Finding is a place in which an item was found.
 type Finding struct {
 	Message string `json:"message"`
 	Record  uint64 `json:"record"`
 	Form    string `json:"form"`
 	Place   string `json:"place"`
+	Where   string `json:"where,omitempty"` // the resource record; empty for a canary that was found as octets
 	Offset  int    `json:"offset"`
 	Text    string `json:"text"`
 }

@@ -96,16 +96,16 @@ func exampleOf(v *transform.Verdict) Example {
 	return x
 }
 
-// foundBy says what a rule found that forbids a record.
-func foundBy(v *transform.Verdict) Change {
+// foundBy is the item for which a rule forbade a record.
+func (e *Explainer) foundBy(v *transform.Verdict) Change {
 	f := v.Finding
-	c := Change{After: "no record"}
+	c := Change{After: "no record", Entry: e.shown(f.Entry)}
 	switch {
 	case v.Message == nil:
 		c.What, c.Before = "query name or zone", presented(v.Name)
 		return c
 	case f.To == 0:
-		c.What, c.Before = "zone that the source told", cmp.Or(presented(v.Message.Zone), asQueryTold)
+		c.What, c.Before = "zone that the source gave", cmp.Or(presented(v.Message.Zone), asQueryTold)
 		return c
 	}
 	c.at(v.Message.Wire, f.From, f.To, nil)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 )
 
 // WriteJSON writes the report as one JSON document.
@@ -24,6 +26,7 @@ func (r *Report) WriteText(w io.Writer, octets bool) error {
 	t.messages(r)
 	t.rules(r)
 	t.census(r.Census)
+	t.hiding(r.Hiding)
 	t.neverCopied(r.NeverCopied)
 	t.configuration(r)
 	t.reproduce(r)
@@ -52,14 +55,20 @@ func (t *text) verdicts(r *Report) {
 	for i := range r.Verdicts {
 		t.verdict(&r.Verdicts[i], records)
 	}
+	for _, k := range r.Forbidden {
+		t.kind(k)
+	}
 	for _, p := range r.ResolverNetworks {
-		t.line("Of the resolver's network %s, the addresses that messages told were looked for.", p)
+		t.line("Of the resolver's network %s, the addresses that messages showed were searched for.", p)
+	}
+	if r.ResolverUnlisted > 0 {
+		t.line("%d more addresses of the resolver that messages showed were searched for.", r.ResolverUnlisted)
 	}
 	if r.ResolverMore {
-		t.line("Messages told more addresses of the resolver than are looked for.")
+		t.line("Messages showed more addresses of the resolver than are searched for.")
 	}
 	if !anyResolver(r.Verdicts) {
-		t.line("No address of the resolver is known: the messages tell none. Name it with --canary or in scrub.resolvers.")
+		t.line("No address of the resolver is known: messages show none. Name it with --canary or in scrub.resolvers.")
 	}
 	if !r.asked() { // else they are problems
 		for _, u := range r.unsearched() {
@@ -67,13 +76,24 @@ func (t *text) verdicts(r *Report) {
 		}
 	}
 	for _, p := range r.Problems {
-		t.line("This is not the whole truth: %s", p)
+		t.line("Incomplete: %s", p)
 	}
 	switch {
 	case r.Found:
 		t.line("What must not leave was found.")
 	case len(r.Output) > 0 && len(r.Verdicts) > 0:
 		t.line("Nothing of this that must not leave was found.")
+	}
+}
+
+// kind writes how often entries of one kind were found, if there are any.
+func (t *text) kind(k Kind) {
+	switch {
+	case k.Entries == 0:
+	case k.Kind == string(canary.ClientSubnet):
+		t.line("client subnets of %d transactions appear in %d of %d records", k.Entries, k.Found, k.Records)
+	default:
+		t.line("%ss of the configuration (%d) appear in %d of %d output records", k.Kind, k.Entries, k.Found, k.Records)
 	}
 }
 
@@ -98,9 +118,13 @@ func (t *text) verdict(v *Verdict, records uint64) {
 		t.line(`  scrub.resolver_address = "keep" lets it leave`)
 	}
 	if v.Outside > 0 {
-		t.line("  and stands beside the records in %d containers", v.Outside)
+		t.line("  and is outside the records in %d containers", v.Outside)
 	}
 	t.findings(v.Findings, v.Found)
+	if v.Loose > 0 {
+		t.line("  note: %d records or containers hold it in a form or place that the configuration does not forbid:", v.Loose)
+		t.findings(v.Notes, v.Loose)
+	}
 }
 
 func known(v *Verdict) string {
@@ -119,7 +143,14 @@ func known(v *Verdict) string {
 func (t *text) findings(all []Finding, found uint64) {
 	for i := range all {
 		f := &all[i]
-		t.line("  record %d of %s: %s, %s, at octet %d", f.Record, f.Message, f.Form, f.Place, f.Offset)
+		switch {
+		case f.Message == "":
+			t.line("  %s in the %s (%s), in the record of", f.Form, f.Place, f.Where)
+		case f.Where != "":
+			t.line("  record %d of %s: %s in the %s (%s)", f.Record, f.Message, f.Form, f.Place, f.Where)
+		default:
+			t.line("  record %d of %s: %s, %s, at octet %d", f.Record, f.Message, f.Form, f.Place, f.Offset)
+		}
 		for l := range strings.Lines(f.Text) {
 			t.line("    | %s", strings.TrimSuffix(l, "\n"))
 		}
@@ -215,6 +246,8 @@ func (t *text) change(c *Change) {
 		t.line("      %s", c.What)
 	case c.Before == "":
 		t.line("      %s: %s", c.What, c.After)
+	case c.Entry != "":
+		t.line("      %s: %s -> %s, because of %s", c.What, c.Before, c.After, c.Entry)
 	default:
 		t.line("      %s: %s -> %s", c.What, c.Before, c.After)
 	}
@@ -226,19 +259,40 @@ func (t *text) change(c *Change) {
 	}
 }
 
+// hiding lists zones of which much was dropped for what their answers say.
+func (t *text) hiding(all []Zone) {
+	t.heading("ZONES THAT MAY HIDE: MOST DROPS BY RESOLVER_ADDRESS, LOOKUP AND LOCAL_NAME_INSIDE")
+	for i := range all {
+		z := &all[i]
+		var by []string
+		for _, n := range []struct {
+			drops uint64
+			rule  string
+		}{{z.ResolverAddress, "resolver_address"}, {z.Lookup, "lookup"}, {z.LocalNameInside, "local_name_inside"}} {
+			if n.drops > 0 {
+				by = append(by, fmt.Sprintf("%s %d", n.rule, n.drops))
+			}
+		}
+		t.count(z.Zone, z.drops(), strings.Join(by, ", "))
+	}
+	if len(all) == 0 {
+		t.line("none")
+	}
+}
+
 func (t *text) neverCopied(all []Beside) {
-	t.heading("WHAT DNSTAP FRAMES TOLD BESIDE THEIR MESSAGES, WHICH IS NEVER COPIED")
+	t.heading("WHAT DNSTAP FRAMES HELD IN ADDITION TO THEIR MESSAGES: IT IS NEVER COPIED")
 	for i := range all {
 		b := &all[i]
 		switch {
 		case b.Frames == 0:
 			t.line("%s: %s", b.Field, b.Value)
 		case !b.Searched:
-			t.line("%s %s in %d frames: too short to look for", b.Field, b.Value, b.Frames)
+			t.line("%s %s in %d frames: too short to search for", b.Field, b.Value, b.Frames)
 		default:
 			t.line("%s %s in %d frames: its octets appear in %d output records", b.Field, b.Value, b.Frames, b.Found)
 			if b.Found > 0 {
-				t.line("  That may be chance, for they may be part of any name; it is no verdict:")
+				t.line("  That may be chance, because they may be part of any name; it is no verdict:")
 			}
 			t.findings(b.Findings, b.Found)
 		}
@@ -249,7 +303,7 @@ func (t *text) neverCopied(all []Beside) {
 }
 
 func (t *text) configuration(r *Report) {
-	t.heading("WHAT OF THE CONFIGURATION MATCHED NOTHING HERE")
+	t.heading("ENTRIES OF THE CONFIGURATION THAT MATCHED NOTHING")
 	for _, e := range r.Unmatched {
 		t.line("%s: %s", e.Attribute, e.Value)
 	}
@@ -257,7 +311,7 @@ func (t *text) configuration(r *Report) {
 		t.line("nothing")
 		return
 	}
-	t.line("See that these are no typing errors.")
+	t.line("Check these for typing errors.")
 }
 
 func (t *text) reproduce(r *Report) {

@@ -1,0 +1,276 @@
+package canary
+
+import (
+	"net/netip"
+
+	"github.com/miekg/dns"
+)
+
+// A Rule is the kind of entry that a Hit matched.
+type Rule string
+
+const (
+	LocalName       Rule = "local name"
+	LocalNameInside Rule = "local name inside a foreign name"
+	LocalNetwork    Rule = "local network"
+	Resolver        Rule = "resolver address"
+	ClientSubnet    Rule = "client subnet"
+)
+
+// Places of a record in which a Hit is.
+const (
+	InQuestion Place = "question"
+	InZone     Place = "zone"
+	InOwner    Place = "owner"
+	InRdata    Place = "rdata name"
+	InText     Place = "text"
+	InOpaque   Place = "opaque octets"
+	InAddress  Place = "address"
+	InField    Place = "address field"
+)
+
+// A Hit is a forbidden item in a record.
+type Hit struct {
+	Rule  Rule
+	Entry string // the name as written, the address or the prefix
+	Form  string
+	Place Place
+	Where string // the resource record, or the field of the output record
+}
+
+// A Policy is what a configuration forbids.
+type Policy struct {
+	LocalNames    []Name
+	KeepInside    bool // local names inside foreign names may leave
+	LocalNetworks []netip.Prefix
+	Resolvers     []netip.Prefix
+	KeepResolver  bool // nothing about the resolver's addresses is forbidden
+}
+
+// Forbidden searches records for what a policy forbids. It finds the forms that DESIGN.md
+// lists, in the places that it lists, and no others. It is not safe for concurrent use.
+type Forbidden struct {
+	names               *names
+	keepInside          bool
+	networks, resolvers prefixes
+	keepResolver        bool
+}
+
+// Bits of the shortest prefixes that identify a resolver or a client.
+const (
+	identity4, identity6 = 24, 48
+	subnet4, subnet6     = 16, 32
+)
+
+// NewForbidden returns the search for what a policy forbids.
+func NewForbidden(p Policy) *Forbidden {
+	f := &Forbidden{names: newNames(p.LocalNames), keepInside: p.KeepInside, keepResolver: p.KeepResolver}
+	for _, n := range p.LocalNetworks {
+		f.networks.add(n)
+	}
+	for _, r := range p.Resolvers {
+		addResolver(&f.resolvers, r)
+	}
+	return f
+}
+
+// AddResolver adds an address that a message showed as the resolver's. One inside a
+// configured prefix is known by that.
+func (f *Forbidden) AddResolver(a netip.Addr) {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() {
+		return
+	}
+	if _, known := f.resolvers.family(a).containing(netip.PrefixFrom(a, a.BitLen()), 0); !known {
+		addAddress(&f.resolvers, a)
+	}
+}
+
+func addAddress(to *prefixes, a netip.Addr) {
+	if a = a.Unmap().WithZone(""); a.IsValid() {
+		addResolver(to, netip.PrefixFrom(a, a.BitLen()))
+	}
+}
+
+// addResolver adds what identifies the resolver: no prefixes with many other hosts, and no
+// addresses that many hosts have.
+func addResolver(to *prefixes, p netip.Prefix) {
+	a := p.Addr()
+	shared := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified()
+	if !shared && p.Bits() >= bitsFor(a, identity4, identity6) {
+		to.add(p)
+	}
+}
+
+func bitsFor(a netip.Addr, v4, v6 int) int {
+	if a.Is4() {
+		return v4
+	}
+	return v6
+}
+
+// A Record is what an output record holds. Names are in wire form, uncompressed.
+type Record struct {
+	Name, Zone []byte
+	Messages   [][]byte     // DNS messages
+	Addresses  []netip.Addr // of fields for the resolver's address
+
+	// Forbidden in this record only.
+	Subnets   []netip.Prefix // the client subnets of its transaction
+	Resolvers []netip.Addr   // addresses from which it was queried
+}
+
+// Message searches one DNS message and the zone it was answered from.
+func (f *Forbidden) Message(wire, zone []byte, subnets []netip.Prefix, own []netip.Addr) []Hit {
+	return f.Record(&Record{Zone: zone, Messages: [][]byte{wire}, Subnets: subnets, Resolvers: own})
+}
+
+// Record searches a record. Each item is one Hit for each entry, form and place.
+func (f *Forbidden) Record(r *Record) []Hit {
+	var subnets, own prefixes
+	for _, p := range r.Subnets {
+		if p.IsValid() && p.Bits() >= bitsFor(p.Addr(), subnet4, subnet6) {
+			subnets.add(p)
+		}
+	}
+	for _, a := range r.Resolvers {
+		addAddress(&own, a)
+	}
+	s := recordSearch{f: f, seen: map[Hit]bool{}}
+	s.in(LocalNetwork, &f.networks)
+	if !f.keepResolver {
+		s.in(Resolver, &f.resolvers)
+		s.in(Resolver, &own)
+	}
+	s.in(ClientSubnet, &subnets)
+
+	s.place, s.where = InField, "output record"
+	for _, a := range r.Addresses {
+		s.address(a)
+	}
+	s.wholeName(r.Name, InQuestion, "query name")
+	s.wholeName(r.Zone, InZone, "zone")
+	for _, wire := range r.Messages {
+		s.message(wire)
+	}
+	return s.hits
+}
+
+// maxHits bounds the hits of one record.
+const maxHits = 100
+
+// A recordSearch is the search of one record.
+type recordSearch struct {
+	f    *Forbidden
+	sets []ruled // all address entries
+
+	place    Place
+	where    string
+	inRecord bool // a resource record is searched: its owner and type
+	owner    [][]byte
+	rtype    uint16
+
+	hits []Hit
+	seen map[Hit]bool
+}
+
+// A ruled set is address entries of one rule.
+type ruled struct {
+	rule Rule
+	*prefixes
+}
+
+func (s *recordSearch) in(rule Rule, set *prefixes) {
+	if !set.empty() {
+		s.sets = append(s.sets, ruled{rule, set})
+	}
+}
+
+// applies reports whether entries of a rule count in the current place.
+func (s *recordSearch) applies(rule Rule) bool {
+	switch rule {
+	case LocalNetwork:
+		return s.place == InQuestion || s.place == InZone || s.place == InOwner || s.place == InRdata
+	case ClientSubnet:
+		return s.place != InOpaque && s.place != InField
+	}
+	return true
+}
+
+func (s *recordSearch) hit(rule Rule, entry, form string) {
+	h := Hit{rule, entry, form, s.place, s.where}
+	if s.inRecord {
+		h.Where = ownerAndType(s.owner, s.rtype)
+	}
+	if len(s.hits) < maxHits && !s.seen[h] {
+		s.seen[h] = true
+		s.hits = append(s.hits, h)
+	}
+}
+
+func (s *recordSearch) hitPrefix(rule Rule, p netip.Prefix, form string) {
+	if p.IsSingleIP() {
+		s.hit(rule, p.Addr().String(), form)
+		return
+	}
+	s.hit(rule, p.String(), form)
+}
+
+// anyLength is for forms that count for entries of every length.
+var anyLength shortest
+
+// is4 and is16 judge an address that was found in some form.
+func (s *recordSearch) is4(a [4]byte, form string, min shortest) {
+	for _, set := range s.sets {
+		if !s.applies(set.rule) {
+			continue
+		}
+		if p, ok := set.of4(a, min); ok {
+			s.hitPrefix(set.rule, p, form)
+		}
+	}
+}
+
+func (s *recordSearch) is16(a [16]byte, form string, min shortest) {
+	for _, set := range s.sets {
+		if !s.applies(set.rule) {
+			continue
+		}
+		if p, ok := set.of16(a, min); ok {
+			s.hitPrefix(set.rule, p, form)
+		}
+	}
+}
+
+// address judges an address that is one by its type.
+func (s *recordSearch) address(a netip.Addr) {
+	switch {
+	case a.Is4():
+		s.is4(a.As4(), formAddress, anyLength)
+	case a.Is6():
+		s.is16(a.As16(), formAddress, anyLength)
+	}
+}
+
+// wholeName searches a name that is not part of a message.
+func (s *recordSearch) wholeName(wire []byte, place Place, where string) {
+	if labels, _, ok := readName(wire, 0); ok {
+		s.place, s.where = place, where
+		s.name(labels)
+	} else if len(wire) > 0 {
+		s.where = where
+		s.unknown(wire)
+	}
+}
+
+func ownerAndType(owner [][]byte, rtype uint16) string {
+	var wire []byte
+	for _, label := range owner {
+		wire = append(append(wire, byte(len(label))), label...)
+	}
+	name, _, err := dns.UnpackDomainName(append(wire, 0), 0)
+	if err != nil { // longer than a name may be once it is escaped
+		name = "?"
+	}
+	return name + " " + dns.Type(rtype).String()
+}

@@ -1,0 +1,163 @@
+package canary
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// Forms in which entries are found in names and texts.
+const (
+	formName        = "name"
+	formReverse     = "reverse name"
+	formReversed    = "labels of the address, reversed"
+	formLabels      = "labels of the address"
+	formWire        = "labels in wire form"
+	formWireReverse = "reverse name in wire form"
+	formQuad        = "four numbers"
+	formQuadBack    = "four numbers, reversed"
+	formColons      = "IPv6 text"
+	formGroups      = "eight groups without colons"
+	formHex         = "hexadecimal number"
+	formDecimal     = "decimal number"
+	formNibbles     = "nibbles, reversed"
+	formOctets      = "octets"
+	formAddress     = "address"
+)
+
+// Forms that occur by chance count for longer entries only.
+var (
+	backwardsMin = shortest{v4: 16}
+	decimalMin   = shortest{v4: 24, v6: 48}
+	hexMin       = shortest{v4: 16, v6: 48}
+)
+
+// name searches a name for local names and addresses.
+func (s *recordSearch) name(labels [][]byte) {
+	if len(labels) == 0 {
+		return // the root
+	}
+	s.localNames(labels)
+	if len(s.sets) > 0 {
+		s.addressesInName(labels)
+	}
+}
+
+// localNames finds local names: at the end of the name, or inside where the name's public
+// suffix does not begin in the match.
+func (s *recordSearch) localNames(labels [][]byte) {
+	names := s.f.names
+	if i, ok := names.single[fold(labels[len(labels)-1]).text]; ok {
+		s.hit(LocalName, names.written[i], formName)
+	}
+	t := fold(bytes.Join(labels, []byte(".")))
+	names.inText(&t, func(i, from, to int) {
+		switch {
+		case to == len(t.text):
+			s.hit(LocalName, names.written[i], formName)
+		case !s.f.keepInside && suffixStart(t.text) >= to:
+			s.hit(LocalNameInside, names.written[i], formName)
+		}
+	})
+}
+
+// addressesInName finds addresses as reverse names, as labels and inside labels. Labels
+// before ip6.arpa count as a reverse name only.
+func (s *recordSearch) addressesInName(labels [][]byte) {
+	s.reverseNames(labels, formReverse)
+	for i := len(labels) - 2; i >= 0; i-- {
+		if isLabel(labels[i], "ip6") && isLabel(labels[i+1], "arpa") {
+			labels = labels[i+2:]
+			break
+		}
+	}
+	s.addressLabels(labels)
+	for _, label := range labels {
+		if bytes.IndexByte(label, '.') >= 0 {
+			t := fold(label)
+			s.reverseNamesInText(&t)
+		}
+		s.addressesInText(label)
+	}
+}
+
+func isLabel(label []byte, lower string) bool { return strings.EqualFold(string(label), lower) }
+
+// addressLabels finds addresses whose numbers are labels in a row, in either order.
+func (s *recordSearch) addressLabels(labels [][]byte) {
+	var numbers, hexes int // labels up to here that are decimal octets, hexadecimal groups
+	var quad [4]byte
+	var groupsOf groupRow
+	var nibbles nibbleRow
+	for i, label := range labels {
+		v, ok := decimalLabel(label)
+		copy(quad[:], quad[1:])
+		quad[3] = v
+		if numbers++; !ok {
+			numbers = 0
+		}
+		if numbers >= 4 {
+			s.is4(quad, formLabels, anyLength)
+			if !slices.ContainsFunc(labels[i-3:i+1], func(l []byte) bool { return len(l) > 3 }) {
+				s.is4(backwards(quad), formReversed, anyLength)
+			}
+		}
+		hexes++
+		if len(label) > 4 || runEnd(label, 0, isHexDigit) != len(label) {
+			hexes = 0
+		} else {
+			groupsOf.add(group(label))
+		}
+		if hexes >= groups {
+			s.is16(address(nil, groupsOf.groups[:]), formLabels, anyLength)
+		}
+		nibbles.add(label, func(a [16]byte) { s.is16(a, formReversed, anyLength) })
+	}
+}
+
+// decimalLabel reads a label that is a number up to 255.
+func decimalLabel(label []byte) (v byte, ok bool) {
+	if runEnd(label, 0, isDigit) != len(label) {
+		return 0, false
+	}
+	return octet(label)
+}
+
+// text searches a text for local names and addresses.
+func (s *recordSearch) text(b []byte) {
+	s.place = InText
+	t := fold(b)
+	s.localNamesInText(&t)
+	if len(s.sets) > 0 {
+		s.reverseNamesInText(&t)
+		s.addressesInText(b)
+	}
+}
+
+// localNamesInText finds names of several labels. What a name goes on with after the match
+// counts as its public suffix.
+func (s *recordSearch) localNamesInText(t *folded) {
+	names := s.f.names
+	end := 0 // of the name around the latest match
+	names.inText(t, func(i, from, to int) {
+		for end = max(end, to); end < len(t.text) && t.isName(end); end++ {
+		}
+		name := strings.TrimRight(t.text[from:end], ".")
+		if from+len(name) <= to || suffixStart(name) >= to-from {
+			s.hit(LocalName, names.written[i], formName)
+		}
+	})
+}
+
+// addressesInText finds addresses as text.
+func (s *recordSearch) addressesInText(b []byte) {
+	scanQuads(b, func(a [4]byte) {
+		s.is4(a, formQuad, anyLength)
+		s.is4(backwards(a), formQuadBack, backwardsMin)
+	})
+	scanColons(b, func(a [16]byte, _ int) { s.is16(a, formColons, anyLength) })
+	scanGroups(b, func(a [16]byte) { s.is16(a, formGroups, anyLength) })
+	scanHex(b, func(a [4]byte) { s.is4(a, formHex, hexMin) }, func(a [16]byte) { s.is16(a, formHex, hexMin) })
+	scanDecimal(b, func(a [4]byte) { s.is4(a, formDecimal, decimalMin) }, func(a [16]byte) { s.is16(a, formDecimal, decimalMin) })
+	scanNibbles(b, func(a [16]byte) { s.is16(a, formNibbles, anyLength) })
+}

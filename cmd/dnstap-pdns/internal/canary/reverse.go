@@ -1,0 +1,173 @@
+package canary
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A reverseName is what the labels before in-addr.arpa or ip6.arpa stand for.
+type reverseName struct {
+	prefix netip.Prefix // of the labels that are numbers
+	more   bool         // labels precede those
+	hosts  []byte       // numbers among these that may be the fourth octet (RFC 2317)
+}
+
+// reverseNames judges each reverse name among labels, with any labels before and after.
+func (s *recordSearch) reverseNames(labels [][]byte, form string) {
+	var hosts hostNumbers
+	for i := 1; i+1 < len(labels); i++ {
+		if !isLabel(labels[i+1], "arpa") {
+			continue
+		}
+		switch before := labels[:i]; {
+		case isLabel(labels[i], "in-addr"):
+			r := reverse4(before)
+			if octets := r.prefix.Bits() / 8; octets == 3 && r.more {
+				r.hosts = hosts.of(before[:len(before)-octets])
+			}
+			s.isReverse(r, form)
+		case isLabel(labels[i], "ip6"):
+			s.isReverse(reverse6(before), form)
+		}
+	}
+}
+
+// hostNumbers gathers the numbers among the labels from the first on.
+type hostNumbers struct {
+	read int // labels
+	seen [256]bool
+	all  []byte
+}
+
+func (h *hostNumbers) of(labels [][]byte) []byte {
+	for ; h.read < len(labels); h.read++ {
+		if v, ok := decimalLabel(labels[h.read]); ok && !h.seen[v] && len(labels[h.read]) <= 3 {
+			h.seen[v] = true
+			h.all = append(h.all, v)
+		}
+	}
+	return h.all
+}
+
+// reverse4 reads up to four octets, the last label first (RFC 1035, section 3.5).
+func reverse4(labels [][]byte) reverseName {
+	var a [4]byte
+	n := 0
+	for n < len(a) && n < len(labels) {
+		label := labels[len(labels)-1-n]
+		v, ok := decimalLabel(label)
+		if !ok || len(label) > 3 {
+			break
+		}
+		a[n] = v
+		n++
+	}
+	return reverseName{prefix: netip.PrefixFrom(netip.AddrFrom4(a), 8*n), more: n < len(labels)}
+}
+
+// reverse6 reads up to 32 nibbles, the last label first (RFC 3596, section 2.5).
+func reverse6(labels [][]byte) reverseName {
+	var a [16]byte
+	n := 0
+	for n < 2*len(a) && n < len(labels) {
+		label := labels[len(labels)-1-n]
+		if len(label) != 1 || !isHexDigit(label[0]) {
+			break
+		}
+		a[n/2] |= hexValue(label[0]) << (4 * (1 - n%2))
+		n++
+	}
+	return reverseName{prefix: netip.PrefixFrom(netip.AddrFrom16(a), 4*n), more: n < len(labels)}
+}
+
+// isReverse judges a reverse name: that of an address or network inside an entry, or one
+// that may go on to an entry in another way than by numbers.
+func (s *recordSearch) isReverse(r reverseName, form string) {
+	if r.prefix.Bits() == 0 {
+		return
+	}
+	if a := r.prefix.Addr(); a.Is6() && r.prefix.IsSingleIP() {
+		s.is16(a.As16(), form, anyLength)
+		return
+	}
+	for _, set := range s.sets {
+		if !s.applies(set.rule) {
+			continue
+		}
+		f := set.family(r.prefix.Addr())
+		if p, ok := f.containing(r.prefix, 0); ok {
+			s.hitPrefix(set.rule, p, form)
+		}
+		if r.more {
+			s.inPart(set, f, r, form)
+		}
+	}
+}
+
+// inPart judges the entries inside the network of a reverse name that goes on. A single
+// address of the resolver needs a label with its last octet.
+func (s *recordSearch) inPart(set ruled, f *family, r reverseName, form string) {
+	for _, p := range f.all {
+		if p.Bits() <= r.prefix.Bits() || !r.prefix.Contains(p.Addr()) {
+			continue
+		}
+		if set.rule != Resolver || !p.IsSingleIP() || r.prefix.Addr().Is4() && bytes.IndexByte(r.hosts, p.Addr().As4()[3]) >= 0 {
+			s.hitPrefix(set.rule, p, form)
+		}
+	}
+}
+
+// reverseNamesInText judges reverse names in text.
+func (s *recordSearch) reverseNamesInText(t *folded) {
+	if !strings.Contains(t.text, ".arpa") {
+		return
+	}
+	for i := 0; i < len(t.text); i++ {
+		from := i
+		for i < len(t.text) && t.isName(i) {
+			i++
+		}
+		if i > from {
+			s.reverseNames(bytes.Split([]byte(t.text[from:i]), []byte(".")), formReverse)
+		}
+	}
+}
+
+// reverseNamesInOctets judges reverse names as labels in wire form.
+func (s *recordSearch) reverseNamesInOctets(b []byte) {
+	in := []byte(lower(string(b)))
+	for _, zone := range []string{"\x07in-addr\x04arpa", "\x03ip6\x04arpa"} {
+		for from := 0; ; {
+			i := bytes.Index(in[from:], []byte(zone))
+			if i < 0 {
+				break
+			}
+			at := from + i
+			before := append(labelsBefore(in, at), in[at+1:at+1+int(in[at])], []byte("arpa"))
+			s.reverseNames(before, formWireReverse)
+			from = at + 1
+		}
+	}
+}
+
+// labelsBefore returns the labels in wire form that end at an offset, as far back as a name
+// reaches. Of several ways to read them it takes the shortest label: the length of a label
+// of 45 octets or more is the only one that host names contain as a character.
+func labelsBefore(b []byte, at int) (labels [][]byte) {
+	const longestName = 255
+	for least := max(0, at-longestName); ; {
+		n := 1
+		for n <= longestLabel && at-1-n >= least && int(b[at-1-n]) != n {
+			n++
+		}
+		if n > longestLabel || at-1-n < least {
+			break
+		}
+		labels = append(labels, b[at-n:at])
+		at -= 1 + n
+	}
+	slices.Reverse(labels)
+	return labels
+}

@@ -1,0 +1,329 @@
+package canary
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// The scanners of this file find addresses in text. Each reads its text once.
+
+// isAlnum reports whether c is an ASCII letter or digit.
+func isAlnum(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// isHexDigit takes both cases.
+func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// hexValue is the value of a hexadecimal digit.
+func hexValue(c byte) byte {
+	if isDigit(c) {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
+
+// runEnd returns the end of the octets from from on for which is is true.
+func runEnd(b []byte, from int, is func(byte) bool) int {
+	for from < len(b) && is(b[from]) {
+		from++
+	}
+	return from
+}
+
+// octet reads a decimal number; ok is false where it is above 255.
+func octet(digits []byte) (v byte, ok bool) {
+	n := 0
+	for _, c := range digits {
+		if n = n*10 + int(c-'0'); n > 255 {
+			return 0, false
+		}
+	}
+	return byte(n), len(digits) > 0
+}
+
+// scanQuads finds four decimal numbers that the same dot, hyphen or underscore separates.
+func scanQuads(b []byte, found func([4]byte)) {
+	var quad [4]byte
+	inRow := 0        // numbers up to here that one separator separates
+	by := byte(0)     // that separator
+	end := len(b) + 2 // of the previous number
+	for i := 0; i < len(b); i++ {
+		if !isDigit(b[i]) {
+			continue
+		}
+		from := i
+		i = runEnd(b, i, isDigit)
+		v, ok := octet(b[from:i])
+		copy(quad[:], quad[1:])
+		quad[3] = v
+		between := byte(0)
+		if from == end+1 {
+			between = b[end]
+		}
+		end = i
+		switch {
+		case !ok:
+			inRow = 0
+		case inRow == 0 || between != '.' && between != '-' && between != '_':
+			inRow = 1
+		case inRow > 1 && between != by:
+			inRow, by = 2, between
+		default:
+			inRow, by = inRow+1, between
+		}
+		if inRow >= len(quad) {
+			found(quad)
+		}
+	}
+}
+
+// backwards is an IPv4 address with its octets in reverse order.
+func backwards(a [4]byte) [4]byte { return [4]byte{a[3], a[2], a[1], a[0]} }
+
+// A groupRow is the groups of an IPv6 address that colons separate, up to some place.
+type groupRow struct {
+	groups [groups]uint16 // the last ones; the newest is at the end
+	n      int            // groups in the row, also where there are more than eight
+}
+
+func (r *groupRow) add(v uint16) {
+	copy(r.groups[:], r.groups[1:])
+	r.groups[groups-1] = v
+	r.n++
+}
+
+// scanColons finds IPv6 addresses in every spelling of RFC 4291, section 2.2. An address
+// may begin and end at any group of a longer row; end is the offset after it. "::" alone is
+// no address.
+func scanColons(b []byte, found func(a [16]byte, end int)) {
+	var head, tail groupRow // before and after the latest "::"
+	gap := false            // there is one
+	tell := func(tail groupRow, end int) {
+		switch {
+		case tail.n >= groups:
+			found(address(nil, tail.groups[:]), end)
+			return
+		case !gap:
+			return
+		}
+		after := tail.groups[groups-tail.n:]
+		for n := 0; n <= min(head.n, groups-1-tail.n); n++ {
+			if n+tail.n > 0 {
+				found(address(head.groups[groups-n:], after), end)
+			}
+		}
+	}
+	for i := 0; i < len(b); {
+		end := runEnd(b, i, isHexDigit)
+		switch colons := runEnd(b, end, func(c byte) bool { return c == ':' }) - end; {
+		case end == i && colons < 2, end-i > 4: // no group, or a longer number
+			head, tail, gap = groupRow{}, groupRow{}, false
+			i = max(end, i+1)
+		case end == i:
+			head, tail, gap = tail, groupRow{}, true
+			tell(tail, end+2)
+			if colons > 2 { // the last two may begin an address
+				head = groupRow{}
+			}
+			i = end + colons
+		default:
+			if quad, size, ok := quadAt(b[i:]); ok {
+				last := tail
+				last.add(binary.BigEndian.Uint16(quad[:2]))
+				last.add(binary.BigEndian.Uint16(quad[2:]))
+				tell(last, i+size)
+			}
+			tail.add(group(b[i:end]))
+			tell(tail, end)
+			i = end
+			switch colons {
+			case 0:
+				head, tail, gap = groupRow{}, groupRow{}, false
+			case 1:
+				i++
+			}
+		}
+	}
+}
+
+// group is the value of up to four hexadecimal digits.
+func group(digits []byte) (v uint16) {
+	for _, c := range digits {
+		v = v<<4 | uint16(hexValue(c))
+	}
+	return v
+}
+
+// address is the IPv6 address of groups, with zeros between those before and after a gap.
+func address(before, after []uint16) (a [16]byte) {
+	for i, v := range before {
+		binary.BigEndian.PutUint16(a[2*i:], v)
+	}
+	for i, v := range after {
+		binary.BigEndian.PutUint16(a[2*(groups-len(after)+i):], v)
+	}
+	return a
+}
+
+// quadAt reads four decimal numbers with dots.
+func quadAt(b []byte) (quad [4]byte, size int, ok bool) {
+	for i := range quad {
+		end := runEnd(b, size, isDigit)
+		if quad[i], ok = octet(b[size:end]); !ok || i < 3 && (end == len(b) || b[end] != '.') {
+			return quad, 0, false
+		}
+		size = end + 1
+	}
+	return quad, size - 1, true
+}
+
+// scanGroups finds IPv6 addresses with dots, hyphens or underscores instead of colons: all
+// groups of the longest row. A row is eight groups, or at least three and one empty group.
+func scanGroups(b []byte, found func([16]byte)) {
+	for _, by := range []byte(".-_") {
+		isPart := func(c byte) bool { return c == by || isHexDigit(c) }
+		for i := 0; i < len(b); i++ {
+			if !isPart(b[i]) {
+				continue
+			}
+			from := i
+			i = runEnd(b, i, isPart)
+			if (b[from] == by || from == 0 || !isAlnum(b[from-1])) && (b[i-1] == by || i == len(b) || !isAlnum(b[i])) {
+				row(b[from:i], by, found)
+			}
+		}
+	}
+}
+
+// row reads groups, after the separators around them are cut.
+func row(b []byte, by byte, found func([16]byte)) {
+	for len(b) > 0 && b[0] == by {
+		b = b[1:]
+	}
+	for len(b) > 0 && b[len(b)-1] == by {
+		b = b[:len(b)-1]
+	}
+	var all [groups]uint16
+	n, gap := 0, -1
+	for i := 0; i < len(b); i++ {
+		end := runEnd(b, i, isHexDigit)
+		switch {
+		case end == i && gap >= 0, n == groups, end-i > 4:
+			return
+		case end == i:
+			gap = n
+		default:
+			all[n] = group(b[i:end])
+			n++
+		}
+		i = end
+	}
+	switch {
+	case gap < 0 && n == groups:
+		found(address(nil, all[:]))
+	case gap > 0 && 3 <= n && n < groups:
+		found(address(all[:gap], all[gap:n]))
+	}
+}
+
+// scanHex finds eight or 32 hexadecimal digits between other characters than ASCII letters
+// and digits.
+func scanHex(b []byte, found4 func([4]byte), found16 func([16]byte)) {
+	for i := 0; i < len(b); i++ {
+		if !isAlnum(b[i]) {
+			continue
+		}
+		from := i
+		i = runEnd(b, i, isAlnum)
+		if n := i - from; n != 8 && n != 32 || runEnd(b, from, isHexDigit) != i {
+			continue
+		}
+		var a [16]byte
+		for at := from; at < i; at++ {
+			a[(at-from)/2] = a[(at-from)/2]<<4 | hexValue(b[at])
+		}
+		if i-from == 8 {
+			found4([4]byte(a[:4]))
+		} else {
+			found16(a)
+		}
+	}
+}
+
+// longestDecimal is as many digits as the largest IPv6 address has as one number.
+const longestDecimal = 39
+
+// scanDecimal finds addresses that are written as one decimal number.
+func scanDecimal(b []byte, found4 func([4]byte), found16 func([16]byte)) {
+	for i := 0; i < len(b); i++ {
+		if !isDigit(b[i]) {
+			continue
+		}
+		from := runEnd(b, i, func(c byte) bool { return c == '0' })
+		i = runEnd(b, from, isDigit)
+		if i-from > longestDecimal {
+			continue
+		}
+		high, low, ok := uint128(b[from:i])
+		switch {
+		case !ok:
+		case high == 0 && low < 1<<32:
+			found4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(low))))
+		default:
+			found16([16]byte(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, high), low)))
+		}
+	}
+}
+
+// uint128 reads a decimal number; ok is false where it has more than 128 bits.
+func uint128(digits []byte) (high, low uint64, ok bool) {
+	for _, c := range digits {
+		over, h := bits.Mul64(high, 10)
+		carry, l := bits.Mul64(low, 10)
+		var c1, c2, c3 uint64
+		l, c1 = bits.Add64(l, uint64(c-'0'), 0)
+		h, c2 = bits.Add64(h, carry, 0)
+		h, c3 = bits.Add64(h, c1, 0)
+		if over|c2|c3 != 0 {
+			return 0, 0, false
+		}
+		high, low = h, l
+	}
+	return high, low, true
+}
+
+// scanNibbles finds 32 single hexadecimal digits with dots, the last digit first.
+func scanNibbles(b []byte, found func([16]byte)) {
+	var row nibbleRow
+	end := -2 // of the previous word
+	for i := 0; i < len(b); i++ {
+		if !isAlnum(b[i]) {
+			continue
+		}
+		from := i
+		i = runEnd(b, i, isAlnum)
+		if from != end+1 || b[end] != '.' {
+			row.n = 0
+		}
+		end = i
+		row.add(b[from:i], found)
+	}
+}
+
+// A nibbleRow is single hexadecimal digits in a row, the last digit of an address first.
+type nibbleRow struct {
+	high, low uint64
+	n         int
+}
+
+// add adds a word. The row ends where that is something else.
+func (r *nibbleRow) add(word []byte, found func([16]byte)) {
+	if len(word) != 1 || !isHexDigit(word[0]) {
+		r.n = 0
+		return
+	}
+	r.low = r.low>>4 | r.high<<60
+	r.high = r.high>>4 | uint64(hexValue(word[0]))<<60
+	if r.n++; r.n >= 32 {
+		found([16]byte(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, r.high), r.low)))
+	}
+}

@@ -1,0 +1,139 @@
+package canary
+
+import (
+	"strings"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+)
+
+// A Name is a local name that must not leave.
+type Name struct {
+	ALabels string // in lower case, without the final dot
+	Written string // what a Hit calls it
+}
+
+// names finds local names. Spellings of one name are in A-labels, and in U-labels in NFC
+// and in NFD.
+type names struct {
+	written []string
+	single  map[string]int // names of one label, folded
+	text    spellingSet    // names of several labels, folded
+	wire    spellingSet    // every name as labels in wire form, in lower case
+}
+
+// A spellingSet finds the longest and every other string of a set that begins at some place of
+// a text.
+type spellingSet struct {
+	names   map[string]int   // index of the name
+	lengths map[string][]int // of the strings that begin with this label
+}
+
+func newNames(all []Name) *names {
+	n := &names{
+		single: map[string]int{},
+		text:   spellingSet{map[string]int{}, map[string][]int{}},
+		wire:   spellingSet{map[string]int{}, map[string][]int{}},
+	}
+	for i, name := range all {
+		n.written = append(n.written, name.Written)
+		for _, spelled := range spell(name.ALabels) {
+			n.add(i, spelled)
+		}
+	}
+	return n
+}
+
+// spell returns the spellings of a name that differ.
+func spell(aLabels string) []string {
+	all := []string{aLabels}
+	inFull, err := idna.Punycode.ToUnicode(aLabels)
+	if err != nil || inFull == aLabels {
+		return all
+	}
+	all = append(all, norm.NFC.String(inFull))
+	if decomposed := norm.NFD.String(inFull); decomposed != all[1] {
+		all = append(all, decomposed)
+	}
+	return all
+}
+
+func (n *names) add(i int, spelled string) {
+	text := fold([]byte(spelled)).text
+	first, _, several := strings.Cut(spelled, ".")
+	wire := lower(labels(strings.Split(spelled, ".")))
+	switch {
+	case several:
+		head, _, _ := strings.Cut(text, ".")
+		n.text.add(i, head, text)
+	default:
+		n.single[text] = i
+		wire += "\x00" // the name ends here
+	}
+	if len(first) <= longestLabel {
+		n.wire.add(i, wire[:1+len(first)], wire)
+	}
+}
+
+func (s *spellingSet) add(i int, head, whole string) {
+	if _, known := s.names[whole]; known {
+		return
+	}
+	s.names[whole] = i
+	for _, n := range s.lengths[head] {
+		if n == len(whole) {
+			return
+		}
+	}
+	s.lengths[head] = append(s.lengths[head], len(whole))
+}
+
+// begin calls found for each string of the set that in begins with; head is its first label.
+func (s *spellingSet) begin(in, head string, found func(name, length int)) {
+	for _, n := range s.lengths[head] {
+		if n > len(in) {
+			continue
+		}
+		if i, ok := s.names[in[:n]]; ok {
+			found(i, n)
+		}
+	}
+}
+
+// inText calls found for each bounded occurrence of a name of several labels.
+func (n *names) inText(t *folded, found func(name, from, to int)) {
+	dot := -1 // the next one, once found
+	for from := range len(t.text) {
+		if from > 0 && t.word[from-1] {
+			continue
+		}
+		if dot < from {
+			next := strings.IndexByte(t.text[from:], '.')
+			if next < 0 {
+				return
+			}
+			dot = from + next
+		}
+		if dot-from > longestSpelled {
+			continue
+		}
+		n.text.begin(t.text[from:], t.text[from:dot], func(name, length int) {
+			if t.bounded(from, from+length) {
+				found(name, from, from+length)
+			}
+		})
+	}
+}
+
+// longestSpelled is more octets than a label of a name takes in any spelling.
+const longestSpelled = 1024
+
+// inOctets calls found for each name that octets hold as labels in wire form.
+func (n *names) inOctets(b []byte, found func(name int)) {
+	in := lower(string(b))
+	for from := range len(in) {
+		if size := int(in[from]); 0 < size && size <= longestLabel && from+1+size <= len(in) {
+			n.wire.begin(in[from:], in[from:from+1+size], func(name, _ int) { found(name) })
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package explain
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// maxSubnets bounds the queries whose client subnet is remembered: of two generations.
+const maxSubnets = 50_000
+
+// transactions searches each record for what only its own transaction forbids: the client
+// subnets of the query and the response, and the resolver's address of the message.
+type transactions struct {
+	forbidden     *canary.Forbidden // without entries
+	queries, last map[query][]netip.Prefix
+
+	records, withSubnet uint64
+	exact               exacts
+}
+
+// A query is what a query and its response have in common.
+type query struct {
+	server netip.AddrPort
+	id     uint16
+	name   string
+	qtype  uint16
+}
+
+func queryOf(v *transform.Verdict) query {
+	q := query{server: netip.AddrPortFrom(v.Server.Addr().Unmap(), v.Server.Port()), name: string(v.Name), qtype: v.Type}
+	if v.Message != nil && len(v.Message.Wire) >= 2 {
+		q.id = binary.BigEndian.Uint16(v.Message.Wire)
+	}
+	return q
+}
+
+// see remembers the client subnets of a query, and searches a record.
+func (t *transactions) see(v *transform.Verdict, known func(netip.Addr) bool) {
+	var subnets []netip.Prefix
+	if v.Message != nil {
+		subnets = canary.ClientSubnets(v.Message.Wire)
+		if !v.Response && len(subnets) > 0 {
+			t.remember(queryOf(v), subnets)
+		}
+	}
+	if v.Record == nil {
+		return
+	}
+	subnets = append(subnets, t.asked(v)...)
+	r := canary.Record{Name: v.Record.Name, Zone: v.Record.Zone, Messages: [][]byte{v.Record.Query, v.Record.Response}, Subnets: subnets}
+	if v.Message != nil && !known(v.Message.Resolver.Addr()) {
+		r.Resolvers = []netip.Addr{v.Message.Resolver.Addr()}
+		r.Addresses = []netip.Addr{v.Record.Resolver.Addr()}
+	}
+	t.records++
+	if len(subnets) > 0 {
+		t.withSubnet++
+	}
+	x := exampleOf(v)
+	t.exact.note(t.forbidden.Record(&r), Finding{Text: x.text() + "\n"})
+}
+
+// remember keeps the subnets of a query. When one generation is full, the one before it is
+// forgotten. A query that ended without a response is looked up without its ID.
+func (t *transactions) remember(q query, subnets []netip.Prefix) {
+	if len(t.queries) >= maxSubnets {
+		t.last, t.queries = t.queries, nil
+	}
+	if t.queries == nil {
+		t.queries = map[query][]netip.Prefix{}
+	}
+	t.queries[q] = subnets
+	q.id = 0
+	t.queries[q] = subnets
+}
+
+// asked returns the subnets of a record's query.
+func (t *transactions) asked(v *transform.Verdict) []netip.Prefix {
+	q := queryOf(v)
+	if v.Message != nil && q.id == 0 { // that is any query
+		return nil
+	}
+	if subnets, ok := t.queries[q]; ok {
+		return subnets
+	}
+	return t.last[q]
+}

@@ -1,0 +1,5 @@
+scrub {
+  local_names    = ["xn--bcher-kva.example"]
+  local_networks = ["198.51.100.0/24"]
+  resolvers      = ["192.0.2.53"]
+}
