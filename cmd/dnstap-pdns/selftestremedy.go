@@ -22,6 +22,7 @@ var selftestRemedies = map[transform.Reason]string{
 	transform.Duplicate:       remedyCaptures,
 	transform.LocalName:       "The name, its zone or the answer holds what scrub.local_names and scrub.local_networks keep in the house: choose a --zone outside.",
 	transform.ResolverAddress: "The answer holds the resolver's address: choose a --zone that the resolver does not serve.",
+	transform.Lookup:          "The name queries a list: choose a --zone that scrub.lookup_zones does not contain.",
 	transform.SpecialName:     "Choose a --zone under a top-level domain that exists.",
 	transform.Unscrubbable:    remedyDefect,
 	transform.Unanswered:      "No server answered in pairing.timeout: see that the resolver reaches the servers of the zone, or choose another --zone.",

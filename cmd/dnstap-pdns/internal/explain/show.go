@@ -113,6 +113,8 @@ func (e *Explainer) foundBy(v *transform.Verdict) Change {
 	switch f.Rule {
 	case transform.LocalNameInRdata, transform.ResolverInRdata:
 		c.What, c.Before = "record data", octets(found)
+	case transform.ClientSubnet: // anywhere
+		c.What, c.Before = "data", octets(found)
 	case transform.ResolverInAddress:
 		c.What, c.Before = "record data", octets(found)
 		if a, ok := netip.AddrFromSlice(found); ok {
