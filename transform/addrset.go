@@ -64,6 +64,22 @@ func (e *embedded) add(a, b, c, d byte) {
 // (section 2.2), compatible (RFC 4291 section 2.5.5.1), ISATAP (RFC 5214 section
 // 6.1) and Teredo (RFC 4380 section 4).
 func (e *embedded) find(b *[16]byte) {
+	e.findKnown(b)
+	switch {
+	case b[8] == 0:
+		e.add(b[12], b[13], b[14], b[15]) // with a prefix of 96 bits; compatible
+		e.findShort(b)
+	case b[8] == 2 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe: // ISATAP; with 0 in octet 8, above
+		e.add(b[12], b[13], b[14], b[15])
+	}
+	if string(b[:4]) == "\x20\x01\x00\x00" {
+		e.add(b[4], b[5], b[6], b[7])
+		e.add(^b[12], ^b[13], ^b[14], ^b[15])
+	}
+}
+
+// findKnown finds the addresses in forms that only translation and tunnels use.
+func (e *embedded) findKnown(b *[16]byte) {
 	e.n = 0
 	switch {
 	case b[0] == 0 && (string(b[:12]) == mappedPrefix || string(b[:12]) == nat64Prefix):
@@ -77,17 +93,6 @@ func (e *embedded) find(b *[16]byte) {
 		e.add(b[2], b[3], b[4], b[5])
 	}
 	e.known = e.n
-	switch {
-	case b[8] == 0:
-		e.add(b[12], b[13], b[14], b[15]) // with a prefix of 96 bits; compatible
-		e.findShort(b)
-	case b[8] == 2 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe: // ISATAP; with 0 in octet 8, above
-		e.add(b[12], b[13], b[14], b[15])
-	}
-	if string(b[:4]) == "\x20\x01\x00\x00" {
-		e.add(b[4], b[5], b[6], b[7])
-		e.add(^b[12], ^b[13], ^b[14], ^b[15])
-	}
 }
 
 // findShort finds RFC 6052's forms with prefixes under 96 bits: octet 8 and the

@@ -114,7 +114,8 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	}
 	zone := append(p.zone[:0], p.pending.zone(q)...)
 	p.folded = lower(zone) || nameFolded
-	p.searcher.begin(policy, p.known, &p.seen.fresh, [2]netip.Addr{f.resolver})
+	own := identity(f.resolver)
+	p.searcher.begin(policy, p.known, &p.seen.fresh, own, own)
 	p.searcher.addSubnet(q.subnet())
 	return p.search(&subject{name: name, zone: zone, qtype: q.qtype, server: f.server, rd: f.rd, forwarded: q.forwarder})
 }

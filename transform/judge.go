@@ -18,48 +18,58 @@ type subject struct {
 	forwarded  bool // the peer is a forwarder
 }
 
-// judge returns the first reason why names and addresses forbid a record. What is
-// forbidden outside the answer chain does not: its RRsets are marked in the walker to
-// be removed, since otherwise any server could hide from sensors by adding one.
-func (s *searcher) judge(x *subject) (Reason, Finding) {
+// judge returns the first reason why names and addresses forbid a record; s.finding
+// says what was found. What is forbidden outside the answer chain does not: its RRsets
+// are marked in the walker to be removed, since otherwise any server could hide from
+// sensors by adding one.
+func (s *searcher) judge(x *subject) Reason {
 	s.ready()
-	s.queryName(x)
-	found := Finding{Rule: s.rule, Entry: s.entry}
-	if s.rule != NoRule && x.response != nil {
-		found.From, found.To = headerLen, x.response.qnameEnd
-	}
-	if !s.done() && len(x.zone) > 0 && !isBelow(x.name, x.zone) {
-		before := s.rule
-		s.checkName(x.zone, len(x.zone))
-		if s.rule != before {
-			found = Finding{Rule: s.rule, Entry: s.entry} // it is not in the message
-		}
-	}
-	if w := x.response; w != nil && !s.done() {
-		rule, entry := s.rule, s.entry
-		s.forget()
-		if s.mayBeForbidden(w) {
-			s.judgeRecords(x)
-			if f := s.inChain(w); f.Rule != NoRule && (rule == NoRule || f.Rule.Forbids() == LocalName) {
-				rule, entry, found = f.Rule, f.Entry, f
-			}
-			if rule == NoRule {
-				s.markRemoved(w)
-			}
-		}
-		s.rule, s.entry = rule, entry
-	}
-	if reason := s.rule.Forbids(); reason != Kept {
-		return reason, found
-	}
-	return s.policy.judgeUse(x)
-}
-
-// queryName judges the query name, which is uncompressed.
-func (s *searcher) queryName(x *subject) {
-	if s.mayHold(x.name, false) {
+	if may, _ := s.mayHold(x.name[:len(x.name)-1]); may {
 		s.checkName(x.name, len(x.name))
 	}
+	if s.rule != NoRule {
+		s.finding = Finding{Rule: s.rule, Entry: s.entry}
+		if x.response != nil {
+			s.finding.From, s.finding.To = headerLen, x.response.qnameEnd
+		}
+	}
+	if len(x.zone) > 0 && !s.done() && !isBelow(x.name, x.zone) {
+		s.judgeZone(x.zone)
+	}
+	if x.response != nil && !s.done() {
+		s.judgeResponse(x)
+	}
+	if reason := s.rule.Forbids(); reason != Kept {
+		return reason
+	}
+	return s.judgeUse(x)
+}
+
+// judgeZone judges the zone, which is not in the message.
+func (s *searcher) judgeZone(zone []byte) {
+	if may, _ := s.mayHold(zone[:len(zone)-1]); !may {
+		return
+	}
+	before := s.rule
+	if s.checkName(zone, len(zone)); s.rule != before {
+		s.finding = Finding{Rule: s.rule, Entry: s.entry}
+	}
+}
+
+// judgeResponse judges the records of a response.
+func (s *searcher) judgeResponse(x *subject) {
+	rule, entry := s.rule, s.entry // of the query name or zone, which forbid a record
+	s.forget()
+	if s.mayBeForbidden(x.response) {
+		s.judgeRecords(x)
+		if f := s.inChain(x.response); f.Rule != NoRule && (rule == NoRule || f.Rule.Forbids() == LocalName) {
+			rule, entry, s.finding = f.Rule, f.Entry, f
+		}
+		if rule == NoRule {
+			s.markRemoved(x.response)
+		}
+	}
+	s.rule, s.entry = rule, entry
 }
 
 // isBelow reports whether a name is equal to or below a zone, both in lowercase wire
@@ -82,10 +92,11 @@ func (s *searcher) mayBeForbidden(w *walker) bool {
 		if int(r.end) <= w.qnameEnd && !r.astray {
 			continue // the query name
 		}
-		switch {
-		case r.astray:
+		if r.astray {
 			s.checkNameAt(w, int(r.start), maxName)
-		case s.mayHold(w.msg[r.start:r.end], w.msg[r.end] != 0):
+			continue
+		}
+		if may, open := s.mayHold(w.msg[r.start:r.end]); may || open && w.mayContinueAddress(r) {
 			s.checkNameAt(w, int(r.start), int(r.end-r.start))
 		}
 	}
@@ -99,6 +110,16 @@ func (s *searcher) mayBeForbidden(w *walker) bool {
 		s.rdataOf(w, &w.rrs[i])
 	}
 	return s.rule != NoRule
+}
+
+// mayContinueAddress reports whether what follows a label run may be part of an address
+// as labels.
+func (w *walker) mayContinueAddress(r run) bool {
+	if w.msg[r.end] == 0 {
+		return false
+	}
+	label := w.msg[int(w.msg[r.end]&0x3f)<<8|int(w.msg[r.end+1]):]
+	return label[0] > 63 || isGroup(label) || isReverseZone(label)
 }
 
 // checkExtended judges names that continue elsewhere: labels before the reverse name of
@@ -128,6 +149,8 @@ func (s *searcher) rdataOf(w *walker, r *rr) {
 		s.place = inAddress
 		s.addr16((*[16]byte)(w.msg[r.rdata:r.end]), asIs)
 	case dns.TypeSOA, dns.TypeNS, dns.TypeCNAME, dns.TypePTR, dns.TypeMX, dns.TypeSRV, dns.TypeDNAME, typeOPT:
+	case dns.TypeTXT:
+		s.strings(w.msg[r.rdata:r.end])
 	default:
 		s.rdata(w.msg, *r)
 	}

@@ -13,7 +13,6 @@ func (p *Policy) JudgeName(name []byte) Reason {
 	var lowered [maxName]byte
 	lower(lowered[:copy(lowered[:], name)])
 	var s searcher
-	s.begin(p, &s.none, &s.none, [2]netip.Addr{})
-	reason, _ := s.judge(&subject{name: lowered[:len(name)]})
-	return reason
+	s.begin(p, &s.none, &s.none, netip.Addr{}, netip.Addr{})
+	return s.judge(&subject{name: lowered[:len(name)]})
 }

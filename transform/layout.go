@@ -155,6 +155,11 @@ func (w *walker) rdata(r rr) bool {
 		return end-off == 16
 	case dns.TypeNS, dns.TypeCNAME, dns.TypePTR:
 		return w.name(off, false) == end
+	case dns.TypeTXT:
+		for off < end {
+			off += 1 + int(w.msg[off])
+		}
+		return off == end
 	case dns.TypeSIG:
 		if end-off >= 2 && binary.BigEndian.Uint16(w.msg[off:]) == 0 {
 			w.signed = true // SIG(0), RFC 2931

@@ -77,16 +77,24 @@ type sightings struct {
 type sighting struct {
 	addr   netip.Addr
 	second Time
+	own    bool // the address identifies the resolver
 }
 
-// see notes an address unless it has just been noted.
-func (s *sightings) see(a netip.Addr, now Time) {
+// see notes an address if it identifies the resolver, unless it has just been noted,
+// and reports whether it does.
+func (s *sightings) see(a netip.Addr, now Time, policy *Policy) (own bool) {
+	if !a.IsValid() {
+		return false
+	}
 	last := a.As16()[15]
 	r := &s.recent[last%uint8(len(s.recent))]
 	if second := now / Time(1e9); r.addr != a || r.second != second {
-		*r = sighting{a, second}
-		s.note(a)
+		*r = sighting{a, second, isIdentity(a)}
+		if r.own && !policy.identity.Has(a) {
+			s.note(a)
+		}
 	}
+	return r.own
 }
 
 func (s *sightings) note(a netip.Addr) {
@@ -121,12 +129,5 @@ func (p *Pairer) Know(k *KnownAddrs) {
 		if !k.set.has(a) {
 			s.note(a)
 		}
-	}
-}
-
-// learn notes the resolver's address of an outward message.
-func (p *Pairer) learn(a netip.Addr, policy *Policy) {
-	if isIdentity(a) && !policy.identity.Has(a) {
-		p.seen.see(a, p.clock.now)
 	}
 }

@@ -22,7 +22,10 @@ type localNames struct {
 	single  map[string]int32       // spellings of one label
 	unicode map[[4]byte][]spelling // other spellings, by their first octets
 	begins  firstOctets            // of first labels, of any spelling
-	lengths [256]bool              // of first labels
+	lengths []byte                 // of first labels
+
+	// joints are the octets before and after the first dot of spellings in ASCII.
+	joints [256]octetSet
 }
 
 // A pair is two labels that begin a spelling.
@@ -77,7 +80,9 @@ func (x *localNames) add(text string, entry int32) {
 	label, rest, several := strings.Cut(text, ".")
 	if len(label) < 64 {
 		x.begins.add([]byte(label))
-		x.lengths[len(label)] = true
+		if n := byte(len(label)); bytes.IndexByte(x.lengths, n) < 0 {
+			x.lengths = append(x.lengths, n)
+		}
 	}
 	if !several {
 		x.single[text] = entry
@@ -91,6 +96,7 @@ func (x *localNames) add(text string, entry int32) {
 	}
 	second, _, more := strings.Cut(rest, ".")
 	key := text[:len(label)+1+len(second)]
+	x.joints[label[len(label)-1]].add(second[0])
 	p, ok := x.pairs[key]
 	if !ok {
 		p.entry = -1
@@ -127,7 +133,14 @@ type occurrence struct {
 // occurrence at its end precedes all others. An occurrence begins in the first own
 // octets, as far as text is ASCII.
 func (x *localNames) in(text []byte, own int, isName bool) (found occurrence, ok bool) {
-	for dot := bytes.IndexByte(text, '.'); dot >= 0; {
+	for dot := -1; dot < own; {
+		next := bytes.IndexByte(text[dot+1:], '.')
+		if next < 0 {
+			break
+		}
+		if dot += 1 + next; !x.mayJoin(text, dot) {
+			continue
+		}
 		start := dot
 		for start > 0 && isLabelChar(text[start-1]) {
 			start--
@@ -140,11 +153,6 @@ func (x *localNames) in(text []byte, own int, isName bool) (found occurrence, ok
 				}
 			}
 		}
-		next := bytes.IndexByte(text[dot+1:], '.')
-		if next < 0 || dot >= own {
-			break
-		}
-		dot += 1 + next
 	}
 	if len(x.unicode) > 0 && !isASCII(text) {
 		if o, hit := x.inUnicode(text, isName); hit && (!ok || o.tail) {
@@ -152,6 +160,25 @@ func (x *localNames) in(text []byte, own int, isName bool) (found occurrence, ok
 		}
 	}
 	return found, ok
+}
+
+// mayOccur reports whether text in ASCII, of any letter case, may hold an entry of two
+// or more labels.
+func (x *localNames) mayOccur(text []byte) bool {
+	for dot := 0; ; dot++ {
+		next := bytes.IndexByte(text[dot:], '.')
+		if next < 0 {
+			return false
+		}
+		if dot += next; x.mayJoin(text, dot) {
+			return true
+		}
+	}
+}
+
+// mayJoin reports whether the first dot of a spelling may be at an offset.
+func (x *localNames) mayJoin(text []byte, dot int) bool {
+	return dot > 0 && dot+1 < len(text) && x.joints[toLower(text[dot-1])].has(toLower(text[dot+1]))
 }
 
 // at finds an occurrence in ASCII that begins at start, where a label ends at dot.

@@ -1,69 +1,79 @@
 package transform
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/miekg/dns"
 )
 
-// newLookupZones returns the zones whose names are lookups: those of the
-// configuration, and the one of telephone numbers (RFC 6116).
-func newLookupZones(zones []string) (*nameSet, error) {
-	names := []string{"e164.arpa"}
-	for _, zone := range zones {
+// newUses returns the names whose use the policy judges: the special names, the zones
+// of lists, and the zone of telephone numbers (RFC 6116).
+func newUses(c *Config) (*nameSet, error) {
+	uses := newNameSet()
+	if c.SpecialNames {
+		for _, name := range specialNames {
+			if err := uses.add(name, true); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if c.KeepLookups {
+		return uses, nil
+	}
+	for _, zone := range slices.Concat(c.LookupZones, []string{"e164.arpa"}) {
 		name, err := ParseLocalName(zone)
 		if err != nil {
 			return nil, fmt.Errorf("lookup zone: %w", err)
 		}
-		names = append(names, name)
+		if err := uses.add(name, false); err != nil {
+			return nil, err
+		}
 	}
-	return newNameSet(names)
+	return uses, nil
 }
 
 // judgeUse judges what a query name is used for: a list about addresses or names is
 // queried, or nothing on the public Internet is meant.
-func (p *Policy) judgeUse(x *subject) (Reason, Finding) {
-	f := Finding{}
-	if x.response != nil {
-		f.From, f.To = headerLen, x.response.qnameEnd
-	}
-	if !p.keepLookups {
-		if zone, is := p.isListLookup(x); is {
-			f.Rule, f.Entry.Name = ListLookup, zone
-			return Lookup, f
-		}
-	}
-	if !p.specialNames {
-		return Kept, Finding{}
-	}
+func (s *searcher) judgeUse(x *subject) Reason {
+	p := s.policy
+	u := p.uses.of(x.name)
 	switch {
-	case isSpecial(x.name):
-		f.Rule = SpecialUse
-	case p.hasNoTLD(x):
-		f.Rule = NoTLD
-	default:
-		return Kept, Finding{}
+	case u.zone != "" || !p.keepLookups && p.isListLookup(x):
+		return s.forbid(x, ListLookup, u.zone)
+	case u.special || p.specialNames && isSpecialReverse(x.name):
+		return s.forbid(x, SpecialUse, "")
+	case p.specialNames && p.hasNoTLD(x):
+		return s.forbid(x, NoTLD, "")
 	}
-	return SpecialName, f
+	return Kept
 }
 
-// isListLookup reports whether a query name queries a list about an address, a name
-// or a person; zone is the list, if the policy names it. Lists are not learned from
-// answers: the operator of a zone could hide it by answering like a list.
-func (p *Policy) isListLookup(x *subject) (zone string, is bool) {
-	if zone, is := p.lookupZones.above(x.name, true); is {
-		return zone, true
+// forbid notes that the query name forbids a record.
+func (s *searcher) forbid(x *subject, r Rule, zone string) Reason {
+	s.finding = Finding{Rule: r, Entry: Entry{Name: zone}}
+	if x.response != nil {
+		s.finding.From, s.finding.To = headerLen, x.response.qnameEnd
 	}
+	return r.Forbids()
+}
+
+// isListLookup reports whether a query name has the form of names in lists about
+// addresses or mailboxes. Lists are not learned from answers: the operator of a zone
+// could hide it by answering like a list.
+func (p *Policy) isListLookup(x *subject) bool {
 	var l labels
-	l.split(x.name)
-	switch {
-	case addressLabels(x.name, &l) > 0:
-		return "", !answersWithHost(x.response, true)
-	case isKeyOfMailbox(x.name, &l):
-		return "", !answersWithHost(x.response, false)
+	switch first := x.name[0]; {
+	case first > 0 && first <= 3 && isHex(x.name[1]):
+		l.split(x.name)
+		return addressLabels(x.name, &l) > 0 && !answersWithHost(x.response, true)
+	case bytes.IndexByte(x.name, mailboxHash) >= 0:
+		l.split(x.name)
+		return isKeyOfMailbox(x.name, &l) && !answersWithHost(x.response, false)
 	}
-	return "", false
+	return false
 }
 
 // addressLabels returns how many labels spell an address in reverse order at the
@@ -97,15 +107,17 @@ func addressLabels(name []byte, l *labels) int {
 	return 0
 }
 
+// mailboxHash is the number of hexadecimal digits in the hash of a mailbox.
+const mailboxHash = 56
+
 // isKeyOfMailbox reports whether a name is that of a person's key: the hash of the
 // local part of a mail address (RFC 7929 section 3, RFC 8162 section 3).
 func isKeyOfMailbox(name []byte, l *labels) bool {
-	const hash = 56 // hexadecimal digits
 	for i := 1; i < l.n; i++ {
 		switch string(l.label(name, i)[1:]) {
 		case "_openpgpkey", "_smimecert":
 			label := l.label(name, i-1)[1:]
-			if len(label) == hash && allHex(label) {
+			if len(label) == mailboxHash && allHex(label) {
 				return true
 			}
 		}
@@ -154,16 +166,19 @@ func answersWithHost(w *walker, aliases bool) bool {
 // hasNoTLD reports whether a query name is under no existing top-level domain. Only
 // the root can say so: any other server could send the root's SOA.
 func (p *Policy) hasNoTLD(x *subject) bool {
-	fromRoot := p.rootServers.has(x.server) || isRoot(x.zone) && !x.rd
 	if x.response == nil {
-		return fromRoot || isSingleLabel(x.name)
+		return isSingleLabel(x.name) || p.isFromRoot(x)
 	}
 	switch rcode := x.response.flags & maskRcode; rcode {
 	case dns.RcodeNameError, dns.RcodeRefused, dns.RcodeServerFailure:
-		return fromRoot || isSingleLabel(x.name) ||
+		return isSingleLabel(x.name) || p.isFromRoot(x) ||
 			rcode == dns.RcodeNameError && (x.rd || x.forwarded) && x.response.hasRootSOA()
 	}
 	return false
+}
+
+func (p *Policy) isFromRoot(x *subject) bool {
+	return p.rootServers.has(x.server) || isRoot(x.zone) && !x.rd
 }
 
 func isSingleLabel(name []byte) bool { return name[0] != 0 && len(name) == int(name[0])+2 }

@@ -77,7 +77,15 @@ func lastAddr(p netip.Prefix) netip.Addr {
 
 // Has reports whether a network contains the address. An IPv4-mapped address is not
 // taken for the IPv4 address.
-func (s *Networks) Has(a netip.Addr) bool { return s.longest(a).IsValid() }
+func (s *Networks) Has(a netip.Addr) bool { return len(s.ranges) > 0 && s.has(a) }
+
+func (s *Networks) has(a netip.Addr) bool {
+	if a.Is4() {
+		return s.longest4(a.As4()).IsValid()
+	}
+	b := a.As16()
+	return s.longest16(&b).IsValid()
+}
 
 func (s *Networks) longest4(b [4]byte) netip.Prefix {
 	if !s.first.has(b[0]) {

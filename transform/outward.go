@@ -58,8 +58,8 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known, fresh *addrSe
 	if server.Is6() {
 		var e embedded
 		b := server.As16()
-		e.find(&b)
-		for _, inner := range e.addrs[:e.known] {
+		e.findKnown(&b)
+		for _, inner := range e.addrs[:e.n] {
 			if p.isLocalServer(netip.AddrFrom4(inner), resolver, known, fresh) {
 				return true
 			}

@@ -20,6 +20,8 @@ type Pairer struct {
 	known *addrSet  // the resolver's addresses that all lanes have shared
 	seen  sightings // those that this lane has seen since
 
+	resolver netip.Addr // of the message at hand, if it identifies the resolver
+
 	own      scratch  // for messages of up to smallMessage octets
 	lent     *scratch // for longer messages and for rebuilding, until Take returns; else nil
 	walker   *walker  // of own or lent, like the next two
@@ -69,7 +71,10 @@ func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	if len(m.Wire) > smallMessage {
 		p.use(p.borrow())
 	}
-	p.learn(m.Resolver.Addr().Unmap(), policy)
+	p.resolver = m.Resolver.Addr().Unmap()
+	if !p.seen.see(p.resolver, p.clock.now, policy) {
+		p.resolver = netip.Addr{}
+	}
 	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
 		m.Role.response() == (p.walker.flags&flagQR != 0)
 	if m.Role.response() {
@@ -282,7 +287,11 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	}) {
 		return Duplicate
 	}
-	p.searcher.begin(policy, p.known, &p.seen.fresh, [2]netip.Addr{f.resolver, q.resolverAddr().Addr()})
+	asked := p.resolver
+	if q != nil && q.resolverAddr().Addr() != f.resolver {
+		asked = identity(q.resolverAddr().Addr())
+	}
+	p.searcher.begin(policy, p.known, &p.seen.fresh, p.resolver, asked)
 	p.searcher.clientSubnets(w, q)
 	return p.search(&subject{
 		name: name, zone: p.lowerZone(m, q), response: w, qtype: w.qtype,
@@ -292,11 +301,11 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 
 // search judges names and addresses, and counts what forbids a record.
 func (p *Pairer) search(x *subject) Reason {
-	reason, found := p.searcher.judge(x)
-	p.found = found
+	reason := p.searcher.judge(x)
 	if reason != Kept {
-		p.counts.Scrubbed[found.Rule]++
-		p.domains.Count(x.name, found.Rule)
+		p.found = p.searcher.finding
+		p.counts.Scrubbed[p.found.Rule]++
+		p.domains.Count(x.name, p.found.Rule)
 	}
 	return reason
 }

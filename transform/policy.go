@@ -26,7 +26,7 @@ type Policy struct {
 	localNetworks Networks
 	anyNetwork    bool
 	keepLookups   bool
-	lookupZones   *nameSet
+	uses          *nameSet
 	rootServers   addrSet
 	specialNames  bool
 	resolution    Time
@@ -81,7 +81,7 @@ func NewPolicy(c Config) (*Policy, error) {
 	if p.localNames, err = newLocalNames(c.LocalNames); err != nil {
 		return nil, err
 	}
-	p.lookupZones, err = newLookupZones(c.LookupZones)
+	p.uses, err = newUses(&c)
 	return p, err
 }
 

@@ -21,6 +21,8 @@ type searcher struct {
 	entry Entry
 	place place
 
+	finding Finding // what forbids a record
+
 	name    [maxName + 1]byte
 	hosts   [maxLabels]byte
 	folded  []byte
@@ -59,17 +61,15 @@ var (
 	inRdata   = place{ResolverInRdata, false}
 )
 
-// begin prepares for a message or query whose resolver's addresses these are.
-func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
-	s.policy, s.known, s.fresh = p, known, fresh
-	s.own = own
+// begin prepares for a message: own is the resolver's address of the message, asked
+// that of its query; invalid if it does not identify the resolver.
+func (s *searcher) begin(p *Policy, known, fresh *addrSet, own, asked netip.Addr) {
+	if s.policy != p || s.known != known || s.fresh != fresh { // writing pointers costs more
+		s.policy, s.known, s.fresh = p, known, fresh
+	}
+	s.own = [2]netip.Addr{own, asked}
 	if p.keepResolver {
 		s.known, s.fresh, s.own = &s.none, &s.none, [2]netip.Addr{}
-	}
-	for i, a := range s.own {
-		if !isIdentity(a) {
-			s.own[i] = netip.Addr{}
-		}
 	}
 	s.subnets = s.subnets[:0]
 	s.forget()
@@ -110,6 +110,14 @@ func (s *searcher) found(r Rule, e Entry) {
 
 // done reports whether nothing that may yet be found matters.
 func (s *searcher) done() bool { return s.rule.Forbids() == LocalName }
+
+// identity returns the address if it can identify a resolver, else the zero Addr.
+func identity(a netip.Addr) netip.Addr {
+	if isIdentity(a) {
+		return a
+	}
+	return netip.Addr{}
+}
 
 // isIdentity reports whether an address can identify a resolver: it is no address of
 // every host or of a group. The zero Addr is none.

@@ -48,30 +48,39 @@ func (s *searcher) localName(name []byte, own int, l *labels) {
 const groupsInAddress, nibblesInAddress = 8, 32 // IPv6 in text, in reverse names
 
 // addressesInName judges reverse names with any labels before and after, addresses
-// as labels, and addresses inside one label. Under ip6.arpa only the reverse name
-// counts: its labels of one digit are IPv4 addresses by chance.
+// as labels, and addresses inside one label. The numbers under in-addr.arpa count in
+// reverse order only, and under ip6.arpa only the reverse name counts: its labels of
+// one digit are IPv4 addresses by chance.
 func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 	first := 0
+	reversed := [2]int{} // the labels of the last address under in-addr.arpa
 	for i := 1; i < l.n; i++ {
 		r, six, ok := l.reverseAt(name, i, s.hosts[:])
-		if ok {
-			s.reverse(r)
-		}
-		if six {
+		switch {
+		case !ok:
+			continue
+		case six:
 			first = i + 1
+		default:
+			reversed = [2]int{i - 1 - r.prefix.Bits()/8, i - 1}
 		}
+		s.reverse(r)
 	}
 	ownLabels := first
 	for ownLabels < l.n && int(l.starts[ownLabels]) < own {
 		if label := l.label(name, ownLabels)[1:]; len(label) >= shortestInLabel {
-			s.addressesIn(label)
+			s.addressesIn(label, survey(label))
 		}
 		ownLabels++
 	}
 	var row labelRow
 	for i := first; i < min(l.n, ownLabels+nibblesInAddress-1); i++ {
-		row.add(l.label(name, i)[1:])
-		row.judge(s, ownLabels-i)
+		if i == reversed[0] {
+			row = labelRow{}
+		}
+		if row.add(l.label(name, i)[1:]); i < reversed[0] || i >= reversed[1] {
+			row.judge(s, ownLabels-i)
+		}
 	}
 }
 
@@ -159,48 +168,90 @@ var classes = func() (c [256]uint32) {
 	return c
 }()
 
-// isReverseZone reports whether a label is the one before "arpa" in reverse names.
-func isReverseZone(label []byte) bool {
-	return len(label) == 7 && equalFold(label, []byte("in-addr")) || len(label) == 3 && equalFold(label, []byte("ip6"))
+// mayHold reports whether labels in wire form, without the root, may hold what checkName would find. It
+// lets most names pass by after one look at each octet. open reports that they end in
+// labels which may be part of an address that continues after them.
+func (s *searcher) mayHold(b []byte) (may, open bool) {
+	count := uint32(0)
+	for _, c := range b {
+		count += classes[c]
+	}
+	x := s.policy.localNames
+	names, short := s.what.names, 0 // labels in a row that may be numbers, nibbles or groups
+	for rest := b; len(rest) > 0; rest = rest[1+rest[0]:] {
+		n := rest[0]
+		if count -= classes[n]; names && x.mayBegin(n, rest[1]) {
+			return true, false
+		}
+		short++
+		switch {
+		case n == 7:
+			may = may || isReverseZone(rest)
+			short = 0
+		case n > 4 || !isGroup(rest):
+			may = may || n == 3 && isReverseZone(rest)
+			short = 0
+		case short == 4:
+			may = true
+		}
+	}
+	digits, hex, dashes := count&0xff, count>>8&0xff, count>>16&0xff
+	switch {
+	case count >= oddClass:
+		return true, false
+	case !s.what.addrs:
+		return false, false
+	case may || digits+hex >= 8 || digits+hex >= 3 && dashes >= 3:
+		return s.mayHoldAddress(b)
+	}
+	return false, short > 0
 }
 
-// mayHold reports whether labels in wire form may hold what checkName would find. It
-// lets most names pass by without a closer look. more says that the name continues
-// after the labels.
-func (s *searcher) mayHold(b []byte, more bool) bool {
+// isGroup reports whether a label may be a number of four digits, a nibble or a group of
+// an IPv6 address.
+func isGroup(label []byte) bool {
+	n := label[0]
+	return n > 0 && n <= 4 && isHex(label[1]) && isHex(label[n]) && (n < 3 || isHex(label[2]) && isHex(label[n-1]))
+}
+
+// isReverseZone reports whether a label is the one before "arpa" in reverse names.
+func isReverseZone(label []byte) bool {
+	switch label[0] {
+	case 7:
+		return equalFold(label[1:8], []byte("in-addr"))
+	case 3:
+		return equalFold(label[1:4], []byte("ip6"))
+	}
+	return false
+}
+
+// mayHoldAddress is mayHold for addresses, label by label.
+func (s *searcher) mayHoldAddress(b []byte) (may, open bool) {
 	numbers, groups := 0, 0 // labels in a row
-	for len(b) > 0 && b[0] != 0 {
+	for ; len(b) > 0; b = b[1+b[0]:] {
 		n := int(b[0])
-		label := b[1 : 1+n]
 		count := uint32(0)
-		for _, c := range label {
+		for _, c := range b[1 : 1+n] {
 			count += classes[c]
 		}
 		digits, hex, dashes := int(count&0xff), int(count>>8&0xff), int(count>>16&0xff)
 		switch {
-		case count >= oddClass || s.what.names && s.policy.localNames.mayBegin(b[0], label[0]):
-			return true
-		case !s.what.addrs:
 		case digits+hex == n && n <= 4:
 			groups++
-			if digits == n {
-				numbers++
-			} else {
+			if numbers++; digits < n {
 				numbers = 0
 			}
 			if numbers == 4 || groups == groupsInAddress {
-				return true
+				return true, false
 			}
-		case isReverseZone(label):
-			return true
-		default:
-			numbers, groups = 0, 0
-			if n >= shortestInLabel && (digits >= 8 || digits+hex >= 3 && dashes >= 3 ||
-				digits+hex >= 8 && (dashes > 0 || digits+hex == n)) {
-				return true
-			}
+			continue
+		case isReverseZone(b),
+			digits >= shortestDecimal,
+			digits+hex >= 3 && dashes >= 3,
+			digits+hex >= 8 && (dashes > 0 || digits+hex == n && (n == 8 || n == 32)):
+			return true, false
 		}
-		b = b[1+n:]
+		numbers, groups = 0, 0
 	}
-	return more && groups > 0
+	return false, groups > 0
 }

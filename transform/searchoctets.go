@@ -8,12 +8,13 @@ import (
 )
 
 // octets judges octets that are not names by their type: names in wire form and
-// addresses. random octets hold four octets of any value by chance.
-func (s *searcher) octets(b []byte, random bool) {
+// addresses, except in printable text. random octets hold four octets of any value by
+// chance.
+func (s *searcher) octets(b []byte, printable, random bool) {
 	if s.what.names {
 		s.wireNames(b)
 	}
-	if !s.what.addrsInAll || s.done() {
+	if printable || !s.what.addrsInAll || s.done() {
 		return
 	}
 	s.wireReverseNames(b)
@@ -56,26 +57,37 @@ func (s *searcher) wirePrefixes(b []byte) {
 // wireNames judges labels in wire form as local names.
 func (s *searcher) wireNames(b []byte) {
 	x := s.policy.localNames
-	for i, n := range b {
-		if !x.lengths[n] || i+1+int(n) > len(b) || !x.mayBegin(n, b[i+1]) {
-			continue
-		}
-		text, root := labelsText(s.second[:0], b[i:], 2)
-		if entry, ok := x.single[string(text)]; ok && root {
-			s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
-			return
-		}
-		dot := bytes.IndexByte(text, '.')
-		if dot < 0 || isASCII(text) && !x.hasPair(text) {
-			continue
-		}
-		text, _ = labelsText(s.second[:0], b[i:], maxLabels)
-		s.folded = foldCase(s.folded[:0], text)
-		if entry, ok := x.begin(s.folded); ok {
-			s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
-			return
+	for _, n := range x.lengths {
+		for at := 0; ; at++ {
+			next := bytes.IndexByte(b[at:], n)
+			if next < 0 || at+next+1+int(n) > len(b) {
+				break
+			}
+			at += next
+			if x.mayBegin(n, b[at+1]) && s.wireName(b[at:]) {
+				return
+			}
 		}
 	}
+}
+
+// wireName judges a name in wire form at the beginning of octets.
+func (s *searcher) wireName(b []byte) bool {
+	x := s.policy.localNames
+	text, root := labelsText(s.second[:0], b, 2)
+	entry, ok := x.single[string(text)]
+	if ok = ok && root; !ok {
+		if bytes.IndexByte(text, '.') < 0 || isASCII(text) && !x.hasPair(text) {
+			return false
+		}
+		text, _ = labelsText(s.second[:0], b, maxLabels)
+		s.folded = foldCase(s.folded[:0], text)
+		entry, ok = x.begin(s.folded)
+	}
+	if ok {
+		s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
+	}
+	return ok
 }
 
 // labelsText appends labels in wire form as lowercase text, up to n of them; root
@@ -143,25 +155,42 @@ func isARPA(label []byte) bool {
 	return len(label) == 5 && label[0] == 4 && binary.BigEndian.Uint32(label[1:])|0x20202020 == 'a'<<24|'r'<<16|'p'<<8|'a'
 }
 
+// strings judges rdata that is character-strings only, as most text is.
+func (s *searcher) strings(b []byte) {
+	s.place = inRdata
+	printable, n := true, 0
+	for rest := b; len(rest) > 0; n++ {
+		text := rest[1 : 1+int(rest[0])]
+		rest = rest[1+len(text):]
+		printable = s.text(text) && printable
+		if n > 0 || len(rest) > 0 {
+			s.joined = append(s.joined, text...)
+		}
+	}
+	s.endStrings(&n)
+	s.octets(b, printable, false)
+}
+
 // rdata judges what rdata holds other than names: each field as text, adjacent
 // character-strings joined too, and what is between names as octets.
 func (s *searcher) rdata(msg []byte, r rr) {
 	s.place = inRdata
-	from, random, strings := int(r.rdata), false, 0
+	from, random, printable, strings := int(r.rdata), false, true, 0
 	c := newCursor(msg, r)
 	whole := c.steps == "x"
 	for c.next() {
 		if c.step != 's' {
 			s.endStrings(&strings)
+			printable = false
 		}
 		switch c.step {
 		case 'n', 'N':
-			s.octets(msg[from:c.start], random)
-			from, random = c.at, false
+			s.octets(msg[from:c.start], printable, random)
+			from, random, printable = c.at, false, true
 		case 's':
 			strings++
 			s.joined = append(s.joined, c.data()...)
-			s.text(c.data())
+			printable = s.text(c.data()) && printable
 		case 'z':
 			random = true
 			s.text(c.data())
@@ -177,7 +206,7 @@ func (s *searcher) rdata(msg []byte, r rr) {
 		}
 	}
 	s.endStrings(&strings)
-	s.octets(msg[from:r.end], random)
+	s.octets(msg[from:r.end], printable, random)
 	if r.typ == dns.TypeAPL {
 		s.prefixList(msg[r.rdata:r.end])
 	}
@@ -252,9 +281,8 @@ func (s *searcher) asStrings(b []byte) {
 		return
 	}
 	n := 0
-	for len(b) > 0 {
+	for ; len(b) > 0; n++ {
 		text := b[1 : 1+int(b[0])]
-		n++
 		s.joined = append(s.joined, text...)
 		s.text(text)
 		b = b[1+len(text):]

@@ -7,74 +7,149 @@ import (
 )
 
 // text judges text of any length: local names, and the addresses of the resolver and
-// the client.
-func (s *searcher) text(b []byte) {
-	if len(b) == 0 || s.done() {
-		return
+// the client. It reports whether the text is made of the printable characters of ASCII.
+func (s *searcher) text(b []byte) (printable bool) {
+	v := survey(b)
+	if s.done() {
+		return v.printable
 	}
-	if s.what.names {
+	if s.what.names && (!v.printable || v.dots > 0 && s.policy.localNames.mayOccur(b)) {
 		s.folded = foldCase(s.folded[:0], b)
 		if o, ok := s.policy.localNames.in(s.folded, len(s.folded), false); ok {
 			s.found(LocalNameInRdata, Entry{Name: s.policy.localNames.entries[o.entry]})
-			return
+			return v.printable
 		}
 	}
 	if s.what.addrsInAll {
-		s.addressesIn(b)
+		s.addressesIn(b, v)
 	}
+	return v.printable
+}
+
+// A textSurvey is how much text has of what addresses are made of.
+type textSurvey struct {
+	digits, letters, dots, dashes, underscores, colons int // letters: a to f
+	printable                                          bool
+}
+
+const (
+	digitKind = 1 << (8 * iota)
+	letterKind
+	dotKind
+	dashKind
+	underscoreKind
+	colonKind
+	oddKind // not printable in ASCII
+)
+
+// kinds are counted eight bits each, so a sum is good for 255 octets.
+var kinds = func() (k [256]uint64) {
+	for i := range k {
+		switch b := byte(i); {
+		case isDigit(b):
+			k[i] = digitKind
+		case isHex(b):
+			k[i] = letterKind
+		case b == '.':
+			k[i] = dotKind
+		case b == '-':
+			k[i] = dashKind
+		case b == '_':
+			k[i] = underscoreKind
+		case b == ':':
+			k[i] = colonKind
+		case b < ' ' || b > '~':
+			k[i] = oddKind
+		}
+	}
+	return k
+}()
+
+func survey(b []byte) textSurvey {
+	v := textSurvey{printable: true}
+	for len(b) > 0 {
+		part := b[:min(len(b), 255)]
+		b = b[len(part):]
+		sum := uint64(0)
+		for _, c := range part {
+			sum += kinds[c]
+		}
+		v.digits += int(sum & 0xff)
+		v.letters += int(sum / letterKind & 0xff)
+		v.dots += int(sum / dotKind & 0xff)
+		v.dashes += int(sum / dashKind & 0xff)
+		v.underscores += int(sum / underscoreKind & 0xff)
+		v.colons += int(sum / colonKind & 0xff)
+		v.printable = v.printable && sum < oddKind
+	}
+	return v
 }
 
 // addressesIn judges the addresses that text spells: reverse names, four decimal
-// numbers, one decimal number, hexadecimal digits, and IPv6 groups. Most text has too
-// little of what these are made of.
-func (s *searcher) addressesIn(b []byte) {
-	s.numbers(b)
-	s.words(b)
-	dots := bytes.Count(b, []byte("."))
-	if dots > 0 {
+// numbers, one decimal number, hexadecimal digits, and IPv6 groups.
+func (s *searcher) addressesIn(b []byte, v textSurvey) {
+	if v.digits+v.letters >= 8 {
+		s.words(b)
+	}
+	if v.dots > 0 && v.digits+v.letters > 0 {
 		s.reverseNames(b)
 	}
-	if dots >= nibblesInAddress-1 {
+	if v.dots >= nibblesInAddress-1 {
 		s.nibbles(b)
 	}
-	s.groupsBy(b, ':', bytes.Count(b, []byte(":")))
-	s.groupsBy(b, '-', bytes.Count(b, []byte("-")))
-	s.groupsBy(b, '_', bytes.Count(b, []byte("_")))
-	s.groupsBy(b, '.', dots)
+	s.separated(b, '.', v.dots)
+	s.separated(b, '-', v.dashes)
+	s.separated(b, '_', v.underscores)
+	s.separated(b, ':', v.colons)
 }
 
-// numbers judges four decimal numbers in a row between one and the same separator, in
-// either order.
-func (s *searcher) numbers(b []byte) {
-	var quad [4]byte
-	n, end, separator := 0, 0, byte(0) // of the numbers in a row so far
-	for i := 0; i < len(b); i++ {
-		if b[i]-'0' > 9 {
+// separated judges what is between separators, of which there are n: four decimal
+// numbers in a row, in either order, and groups of hexadecimal digits.
+func (s *searcher) separated(b []byte, separator byte, n int) {
+	if n < 2 {
+		return
+	}
+	groups := n >= groupsInAddress-1 || separator == ':' && n >= 6 // four numbers may follow
+	for i := 0; ; {
+		at := bytes.IndexByte(b[i:], separator)
+		if i += at; at < 0 || i+1 == len(b) {
+			break
+		}
+		switch {
+		case b[i+1] == separator:
+			groups = true
+		case separator != ':' && n >= 3 && i > 0 && isDigit(b[i-1]) && isDigit(b[i+1]):
+			for i > 0 && isDigit(b[i-1]) {
+				i--
+			}
+			i += s.row(b[i:], separator)
 			continue
 		}
-		v, size, ok := decimal(b[i:])
-		follows := n > 0 && i == end+1 && (b[end] == '.' || b[end] == '-' || b[end] == '_')
-		switch {
-		case !ok:
-			n = 0
-		case !follows:
-			n = 1
-		case n > 1 && b[end] != separator:
-			n = 2
-		default:
-			n++
-		}
+		i++
+	}
+	if groups {
+		s.groupsBy(b, separator)
+	}
+}
+
+// row judges numbers in a row at the beginning of text, and returns where the last ends.
+func (s *searcher) row(b []byte, separator byte) (end int) {
+	var quad [4]byte
+	for n := 0; ; {
+		v, size, ok := decimal(b[end:])
 		copy(quad[:], quad[1:])
 		quad[3] = v
-		if follows {
-			separator = b[end]
+		if n++; !ok {
+			n = 0
 		}
-		end = i + size
-		i = end - 1
 		if n >= 4 {
 			s.addr4(quad, asIs)
 			s.addr4([4]byte{quad[3], quad[2], quad[1], quad[0]}, backwards)
 		}
+		if end += size; end+1 >= len(b) || b[end] != separator || !isDigit(b[end+1]) {
+			return end
+		}
+		end++
 	}
 }
 
@@ -93,7 +168,9 @@ func (s *searcher) words(b []byte) {
 		for end < len(b) && isAlphanumeric(b[end]) {
 			end++
 		}
-		s.word(b[start:end])
+		if !endsFold(b[:start], "xn--") { // an A-label's digits are letters of another script
+			s.word(b[start:end])
+		}
 		i = end&^3 + 3 - 4
 	}
 }
@@ -257,13 +334,8 @@ func decimal(b []byte) (v byte, size int, ok bool) {
 
 // groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a
 // separator between their groups, beginning and ending at any group of a longer row.
-// Only after colons may the last 32 bits be four decimal numbers. n is how many
-// separators the text has.
-func (s *searcher) groupsBy(b []byte, separator byte, n int) {
-	const fewest = 6 // with four decimal numbers at the end
-	if n < 2 || n < fewest && !bytes.Contains(b, []byte{separator, separator}) {
-		return
-	}
+// Only after colons may the last 32 bits be four decimal numbers.
+func (s *searcher) groupsBy(b []byte, separator byte) {
 	for i := 0; i < len(b); {
 		first := bytes.IndexByte(b[i:], separator)
 		if first < 0 {

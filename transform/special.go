@@ -4,18 +4,10 @@ import "net/netip"
 
 // specialNames are the names that are never asked of the public Internet, or
 // should not be; see DESIGN.md. Those below arpa are reverse zones of their own.
-var specialNames = mustNameSet(
+var specialNames = [...]string{
 	"local", "localhost", "test", "invalid", "onion", "alt", "internal",
 	"home.arpa", "resolver.arpa", "service.arpa", "ipv4only.arpa",
 	"corp", "home", "lan", "mail", "localdomain",
-)
-
-func mustNameSet(names ...string) *nameSet {
-	s, err := newNameSet(names)
-	if err != nil {
-		panic(err)
-	}
-	return s
 }
 
 // specialNetworks have reverse zones that say nothing about the Internet (RFC
@@ -35,11 +27,15 @@ var specialNetworks = []netip.Prefix{
 	netip.MustParsePrefix("fe80::/10"),
 }
 
-// isSpecial reports whether a query name in lowercase wire form is special-use, or the
-// reverse name of an address that has no meaning on the Internet.
-func isSpecial(name []byte) bool {
-	if _, ok := specialNames.above(name, false); ok {
-		return true
+func endsInARPA(name []byte) bool {
+	return len(name) > 6 && string(name[len(name)-6:]) == "\x04arpa\x00"
+}
+
+// isSpecialReverse reports whether a name in lowercase wire form is the reverse name of
+// an address that has no meaning on the Internet.
+func isSpecialReverse(name []byte) bool {
+	if !endsInARPA(name) {
+		return false
 	}
 	var l labels
 	l.split(name)

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	inlineText   = 91            // name, zone and client subnet of nearly every query
+	inlineText   = 88            // name, zone and client subnet of nearly every query
 	textSlot     = 2 * maxName   // name and zone of any other
 	slotCost     = 3             // queries' room that a slot takes
 	maxSameKey   = 64            // pending queries to one server with one ID: real resolvers have one or two
@@ -18,6 +18,11 @@ const (
 // pending is a query that waits for its response. It holds no pointer, so that a
 // full table costs the garbage collector nothing.
 type pending struct {
+	pendingFields
+	text [inlineText]byte // name as it was sent and zone, unless they are in a slot; then the client subnet
+}
+
+type pendingFields struct {
 	next         int32 // in its bucket, newest first
 	older, newer int32 // in order of arrival
 	slot         int32 // of text, or noIndex
@@ -38,8 +43,6 @@ type pending struct {
 	more              bool // it held more than header and question
 	nameLen, zoneLen  uint8
 	subnetLen         uint8
-
-	text [inlineText]byte // name as it was sent and zone, unless they are in a slot; then the client subnet
 }
 
 // table holds the pending queries of one lane: found by server and ID, ordered
@@ -89,7 +92,7 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 	t.cost += cost
 	i := t.queries.allocate()
 	q := t.at(i)
-	*q = pending{
+	q.pendingFields = pendingFields{
 		older: t.newest, newer: noIndex, slot: noIndex,
 		arrival: t.arrivals,
 		at:      now, queryTime: m.QueryTime,

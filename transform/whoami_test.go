@@ -313,7 +313,7 @@ func spell(random *rand.Rand, octets [16]byte) string {
 // judgeText gives text to the search alone.
 func judgeText(p *Policy, text string) Reason {
 	var s searcher
-	s.begin(p, &s.none, &s.none, [2]netip.Addr{})
+	s.begin(p, &s.none, &s.none, netip.Addr{}, netip.Addr{})
 	s.ready()
 	s.place = inRdata
 	s.text([]byte(text))
