@@ -415,6 +415,14 @@ func TestLocalNetworksWithinOctets(t *testing.T) {
 	}
 }
 
+// TestALabelsHoldNoHexadecimalDigits: theirs are letters of another script.
+func TestALabelsHoldNoHexadecimalDigits(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("62.11.112.0/24")} })
+	for name, want := range map[string]Reason{"www.example.xn--3e0b707e": Kept, "3e0b707e.example": LocalName, "x-3e0b707e.example": LocalName} {
+		wantReason(t, p, newRaw(name, dns.TypeA).wire, want)
+	}
+}
+
 func reverseName(addr string) string {
 	name, err := dns.ReverseAddr(addr)
 	if err != nil {
