@@ -23,16 +23,17 @@ const (
 	maskRcode  = 0xf
 )
 
-// A mark stands in walker.marks at each offset where a name, or the rest of one,
-// begins: its uncompressed length, what holds for all names that end in it, and
-// how many pointers follow.
+// A mark is in walker.marks for each offset where a name, or the rest of one, begins:
+// its uncompressed length, whether its letter case is data, how many pointers follow,
+// and the generation, which tells the marks of this message from those of earlier ones.
 type mark uint32
 
 const (
-	markLen  mark = 0xff
-	markARPA mark = 1 << 8 // ends in the label "arpa"
-	markCase mark = 1 << 9 // its letter case is data
-	markHop  mark = 1 << 10
+	markLen        mark = 0xff
+	markCase       mark = 1 << 8
+	markHop        mark = 1 << 9
+	markHops       mark = 0x7f << 9
+	markGeneration mark = 1 << 16 // the first of its bits
 )
 
 // A run is a stretch of labels that stand in the message itself, up to a pointer
@@ -61,7 +62,8 @@ const (
 // reused from message to message and borrows the message that it walked last.
 type walker struct {
 	msg   []byte
-	marks []mark
+	marks []mark // by offset
+	now   mark   // the generation of this message
 	runs  []run
 	rrs   []rr
 
@@ -121,8 +123,11 @@ func (w *walker) walk(msg []byte) bool {
 func (w *walker) reset(n int) {
 	if n > len(w.marks) {
 		w.marks = make([]mark, max(n, 512))
-	} else {
-		clear(w.marks[:n])
+		w.now = 0
+	}
+	if w.now += markGeneration; w.now == 0 { // all generations have been used
+		clear(w.marks)
+		w.now = markGeneration
 	}
 	w.runs = w.runs[:0]
 	w.rrs = w.rrs[:0]
@@ -206,22 +211,17 @@ func (w *walker) name(off int, keepCase bool) int {
 // and marks them; end is -1 where they are no name. So many pointers led here.
 func (w *walker) labels(start int, keepCase bool, hops int) (stop, end int) {
 	msg := w.msg
-	last := -1
 	for off := start; off < len(msg); {
 		c := int(msg[off])
 		switch {
 		case c == 0:
-			return off, w.named(start, off, off+1, w.topLevel(last, off)|1, keepCase)
+			return off, w.named(start, off, off+1, w.now|1, keepCase)
 		case c < 64:
-			last = off
 			off += 1 + c
 		case c >= 0xc0 && off+1 < len(msg):
 			m := w.pointer((c&0x3f)<<8|int(msg[off+1]), start, keepCase, hops+1)
 			if m == 0 {
 				return off, -1
-			}
-			if m&markLen == 1 {
-				m = m&^markARPA | w.topLevel(last, off)
 			}
 			return off, w.named(start, off, off+2, m, keepCase)
 		default:
@@ -229,14 +229,6 @@ func (w *walker) labels(start int, keepCase bool, hops int) (stop, end int) {
 		}
 	}
 	return start, -1
-}
-
-// topLevel tells by the label before the root what holds for the whole name.
-func (w *walker) topLevel(last, off int) mark {
-	if last >= 0 && isARPA(w.msg[last:off]) {
-		return markARPA
-	}
-	return 0
 }
 
 // named marks the labels from start to where the rest of the name, of which rest
@@ -264,7 +256,7 @@ func (w *walker) pointer(target, start int, keepCase bool, hops int) mark {
 	if target < headerLen || target >= start || hops > maxHops {
 		return 0
 	}
-	if w.marks[target] == 0 {
+	if w.marks[target]&^(markGeneration-1) != w.now {
 		w.pointsOutsideNames, w.astray = true, true
 		if _, end := w.labels(target, keepCase, hops); end < 0 {
 			return 0
@@ -274,10 +266,10 @@ func (w *walker) pointer(target, start int, keepCase bool, hops int) mark {
 	if keepCase != (m&markCase != 0) {
 		w.pointsOutsideNames = true // one and the same label would need two letter cases
 	}
-	if m += markHop; m/markHop > maxHops {
+	if m&markHops >= maxHops*markHop {
 		return 0
 	}
-	return m
+	return m + markHop
 }
 
 // expand appends the uncompressed name at off, which the walk has found good.

@@ -210,28 +210,25 @@ func TestWalkReadsTheQuestionOfABrokenMessage(t *testing.T) {
 	}
 }
 
-func TestWalkTellsWhereARPAEnds(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		owner []byte
-		want  bool
-	}{
-		{"whole", wireName("53.2.0.192.in-addr.arpa"), true},
-		{"upper case", wireName("IN-ADDR.ARPA"), true},
-		{"root behind a pointer", append([]byte("\x07in-addr\x04arpa"), pointTo(22)...), true},
-		{"other name", wireName("arpa.example"), false},
-		{"other name, same root", append([]byte("\x07example"), pointTo(22)...), false},
-	} {
-		for _, qname := range []string{"q.example", "q.as.arpa"} { // the root stands at 22 in both
-			d := newRaw(qname, dns.TypeA)
-			off := len(d.wire)
-			d.record(answer, tt.owner, dns.TypeA, []byte{198, 51, 100, 7})
-			var w walker
-			if !w.walk(d.wire) {
-				t.Fatal(tt.name, "is malformed")
+// TestMarksOfEarlierMessagesDoNotCount: where an earlier message had a name, the next
+// has a number, and a pointer to it.
+func TestMarksOfEarlierMessagesDoNotCount(t *testing.T) {
+	first := newRaw("q.example", dns.TypeNS).with(answer, "abcdefgh", dns.TypeNS, wireName("ns.example")).wire
+	at := headerLen + len(wireName("q.example")) + 4
+	d := newRaw("q.example", dns.TypeNS)
+	d.record(answer, []byte{0}, 65280, append(make([]byte, 8), 1, 'x', 0))
+	d.record(answer, pointTo(at+len("\x00")+fixedLen+8), dns.TypeNS, []byte{0})
+	var w walker
+	for _, now := range []mark{0, ^mark(0) &^ (2*markGeneration - 1), ^mark(0) &^ (markGeneration - 1)} { // the last wraps
+		for off := range first {
+			w.marks = make([]mark, maxMessage)
+			w.now = now
+			if !w.walk(first) {
+				t.Fatal("the first message is malformed")
 			}
-			if got := w.marks[off]&markARPA != 0; got != tt.want {
-				t.Errorf("%s behind %s: got %v", tt.name, qname, got)
+			w.marks[off] = w.now | 5
+			if !w.walk(d.wire) || !w.pointsOutsideNames {
+				t.Fatalf("generation %x, mark at %d: a pointer into rdata was taken for one to a name", now, off)
 			}
 		}
 	}
