@@ -117,7 +117,7 @@ func (x *localNames) empty() bool { return len(x.entries) == 0 }
 // mayBegin reports whether a spelling may begin with a label, by its length and first
 // octet. Labels that are not in ASCII letters, digits, hyphens and underscores are
 // for the caller to let pass.
-func (x *localNames) mayBegin(length, first byte) bool { return x.begins.has(length, toLower(first)) }
+func (x *localNames) mayBegin(length, first byte) bool { return x.begins.has(length, first) }
 
 // An occurrence is where an entry occurs in text.
 type occurrence struct {

@@ -44,9 +44,10 @@ type hit struct {
 
 // needs is what there is to search for.
 type needs struct {
-	names      bool // local names
-	addrs      bool // addresses in names
-	addrsInAll bool // addresses in everything else too
+	names      bool         // local names
+	begins     *firstOctets // of the first labels of local names
+	addrs      bool         // addresses in names
+	addrsInAll bool         // addresses in everything else too
 }
 
 // A place is where a searcher looks: the rule for an address of the resolver there.
@@ -84,7 +85,7 @@ func (s *searcher) release() {
 
 // ready is called when the subnets are complete.
 func (s *searcher) ready() {
-	s.what.names = !s.policy.localNames.empty()
+	s.what.names, s.what.begins = !s.policy.localNames.empty(), &s.policy.localNames.begins
 	s.what.addrsInAll = len(s.subnets) > 0 || s.own[0].IsValid() || s.own[1].IsValid() || s.policy.anyResolver ||
 		len(s.known.members)+len(s.fresh.members) > 0
 	s.what.addrs = s.what.addrsInAll || s.policy.anyNetwork

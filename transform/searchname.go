@@ -168,35 +168,34 @@ var classes = func() (c [256]uint32) {
 	return c
 }()
 
-// mayHold reports whether labels in wire form, without the root, may hold what checkName would find. It
-// lets most names pass by after one look at each octet. open reports that they end in
-// labels which may be part of an address that continues after them.
+// mayHold reports whether labels in wire form, without the root, may hold what checkName
+// would find. It lets most names pass by after one look at each octet. open reports that
+// they end in labels which may be part of an address that continues after them.
 func (s *searcher) mayHold(b []byte) (may, open bool) {
 	count := uint32(0)
 	for _, c := range b {
 		count += classes[c]
 	}
-	x := s.policy.localNames
-	names, short := s.what.names, 0 // labels in a row that may be numbers, nibbles or groups
-	for rest := b; len(rest) > 0; rest = rest[1+rest[0]:] {
-		n := rest[0]
-		if count -= classes[n]; names && x.mayBegin(n, rest[1]) {
+	begins := &s.what.begins.first
+	short := 0 // labels in a row that may be numbers, nibbles or groups
+	for off := 0; off+1 < len(b); off += 1 + int(b[off]) {
+		n, first := b[off]&63, b[off+1]
+		count -= classes[n]
+		if begins[n][first>>6]>>(first&63)&1 != 0 {
 			return true, false
 		}
-		short++
 		switch {
-		case n == 7:
-			may = may || isReverseZone(rest)
+		case n > 4 && n != 7 || classes[first]&(digitClass|hexClass) == 0 && first|0x20 != 'i':
 			short = 0
-		case n > 4 || !isGroup(rest):
-			may = may || n == 3 && isReverseZone(rest)
+		case isGroup(b[off:]):
+			short++
+			may = may || short == 4
+		default:
 			short = 0
-		case short == 4:
-			may = true
+			may = may || isReverseZone(b[off:])
 		}
 	}
-	digits, hex, dashes := count&0xff, count>>8&0xff, count>>16&0xff
-	switch {
+	switch digits, hex, dashes := count&0xff, count>>8&0xff, count>>16&0xff; {
 	case count >= oddClass:
 		return true, false
 	case !s.what.addrs:
