@@ -69,7 +69,7 @@ func (p *Policy) isListLookup(x *subject) bool {
 	case first > 0 && first <= 3 && isHex(x.name[1]):
 		l.split(x.name)
 		return addressLabels(x.name, &l) > 0 && !answersWithHost(x.response, true)
-	case bytes.IndexByte(x.name, mailboxHash) >= 0:
+	case len(x.name) > mailboxHash && bytes.IndexByte(x.name, mailboxHash) >= 0:
 		l.split(x.name)
 		return isKeyOfMailbox(x.name, &l) && !answersWithHost(x.response, false)
 	}

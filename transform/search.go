@@ -26,7 +26,7 @@ type searcher struct {
 	name    [maxName + 1]byte
 	hosts   [maxLabels]byte
 	folded  []byte
-	joined  []byte
+	joint   joint
 	second  [maxName + 1]byte
 	target  [2*maxName + 1]byte
 	hits    []hit // by record

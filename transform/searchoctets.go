@@ -158,39 +158,66 @@ func isARPA(label []byte) bool {
 // strings judges rdata that is character-strings only, as most text is.
 func (s *searcher) strings(b []byte) {
 	s.place = inRdata
-	printable, n := true, 0
-	for rest := b; len(rest) > 0; n++ {
-		text := rest[1 : 1+int(rest[0])]
-		rest = rest[1+len(text):]
-		printable = s.text(text) && printable
-		if n > 0 || len(rest) > 0 {
-			s.joined = append(s.joined, text...)
+	s.octets(b, s.eachString(b), false)
+}
+
+// eachString judges character-strings, and as one text if there are several. It reports
+// whether all of it is printable ASCII.
+func (s *searcher) eachString(b []byte) (printable bool) {
+	for len(b) > 0 {
+		text := b[1 : 1+int(b[0])]
+		if b = b[1+len(text):]; len(b) > 0 || s.joint.n > 0 {
+			s.join(text)
+		} else {
+			return !s.text(text).odd
 		}
 	}
-	s.endStrings(&n)
-	s.octets(b, printable, false)
+	return s.endStrings()
+}
+
+// A joint is character-strings in a row.
+type joint struct {
+	n      int
+	text   []byte
+	survey textSurvey
+}
+
+// join judges a character-string, and keeps it for endStrings.
+func (s *searcher) join(text []byte) {
+	s.joint.n++
+	s.joint.text = append(s.joint.text, text...)
+	s.joint.survey.add(s.text(text))
+}
+
+// endStrings judges character-strings in a row as one text, and reports whether it is
+// printable ASCII.
+func (s *searcher) endStrings() (printable bool) {
+	j := &s.joint
+	if j.n > 1 {
+		s.surveyed(j.text, j.survey)
+	}
+	printable = !j.survey.odd
+	j.n, j.text, j.survey = 0, j.text[:0], textSurvey{}
+	return printable
 }
 
 // rdata judges what rdata holds other than names: each field as text, adjacent
 // character-strings joined too, and what is between names as octets.
 func (s *searcher) rdata(msg []byte, r rr) {
 	s.place = inRdata
-	from, random, printable, strings := int(r.rdata), false, true, 0
+	from, random, printable := int(r.rdata), false, true // of the octets since the last name
 	c := newCursor(msg, r)
 	whole := c.steps == "x"
 	for c.next() {
-		if c.step != 's' {
-			s.endStrings(&strings)
-			printable = false
+		if c.step == 's' {
+			s.join(c.data())
+			continue
 		}
+		printable = s.endStrings() && printable && c.isName()
 		switch c.step {
 		case 'n', 'N':
 			s.octets(msg[from:c.start], printable, random)
 			from, random, printable = c.at, false, true
-		case 's':
-			strings++
-			s.joined = append(s.joined, c.data()...)
-			printable = s.text(c.data()) && printable
 		case 'z':
 			random = true
 			s.text(c.data())
@@ -205,20 +232,11 @@ func (s *searcher) rdata(msg []byte, r rr) {
 			}
 		}
 	}
-	s.endStrings(&strings)
+	printable = s.endStrings() && printable
 	s.octets(msg[from:r.end], printable, random)
 	if r.typ == dns.TypeAPL {
 		s.prefixList(msg[r.rdata:r.end])
 	}
-}
-
-// endStrings judges character-strings in a row as one text.
-func (s *searcher) endStrings(n *int) {
-	if *n > 1 {
-		s.text(s.joined)
-	}
-	*n = 0
-	s.joined = s.joined[:0]
 }
 
 // parameters judges SVCB's: key, length, value (RFC 9460 section 2.2).
@@ -277,15 +295,7 @@ func (s *searcher) asStrings(b []byte) {
 	for end < len(b) {
 		end += 1 + int(b[end])
 	}
-	if end > len(b) {
-		return
+	if end == len(b) {
+		s.eachString(b)
 	}
-	n := 0
-	for ; len(b) > 0; n++ {
-		text := b[1 : 1+int(b[0])]
-		s.joined = append(s.joined, text...)
-		s.text(text)
-		b = b[1+len(text):]
-	}
-	s.endStrings(&n)
 }

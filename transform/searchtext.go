@@ -7,29 +7,45 @@ import (
 )
 
 // text judges text of any length: local names, and the addresses of the resolver and
-// the client. It reports whether the text is made of the printable characters of ASCII.
-func (s *searcher) text(b []byte) (printable bool) {
+// the client.
+func (s *searcher) text(b []byte) textSurvey {
 	v := survey(b)
+	s.surveyed(b, v)
+	return v
+}
+
+// surveyed is text for text that has been surveyed.
+func (s *searcher) surveyed(b []byte, v textSurvey) {
 	if s.done() {
-		return v.printable
+		return
 	}
-	if s.what.names && (!v.printable || v.dots > 0 && s.policy.localNames.mayOccur(b)) {
+	if s.what.names && (v.odd || v.dots > 0 && s.policy.localNames.mayOccur(b)) {
 		s.folded = foldCase(s.folded[:0], b)
 		if o, ok := s.policy.localNames.in(s.folded, len(s.folded), false); ok {
 			s.found(LocalNameInRdata, Entry{Name: s.policy.localNames.entries[o.entry]})
-			return v.printable
+			return
 		}
 	}
 	if s.what.addrsInAll {
 		s.addressesIn(b, v)
 	}
-	return v.printable
 }
 
 // A textSurvey is how much text has of what addresses are made of.
 type textSurvey struct {
-	digits, letters, dots, dashes, underscores, colons int // letters: a to f
-	printable                                          bool
+	digits, letters, dots, dashes, underscores, colons int  // letters: a to f
+	odd                                                bool // it has other than the printable characters of ASCII
+}
+
+// add adds the survey of text that follows.
+func (v *textSurvey) add(o textSurvey) {
+	v.digits += o.digits
+	v.letters += o.letters
+	v.dots += o.dots
+	v.dashes += o.dashes
+	v.underscores += o.underscores
+	v.colons += o.colons
+	v.odd = v.odd || o.odd
 }
 
 const (
@@ -65,8 +81,7 @@ var kinds = func() (k [256]uint64) {
 	return k
 }()
 
-func survey(b []byte) textSurvey {
-	v := textSurvey{printable: true}
+func survey(b []byte) (v textSurvey) {
 	for len(b) > 0 {
 		part := b[:min(len(b), 255)]
 		b = b[len(part):]
@@ -74,13 +89,11 @@ func survey(b []byte) textSurvey {
 		for _, c := range part {
 			sum += kinds[c]
 		}
-		v.digits += int(sum & 0xff)
-		v.letters += int(sum / letterKind & 0xff)
-		v.dots += int(sum / dotKind & 0xff)
-		v.dashes += int(sum / dashKind & 0xff)
-		v.underscores += int(sum / underscoreKind & 0xff)
-		v.colons += int(sum / colonKind & 0xff)
-		v.printable = v.printable && sum < oddKind
+		v.add(textSurvey{
+			digits: int(sum & 0xff), letters: int(sum / letterKind & 0xff), dots: int(sum / dotKind & 0xff),
+			dashes: int(sum / dashKind & 0xff), underscores: int(sum / underscoreKind & 0xff),
+			colons: int(sum / colonKind & 0xff), odd: sum >= oddKind,
+		})
 	}
 	return v
 }
