@@ -3,6 +3,7 @@ package transform
 import (
 	"container/list"
 	"net/netip"
+	"time"
 )
 
 // maxLearned bounds the addresses that are remembered as the resolver's. Those of a
@@ -65,7 +66,7 @@ func (l *Learned) Known() *KnownAddrs {
 }
 
 // sightings is the resolver's addresses that a lane has seen since it was last given
-// what all lanes know. Each is noted once a second of message time.
+// what all lanes know. Each is noted once in noteTime of message time.
 type sightings struct {
 	fresh  addrSet
 	order  []netip.Addr // of fresh; a ring once it is full
@@ -75,10 +76,13 @@ type sightings struct {
 }
 
 type sighting struct {
-	addr   netip.Addr
-	second Time
-	own    bool // the address identifies the resolver
+	addr netip.Addr
+	at   Time // lane time
+	own  bool // the address identifies the resolver
 }
+
+// noteTime is how long a lane does not note an address again.
+const noteTime = Time(time.Second)
 
 // see notes an address if it identifies the resolver, unless it has just been noted,
 // and reports whether it does.
@@ -88,8 +92,8 @@ func (s *sightings) see(a netip.Addr, now Time, policy *Policy) (own bool) {
 	}
 	last := a.As16()[15]
 	r := &s.recent[last%uint8(len(s.recent))]
-	if second := now / Time(1e9); r.addr != a || r.second != second {
-		*r = sighting{a, second, isIdentity(a)}
+	if r.addr != a || uint64(now-r.at) >= uint64(noteTime) {
+		*r = sighting{a, now, isIdentity(a)}
 		if r.own && !policy.identity.Has(a) {
 			s.note(a)
 		}

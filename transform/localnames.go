@@ -40,6 +40,20 @@ type spelling struct {
 	entry int32
 }
 
+// firstOctets is which octets a label of a length begins with, in either letter case.
+type firstOctets struct{ first [64][4]uint64 }
+
+func (f *firstOctets) add(label []byte) {
+	for _, c := range []byte{label[0], toUpper(label[0])} {
+		f.first[len(label)][c>>6] |= 1 << (c & 63)
+	}
+}
+
+// has reports whether a label of this length begins with this octet.
+func (f *firstOctets) has(length, first byte) bool {
+	return f.first[length&63][first>>6]&(1<<(first&63)) != 0
+}
+
 // newLocalNames takes entries as ParseLocalName reads them.
 func newLocalNames(entries []string) (*localNames, error) {
 	x := &localNames{

@@ -288,11 +288,13 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 		return Duplicate
 	}
 	asked := p.resolver
-	if q != nil && q.resolverAddr().Addr() != f.resolver {
+	if q != nil && q.told && q.resolver != m.Resolver.Addr().As16() {
 		asked = identity(q.resolverAddr().Addr())
 	}
 	p.searcher.begin(policy, p.known, &p.seen.fresh, p.resolver, asked)
-	p.searcher.clientSubnets(w, q)
+	if w.opt >= 0 || q != nil && q.subnetLen > 0 {
+		p.searcher.clientSubnets(w, q)
+	}
 	return p.search(&subject{
 		name: name, zone: p.lowerZone(m, q), response: w, qtype: w.qtype,
 		server: f.server, rd: f.rd, forwarded: f.forwarder,
