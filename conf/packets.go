@@ -19,7 +19,7 @@ func (s *section) pcapSource() pcap.Config {
 		Name:       s.name,
 		Interfaces: s.interfaces(),
 		Resolvers: s.networks("resolvers", s.opened, "packets do not say who asks: without the resolver's addresses, "+
-			"its queries to servers cannot be told from what clients ask"),
+			"its queries to servers cannot be distinguished from its clients' queries"),
 
 		Promiscuous:    s.readFlag("promiscuous"),
 		Decapsulate:    s.readFlag("decapsulate"),

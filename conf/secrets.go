@@ -58,7 +58,7 @@ func (f *File) Mask(text string) string {
 
 // hide enters element i of a list, or the value if i is negative, among what Mask
 // replaces. parsed is what the attribute means; a word of the configuration's own
-// language, like "idle", is no secret.
+// language, like "idle", is not a secret.
 func (s *section) hide(set *setting, i int, value string, parsed any) {
 	if !set.secret() || value == "" {
 		return
@@ -76,7 +76,7 @@ func (s *section) hide(set *setting, i int, value string, parsed any) {
 	}
 }
 
-// formsOf returns the texts that may stand for a value, nil if it is no secret.
+// formsOf returns the texts that a value may appear as; nil if it is not a secret.
 func formsOf(value string, parsed any) []string {
 	forms := []string{value}
 	switch p := parsed.(type) {

@@ -58,7 +58,7 @@ func warnOfNames(attribute, unit string, names []string, lines []int) (all []War
 	}
 	if len(suffixes) > 0 {
 		all = append(all, Warning{attribute + ": a public suffix, below which others have their domains, at " + places(unit, suffixes),
-			"It stands for the names of others. Name your own domains there instead."})
+			"It covers the domains of others. Name your own domains there instead."})
 	}
 	if len(labels) > 0 {
 		all = append(all, Warning{attribute + ": a name of a single label, at " + places(unit, labels),
@@ -85,7 +85,7 @@ func warnOfNetworks(attribute string, networks []netip.Prefix) []Warning {
 		return nil
 	}
 	return []Warning{{fmt.Sprintf("%s: a prefix shorter than /%d (IPv6 /%d), at %s", attribute, shortest4, shortest6, places("element", short)),
-		"It holds the networks of others, and what concerns them is dropped. Name your own networks instead."}}
+		"It covers the networks of others, and what concerns them is dropped. Name your own networks instead."}}
 }
 
 func lengthFor(p netip.Prefix, v4, v6 int) int {

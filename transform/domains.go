@@ -139,8 +139,8 @@ func (d *DomainCounts) lowest() (least int) {
 // registered returns the end of a name in wire form that is its public suffix and one
 // label more, or all of a name that has no label more. Text for the public suffix list
 // is the name without its first length octet and the root; the other length octets
-// become dots. What host names do not contain becomes NUL: a dot in a label is no end
-// of a label, and the list takes "::1%label.example.com" for an address.
+// become dots. What host names do not contain becomes NUL: a dot in a label does not end
+// it, and the list takes "::1%label.example.com" for an address.
 // Names in lists are many, so the address before the list's own name is cut off, and
 // the result is remembered: the public suffix list allocates memory at each question.
 func (d *DomainCounts) registered(name []byte) []byte {

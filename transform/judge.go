@@ -132,7 +132,7 @@ func (s *searcher) checkExtended(w *walker) {
 	}
 }
 
-// checkNameAt judges the name at off, of which so many octets are its own.
+// checkNameAt judges the name at off; own is as in checkName.
 func (s *searcher) checkNameAt(w *walker, off, own int) {
 	name := w.expand(s.name[:0], off)
 	lower(name)

@@ -31,7 +31,7 @@ type Pairer struct {
 	name    [maxName]byte // of the message at hand, lowercase
 	zone    [maxName]byte
 	zoneLen int
-	folded  bool // beside the message, names that are in lower case now were not
+	folded  bool // the zone or the query name was lowercased
 	record  Record
 	applied ruleSet // what changed the record
 	found   Finding // what forbade the latest record that was judged

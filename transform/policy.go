@@ -95,7 +95,7 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 		case !prefix.IsSingleIP():
 			nets = append(nets, prefix)
 		case prefix.Addr().IsUnspecified():
-			return fmt.Errorf("resolver %v is no address of one host", prefix.Addr())
+			return fmt.Errorf("resolver %v: not the address of one host", prefix.Addr())
 		default:
 			p.resolvers.add(prefix.Addr())
 		}

@@ -120,8 +120,8 @@ func identity(a netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// isIdentity reports whether an address can identify a resolver: it is no address of
-// every host or of a group. The zero Addr is none.
+// isIdentity reports whether an address can identify a resolver: not the address of
+// every host, of a group or of one link. The zero Addr cannot.
 func isIdentity(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() &&
 		!a.IsLinkLocalUnicast() && a != broadcast

@@ -122,7 +122,7 @@ func (r *labelRow) add(label []byte) {
 }
 
 // judge judges the addresses that end at the latest label and begin in a name's own
-// labels, of which the last is so many labels before it, minus one.
+// labels. own is the number of own labels minus the latest label's index.
 func (r *labelRow) judge(s *searcher, own int) {
 	if r.octets >= 4 && own > -3 {
 		s.addr4(r.v4, asIs)

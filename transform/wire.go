@@ -25,7 +25,7 @@ const (
 
 // A mark is in walker.marks for each offset where a name, or the rest of one, begins:
 // its uncompressed length, whether its letter case is data, how many pointers follow,
-// and the generation, which tells the marks of this message from those of earlier ones.
+// and the generation, which distinguishes the marks of this message from those of earlier ones.
 type mark uint32
 
 const (

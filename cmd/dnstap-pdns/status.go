@@ -96,7 +96,7 @@ func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
 		return nil, err
 	}
 	if l.Started.IsZero() {
-		return nil, fmt.Errorf("what answers at %s is no ledger: is it a sensor?", address)
+		return nil, fmt.Errorf("the answer from %s is not a ledger: check that a sensor listens there", address)
 	}
 	return &l, nil
 }

@@ -80,7 +80,7 @@ func TestWhatIsNoSensorIsTakenForNone(t *testing.T) {
 	}{
 		"no ledger there": {404, "not found", "says 404 Not Found: is it a sensor?"},
 		"a page":          {200, "<html>", "to /ledger cannot be read: is it a sensor? invalid character '<'"},
-		"other JSON":      {200, "{}", "is no ledger: is it a sensor?"},
+		"other JSON":      {200, "{}", "is not a ledger: check that a sensor listens there"},
 		"cut off":         {200, `{"started": "2026-11-24T12:00:00Z"`, "unexpected EOF"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A reverseName is what the labels before in-addr.arpa or ip6.arpa stand for.
+// A reverseName is the network that the labels before in-addr.arpa or ip6.arpa name.
 type reverseName struct {
 	prefix netip.Prefix // of the labels that are numbers
 	more   bool         // labels precede those
