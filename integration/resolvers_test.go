@@ -241,7 +241,7 @@ func checkBooks(t *testing.T, l ledger, o output) {
 	if l.Records != n || sink.Offered != n || sink.Delivered != n {
 		t.Errorf("%d records in the file; the ledger has %d, its sink %+v", n, l.Records, sink)
 	}
-	for _, reason := range []string{"local_server", "truncated", "local_name", "special_name"} {
+	for _, reason := range []string{"local_server", "truncated", "local_name", "lookup", "special_name"} {
 		if l.Dropped[reason] == 0 {
 			t.Errorf("nothing was dropped as %s: %v", reason, l.Dropped)
 		}
