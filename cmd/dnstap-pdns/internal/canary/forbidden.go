@@ -192,7 +192,7 @@ func (s *recordSearch) applies(rule Rule) bool {
 	case LocalNetwork:
 		return s.place == InQuestion || s.place == InZone || s.place == InOwner || s.place == InRdata
 	case ClientSubnet:
-		return s.place != InOpaque && s.place != InField
+		return s.place != InField
 	}
 	return true
 }

@@ -121,7 +121,7 @@ func fieldsOf(rtype uint16, rdata []byte) []field {
 		case 3:
 			return []field{3, nameField, textField}
 		}
-		return []field{textField}
+		return nil
 	case dns.TypeAMTRELAY: // so is that of the relay, with another bit (RFC 8777)
 		switch second & 0x7f {
 		case 0:
@@ -133,7 +133,7 @@ func fieldsOf(rtype uint16, rdata []byte) []field {
 		case 3:
 			return []field{2, nameField}
 		}
-		return []field{textField}
+		return nil
 	}
 	return fieldsByType[rtype]
 }
@@ -236,7 +236,7 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 			s.name(p.labels)
 		case stringField, stringsField:
 			strings = append(strings, p.octets)
-		case textField:
+		case textField, hipField:
 			s.text(p.octets)
 		case randomField:
 			random = true
