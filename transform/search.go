@@ -72,6 +72,7 @@ func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
 		}
 	}
 	s.subnets = s.subnets[:0]
+	s.partial = false
 	s.forget()
 }
 
