@@ -21,3 +21,12 @@ func TestReverseNamesThatGoOnInTheQueryName(t *testing.T) {
 		wantRemoved(t, p, d.wire)
 	}
 }
+
+// TestKeptResolverAddressesAreFoundNowhere: with resolver_address = "keep" the configured
+// addresses count nowhere, also where others are searched for.
+func TestKeptResolverAddressesAreFoundNowhere(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.KeepResolver = true })
+	wantReason(t, p, newRaw("ip-192-0-2-53.example.net", dns.TypeA).with(answer, "ip-192-0-2-53.example.net", dns.TypeA, ownAddr4.AsSlice()).wire, Kept)
+	wantReason(t, p, answering(65280, ownAddr4.AsSlice()), Kept)
+	wantReason(t, p, newRaw("ip-198-51-100-7.example.net", dns.TypeA).wire, LocalName)
+}

@@ -7,14 +7,15 @@ import "net/netip"
 // client subnets. It is the one predicate; searchname.go, searchtext.go and searchoctets.go select
 // what it judges. It is reused from message to message.
 type searcher struct {
-	policy  *Policy
-	known   *addrSet // the resolver's addresses that all lanes have shared
-	fresh   *addrSet // those that this lane has seen since
-	none    addrSet
-	own     [2]netip.Addr // the resolver's address of the message, and of its query
-	subnets []netip.Prefix
-	last    octetSet // in which a single address of the resolver may end
-	what    needs
+	policy     *Policy
+	configured *addrSet // the resolver's addresses that are configured
+	known      *addrSet // those that all lanes have shared
+	fresh      *addrSet // those that this lane has seen since
+	none       addrSet
+	own        [2]netip.Addr // the resolver's address of the message, and of its query
+	subnets    []netip.Prefix
+	last       octetSet // in which a single address of the resolver may end
+	what       needs
 
 	// What was found first; a local name precedes an address.
 	rule  Rule
@@ -61,10 +62,10 @@ var (
 
 // begin prepares for a message or query whose resolver's addresses these are.
 func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
-	s.policy, s.known, s.fresh = p, known, fresh
+	s.policy, s.configured, s.known, s.fresh = p, &p.resolvers, known, fresh
 	s.own = own
 	if p.keepResolver {
-		s.known, s.fresh, s.own = &s.none, &s.none, [2]netip.Addr{}
+		s.configured, s.known, s.fresh, s.own = &s.none, &s.none, &s.none, [2]netip.Addr{}
 	}
 	for i, a := range s.own {
 		if !isIdentity(a) {
@@ -78,7 +79,7 @@ func (s *searcher) begin(p *Policy, known, fresh *addrSet, own [2]netip.Addr) {
 
 // release lets go of what belongs to the policy and the lane.
 func (s *searcher) release() {
-	s.policy, s.known, s.fresh = nil, nil, nil
+	s.policy, s.configured, s.known, s.fresh = nil, nil, nil, nil
 	s.forget()
 	clear(s.hits)
 }
@@ -90,7 +91,7 @@ func (s *searcher) ready() {
 		len(s.known.members)+len(s.fresh.members) > 0
 	s.what.addrs = s.what.addrsInAll || s.policy.anyNetwork
 	for i := range s.last {
-		s.last[i] = s.known.last[i] | s.fresh.last[i] | s.policy.resolvers.last[i]
+		s.last[i] = s.configured.last[i] | s.known.last[i] | s.fresh.last[i]
 	}
 	for _, a := range s.own {
 		if a.IsValid() {
@@ -198,7 +199,7 @@ func (s *searcher) single16(b *[16]byte) (Entry, bool) {
 }
 
 func (s *searcher) single(a netip.Addr) (Entry, bool) {
-	if a == s.own[0] || a == s.own[1] || s.known.has(a) || s.fresh.has(a) || s.policy.resolvers.has(a) {
+	if a == s.own[0] || a == s.own[1] || s.known.has(a) || s.fresh.has(a) || s.configured.has(a) {
 		return Entry{Prefix: netip.PrefixFrom(a, a.BitLen())}, true
 	}
 	return Entry{}, false
