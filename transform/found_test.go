@@ -2,6 +2,7 @@ package transform
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -29,4 +30,38 @@ func TestKeptResolverAddressesAreFoundNowhere(t *testing.T) {
 	wantReason(t, p, newRaw("ip-192-0-2-53.example.net", dns.TypeA).with(answer, "ip-192-0-2-53.example.net", dns.TypeA, ownAddr4.AsSlice()).wire, Kept)
 	wantReason(t, p, answering(65280, ownAddr4.AsSlice()), Kept)
 	wantReason(t, p, newRaw("ip-198-51-100-7.example.net", dns.TypeA).wire, LocalName)
+}
+
+// TestNamesAreWholeWhileTextInThemIsJudged: a reverse name inside a label is read apart from
+// the name that the label is in.
+func TestNamesAreWholeWhileTextInThemIsJudged(t *testing.T) {
+	p := scrubPolicy(t)
+	owner := []byte("\x017\x03100\x0251\x03198\x10the.in-addr.arpa\x03net\x00")
+	d := newRaw("q.example.net", dns.TypeA)
+	d.record(additional, owner, dns.TypeTXT, charStrings("x"))
+	wantRemoved(t, p, d.wire)
+}
+
+// TestReverseNamesInTextEndWhereNamesEnd: at what is no letter of any script, digit, hyphen or
+// underscore, and at an empty label.
+func TestReverseNamesInTextEndWhereNamesEnd(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.Resolvers = append(c.Resolvers, netip.MustParsePrefix("198.18.5.64/26")) })
+	for text, want := range map[string]Reason{
+		"x.5.18.198.in-addr.arpa":                           ResolverAddress, // labels go on from the wider network
+		"(x.5.18.198.in-addr.arpa)":                         ResolverAddress,
+		"é.5.18.198.In-Addr.Arpa.x":                         ResolverAddress,
+		strings.Repeat("y", 70) + ".5.18.198.in-addr.arpa":  ResolverAddress,
+		strings.Repeat("y", 300) + ".5.18.198.in-addr.arpa": ResolverAddress,
+		"5.18.198.in-addr.arpa":                             Kept,
+		".5.18.198.in-addr.arpa":                            Kept,
+		"x..5.18.198.in-addr.arpa":                          Kept,
+		"x.5.18.198..in-addr.arpa":                          Kept,
+		"x.5.18.198.in-addr.arpaé":                          Kept,
+		"x.5.18.198.in-addr.arpa-":                          Kept,
+		"x/5.18.198.in-addr.arpa":                           Kept,
+	} {
+		if got := verdict(p, asResponse(answering(65280, []byte(text)))); got != want.String() {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
 }

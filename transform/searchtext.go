@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf8"
 )
 
 // text judges text of any length: local names, and the addresses of the resolver and
@@ -192,25 +193,31 @@ func (s *searcher) reverseNames(b []byte) {
 			return
 		}
 		from += i + len(".arpa")
-		if from == len(b) || !isLabelChar(b[from]) {
+		if r, _ := utf8.DecodeRune(b[from:]); from == len(b) || !isNameRune(r) {
 			s.reverseText(b[:from])
 		}
 	}
 }
 
-// reverseText judges the name at the end of text that ends in ".arpa".
+// reverseText judges the name at the end of text that ends in ".arpa". The text may be in
+// s.name.
 func (s *searcher) reverseText(text []byte) {
 	start := len(text)
-	for start > 0 && len(text)-start < maxName-2 && isNameChar(text[start-1]) {
-		start--
-	}
-	name := s.name[:0]
-	for label := range bytes.SplitSeq(text[start:], []byte(".")) {
-		if len(label) > 63 {
-			name = name[:0] // the name begins after it
-		} else if len(label) > 0 {
-			name = append(append(name, byte(len(label))), label...)
+	for start > 0 && len(text)-start < maxName-2 {
+		r, size := utf8.DecodeLastRune(text[:start])
+		if r != '.' && !isNameRune(r) {
+			break
 		}
+		start -= size
+	}
+	name := s.second[:0]
+	for label := range bytes.SplitSeq(text[start:], []byte(".")) {
+		if len(label) == 0 {
+			name = name[:0] // the name begins after it
+			continue
+		}
+		label = label[:min(len(label), 63)] // of a longer one, no number is left
+		name = append(append(name, byte(len(label))), label...)
 	}
 	name = append(name, 0)
 	lower(name)
@@ -220,8 +227,6 @@ func (s *searcher) reverseText(text []byte) {
 		s.reverse(r)
 	}
 }
-
-func isNameChar(c byte) bool { return c == '.' || isLabelChar(c) }
 
 func isAlphanumeric(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
