@@ -65,3 +65,19 @@ func TestReverseNamesInTextEndWhereNamesEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestSingleAddressesAreFoundEmbedded whatever they are entries of; wider ones only where an
+// ordinary address has nothing by chance.
+func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
+	wide := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.5.4/31")} })
+	one := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.5.4/32")} })
+	for address, want := range map[string]Reason{
+		"::ffff:198.18.5.4": LocalName, "64:ff9b::198.18.5.4": LocalName, "2002:c612:504::": LocalName, "64:ff9b:1:c612:5:400::": LocalName,
+		"2a00::198.18.5.4": Kept, "::198.18.5.4": Kept, "2a00:1:2:3:0:5efe:198.18.5.4": Kept,
+		"2001:0:c612:504:1:2:3:4": Kept, "2a00:0:c612:504::": Kept,
+	} {
+		wire := newRaw(netip.MustParseAddr(address).StringExpanded()+".example.net", dns.TypeA).wire
+		wantReason(t, one, wire, LocalName)
+		wantReason(t, wide, wire, want)
+	}
+}

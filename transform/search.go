@@ -155,11 +155,11 @@ func (s *searcher) addr16(b *[16]byte, f form) {
 	var e embedded
 	e.find(b)
 	for i, inner := range e.addrs[:e.n] {
-		if i < e.known {
-			s.addr4(inner, form{least4: f.least4})
-		} else if entry, ok := s.single4(inner); ok {
-			s.found(s.place.resolver, entry)
+		least := f.least4
+		if i >= e.known {
+			least = 32
 		}
+		s.addr4(inner, form{least4: least})
 	}
 	if entry, ok := s.single16(b); ok {
 		s.found(s.place.resolver, entry)
