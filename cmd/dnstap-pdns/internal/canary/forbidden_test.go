@@ -394,6 +394,11 @@ func TestOpaqueOctetsAreJudged(t *testing.T) {
 			}
 		}
 	}
+	numbers := append(wireName(t, "ns.org"), wireName(t, "mail.org")...)
+	numbers = append(numbers, "\xc0\x00\x02\x35............\xc0\x00\x02\x35"...)
+	if got := rules(recordHits(t, f, dns.TypeSOA, numbers)); got != "" {
+		t.Errorf("numbers of SOA: got %q", got)
+	}
 	for rdata, want := range map[string]string{
 		"\x20\x01\x0d\xb8\x00\x54":         some6, // the record ends with what the prefix is
 		"..\x20\x01\x0d\xb8\x00\x54.":      some6,
