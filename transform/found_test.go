@@ -81,3 +81,14 @@ func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
 		wantReason(t, wide, wire, want)
 	}
 }
+
+// TestNumbersAsLabelsMayHaveZerosInFront, more than a group of IPv6 has room for.
+func TestNumbersAsLabelsMayHaveZerosInFront(t *testing.T) {
+	p := scrubPolicy(t)
+	for _, name := range []string{"192.0.2.000053", "00192.0000.00002.0053.example", "00000192.0.2.53.example", "000053.2.0.192.example"} {
+		wantReason(t, p, newRaw(name, dns.TypeA).wire, ResolverAddress)
+		d := newRaw("53.example.net", dns.TypeA)
+		d.record(additional, append(wireName("00192.00000.00002")[:18], pointTo(headerLen)...), dns.TypeTXT, charStrings("x"))
+		wantRemoved(t, p, d.wire)
+	}
+}

@@ -181,7 +181,7 @@ func (s *searcher) mayHold(b []byte, more bool) bool {
 		case count >= oddClass || s.what.names && s.policy.localNames.mayBegin(b[0], label[0]):
 			return true
 		case !s.what.addrs:
-		case digits+hex == n && n <= 4:
+		case digits+hex == n && n < shortestDecimal: // numbers may have zeros in front
 			groups++
 			if digits == n {
 				numbers++
