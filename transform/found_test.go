@@ -92,3 +92,54 @@ func TestNumbersAsLabelsMayHaveZerosInFront(t *testing.T) {
 		wantRemoved(t, p, d.wire)
 	}
 }
+
+// TestUnicodeNamesAreFoundInOctets in every case of the same length, also if it changes the
+// first octet, and if the name has one label.
+func TestUnicodeNamesAreFoundInOctets(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"рога.example", "büro", "ⱥbc.example"} })
+	for octets, want := range map[string]Reason{
+		"\x08рога\x07example": LocalName, "\x08РОГА\x07Example": LocalName, "\x08рОГА\x07example": LocalName,
+		"\x08роги\x07example": Kept,
+		"\x05büro\x00":        LocalName, "\x05BÜRO\x00": LocalName, "\x06bu\u0308ro\x00": LocalName,
+		"\x05büro\x03net\x00": Kept, "\x05büro": Kept,
+		"\x05ⱥbc\x07example": LocalName, "\x04Ⱥbc\x07example": LocalName,
+	} {
+		wantReason(t, p, answering(65280, []byte(octets)), want)
+		wantReason(t, p, answering(dns.TypeDNSKEY, []byte("\x01\x00\x03\x08"+octets)), want)
+	}
+}
+
+// TestPartsOfResolverPrefixesAreFoundInOctets: of the prefix, the octets that are whole.
+func TestPartsOfResolverPrefixesAreFoundInOctets(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) {
+		c.Resolvers = []netip.Prefix{netip.MustParsePrefix("2001:db8:53:f000::/52"), netip.MustParsePrefix("2001:db8:54::/48"), netip.MustParsePrefix("2001:db8:54::/56")}
+	})
+	for octets, want := range map[string]Reason{
+		"\x20\x01\x0d\xb8\x00\x53": ResolverAddress, "\x20\x01\x0d\xb8\x00\x53\x00": ResolverAddress, "\x20\x01\x0d\xb8\x00": Kept,
+		"\x20\x01\x0d\xb8\x00\x54": ResolverAddress, "\x20\x01\x0d\xb8\x00\x55": Kept,
+		"\x20\x01\x0d\xb8\x00\x53\xf0........9": ResolverAddress, "\x20\x01\x0d\xb8\x00\x53\x00........9": Kept,
+	} {
+		wantReason(t, p, answering(65280, []byte(octets)), want)
+	}
+}
+
+// TestAddressesWithoutColonsHaveThreeGroups: two hyphens or dots have other meanings too.
+func TestAddressesWithoutColonsHaveThreeGroups(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("2a00::/16")} })
+	for name, want := range map[string]Reason{
+		"2a00--1": Kept, "2a00--1-1": LocalName, "2a00-1-1--": LocalName, "x-y-2a00--1": Kept, "2a00::1": LocalName, "2a00..1.1": LocalName,
+	} {
+		d := newRaw("q.example.net", dns.TypeA)
+		d.record(additional, append(append([]byte{byte(len(name))}, name...), "\x03net\x00"...), dns.TypeTXT, charStrings("x"))
+		if got := verdict(p, asResponse(d.wire)); got == Kept.String() != (want == Kept) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}
+
+// TestUnknownA6IsText, as other types that are made up in an unknown way.
+func TestUnknownA6IsText(t *testing.T) {
+	p := scrubPolicy(t)
+	wantReason(t, p, answering(typeA6, append([]byte{0xff, 0}, "univ.example"...)), LocalName)
+	wantReason(t, p, answering(typeA6, append([]byte("\x8a"+strings.Repeat("!", 0x8a)), charStrings("univ.", "example")...)), LocalName)
+}

@@ -42,13 +42,16 @@ func (s *searcher) octets(b []byte, random bool) {
 func (s *searcher) wirePrefixes(b []byte) {
 	const shortest = 6 // octets: 48 bits
 	for i := range max(0, len(b)-shortest+1) {
-		if !s.policy.identity.first.has(b[i]) {
-			continue
-		}
-		var a [16]byte
-		n := copy(a[:], b[i:])
-		if p := s.policy.identity.longest16(&a); p.IsValid() && p.Bits()/8 <= n {
-			s.found(s.place.resolver, Entry{Prefix: p})
+		switch rest := b[i:]; {
+		case !s.policy.identity.first.has(rest[0]):
+		case len(rest) >= 16:
+			s.network(s.policy.identity.longest16((*[16]byte)(rest)), 0, s.place.resolver)
+		default:
+			for _, p := range s.policy.identity.all {
+				if a := p.Addr().As16(); p.Addr().Is6() && bytes.HasPrefix(rest, a[:p.Bits()/8]) {
+					s.found(s.place.resolver, Entry{Prefix: p})
+				}
+			}
 		}
 	}
 }
@@ -61,9 +64,12 @@ func (s *searcher) wireNames(b []byte) {
 			continue
 		}
 		text, root := labelsText(s.second[:0], b[i:], 2)
-		if entry, ok := x.single[string(text)]; ok && root {
-			s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
-			return
+		if root {
+			s.folded = foldCase(s.folded[:0], text)
+			if entry, ok := x.single[string(s.folded)]; ok {
+				s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
+				return
+			}
 		}
 		dot := bytes.IndexByte(text, '.')
 		if dot < 0 || isASCII(text) && !x.hasPair(text) {

@@ -262,8 +262,9 @@ func decimal(b []byte) (v byte, size int, ok bool) {
 
 // groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a
 // separator between their groups, beginning and ending at any group of a longer row.
-// Only after colons may the last 32 bits be four decimal numbers. n is how many
-// separators the text has.
+// Only after colons may the last 32 bits be four decimal numbers. With other separators,
+// of which two in a row have other meanings too, there are three groups at least. n is how
+// many separators the text has.
 func (s *searcher) groupsBy(b []byte, separator byte, n int) {
 	const fewest = 6 // with four decimal numbers at the end
 	if n < 2 || n < fewest && !bytes.Contains(b, []byte{separator, separator}) {
@@ -302,7 +303,10 @@ func (g *groupRun) push(hi, lo byte) {
 // groups judges text of hexadecimal digits, separators and dots.
 func (s *searcher) groups(b []byte, separator byte) {
 	var head, tail groupRun // before and after two separators in a row
-	gap := false
+	gap, least := false, 3
+	if separator == ':' {
+		least = 1
+	}
 	for len(b) > 0 && !s.done() {
 		v, size, ok := hexGroup(b)
 		switch {
@@ -325,7 +329,7 @@ func (s *searcher) groups(b []byte, separator byte) {
 				b = b[1:]
 			}
 		}
-		s.spread(&head, &tail, gap)
+		s.spread(&head, &tail, gap, least)
 	}
 }
 
@@ -342,18 +346,20 @@ func (s *searcher) quadAt(b []byte, head, tail groupRun, gap bool) {
 	}
 	tail.push(quad[0], quad[1])
 	tail.push(quad[2], quad[3])
-	s.spread(&head, &tail, gap)
+	s.spread(&head, &tail, gap, 1)
 }
 
-// spread judges the groups with zeros filled in at the gap.
-func (s *searcher) spread(head, tail *groupRun, gap bool) {
+// spread judges the groups with zeros filled in at the gap, where there are so many.
+func (s *searcher) spread(head, tail *groupRun, gap bool, least int) {
 	full := tail.octets
 	if tail.n == groupsInAddress {
 		s.addr16(&full, asIs)
 	}
 	for n := 0; gap && n <= head.n && n+tail.n < groupsInAddress; n++ {
 		copy(full[:2*n], head.octets[16-2*n:])
-		s.addr16(&full, asIs)
+		if n+tail.n >= least {
+			s.addr16(&full, asIs)
+		}
 	}
 }
 
