@@ -150,16 +150,30 @@ func (s *searcher) addr4(b [4]byte, f form) {
 	}
 }
 
+// alone4 judges an IPv4 address in a form that counts for single addresses only.
+func (s *searcher) alone4(b [4]byte) {
+	if e, ok := s.single4(b); ok {
+		s.found(s.place.resolver, e)
+	}
+	if s.place.isName {
+		s.network(s.policy.localNetworks.longest4(b), 32, LocalNetwork)
+	}
+	for _, p := range s.subnets {
+		if p.IsSingleIP() && p.Addr() == netip.AddrFrom4(b) {
+			s.found(ClientSubnet, Entry{Prefix: p})
+		}
+	}
+}
+
 // addr16 judges an IPv6 address in a form, and the IPv4 addresses that it embeds.
 func (s *searcher) addr16(b *[16]byte, f form) {
 	var e embedded
 	e.find(b)
-	for i, inner := range e.addrs[:e.n] {
-		least := f.least4
-		if i >= e.known {
-			least = 32
-		}
-		s.addr4(inner, form{least4: least})
+	for _, inner := range e.addrs[:e.known] {
+		s.addr4(inner, form{least4: f.least4})
+	}
+	for _, inner := range e.addrs[e.known:e.n] {
+		s.alone4(inner)
 	}
 	if entry, ok := s.single16(b); ok {
 		s.found(s.place.resolver, entry)
