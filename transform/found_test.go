@@ -143,3 +143,15 @@ func TestUnknownA6IsText(t *testing.T) {
 	wantReason(t, p, answering(typeA6, append([]byte{0xff, 0}, "univ.example"...)), LocalName)
 	wantReason(t, p, answering(typeA6, append([]byte("\x8a"+strings.Repeat("!", 0x8a)), charStrings("univ.", "example")...)), LocalName)
 }
+
+// TestAddressesOfEveryHostIdentifyNoResolver, even if they are configured: many names have
+// such an address.
+func TestAddressesOfEveryHostIdentifyNoResolver(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) {
+		c.Resolvers = single(netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("255.255.255.255"))
+		c.Resolvers = append(c.Resolvers, netip.MustParsePrefix("127.0.0.0/24"), netip.MustParsePrefix("fe80::/64"))
+	})
+	for _, address := range []string{"127.0.0.1", "::1", "fe80::1", "255.255.255.255", "127.0.0.7", "fe80::2"} {
+		wantReason(t, p, answering(dns.TypeTXT, charStrings("at "+address)), Kept)
+	}
+}
