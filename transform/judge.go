@@ -87,7 +87,6 @@ func isBelow(name, zone []byte) bool {
 // forbidden. Each label run is looked at once; a name that is only a pointer was
 // looked at as part of its target.
 func (s *searcher) mayBeForbidden(w *walker) bool {
-	s.partial = false
 	for _, r := range w.runs {
 		if int(r.end) <= w.qnameEnd && !r.astray {
 			continue // the query name

@@ -117,10 +117,12 @@ func layoutOf(typ uint16, rdata []byte) layout {
 	}
 	switch l := layouts[typ]; l {
 	case layoutA6: // RFC 2874 section 3.1: prefix length, address suffix, prefix name
-		if len(rdata) < 1 || rdata[0] > 128 {
+		switch {
+		case len(rdata) < 1:
 			return "1x"
-		}
-		if rdata[0] == 0 {
+		case rdata[0] > 128:
+			return "x" // made up in a way that is not known
+		case rdata[0] == 0:
 			return "1A"
 		}
 		return layoutsA6[(128-int(rdata[0])+7)/8]

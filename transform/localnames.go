@@ -69,13 +69,16 @@ func newLocalNames(entries []string) (*localNames, error) {
 			return nil, err
 		}
 		for _, text := range spellings(name) {
-			x.add(text, int32(i))
+			folded := foldCase(nil, []byte(text))
+			x.noteBegin(firstLabel([]byte(text)))
+			x.noteBegin(firstLabel(folded))
+			x.add(string(folded), int32(i))
 		}
 	}
 	return x, nil
 }
 
-// spellings returns a name in A-labels and, if that differs, in U-labels, folded.
+// spellings returns a name in A-labels and, if that differs, in U-labels.
 func spellings(name string) []string {
 	all := []string{name}
 	u, err := idna.Punycode.ToUnicode(name)
@@ -83,21 +86,32 @@ func spellings(name string) []string {
 		return all
 	}
 	for _, form := range []norm.Form{norm.NFC, norm.NFD} {
-		if text := string(foldCase(nil, []byte(form.String(u)))); text != all[len(all)-1] {
+		if text := form.String(u); text != all[len(all)-1] {
 			all = append(all, text)
 		}
 	}
 	return all
 }
 
-func (x *localNames) add(text string, entry int32) {
-	label, rest, several := strings.Cut(text, ".")
-	if len(label) < 64 {
-		x.begins.add([]byte(label))
-		if n := byte(len(label)); bytes.IndexByte(x.lengths, n) < 0 {
-			x.lengths = append(x.lengths, n)
+// noteBegin notes the first label of a spelling. Beyond ASCII the cases of its first
+// letter may have other octets, and another number of them.
+func (x *localNames) noteBegin(label []byte) {
+	first, size := utf8.DecodeRune(label)
+	for r := first; ; {
+		if cased := append(utf8.AppendRune(nil, r), label[size:]...); len(cased) < 64 {
+			x.begins.add(cased)
+			if n := byte(len(cased)); bytes.IndexByte(x.lengths, n) < 0 {
+				x.lengths = append(x.lengths, n)
+			}
+		}
+		if r = unicode.SimpleFold(r); r == first || first < utf8.RuneSelf {
+			return
 		}
 	}
+}
+
+func (x *localNames) add(text string, entry int32) {
+	label, rest, several := strings.Cut(text, ".")
 	if !several {
 		x.single[text] = entry
 		return

@@ -96,7 +96,7 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 			nets = append(nets, prefix)
 		case prefix.Addr().IsUnspecified():
 			return fmt.Errorf("resolver %v: not the address of one host", prefix.Addr())
-		default:
+		case isIdentity(prefix.Addr()):
 			p.resolvers.add(prefix.Addr())
 		}
 	}
@@ -113,9 +113,9 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 // shorter prefix only says where to look for the resolver.
 func isIdentityPrefix(p netip.Prefix) bool {
 	if p.Addr().Is4() {
-		return p.Bits() >= 24
+		return p.Bits() >= 24 && isIdentity(p.Addr())
 	}
-	return p.Bits() >= 48
+	return p.Bits() >= 48 && isIdentity(p.Addr())
 }
 
 func isNetwork(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }

@@ -7,14 +7,15 @@ import "net/netip"
 // client subnets. It is the one predicate; searchname.go, searchtext.go and searchoctets.go select
 // what it judges. It is reused from message to message.
 type searcher struct {
-	policy  *Policy
-	known   *addrSet // the resolver's addresses that all lanes have shared
-	fresh   *addrSet // those that this lane has seen since
-	none    addrSet
-	own     [2]netip.Addr // the resolver's address of the message, and of its query
-	subnets []netip.Prefix
-	last    octetSet // in which a single address of the resolver may end
-	what    needs
+	policy     *Policy
+	configured *addrSet // the resolver's addresses that are configured
+	known      *addrSet // those that all lanes have shared
+	fresh      *addrSet // those that this lane has seen since
+	none       addrSet
+	own        [2]netip.Addr // the resolver's address of the message, and of its query
+	subnets    []netip.Prefix
+	last       octetSet // in which a single address of the resolver may end
+	what       needs
 
 	// What was found first; a local name precedes an address.
 	rule  Rule
@@ -66,19 +67,20 @@ var (
 // that of its query; invalid if it does not identify the resolver.
 func (s *searcher) begin(p *Policy, known, fresh *addrSet, own, asked netip.Addr) {
 	if s.policy != p || s.known != known || s.fresh != fresh { // writing pointers costs more
-		s.policy, s.known, s.fresh = p, known, fresh
+		s.policy, s.configured, s.known, s.fresh = p, &p.resolvers, known, fresh
 	}
 	s.own = [2]netip.Addr{own, asked}
 	if p.keepResolver {
-		s.known, s.fresh, s.own = &s.none, &s.none, [2]netip.Addr{}
+		s.configured, s.known, s.fresh, s.own = &s.none, &s.none, &s.none, [2]netip.Addr{}
 	}
 	s.subnets = s.subnets[:0]
+	s.partial = false
 	s.forget()
 }
 
 // release lets go of what belongs to the policy and the lane.
 func (s *searcher) release() {
-	s.policy, s.known, s.fresh = nil, nil, nil
+	s.policy, s.configured, s.known, s.fresh = nil, nil, nil, nil
 	s.forget()
 	clear(s.hits)
 }
@@ -90,7 +92,7 @@ func (s *searcher) ready() {
 		len(s.known.members)+len(s.fresh.members) > 0
 	s.what.addrs = s.what.addrsInAll || s.policy.anyNetwork
 	for i := range s.last {
-		s.last[i] = s.known.last[i] | s.fresh.last[i] | s.policy.resolvers.last[i]
+		s.last[i] = s.configured.last[i] | s.known.last[i] | s.fresh.last[i]
 	}
 	for _, a := range s.own {
 		if a.IsValid() {
@@ -157,16 +159,30 @@ func (s *searcher) addr4(b [4]byte, f form) {
 	}
 }
 
+// alone4 judges an IPv4 address in a form that counts for single addresses only.
+func (s *searcher) alone4(b [4]byte) {
+	if e, ok := s.single4(b); ok {
+		s.found(s.place.resolver, e)
+	}
+	if s.place.isName {
+		s.network(s.policy.localNetworks.longest4(b), 32, LocalNetwork)
+	}
+	for _, p := range s.subnets {
+		if p.IsSingleIP() && p.Addr() == netip.AddrFrom4(b) {
+			s.found(ClientSubnet, Entry{Prefix: p})
+		}
+	}
+}
+
 // addr16 judges an IPv6 address in a form, and the IPv4 addresses that it embeds.
 func (s *searcher) addr16(b *[16]byte, f form) {
 	var e embedded
 	e.find(b)
-	for i, inner := range e.addrs[:e.n] {
-		if i < e.known {
-			s.addr4(inner, form{least4: f.least4})
-		} else if entry, ok := s.single4(inner); ok {
-			s.found(s.place.resolver, entry)
-		}
+	for _, inner := range e.addrs[:e.known] {
+		s.addr4(inner, form{least4: f.least4})
+	}
+	for _, inner := range e.addrs[e.known:e.n] {
+		s.alone4(inner)
 	}
 	if entry, ok := s.single16(b); ok {
 		s.found(s.place.resolver, entry)
@@ -206,7 +222,7 @@ func (s *searcher) single16(b *[16]byte) (Entry, bool) {
 }
 
 func (s *searcher) single(a netip.Addr) (Entry, bool) {
-	if a == s.own[0] || a == s.own[1] || s.known.has(a) || s.fresh.has(a) || s.policy.resolvers.has(a) {
+	if a == s.own[0] || a == s.own[1] || s.known.has(a) || s.fresh.has(a) || s.configured.has(a) {
 		return Entry{Prefix: netip.PrefixFrom(a, a.BitLen())}, true
 	}
 	return Entry{}, false

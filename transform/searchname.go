@@ -185,7 +185,7 @@ func (s *searcher) mayHold(b []byte) (may, open bool) {
 			return true, false
 		}
 		switch {
-		case n > 4 && n != 7 || classes[first]&(digitClass|hexClass) == 0 && first|0x20 != 'i':
+		case n >= shortestDecimal || classes[first]&(digitClass|hexClass) == 0 && first|0x20 != 'i':
 			short = 0
 		case isGroup(b[off:]):
 			short++
@@ -206,11 +206,11 @@ func (s *searcher) mayHold(b []byte) (may, open bool) {
 	return false, short > 0
 }
 
-// isGroup reports whether a label may be a number of four digits, a nibble or a group of
-// an IPv6 address.
+// isGroup reports whether a label may be a nibble, a group of an IPv6 address, or a number
+// with leading zeros.
 func isGroup(label []byte) bool {
 	n := label[0]
-	return n > 0 && n <= 4 && isHex(label[1]) && isHex(label[n]) && (n < 3 || isHex(label[2]) && isHex(label[n-1]))
+	return n > 0 && n < shortestDecimal && isHex(label[1]) && allHex(label[2:1+n])
 }
 
 // isReverseZone reports whether a label is the one before "arpa" in reverse names.
@@ -235,7 +235,7 @@ func (s *searcher) mayHoldAddress(b []byte) (may, open bool) {
 		}
 		digits, hex, dashes := int(count&0xff), int(count>>8&0xff), int(count>>16&0xff)
 		switch {
-		case digits+hex == n && n <= 4:
+		case digits+hex == n && n < shortestDecimal: // numbers may have leading zeros
 			groups++
 			if numbers++; digits < n {
 				numbers = 0

@@ -43,13 +43,16 @@ func (s *searcher) octets(b []byte, printable, random bool) {
 func (s *searcher) wirePrefixes(b []byte) {
 	const shortest = 6 // octets: 48 bits
 	for i := range max(0, len(b)-shortest+1) {
-		if !s.policy.identity.first.has(b[i]) {
-			continue
-		}
-		var a [16]byte
-		n := copy(a[:], b[i:])
-		if p := s.policy.identity.longest16(&a); p.IsValid() && p.Bits()/8 <= n {
-			s.found(s.place.resolver, Entry{Prefix: p})
+		switch rest := b[i:]; {
+		case !s.policy.identity.first.has(rest[0]):
+		case len(rest) >= 16:
+			s.network(s.policy.identity.longest16((*[16]byte)(rest)), 0, s.place.resolver)
+		default:
+			for _, p := range s.policy.identity.all {
+				if a := p.Addr().As16(); p.Addr().Is6() && bytes.HasPrefix(rest, a[:p.Bits()/8]) {
+					s.found(s.place.resolver, Entry{Prefix: p})
+				}
+			}
 		}
 	}
 }
@@ -75,7 +78,8 @@ func (s *searcher) wireNames(b []byte) {
 func (s *searcher) wireName(b []byte) bool {
 	x := s.policy.localNames
 	text, root := labelsText(s.second[:0], b, 2)
-	entry, ok := x.single[string(text)]
+	s.folded = foldCase(s.folded[:0], text)
+	entry, ok := x.single[string(s.folded)]
 	if ok = ok && root; !ok {
 		if bytes.IndexByte(text, '.') < 0 || isASCII(text) && !x.hasPair(text) {
 			return false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"unicode/utf8"
 )
 
 // text judges text of any length: local names, and the addresses of the resolver and
@@ -282,25 +283,31 @@ func (s *searcher) reverseNames(b []byte) {
 			return
 		}
 		from += i + len(".arpa")
-		if from == len(b) || !isLabelChar(b[from]) {
+		if r, _ := utf8.DecodeRune(b[from:]); from == len(b) || !isNameRune(r) {
 			s.reverseText(b[:from])
 		}
 	}
 }
 
-// reverseText judges the name at the end of text that ends in ".arpa".
+// reverseText judges the name at the end of text that ends in ".arpa". The text may be in
+// s.name.
 func (s *searcher) reverseText(text []byte) {
 	start := len(text)
-	for start > 0 && len(text)-start < maxName-2 && isNameChar(text[start-1]) {
-		start--
-	}
-	name := s.name[:0]
-	for label := range bytes.SplitSeq(text[start:], []byte(".")) {
-		if len(label) > 63 {
-			name = name[:0] // the name begins after it
-		} else if len(label) > 0 {
-			name = append(append(name, byte(len(label))), label...)
+	for start > 0 && len(text)-start < maxName-2 {
+		r, size := utf8.DecodeLastRune(text[:start])
+		if r != '.' && !isNameRune(r) {
+			break
 		}
+		start -= size
+	}
+	name := s.second[:0]
+	for label := range bytes.SplitSeq(text[start:], []byte(".")) {
+		if len(label) == 0 {
+			name = name[:0] // the name begins after it
+			continue
+		}
+		label = label[:min(len(label), 63)] // of a longer one, no number is left
+		name = append(append(name, byte(len(label))), label...)
 	}
 	name = append(name, 0)
 	lower(name)
@@ -310,8 +317,6 @@ func (s *searcher) reverseText(text []byte) {
 		s.reverse(r)
 	}
 }
-
-func isNameChar(c byte) bool { return c == '.' || isLabelChar(c) }
 
 func isAlphanumeric(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
@@ -347,7 +352,9 @@ func decimal(b []byte) (v byte, size int, ok bool) {
 
 // groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a
 // separator between their groups, beginning and ending at any group of a longer row.
-// Only after colons may the last 32 bits be four decimal numbers.
+// Only after colons may the last 32 bits be four decimal numbers. Between other
+// separators, of which two in a row have other meanings too, there are three groups at
+// least.
 func (s *searcher) groupsBy(b []byte, separator byte) {
 	for i := 0; i < len(b); {
 		first := bytes.IndexByte(b[i:], separator)
@@ -382,7 +389,10 @@ func (g *groupRun) push(hi, lo byte) {
 // groups judges text of hexadecimal digits, separators and dots.
 func (s *searcher) groups(b []byte, separator byte) {
 	var head, tail groupRun // before and after two separators in a row
-	gap := false
+	gap, least := false, 3
+	if separator == ':' {
+		least = 1
+	}
 	for len(b) > 0 && !s.done() {
 		v, size, ok := hexGroup(b)
 		switch {
@@ -405,7 +415,7 @@ func (s *searcher) groups(b []byte, separator byte) {
 				b = b[1:]
 			}
 		}
-		s.spread(&head, &tail, gap)
+		s.spread(&head, &tail, gap, least)
 	}
 }
 
@@ -422,18 +432,20 @@ func (s *searcher) quadAt(b []byte, head, tail groupRun, gap bool) {
 	}
 	tail.push(quad[0], quad[1])
 	tail.push(quad[2], quad[3])
-	s.spread(&head, &tail, gap)
+	s.spread(&head, &tail, gap, 1)
 }
 
-// spread judges the groups with zeros filled in at the gap.
-func (s *searcher) spread(head, tail *groupRun, gap bool) {
+// spread judges the groups with zeros filled in at the gap, where there are so many.
+func (s *searcher) spread(head, tail *groupRun, gap bool, least int) {
 	full := tail.octets
 	if tail.n == groupsInAddress {
 		s.addr16(&full, asIs)
 	}
 	for n := 0; gap && n <= head.n && n+tail.n < groupsInAddress; n++ {
 		copy(full[:2*n], head.octets[16-2*n:])
-		s.addr16(&full, asIs)
+		if n+tail.n >= least {
+			s.addr16(&full, asIs)
+		}
 	}
 }
 

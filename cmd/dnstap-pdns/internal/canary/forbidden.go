@@ -96,11 +96,13 @@ func addAddress(to *prefixes, a netip.Addr) {
 // addresses that many hosts have.
 func addResolver(to *prefixes, p netip.Prefix) {
 	a := p.Addr()
-	shared := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified()
+	shared := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() || a == broadcast
 	if !shared && p.Bits() >= bitsFor(a, identity4, identity6) {
 		to.add(p)
 	}
 }
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 func bitsFor(a netip.Addr, v4, v6 int) int {
 	if a.Is4() {
@@ -192,7 +194,7 @@ func (s *recordSearch) applies(rule Rule) bool {
 	case LocalNetwork:
 		return s.place == InQuestion || s.place == InZone || s.place == InOwner || s.place == InRdata
 	case ClientSubnet:
-		return s.place != InOpaque && s.place != InField
+		return s.place != InField
 	}
 	return true
 }

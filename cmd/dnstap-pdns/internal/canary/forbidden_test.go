@@ -141,7 +141,7 @@ func TestNamesAreJudged(t *testing.T) {
 		"23.100.51.198.zen.dnsbl-test.com":            network,
 		"9.23.100.51.198.7.dnsbl-test.com":            network,
 		"053.2.0.192.example.org":                     one,
-		"0053.2.0.192.example.org":                    "",
+		"0053.2.0.192.example.org":                    one,
 		nibblesOf("2001:db8:53::53") + ".example.org": one6,
 		"0." + nibblesOf("2001:db8:53::53") + ".org":  one6,
 		"192.0.2.53.example.org":                      one,
@@ -161,7 +161,10 @@ func TestNamesAreJudged(t *testing.T) {
 		"33252567271.cdn-test.com":                    "",
 		"2001-db8-51--1.cdn-test.com":                 network6,
 		"2001-db8-53--53.cdn-test.com":                one6,
-		"x2001-db8-53--53.cdn-test.com":               "",
+		"x2001-db8-53--53.cdn-test.com":               one6,
+		"02001-db8-53--53.cdn-test.com":               "",
+		"3fff-64--.cdn-test.com":                      "", // two groups
+		"3fff-64--1-x.cdn-test.com":                   client6,
 		"20010db8005300000000000000000053.org":        one6,
 		"ip-100-64-7-7.org":                           client,
 		"ip-7-7-64-100.org":                           client,
@@ -284,10 +287,14 @@ func TestTextsAreJudged(t *testing.T) {
 		"2001_db8_53_0_0_0_0_53":                 one6,
 		"2001.db8.53.0.0.0.0.53.":                one6,
 		"x-2001-db8-53--53":                      one6,
-		"x2001-db8-53--53":                       "",
-		"1-2001-db8-53--53":                      "",
+		"x2001-db8-53--53":                       one6,
+		"1-2001-db8-53--53":                      one6,
+		"2001_db8_53_0_0_0_0_53_1":               one6,
+		"02001-db8-53--53":                       "",
+		"2001-db8-53--192.0.2.54":                "",
 		"2001-db8--5":                            "",
-		"2001-db8-54--":                          "",
+		"2001-db8-54--":                          some6,
+		"3fff-64--":                              "", // two groups
 		"2001--db8-53--53":                       "",
 		"20010db8005300000000000000000053":       one6,
 		"42540766411382933699931999173154439251": one6,
@@ -298,6 +305,11 @@ func TestTextsAreJudged(t *testing.T) {
 		"at 53.2.0.192.in-addr.arpa.":            one,
 		"at 53.2.0.192.in-addr.arpa.x":           one,
 		"at 0-63.7.18.198.in-addr.arpa":          some,
+		"at ..7.18.198.in-addr.arpa..":           some,
+		"at x.18.198.in-addr.arpa.":              some,
+		"at x..18.198.in-addr.arpa":              "",
+		"at x.18.198..in-addr.arpa":              "",
+		"at .18.198.in-addr.arpa":                "",
 		"at 53.0-63.2.0.192.In-Addr.Arpa":        one,
 		"at x.4.5.0.0.8.b.d.0.1.0.0.2.ip6.arpa":  some6,
 		"127.0.0.1 or ::1":                       "",
@@ -314,6 +326,8 @@ func TestTextsAreJudged(t *testing.T) {
 			"unknown": recordHits(t, f, 65280, []byte(text)),
 			"strings": recordHits(t, f, 65280, characterString(text)),
 			"DS":      recordHits(t, f, dns.TypeDS, []byte(text)),
+			"HIP":     recordHits(t, f, dns.TypeHIP, append([]byte{0, 2, 0, byte(len(text))}, text...)),
+			"gateway": recordHits(t, f, dns.TypeIPSECKEY, append([]byte("\x1f\x04"+strings.Repeat("x", 30)), characterString(text)...)),
 		} {
 			if got := rules(hits); got != want {
 				t.Errorf("%q in %s: got %q, want %q", text, place, got, want)
@@ -342,6 +356,8 @@ func TestOpaqueOctetsAreJudged(t *testing.T) {
 		"\x04corp\x07exampl":                                 "",
 		"\x07b\xc3\xbccher\x07example":                       books,
 		"\x08bu\xcc\x88cher\x07example":                      books,
+		"\x07B\xc3\x9cCHER\x07example":                       books,
+		"\x07b\xc3\xbdcher\x07example":                       "",
 		"\x0dxn--bcher-kva\x07example":                       books,
 		"\x06intern\x00":                                     "local name intern",
 		"\x06intern\x03org\x00":                              "",
@@ -358,6 +374,7 @@ func TestOpaqueOctetsAreJudged(t *testing.T) {
 		"\x0253\x040-63\x012\x010\x03192\x07in-addr\x04arpa": one, // RFC 2317
 		"\x010\x017\x0218\x03198\x07in-addr\x04arpa\x00":     some,
 		"\x0223\x03100\x0251\x03198\x07in-addr\x04arpa":      "",
+		"\x017\x017\x0264\x03100\x07in-addr\x04arpa":         client,
 	} {
 		for _, around := range [][2]string{{"", ""}, {"\x00\xff", "................"}, {".................", "\x00"}} {
 			rdata := []byte(around[0] + octets + around[1])
@@ -376,6 +393,11 @@ func TestOpaqueOctetsAreJudged(t *testing.T) {
 				break
 			}
 		}
+	}
+	numbers := append(wireName(t, "ns.org"), wireName(t, "mail.org")...)
+	numbers = append(numbers, "\xc0\x00\x02\x35............\xc0\x00\x02\x35"...)
+	if got := rules(recordHits(t, f, dns.TypeSOA, numbers)); got != "" {
+		t.Errorf("numbers of SOA: got %q", got)
 	}
 	for rdata, want := range map[string]string{
 		"\x20\x01\x0d\xb8\x00\x54":         some6, // the record ends with what the prefix is
@@ -577,7 +599,7 @@ func TestScannersJudgeFewAddresses(t *testing.T) {
 		count4, count16 := func([4]byte) { judged++ }, func([16]byte) { judged++ }
 		scanQuads(b, count4)
 		scanColons(b, func([16]byte, int) { judged++ })
-		scanGroups(b, count16)
+		scanGroups(b, '-', func([16]byte, int) { judged++ })
 		scanHex(b, count4, count16)
 		scanDecimal(b, count4, count16)
 		scanNibbles(b, count16)

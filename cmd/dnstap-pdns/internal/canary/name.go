@@ -2,7 +2,6 @@ package canary
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 )
 
@@ -17,7 +16,7 @@ const (
 	formQuad        = "four numbers"
 	formQuadBack    = "four numbers, reversed"
 	formColons      = "IPv6 text"
-	formGroups      = "eight groups without colons"
+	formGroups      = "groups without colons"
 	formHex         = "hexadecimal number"
 	formDecimal     = "decimal number"
 	formNibbles     = "nibbles, reversed"
@@ -89,7 +88,7 @@ func (s *recordSearch) addressLabels(labels [][]byte) {
 	var quad [4]byte
 	var groupsOf groupRow
 	var nibbles nibbleRow
-	for i, label := range labels {
+	for _, label := range labels {
 		v, ok := decimalLabel(label)
 		copy(quad[:], quad[1:])
 		quad[3] = v
@@ -98,9 +97,7 @@ func (s *recordSearch) addressLabels(labels [][]byte) {
 		}
 		if numbers >= 4 {
 			s.is4(quad, formLabels, anyLength)
-			if !slices.ContainsFunc(labels[i-3:i+1], func(l []byte) bool { return len(l) > 3 }) {
-				s.is4(backwards(quad), formReversed, anyLength)
-			}
+			s.is4(backwards(quad), formReversed, anyLength)
 		}
 		hexes++
 		if len(label) > 4 || runEnd(label, 0, isHexDigit) != len(label) {
@@ -156,7 +153,9 @@ func (s *recordSearch) addressesInText(b []byte) {
 		s.is4(backwards(a), formQuadBack, backwardsMin)
 	})
 	scanColons(b, func(a [16]byte, _ int) { s.is16(a, formColons, anyLength) })
-	scanGroups(b, func(a [16]byte) { s.is16(a, formGroups, anyLength) })
+	for _, by := range []byte(".-_") {
+		scanGroups(b, by, func(a [16]byte, _ int) { s.is16(a, formGroups, anyLength) })
+	}
 	scanHex(b, func(a [4]byte) { s.is4(a, formHex, hexMin) }, func(a [16]byte) { s.is16(a, formHex, hexMin) })
 	scanDecimal(b, func(a [4]byte) { s.is4(a, formDecimal, decimalMin) }, func(a [16]byte) { s.is16(a, formDecimal, decimalMin) })
 	scanNibbles(b, func(a [16]byte) { s.is16(a, formNibbles, anyLength) })

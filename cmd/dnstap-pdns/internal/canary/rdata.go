@@ -121,7 +121,7 @@ func fieldsOf(rtype uint16, rdata []byte) []field {
 		case 3:
 			return []field{3, nameField, textField}
 		}
-		return []field{textField}
+		return nil
 	case dns.TypeAMTRELAY: // so is that of the relay, with another bit (RFC 8777)
 		switch second & 0x7f {
 		case 0:
@@ -133,7 +133,7 @@ func fieldsOf(rtype uint16, rdata []byte) []field {
 		case 3:
 			return []field{2, nameField}
 		}
-		return []field{textField}
+		return nil
 	}
 	return fieldsByType[rtype]
 }
@@ -207,7 +207,9 @@ func readPiece(wire []byte, f field, from, to int) (piece, bool) {
 	return p, true
 }
 
-// rdata searches rdata: each field by what it is, and what is between names as octets.
+// rdata searches rdata: each field by what it is, and what is between names as octets. The
+// numbers of SOA and SRV are not searched: serial numbers that are dates, and usual times, would
+// be addresses by calendar rather than by chance.
 func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 	all, ok := split(wire, rtype, from, to)
 	switch {
@@ -223,6 +225,12 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 	}
 	var strings [][]byte
 	run, random := from, false
+	numeric := rtype == dns.TypeSOA || rtype == dns.TypeSRV
+	octets := func(b []byte) {
+		if !numeric {
+			s.opaque(b, random)
+		}
+	}
 	for _, p := range all {
 		if p.field != stringField && p.field != stringsField {
 			s.joined(strings)
@@ -230,13 +238,13 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 		}
 		switch p.field {
 		case nameField, namesField:
-			s.opaque(wire[run:p.from], random)
+			octets(wire[run:p.from])
 			run, random = p.to, false
 			s.place = InRdata
 			s.name(p.labels)
 		case stringField, stringsField:
 			strings = append(strings, p.octets)
-		case textField:
+		case textField, hipField:
 			s.text(p.octets)
 		case randomField:
 			random = true
@@ -248,7 +256,7 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 		}
 	}
 	s.joined(strings)
-	s.opaque(wire[run:to], random)
+	octets(wire[run:to])
 }
 
 // joined searches character-strings, each alone and all joined.

@@ -119,19 +119,25 @@ func (s *recordSearch) inPart(set ruled, f *family, r reverseName, form string) 
 	}
 }
 
-// reverseNamesInText judges reverse names in text.
+// reverseNamesInText judges reverse names in text. A name ends at an empty label.
 func (s *recordSearch) reverseNamesInText(t *folded) {
 	if !strings.Contains(t.text, ".arpa") {
 		return
 	}
-	for i := 0; i < len(t.text); i++ {
-		from := i
-		for i < len(t.text) && t.isName(i) {
-			i++
+	var name [][]byte
+	from := 0 // of the label
+	for i := 0; i <= len(t.text); i++ {
+		if i < len(t.text) && t.word[i] {
+			continue
 		}
 		if i > from {
-			s.reverseNames(bytes.Split([]byte(t.text[from:i]), []byte(".")), formReverse)
+			name = append(name, []byte(t.text[from:i]))
 		}
+		if i == from || i == len(t.text) || t.text[i] != '.' {
+			s.reverseNames(name, formReverse)
+			name = nil
+		}
+		from = i + 1
 	}
 }
 

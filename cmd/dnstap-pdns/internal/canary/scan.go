@@ -79,7 +79,7 @@ func scanQuads(b []byte, found func([4]byte)) {
 // backwards is an IPv4 address with its octets in reverse order.
 func backwards(a [4]byte) [4]byte { return [4]byte{a[3], a[2], a[1], a[0]} }
 
-// A groupRow is the groups of an IPv6 address that colons separate, up to some place.
+// A groupRow is the groups of an IPv6 address, up to some place.
 type groupRow struct {
 	groups [groups]uint16 // the last ones; the newest is at the end
 	n      int            // groups in the row, also where there are more than eight
@@ -91,12 +91,20 @@ func (r *groupRow) add(v uint16) {
 	r.n++
 }
 
-// scanColons finds IPv6 addresses in every spelling of RFC 4291, section 2.2. An address
-// may begin and end at any group of a longer row; end is the offset after it. "::" alone is
-// no address.
-func scanColons(b []byte, found func(a [16]byte, end int)) {
-	var head, tail groupRow // before and after the latest "::"
+// scanColons finds IPv6 addresses in every spelling of RFC 4291, section 2.2.
+func scanColons(b []byte, found func(a [16]byte, end int)) { scanGroups(b, ':', found) }
+
+// scanGroups finds IPv6 addresses whose groups a colon, or another separator, separates. An
+// address may begin and end at any group of a longer row; end is the offset after it. "::"
+// alone is no address. With other separators, whose doubles have other meanings too, an
+// address has three groups at least and no dotted quad.
+func scanGroups(b []byte, by byte, found func(a [16]byte, end int)) {
+	var head, tail groupRow // before and after the latest double separator
 	gap := false            // there is one
+	least := 1
+	if by != ':' {
+		least = 3
+	}
 	tell := func(tail groupRow, end int) {
 		switch {
 		case tail.n >= groups:
@@ -107,26 +115,26 @@ func scanColons(b []byte, found func(a [16]byte, end int)) {
 		}
 		after := tail.groups[groups-tail.n:]
 		for n := 0; n <= min(head.n, groups-1-tail.n); n++ {
-			if n+tail.n > 0 {
+			if n+tail.n >= least {
 				found(address(head.groups[groups-n:], after), end)
 			}
 		}
 	}
 	for i := 0; i < len(b); {
 		end := runEnd(b, i, isHexDigit)
-		switch colons := runEnd(b, end, func(c byte) bool { return c == ':' }) - end; {
-		case end == i && colons < 2, end-i > 4: // no group, or a longer number
+		switch separators := runEnd(b, end, func(c byte) bool { return c == by }) - end; {
+		case end == i && separators < 2, end-i > 4: // no group, or a longer number
 			head, tail, gap = groupRow{}, groupRow{}, false
 			i = max(end, i+1)
 		case end == i:
 			head, tail, gap = tail, groupRow{}, true
 			tell(tail, end+2)
-			if colons > 2 { // the last two may begin an address
+			if separators > 2 { // the last two may begin an address
 				head = groupRow{}
 			}
-			i = end + colons
+			i = end + separators
 		default:
-			if quad, size, ok := quadAt(b[i:]); ok {
+			if quad, size, ok := quadAt(b[i:]); ok && by == ':' {
 				last := tail
 				last.add(binary.BigEndian.Uint16(quad[:2]))
 				last.add(binary.BigEndian.Uint16(quad[2:]))
@@ -135,7 +143,7 @@ func scanColons(b []byte, found func(a [16]byte, end int)) {
 			tail.add(group(b[i:end]))
 			tell(tail, end)
 			i = end
-			switch colons {
+			switch separators {
 			case 0:
 				head, tail, gap = groupRow{}, groupRow{}, false
 			case 1:
@@ -174,55 +182,6 @@ func quadAt(b []byte) (quad [4]byte, size int, ok bool) {
 		size = end + 1
 	}
 	return quad, size - 1, true
-}
-
-// scanGroups finds IPv6 addresses with dots, hyphens or underscores instead of colons: all
-// groups of the longest row. A row is eight groups, or at least three and one empty group.
-func scanGroups(b []byte, found func([16]byte)) {
-	for _, by := range []byte(".-_") {
-		isPart := func(c byte) bool { return c == by || isHexDigit(c) }
-		for i := 0; i < len(b); i++ {
-			if !isPart(b[i]) {
-				continue
-			}
-			from := i
-			i = runEnd(b, i, isPart)
-			if (b[from] == by || from == 0 || !isAlnum(b[from-1])) && (b[i-1] == by || i == len(b) || !isAlnum(b[i])) {
-				row(b[from:i], by, found)
-			}
-		}
-	}
-}
-
-// row reads groups, after the separators around them are cut.
-func row(b []byte, by byte, found func([16]byte)) {
-	for len(b) > 0 && b[0] == by {
-		b = b[1:]
-	}
-	for len(b) > 0 && b[len(b)-1] == by {
-		b = b[:len(b)-1]
-	}
-	var all [groups]uint16
-	n, gap := 0, -1
-	for i := 0; i < len(b); i++ {
-		end := runEnd(b, i, isHexDigit)
-		switch {
-		case end == i && gap >= 0, n == groups, end-i > 4:
-			return
-		case end == i:
-			gap = n
-		default:
-			all[n] = group(b[i:end])
-			n++
-		}
-		i = end
-	}
-	switch {
-	case gap < 0 && n == groups:
-		found(address(nil, all[:]))
-	case gap > 0 && 3 <= n && n < groups:
-		found(address(all[:gap], all[gap:n]))
-	}
 }
 
 // scanHex finds eight or 32 hexadecimal digits between other characters than ASCII letters

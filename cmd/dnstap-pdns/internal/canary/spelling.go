@@ -2,6 +2,7 @@ package canary
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
@@ -19,7 +20,7 @@ type names struct {
 	written []string
 	single  map[string]int // names of one label, folded
 	text    spellingSet    // names of several labels, folded
-	wire    spellingSet    // every name as labels in wire form, in lower case
+	wire    spellingSet    // every name as labels in wire form, folded
 }
 
 // A spellingSet finds the longest and every other string of a set that begins at some place of
@@ -60,12 +61,11 @@ func spell(aLabels string) []string {
 
 func (n *names) add(i int, spelled string) {
 	text := fold([]byte(spelled)).text
-	first, _, several := strings.Cut(spelled, ".")
-	wire := lower(labels(strings.Split(spelled, ".")))
+	first, _, several := strings.Cut(text, ".")
+	wire := labels(strings.Split(text, "."))
 	switch {
 	case several:
-		head, _, _ := strings.Cut(text, ".")
-		n.text.add(i, head, text)
+		n.text.add(i, first, text)
 	default:
 		n.single[text] = i
 		wire += "\x00" // the name ends here
@@ -132,8 +132,38 @@ const longestSpelled = 1024
 func (n *names) inOctets(b []byte, found func(name int)) {
 	in := lower(string(b))
 	for from := range len(in) {
-		if size := int(in[from]); 0 < size && size <= longestLabel && from+1+size <= len(in) {
-			n.wire.begin(in[from:], in[from:from+1+size], func(name, _ int) { found(name) })
+		head, _ := foldLabel(in[from:])
+		if len(n.wire.lengths[head]) == 0 {
+			continue
 		}
+		var wire strings.Builder
+		for rest := in[from:]; ; {
+			label, size := foldLabel(rest)
+			wire.WriteString(label)
+			if size <= 1 {
+				break
+			}
+			rest = rest[size:]
+		}
+		n.wire.begin(wire.String(), head, func(name, _ int) { found(name) })
 	}
+}
+
+// foldLabel returns the label in wire form that in begins with, folded, and its size; nothing
+// if there is none.
+func foldLabel(in string) (label string, size int) {
+	if in == "" || in[0] > longestLabel || 1+int(in[0]) > len(in) {
+		return "", 0
+	}
+	size = 1 + int(in[0])
+	if isASCII(in[1:size]) {
+		return in[:size], size
+	}
+	text := fold([]byte(in[1:size])).text
+	return string([]byte{byte(len(text))}) + text, size
+}
+
+// isASCII is for text in lower case, which is folded then.
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }

@@ -1,0 +1,233 @@
+package explain_test
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"unicode"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+)
+
+// A gen draws values. What is random but of no importance comes from a generator of its
+// own, which rapid seeds.
+type gen struct {
+	*rapid.T
+	r     *rand.Rand
+	dense bool // addresses are written with all zeros: without some, a shorter one is another
+}
+
+func newGen(t *rapid.T) gen {
+	return gen{T: t, r: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
+}
+
+// below draws a number below n.
+func (g gen) below(n int) int { return rapid.IntRange(0, n-1).Draw(g.T, "below") }
+
+func (g gen) bool() bool { return rapid.Bool().Draw(g.T, "bool") }
+
+func pick[T any](g gen, of ...T) T { return of[g.r.IntN(len(of))] }
+
+// word is a label of six to ten letters.
+func (g gen) word() string {
+	b := make([]byte, 6+g.r.IntN(5))
+	for i := range b {
+		b[i] = 'a' + byte(g.r.IntN(26))
+	}
+	return string(b)
+}
+
+// words are up to n labels.
+func (g gen) words(n int) []string {
+	var all []string
+	for range g.below(n + 1) {
+		all = append(all, g.word())
+	}
+	return all
+}
+
+// junk is up to n octets.
+func (g gen) junk(n int) string {
+	b := make([]byte, g.r.IntN(n+1))
+	for i := range b {
+		b[i] = byte(g.r.Uint32())
+	}
+	return string(b)
+}
+
+// letters are beyond ASCII: with a decomposed form, without one, with several lower cases,
+// and with cases of different length in UTF-8.
+var letters = []rune("äéñçüößþяωσςⱥ")
+
+// uWord is a label with such letters.
+func (g gen) uWord() string {
+	word := []rune(g.word())
+	for range 1 + g.r.IntN(3) {
+		word[g.r.IntN(len(word))] = pick(g, letters...)
+	}
+	return string(word)
+}
+
+// spelled draws a spelling of a name as it is configured, in any case.
+func (g gen) spelled(name string, sameLength bool) string {
+	switch g.below(3) {
+	case 0:
+		name = norm.NFC.String(name)
+	case 1:
+		name = norm.NFD.String(name)
+	default:
+		name, _ = idna.Punycode.ToASCII(name)
+	}
+	return g.cased(name, sameLength)
+}
+
+// cased changes the case of some runes, to one of the same length in UTF-8 if asked.
+func (g gen) cased(text string, sameLength bool) string {
+	often := g.below(4)
+	return strings.Map(func(r rune) rune {
+		for range g.r.IntN(1 + often) {
+			if next := unicode.SimpleFold(r); !sameLength || len(string(next)) == len(string(r)) {
+				r = next
+			}
+		}
+		return r
+	}, text)
+}
+
+// Networks that all entries are in. Shorter numbers and groups occur by chance.
+var (
+	all4 = netip.MustParsePrefix("198.18.0.0/15")
+	all6 = netip.MustParsePrefix("2001:db8::/32")
+)
+
+// inside draws an address of a network.
+func (g gen) inside(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	sparse := g.below(3) == 0 // so that groups are zero
+	for bit := p.Bits(); bit < 8*len(b); bit++ {
+		if g.r.IntN(2) == 0 || sparse && g.r.IntN(4) > 0 {
+			continue
+		}
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// prefix draws a network of so many bits.
+func (g gen) prefix(six bool, from, to int) netip.Prefix {
+	in := all4
+	if six {
+		in = all6
+	}
+	bits := from + g.below(to-from+1)
+	switch g.below(3) {
+	case 0:
+		bits = to
+	case 1:
+		bits = max(from, bits&^7)
+	}
+	p, _ := g.inside(in).Prefix(bits)
+	return p
+}
+
+// next draws an address of the network after or before another one.
+func (g gen) next(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	by := 1
+	if g.bool() {
+		by = -1
+	}
+	step := 1 << (7 - (p.Bits()-1)%8)
+	for i := (p.Bits() - 1) / 8; i >= 0 && by != 0; i-- {
+		sum := int(b[i]) + by*step
+		b[i] = byte(sum)
+		if 0 <= sum && sum <= 255 {
+			break
+		}
+		step = 1
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return g.inside(netip.PrefixFrom(a, p.Bits()))
+}
+
+// A kind is why something is local.
+type kind int
+
+const (
+	localName kind = iota
+	oneLabel
+	localNetwork
+	resolver       // a single address, configured
+	ownAddress     // of the message
+	queryAddress   // of its query
+	identity       // a prefix of the resolver's
+	outgoing       // a wider prefix, which is no identity
+	querySubnet    // of the client
+	responseSubnet // the same in the response
+	wideSubnet     // of too few bits
+	numKinds
+)
+
+// An entry is one local item.
+type entry struct {
+	kind   kind
+	name   string // in U-labels
+	prefix netip.Prefix
+}
+
+func (e *entry) is6() bool     { return e.prefix.Addr().Is6() }
+func (e *entry) isName() bool  { return e.kind <= oneLabel }
+func (e *entry) single() bool  { return e.prefix.IsSingleIP() }
+func (e *entry) nothing() bool { return e.kind == outgoing || e.kind == wideSubnet }
+func (e *entry) isResolver() bool {
+	return e.kind >= resolver && e.kind <= identity
+}
+func (e *entry) isSubnet() bool { return e.kind == querySubnet || e.kind == responseSubnet }
+
+// entry draws an entry of a kind.
+func (g gen) entry(k kind, six bool) entry {
+	e := entry{kind: k}
+	bits := 32
+	if six {
+		bits = 128
+	}
+	short := func(v4, v6 int) int {
+		if six {
+			return v6
+		}
+		return v4
+	}
+	switch k {
+	case localName, oneLabel:
+		n := 1
+		if k == localName {
+			n = 2 + g.below(3)
+		}
+		idn := g.below(2) == 0
+		var labels []string
+		for range n {
+			if idn && g.bool() {
+				labels = append(labels, g.uWord())
+			} else {
+				labels = append(labels, g.word())
+			}
+		}
+		e.name = strings.Join(labels, ".")
+	case localNetwork:
+		e.prefix = g.prefix(six, short(15, 32), bits)
+	case resolver, ownAddress, queryAddress:
+		e.prefix = g.prefix(six, bits, bits)
+	case identity:
+		e.prefix = g.prefix(six, short(24, 48), bits-1)
+	case outgoing:
+		e.prefix = g.prefix(six, short(16, 32), short(23, 47))
+	case querySubnet, responseSubnet:
+		e.prefix = g.prefix(six, short(16, 32), bits)
+	case wideSubnet:
+		e.prefix = g.prefix(six, short(15, 31), short(15, 31))
+	}
+	return e
+}
