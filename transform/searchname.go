@@ -53,7 +53,7 @@ const groupsInAddress, nibblesInAddress = 8, 32 // IPv6 in text, in reverse name
 // one digit are IPv4 addresses by chance.
 func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 	first := 0
-	reversed := [2]int{} // the labels of the last address under in-addr.arpa
+	var reversed [maxLabels + 1]bool // labels that are numbers under in-addr.arpa
 	for i := 1; i < l.n; i++ {
 		r, six, ok := l.reverseAt(name, i, s.hosts[:])
 		switch {
@@ -62,7 +62,9 @@ func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 		case six:
 			first = i + 1
 		default:
-			reversed = [2]int{i - 1 - r.prefix.Bits()/8, i - 1}
+			for octet := range r.prefix.Bits() / 8 {
+				reversed[i-2-octet] = true
+			}
 		}
 		s.reverse(r)
 	}
@@ -75,12 +77,12 @@ func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 	}
 	var row labelRow
 	for i := first; i < min(l.n, ownLabels+nibblesInAddress-1); i++ {
-		if i == reversed[0] {
+		if reversed[i] {
 			row = labelRow{}
+			continue
 		}
-		if row.add(l.label(name, i)[1:]); i < reversed[0] || i >= reversed[1] {
-			row.judge(s, ownLabels-i)
-		}
+		row.add(l.label(name, i)[1:])
+		row.judge(s, ownLabels-i)
 	}
 }
 

@@ -650,3 +650,25 @@ func TestClientSubnetsAreRead(t *testing.T) {
 		ClientSubnets(wire[:n]) // cut off anywhere
 	}
 }
+
+// TestOtherPeoplesNamesAreNotAddresses: numbers under in-addr.arpa are read in reverse order
+// only, and the digits of A-labels are letters of another script.
+func TestOtherPeoplesNamesAreNotAddresses(t *testing.T) {
+	f := NewForbidden(Policy{LocalNetworks: prefixList("62.11.112.0/24", "10.0.0.0/8", "1.53.41.0/24")})
+	for name, want := range map[string]string{
+		"10.2.0.192.in-addr.arpa":              "",
+		"10.2.0.192.in-addr.arpa.fritz.box":    "",
+		"192.0.2.10.in-addr.arpa":              "local network 10.0.0.0/8",
+		"10.0.0.1.x.10.2.0.192.in-addr.arpa":   "local network 10.0.0.0/8",
+		"192.0.2.9.in-addr.arpa.10.0.0.1.test": "local network 10.0.0.0/8",
+		"www.xn--3e0b707e":                     "",
+		"www.3e0b707e":                         "local network 62.11.112.0/24",
+		"xn--20261129.example":                 "",
+		"20261129.example":                     "local network 1.53.41.0/24",
+	} {
+		wire, zone := messageWith(t, InQuestion, name)
+		if got := rules(f.Message(wire, zone, nil, nil)); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}

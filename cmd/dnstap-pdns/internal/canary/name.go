@@ -61,7 +61,7 @@ func (s *recordSearch) localNames(labels [][]byte) {
 }
 
 // addressesInName finds addresses as reverse names, as labels and inside labels. Labels
-// before ip6.arpa count as a reverse name only.
+// before ip6.arpa count as a reverse name only, and so do the numbers before in-addr.arpa.
 func (s *recordSearch) addressesInName(labels [][]byte) {
 	s.reverseNames(labels, formReverse)
 	for i := len(labels) - 2; i >= 0; i-- {
@@ -70,7 +70,15 @@ func (s *recordSearch) addressesInName(labels [][]byte) {
 			break
 		}
 	}
-	s.addressLabels(labels)
+	from := 0
+	for i := 0; i+1 < len(labels); i++ {
+		if isLabel(labels[i], "in-addr") && isLabel(labels[i+1], "arpa") {
+			octets := reverse4(labels[:i]).prefix.Bits() / 8
+			s.addressLabels(labels[min(from, i-octets) : i-octets])
+			from = i
+		}
+	}
+	s.addressLabels(labels[from:])
 	for _, label := range labels {
 		if bytes.IndexByte(label, '.') >= 0 {
 			t := fold(label)

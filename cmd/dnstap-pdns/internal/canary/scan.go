@@ -3,6 +3,7 @@ package canary
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
 )
 
 // The scanners of this file find addresses in text. Each reads its text once.
@@ -193,7 +194,7 @@ func scanHex(b []byte, found4 func([4]byte), found16 func([16]byte)) {
 		}
 		from := i
 		i = runEnd(b, i, isAlnum)
-		if n := i - from; n != 8 && n != 32 || runEnd(b, from, isHexDigit) != i {
+		if n := i - from; n != 8 && n != 32 || runEnd(b, from, isHexDigit) != i || isALabel(b[:from]) {
 			continue
 		}
 		var a [16]byte
@@ -208,6 +209,12 @@ func scanHex(b []byte, found4 func([4]byte), found16 func([16]byte)) {
 	}
 }
 
+// isALabel reports whether text ends in the prefix of A-labels, whose digits are letters of
+// another script.
+func isALabel(before []byte) bool {
+	return len(before) >= 4 && strings.EqualFold(string(before[len(before)-4:]), "xn--")
+}
+
 // longestDecimal is as many digits as the largest IPv6 address has as one number.
 const longestDecimal = 39
 
@@ -219,7 +226,11 @@ func scanDecimal(b []byte, found4 func([4]byte), found16 func([16]byte)) {
 		}
 		from := runEnd(b, i, func(c byte) bool { return c == '0' })
 		i = runEnd(b, from, isDigit)
-		if i-from > longestDecimal {
+		word := from
+		for word > 0 && isAlnum(b[word-1]) {
+			word--
+		}
+		if i-from > longestDecimal || isALabel(b[:word]) {
 			continue
 		}
 		high, low, ok := uint128(b[from:i])
