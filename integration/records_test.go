@@ -154,19 +154,7 @@ func checkNothingLeaked(t *testing.T, o output) {
 	t.Helper()
 	lower := bytes.ToLower(o.bytes)
 	for _, secret := range []string{lab.Resolver4, lab.Resolver6, lab.ResolverListens, lab.Client1, lab.Client2, lab.Corporate} {
-		a := netip.MustParseAddr(secret)
-		reverse, err := dns.ReverseAddr(secret)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for form, b := range map[string][]byte{
-			"as text": []byte(secret), "as bytes": a.AsSlice(), "in full": []byte(a.StringExpanded()),
-			"reversed": []byte(reverse), "reversed in labels": labels(t, reverse),
-		} {
-			if bytes.Contains(lower, b) {
-				t.Errorf("the output holds %s %s", secret, form)
-			}
-		}
+		checkAddressAbsent(t, o, secret)
 	}
 	for _, secret := range []string{"corp.example.", lab.Identity + ".", "intranet.shop.com."} {
 		if bytes.Contains(lower, []byte(strings.TrimSuffix(secret, "."))) || bytes.Contains(lower, labels(t, secret)) {
@@ -176,6 +164,25 @@ func checkNothingLeaked(t *testing.T, o output) {
 	for _, version := range []string{"unbound", "bind 9", "powerdns", "knot resolver"} {
 		if bytes.Contains(lower, []byte(version)) {
 			t.Errorf("the output holds a resolver's version: %s", version)
+		}
+	}
+}
+
+// checkAddressAbsent searches an output for an address in each form.
+func checkAddressAbsent(t *testing.T, o output, address string) {
+	t.Helper()
+	lower := bytes.ToLower(o.bytes)
+	a := netip.MustParseAddr(address)
+	reverse, err := dns.ReverseAddr(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for form, b := range map[string][]byte{
+		"as text": []byte(address), "as bytes": a.AsSlice(), "in full": []byte(a.StringExpanded()),
+		"reversed": []byte(reverse), "reversed in labels": labels(t, reverse),
+	} {
+		if bytes.Contains(lower, b) {
+			t.Errorf("the output holds %s %s", address, form)
 		}
 	}
 }

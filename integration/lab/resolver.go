@@ -46,6 +46,7 @@ type Options struct {
 	Tap            Tap       // none: the resolver runs without dnstap
 	Unidirectional bool      // START at once, without waiting for ACCEPT; Unbound only
 	AnyAddress     bool      // let the kernel choose the outward address; not PowerDNS
+	AskFrom        []string  // addresses that it asks servers from; none: Resolver4 and Resolver6
 	Threads        int       // 0: one
 	Forward        *Resolver // ask this one everything, and no server
 	Stub           bool      // ask for corp.example where it is served, and follow no delegation
@@ -71,8 +72,11 @@ var upstreamPlace = place{netip.MustParseAddr(upstreamListens), []netip.Addr{net
 // ordinary is the place of the resolver under test.
 func ordinary(o Options) place {
 	at := place{Listen: netip.MustParseAddr(ResolverListens)}
-	if !o.AnyAddress {
-		at.Outgoing = []netip.Addr{netip.MustParseAddr(Resolver4), netip.MustParseAddr(Resolver6)}
+	if o.AskFrom == nil && !o.AnyAddress {
+		o.AskFrom = []string{Resolver4, Resolver6}
+	}
+	for _, a := range o.AskFrom {
+		at.Outgoing = append(at.Outgoing, netip.MustParseAddr(a))
 	}
 	return at
 }

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -39,20 +38,25 @@ func NewWorld(t testing.TB) *World {
 		t.Fatal(err)
 	}
 	w := &World{Namespace: NewNamespace(t), Zones: zones}
-	w.configure(t, addressCommands())
+	w.AddAddresses(t, worldAddresses()...)
 	w.deadServer(t)
 	w.startServers(t)
 	return w
 }
 
-// addressCommands puts every address of the world on loopback. nodad: an IPv6
-// address is of use at once.
-func addressCommands() string {
+// worldAddresses are those of servers, resolvers and clients.
+func worldAddresses() []string {
 	addrs := []string{deadAddress, Resolver4, Resolver6, ResolverListens, upstreamListens, upstream4, Client1, Client2}
 	for _, s := range servers {
 		addrs = append(addrs, s.addrs...)
 	}
-	var b bytes.Buffer
+	return addrs
+}
+
+// AddAddresses puts addresses on loopback. nodad: an IPv6 address is of use at once.
+func (n *Namespace) AddAddresses(t testing.TB, addrs ...string) {
+	t.Helper()
+	var b strings.Builder
 	for _, a := range addrs {
 		if strings.Contains(a, ":") {
 			fmt.Fprintf(&b, "addr add %s/128 dev lo nodad\n", a)
@@ -60,7 +64,7 @@ func addressCommands() string {
 			fmt.Fprintf(&b, "addr add %s/32 dev lo\n", a)
 		}
 	}
-	return b.String()
+	n.configure(t, b.String())
 }
 
 // deadServer has sockets that nobody reads where dead.com's server should be:
