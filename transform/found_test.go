@@ -20,6 +20,12 @@ func TestReverseNamesThatGoOnInTheQueryName(t *testing.T) {
 		wantReason(t, p, d.wire, Kept)
 		d.record(additional, append([]byte(before), pointTo(headerLen)...), dns.TypeTXT, charStrings("x"))
 		wantRemoved(t, p, d.wire)
+
+		// The query name is that of an address, and a pointer leads to its end.
+		d = newRaw("1.5.18.198.in-addr.arpa", dns.TypePTR)
+		wantReason(t, p, d.wire, Kept)
+		d.record(additional, append([]byte(before), pointTo(headerLen+2)...), dns.TypeTXT, charStrings("x"))
+		wantRemoved(t, p, d.wire)
 	}
 }
 

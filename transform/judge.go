@@ -99,7 +99,7 @@ func (s *searcher) mayBeForbidden(w *walker) bool {
 			s.checkNameAt(w, int(r.start), int(r.end-r.start))
 		}
 	}
-	if s.partial && s.rule == NoRule {
+	if s.reversed && s.rule == NoRule {
 		s.checkExtended(w)
 	}
 	if s.inNames = s.rule != NoRule; s.inNames {

@@ -31,8 +31,10 @@ type searcher struct {
 	second  [maxName + 1]byte
 	target  [2*maxName + 1]byte
 	hits    []hit // by record
-	partial bool  // a reverse name of a network was seen
 	inNames bool  // a name of the response other than the query name holds something
+
+	// A reverse name was seen. A pointer may lead to its end, which is that of a network.
+	reversed bool
 }
 
 // A hit is what was found in one record.
@@ -74,7 +76,7 @@ func (s *searcher) begin(p *Policy, known, fresh *addrSet, own, asked netip.Addr
 		s.configured, s.known, s.fresh, s.own = &s.none, &s.none, &s.none, [2]netip.Addr{}
 	}
 	s.subnets = s.subnets[:0]
-	s.partial = false
+	s.reversed = false
 	s.forget()
 }
 
@@ -230,16 +232,18 @@ func (s *searcher) single(a netip.Addr) (Entry, bool) {
 
 // reverse judges a reverse name: an address, or a network that it names a part of.
 func (s *searcher) reverse(r reversed) {
-	switch p := r.prefix; {
-	case p.Bits() == 0:
+	p := r.prefix
+	if p.Bits() == 0 {
 		return
+	}
+	s.reversed = true
+	switch {
 	case p.IsSingleIP() && p.Addr().Is4():
 		s.addr4(p.Addr().As4(), asIs)
 	case p.IsSingleIP():
 		b := p.Addr().As16()
 		s.addr16(&b, asIs)
 	default:
-		s.partial = true
 		if s.place.isName {
 			s.reverseOf(r, s.policy.localNetworks.all, LocalNetwork)
 		}

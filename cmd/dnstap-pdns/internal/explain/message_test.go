@@ -36,15 +36,16 @@ type response struct {
 	qtype   uint16
 	zone    []string
 	records []record
+	stray   bool   // records are added outside of the answer chain
 	seed    uint64 // of compression, and of where OPT is
 
-	own, queryOwn              netip.Addr   // the resolver's
-	subnet, querySubnet        netip.Prefix // of the client; none if zero
-	asked                      bool         // the query is a message of its own
-	trailing                   string
-	forbidden                  *canary.Forbidden
-	policy                     *transform.Policy
-	keepResolver, dontCompress bool
+	own, queryOwn       netip.Addr   // the resolver's
+	subnet, querySubnet netip.Prefix // of the client; none if zero
+	asked               bool         // the query is a message of its own
+	trailing            string
+
+	policy    *transform.Policy
+	forbidden *canary.Forbidden
 }
 
 var (
@@ -181,16 +182,21 @@ func (m *response) scrub() outcome {
 	lane := transform.NewPairer(transform.NewBudget(10))
 	lane.Trace(&o)
 	message := transform.Message{Role: transform.ResolverResponse, Server: server, Resolver: netip.AddrPortFrom(m.own, 4000),
-		QueryTime: began, ResponseTime: began + 9000, Wire: m.pack(true)}
-	if len(m.zone) > 0 {
-		message.Zone = wireName(m.zone)
-	}
+		QueryTime: began, ResponseTime: began + 9000, Zone: m.wireZone(), Wire: m.pack(true)}
 	if m.asked {
 		lane.Take(&transform.Message{Role: transform.ResolverQuery, Server: server, Resolver: netip.AddrPortFrom(m.queryOwn, 4000),
 			QueryTime: began, ResponseTime: transform.NoTime, Wire: m.query()}, m.policy, func(*transform.Record) {})
 	}
 	lane.Take(&message, m.policy, func(*transform.Record) {})
 	return o
+}
+
+// wireZone is the zone in wire form, or empty if there is none.
+func (m *response) wireZone() []byte {
+	if len(m.zone) == 0 {
+		return nil
+	}
+	return wireName(m.zone)
 }
 
 // search searches messages for what is forbidden in this transaction.
@@ -206,11 +212,7 @@ func (m *response) search(name, zone []byte, messages ...[]byte) []canary.Hit {
 
 // input searches what was received, without what never leaves.
 func (m *response) input() []canary.Hit {
-	var zone []byte
-	if len(m.zone) > 0 {
-		zone = wireName(m.zone)
-	}
-	return m.search(nil, zone, m.pack(false))
+	return m.search(nil, m.wireZone(), m.pack(false))
 }
 
 // output searches what leaves.

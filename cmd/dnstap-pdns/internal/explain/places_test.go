@@ -50,7 +50,11 @@ type place struct {
 // add adds a record, in one of all places of a message.
 func (m *response) add(g gen, typ uint16, rdata ...any) (chain bool) {
 	other := []string{g.word(), g.word()}
-	switch where := g.r.IntN(5); {
+	where := g.r.IntN(5)
+	if m.stray {
+		where = 2 + g.r.IntN(3)
+	}
+	switch {
 	case where == 0 && typ != dns.TypeCNAME: // which is not followed if it was queried
 		m.qtype = typ
 		m.records = append(m.records, record{answer, m.name, dns.TypeCNAME, []any{other}}, record{answer, other, typ, rdata})

@@ -1,0 +1,277 @@
+package explain_test
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+	"pgregory.net/rapid"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// TestNothingForbiddenLeaves makes policies of several entries, and messages of several items
+// in any forms and places: nothing forbidden leaves, the RRsets that leave are those that
+// miekg/dns reads in the input, and those that do not leave hold something forbidden. So do
+// the parts of a dropped response that decide.
+func TestNothingForbiddenLeaves(t *testing.T) {
+	outcomes := map[string]int{}
+	rapid.Check(t, func(rt *rapid.T) {
+		g := newGen(rt)
+		s := g.site()
+		for range visits {
+			m := s.anyResponse(g)
+			outcomes[m.leaves(g)]++
+			outcomes[m.queryLeaves(g)]++
+		}
+	})
+	for _, o := range []string{"dropped", "removed", "all removed", "whole", "query dropped", "query whole"} {
+		if outcomes[o] == 0 {
+			t.Errorf("never %s: %v", o, outcomes)
+		}
+	}
+}
+
+// site draws a policy.
+func (g gen) site() site {
+	s := site{keepInside: g.below(4) == 0, keepResolver: g.below(5) == 0, asked: g.bool()}
+	var once [numKinds]bool // of what a transaction has one of
+	for range 1 + g.below(6) {
+		k := kind(g.r.IntN(int(wideSubnet)))
+		if k >= ownAddress && once[k] {
+			k = localName
+		}
+		once[k] = true
+		e := g.entry(k, g.bool())
+		s.add(g, &e)
+	}
+	s.config.Unanswered = true
+	if err := s.compile(); err != nil {
+		g.Fatal(err)
+	}
+	return s
+}
+
+// anyResponse draws a response with items of the site, and with what is nearly that.
+func (s *site) anyResponse(g gen) response {
+	m := s.response(g)
+	items := g.r.IntN(12) // of which some fit
+	if m.stray = g.r.IntN(50) == 0; m.stray {
+		items = 400 // of which enough fit to remove more RRsets than are removed one by one
+	}
+	for range items {
+		e := pick(g, s.entries...)
+		name := e.name
+		f := g.form(&e)
+		x, _ := f.item(g, &e, g.r.IntN(3) == 0)
+		p := pick(g, allPlaces...)
+		if e.name == name && p.fits(&f, &x) && (!m.stray || p.kind != inName) { // else the form has a name of its own
+			p.put(&m, x, g)
+		}
+	}
+	if len(m.records) == 0 {
+		m.answered()
+	}
+	return m
+}
+
+// form draws a form of an entry.
+func (g gen) form(e *entry) form {
+	for {
+		f := pick(g, forms...)
+		if slices.Contains(f.kinds, e.kind) && (!f.four || !e.is6()) && (!f.plain || !f.six || e.is6()) {
+			return f
+		}
+	}
+}
+
+// leaves checks what the scrubber makes of a response, and returns what that is.
+func (m *response) leaves(g gen) string {
+	o, hits := m.scrub(), m.input()
+	fail := func(format string, args ...any) {
+		g.Logf("question %+q, zone %+q, records %#v\nscrubber: %v %v\nsearch: %+v", m.name, m.zone, m.records, o.reason, o.rule, hits)
+		g.Fatalf(format, args...)
+	}
+	switch {
+	case o.record != nil:
+	case o.reason != transform.LocalName && o.reason != transform.ResolverAddress:
+		fail("dropped for another reason")
+	case len(m.decisive().input()) == 0:
+		fail("dropped for nothing that decides")
+	default:
+		return "dropped"
+	}
+	if out := m.output(o.record); len(out) > 0 {
+		fail("in what leaves: %+v", out)
+	}
+	received, left := recordsOf(m.pack(false)), recordsOf(o.record.Response)
+	gone := map[string]bool{} // RRsets
+	for _, r := range received {
+		if len(left) > 0 && left[0].equals(r) {
+			left = left[1:]
+		} else {
+			gone[r.set()] = true
+		}
+	}
+	if len(left) > 0 {
+		fail("not in the input, or in another order: %v", left[0].rr)
+	}
+	forbidden := map[string]bool{}
+	for i, r := range received {
+		alone := *m
+		alone.zone, alone.records = nil, []record{m.records[i]}
+		alone.name = []string{"question"}
+		if len(alone.input()) > 0 {
+			forbidden[r.set()] = true
+		}
+	}
+	for set := range forbidden {
+		if !gone[set] {
+			fail("%s leaves", set)
+		}
+	}
+	for set := range gone {
+		if !forbidden[set] && len(forbidden) <= mostRemoved {
+			fail("%s does not leave", set)
+		}
+	}
+	switch {
+	case len(forbidden) > mostRemoved:
+		return "all removed"
+	case len(gone) > 0:
+		return "removed"
+	}
+	return "whole"
+}
+
+// mostRemoved is how many RRsets are removed one by one. Of more, all outside the answer chain
+// are.
+const mostRemoved = 32
+
+// decisive is the parts of a response for which it may be dropped, and more of the answer
+// section than that.
+func (m *response) decisive() *response {
+	d := *m
+	d.records = slices.DeleteFunc(slices.Clone(m.records), func(r record) bool {
+		return r.section != answer && (r.section != authority || r.typ != dns.TypeNS)
+	})
+	return &d
+}
+
+// A readRecord is a record as miekg/dns reads it.
+type readRecord struct {
+	section int
+	rr      dns.RR
+}
+
+// recordsOf reads a message. Rdata that does not fit its type is read as that of an unknown
+// type.
+func recordsOf(wire []byte) (all []readRecord) {
+	_, at, err := dns.UnpackDomainName(wire, 12)
+	at += 4
+	for section := range 3 {
+		for range binary.BigEndian.Uint16(wire[6+2*section:]) {
+			if err != nil {
+				panic(err)
+			}
+			rr, end, failed := dns.UnpackRR(wire, at)
+			if failed != nil {
+				var h dns.RR_Header
+				var fixed int
+				h.Name, fixed, err = dns.UnpackDomainName(wire, at)
+				h.Rrtype, h.Class = binary.BigEndian.Uint16(wire[fixed:]), binary.BigEndian.Uint16(wire[fixed+2:])
+				h.Ttl, h.Rdlength = binary.BigEndian.Uint32(wire[fixed+4:]), binary.BigEndian.Uint16(wire[fixed+8:])
+				end = fixed + fixedFields + int(h.Rdlength)
+				rr = &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(wire[end-int(h.Rdlength) : end])}
+			}
+			if rr, is := rr.(*dns.RFC3597); is && rr.Hdr.Rrtype == typeA6 && strings.HasPrefix(rr.Rdata, "78") {
+				rr.Rdata, _, err = dns.UnpackDomainName(wire, end-int(rr.Hdr.Rdlength)+2) // the name may be compressed
+			}
+			all = append(all, readRecord{section, rr})
+			at = end
+		}
+	}
+	return all
+}
+
+// set is the RRset of a record: its section, owner and type, or that of what it signs.
+func (r *readRecord) set() string {
+	h := r.rr.Header()
+	typ := h.Rrtype
+	switch rr := r.rr.(type) {
+	case *dns.RRSIG:
+		typ = rr.TypeCovered
+	case *dns.SIG:
+		typ = rr.TypeCovered
+	case *dns.RFC3597:
+		if typ == dns.TypeRRSIG {
+			b, _ := hex.DecodeString(rr.Rdata[:4])
+			typ = binary.BigEndian.Uint16(b)
+		}
+	}
+	return strings.ToLower(h.Name) + " " + dns.Type(typ).String() + " in " + []string{"answer", "authority", "additional"}[r.section]
+}
+
+// lowered are the types whose names leave in lower case.
+var lowered = map[uint16]bool{
+	dns.TypeNS: true, dns.TypeMD: true, dns.TypeMF: true, dns.TypeCNAME: true, dns.TypeSOA: true, dns.TypeMB: true,
+	dns.TypeMG: true, dns.TypeMR: true, dns.TypePTR: true, dns.TypeMINFO: true, dns.TypeMX: true, dns.TypeRP: true,
+	dns.TypeAFSDB: true, dns.TypeRT: true, dns.TypeSIG: true, dns.TypePX: true, dns.TypeNXT: true, dns.TypeNAPTR: true,
+	dns.TypeKX: true, dns.TypeSRV: true, dns.TypeDNAME: true, typeA6: true, dns.TypeRRSIG: true,
+}
+
+// equals reports whether a record that leaves is one that was received.
+func (r *readRecord) equals(received readRecord) bool {
+	left, in := *r.rr.Header(), *received.rr.Header()
+	data := func(rr dns.RR) string {
+		rr = dns.Copy(rr)
+		*rr.Header() = dns.RR_Header{}
+		return rr.String()
+	}
+	is, was := data(r.rr), data(received.rr)
+	in.Name, left.Rdlength, in.Rdlength = strings.ToLower(in.Name), 0, 0
+	if lowered[in.Rrtype] {
+		return left == in && r.section == received.section && strings.EqualFold(is, was)
+	}
+	return left == in && r.section == received.section && is == was
+}
+
+// An ending is what became of a query that was never answered.
+type ending struct{ outcome }
+
+func (e *ending) Verdict(v *transform.Verdict) {
+	if v.Message == nil {
+		e.outcome.Verdict(v)
+	}
+}
+
+// queryLeaves checks what the scrubber makes of the query if it is never answered.
+func (m *response) queryLeaves(g gen) string {
+	var e ending
+	lane := transform.NewPairer(transform.NewBudget(10))
+	lane.Trace(&e)
+	query := transform.Message{Role: transform.ResolverQuery, Server: server, Resolver: netip.AddrPortFrom(m.queryOwn, 4000),
+		QueryTime: began, ResponseTime: transform.NoTime, Zone: m.wireZone(), Wire: m.query()}
+	lane.Take(&query, m.policy, func(*transform.Record) {})
+	query.QueryTime += 30e9
+	lane.Take(&query, m.policy, func(*transform.Record) {})
+	r := canary.Record{Name: wireName(m.name), Zone: m.wireZone(), Resolvers: []netip.Addr{m.queryOwn}, Subnets: canary.ClientSubnets(m.query())}
+	hits := m.forbidden.Record(&r)
+	left := e.record != nil
+	if left {
+		r.Name, r.Zone, r.Messages = e.record.Name, e.record.Zone, [][]byte{e.record.Query}
+	}
+	if left != (len(hits) == 0) || left && len(m.forbidden.Record(&r)) > 0 {
+		g.Logf("query %+q, zone %+q, subnet %v\nscrubber: %v %v\nsearch: %+v", m.name, m.zone, m.querySubnet, e.reason, e.rule, hits)
+		g.Fatalf("scrubber and search differ")
+	}
+	if left {
+		return "query whole"
+	}
+	return "query dropped"
+}
