@@ -263,7 +263,8 @@ var textFields = []field{
 		return param(6000, several(g, x))
 	}},
 	{"malformed parameter of SVCB", dns.TypeSVCB, svcb + "\xff\xff\xff\xff", "", raw},
-	{"unknown type", 65280, "", "", raw},
+	// The first octet 255 keeps the rest from being character-strings by chance.
+	{"unknown type", 65280, "\xff", "", raw},
 	{"strings of an unknown type", 65281, "", "", several},
 	{"NULL", dns.TypeNULL, "", "", raw},
 	{"L64", dns.TypeL64, "", "", raw},
@@ -275,9 +276,9 @@ var textFields = []field{
 	{"key of IPSECKEY", dns.TypeIPSECKEY, "\x01\x00\x02", "", raw},
 	{"key of IPSECKEY with an address", dns.TypeIPSECKEY, "\x01\x01\x02\xc0\x00\x02\x51", "", raw},
 	{"key of IPSECKEY with a name", dns.TypeIPSECKEY, "\x01\x03\x02\x04gate\x00", "", raw},
-	{"IPSECKEY with an unknown gateway", dns.TypeIPSECKEY, "\x01\x04\x02", "", raw},
+	{"IPSECKEY with an unknown gateway", dns.TypeIPSECKEY, "\xff\x04\x02", "", raw},
 	{"strings of IPSECKEY with an unknown gateway", dns.TypeIPSECKEY, charString("\x04" + strings.Repeat("a", 30)), "", single},
-	{"AMTRELAY with an unknown relay", dns.TypeAMTRELAY, "\x01\x7f", "", raw},
+	{"AMTRELAY with an unknown relay", dns.TypeAMTRELAY, "\xff\x7f", "", raw},
 	{"A6 with an unknown length", typeA6, "\xff", "", raw},
 	{"key of HIP", dns.TypeHIP, "", "", func(_ gen, x content) string {
 		return "\x04\x02" + string([]byte{0, byte(len(x.text))}) + "hit\x00" + x.text
