@@ -177,7 +177,7 @@ var schema = []blockSchema{
 	}},
 	{name: "admin", attributes: []attribute{
 		{name: "listen", kind: textValue, value: `"127.0.0.1:9353"`, takes: `HOST:PORT, a loopback address unless allow_remote is true, or "" for none`,
-			meaning: "where the sensor answers over HTTP: its status page at /, /metrics, /ledger, /healthz, /readyz and /selftest"},
+			meaning: "where the sensor answers over HTTP: its status page at /, /metrics, /ledger, /domains, /healthz, /readyz and /selftest"},
 		{name: "allow_remote", kind: flagValue, value: `false`,
 			meaning: "let listen be an address that other hosts reach; nobody is asked who they are"},
 		{name: "samples", kind: flagValue, value: `false`,
