@@ -221,7 +221,8 @@ var reverseForms = []form{
 	{name: "reverse name as in RFC 2317", kinds: addresses, four: true, reverse: true, write: func(g gen, e *entry, a netip.Addr, near bool) (content, bool) {
 		numbers := numbers4(a)
 		host := pick(g, numbers[0], numbers[0], g.word())
-		before := slices.Concat(g.words(1), []string{host}, g.words(1), []string{pick(g, "0/25", "64-95", "sub", "256", "1000")})
+		of := pick(g, "0/25-sub", "64-95-sub", "sub", "256", "1000") // 0/25 would be a number in text
+		before := slices.Concat(g.words(1), []string{host}, g.words(1), []string{of})
 		network, _ := a.Prefix(24)
 		is := e.isPart(network, true)
 		if e.isResolver() && e.single() {
@@ -321,8 +322,10 @@ func quad(by string, reversed bool) func(gen, netip.Addr) string {
 		if !reversed {
 			slices.Reverse(numbers)
 		}
-		for i := range numbers {
-			numbers[i] = zeros(g, numbers[i], pick(g, 1, 3, 5))
+		if g.bool() {
+			for i := range numbers {
+				numbers[i] = zeros(g, numbers[i], pick(g, 3, 5))
+			}
 		}
 		return strings.Join(numbers, by)
 	}
@@ -337,6 +340,9 @@ func groups(by string) func(gen, netip.Addr) string {
 			least = 3
 		}
 		from := g.r.IntN(8)
+		if zero := slices.Index(all, "0"); zero >= 0 && g.bool() {
+			from = zero
+		}
 		to := from
 		for to < 8 && !g.dense && all[to] == "0" && from+8-to > least {
 			to++
@@ -373,8 +379,8 @@ func prefixed(text string) string { return "1" + strings.TrimLeft(text, "0") }
 // textForms are addresses as text.
 func textForms() (all []form) {
 	var wordings []wording
-	digitBefore := []string{"", "", "x", "ip", " ", "(", "=", "v=", "host-", "é", "\xff", "7x"}
-	digitAfter := []string{"", "", "x", "-host", " ", ")", "/", "a", "é", "\xff", "x7"}
+	digitBefore := []string{"", "x", "ip", " ", "(", "=", "v=", "host-", "é", "\xff", "7x"}
+	digitAfter := []string{"", "x", "-host", " ", ")", "/", "a", "é", "\xff", "x7"}
 	for _, by := range []string{".", "-", "_"} {
 		before, after := append([]string{"9" + by, "300" + by}, digitBefore...), append([]string{by + "9", by + "300"}, digitAfter...)
 		wordings = append(wordings,
@@ -384,7 +390,7 @@ func textForms() (all []form) {
 			}, before, after},
 		)
 	}
-	hexBefore, hexAfter := []string{"", "", " ", "x-", ".", "_", "(", "é", "\xff"}, []string{"", "", " ", "-x", ".", "_", ")", "é", "\xff"}
+	hexBefore, hexAfter := []string{"", " ", "x-", ".", "_", "(", "é", "\xff"}, []string{"", " ", "-x", ".", "_", ")", "é", "\xff"}
 	wordings = append(wordings,
 		wording{form{name: "decimal number, IPv4", four: true, least4: 24}, decimal, prefixed, digitBefore, digitAfter},
 		wording{form{name: "decimal number, IPv6", six: true, least4: 24, least6: 48}, decimal, func(text string) string {
@@ -396,10 +402,10 @@ func textForms() (all []form) {
 		}, hexBefore, hexAfter},
 		wording{form{name: "nibbles with .", six: true}, func(g gen, a netip.Addr) string {
 			return g.cased(strings.Join(nibbles6(a), "."), true)
-		}, func(text string) string { return "1" + text }, []string{"", "", " ", "x.", "7.", "-", "é", "\xff"}, []string{"", "", " ", ".x", ".f", "-", "é", "\xff"}},
+		}, func(text string) string { return "1" + text }, []string{"", " ", "x.", "7.", "-", "é", "\xff"}, []string{"", " ", ".x", ".f", "-", "é", "\xff"}},
 	)
 	for _, by := range []string{":", "-", "_", "."} {
-		before, after := []string{"", "", " ", "x", "host" + by, "5" + by, "[", "é", "\xff"}, []string{"", "", " ", "x", by + "host", by + "7", "]", "/64", "é", "\xff"}
+		before, after := []string{"", " ", "x", "host" + by, "5" + by, "[", "é", "\xff"}, []string{"", " ", "x", by + "host", by + "7", "]", "/64", "é", "\xff"}
 		wordings = append(wordings, wording{form{name: "groups with " + by, six: true}, groups(by), func(text string) string {
 			if strings.HasPrefix(text, by) {
 				return "5" + strings.TrimLeft(text, by) // no zeros any more
@@ -414,7 +420,7 @@ func textForms() (all []form) {
 			g.dense = near
 			text := w.text(g, a)
 			before, after := pick(g, w.before...), pick(g, w.after...)
-			if near {
+			if near || g.bool() {
 				before, after = "", ""
 			}
 			if near && e.is6() == f.six && g.bool() {

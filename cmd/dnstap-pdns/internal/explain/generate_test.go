@@ -102,15 +102,22 @@ var (
 	all6 = netip.MustParsePrefix("2001:db8::/32")
 )
 
-// inside draws an address of a network.
+// inside draws an address of a network. In some, numbers are small and groups are zero.
 func (g gen) inside(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
-	sparse := g.below(3) == 0 // so that groups are zero
-	for bit := p.Bits(); bit < 8*len(b); bit++ {
-		if g.r.IntN(2) == 0 || sparse && g.r.IntN(4) > 0 {
-			continue
+	small := g.below(3) == 0
+	for i := p.Bits() / 8; i < len(b); i++ {
+		v := byte(g.r.Uint32())
+		if small {
+			v &= byte(g.r.IntN(8))
 		}
-		b[bit/8] |= 0x80 >> (bit % 8)
+		if bits := p.Bits() - 8*i; bits > 0 {
+			v = b[i] | v&(0xff>>bits)
+		}
+		b[i] = v
+	}
+	if from := (p.Bits() + 15) / 16 * 2; small && from < len(b) {
+		clear(b[from+g.r.IntN(len(b)-from)&^1:][:2])
 	}
 	a, _ := netip.AddrFromSlice(b)
 	return a

@@ -97,13 +97,13 @@ func (m *response) leaves(g gen) string {
 		g.Logf("question %+q, zone %+q, records %#v\nscrubber: %v %v\nsearch: %+v", m.name, m.zone, m.records, o.reason, o.rule, hits)
 		g.Fatalf(format, args...)
 	}
+	isDrop := o.reason == transform.LocalName || o.reason == transform.ResolverAddress
 	switch {
-	case o.record != nil:
-	case o.reason != transform.LocalName && o.reason != transform.ResolverAddress:
+	case o.record == nil && !isDrop:
 		fail("dropped for another reason")
-	case len(m.decisive().input()) == 0:
-		fail("dropped for nothing that decides")
-	default:
+	case isDrop != (len(m.decisive().input()) > 0):
+		fail("dropped: %v; what decides is the opposite", isDrop)
+	case isDrop:
 		return "dropped"
 	}
 	if out := m.output(o.record); len(out) > 0 {
@@ -153,14 +153,54 @@ func (m *response) leaves(g gen) string {
 // are.
 const mostRemoved = 32
 
-// decisive is the parts of a response for which it may be dropped, and more of the answer
-// section than that.
+// decisive is the parts of a response for which it is dropped: question, zone, and the answer
+// chain, or the NS records of a referral.
 func (m *response) decisive() *response {
 	d := *m
-	d.records = slices.DeleteFunc(slices.Clone(m.records), func(r record) bool {
-		return r.section != answer && (r.section != authority || r.typ != dns.TypeNS)
-	})
+	d.records = nil
+	at := func(section int, typ uint16) bool {
+		return slices.ContainsFunc(m.records, func(r record) bool { return r.section == section && (typ == 0 || r.typ == typ) })
+	}
+	if !at(answer, 0) {
+		if !at(authority, dns.TypeSOA) {
+			d.records = slices.DeleteFunc(slices.Clone(m.records), func(r record) bool { return r.section != authority || r.typ != dns.TypeNS })
+		}
+		return &d
+	}
+	for name := m.name; name != nil; {
+		var target []string
+		for _, r := range m.records {
+			typ := r.typ
+			if signed, ok := r.rdata[0].(string); ok && (typ == dns.TypeRRSIG || typ == dns.TypeSIG) {
+				typ = binary.BigEndian.Uint16([]byte(signed)) // which it covers
+			}
+			above := len(name) - len(r.owner) // labels of name that are below the owner
+			if r.section != answer || above < 0 || !strings.EqualFold(strings.Join(r.owner, "\x00"), strings.Join(name[above:], "\x00")) ||
+				!(typ == dns.TypeDNAME || above == 0 && (typ == m.qtype || typ == dns.TypeCNAME || r.typ == m.qtype)) {
+				continue
+			}
+			d.records = append(d.records, r)
+			switch {
+			case target != nil:
+			case above == 0 && r.typ == dns.TypeCNAME && m.qtype != dns.TypeCNAME:
+				target = r.names()[0]
+			case above > 0 && r.typ == dns.TypeDNAME:
+				target = slices.Concat(name[:above], r.names()[0])
+			}
+		}
+		name = target
+	}
 	return &d
+}
+
+// names are the names in rdata.
+func (r *record) names() (all [][]string) {
+	for _, part := range r.rdata {
+		if name, ok := part.([]string); ok {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // A readRecord is a record as miekg/dns reads it.

@@ -101,6 +101,12 @@ func namePlaces() []place {
 				record{answer, x.labels, dns.TypeA, []any{"\xc0\x00\x02\x50"}})
 			return true
 		}},
+		{name: "target of DNAME", put: func(m *response, x content, g gen) bool {
+			m.name, m.qtype = []string{g.word(), g.word()}, dns.TypeA
+			m.records = append(m.records, record{answer, m.name[1:], dns.TypeDNAME, []any{[]string{"other", "test-tld"}}},
+				record{answer, []string{m.name[0], "other", "test-tld"}, dns.TypeCNAME, []any{x.labels}})
+			return true
+		}},
 		{name: "referral", put: func(m *response, x content, _ gen) bool {
 			m.records = append(m.records, record{authority, m.name[1:], dns.TypeNS, []any{x.labels}})
 			return true
@@ -215,7 +221,13 @@ type field struct {
 	write         func(g gen, x content) string
 }
 
-func raw(_ gen, x content) string { return x.text }
+// raw is octets. What may not be divided must not look like character-strings.
+func raw(_ gen, x content) string {
+	if x.whole {
+		return "\xff" + x.text
+	}
+	return x.text
+}
 
 // single is one character-string. Its length octet, which may be a digit or letter, must not
 // touch the text.
@@ -257,7 +269,7 @@ var textFields = []field{
 	{"tag of CAA", dns.TypeCAA, "\x00", "ca.test-tld", single},
 	{"value of CAA", dns.TypeCAA, "\x00\x05issue", "", raw},
 	{"URI", dns.TypeURI, "\x00\x01\x00\x01", "", raw},
-	{"parameter of SVCB", dns.TypeSVCB, svcb, "", func(_ gen, x content) string { return param(7, x.text) }},
+	{"parameter of SVCB", dns.TypeSVCB, svcb, "", func(g gen, x content) string { return param(7, raw(g, x)) }},
 	{"ALPN of HTTPS", dns.TypeHTTPS, svcb, "", func(g gen, x content) string { return param(1, "\x02h2"+single(g, x)) }},
 	{"second parameter of SVCB", dns.TypeSVCB, svcb + param(3, "\x01\xbb"), param(65280, "x"), func(g gen, x content) string {
 		return param(6000, several(g, x))
@@ -398,6 +410,9 @@ func addressPlaces() []place {
 					typ = dns.TypeA
 				case typ == dns.TypeAPL:
 					shown := strings.TrimRight(octets, "\x00")
+					if x.whole { // fewer octets than an address has may be those of a prefix
+						shown = octets
+					}
 					octets = "\x00\x01\x20\x04\xc0\x00\x02\x50" + string([]byte{0, byte(family), byte(8 * len(octets)), byte(len(shown)) | byte(g.r.IntN(2)<<7)}) + shown
 				case p.hints:
 					octets = param(int(key), strings.Repeat("\x20", len(octets)*g.r.IntN(2))+octets)
