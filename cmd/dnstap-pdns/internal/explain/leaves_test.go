@@ -153,6 +153,9 @@ func (m *response) leaves(g gen) string {
 // are.
 const mostRemoved = 32
 
+// mostAliases is how many aliases are followed.
+const mostAliases = 16
+
 // decisive is the parts of a response for which it is dropped: question, zone, and the answer
 // chain, or the NS records of a referral.
 func (m *response) decisive() *response {
@@ -167,7 +170,8 @@ func (m *response) decisive() *response {
 		}
 		return &d
 	}
-	for name := m.name; name != nil; {
+	name := m.name
+	for range mostAliases {
 		var target []string
 		for _, r := range m.records {
 			typ := r.typ
@@ -188,8 +192,13 @@ func (m *response) decisive() *response {
 				target = slices.Concat(name[:above], r.names()[0])
 			}
 		}
+		if target == nil || len(wireName(target)) > 255 {
+			return &d
+		}
 		name = target
 	}
+	// After so many aliases, all of the answer section counts.
+	d.records = slices.DeleteFunc(slices.Clone(m.records), func(r record) bool { return r.section != answer })
 	return &d
 }
 
