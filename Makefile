@@ -5,7 +5,7 @@ SUDO        = $(shell test "$$(id -u)" = 0 || echo sudo)
 UNIT        = $(shell go list ./... | grep -v /integration)
 INTEGRATION = $(shell go list ./integration/... | grep -v /integration/compose)
 
-.PHONY: demo build test tools lint unit integration test-compose fuzz bench
+.PHONY: demo build test tools lint unit integration test-compose fuzz bench profile
 
 demo: build
 	bin/dnstap-pdns demo
@@ -46,3 +46,9 @@ fuzz:
 
 bench: build
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go run ./integration/bench -sensor bin/dnstap-pdns
+
+# The compiler reads the profile at each build, and arranges the per-message path by it. Renew
+# it when that path changes.
+profile:
+	go test -trimpath -run '^$$' -bench 'FrameToBatch|PacketToBatch' -benchtime 6s -o /dev/null \
+		-cpuprofile cmd/dnstap-pdns/default.pgo ./cmd/dnstap-pdns/internal/sensor
