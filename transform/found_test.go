@@ -99,16 +99,19 @@ func TestNumbersAsLabelsMayHaveZerosInFront(t *testing.T) {
 	}
 }
 
-// TestUnicodeNamesAreFoundInOctets in every case of the same length, also if it changes the
-// first octet, and if the name has one label.
+// TestUnicodeNamesAreFoundInOctets in every case, also if it changes the first octet or the
+// length, and if the name has one label.
 func TestUnicodeNamesAreFoundInOctets(t *testing.T) {
-	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"рога.example", "büro", "ⱥbc.example"} })
+	p := scrubPolicy(t, func(c *Config) {
+		c.LocalNames = []string{"рога.example", "büro", "ⱥbc.example", "kiosk.example"}
+	})
 	for octets, want := range map[string]Reason{
 		"\x08рога\x07example": LocalName, "\x08РОГА\x07Example": LocalName, "\x08рОГА\x07example": LocalName,
 		"\x08роги\x07example": Kept,
 		"\x05büro\x00":        LocalName, "\x05BÜRO\x00": LocalName, "\x06bu\u0308ro\x00": LocalName,
 		"\x05büro\x03net\x00": Kept, "\x05büro": Kept,
 		"\x05ⱥbc\x07example": LocalName, "\x04Ⱥbc\x07example": LocalName,
+		"\x07\u212aiosk\x07example": LocalName, "\x08kio\u017f\u212a\x07example": LocalName, "\x06kio\u017f\u212a\x07example": Kept,
 	} {
 		wantReason(t, p, answering(65280, []byte(octets)), want)
 		wantReason(t, p, answering(dns.TypeDNSKEY, []byte("\x01\x00\x03\x08"+octets)), want)
@@ -159,5 +162,24 @@ func TestAddressesOfEveryHostIdentifyNoResolver(t *testing.T) {
 	})
 	for _, address := range []string{"127.0.0.1", "::1", "fe80::1", "255.255.255.255", "127.0.0.7", "fe80::2"} {
 		wantReason(t, p, answering(dns.TypeTXT, charStrings("at "+address)), Kept)
+	}
+}
+
+// TestDotsInLabelsInOctets: a label with a dot is none of an entry's.
+func TestDotsInLabelsInOctets(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"a.internal.test-tld"} })
+	for octets, want := range map[string]Reason{
+		"\x01a\x08internal\x08test-tld\x02.x": LocalName, "\x01a\x08internal\x0atest-tld.x": Kept,
+	} {
+		wantReason(t, p, answering(65280, []byte(octets)), want)
+	}
+}
+
+// TestShortLabelsInOctets beyond ASCII, which have fewer octets than any name of several
+// labels has.
+func TestShortLabelsInOctets(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"x.example", "bücher.example"} })
+	for octets, want := range map[string]Reason{"\x01x\x01\xff": Kept, "\x01x\x01\xff\x00": Kept, "\x01x\x07example": LocalName} {
+		wantReason(t, p, answering(65280, []byte(octets)), want)
 	}
 }

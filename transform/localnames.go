@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"strings"
 	"unicode"
@@ -40,14 +41,10 @@ type spelling struct {
 	entry int32
 }
 
-// firstOctets is which octets a label of a length begins with, in either letter case.
+// firstOctets is which octets a label of a length begins with.
 type firstOctets struct{ first [64][4]uint64 }
 
-func (f *firstOctets) add(label []byte) {
-	for _, c := range []byte{label[0], toUpper(label[0])} {
-		f.first[len(label)][c>>6] |= 1 << (c & 63)
-	}
-}
+func (f *firstOctets) add(length int, first byte) { f.first[length][first>>6] |= 1 << (first & 63) }
 
 // has reports whether a label of this length begins with this octet.
 func (f *firstOctets) has(length, first byte) bool {
@@ -69,10 +66,7 @@ func newLocalNames(entries []string) (*localNames, error) {
 			return nil, err
 		}
 		for _, text := range spellings(name) {
-			folded := foldCase(nil, []byte(text))
-			x.noteBegin(firstLabel([]byte(text)))
-			x.noteBegin(firstLabel(folded))
-			x.add(string(folded), int32(i))
+			x.add(string(foldCase(nil, []byte(text))), int32(i))
 		}
 	}
 	return x, nil
@@ -93,25 +87,38 @@ func spellings(name string) []string {
 	return all
 }
 
-// noteBegin notes the first label of a spelling. Beyond ASCII the cases of its first
-// letter may have other octets, and another number of them.
-func (x *localNames) noteBegin(label []byte) {
-	first, size := utf8.DecodeRune(label)
-	for r := first; ; {
-		if cased := append(utf8.AppendRune(nil, r), label[size:]...); len(cased) < 64 {
-			x.begins.add(cased)
-			if n := byte(len(cased)); bytes.IndexByte(x.lengths, n) < 0 {
-				x.lengths = append(x.lengths, n)
+// noteBegin notes the first octets and lengths that a label has in all cases. Beyond ASCII
+// the cases of a letter may have other octets, and another number of them.
+func (x *localNames) noteBegin(label string) {
+	first, size := utf8.DecodeRuneInString(label)
+	lengths := uint64(1) // bit n: the rest of the label may be n octets long
+	for _, r := range label[size:] {
+		longer := uint64(0)
+		eachCase(r, func(r rune) { longer |= lengths << utf8.RuneLen(r) })
+		lengths = longer
+	}
+	eachCase(first, func(r rune) {
+		for left := lengths << utf8.RuneLen(r); left != 0; left &= left - 1 {
+			n := bits.TrailingZeros64(left)
+			x.begins.add(n, string(r)[0])
+			if bytes.IndexByte(x.lengths, byte(n)) < 0 {
+				x.lengths = append(x.lengths, byte(n))
 			}
 		}
-		if r = unicode.SimpleFold(r); r == first || first < utf8.RuneSelf {
-			return
-		}
+	})
+}
+
+// eachCase calls f for each rune that simple case folding takes for r.
+func eachCase(r rune, f func(rune)) {
+	f(r)
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		f(other)
 	}
 }
 
 func (x *localNames) add(text string, entry int32) {
 	label, rest, several := strings.Cut(text, ".")
+	x.noteBegin(label)
 	if !several {
 		x.single[text] = entry
 		return
@@ -309,7 +316,7 @@ func suffixStart(name []byte) int {
 
 // begin returns an entry of two or more labels that begins a name's folded text.
 func (x *localNames) begin(text []byte) (entry int32, ok bool) {
-	if !isASCII(text) {
+	if len(text) >= 4 && !isASCII(text) {
 		for _, s := range x.unicode[[4]byte(text)] {
 			if n := len(s.text); bytes.HasPrefix(text, []byte(s.text)) && (n == len(text) || text[n] == '.') {
 				return s.entry, true
