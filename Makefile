@@ -5,6 +5,9 @@ SUDO        = $(shell test "$$(id -u)" = 0 || echo sudo)
 UNIT        = $(shell go list ./... | grep -v /integration)
 INTEGRATION = $(shell go list ./integration/... | grep -v /integration/compose)
 
+# With the profile, all packages are compiled once more for the command.
+lint unit: export GOFLAGS += -pgo=off
+
 .PHONY: demo build test tools lint unit integration test-compose fuzz bench profile
 
 demo: build
