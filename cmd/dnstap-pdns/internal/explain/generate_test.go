@@ -185,10 +185,9 @@ type entry struct {
 	prefix netip.Prefix
 }
 
-func (e *entry) is6() bool     { return e.prefix.Addr().Is6() }
-func (e *entry) isName() bool  { return e.kind <= oneLabel }
-func (e *entry) single() bool  { return e.prefix.IsSingleIP() }
-func (e *entry) nothing() bool { return e.kind == outgoing || e.kind == wideSubnet }
+func (e *entry) is6() bool    { return e.prefix.Addr().Is6() }
+func (e *entry) isName() bool { return e.kind <= oneLabel }
+func (e *entry) single() bool { return e.prefix.IsSingleIP() }
 func (e *entry) isResolver() bool {
 	return e.kind >= resolver && e.kind <= identity
 }
