@@ -161,3 +161,12 @@ func TestAddressesOfEveryHostIdentifyNoResolver(t *testing.T) {
 		wantReason(t, p, answering(dns.TypeTXT, charStrings("at "+address)), Kept)
 	}
 }
+
+// TestShortLabelsInOctets beyond ASCII, which have fewer octets than any name of several
+// labels has.
+func TestShortLabelsInOctets(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"x.example", "bücher.example"} })
+	for octets, want := range map[string]Reason{"\x01x\x01\xff": Kept, "\x01x\x01\xff\x00": Kept, "\x01x\x07example": LocalName} {
+		wantReason(t, p, answering(65280, []byte(octets)), want)
+	}
+}

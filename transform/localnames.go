@@ -268,7 +268,7 @@ func suffixStart(name []byte) int {
 
 // begin returns an entry of two or more labels that begins a name's folded text.
 func (x *localNames) begin(text []byte) (entry int32, ok bool) {
-	if !isASCII(text) {
+	if len(text) >= 4 && !isASCII(text) {
 		for _, s := range x.unicode[[4]byte(text)] {
 			if n := len(s.text); bytes.HasPrefix(text, []byte(s.text)) && (n == len(text) || text[n] == '.') {
 				return s.entry, true
