@@ -99,16 +99,19 @@ func TestNumbersAsLabelsMayHaveZerosInFront(t *testing.T) {
 	}
 }
 
-// TestUnicodeNamesAreFoundInOctets in every case of the same length, also if it changes the
-// first octet, and if the name has one label.
+// TestUnicodeNamesAreFoundInOctets in every case, also if it changes the first octet or the
+// length, and if the name has one label.
 func TestUnicodeNamesAreFoundInOctets(t *testing.T) {
-	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"рога.example", "büro", "ⱥbc.example"} })
+	p := scrubPolicy(t, func(c *Config) {
+		c.LocalNames = []string{"рога.example", "büro", "ⱥbc.example", "kiosk.example"}
+	})
 	for octets, want := range map[string]Reason{
 		"\x08рога\x07example": LocalName, "\x08РОГА\x07Example": LocalName, "\x08рОГА\x07example": LocalName,
 		"\x08роги\x07example": Kept,
 		"\x05büro\x00":        LocalName, "\x05BÜRO\x00": LocalName, "\x06bu\u0308ro\x00": LocalName,
 		"\x05büro\x03net\x00": Kept, "\x05büro": Kept,
 		"\x05ⱥbc\x07example": LocalName, "\x04Ⱥbc\x07example": LocalName,
+		"\x07\u212aiosk\x07example": LocalName, "\x08kio\u017f\u212a\x07example": LocalName, "\x06kio\u017f\u212a\x07example": Kept,
 	} {
 		wantReason(t, p, answering(65280, []byte(octets)), want)
 		wantReason(t, p, answering(dns.TypeDNSKEY, []byte("\x01\x00\x03\x08"+octets)), want)

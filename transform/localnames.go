@@ -52,10 +52,7 @@ func newLocalNames(entries []string) (*localNames, error) {
 			return nil, err
 		}
 		for _, text := range spellings(name) {
-			folded := foldCase(nil, []byte(text))
-			x.noteBegin(firstLabel([]byte(text)))
-			x.noteBegin(firstLabel(folded))
-			x.add(string(folded), int32(i))
+			x.add(string(foldCase(nil, []byte(text))), int32(i))
 		}
 	}
 	return x, nil
@@ -76,23 +73,37 @@ func spellings(name string) []string {
 	return all
 }
 
-// noteBegin notes the first label of a spelling. Beyond ASCII the cases of its first
-// letter may have other octets, and another number of them.
-func (x *localNames) noteBegin(label []byte) {
-	first, size := utf8.DecodeRune(label)
-	for r := first; ; {
-		if cased := append(utf8.AppendRune(nil, r), label[size:]...); len(cased) < 64 {
-			x.begins.add(cased)
-			x.lengths[len(cased)] = true
+// noteBegin notes the first octets and lengths that a label has in all cases. Beyond ASCII
+// the cases of a letter may have other octets, and another number of them.
+func (x *localNames) noteBegin(label string) {
+	first, size := utf8.DecodeRuneInString(label)
+	lengths := uint64(1) // bit n: the rest of the label may be n octets long
+	for _, r := range label[size:] {
+		longer := uint64(0)
+		eachCase(r, func(r rune) { longer |= lengths << utf8.RuneLen(r) })
+		lengths = longer
+	}
+	eachCase(first, func(r rune) {
+		for n := range 64 {
+			if lengths<<utf8.RuneLen(r)>>n&1 != 0 {
+				x.lengths[n] = true
+				x.begins.addAt(n, string(r)[0])
+			}
 		}
-		if r = unicode.SimpleFold(r); r == first || first < utf8.RuneSelf {
-			return
-		}
+	})
+}
+
+// eachCase calls f for each rune that simple case folding takes for r.
+func eachCase(r rune, f func(rune)) {
+	f(r)
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		f(other)
 	}
 }
 
 func (x *localNames) add(text string, entry int32) {
 	label, rest, several := strings.Cut(text, ".")
+	x.noteBegin(label)
 	if !several {
 		x.single[text] = entry
 		return

@@ -10,7 +10,9 @@ type nameSet struct {
 // firstOctets is which octets a label of a length begins with.
 type firstOctets [64][4]uint64
 
-func (f *firstOctets) add(label []byte) { f[len(label)][label[0]>>6] |= 1 << (label[0] & 63) }
+func (f *firstOctets) add(label []byte) { f.addAt(len(label), label[0]) }
+
+func (f *firstOctets) addAt(length int, first byte) { f[length][first>>6] |= 1 << (first & 63) }
 
 // has reports whether a label of this length begins with this octet.
 func (f *firstOctets) has(length, first byte) bool {
