@@ -165,6 +165,16 @@ func TestAddressesOfEveryHostIdentifyNoResolver(t *testing.T) {
 	}
 }
 
+// TestDotsInLabelsInOctets: a label with a dot is none of an entry's.
+func TestDotsInLabelsInOctets(t *testing.T) {
+	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"a.internal.test-tld"} })
+	for octets, want := range map[string]Reason{
+		"\x01a\x08internal\x08test-tld\x02.x": LocalName, "\x01a\x08internal\x0atest-tld.x": Kept,
+	} {
+		wantReason(t, p, answering(65280, []byte(octets)), want)
+	}
+}
+
 // TestShortLabelsInOctets beyond ASCII, which have fewer octets than any name of several
 // labels has.
 func TestShortLabelsInOctets(t *testing.T) {

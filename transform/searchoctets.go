@@ -84,18 +84,22 @@ func (s *searcher) wireNames(b []byte) {
 	}
 }
 
-// labelsText appends labels in wire form as lowercase text, up to n of them; root
-// reports that the root follows.
+// labelsText appends labels in wire form as lowercase text, up to n of them, and up to one
+// with a dot, which no entry has; root reports that the root follows.
 func labelsText(text, b []byte, n int) (_ []byte, root bool) {
 	for range n {
 		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > maxName {
 			break
 		}
+		label := b[1 : 1+b[0]]
+		if bytes.IndexByte(label, '.') >= 0 {
+			break
+		}
 		if len(text) > 0 {
 			text = append(text, '.')
 		}
-		text = append(text, b[1:1+b[0]]...)
-		b = b[1+b[0]:]
+		text = append(text, label...)
+		b = b[1+len(label):]
 	}
 	lower(text)
 	return text, len(b) > 0 && b[0] == 0
