@@ -52,21 +52,21 @@ func within(g gen, labels ...string) content {
 // nameForms are those of local names.
 var nameForms = []form{
 	{name: "local name", kinds: names, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
-		labels := strings.Split(g.spelled(e.name, false), ".")
+		labels := strings.Split(g.spelled(e.name), ".")
 		if near {
 			longer(g, labels)
 		}
 		return content{labels: append(g.words(3), labels...)}, !near
 	}},
 	{name: "local name inside", kinds: names, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
-		labels := strings.Split(g.spelled(e.name, false), ".")
+		labels := strings.Split(g.spelled(e.name), ".")
 		if near {
 			longer(g, labels)
 		}
 		return content{labels: slices.Concat(g.words(2), labels, []string{g.word()}, g.words(2)), inside: true}, !near
 	}},
 	{name: "local name in parts of labels", kinds: names, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
-		labels := strings.Split(g.spelled(e.name, false), ".")
+		labels := strings.Split(g.spelled(e.name), ".")
 		if near {
 			longer(g, labels)
 		}
@@ -93,7 +93,7 @@ var nameForms = []form{
 			zone, after = g.word(), pick(g, "ck", "np", "mm") // every name below is a suffix
 		}
 		e.name = strings.Join([]string{g.word(), zone}, ".")
-		labels := strings.Split(g.spelled(e.name, false), ".")
+		labels := strings.Split(g.spelled(e.name), ".")
 		text := strings.Join(labels, ".") + "." + after
 		return content{
 			labels: slices.Concat(g.words(2), labels, []string{after}), inside: true,
@@ -101,7 +101,7 @@ var nameForms = []form{
 		}, !near
 	}},
 	{name: "local name as text", kinds: names, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
-		labels := strings.Split(g.spelled(e.name, false), ".")
+		labels := strings.Split(g.spelled(e.name), ".")
 		if near {
 			longer(g, labels)
 		}
@@ -109,7 +109,7 @@ var nameForms = []form{
 		return content{text: before + strings.Join(labels, ".") + pick(g, "", " ", ".", "..", ".host-word", "/", ")", "\x00", "\xa9", ":", " x.uk")}, !near
 	}},
 	{name: "local name of one label", kinds: []kind{oneLabel}, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
-		label := g.spelled(e.name, false)
+		label := g.spelled(e.name)
 		labels := []string{label}
 		switch {
 		case near && g.bool():
@@ -124,14 +124,14 @@ var nameForms = []form{
 		return x, !near
 	}},
 	{name: "local name in wire form", kinds: names, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
-		labels := strings.Split(g.spelled(e.name, true), ".")
+		labels := strings.Split(g.spelled(e.name), ".")
 		if near {
 			longer(g, labels)
 		}
 		return content{octets: g.cut(wireName(append(labels, g.words(1)...)))}, !near
 	}},
 	{name: "local name of one label in wire form", kinds: []kind{oneLabel}, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
-		labels := []string{g.spelled(e.name, true)}
+		labels := []string{g.spelled(e.name)}
 		switch {
 		case near && g.bool():
 			labels = append(labels, g.word())
@@ -191,7 +191,7 @@ func reverseName(g gen, labels ...string) content {
 	text := strings.ReplaceAll(strings.Join(labels, "."), "/", "-") // a name in text has no slash
 	return content{
 		labels: labels,
-		text:   pick(g, "", " ", "(", "/") + g.cased(text, true) + pick(g, "", ".", " ", ")", "!"),
+		text:   pick(g, "", " ", "(", "/") + g.cased(text) + pick(g, "", ".", " ", ")", "!"),
 		octets: g.cut(wireName(labels)),
 		apart:  true,
 	}
@@ -359,7 +359,7 @@ func groups(by string) func(gen, netip.Addr) string {
 		if to > from {
 			text = strings.Join(all[:from], by) + by + by + strings.Join(tail, by)
 		}
-		return g.cased(text, true)
+		return g.cased(text)
 	}
 }
 
@@ -372,7 +372,7 @@ func decimal(g gen, a netip.Addr) string {
 	return zeros(g, new(big.Int).SetBytes(a.AsSlice()).String(), 45)
 }
 
-func hexadecimal(g gen, a netip.Addr) string { return g.cased(hex.EncodeToString(a.AsSlice()), true) }
+func hexadecimal(g gen, a netip.Addr) string { return g.cased(hex.EncodeToString(a.AsSlice())) }
 
 func prefixed(text string) string { return "1" + strings.TrimLeft(text, "0") }
 
@@ -401,7 +401,7 @@ func textForms() (all []form) {
 			return text + "g"
 		}, hexBefore, hexAfter},
 		wording{form{name: "nibbles with .", six: true}, func(g gen, a netip.Addr) string {
-			return g.cased(strings.Join(nibbles6(a), "."), true)
+			return g.cased(strings.Join(nibbles6(a), "."))
 		}, func(text string) string { return "1" + text }, []string{"", " ", "x.", "7.", "-", "é", "\xff"}, []string{"", " ", ".x", ".f", "-", "é", "\xff"}},
 	)
 	for _, by := range []string{":", "-", "_", "."} {

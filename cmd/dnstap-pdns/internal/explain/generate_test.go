@@ -71,7 +71,7 @@ func (g gen) uWord() string {
 }
 
 // spelled draws a spelling of a name as it is configured, in any case.
-func (g gen) spelled(name string, sameLength bool) string {
+func (g gen) spelled(name string) string {
 	switch g.below(3) {
 	case 0:
 		name = norm.NFC.String(name)
@@ -80,17 +80,15 @@ func (g gen) spelled(name string, sameLength bool) string {
 	default:
 		name, _ = idna.Punycode.ToASCII(name)
 	}
-	return g.cased(name, sameLength)
+	return g.cased(name)
 }
 
-// cased changes the case of some runes, to one of the same length in UTF-8 if asked.
-func (g gen) cased(text string, sameLength bool) string {
+// cased changes the case of some runes.
+func (g gen) cased(text string) string {
 	often := g.below(4)
 	return strings.Map(func(r rune) rune {
 		for range g.r.IntN(1 + often) {
-			if next := unicode.SimpleFold(r); !sameLength || len(string(next)) == len(string(r)) {
-				r = next
-			}
+			r = unicode.SimpleFold(r)
 		}
 		return r
 	}, text)
@@ -214,10 +212,13 @@ func (g gen) entry(k kind, six bool) entry {
 		}
 		idn := g.below(2) == 0
 		var labels []string
-		for range n {
-			if idn && g.bool() {
+		for i := range n {
+			switch {
+			case idn && g.bool():
 				labels = append(labels, g.uWord())
-			} else {
+			case i < n-1 && g.r.IntN(4) == 0: // a label of six letters follows
+				labels = append(labels, g.word()[:1])
+			default:
 				labels = append(labels, g.word())
 			}
 		}

@@ -14,6 +14,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
+// A hidden name is labels in octets. Pointers may lead to them.
+type hidden []string
+
 // Sections of a message.
 const (
 	answer = iota
@@ -21,8 +24,8 @@ const (
 	additional
 )
 
-// A record is a resource record in the making. Its rdata is octets, as strings, and names,
-// as labels.
+// A record is a resource record in the making. Its rdata is octets, as strings, names, as
+// labels, and names that are octets by their type.
 type record struct {
 	section int
 	owner   []string
@@ -66,9 +69,12 @@ func (p *packer) uint16(v ...int) {
 	}
 }
 
+// key is for the map of names.
+func key(labels []string) string { return strings.Join(labels, "\xff.") }
+
 func (p *packer) name(labels []string) {
 	for i, label := range labels {
-		rest := strings.Join(labels[i:], "\xff.")
+		rest := key(labels[i:])
 		at, known := p.names[rest]
 		if known && p.r.IntN(4) > 0 {
 			p.uint16(0xc000 | at)
@@ -92,6 +98,12 @@ func (p *packer) record(r record) {
 			p.wire = append(p.wire, part...)
 		case []string:
 			p.name(part)
+		case hidden:
+			for i := range part {
+				p.names[key(part[i:])] = len(p.wire)
+				p.wire = append(append(p.wire, byte(len(part[i]))), part[i]...)
+			}
+			p.wire = append(p.wire, 0)
 		}
 	}
 	binary.BigEndian.PutUint16(p.wire[from-2:], uint16(len(p.wire)-from))

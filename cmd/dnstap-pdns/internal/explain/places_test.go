@@ -36,7 +36,7 @@ type content struct {
 }
 
 // A place is where an item may be in a response. put puts it there and reports whether
-// that forbids the record. If it does not, the item is in the last record.
+// that forbids the record.
 type place struct {
 	name string
 	kind placeKind
@@ -47,8 +47,17 @@ type place struct {
 	put  func(m *response, x content, g gen) (chain bool)
 }
 
-// add adds a record, in one of all places of a message.
+// add adds a record, in one of all places of a message, and perhaps its signature.
 func (m *response) add(g gen, typ uint16, rdata ...any) (chain bool) {
+	chain = m.addAlone(g, typ, rdata...)
+	if last := m.records[len(m.records)-1]; g.r.IntN(4) == 0 && typ != dns.TypeRRSIG && typ != dns.TypeSIG {
+		last.typ, last.rdata = dns.TypeRRSIG, []any{string([]byte{byte(typ >> 8), byte(typ)}) + signed[2:]}
+		m.records = append(m.records, last)
+	}
+	return chain
+}
+
+func (m *response) addAlone(g gen, typ uint16, rdata ...any) (chain bool) {
 	other := []string{g.word(), g.word()}
 	where := g.r.IntN(5)
 	if m.stray {

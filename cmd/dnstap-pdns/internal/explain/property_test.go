@@ -47,11 +47,9 @@ func (f *form) check(g gen, found map[bool]int, visited map[string]int) {
 	if err := s.compile(); err != nil {
 		g.Fatalf("%+v: %v", e, err)
 	}
-	for range visits {
-		p := allPlaces[g.r.IntN(len(allPlaces))]
-		if !p.fits(f, &x) {
-			continue
-		}
+	fitting := slices.DeleteFunc(slices.Clone(allPlaces), func(p place) bool { return !p.fits(&x) })
+	for range min(visits, len(fitting)) {
+		p := pick(g, fitting...)
 		visited[p.name]++
 		m := s.response(g)
 		if p.kind == inName && g.bool() {
@@ -89,8 +87,8 @@ func (f *form) item(g gen, e *entry, near bool) (x content, is bool) {
 	return x, is
 }
 
-// fits reports whether a form can be in a place.
-func (p *place) fits(f *form, x *content) bool {
+// fits reports whether an item can be in a place.
+func (p *place) fits(x *content) bool {
 	switch p.kind {
 	case inName:
 		return len(x.labels) > 0 && len(wireName(x.labels)) < 256 && !slices.ContainsFunc(x.labels, func(l string) bool { return len(l) > 63 })
