@@ -40,13 +40,6 @@ func toLower(c byte) byte {
 	return c
 }
 
-func toUpper(c byte) byte {
-	if 'a' <= c && c <= 'z' {
-		return c &^ 0x20
-	}
-	return c
-}
-
 // equalFold compares two names, or other octets, without regard to ASCII case.
 func equalFold(a, b []byte) bool {
 	if len(a) != len(b) {
