@@ -233,7 +233,7 @@ type field struct {
 // raw is octets. What may not be divided must not look like character-strings.
 func raw(_ gen, x content) string {
 	if x.whole {
-		return "\xff" + x.text
+		return "\xff\xff\xff" + x.text
 	}
 	return x.text
 }
