@@ -60,6 +60,15 @@ func wireName(name string) []byte {
 	return append(b, 0)
 }
 
+// mustPackName packs a name in presentation form without compression.
+func mustPackName(name string) []byte {
+	b, err := packName(name)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // A rawMessage is a DNS message in the making, octet by octet.
 type rawMessage struct{ wire []byte }
 

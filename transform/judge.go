@@ -24,17 +24,10 @@ type subject struct {
 // sensors by adding one.
 func (s *searcher) judge(x *subject) Reason {
 	s.ready()
-	if may, _ := s.mayHold(x.name[:len(x.name)-1]); may {
-		s.checkName(x.name, len(x.name))
-	}
-	if s.rule != NoRule {
-		s.finding = Finding{Rule: s.rule, Entry: s.entry}
-		if x.response != nil {
-			s.finding.From, s.finding.To = headerLen, x.response.qnameEnd
-		}
-	}
+	from, to := x.nameInMessage()
+	s.judgeWhole(x.name, from, to)
 	if len(x.zone) > 0 && !s.done() && !isBelow(x.name, x.zone) {
-		s.judgeZone(x.zone)
+		s.judgeWhole(x.zone, 0, 0) // it is not in the message
 	}
 	if x.response != nil && !s.done() {
 		s.judgeResponse(x)
@@ -45,14 +38,23 @@ func (s *searcher) judge(x *subject) Reason {
 	return s.judgeUse(x)
 }
 
-// judgeZone judges the zone, which is not in the message.
-func (s *searcher) judgeZone(zone []byte) {
-	if may, _ := s.mayHold(zone[:len(zone)-1]); !may {
+// nameInMessage returns where the query name is in the response; 0 and 0 if there is no
+// response.
+func (x *subject) nameInMessage() (from, to int) {
+	if x.response == nil {
+		return 0, 0
+	}
+	return headerLen, x.response.qnameEnd
+}
+
+// judgeWhole judges the query name or the zone; from and to are its place in the message.
+func (s *searcher) judgeWhole(name []byte, from, to int) {
+	if may, _ := s.mayHold(name[:len(name)-1]); !may {
 		return
 	}
 	before := s.rule
-	if s.checkName(zone, len(zone)); s.rule != before {
-		s.finding = Finding{Rule: s.rule, Entry: s.entry}
+	if s.checkName(name, len(name)); s.rule != before {
+		s.finding = Finding{Rule: s.rule, Entry: s.entry, From: from, To: to}
 	}
 }
 

@@ -53,10 +53,8 @@ func (s *searcher) judgeUse(x *subject) Reason {
 
 // forbid notes that the query name forbids a record.
 func (s *searcher) forbid(x *subject, r Rule, zone string) Reason {
-	s.finding = Finding{Rule: r, Entry: Entry{Name: zone}}
-	if x.response != nil {
-		s.finding.From, s.finding.To = headerLen, x.response.qnameEnd
-	}
+	from, to := x.nameInMessage()
+	s.finding = Finding{Rule: r, Entry: Entry{Name: zone}, From: from, To: to}
 	return r.Forbids()
 }
 

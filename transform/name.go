@@ -120,15 +120,6 @@ func packName(name string) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// mustPackName is for the names that this package itself knows.
-func mustPackName(name string) []byte {
-	b, err := packName(name)
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
 // isLabelChar reports whether c can stand in a host name's label; underscores
 // are common in service names.
 func isLabelChar(c byte) bool {

@@ -27,11 +27,8 @@ func (rw *rewriter) rebuild(w *walker) bool {
 			return false
 		}
 	}
-	for section, n := range w.counts {
-		if n -= w.removed[section]; section == additional && w.opt >= 0 {
-			n--
-		}
-		binary.BigEndian.PutUint16(rw.out[6+2*section:], uint16(n))
+	for section := range w.counts {
+		binary.BigEndian.PutUint16(rw.out[6+2*section:], uint16(w.leaving(section)))
 	}
 	return true
 }

@@ -67,10 +67,8 @@ func (rw *rewriter) isWhole(w *walker) bool {
 		}
 		off += 4
 	}
-	for section, n := range w.counts {
-		if n -= w.removed[section]; section == additional && w.opt >= 0 {
-			n--
-		}
+	for section := range w.counts {
+		n := w.leaving(section)
 		if int(binary.BigEndian.Uint16(b[6+2*section:])) != n {
 			return false
 		}

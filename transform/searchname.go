@@ -178,12 +178,12 @@ func (s *searcher) mayHold(b []byte) (may, open bool) {
 	for _, c := range b {
 		count += classes[c]
 	}
-	begins := &s.what.begins.first
+	begins := s.what.begins
 	short := 0 // labels in a row that may be numbers, nibbles or groups
 	for off := 0; off+1 < len(b); off += 1 + int(b[off]) {
 		n, first := b[off]&63, b[off+1]
 		count -= classes[n]
-		if begins[n][first>>6]>>(first&63)&1 != 0 {
+		if begins.has(n, first) {
 			return true, false
 		}
 		switch {
@@ -212,7 +212,7 @@ func (s *searcher) mayHold(b []byte) (may, open bool) {
 // with leading zeros.
 func isGroup(label []byte) bool {
 	n := label[0]
-	return n > 0 && n < shortestDecimal && isHex(label[1]) && allHex(label[2:1+n])
+	return n > 0 && n < shortestDecimal && allHex(label[1:1+n])
 }
 
 // isReverseZone reports whether a label is the one before "arpa" in reverse names.

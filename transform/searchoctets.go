@@ -67,7 +67,7 @@ func (s *searcher) wireNames(b []byte) {
 				break
 			}
 			at += next
-			if x.mayBegin(n, b[at+1]) && s.wireName(b[at:]) {
+			if x.begins.has(n, b[at+1]) && s.wireName(b[at:]) {
 				return
 			}
 		}

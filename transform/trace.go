@@ -122,7 +122,7 @@ func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 		Server:  q.serverAddr(),
 		Type:    q.qtype,
 		Time:    q.queryTime,
-		Finding: Finding{Rule: p.finding(reason).Rule, Entry: p.finding(reason).Entry},
+		Finding: p.finding(reason), // without octets: there is no response
 	}
 	v := &t.verdict
 	v.Name = append(t.name[:0], p.pending.name(q)...)

@@ -299,6 +299,16 @@ func (w *walker) remove(i int, so bool) {
 // removes reports whether a record must not leave.
 func (w *walker) removes() bool { return w.removed != [3]int{} }
 
+// leaving returns how many records of a section leave: not the OPT record, nor what remove
+// marked.
+func (w *walker) leaving(section int) int {
+	n := w.counts[section] - w.removed[section]
+	if section == additional && w.opt >= 0 {
+		n--
+	}
+	return n
+}
+
 // sameSet reports whether two records belong to one RRset, a signature to the RRset
 // that it covers.
 func (w *walker) sameSet(i, j int) bool {
