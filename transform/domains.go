@@ -9,6 +9,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // maxDomains bounds the domains that the zero DomainCounts holds.
@@ -49,7 +51,7 @@ type DomainCounts struct {
 	limit int // 0: maxDomains
 	slots domainHeap
 	index map[string]*domainSlot // slots by domain
-	text  [maxName]byte          // scratch
+	text  [dnswire.MaxName]byte  // scratch
 
 	lengths map[string]uint8 // of registered domains, by names that were asked lately
 }
@@ -169,7 +171,7 @@ func (d *DomainCounts) slot(domain string) *domainSlot {
 // Names in lists are many, so the address before the list's own name is cut off, and
 // the result is remembered: the public suffix list allocates memory at each question.
 func (d *DomainCounts) registered(name []byte) []byte {
-	if len(name) < 2 || !validName(name) {
+	if len(name) < 2 || !dnswire.IsName(name) {
 		return name
 	}
 	var l labels

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // localNames finds the entries of scrub.local_names in text: in A-labels, and in
@@ -378,7 +380,7 @@ func foldCase(dst, text []byte) []byte {
 	if isASCII(text) {
 		n := len(dst)
 		dst = append(dst, text...)
-		lower(dst[n:])
+		dnswire.Lower(dst[n:])
 		return dst
 	}
 	for len(text) > 0 {

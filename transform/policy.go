@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // Policy says what leaves and how it is scrubbed. It is immutable; lanes share
@@ -57,7 +59,7 @@ func NewPolicy(c Config) (*Policy, error) {
 		publicResolver: slices.ContainsFunc(c.Resolvers, IsPublicResolver),
 	}
 	for _, r := range c.Rcodes {
-		if r > maskRcode {
+		if r > dnswire.MaskRcode {
 			return nil, fmt.Errorf("rcode %d does not fit a DNS header", r)
 		}
 		p.rcodes |= 1 << r

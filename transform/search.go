@@ -1,6 +1,10 @@
 package transform
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 // A searcher judges what one message holds against everything that is local: the
 // policy's local names and networks, the resolver's addresses, and the transaction's
@@ -24,12 +28,12 @@ type searcher struct {
 
 	finding Finding // what forbids a record
 
-	name    [maxName + 1]byte
+	name    [dnswire.MaxName + 1]byte
 	hosts   [maxLabels]byte
 	folded  []byte
 	joint   joint
-	second  [maxName + 1]byte
-	target  [2*maxName + 1]byte
+	second  [dnswire.MaxName + 1]byte
+	target  [2*dnswire.MaxName + 1]byte
 	hits    []hit // by record
 	inNames bool  // a name of the response other than the query name holds something
 

@@ -1,5 +1,7 @@
 package transform
 
+import "github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+
 // checkName judges one uncompressed name in lowercase wire form. What does not begin in
 // its first own octets has been judged: other names of the message end in it too.
 func (s *searcher) checkName(name []byte, own int) {
@@ -219,9 +221,9 @@ func isGroup(label []byte) bool {
 func isReverseZone(label []byte) bool {
 	switch label[0] {
 	case 7:
-		return equalFold(label[1:8], []byte("in-addr"))
+		return dnswire.EqualFold(label[1:8], []byte("in-addr"))
 	case 3:
-		return equalFold(label[1:4], []byte("ip6"))
+		return dnswire.EqualFold(label[1:4], []byte("ip6"))
 	}
 	return false
 }
