@@ -55,6 +55,20 @@ func (h *Handover) Spans() []Span {
 	return h.spans
 }
 
+// HandOver makes [Duplicate] what dnstap tells of the lane from now on and packets
+// have recorded, as h knows. It is nothing to packets.
+func (p *Pairer) HandOver(h *Handover) { p.handover = h }
+
+// A transaction is what dnstap tells of one.
+type transaction struct {
+	period
+	resolver  netip.Addr
+	server    netip.AddrPort
+	transport Transport
+	id, qtype uint16
+	name      []byte // lowercase wire form
+}
+
 // A period is that of a transaction: when it began, when its last message was, and
 // how much longer it was waited for.
 type period struct{ begin, end, wait Time }
@@ -73,6 +87,21 @@ func answeredIn(query, response Time) period {
 // unansweredSince is the period of a query that was waited for in vain.
 func unansweredSince(query Time, policy *Policy) period {
 	return period{begin: query, end: query, wait: policy.timeout}
+}
+
+// handedOver reports whether packets have recorded a transaction of dnstap's.
+func (p *Pairer) handedOver(t *transaction) bool {
+	h := p.handover
+	return t.readable() && (h.inside(t.period, t.resolver) ||
+		h.near(t.period) && h.kept(t.period, t.resolver, transactionKey(t.server.Addr().Unmap(), t.id, t.qtype, t.name)))
+}
+
+// dnsPort is where packets are taken to be DNS.
+const dnsPort = 53
+
+// readable reports whether packets can have shown it. A port that is not told is zero.
+func (t *transaction) readable() bool {
+	return t.transport != Encrypted && (t.server.Port() == dnsPort || t.server.Port() == 0)
 }
 
 // inside reports whether packets have seen all of it for certain.
@@ -106,35 +135,6 @@ func (s *Span) sees(resolver netip.Addr) bool {
 		slices.ContainsFunc(s.Resolvers, func(p netip.Prefix) bool { return p.Contains(resolver) })
 }
 
-// HandOver makes [Duplicate] what dnstap tells of the lane from now on and packets
-// have recorded, as h knows. It is nothing to packets.
-func (p *Pairer) HandOver(h *Handover) { p.handover = h }
-
-// A transaction is what dnstap tells of one.
-type transaction struct {
-	period
-	resolver  netip.Addr
-	server    netip.AddrPort
-	transport Transport
-	id, qtype uint16
-	name      []byte // lowercase wire form
-}
-
-// dnsPort is where packets are taken to be DNS.
-const dnsPort = 53
-
-// readable reports whether packets can have shown it. A port that is not told is zero.
-func (t *transaction) readable() bool {
-	return t.transport != Encrypted && (t.server.Port() == dnsPort || t.server.Port() == 0)
-}
-
-// handedOver reports whether packets have recorded a transaction of dnstap's.
-func (p *Pairer) handedOver(t *transaction) bool {
-	h := p.handover
-	return t.readable() && (h.inside(t.period, t.resolver) ||
-		h.near(t.period) && h.kept(t.period, t.resolver, transactionKey(t.server.Addr().Unmap(), t.id, t.qtype, t.name)))
-}
-
 // transactionKey hashes what packets and dnstap tell alike of a transaction, which
 // ports are not. The name is in lowercase wire form. All lanes have one function.
 func transactionKey(server netip.Addr, id, qtype uint16, name []byte) uint64 {
@@ -155,4 +155,67 @@ func transactionKey(server netip.Addr, id, qtype uint16, name []byte) uint64 {
 func fold(h, word uint64) uint64 {
 	hi, lo := bits.Mul64(h^word^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
 	return hi ^ lo
+}
+
+const (
+	maxKeys = 1 << 17 // of each end of a capture: 32,768 records a second for keySlack
+
+	// keyTime is how long a key is kept for the end of a capture: keySlack, and as much
+	// for what is read beyond the end.
+	keyTime = Time(8 * time.Second)
+)
+
+// A KeyLog is what a lane of packets keeps for [Handover]: the keys of the records of
+// its first seconds and of its last ones so far, since nobody knows which will be
+// the last. It belongs to its lane until that has ended.
+type KeyLog struct {
+	on    Time
+	first []uint64
+	last  []recorded // a ring
+	head  int        // the oldest of the ring
+	n     int        // how many it holds
+}
+
+type recorded struct {
+	key uint64
+	at  Time // of the lane's clock, or later
+}
+
+// NewKeyLog returns the log of a lane whose capture began at on.
+func NewKeyLog(on Time) *KeyLog { return &KeyLog{on: on} }
+
+// Log makes the lane keep the keys of its records, or with nil no longer.
+func (p *Pairer) Log(k *KeyLog) { p.log = k }
+
+// add notes a record, by when its query was sent and the lane's clock now, which after
+// a lull stays behind for a while. Of too many the first ones of the beginning are
+// kept, and the last ones of the end.
+func (k *KeyLog) add(key uint64, query, now Time) {
+	at := max(query, now)
+	if query < k.on+keySlack && len(k.first) < maxKeys {
+		k.first = append(k.first, key)
+	}
+	for k.n > 0 && (k.n == maxKeys || at-k.last[k.head].at > keyTime) {
+		k.head = (k.head + 1) % len(k.last)
+		k.n--
+	}
+	if k.n == len(k.last) {
+		k.grow()
+	}
+	k.last[(k.head+k.n)%len(k.last)] = recorded{key, at}
+	k.n++
+}
+
+func (k *KeyLog) grow() {
+	larger := make([]recorded, min(max(64, 2*len(k.last)), maxKeys))
+	copy(larger[copy(larger, k.last[k.head:]):], k.last[:k.head])
+	k.last, k.head = larger, 0
+}
+
+func (k *KeyLog) appendTo(keys []uint64) []uint64 {
+	keys = append(keys, k.first...)
+	for i := range k.n {
+		keys = append(keys, k.last[(k.head+i)%len(k.last)].key)
+	}
+	return keys
 }

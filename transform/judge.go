@@ -19,6 +19,100 @@ type subject struct {
 	forwarded  bool // the peer is a forwarder
 }
 
+// nameInMessage returns where the query name is in the response; 0 and 0 if there is no
+// response.
+func (x *subject) nameInMessage() (from, to int) {
+	if x.response == nil {
+		return 0, 0
+	}
+	return dnswire.HeaderLen, x.response.QnameEnd
+}
+
+// A searcher judges what one message holds against everything that is local: the
+// policy's local names and networks, the resolver's addresses, and the transaction's
+// client subnets. It is the one predicate; searchname.go, searchtext.go and searchoctets.go select
+// what it judges. It is reused from message to message.
+type searcher struct {
+	policy     *Policy
+	configured *addrSet // the resolver's addresses that are configured
+	known      *addrSet // those that all lanes have shared
+	fresh      *addrSet // those that this lane has seen since
+	none       addrSet
+	own        [2]netip.Addr // the resolver's address of the message, and of its query
+	subnets    []netip.Prefix
+	last       octetSet // in which a single address of the resolver may end
+	what       needs
+
+	// What was found first; a local name precedes an address.
+	rule  Rule
+	entry Entry
+	place place
+
+	finding Finding // what forbids a record
+
+	name    [dnswire.MaxName + 1]byte
+	hosts   [maxLabels]byte
+	folded  []byte
+	joint   joint
+	second  [dnswire.MaxName + 1]byte
+	target  [2*dnswire.MaxName + 1]byte
+	hits    []hit // by record
+	inNames bool  // a name of the response other than the query name holds something
+
+	// A reverse name was seen. A pointer may lead to its end, which is that of a network.
+	reversed bool
+}
+
+// A hit is what was found in one record.
+type hit struct {
+	entry    Entry
+	from, to uint16
+	rule     Rule
+	chain    bool // the record is part of the answer chain
+}
+
+// needs is what there is to search for.
+type needs struct {
+	names      bool         // local names
+	begins     *firstOctets // of the first labels of local names
+	addrs      bool         // addresses in names
+	addrsInAll bool         // addresses in everything else too
+}
+
+// A place is where a searcher looks: the rule for an address of the resolver there.
+type place struct {
+	resolver Rule
+	isName   bool // local networks count
+}
+
+var (
+	inName    = place{ResolverInName, true}
+	inAddress = place{ResolverInAddress, false}
+	inRdata   = place{ResolverInRdata, false}
+)
+
+// begin prepares for a message: own is the resolver's address of the message, asked
+// that of its query; invalid if it does not identify the resolver.
+func (s *searcher) begin(p *Policy, known, fresh *addrSet, own, asked netip.Addr) {
+	if s.policy != p || s.known != known || s.fresh != fresh { // writing pointers costs more
+		s.policy, s.configured, s.known, s.fresh = p, &p.resolvers, known, fresh
+	}
+	s.own = [2]netip.Addr{own, asked}
+	if p.keepResolver {
+		s.configured, s.known, s.fresh, s.own = &s.none, &s.none, &s.none, [2]netip.Addr{}
+	}
+	s.subnets = s.subnets[:0]
+	s.reversed = false
+	s.forget()
+}
+
+// release lets go of what belongs to the policy and the lane.
+func (s *searcher) release() {
+	s.policy, s.configured, s.known, s.fresh = nil, nil, nil, nil
+	s.forget()
+	clear(s.hits)
+}
+
 // judge returns the first reason why names and addresses forbid a record; s.finding
 // says what was found. What is forbidden outside the answer chain does not: its RRsets
 // are marked in the walker to be removed, since otherwise any server could hide from
@@ -39,13 +133,20 @@ func (s *searcher) judge(x *subject) Reason {
 	return s.judgeUse(x)
 }
 
-// nameInMessage returns where the query name is in the response; 0 and 0 if there is no
-// response.
-func (x *subject) nameInMessage() (from, to int) {
-	if x.response == nil {
-		return 0, 0
+// ready is called when the subnets are complete.
+func (s *searcher) ready() {
+	s.what.names, s.what.begins = !s.policy.localNames.empty(), &s.policy.localNames.begins
+	s.what.addrsInAll = len(s.subnets) > 0 || s.own[0].IsValid() || s.own[1].IsValid() ||
+		len(s.configured.members)+len(s.known.members)+len(s.fresh.members)+len(s.policy.identity.all) > 0
+	s.what.addrs = s.what.addrsInAll || len(s.policy.localNetworks.all) > 0
+	for i := range s.last {
+		s.last[i] = s.configured.last[i] | s.known.last[i] | s.fresh.last[i]
 	}
-	return dnswire.HeaderLen, x.response.QnameEnd
+	for _, a := range s.own {
+		if a.IsValid() {
+			s.last.add(a.As16()[15])
+		}
+	}
 }
 
 // judgeWhole judges the query name or the zone; from and to are its place in the message.
@@ -57,6 +158,17 @@ func (s *searcher) judgeWhole(name []byte, from, to int) {
 	if s.checkName(name, len(name)); s.rule != before {
 		s.finding = Finding{Rule: s.rule, Entry: s.entry, From: from, To: to}
 	}
+}
+
+// isBelow reports whether a name is equal to or below a zone, both in lowercase wire
+// form.
+func isBelow(name, zone []byte) bool {
+	for off := 0; len(name)-off >= len(zone); off += 1 + int(name[off]) {
+		if len(name)-off == len(zone) {
+			return bytes.Equal(name[off:], zone)
+		}
+	}
+	return false
 }
 
 // judgeResponse judges the records of a response.
@@ -73,17 +185,6 @@ func (s *searcher) judgeResponse(x *subject) {
 		}
 	}
 	s.rule, s.entry = rule, entry
-}
-
-// isBelow reports whether a name is equal to or below a zone, both in lowercase wire
-// form.
-func isBelow(name, zone []byte) bool {
-	for off := 0; len(name)-off >= len(zone); off += 1 + int(name[off]) {
-		if len(name)-off == len(zone) {
-			return bytes.Equal(name[off:], zone)
-		}
-	}
-	return false
 }
 
 // mayBeForbidden reports whether a record of the response may hold something that is
@@ -314,4 +415,32 @@ func (s *searcher) markRemoved(w *dnswire.Walker) {
 			}
 		}
 	}
+}
+
+// forget forgets what was found.
+func (s *searcher) forget() { s.rule, s.entry = NoRule, Entry{} }
+
+// found notes what was found.
+func (s *searcher) found(r Rule, e Entry) {
+	if s.rule == NoRule || s.rule.Forbids() != LocalName && r.Forbids() == LocalName {
+		s.rule, s.entry = r, e
+	}
+}
+
+// done reports whether nothing that may yet be found matters.
+func (s *searcher) done() bool { return s.rule.Forbids() == LocalName }
+
+// JudgeName returns what the policy makes of a query name by itself, as of the name of
+// an unanswered query to a server other than the root's: LocalName, ResolverAddress,
+// Lookup, SpecialName, or Kept if nothing about the name forbids a record. The name is
+// in uncompressed wire form, in any letter case; Malformed if it is not.
+func (p *Policy) JudgeName(name []byte) Reason {
+	if !dnswire.IsName(name) {
+		return Malformed
+	}
+	var lowered [dnswire.MaxName]byte
+	dnswire.Lower(lowered[:copy(lowered[:], name)])
+	var s searcher
+	s.begin(p, &s.none, &s.none, netip.Addr{}, netip.Addr{})
+	return s.judge(&subject{name: lowered[:len(name)]})
 }

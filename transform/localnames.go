@@ -3,12 +3,14 @@ package transform
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
@@ -88,35 +90,6 @@ func spellings(name string) []string {
 	return all
 }
 
-// noteBegin notes the first octets and lengths that a label has in all cases. Beyond ASCII
-// the cases of a letter may have other octets, and another number of them.
-func (x *localNames) noteBegin(label string) {
-	first, size := utf8.DecodeRuneInString(label)
-	lengths := uint64(1) // bit n: the rest of the label may be n octets long
-	for _, r := range label[size:] {
-		longer := uint64(0)
-		eachCase(r, func(r rune) { longer |= lengths << utf8.RuneLen(r) })
-		lengths = longer
-	}
-	eachCase(first, func(r rune) {
-		for left := lengths << utf8.RuneLen(r); left != 0; left &= left - 1 {
-			n := bits.TrailingZeros64(left)
-			x.begins.add(n, string(r)[0])
-			if bytes.IndexByte(x.lengths, byte(n)) < 0 {
-				x.lengths = append(x.lengths, byte(n))
-			}
-		}
-	})
-}
-
-// eachCase calls f for each rune that simple case folding takes for r.
-func eachCase(r rune, f func(rune)) {
-	f(r)
-	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
-		f(other)
-	}
-}
-
 func (x *localNames) add(text string, entry int32) {
 	label, rest, several := strings.Cut(text, ".")
 	x.noteBegin(label)
@@ -148,7 +121,95 @@ func (x *localNames) add(text string, entry int32) {
 	x.pairs[key] = p
 }
 
+// noteBegin notes the first octets and lengths that a label has in all cases. Beyond ASCII
+// the cases of a letter may have other octets, and another number of them.
+func (x *localNames) noteBegin(label string) {
+	first, size := utf8.DecodeRuneInString(label)
+	lengths := uint64(1) // bit n: the rest of the label may be n octets long
+	for _, r := range label[size:] {
+		longer := uint64(0)
+		eachCase(r, func(r rune) { longer |= lengths << utf8.RuneLen(r) })
+		lengths = longer
+	}
+	eachCase(first, func(r rune) {
+		for left := lengths << utf8.RuneLen(r); left != 0; left &= left - 1 {
+			n := bits.TrailingZeros64(left)
+			x.begins.add(n, string(r)[0])
+			if bytes.IndexByte(x.lengths, byte(n)) < 0 {
+				x.lengths = append(x.lengths, byte(n))
+			}
+		}
+	})
+}
+
+// eachCase calls f for each rune that simple case folding takes for r.
+func eachCase(r rune, f func(rune)) {
+	f(r)
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		f(other)
+	}
+}
+
+// longestEntry is in bytes: more than the U-labels of any name take. Time to read them
+// grows with the square of their length.
+const longestEntry = 1024
+
+// ParseLocalName reads an entry of local_names: a host or zone name with or
+// without the final dot, a U-label where one is wanted. It returns the name in
+// lower case, in A-labels (RFC 5890), without the final dot.
+func ParseLocalName(entry string) (string, error) {
+	if len(entry) > longestEntry {
+		return "", fmt.Errorf("a local name of %d bytes: longer than any in DNS", len(entry))
+	}
+	name := strings.TrimSuffix(strings.TrimSpace(entry), ".")
+	if strings.HasSuffix(name, ".") {
+		return "", fmt.Errorf("local name %q ends in an empty label", entry)
+	}
+	ascii, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false)).ToASCII(name)
+	if err != nil {
+		return "", fmt.Errorf("local name %q has no form in DNS: %w", entry, err)
+	}
+	if !utf8.ValidString(name) {
+		return "", fmt.Errorf("local name %q is not UTF-8", entry)
+	}
+	ascii = strings.TrimSuffix(strings.ToLower(ascii), ".") // there are other full stops
+	if ascii == "" {
+		return "", fmt.Errorf("local name %q is empty: the root would drop everything", entry)
+	}
+	if ascii[0] == '.' || strings.Contains(ascii, "..") {
+		return "", fmt.Errorf("local name %q has an empty label", entry)
+	}
+	for _, c := range []byte(ascii) {
+		if !isLabelChar(c) && c != '.' {
+			return "", fmt.Errorf("local name %q: %q cannot stand in a host name", entry, c)
+		}
+	}
+	if _, err := packName(ascii); err != nil {
+		return "", fmt.Errorf("local name %q: %w", entry, err)
+	}
+	return ascii, nil
+}
+
+// packName returns a name in presentation form as uncompressed wire form.
+func packName(name string) ([]byte, error) {
+	buf := make([]byte, dnswire.MaxName+1)
+	n, err := dns.PackDomainName(dns.Fqdn(name), buf, 0, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
 func (x *localNames) empty() bool { return len(x.entries) == 0 }
+
+// last returns the entry of one label that is the last label of a name's folded text.
+func (x *localNames) last(text []byte) (entry int32, ok bool) {
+	if len(x.single) == 0 {
+		return 0, false
+	}
+	entry, ok = x.single[string(text[bytes.LastIndexByte(text, '.')+1:])]
+	return entry, ok
+}
 
 // An occurrence is where an entry occurs in text.
 type occurrence struct {
@@ -349,15 +410,6 @@ func firstLabel(text []byte) []byte {
 	return text
 }
 
-// last returns the entry of one label that is the last label of a name's folded text.
-func (x *localNames) last(text []byte) (entry int32, ok bool) {
-	if len(x.single) == 0 {
-		return 0, false
-	}
-	entry, ok = x.single[string(text[bytes.LastIndexByte(text, '.')+1:])]
-	return entry, ok
-}
-
 // isBoundary reports whether no label of a host name goes on across offset i.
 func isBoundary(text []byte, i int) bool {
 	r, _ := utf8.DecodeLastRune(text[:i])
@@ -371,6 +423,12 @@ func isNameRune(r rune) bool {
 		return isLabelChar(byte(r))
 	}
 	return unicode.IsLetter(r) || unicode.IsDigit(r)
+}
+
+// isLabelChar reports whether c can stand in a host name's label; underscores
+// are common in service names.
+func isLabelChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
 // foldCase appends text with each character in the form that simple case folding gives
@@ -417,4 +475,11 @@ func isASCII(b []byte) bool {
 		}
 	}
 	return true
+}
+
+func toLower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
 }

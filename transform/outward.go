@@ -20,12 +20,6 @@ type facts struct {
 	extended  uint8  // upper bits of the response's rcode
 }
 
-// inward reports whether a message is not outward by its envelope alone. PowerDNS
-// sends events as RESOLVER_RESPONSE, with a client's address and no response time.
-func (m *Message) inward() bool {
-	return m.Role == NotOutward || m.Role == ResolverResponse && m.ResponseTime == NoTime
-}
-
 // isLookup reports whether a message asks or answers one plain question.
 func isLookup(flags uint16, questions int, qtype, qclass uint16, signed bool) bool {
 	return flags&dnswire.MaskOpcode == 0 && questions == 1 && qclass == dns.ClassINET && !signed &&

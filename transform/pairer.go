@@ -71,81 +71,6 @@ func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	return reason
 }
 
-func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
-	if len(m.Wire) > smallMessage {
-		p.use(p.borrow())
-	}
-	p.resolver = m.Resolver.Addr().Unmap()
-	if !p.seen.see(p.resolver, p.clock.now, policy) {
-		p.resolver = netip.Addr{}
-	}
-	whole := p.walker.Walk(m.Wire) && (len(m.Zone) == 0 || dnswire.IsName(m.Zone)) &&
-		m.Role.response() == (p.walker.Flags&dnswire.FlagQR != 0)
-	if m.Role.response() {
-		return p.takeResponse(m, whole, policy, emit)
-	}
-	return p.takeQuery(m, whole, policy)
-}
-
-// Drop counts what never became a message.
-func (p *Pairer) Drop(r Reason) {
-	p.counts.Read++
-	p.counts.Dropped[r]++
-	if p.tracer != nil {
-		p.tracer.dropped(r)
-	}
-}
-
-// Finish ends the lane: what it holds becomes Unfinished, and its share of the
-// budget is given back.
-func (p *Pairer) Finish() {
-	for p.pending.live > 0 {
-		p.giveUp(p.pending.oldest, Unfinished)
-	}
-}
-
-// Pressed returns what the lane holds of the budget, and whether that refused it
-// more since the last call.
-func (p *Pairer) Pressed() (holds int, refused bool) {
-	refused, p.pressed = p.pressed, false
-	return p.pending.cost, refused
-}
-
-// Shrink gives up the oldest queries until the lane holds n of the budget at most.
-func (p *Pairer) Shrink(n int) {
-	for p.pending.cost > n {
-		p.giveUp(p.pending.oldest, PairingFull)
-	}
-}
-
-// Counts returns the lane's account as of now.
-func (p *Pairer) Counts() Counts {
-	c := p.counts
-	c.Held = uint64(p.pending.live)
-	return c
-}
-
-// Domains returns which registered domains were dropped most. They are the lane's own.
-func (p *Pairer) Domains() *DomainCounts { return &p.domains }
-
-// Clock is the lane's time: the highest that its messages told and that was
-// believed; NoTime before the first.
-func (p *Pairer) Clock() Time {
-	if !p.clock.set {
-		return NoTime
-	}
-	return p.clock.now
-}
-
-// Told is what the lane's latest messages told the time to be, which after a lull the
-// lane does not believe yet; NoTime before the first.
-func (p *Pairer) Told() Time {
-	if p.clock.run > 0 {
-		return p.clock.candidate
-	}
-	return p.Clock()
-}
-
 // tick sets the clock by a message, and ends what has waited too long.
 func (p *Pairer) tick(m *Message, policy *Policy, emit func(*Record)) {
 	if p.clock.see(m.time(), p.pending.arrivals) {
@@ -160,6 +85,22 @@ func (p *Pairer) tick(m *Message, policy *Policy, emit func(*Record)) {
 		p.expire(q, policy, emit)
 		p.pending.remove(i)
 	}
+}
+
+func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
+	if len(m.Wire) > smallMessage {
+		p.use(p.borrow())
+	}
+	p.resolver = m.Resolver.Addr().Unmap()
+	if !p.seen.see(p.resolver, p.clock.now, policy) {
+		p.resolver = netip.Addr{}
+	}
+	whole := p.walker.Walk(m.Wire) && (len(m.Zone) == 0 || dnswire.IsName(m.Zone)) &&
+		m.Role.response() == (p.walker.Flags&dnswire.FlagQR != 0)
+	if m.Role.response() {
+		return p.takeResponse(m, whole, policy, emit)
+	}
+	return p.takeQuery(m, whole, policy)
 }
 
 // takeQuery lets a query wait for its response, unjudged, if it asks one question.
@@ -237,14 +178,6 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 	return reason
 }
 
-// queryTime is when the query of a response was sent, as that tells, else its query.
-func (p *Pairer) queryTime(m *Message, q *pending) Time {
-	if m.QueryTime == NoTime && q != nil {
-		return q.queryTime
-	}
-	return m.QueryTime
-}
-
 // match finds the query that a response closes; other tells that it answers
 // something else than was asked.
 func (p *Pairer) match(m *Message) (found int32, other bool) {
@@ -305,15 +238,12 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	})
 }
 
-// search judges names and addresses, and counts what forbids a record.
-func (p *Pairer) search(x *subject) Reason {
-	reason := p.searcher.judge(x)
-	if reason != Kept {
-		p.found = p.searcher.finding
-		p.counts.Scrubbed[p.found.Rule]++
-		p.domains.Count(x.name, p.found.Rule)
+// queryTime is when the query of a response was sent, as that tells, else its query.
+func (p *Pairer) queryTime(m *Message, q *pending) Time {
+	if m.QueryTime == NoTime && q != nil {
+		return q.queryTime
 	}
-	return reason
+	return m.QueryTime
 }
 
 // lowerZone leaves in p.zone what the response tells of the zone, else its query.
@@ -325,4 +255,154 @@ func (p *Pairer) lowerZone(m *Message, q *pending) []byte {
 	p.folded = dnswire.Lower(zone)
 	p.zoneLen = len(zone)
 	return zone
+}
+
+// search judges names and addresses, and counts what forbids a record.
+func (p *Pairer) search(x *subject) Reason {
+	reason := p.searcher.judge(x)
+	if reason != Kept {
+		p.found = p.searcher.finding
+		p.counts.Scrubbed[p.found.Rule]++
+		p.domains.Count(x.name, p.found.Rule)
+	}
+	return reason
+}
+
+// expire judges a query that nobody answered in time, and makes a record of it
+// where those are wanted.
+func (p *Pairer) expire(q *pending, policy *Policy, emit func(*Record)) {
+	reason := p.judgeQuery(q, policy)
+	if reason == Kept && !policy.unanswered {
+		reason = Unanswered
+	}
+	if reason == Kept {
+		p.buildUnanswered(q, policy)
+		p.leave(q.id, q.queryTime, emit)
+	} else {
+		p.counts.Dropped[reason]++
+	}
+	if p.tracer != nil {
+		p.tracer.ended(p, q, reason)
+	}
+}
+
+func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
+	f := facts{
+		forwarder: q.forwarder,
+		rd:        q.flags&dnswire.FlagRD != 0,
+		server:    q.serverAddr().Addr(),
+		resolver:  q.resolverAddr().Addr(),
+		lookup:    isLookup(q.flags, 1, q.qtype, q.qclass, q.signed),
+	}
+	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
+		return r
+	}
+	name := append(p.name[:0], p.pending.name(q)...)
+	nameFolded := dnswire.Lower(name)
+	if p.handover != nil && policy.unanswered && !q.packet && p.handedOver(&transaction{
+		period: unansweredSince(q.queryTime, policy), resolver: f.resolver, server: q.serverAddr(), transport: q.transport,
+		id: q.id, qtype: q.qtype, name: name,
+	}) {
+		return Duplicate
+	}
+	zone := append(p.zone[:0], p.pending.zone(q)...)
+	p.folded = dnswire.Lower(zone) || nameFolded
+	own := identity(f.resolver)
+	p.searcher.begin(policy, p.known, &p.seen.fresh, own, own)
+	p.searcher.addSubnet(q.subnet())
+	return p.search(&subject{name: name, zone: zone, qtype: q.qtype, server: f.server, rd: f.rd, forwarded: q.forwarder})
+}
+
+// Drop counts what never became a message.
+func (p *Pairer) Drop(r Reason) {
+	p.counts.Read++
+	p.counts.Dropped[r]++
+	if p.tracer != nil {
+		p.tracer.dropped(r)
+	}
+}
+
+// Finish ends the lane: what it holds becomes Unfinished, and its share of the
+// budget is given back.
+func (p *Pairer) Finish() {
+	for p.pending.live > 0 {
+		p.giveUp(p.pending.oldest, Unfinished)
+	}
+}
+
+// Pressed returns what the lane holds of the budget, and whether that refused it
+// more since the last call.
+func (p *Pairer) Pressed() (holds int, refused bool) {
+	refused, p.pressed = p.pressed, false
+	return p.pending.cost, refused
+}
+
+// Shrink gives up the oldest queries until the lane holds n of the budget at most.
+func (p *Pairer) Shrink(n int) {
+	for p.pending.cost > n {
+		p.giveUp(p.pending.oldest, PairingFull)
+	}
+}
+
+// Counts returns the lane's account as of now.
+func (p *Pairer) Counts() Counts {
+	c := p.counts
+	c.Held = uint64(p.pending.live)
+	return c
+}
+
+// Domains returns which registered domains were dropped most. They are the lane's own.
+func (p *Pairer) Domains() *DomainCounts { return &p.domains }
+
+// Clock is the lane's time: the highest that its messages told and that was
+// believed; NoTime before the first.
+func (p *Pairer) Clock() Time {
+	if !p.clock.set {
+		return NoTime
+	}
+	return p.clock.now
+}
+
+// Told is what the lane's latest messages told the time to be, which after a lull the
+// lane does not believe yet; NoTime before the first.
+func (p *Pairer) Told() Time {
+	if p.clock.run > 0 {
+		return p.clock.candidate
+	}
+	return p.Clock()
+}
+
+// smallMessage is the longest message that a lane works on in its own scratch, which
+// takes up to 40 KiB then. Nearly all messages are shorter.
+const smallMessage = 4 << 10
+
+// A scratch is the memory for work on one message. It grows with the longest
+// message and never shrinks: up to 1.2 MiB for messages of 65,535 octets.
+type scratch struct {
+	walker   dnswire.Walker
+	searcher searcher
+	rewriter rewriter
+}
+
+// use makes the Pairer work in s.
+func (p *Pairer) use(s *scratch) {
+	p.walker, p.searcher, p.rewriter = &s.walker, &s.searcher, &s.rewriter
+}
+
+// borrow returns the scratch that the budget lends the Pairer until Take returns.
+func (p *Pairer) borrow() *scratch {
+	if p.lent == nil {
+		p.lent = p.pending.budget.lend()
+	}
+	return p.lent
+}
+
+// giveBack returns the scratch to the budget, and clears the record, which borrows it.
+// The budget must not keep what the lane uses.
+func (p *Pairer) giveBack() {
+	p.record = Record{}
+	p.lent.searcher.release()
+	p.pending.budget.takeBack(p.lent)
+	p.lent = nil
+	p.use(&p.own)
 }

@@ -1,6 +1,9 @@
 package transform
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // Record is what leaves: a scrubbed response and its query, or a query that
 // nobody answered. It borrows everything; whoever wants to keep it copies it
@@ -38,4 +41,75 @@ func (r *Record) Time() Time {
 		return r.QueryTime
 	}
 	return r.ResponseTime
+}
+
+// identify sets the resolver's side of a record: as it is, or zero.
+func (r *Record) identify(resolver netip.AddrPort, id uint16, policy *Policy) {
+	server := r.Server.Addr()
+	r.ID = id
+	r.Zeroed = !policy.keepResolver
+	if policy.keepResolver && resolver.IsValid() && resolver.Addr().Is4() == server.Is4() {
+		r.Resolver = resolver
+		return
+	}
+	zero := netip.IPv6Unspecified()
+	if server.Is4() {
+		zero = netip.IPv4Unspecified()
+	}
+	r.Resolver = netip.AddrPortFrom(zero, 0)
+}
+
+// unmapped is an IPv4-mapped address as the IPv4 one that it stands for.
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// appliedTo is the rules that changed the record of a response.
+func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) ruleSet {
+	w, r := p.walker, &p.record
+	flags, folded := w.Flags, p.rewriter.folded || p.folded
+	var by ruleSet
+	if q != nil {
+		flags |= q.flags
+		folded = folded || !bytes.Equal(p.pending.name(q), r.Name) // a server may answer in another case
+		by.add(QueryReduced, q.more)
+	}
+	by.add(ResolverZeroed, r.Resolver != resolver && tells(resolver))
+	by.add(IDZeroed, r.ID != w.ID)
+	by.add(OPTRemoved, w.OPT >= 0)
+	by.add(CaseLowered, folded)
+	by.add(HeaderBitsCleared, flags&cleared != 0)
+	by.add(TrailingCut, w.End < len(w.Msg))
+	by.add(TimeTruncated, r.QueryTime != p.queryTime(m, q) || r.ResponseTime != m.ResponseTime)
+	by.add(RRsetRemoved, w.Omits())
+	by.add(Rebuilt, p.rewriter.rebuilt)
+	return by
+}
+
+// appliedToQuery is the rules that changed the record of a query.
+func appliedToQuery(q *pending, r *Record, folded bool) ruleSet {
+	var by ruleSet
+	by.add(ResolverZeroed, r.Resolver != q.resolverAddr() && tells(q.resolverAddr()))
+	by.add(IDZeroed, r.ID != q.id)
+	by.add(QueryReduced, q.more)
+	by.add(CaseLowered, folded)
+	by.add(HeaderBitsCleared, q.flags&cleared != 0)
+	by.add(TimeTruncated, r.QueryTime != q.queryTime)
+	return by
+}
+
+// tells reports whether the resolver's side of a message says anything.
+func tells(resolver netip.AddrPort) bool {
+	return resolver.IsValid() && (!resolver.Addr().IsUnspecified() || resolver.Port() != 0)
+}
+
+// leave lets go the record that has been made of a message or query with this ID.
+func (p *Pairer) leave(id uint16, query Time, emit func(*Record)) {
+	p.counts.Records++
+	p.counts.scrubbed(p.applied)
+	if p.log != nil {
+		r := &p.record
+		p.log.add(transactionKey(r.Server.Addr(), id, r.Type, r.Name), query, p.clock.now)
+	}
+	emit(&p.record)
 }

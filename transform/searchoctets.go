@@ -9,162 +9,6 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// octets judges octets that are not names by their type: names in wire form and
-// addresses, except in printable text. random octets hold four octets of any value by
-// chance.
-func (s *searcher) octets(b []byte, printable, random bool) {
-	if s.what.names {
-		s.wireNames(b)
-	}
-	if printable || !s.what.addrsInAll || s.done() {
-		return
-	}
-	s.wireReverseNames(b)
-	for i, last := range b {
-		if !s.last.has(last) {
-			continue
-		}
-		if i >= 3 && !random {
-			if e, ok := s.single4([4]byte(b[i-3:])); ok {
-				s.found(s.place.resolver, e)
-			}
-		}
-		if i >= 15 {
-			if e, ok := s.single16((*[16]byte)(b[i-15:])); ok {
-				s.found(s.place.resolver, e)
-			}
-		}
-	}
-	if len(s.policy.identity.all) > 0 {
-		s.wirePrefixes(b)
-	}
-}
-
-// wirePrefixes judges IPv6 addresses by the resolver's prefixes, and the octets of the
-// prefixes alone where fewer octets follow than an address has.
-func (s *searcher) wirePrefixes(b []byte) {
-	const shortest = 6 // octets: 48 bits
-	for i := range max(0, len(b)-shortest+1) {
-		switch rest := b[i:]; {
-		case !s.policy.identity.first.has(rest[0]):
-		case len(rest) >= 16:
-			s.network(s.policy.identity.longest16((*[16]byte)(rest)), 0, s.place.resolver)
-		default:
-			for _, p := range s.policy.identity.all {
-				if a := p.Addr().As16(); p.Addr().Is6() && bytes.HasPrefix(rest, a[:p.Bits()/8]) {
-					s.found(s.place.resolver, Entry{Prefix: p})
-				}
-			}
-		}
-	}
-}
-
-// wireNames judges labels in wire form as local names.
-func (s *searcher) wireNames(b []byte) {
-	x := s.policy.localNames
-	for _, n := range x.lengths {
-		for at := 0; ; at++ {
-			next := bytes.IndexByte(b[at:], n)
-			if next < 0 || at+next+1+int(n) > len(b) {
-				break
-			}
-			at += next
-			if x.begins.has(n, b[at+1]) && s.wireName(b[at:]) {
-				return
-			}
-		}
-	}
-}
-
-// wireName judges a name in wire form at the beginning of octets.
-func (s *searcher) wireName(b []byte) bool {
-	x := s.policy.localNames
-	text, root := labelsText(s.second[:0], b, 2)
-	s.folded = foldCase(s.folded[:0], text)
-	entry, ok := x.single[string(s.folded)]
-	if ok = ok && root; !ok {
-		if bytes.IndexByte(text, '.') < 0 || isASCII(text) && !x.hasPair(text) {
-			return false
-		}
-		text, _ = labelsText(s.second[:0], b, maxLabels)
-		s.folded = foldCase(s.folded[:0], text)
-		entry, ok = x.begin(s.folded)
-	}
-	if ok {
-		s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
-	}
-	return ok
-}
-
-// labelsText appends labels in wire form as lowercase text, up to n of them, and up to one
-// with a dot, which no entry has; root reports that the root follows.
-func labelsText(text, b []byte, n int) (_ []byte, root bool) {
-	for range n {
-		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > dnswire.MaxName {
-			break
-		}
-		label := b[1 : 1+b[0]]
-		if bytes.IndexByte(label, '.') >= 0 {
-			break
-		}
-		if len(text) > 0 {
-			text = append(text, '.')
-		}
-		text = append(text, label...)
-		b = b[1+len(label):]
-	}
-	dnswire.Lower(text)
-	return text, len(b) > 0 && b[0] == 0
-}
-
-// wireReverseNames judges labels that end in in-addr.arpa or ip6.arpa.
-func (s *searcher) wireReverseNames(b []byte) {
-	for from := 0; ; {
-		i := bytes.IndexByte(b[from:], 4)
-		if i < 0 {
-			return
-		}
-		at := from + i
-		from = at + 1
-		if at+5 > len(b) || !isARPA(b[at:at+5]) || !endsFold(b[:at], "\x07in-addr") && !endsFold(b[:at], "\x03ip6") {
-			continue
-		}
-		name := append(append(s.name[:0], b[labelsBefore(b, at):at+5]...), 0)
-		dnswire.Lower(name)
-		var l labels
-		l.split(name)
-		if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
-			s.reverse(r)
-		}
-	}
-}
-
-func endsFold(b []byte, suffix string) bool {
-	return len(b) >= len(suffix) && dnswire.EqualFold(b[len(b)-len(suffix):], []byte(suffix))
-}
-
-// labelsBefore returns where the labels begin that lead to off, as far back as a
-// name can reach. Of the ways to go back the shortest label is taken: no length
-// is a character that host names are made of, but for those of more than 44.
-func labelsBefore(b []byte, off int) int {
-	least := max(0, off+len("\x04arpa\x00")-dnswire.MaxName)
-	for start := off; ; {
-		n := 1
-		for n < 64 && start-1-n >= least && int(b[start-1-n]) != n {
-			n++
-		}
-		if n == 64 || start-1-n < least {
-			return start
-		}
-		start -= 1 + n
-	}
-}
-
-// isARPA reports whether a label with its length octet is "arpa".
-func isARPA(label []byte) bool {
-	return len(label) == 5 && label[0] == 4 && binary.BigEndian.Uint32(label[1:])|0x20202020 == 'a'<<24|'r'<<16|'p'<<8|'a'
-}
-
 // strings judges rdata that is character-strings only, as most text is.
 func (s *searcher) strings(b []byte) {
 	s.place = inRdata
@@ -307,5 +151,161 @@ func (s *searcher) asStrings(b []byte) {
 	}
 	if end == len(b) {
 		s.eachString(b)
+	}
+}
+
+// octets judges octets that are not names by their type: names in wire form and
+// addresses, except in printable text. random octets hold four octets of any value by
+// chance.
+func (s *searcher) octets(b []byte, printable, random bool) {
+	if s.what.names {
+		s.wireNames(b)
+	}
+	if printable || !s.what.addrsInAll || s.done() {
+		return
+	}
+	s.wireReverseNames(b)
+	for i, last := range b {
+		if !s.last.has(last) {
+			continue
+		}
+		if i >= 3 && !random {
+			if e, ok := s.single4([4]byte(b[i-3:])); ok {
+				s.found(s.place.resolver, e)
+			}
+		}
+		if i >= 15 {
+			if e, ok := s.single16((*[16]byte)(b[i-15:])); ok {
+				s.found(s.place.resolver, e)
+			}
+		}
+	}
+	if len(s.policy.identity.all) > 0 {
+		s.wirePrefixes(b)
+	}
+}
+
+// wireNames judges labels in wire form as local names.
+func (s *searcher) wireNames(b []byte) {
+	x := s.policy.localNames
+	for _, n := range x.lengths {
+		for at := 0; ; at++ {
+			next := bytes.IndexByte(b[at:], n)
+			if next < 0 || at+next+1+int(n) > len(b) {
+				break
+			}
+			at += next
+			if x.begins.has(n, b[at+1]) && s.wireName(b[at:]) {
+				return
+			}
+		}
+	}
+}
+
+// wireName judges a name in wire form at the beginning of octets.
+func (s *searcher) wireName(b []byte) bool {
+	x := s.policy.localNames
+	text, root := labelsText(s.second[:0], b, 2)
+	s.folded = foldCase(s.folded[:0], text)
+	entry, ok := x.single[string(s.folded)]
+	if ok = ok && root; !ok {
+		if bytes.IndexByte(text, '.') < 0 || isASCII(text) && !x.hasPair(text) {
+			return false
+		}
+		text, _ = labelsText(s.second[:0], b, maxLabels)
+		s.folded = foldCase(s.folded[:0], text)
+		entry, ok = x.begin(s.folded)
+	}
+	if ok {
+		s.found(LocalNameInRdata, Entry{Name: x.entries[entry]})
+	}
+	return ok
+}
+
+// labelsText appends labels in wire form as lowercase text, up to n of them, and up to one
+// with a dot, which no entry has; root reports that the root follows.
+func labelsText(text, b []byte, n int) (_ []byte, root bool) {
+	for range n {
+		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > dnswire.MaxName {
+			break
+		}
+		label := b[1 : 1+b[0]]
+		if bytes.IndexByte(label, '.') >= 0 {
+			break
+		}
+		if len(text) > 0 {
+			text = append(text, '.')
+		}
+		text = append(text, label...)
+		b = b[1+len(label):]
+	}
+	dnswire.Lower(text)
+	return text, len(b) > 0 && b[0] == 0
+}
+
+// wireReverseNames judges labels that end in in-addr.arpa or ip6.arpa.
+func (s *searcher) wireReverseNames(b []byte) {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], 4)
+		if i < 0 {
+			return
+		}
+		at := from + i
+		from = at + 1
+		if at+5 > len(b) || !isARPA(b[at:at+5]) || !endsFold(b[:at], "\x07in-addr") && !endsFold(b[:at], "\x03ip6") {
+			continue
+		}
+		name := append(append(s.name[:0], b[labelsBefore(b, at):at+5]...), 0)
+		dnswire.Lower(name)
+		var l labels
+		l.split(name)
+		if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
+			s.reverse(r)
+		}
+	}
+}
+
+// labelsBefore returns where the labels begin that lead to off, as far back as a
+// name can reach. Of the ways to go back the shortest label is taken: no length
+// is a character that host names are made of, but for those of more than 44.
+func labelsBefore(b []byte, off int) int {
+	least := max(0, off+len("\x04arpa\x00")-dnswire.MaxName)
+	for start := off; ; {
+		n := 1
+		for n < 64 && start-1-n >= least && int(b[start-1-n]) != n {
+			n++
+		}
+		if n == 64 || start-1-n < least {
+			return start
+		}
+		start -= 1 + n
+	}
+}
+
+// isARPA reports whether a label with its length octet is "arpa".
+func isARPA(label []byte) bool {
+	return len(label) == 5 && label[0] == 4 && binary.BigEndian.Uint32(label[1:])|0x20202020 == 'a'<<24|'r'<<16|'p'<<8|'a'
+}
+
+func endsFold(b []byte, suffix string) bool {
+	return len(b) >= len(suffix) && dnswire.EqualFold(b[len(b)-len(suffix):], []byte(suffix))
+}
+
+// wirePrefixes judges IPv6 addresses by the resolver's prefixes, and the octets of the
+// prefixes alone where fewer octets follow than an address has.
+func (s *searcher) wirePrefixes(b []byte) {
+	const shortest = 6 // octets: 48 bits
+	for i := range max(0, len(b)-shortest+1) {
+		switch rest := b[i:]; {
+		case !s.policy.identity.first.has(rest[0]):
+		case len(rest) >= 16:
+			s.network(s.policy.identity.longest16((*[16]byte)(rest)), 0, s.place.resolver)
+		default:
+			for _, p := range s.policy.identity.all {
+				if a := p.Addr().As16(); p.Addr().Is6() && bytes.HasPrefix(rest, a[:p.Bits()/8]) {
+					s.found(s.place.resolver, Entry{Prefix: p})
+				}
+			}
+		}
 	}
 }

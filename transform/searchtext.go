@@ -119,56 +119,6 @@ func (s *searcher) addressesIn(b []byte, v textSurvey) {
 	s.separated(b, ':', v.colons)
 }
 
-// separated judges what is between separators, of which there are n: four decimal
-// numbers in a row, in either order, and groups of hexadecimal digits.
-func (s *searcher) separated(b []byte, separator byte, n int) {
-	if n < 2 {
-		return
-	}
-	groups := n >= groupsInAddress-1 || separator == ':' && n >= 6 // four numbers may follow
-	for i := 0; ; {
-		at := bytes.IndexByte(b[i:], separator)
-		if i += at; at < 0 || i+1 == len(b) {
-			break
-		}
-		switch {
-		case b[i+1] == separator:
-			groups = true
-		case separator != ':' && n >= 3 && i > 0 && isDigit(b[i-1]) && isDigit(b[i+1]):
-			for i > 0 && isDigit(b[i-1]) {
-				i--
-			}
-			i += s.row(b[i:], separator)
-			continue
-		}
-		i++
-	}
-	if groups {
-		s.groupsBy(b, separator)
-	}
-}
-
-// row judges numbers in a row at the beginning of text, and returns where the last ends.
-func (s *searcher) row(b []byte, separator byte) (end int) {
-	var quad [4]byte
-	for n := 0; ; {
-		v, size, ok := decimal(b[end:])
-		copy(quad[:], quad[1:])
-		quad[3] = v
-		if n++; !ok {
-			n = 0
-		}
-		if n >= 4 {
-			s.addr4(quad, asIs)
-			s.addr4([4]byte{quad[3], quad[2], quad[1], quad[0]}, backwards)
-		}
-		if end += size; end+1 >= len(b) || b[end] != separator || !isDigit(b[end+1]) {
-			return end
-		}
-		end++
-	}
-}
-
 // words judges decimal numbers that are an address as a whole, and words that are
 // exactly 8 or 32 hexadecimal digits. Eight such digits in a row contain four that
 // begin at a multiple of four.
@@ -210,26 +160,6 @@ func (s *searcher) word(w []byte) {
 	case len(w) == 32 && allHex(w):
 		a := [16]byte(hexOctets(w))
 		s.addr16(&a, hexForm)
-	}
-}
-
-// nibbles judges the hexadecimal digits of an address in reverse order, between dots.
-func (s *searcher) nibbles(b []byte) {
-	var back [16]byte
-	n := 0
-	for i, c := range b {
-		alone := isHex(c) && (i == 0 || !isAlphanumeric(b[i-1])) && (i+1 == len(b) || !isAlphanumeric(b[i+1]))
-		if !alone {
-			if c != '.' || i > 0 && b[i-1] == '.' {
-				n = 0
-			}
-			continue
-		}
-		v, _ := nibble(c | 0x20)
-		pushNibble(&back, v)
-		if n++; n >= nibblesInAddress {
-			s.addr16(&back, asIs)
-		}
 	}
 }
 
@@ -320,24 +250,73 @@ func (s *searcher) reverseText(text []byte) {
 	}
 }
 
-func isAlphanumeric(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
-
-// indexFold is bytes.Index without regard to ASCII case, for text that begins with a dot.
-func indexFold(b []byte, text string) int {
-	for from := 0; ; {
-		i := bytes.IndexByte(b[from:], text[0])
-		if i < 0 || from+i+len(text) > len(b) {
-			return -1
+// nibbles judges the hexadecimal digits of an address in reverse order, between dots.
+func (s *searcher) nibbles(b []byte) {
+	var back [16]byte
+	n := 0
+	for i, c := range b {
+		alone := isHex(c) && (i == 0 || !isAlphanumeric(b[i-1])) && (i+1 == len(b) || !isAlphanumeric(b[i+1]))
+		if !alone {
+			if c != '.' || i > 0 && b[i-1] == '.' {
+				n = 0
+			}
+			continue
 		}
-		from += i
-		if dnswire.EqualFold(b[from:from+len(text)], []byte(text)) {
-			return from
+		v, _ := nibble(c | 0x20)
+		pushNibble(&back, v)
+		if n++; n >= nibblesInAddress {
+			s.addr16(&back, asIs)
 		}
-		from++
+	}
+}
+
+// separated judges what is between separators, of which there are n: four decimal
+// numbers in a row, in either order, and groups of hexadecimal digits.
+func (s *searcher) separated(b []byte, separator byte, n int) {
+	if n < 2 {
+		return
+	}
+	groups := n >= groupsInAddress-1 || separator == ':' && n >= 6 // four numbers may follow
+	for i := 0; ; {
+		at := bytes.IndexByte(b[i:], separator)
+		if i += at; at < 0 || i+1 == len(b) {
+			break
+		}
+		switch {
+		case b[i+1] == separator:
+			groups = true
+		case separator != ':' && n >= 3 && i > 0 && isDigit(b[i-1]) && isDigit(b[i+1]):
+			for i > 0 && isDigit(b[i-1]) {
+				i--
+			}
+			i += s.row(b[i:], separator)
+			continue
+		}
+		i++
+	}
+	if groups {
+		s.groupsBy(b, separator)
+	}
+}
+
+// row judges numbers in a row at the beginning of text, and returns where the last ends.
+func (s *searcher) row(b []byte, separator byte) (end int) {
+	var quad [4]byte
+	for n := 0; ; {
+		v, size, ok := decimal(b[end:])
+		copy(quad[:], quad[1:])
+		quad[3] = v
+		if n++; !ok {
+			n = 0
+		}
+		if n >= 4 {
+			s.addr4(quad, asIs)
+			s.addr4([4]byte{quad[3], quad[2], quad[1], quad[0]}, backwards)
+		}
+		if end += size; end+1 >= len(b) || b[end] != separator || !isDigit(b[end+1]) {
+			return end
+		}
+		end++
 	}
 }
 
@@ -460,4 +439,44 @@ func hexGroup(b []byte) (v uint16, size int, ok bool) {
 		size++
 	}
 	return v, size, 0 < size && size <= 4
+}
+
+func isAlphanumeric(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+func allHex(b []byte) bool {
+	for _, c := range b {
+		if !isHex(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func nibble(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// indexFold is bytes.Index without regard to ASCII case, for text that begins with a dot.
+func indexFold(b []byte, text string) int {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], text[0])
+		if i < 0 || from+i+len(text) > len(b) {
+			return -1
+		}
+		from += i
+		if dnswire.EqualFold(b[from:from+len(text)], []byte(text)) {
+			return from
+		}
+		from++
+	}
 }

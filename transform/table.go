@@ -1,8 +1,13 @@
 package transform
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
@@ -146,39 +151,6 @@ func (t *table) rehash(n int) {
 	}
 }
 
-// remove takes a query out; what q points to is good until the next insert.
-func (t *table) remove(i int32) {
-	q := t.at(i)
-	for p := &t.buckets[int(q.key)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
-		if *p == i {
-			*p = q.next
-			break
-		}
-	}
-	if q.older != noIndex {
-		t.at(q.older).newer = q.newer
-	} else {
-		t.oldest = q.newer
-	}
-	if q.newer != noIndex {
-		t.at(q.newer).older = q.older
-	} else {
-		t.newest = q.older
-	}
-	cost := 1
-	if q.slot != noIndex {
-		t.slots.release(q.slot)
-		cost += slotCost
-	}
-	t.live--
-	t.cost -= cost
-	t.budget.give(cost)
-	t.queries.release(i)
-	if n := len(t.buckets); n > minBuckets && t.live < n/8 {
-		t.rehash(n / 2)
-	}
-}
-
 // find returns the pending query that a response with this question answers: of
 // several the one in the same letter case, of those the oldest. If there is none,
 // other tells whether anything else was asked of that server with that ID.
@@ -278,6 +250,39 @@ func (t *table) same(i int32, server *[16]byte, id uint16) int32 {
 	return i
 }
 
+// remove takes a query out; what q points to is good until the next insert.
+func (t *table) remove(i int32) {
+	q := t.at(i)
+	for p := &t.buckets[int(q.key)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
+		if *p == i {
+			*p = q.next
+			break
+		}
+	}
+	if q.older != noIndex {
+		t.at(q.older).newer = q.newer
+	} else {
+		t.oldest = q.newer
+	}
+	if q.newer != noIndex {
+		t.at(q.newer).older = q.older
+	} else {
+		t.newest = q.older
+	}
+	cost := 1
+	if q.slot != noIndex {
+		t.slots.release(q.slot)
+		cost += slotCost
+	}
+	t.live--
+	t.cost -= cost
+	t.budget.give(cost)
+	t.queries.release(i)
+	if n := len(t.buckets); n > minBuckets && t.live < n/8 {
+		t.rehash(n / 2)
+	}
+}
+
 // restamp moves the queries that arrived since a count of arrivals to lane time
 // now: they were the first of a new time.
 func (t *table) restamp(since uint32, now Time) {
@@ -326,4 +331,231 @@ func (q *pending) resolverAddr() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(q.resolver).Unmap(), q.resolverPort)
+}
+
+const (
+	segmentBits = 6
+	segmentSize = 1 << segmentBits
+	noPlace     = segmentSize // end of a segment's free list
+)
+
+// A store is the memory of a table: values that stay where they are, in segments
+// that come and go with their number. One empty segment is kept and filled last,
+// so that a table at the brink does not allocate at every query.
+type store[T any] struct {
+	segments []*segment[T] // nil where one was given back
+	roomy    []int32       // segments with a free place; an empty one stands first
+}
+
+type segment[T any] struct {
+	values [segmentSize]T
+	next   [segmentSize]uint8 // free list
+	free   uint8              // first free place
+	live   int
+}
+
+func (s *store[T]) at(i int32) *T {
+	return &s.segments[i>>segmentBits].values[i&(segmentSize-1)]
+}
+
+// allocate returns a free place, in a new segment if there is none.
+func (s *store[T]) allocate() int32 {
+	if len(s.roomy) == 0 {
+		s.grow()
+	}
+	n := s.roomy[len(s.roomy)-1]
+	g := s.segments[n]
+	i := g.free
+	g.free = g.next[i]
+	g.live++
+	if g.free == noPlace {
+		s.roomy = s.roomy[:len(s.roomy)-1]
+	}
+	return n<<segmentBits | int32(i)
+}
+
+func (s *store[T]) grow() {
+	g := new(segment[T])
+	for i := range g.next {
+		g.next[i] = uint8(i) + 1
+	}
+	n := slices.Index(s.segments, nil)
+	if n < 0 {
+		n = len(s.segments)
+		s.segments = append(s.segments, nil)
+	}
+	s.segments[n] = g
+	s.roomy = append(s.roomy, int32(n))
+}
+
+// release gives a place back.
+func (s *store[T]) release(i int32) {
+	n := i >> segmentBits
+	g := s.segments[n]
+	if g.free == noPlace {
+		s.roomy = append(s.roomy, n)
+	}
+	place := uint8(i & (segmentSize - 1))
+	g.next[place], g.free = g.free, place
+	if g.live--; g.live == 0 {
+		s.emptied(n)
+	}
+}
+
+// emptied gives an empty segment back, unless it is the only one.
+func (s *store[T]) emptied(n int32) {
+	at, last := slices.Index(s.roomy, n), len(s.roomy)-1
+	if at == 0 || s.segments[s.roomy[0]].live > 0 {
+		s.roomy[0], s.roomy[at] = s.roomy[at], s.roomy[0]
+		return
+	}
+	s.segments[n] = nil
+	s.roomy[at] = s.roomy[last]
+	s.roomy = s.roomy[:last]
+}
+
+// Budget is the number of queries that all lanes together may hold, and the memory
+// that it lends them for long messages. It is the one thing that lanes share.
+type Budget struct {
+	max, held atomic.Int64
+	each      atomic.Int64 // what one lane may hold
+
+	scratches [maxScratches]atomic.Pointer[scratch] // not lent; nil: a free place
+}
+
+// maxScratches is how many scratches a budget keeps. It makes another when all are lent.
+const maxScratches = 8
+
+// NewBudget returns a budget of so many queries.
+func NewBudget(maxQueries int) *Budget {
+	b := new(Budget)
+	b.SetMax(maxQueries)
+	b.Relax()
+	return b
+}
+
+// SetMax changes the budget. Where more is held already, lanes give up their
+// oldest as they take new ones.
+func (b *Budget) SetMax(maxQueries int) { b.max.Store(int64(maxQueries)) }
+
+// Max is the number of queries that lanes may hold together.
+func (b *Budget) Max() int { return int(b.max.Load()) }
+
+// Ration lets each lane hold n at most, until Relax. Where a lane holds more
+// already, it gives up its oldest as it takes new ones, or at [Pairer.Shrink].
+func (b *Budget) Ration(n int) { b.each.Store(int64(n)) }
+
+// Relax lets each lane hold what the others leave.
+func (b *Budget) Relax() { b.each.Store(math.MaxInt64) }
+
+// Held is the number of queries' room in use.
+func (b *Budget) Held() int64 { return b.held.Load() }
+
+// take adds to what is held, for a lane that holds mine of it, only what has room:
+// a lane that is refused does not make another one give up its oldest.
+func (b *Budget) take(n, mine int) bool {
+	if int64(mine+n) > b.each.Load() {
+		return false
+	}
+	for {
+		held := b.held.Load()
+		if held+int64(n) > b.max.Load() {
+			return false
+		}
+		if b.held.CompareAndSwap(held, held+int64(n)) {
+			return true
+		}
+	}
+}
+
+func (b *Budget) give(n int) { b.held.Add(-int64(n)) }
+
+// lend returns a scratch, which is to be given to takeBack.
+func (b *Budget) lend() *scratch {
+	for i := range b.scratches {
+		if s := b.scratches[i].Swap(nil); s != nil {
+			return s
+		}
+	}
+	return new(scratch)
+}
+
+func (b *Budget) takeBack(s *scratch) {
+	for i := range b.scratches {
+		if b.scratches[i].CompareAndSwap(nil, s) {
+			return
+		}
+	}
+}
+
+const (
+	memoryPlaces = 2048                               // of two answers each: 96 KiB
+	memoryTime   = Time(2 * time.Second)              // the copies of a mirror are not later
+	longestKey   = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
+)
+
+// A memory knows which queries packets brought lately with their answers, so that
+// copies that come after these are known for what they are: a mirror that copies
+// both directions shows each packet twice. Each query has one place, which holds
+// the two newest. The zero value is empty and has no room yet.
+type memory struct {
+	seed    maphash.Seed
+	answers [][2]remembered // by place, newest first
+	scratch [longestKey]byte
+}
+
+type remembered struct {
+	key, response uint64 // hashes
+	at            Time   // of the response
+}
+
+// keyOf hashes what makes a query packet the same as another, whatever the letter
+// case of its name: five-tuple, ID and question.
+func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64 {
+	if y.answers == nil {
+		y.seed, y.answers = maphash.MakeSeed(), make([][2]remembered, memoryPlaces)
+	}
+	server, resolver := m.Server.Addr().As16(), m.Resolver.Addr().As16()
+	b := append(append(y.scratch[:0], server[:]...), resolver[:]...)
+	b = binary.LittleEndian.AppendUint16(b, m.Server.Port())
+	b = binary.LittleEndian.AppendUint16(b, m.Resolver.Port())
+	b = append(b, byte(m.Transport))
+	b = binary.LittleEndian.AppendUint16(b, id)
+	b = binary.LittleEndian.AppendUint16(b, qtype)
+	b = binary.LittleEndian.AppendUint16(b, qclass)
+	fixed := len(b)
+	b = append(b, name...)
+	dnswire.Lower(b[fixed:])
+	return maphash.Bytes(y.seed, b)
+}
+
+// note remembers the answer to a query. Times are the packets' own: after a lull the
+// lane's clock stays behind, and then jumps between a packet and its copy.
+func (y *memory) note(key uint64, response []byte, at Time) {
+	place := &y.answers[key%memoryPlaces]
+	place[1] = place[0]
+	place[0] = remembered{key, maphash.Bytes(y.seed, response), at}
+}
+
+// recall returns what is remembered of a query's answer about that time, or nil.
+func (y *memory) recall(key uint64, at Time) *remembered {
+	place := &y.answers[key%memoryPlaces]
+	for i := range place {
+		if r := &place[i]; r.key == key && distance(max(at, r.at), min(at, r.at)) <= uint64(memoryTime) {
+			return r
+		}
+	}
+	return nil
+}
+
+// asked reports whether a query packet was answered lately.
+func (y *memory) asked(m *Message, w *dnswire.Walker) bool {
+	return y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time()) != nil
+}
+
+// answered reports whether a response packet is a copy of what answered its query
+// lately, and not another answer.
+func (y *memory) answered(m *Message, w *dnswire.Walker) bool {
+	r := y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time())
+	return r != nil && r.response == maphash.Bytes(y.seed, m.Wire)
 }
