@@ -11,8 +11,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// judgeUse judges what a query name is used for: a list about addresses or names is
-// queried, or nothing on the public Internet is meant.
+// judgeUse judges what a query name is used for: to query a list about addresses or names, or
+// for something outside the public Internet.
 func (s *searcher) judgeUse(x *subject) Reason {
 	p := s.policy
 	u := p.uses.of(x.name)
@@ -27,7 +27,7 @@ func (s *searcher) judgeUse(x *subject) Reason {
 	return Kept
 }
 
-// forbid notes that the query name forbids a record.
+// forbid sets the finding to the query name.
 func (s *searcher) forbid(x *subject, r Rule, zone string) Reason {
 	from, to := x.nameInMessage()
 	s.finding = Finding{Rule: r, Entry: Entry{Name: zone}, From: from, To: to}
@@ -40,14 +40,14 @@ type nameSet struct {
 	firsts [dnswire.MaxName + 1]octetSet // by length in wire form: the octets that first labels begin with
 }
 
-// A use is what names of a nameSet are used for.
+// A use is what a name of a nameSet is used for.
 type use struct {
-	zone    string // of lists; its name in presentation form
+	zone    string // of a list; its name in presentation form
 	special bool
 }
 
-// newUses returns the names whose use the policy judges: the special names, the zones
-// of lists, and the zone of telephone numbers (RFC 6116).
+// newUses returns the names that judgeUse knows: special names, zones of lists, and the zone
+// of telephone numbers (RFC 6116).
 func newUses(c *Config) (*nameSet, error) {
 	uses := newNameSet()
 	if c.SpecialNames {
@@ -93,8 +93,8 @@ func (s *nameSet) add(name string, special bool) error {
 	return nil
 }
 
-// of returns the use of an uncompressed name in lowercase wire form: special if it is
-// equal to or below a special name; of several zones that it is below, the longest.
+// of returns the use of an uncompressed name in lowercase wire form: special if it is equal
+// to or below a special name, zone if it is below a zone, the longest if there are several.
 func (s *nameSet) of(name []byte) (u use) {
 	for off := 0; off < len(name) && name[off] != 0; off += 1 + int(name[off]) {
 		if !s.firsts[len(name)-off].has(name[off+1]) {
@@ -109,9 +109,9 @@ func (s *nameSet) of(name []byte) (u use) {
 	return u
 }
 
-// isListLookup reports whether a query name has the form of names in lists about
-// addresses or mailboxes. Lists are not learned from answers: the operator of a zone
-// could hide it by answering like a list.
+// isListLookup reports whether a query name has the form of names in lists about addresses or
+// mailboxes. Lists are not learned from answers: otherwise the operator of a zone could hide
+// it by answering like a list.
 func (p *Policy) isListLookup(x *subject) bool {
 	var l labels
 	switch first := x.name[0]; {
@@ -125,9 +125,8 @@ func (p *Policy) isListLookup(x *subject) bool {
 	return false
 }
 
-// addressLabels returns how many labels spell an address in reverse order at the
-// beginning of a name in a zone of two or more labels, as DNS lists are queried (RFC
-// 5782 section 2); 0 if none do.
+// addressLabels returns the number of labels at the beginning of a name that are an address
+// in reverse order in a zone of two or more labels (RFC 5782 section 2); 0 if there are none.
 func addressLabels(name []byte, l *labels) int {
 	const zone = 2 // labels
 	octets, nibbles := 0, 0
@@ -159,8 +158,8 @@ func addressLabels(name []byte, l *labels) int {
 // mailboxHash is the number of hexadecimal digits in the hash of a mailbox.
 const mailboxHash = 56
 
-// isKeyOfMailbox reports whether a name is that of a person's key: the hash of the
-// local part of a mail address (RFC 7929 section 3, RFC 8162 section 3).
+// isKeyOfMailbox reports whether a name is that of the key of a mail address, with the hash
+// of its local part (RFC 7929 section 3, RFC 8162 section 3).
 func isKeyOfMailbox(name []byte, l *labels) bool {
 	for i := 1; i < l.n; i++ {
 		switch string(l.label(name, i)[1:]) {
@@ -176,9 +175,9 @@ func isKeyOfMailbox(name []byte, l *labels) bool {
 
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
-// answersWithHost reports whether the answer section holds an address, as names of
-// hosts have and names in lists do not: lists answer with addresses in 127/8. With
-// aliases, CNAME and DNAME count too, and addresses in 127/8 do not.
+// answersWithHost reports whether the answer section has an address, as for names of hosts.
+// With aliases, CNAME and DNAME count too, and addresses in 127/8 do not: lists answer with
+// these.
 func answersWithHost(w *dnswire.Walker, aliases bool) bool {
 	if w == nil {
 		return false
@@ -203,16 +202,17 @@ func answersWithHost(w *dnswire.Walker, aliases bool) bool {
 	return false
 }
 
-// specialNames are the names that are never asked of the public Internet, or
-// should not be; see DESIGN.md. Those below arpa are reverse zones of their own.
+// specialNames are names that must not or should not be queried on the public Internet:
+// special-use names (RFC 6761 and its registry), and names that private networks use. Reverse
+// zones are in specialNetworks.
 var specialNames = [...]string{
 	"local", "localhost", "test", "invalid", "onion", "alt", "internal",
 	"home.arpa", "resolver.arpa", "service.arpa", "ipv4only.arpa",
 	"corp", "home", "lan", "mail", "localdomain",
 }
 
-// specialNetworks have reverse zones that say nothing about the Internet (RFC
-// 6303 and RFC 6890; documentation prefixes are not among them).
+// specialNetworks have reverse zones without meaning on the Internet (RFC 6303, RFC 6890).
+// Documentation prefixes are not included.
 var specialNetworks = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("10.0.0.0/8"),
@@ -253,8 +253,8 @@ func isSpecialReverse(name []byte) bool {
 	return false
 }
 
-// hasNoTLD reports whether a query name is under no existing top-level domain. Only
-// the root can say so: any other server could send the root's SOA.
+// hasNoTLD reports whether a query name is not under an existing top-level domain. Only the
+// root can state this: any other server could send the root's SOA.
 func (p *Policy) hasNoTLD(x *subject) bool {
 	if x.response == nil {
 		return isSingleLabel(x.name) || p.isFromRoot(x)
@@ -311,10 +311,10 @@ func RootServers() []netip.Addr {
 
 // DefaultLookupZones returns the zones of well-known lists, in lower case without the
 // final dot. A name below one of them queries the list about an address, a name, a
-// mail address or a file. A comment names the source; a line without one has that of
-// the line before it. Closed lists are included, because servers that still query them
-// reveal as much. Zones that also hold the operator's own hosts are left out:
-// spamhaus.org holds www.spamhaus.org.
+// mail address or a file. A comment names the source; a line without one has the source of
+// the line before it. Closed lists are included, because queries of servers that still use
+// them reveal the same. Zones that also contain the operator's own hosts are left out:
+// spamhaus.org contains www.spamhaus.org.
 func DefaultLookupZones() []string {
 	return []string{
 		// Spamhaus: docs.spamhaus.com, "Available Zones"

@@ -9,8 +9,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// Config is a policy as an operator writes it. The zero value is stricter than
-// the default: it lets no rcode pass.
+// Config is a policy as an operator writes it. The zero value is stricter than the default: no
+// rcode makes a record.
 type Config struct {
 	PairingTimeout time.Duration // how long a query waits for its response, in message time
 
@@ -38,8 +38,8 @@ type Config struct {
 	TimeResolution       time.Duration // times are truncated to multiples of this; at least 1ns
 }
 
-// Policy says what leaves and how it is scrubbed. It is immutable; lanes share
-// one, and a reload gives them another.
+// Policy is what leaves and how it is scrubbed. It is immutable. Lanes share one; a reload
+// replaces it.
 type Policy struct {
 	timeout      Time
 	forwarded    bool
@@ -50,7 +50,7 @@ type Policy struct {
 	keepResolver  bool
 	resolvers     addrSet
 	resolverNets  Networks // a server inside is local
-	identity      Networks // of those, the ones whose every address is the resolver's
+	identity      Networks // the networks among these of which every address is the resolver's
 	localNames    *localNames
 	keepInside    bool // local names inside foreign names
 	localNetworks Networks
@@ -113,7 +113,8 @@ func NewPolicy(c Config) (*Policy, error) {
 	return p, err
 }
 
-// setResolvers takes a prefix of full length for that address.
+// setResolvers compiles the resolver's addresses and prefixes. A prefix of full length is an
+// address.
 func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 	var nets []netip.Prefix
 	for _, prefix := range prefixes {
@@ -138,8 +139,7 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 
 func isNetwork(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }
 
-// NamesPublicResolver reports whether the configuration names a public address of the
-// resolver, or a prefix of public addresses of which each is the resolver's.
+// NamesPublicResolver reports whether a prefix of the configuration is one of [IsPublicResolver].
 func (p *Policy) NamesPublicResolver() bool { return p.publicResolver }
 
 // truncate cuts a time to the policy's resolution.

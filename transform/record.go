@@ -5,9 +5,8 @@ import (
 	"net/netip"
 )
 
-// Record is what leaves: a scrubbed response and its query, or a query that
-// nobody answered. It borrows everything; whoever wants to keep it copies it
-// before the call that takes it returns.
+// Record is what leaves: a scrubbed response with its query, or a query without a response. Its
+// slices are borrowed until the call that takes the Record returns.
 type Record struct {
 	Server netip.AddrPort
 	// Resolver is the zero address of the server's family with port 0, unless the
@@ -17,16 +16,16 @@ type Record struct {
 	Zeroed   bool   // Resolver and ID were zeroed
 
 	Transport Transport
-	Answered  bool // Response is there
-	Asked     bool // the query itself was seen: Query is there
+	Answered  bool // there was a response
+	Asked     bool // the query itself was seen
 
 	Name  []byte // query name: wire form, uncompressed, lower case
 	Type  uint16
 	Class uint16
 	Rcode uint8  // of the response; meaningless unless Answered
-	Zone  []byte // wire form, lower case; empty where not told
+	Zone  []byte // wire form, lower case; empty if not stated
 
-	// Times are truncated to the policy's resolution; NoTime where not known.
+	// Times are truncated to the policy's resolution; NoTime if unknown.
 	QueryTime    Time
 	ResponseTime Time
 
@@ -34,8 +33,7 @@ type Record struct {
 	Response []byte // scrubbed response message; nil unless Answered
 }
 
-// Time is the instant that the record is filed under: its query's where known,
-// else its response's.
+// Time is the time of the record: that of its query if known, else that of its response.
 func (r *Record) Time() Time {
 	if r.QueryTime != NoTime {
 		return r.QueryTime
@@ -43,7 +41,7 @@ func (r *Record) Time() Time {
 	return r.ResponseTime
 }
 
-// identify sets the resolver's side of a record: as it is, or zero.
+// identify sets the resolver's address and ID of a record, or zeros.
 func (r *Record) identify(resolver netip.AddrPort, id uint16, policy *Policy) {
 	server := r.Server.Addr()
 	r.ID = id
@@ -59,7 +57,7 @@ func (r *Record) identify(resolver netip.AddrPort, id uint16, policy *Policy) {
 	r.Resolver = netip.AddrPortFrom(zero, 0)
 }
 
-// unmapped is an IPv4-mapped address as the IPv4 one that it stands for.
+// unmapped returns an IPv4-mapped address as IPv4.
 func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
@@ -71,10 +69,10 @@ func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) rule
 	var by ruleSet
 	if q != nil {
 		flags |= q.flags
-		folded = folded || !bytes.Equal(p.pending.name(q), r.Name) // a server may answer in another case
+		folded = folded || !bytes.Equal(p.pending.name(q), r.Name) // the letter case of a response may differ
 		by.add(QueryReduced, q.more)
 	}
-	by.add(ResolverZeroed, r.Resolver != resolver && tells(resolver))
+	by.add(ResolverZeroed, r.Resolver != resolver && isStated(resolver))
 	by.add(IDZeroed, r.ID != w.ID)
 	by.add(OPTRemoved, w.OPT >= 0)
 	by.add(CaseLowered, folded)
@@ -89,7 +87,7 @@ func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) rule
 // appliedToQuery is the rules that changed the record of a query.
 func appliedToQuery(q *pending, r *Record, folded bool) ruleSet {
 	var by ruleSet
-	by.add(ResolverZeroed, r.Resolver != q.resolverAddr() && tells(q.resolverAddr()))
+	by.add(ResolverZeroed, r.Resolver != q.resolverAddr() && isStated(q.resolverAddr()))
 	by.add(IDZeroed, r.ID != q.id)
 	by.add(QueryReduced, q.more)
 	by.add(CaseLowered, folded)
@@ -98,12 +96,12 @@ func appliedToQuery(q *pending, r *Record, folded bool) ruleSet {
 	return by
 }
 
-// tells reports whether the resolver's side of a message says anything.
-func tells(resolver netip.AddrPort) bool {
+// isStated reports whether a message states the resolver's address or port.
+func isStated(resolver netip.AddrPort) bool {
 	return resolver.IsValid() && (!resolver.Addr().IsUnspecified() || resolver.Port() != 0)
 }
 
-// leave lets go the record that has been made of a message or query with this ID.
+// leave counts the record, of a message or query with this ID, and passes it to emit.
 func (p *Pairer) leave(id uint16, query Time, emit func(*Record)) {
 	p.counts.Records++
 	p.counts.scrubbed(p.applied)

@@ -8,9 +8,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// buildAnswer makes the record of a response that may leave, and of its query if
-// there is one. It finds the zone where judgeResponse left it, and reports false
-// where the response cannot be scrubbed.
+// buildAnswer makes the record of a response and of its query, if q is not nil. p.zone is the
+// zone. It reports false if the response cannot be scrubbed.
 func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 	w := p.walker
 	id := uint16(0)
@@ -51,14 +50,13 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 	return true
 }
 
-// cleared are the header bits that tell about the resolver rather than the
-// answer: RD, Z, AD, CD.
+// cleared are the header bits that concern the resolver and not the answer.
 const cleared = dnswire.FlagRD | dnswire.FlagZ | dnswire.FlagAD | dnswire.FlagCD
 
-// A rewriter makes the messages of a record in buffers of its own.
+// A rewriter makes the messages of a record in its own buffers.
 type rewriter struct {
 	out     []byte
-	folded  bool // letters of out are in another case than they came in
+	folded  bool // a letter of out was lowercased
 	rebuilt bool // out was written anew
 
 	query []byte
@@ -66,8 +64,8 @@ type rewriter struct {
 	names compressor
 }
 
-// response returns the scrubbed form of a walked response, and false if that is
-// not certain to be the same answer. It is good until the next call.
+// response returns the scrubbed form of a walked response, and false if it is not certain to
+// be the same answer. The result is valid until the next call.
 func (rw *rewriter) response(w *dnswire.Walker, id uint16) ([]byte, bool) {
 	rw.folded = false
 	rw.rebuilt = rebuilds(w)
@@ -81,13 +79,13 @@ func (rw *rewriter) response(w *dnswire.Walker, id uint16) ([]byte, bool) {
 	return rw.out, rw.isWhole(w) && (!rw.rebuilt || rw.verify())
 }
 
-// rebuilds reports whether the scrubbed message differs from the walked one in more
-// than its end and single octets.
+// rebuilds reports whether the scrubbed message must be written anew: it differs from the
+// walked message in more than its end and single octets.
 func rebuilds(w *dnswire.Walker) bool {
 	return w.PointsOutsideNames || w.Omits() || w.OPT >= 0 && int(w.Records[w.OPT].End) != w.End
 }
 
-// copy takes the message as it lies, without the OPT at its end.
+// copy copies the message without the OPT record at its end, and lowercases names.
 func (rw *rewriter) copy(w *dnswire.Walker) {
 	end := w.End
 	if w.OPT >= 0 {
@@ -104,9 +102,8 @@ func (rw *rewriter) copy(w *dnswire.Walker) {
 	}
 }
 
-// rebuild writes a message anew, record by record without the OPT: where one
-// stands before other records, or pointers lead into other data, offsets cannot
-// stay as they are. It reports false where the result would be too long.
+// rebuild writes a message anew, record by record, without the OPT record and omitted records.
+// It reports false if the result would be too long.
 func (rw *rewriter) rebuild(w *dnswire.Walker) bool {
 	rw.names.reset()
 	rw.out = append(rw.out[:0], w.Msg[:dnswire.HeaderLen]...)
@@ -142,7 +139,7 @@ func (rw *rewriter) record(w *dnswire.Walker, r dnswire.Record) bool {
 			rw.out = append(rw.out, w.Msg[f.Start:f.End]...)
 		}
 		if len(rw.out) > dnswire.MaxMessage {
-			return false // before it grows to many times that
+			return false // before it grows to a multiple of MaxMessage
 		}
 	}
 	length := len(rw.out) - start
@@ -150,8 +147,8 @@ func (rw *rewriter) record(w *dnswire.Walker, r dnswire.Record) bool {
 	return true
 }
 
-// compresses tells the types whose names may be compressed (RFC 3597 section 4:
-// those of RFC 1035).
+// compresses reports whether names in rdata of the type may be compressed (RFC 3597 section
+// 4: the types of RFC 1035).
 func compresses(typ uint16) bool {
 	switch typ {
 	case dns.TypeNS, dns.TypeCNAME, dns.TypeSOA, dns.TypePTR, dns.TypeMX,
@@ -172,7 +169,7 @@ func (rw *rewriter) name(w *dnswire.Walker, off int, fold, compress bool) {
 
 const (
 	maxProbes = 8
-	maxHashed = 24 // octets of a name: each of its ends is looked for
+	maxHashed = 24 // octets of a name that are hashed: every end of it is searched for
 	noSlot    = -1
 )
 
@@ -190,8 +187,8 @@ func (c *compressor) reset() {
 	}
 }
 
-// append writes a name; if it may be compressed, ending in a pointer where its end
-// is there already.
+// append appends a name. With compress, it replaces the longest end that was written before
+// by a pointer.
 func (c *compressor) append(out, name []byte, compress bool) []byte {
 	if !compress {
 		return append(out, name...)
@@ -211,8 +208,8 @@ func (c *compressor) append(out, name []byte, compress bool) []byte {
 	return append(out, name...)
 }
 
-// find returns the slot of a name that has been written, or one for it: noSlot
-// where there is none nearby, so that no choice of names makes the table slow.
+// find returns the slot of a name that has been written, or a free slot. It returns noSlot
+// after maxProbes slots, so that no choice of names makes the table slow.
 func (c *compressor) find(out, name []byte) (slot int, found bool) {
 	h := uint32(len(name))
 	for _, b := range name[:min(len(name), maxHashed)] {
@@ -250,10 +247,9 @@ func sameName(msg []byte, off int, name []byte) bool {
 	}
 }
 
-// isWhole reads the written message again, from record to record: it must hold as
-// many as the one that it was made from but for those removed, no OPT, and nothing after
-// them. Names are
-// only measured, which is enough where everything lies as it lay.
+// isWhole reads the written message again, from record to record: it must have the remaining
+// records of the walked message, no OPT record, and nothing after them. Names are only
+// skipped, which is enough for a copy.
 func (rw *rewriter) isWhole(w *dnswire.Walker) bool {
 	b, off := rw.out, dnswire.HeaderLen
 	for range w.Questions {
@@ -278,13 +274,14 @@ func (rw *rewriter) isWhole(w *dnswire.Walker) bool {
 	return off == len(b)
 }
 
-// verify walks a message that was rebuilt as one that has just come in.
+// verify walks a message that was written anew like input.
 func (rw *rewriter) verify() bool {
 	c := &rw.check
 	return c.Walk(rw.out) && c.End == len(rw.out) && c.OPT < 0 && !c.PointsOutsideNames
 }
 
-// buildUnanswered finds name and zone where judgeQuery left them.
+// buildUnanswered makes the record of a query without a response. p.name and p.zone are its
+// name and zone.
 func (p *Pairer) buildUnanswered(q *pending, policy *Policy) {
 	id := uint16(0)
 	if policy.keepResolver {

@@ -6,12 +6,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// What an octet of a label may be part of, as counts that add up over a label.
+// Classes of octets in labels, as counts that are summed over a label.
 const (
 	digitClass = 1       // 0 to 9
 	hexClass   = 1 << 8  // a to f
 	dashClass  = 1 << 16 // hyphen and underscore
-	oddClass   = 1 << 24 // no letter, digit, hyphen or underscore of ASCII
+	oddClass   = 1 << 24 // not an ASCII letter, digit, hyphen or underscore
 )
 
 var classes = func() (c [256]uint32) {
@@ -30,9 +30,9 @@ var classes = func() (c [256]uint32) {
 	return c
 }()
 
-// mayHold reports whether labels in wire form, without the root, may hold what checkName
-// would find. It lets most names pass by after one look at each octet. open reports that
-// they end in labels which may be part of an address that continues after them.
+// mayHold reports whether checkName may find something in labels in wire form, without the
+// root. It reads each octet once, and rules out most names. open reports that the labels end
+// in part of what may be an address that continues after them.
 func (s *searcher) mayHold(b []byte) (may, open bool) {
 	count := uint32(0)
 	for _, c := range b {
@@ -75,7 +75,7 @@ func isGroup(label []byte) bool {
 	return n > 0 && n < shortestDecimal && allHex(label[1:1+n])
 }
 
-// isReverseZone reports whether a label is the one before "arpa" in reverse names.
+// isReverseZone reports whether a label is "in-addr" or "ip6".
 func isReverseZone(label []byte) bool {
 	switch label[0] {
 	case 7:
@@ -117,8 +117,8 @@ func (s *searcher) mayHoldAddress(b []byte) (may, open bool) {
 	return false, groups > 0
 }
 
-// checkName judges one uncompressed name in lowercase wire form. What does not begin in
-// its first own octets has been judged: other names of the message end in it too.
+// checkName judges one uncompressed name in lowercase wire form. Only matches that begin in
+// its first own octets count: the rest was judged as part of another name of the message.
 func (s *searcher) checkName(name []byte, own int) {
 	var l labels
 	l.split(name)
@@ -164,10 +164,10 @@ func (s *searcher) localName(name []byte, own int, l *labels) {
 
 const groupsInAddress, nibblesInAddress = 8, 32 // IPv6 in text, in reverse names
 
-// addressesInName judges reverse names with any labels before and after, addresses
-// as labels, and addresses inside one label. The numbers under in-addr.arpa count in
-// reverse order only, and under ip6.arpa only the reverse name counts: its labels of
-// one digit are IPv4 addresses by chance.
+// addressesInName judges reverse names with any labels before and after, addresses as labels,
+// and addresses inside one label. Numbers under in-addr.arpa count in reverse order only. Under
+// ip6.arpa only the reverse name counts, because its labels of one digit are IPv4 addresses by
+// chance.
 func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 	first := 0
 	var reversed [maxLabels + 1]bool // labels that are numbers under in-addr.arpa
@@ -206,7 +206,7 @@ func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 // shortestInLabel is the length of an address as text: 1-2-3-4.
 const shortestInLabel = 7
 
-// A labelRow is the latest labels in a row that are numbers, nibbles or groups of
+// A labelRow is the latest consecutive labels that are numbers, nibbles or groups of
 // hexadecimal digits.
 type labelRow struct {
 	octets, nibbles, groups int
@@ -255,7 +255,7 @@ func (r *labelRow) judge(s *searcher, own int) {
 	}
 }
 
-// pushNibble puts a nibble in front of an address that is given in reverse order.
+// pushNibble puts a nibble before the nibbles of an address in reverse order.
 func pushNibble(b *[16]byte, nibble byte) {
 	for i := 15; i > 0; i-- {
 		b[i] = b[i]>>4 | b[i-1]<<4
@@ -263,7 +263,7 @@ func pushNibble(b *[16]byte, nibble byte) {
 	b[0] = b[0]>>4 | nibble<<4
 }
 
-// A labels is where the labels of a name begin; the root is none of them.
+// A labels is the offsets of the labels of a name, without the root.
 type labels struct {
 	starts [maxLabels + 1]uint8
 	n      int
@@ -286,17 +286,16 @@ func (l *labels) label(name []byte, i int) []byte {
 	return name[off : off+1+int(name[off])]
 }
 
-// A reversed is the network that a name below in-addr.arpa (RFC 1035 section 3.5) or
-// ip6.arpa (RFC 3596 section 2.5) names.
+// A reversed is the network of a name below in-addr.arpa (RFC 1035 section 3.5) or ip6.arpa
+// (RFC 3596 section 2.5).
 type reversed struct {
 	prefix netip.Prefix // of the labels that are numbers, from the right
-	more   bool         // labels follow that belong to the address in some other way (RFC 2317)
-	hosts  []byte       // IPv4: numbers among those labels, each of which may be the last octet
+	more   bool         // other labels follow, which may refine the address (RFC 2317)
+	hosts  []byte       // IPv4: numbers among these labels, each of which may be the last octet
 }
 
-// reverseAt reads the reverse name whose label "arpa" is the i-th label of a name in
-// lowercase wire form. scratch keeps the result's hosts. six says that the name is
-// one under ip6.arpa.
+// reverseAt reads the reverse name whose label "arpa" is the i-th label of a name in lowercase
+// wire form. The result's hosts are in scratch. six reports that the name is under ip6.arpa.
 func (l *labels) reverseAt(name []byte, i int, scratch []byte) (r reversed, six, ok bool) {
 	if i < 1 || string(l.label(name, i)) != "\x04arpa" {
 		return r, false, false
@@ -369,8 +368,8 @@ func octetLabel(label []byte) (byte, bool) {
 	return byte(v), v <= 255
 }
 
-// within reports whether the name names addresses inside the network. A name with
-// labels that are no numbers counts when it may.
+// within reports whether the addresses of the name are inside the network, or may be because
+// other labels follow.
 func (r reversed) within(network netip.Prefix) bool {
 	if r.more && r.prefix.Overlaps(network) {
 		return true

@@ -9,14 +9,14 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// strings judges rdata that is character-strings only, as most text is.
+// strings judges rdata of character-strings only.
 func (s *searcher) strings(b []byte) {
 	s.place = inRdata
 	s.octets(b, s.eachString(b), false)
 }
 
-// eachString judges character-strings, and as one text if there are several. It reports
-// whether all of it is printable ASCII.
+// eachString judges character-strings, and if there are several, their text joined. It reports
+// whether all are printable ASCII.
 func (s *searcher) eachString(b []byte) (printable bool) {
 	for len(b) > 0 {
 		text := b[1 : 1+int(b[0])]
@@ -29,22 +29,21 @@ func (s *searcher) eachString(b []byte) (printable bool) {
 	return s.endStrings()
 }
 
-// A joint is character-strings in a row.
+// A joint is adjacent character-strings.
 type joint struct {
 	n      int
 	text   []byte
 	survey textSurvey
 }
 
-// join judges a character-string, and keeps it for endStrings.
+// join judges a character-string, and appends it to the joint.
 func (s *searcher) join(text []byte) {
 	s.joint.n++
 	s.joint.text = append(s.joint.text, text...)
 	s.joint.survey.add(s.text(text))
 }
 
-// endStrings judges character-strings in a row as one text, and reports whether it is
-// printable ASCII.
+// endStrings judges the joint as one text, and reports whether it is printable ASCII.
 func (s *searcher) endStrings() (printable bool) {
 	j := &s.joint
 	if j.n > 1 {
@@ -55,8 +54,8 @@ func (s *searcher) endStrings() (printable bool) {
 	return printable
 }
 
-// rdata judges what rdata holds other than names: each field as text, adjacent
-// character-strings joined too, and what is between names as octets.
+// rdata judges rdata except for names: each field as text, adjacent character-strings joined
+// too, and the octets between names.
 func (s *searcher) rdata(w *dnswire.Walker, r *dnswire.Record) {
 	s.place = inRdata
 	from, random, printable := int(r.Rdata), false, true // of the octets since the last name
@@ -81,7 +80,7 @@ func (s *searcher) rdata(w *dnswire.Walker, r *dnswire.Record) {
 			s.text(f.Data())
 		case dnswire.Opaque:
 			s.text(f.Data())
-			if f.Start == int(r.Rdata) { // nothing is known about the rdata
+			if f.Start == int(r.Rdata) { // the layout is unknown
 				s.asStrings(f.Data())
 			}
 		}
@@ -93,7 +92,7 @@ func (s *searcher) rdata(w *dnswire.Walker, r *dnswire.Record) {
 	}
 }
 
-// parameters judges SVCB's: key, length, value (RFC 9460 section 2.2).
+// parameters judges SvcParams: key, length, value (RFC 9460 section 2.2).
 func (s *searcher) parameters(b []byte) {
 	for len(b) >= 4 {
 		end := 4 + int(binary.BigEndian.Uint16(b[2:]))
@@ -111,7 +110,7 @@ func (s *searcher) parameters(b []byte) {
 	s.text(b)
 }
 
-// addresses judges addresses in a row.
+// addresses judges consecutive addresses.
 func (s *searcher) addresses(b []byte, four bool) {
 	for ; four && len(b) >= 4; b = b[4:] {
 		s.addr4([4]byte(b), asIs)
@@ -121,8 +120,8 @@ func (s *searcher) addresses(b []byte, four bool) {
 	}
 }
 
-// prefixList judges the addresses of an APL record (RFC 3123 section 4), which leaves
-// out zeros at their end.
+// prefixList judges the addresses of an APL record (RFC 3123 section 4), which omits zeros at
+// their end.
 func (s *searcher) prefixList(b []byte) {
 	for len(b) >= 4 {
 		n := int(b[3] & 0x7f)
@@ -142,8 +141,8 @@ func (s *searcher) prefixList(b []byte) {
 	}
 }
 
-// asStrings judges octets as character-strings if they can be read as such: a length
-// octet may look like part of a name.
+// asStrings judges octets as character-strings if they parse as such: in text, a length octet
+// may look like part of a name.
 func (s *searcher) asStrings(b []byte) {
 	end := 0
 	for end < len(b) {
@@ -154,9 +153,8 @@ func (s *searcher) asStrings(b []byte) {
 	}
 }
 
-// octets judges octets that are not names by their type: names in wire form and
-// addresses, except in printable text. random octets hold four octets of any value by
-// chance.
+// octets judges octets that are not a name by their layout, for names in wire form and, unless
+// they are printable text, for addresses. In random octets any four octets occur by chance.
 func (s *searcher) octets(b []byte, printable, random bool) {
 	if s.what.names {
 		s.wireNames(b)
@@ -222,8 +220,8 @@ func (s *searcher) wireName(b []byte) bool {
 	return ok
 }
 
-// labelsText appends labels in wire form as lowercase text, up to n of them, and up to one
-// with a dot, which no entry has; root reports that the root follows.
+// labelsText appends up to n labels in wire form as lowercase text. It stops at a label with a
+// dot, which no entry has. root reports that the root follows.
 func labelsText(text, b []byte, n int) (_ []byte, root bool) {
 	for range n {
 		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > dnswire.MaxName {
@@ -265,9 +263,9 @@ func (s *searcher) wireReverseNames(b []byte) {
 	}
 }
 
-// labelsBefore returns where the labels begin that lead to off, as far back as a
-// name can reach. Of the ways to go back the shortest label is taken: no length
-// is a character that host names are made of, but for those of more than 44.
+// labelsBefore returns the offset of the first of the labels that precede off, within the
+// length of a name. At each step it takes the shortest possible label: lengths up to 44 are
+// not characters of host names.
 func labelsBefore(b []byte, off int) int {
 	least := max(0, off+len("\x04arpa\x00")-dnswire.MaxName)
 	for start := off; ; {
@@ -291,8 +289,8 @@ func endsFold(b []byte, suffix string) bool {
 	return len(b) >= len(suffix) && dnswire.EqualFold(b[len(b)-len(suffix):], []byte(suffix))
 }
 
-// wirePrefixes judges IPv6 addresses by the resolver's prefixes, and the octets of the
-// prefixes alone where fewer octets follow than an address has.
+// wirePrefixes judges IPv6 addresses by the resolver's prefixes. If fewer octets follow than
+// an address has, it judges the octets of the prefixes alone.
 func (s *searcher) wirePrefixes(b []byte) {
 	const shortest = 6 // octets: 48 bits
 	for i := range max(0, len(b)-shortest+1) {

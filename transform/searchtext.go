@@ -17,7 +17,7 @@ func (s *searcher) text(b []byte) textSurvey {
 	return v
 }
 
-// surveyed is text for text that has been surveyed.
+// surveyed is text with the survey of b.
 func (s *searcher) surveyed(b []byte, v textSurvey) {
 	if s.done() {
 		return
@@ -34,13 +34,13 @@ func (s *searcher) surveyed(b []byte, v textSurvey) {
 	}
 }
 
-// A textSurvey is how much text has of what addresses are made of.
+// A textSurvey counts the characters of a text that addresses are made of.
 type textSurvey struct {
 	digits, letters, dots, dashes, underscores, colons int  // letters: a to f
-	odd                                                bool // it has other than the printable characters of ASCII
+	odd                                                bool // it has characters that are not printable ASCII
 }
 
-// add adds the survey of text that follows.
+// add adds the survey of the text that follows.
 func (v *textSurvey) add(o textSurvey) {
 	v.digits += o.digits
 	v.letters += o.letters
@@ -61,7 +61,7 @@ const (
 	oddKind // not printable in ASCII
 )
 
-// kinds are counted eight bits each, so a sum is good for 255 octets.
+// kinds has a counter of eight bits for each kind, so a sum is valid for 255 octets.
 var kinds = func() (k [256]uint64) {
 	for i := range k {
 		switch b := byte(i); {
@@ -238,7 +238,7 @@ func (s *searcher) reverseText(text []byte) {
 			name = name[:0] // the name begins after it
 			continue
 		}
-		label = label[:min(len(label), 63)] // of a longer one, no number is left
+		label = label[:min(len(label), 63)] // a longer label is not a number
 		name = append(append(name, byte(len(label))), label...)
 	}
 	name = append(name, 0)
@@ -299,7 +299,7 @@ func (s *searcher) separated(b []byte, separator byte, n int) {
 	}
 }
 
-// row judges numbers in a row at the beginning of text, and returns where the last ends.
+// row judges consecutive numbers at the beginning of text, and returns the end of the last.
 func (s *searcher) row(b []byte, separator byte) (end int) {
 	var quad [4]byte
 	for n := 0; ; {
@@ -331,11 +331,10 @@ func decimal(b []byte) (v byte, size int, ok bool) {
 	return byte(n), size, size > 0 && n < 256
 }
 
-// groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a
-// separator between their groups, beginning and ending at any group of a longer row.
-// Only after colons may the last 32 bits be four decimal numbers. Between other
-// separators, of which two in a row have other meanings too, there are three groups at
-// least.
+// groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a separator
+// between their groups. They may begin and end at any group of a longer row. Only after
+// colons may the last 32 bits be four decimal numbers. With other separators, of which two in
+// a row have other meanings too, an address has at least three groups.
 func (s *searcher) groupsBy(b []byte, separator byte) {
 	for i := 0; i < len(b); {
 		first := bytes.IndexByte(b[i:], separator)
@@ -355,7 +354,7 @@ func (s *searcher) groupsBy(b []byte, separator byte) {
 	}
 }
 
-// A groupRun is the last groups of an address so far, eight at most, from the right.
+// A groupRun is the last groups of an address so far, at most eight, aligned to the right.
 type groupRun struct {
 	octets [16]byte
 	n      int
@@ -416,7 +415,7 @@ func (s *searcher) quadAt(b []byte, head, tail groupRun, gap bool) {
 	s.spread(&head, &tail, gap, 1)
 }
 
-// spread judges the groups with zeros filled in at the gap, where there are so many.
+// spread judges the groups with zeros inserted at the gap, if there are at least that many.
 func (s *searcher) spread(head, tail *groupRun, gap bool, least int) {
 	full := tail.octets
 	if tail.n == groupsInAddress {
@@ -430,8 +429,7 @@ func (s *searcher) spread(head, tail *groupRun, gap bool, least int) {
 	}
 }
 
-// hexGroup reads the hexadecimal digits of a group; ok reports that there are one to
-// four.
+// hexGroup reads the hexadecimal digits of a group; ok reports that they are one to four.
 func hexGroup(b []byte) (v uint16, size int, ok bool) {
 	for size < len(b) && isHex(b[size]) {
 		d, _ := nibble(b[size] | 0x20)

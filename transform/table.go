@@ -22,8 +22,8 @@ const (
 	bucketsLimit = 1 << 20
 )
 
-// pending is a query that waits for its response. It holds no pointer, so that a
-// full table costs the garbage collector nothing.
+// pending is a query that waits for its response. It has no pointers, so that the garbage
+// collector need not scan a full table.
 type pending struct {
 	pendingFields
 	text [inlineText]byte // name as it was sent and zone, unless they are in a slot; then the client subnet
@@ -34,7 +34,7 @@ type pendingFields struct {
 	older, newer int32 // in order of arrival
 	slot         int32 // of text, or noIndex
 	key          uint32
-	arrival      uint32 // counts up; tells what came since a jump of the clock
+	arrival      uint32 // increases with each query; to find those since a jump of the clock
 
 	at        Time // lane time of arrival
 	queryTime Time
@@ -46,15 +46,14 @@ type pendingFields struct {
 	transport         Transport
 	forwarder, signed bool
 	packet            bool
-	told              bool // the source named the resolver's address
+	named             bool // the source stated the resolver's address
 	more              bool // it held more than header and question
 	nameLen, zoneLen  uint8
 	subnetLen         uint8
 }
 
-// table holds the pending queries of one lane: found by server and ID, ordered
-// by arrival. It grows and shrinks by segments; how many queries it may hold is
-// the budget's to say.
+// table holds the pending queries of one lane, by server and ID and in order of arrival. It
+// grows and shrinks by segments; the budget limits its queries.
 type table struct {
 	budget         *Budget
 	queries        store[pending]
@@ -83,8 +82,8 @@ func keyOf(server *[16]byte, id uint16) uint32 {
 	return uint32(h >> 32)
 }
 
-// insert puts a query at the end. It reports false where the budget has no room:
-// then the caller removes what is oldest, and tries again.
+// insert adds a query as the newest. It reports false if the budget has no room: then the
+// caller removes the oldest query and tries again.
 func (t *table) insert(m *Message, w *dnswire.Walker, now Time) bool {
 	name := w.Qname()
 	var scratch [maxSubnet]byte
@@ -110,7 +109,7 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) bool {
 		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)), subnetLen: uint8(len(subnet)),
 	}
 	if a := m.Resolver.Addr(); a.IsValid() {
-		q.told, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
+		q.named, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
 	}
 	q.key = keyOf(&q.server, q.id)
 	if cost > 1 {
@@ -151,9 +150,9 @@ func (t *table) rehash(n int) {
 	}
 }
 
-// find returns the pending query that a response with this question answers: of
-// several the one in the same letter case, of those the oldest. If there is none,
-// other tells whether anything else was asked of that server with that ID.
+// find returns the pending query that a response with this question answers: of several
+// queries the oldest in the same letter case, else the oldest. If there is none, other
+// reports whether a query with another question to that server with that ID is pending.
 func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
 	found = noIndex
 	if t.live == 0 {
@@ -181,8 +180,8 @@ func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
 	return found, other
 }
 
-// only returns the pending query to that server with that ID if there is exactly
-// one, for responses that do not say what they answer.
+// only returns the pending query to that server with that ID if there is exactly one. It is
+// for responses without a readable question.
 func (t *table) only(m *Message, id uint16) int32 {
 	found := int32(noIndex)
 	if t.live == 0 {
@@ -201,8 +200,8 @@ func (t *table) only(m *Message, id uint16) int32 {
 	return found
 }
 
-// crowd returns how many queries to that server with that ID are pending, and the
-// oldest of them.
+// crowd returns the number of pending queries to that server with that ID, and the oldest of
+// them.
 func (t *table) crowd(m *Message, id uint16) (n int, oldest int32) {
 	oldest = noIndex
 	if t.live == 0 {
@@ -222,8 +221,8 @@ func (t *table) repeated(m *Message, w *dnswire.Walker) bool {
 	return i != noIndex && string(t.name(t.at(i))) == string(w.Qname())
 }
 
-// sameFlow holds packets to their five-tuple. dnstap's port, query address and
-// transport cannot be relied on.
+// sameFlow compares the five-tuple of packets. The port, query address and transport in
+// dnstap are not reliable.
 func (q *pending) sameFlow(m *Message) bool {
 	return !m.Packet || q.resolverPort == m.Resolver.Port() && q.serverPort == m.Server.Port() &&
 		q.transport == m.Transport && q.resolver == m.Resolver.Addr().As16()
@@ -250,7 +249,7 @@ func (t *table) same(i int32, server *[16]byte, id uint16) int32 {
 	return i
 }
 
-// remove takes a query out; what q points to is good until the next insert.
+// remove removes a query; its memory stays valid until the next insert.
 func (t *table) remove(i int32) {
 	q := t.at(i)
 	for p := &t.buckets[int(q.key)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
@@ -283,8 +282,8 @@ func (t *table) remove(i int32) {
 	}
 }
 
-// restamp moves the queries that arrived since a count of arrivals to lane time
-// now: they were the first of a new time.
+// restamp sets the lane time of the queries that arrived since a count of arrivals: they
+// belong to the time after a jump.
 func (t *table) restamp(since uint32, now Time) {
 	for i := t.newest; i != noIndex; i = t.at(i).older {
 		q := t.at(i)
@@ -295,7 +294,7 @@ func (t *table) restamp(since uint32, now Time) {
 	}
 }
 
-// text is the room for name and zone.
+// text is the memory for name and zone.
 func (t *table) text(q *pending) []byte {
 	if q.slot != noIndex {
 		return t.slots.at(q.slot)[:]
@@ -309,8 +308,8 @@ func (t *table) zone(q *pending) []byte {
 	return t.text(q)[q.nameLen : int(q.nameLen)+int(q.zoneLen)]
 }
 
-// subnet is the client subnet that the query stated: a length in bits and an address;
-// empty if it stated none.
+// subnet is the client subnet in the query: its length in bits and an address; empty if
+// there is none.
 func (q *pending) subnet() []byte {
 	from := int(q.nameLen) + int(q.zoneLen)
 	if q.slot != noIndex {
@@ -324,10 +323,10 @@ func (q *pending) serverAddr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(q.server).Unmap(), q.serverPort)
 }
 
-// resolverAddr is the resolver's address and port; the zero AddrPort where the
-// source did not tell.
+// resolverAddr is the resolver's address and port; the zero AddrPort if the source did not
+// state them.
 func (q *pending) resolverAddr() netip.AddrPort {
-	if q == nil || !q.told {
+	if q == nil || !q.named {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(q.resolver).Unmap(), q.resolverPort)
@@ -339,12 +338,12 @@ const (
 	noPlace     = segmentSize // end of a segment's free list
 )
 
-// A store is the memory of a table: values that stay where they are, in segments
-// that come and go with their number. One empty segment is kept and filled last,
-// so that a table at the brink does not allocate at every query.
+// A store is the memory of a table: values that do not move, in segments that are allocated
+// and released as their number changes. One empty segment is kept and filled last, so that a
+// table whose size varies around a multiple of segmentSize does not allocate at every query.
 type store[T any] struct {
-	segments []*segment[T] // nil where one was given back
-	roomy    []int32       // segments with a free place; an empty one stands first
+	segments []*segment[T] // nil: released
+	roomy    []int32       // segments with a free place, an empty one first
 }
 
 type segment[T any] struct {
@@ -388,7 +387,7 @@ func (s *store[T]) grow() {
 	s.roomy = append(s.roomy, int32(n))
 }
 
-// release gives a place back.
+// release frees a place.
 func (s *store[T]) release(i int32) {
 	n := i >> segmentBits
 	g := s.segments[n]
@@ -402,7 +401,7 @@ func (s *store[T]) release(i int32) {
 	}
 }
 
-// emptied gives an empty segment back, unless it is the only one.
+// emptied releases an empty segment, unless it is the only one.
 func (s *store[T]) emptied(n int32) {
 	at, last := slices.Index(s.roomy, n), len(s.roomy)-1
 	if at == 0 || s.segments[s.roomy[0]].live > 0 {
@@ -414,19 +413,20 @@ func (s *store[T]) emptied(n int32) {
 	s.roomy = s.roomy[:last]
 }
 
-// Budget is the number of queries that all lanes together may hold, and the memory
-// that it lends them for long messages. It is the one thing that lanes share.
+// Budget is the number of queries that all lanes together may hold, and memory for long
+// messages that it lends to lanes. Lanes share nothing else. It is safe for concurrent use.
 type Budget struct {
 	max, held atomic.Int64
-	each      atomic.Int64 // what one lane may hold
+	each      atomic.Int64 // the limit of one lane
 
 	scratches [maxScratches]atomic.Pointer[scratch] // not lent; nil: a free place
 }
 
-// maxScratches is how many scratches a budget keeps. It makes another when all are lent.
+// maxScratches is the number of scratches that a budget keeps. It makes another one when all
+// are lent.
 const maxScratches = 8
 
-// NewBudget returns a budget of so many queries.
+// NewBudget returns a budget of maxQueries queries.
 func NewBudget(maxQueries int) *Budget {
 	b := new(Budget)
 	b.SetMax(maxQueries)
@@ -434,25 +434,25 @@ func NewBudget(maxQueries int) *Budget {
 	return b
 }
 
-// SetMax changes the budget. Where more is held already, lanes give up their
-// oldest as they take new ones.
+// SetMax changes the budget. If lanes hold more already, they drop their oldest queries as
+// they take new ones.
 func (b *Budget) SetMax(maxQueries int) { b.max.Store(int64(maxQueries)) }
 
 // Max is the number of queries that lanes may hold together.
 func (b *Budget) Max() int { return int(b.max.Load()) }
 
-// Ration lets each lane hold n at most, until Relax. Where a lane holds more
-// already, it gives up its oldest as it takes new ones, or at [Pairer.Shrink].
+// Ration limits each lane to n, until Relax. A lane that holds more already drops its oldest
+// queries as it takes new ones, or in [Pairer.Shrink].
 func (b *Budget) Ration(n int) { b.each.Store(int64(n)) }
 
-// Relax lets each lane hold what the others leave.
+// Relax removes the limit of each lane.
 func (b *Budget) Relax() { b.each.Store(math.MaxInt64) }
 
-// Held is the number of queries' room in use.
+// Held is how much of the budget is in use.
 func (b *Budget) Held() int64 { return b.held.Load() }
 
-// take adds to what is held, for a lane that holds mine of it, only what has room:
-// a lane that is refused does not make another one give up its oldest.
+// take takes n of the budget for a lane that holds mine of it, or reports false: lanes do not
+// drop queries for each other.
 func (b *Budget) take(n, mine int) bool {
 	if int64(mine+n) > b.each.Load() {
 		return false
@@ -470,7 +470,7 @@ func (b *Budget) take(n, mine int) bool {
 
 func (b *Budget) give(n int) { b.held.Add(-int64(n)) }
 
-// lend returns a scratch, which is to be given to takeBack.
+// lend returns a scratch; the lane returns it by takeBack.
 func (b *Budget) lend() *scratch {
 	for i := range b.scratches {
 		if s := b.scratches[i].Swap(nil); s != nil {
@@ -490,14 +490,13 @@ func (b *Budget) takeBack(s *scratch) {
 
 const (
 	memoryPlaces = 2048                               // of two answers each: 96 KiB
-	memoryTime   = Time(2 * time.Second)              // the copies of a mirror are not later
+	memoryTime   = Time(2 * time.Second)              // copies of a mirror arrive earlier
 	longestKey   = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
 )
 
-// A memory knows which queries packets brought lately with their answers, so that
-// copies that come after these are known for what they are: a mirror that copies
-// both directions shows each packet twice. Each query has one place, which holds
-// the two newest. The zero value is empty and has no room yet.
+// A memory remembers recently answered queries, to recognise late copies of mirrored
+// packets: a mirror of both directions shows each packet twice. Each query has one place,
+// which holds the two newest. The zero value is empty; it allocates its places at first use.
 type memory struct {
 	seed    maphash.Seed
 	answers [][2]remembered // by place, newest first
@@ -509,8 +508,8 @@ type remembered struct {
 	at            Time   // of the response
 }
 
-// keyOf hashes what makes a query packet the same as another, whatever the letter
-// case of its name: five-tuple, ID and question.
+// keyOf hashes five-tuple, ID and question, which are the same in copies of a query packet.
+// The letter case of the name is ignored.
 func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64 {
 	if y.answers == nil {
 		y.seed, y.answers = maphash.MakeSeed(), make([][2]remembered, memoryPlaces)
@@ -529,15 +528,15 @@ func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64
 	return maphash.Bytes(y.seed, b)
 }
 
-// note remembers the answer to a query. Times are the packets' own: after a lull the
-// lane's clock stays behind, and then jumps between a packet and its copy.
+// note remembers the answer to a query. Times are the packets' own: after a lull the lane's
+// clock is late, and may jump between a packet and its copy.
 func (y *memory) note(key uint64, response []byte, at Time) {
 	place := &y.answers[key%memoryPlaces]
 	place[1] = place[0]
 	place[0] = remembered{key, maphash.Bytes(y.seed, response), at}
 }
 
-// recall returns what is remembered of a query's answer about that time, or nil.
+// recall returns what is remembered of an answer to the query about that time, or nil.
 func (y *memory) recall(key uint64, at Time) *remembered {
 	place := &y.answers[key%memoryPlaces]
 	for i := range place {
@@ -548,13 +547,13 @@ func (y *memory) recall(key uint64, at Time) *remembered {
 	return nil
 }
 
-// asked reports whether a query packet was answered lately.
+// asked reports whether a copy of the query packet was answered recently.
 func (y *memory) asked(m *Message, w *dnswire.Walker) bool {
 	return y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time()) != nil
 }
 
-// answered reports whether a response packet is a copy of what answered its query
-// lately, and not another answer.
+// answered reports whether a response packet is a copy of the recent answer to its query, and
+// not another answer.
 func (y *memory) answered(m *Message, w *dnswire.Walker) bool {
 	r := y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time())
 	return r != nil && r.response == maphash.Bytes(y.seed, m.Wire)
