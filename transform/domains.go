@@ -107,20 +107,18 @@ func (d *DomainCounts) Merge(o *DomainCounts) {
 	}
 }
 
-// Top returns at most n domains, the one with the highest total first.
+// Top returns at most n domains, the highest total first, then in the order of their text.
 func (d *DomainCounts) Top(n int) []DomainCount {
 	all := make([]DomainCount, 0, len(d.slots))
 	for _, s := range d.slots {
-		all = append(all, s.DomainCount)
+		c := s.DomainCount
+		c.Domain = shownName(c.Domain)
+		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b DomainCount) int {
 		return cmp.Or(cmp.Compare(b.Total(), a.Total()), strings.Compare(a.Domain, b.Domain))
 	})
-	all = all[:min(n, len(all))]
-	for i := range all {
-		all[i].Domain = shownName(all[i].Domain)
-	}
-	return all
+	return all[:min(n, len(all))]
 }
 
 // shownName returns a name in wire form as text without the final dot.
