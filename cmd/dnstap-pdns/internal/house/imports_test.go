@@ -24,7 +24,9 @@ var mayImport = map[string][]string{
 	"fallback/pcap/stream": {"transform"},
 	"fallback/pcap/ring":   {"transform"},
 	"fallback/pcap/packet": {"transform", "fallback/pcap/stream"},
-	"fallback/pcap":        {"transform", "fallback/pcap/packet", "fallback/pcap/ring"},
+
+	"fallback/pcap/capfile": {"transform"},
+	"fallback/pcap":         {"transform", "fallback/pcap/capfile", "fallback/pcap/packet", "fallback/pcap/ring"},
 
 	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
 	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf", "fallback/pcap"},
@@ -106,6 +108,8 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/packet": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap":        {"collector", "forward", "forward/nmsg", "conf"},
+
+		"fallback/pcap/capfile": {"collector", "forward", "forward/nmsg", "conf", "fallback/pcap/packet"},
 	} {
 		reached := map[string]bool{}
 		var follow func(string)
