@@ -128,6 +128,30 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 	}
 }
 
+// TestOnlyTestsUseGopacket: the sensor reads packets and capture files with its own code;
+// gopacket is the oracle of its tests, and writes the files of integration/bench.
+func TestOnlyTestsUseGopacket(t *testing.T) {
+	tests := 0
+	for _, s := range sources(t) {
+		for _, spec := range s.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case !strings.HasPrefix(imported, "github.com/gopacket/"):
+			case s.isTest():
+				tests++
+			case s.folder() != "integration/bench":
+				t.Errorf("%s imports %s: use fallback/pcap/capfile, which reads capture files without it", s.at(spec), imported)
+			}
+		}
+	}
+	if tests == 0 {
+		t.Error("no test uses gopacket: remove this test")
+	}
+}
+
 // A limit is what a package knows nothing of.
 type limit struct {
 	packages []string            // that it must not import; "x/..." is all below x
