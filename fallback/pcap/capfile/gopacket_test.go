@@ -27,8 +27,8 @@ import (
 //   - From 10^-20 on its scale overflows.
 //   - Fractions of a pcap time above 4,294,967 us overflow 32 bits.
 //   - A simple packet gets the time 1 January of the year 1.
-//   - It does not hold a packet to the space in its block: one that is longer contains
-//     the block's trailer, or the next block.
+//   - It does not hold a packet to the space in its block: a simple or obsolete packet
+//     may contain the block's trailer.
 //
 // It reads less: no pcap before version 2.4, no pcap record that claims to have captured
 // more than there was, no pcapng 1.2, no section of an unknown version, and no block
@@ -121,6 +121,7 @@ func agree(file []byte) (ours, theirs []kept, diff string, err error) {
 		a, b := ours[i], theirs[i]
 		if wrong[i] {
 			a.Time, a.Untimed, b.Time, b.Untimed = 0, false, 0, false
+			b.Data = b.Data[:min(len(b.Data), len(a.Data))] // the trailer of a simple packet's block
 		}
 		b.Data = b.Data[:min(len(b.Data), maxPacket)]
 		if a != b {

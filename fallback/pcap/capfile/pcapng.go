@@ -245,7 +245,7 @@ func (f *pcapng) simplePacket(block []byte, p *Packet) error {
 	from := &f.interfaces[0]
 	*p = Packet{Time: f.latest, Untimed: f.latest == transform.NoTime, Link: from.link}
 	original := f.order.Uint32(block[8:])
-	captured := original
+	captured := min(original, uint32(f.in.held-minSimplePacket)) // the block may be shorter
 	if from.snapLength > 0 {
 		captured = min(captured, from.snapLength)
 	}

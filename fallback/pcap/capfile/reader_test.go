@@ -101,6 +101,8 @@ func TestPcapng(t *testing.T) {
 				[]kept{{"a", 1, 5 * usec, false, 1}, {"b", 1, transform.NoTime, true, 101}}},
 			{"the snapshot length cuts simple packets", section(order, describe(order, 1, 2), simple(order, 9, "ab"), simple(order, 1, "c")),
 				[]kept{{"ab", 9, transform.NoTime, true, 1}, {"c", 1, transform.NoTime, true, 1}}},
+			{"a block cuts its simple packet", section(order, ether, simple(order, 9, "abcd"), simple(order, 0, "")),
+				[]kept{{"abcd", 9, transform.NoTime, true, 1}, {"", 0, transform.NoTime, true, 1}}},
 			{"a time that does not fit is not the latest", section(order, ether, enhanced(order, 0, 3, 1, "a"), enhanced(order, 0, 1<<64-1, 1, "b"), simple(order, 1, "c")),
 				[]kept{{"a", 1, 3 * usec, false, 1}, {"b", 1, transform.NoTime, false, 1}, {"c", 1, 3 * usec, false, 1}}},
 			{"sections of both byte orders, each with its interfaces", bytes.Join(blocks{section(order, ether, enhanced(order, 0, 1, 1, "a")),
@@ -190,9 +192,11 @@ func TestDamage(t *testing.T) {
 		damage     []byte
 	}{
 		{"a record of 2 GB", "at byte 41: capture length of 2147483647 octets", records, record(le, 1, 0, 1<<31-1, 1, "a")},
+		{"a record of one octet too many", "at byte 41: capture length of 262145 octets", records, record(le, 1, 0, maxPacket+1, maxPacket+1, strings.Repeat("x", maxPacket+1))},
 		{"a record without its end", "at byte 59: it ends in the middle of a packet", records, record(le, 1, 0, 3, 1, "ab")},
 		{"a short block", "at byte 84: a block of 8 bytes", first, ending(block(le, 7, nil), 8)},
 		{"a block of 4 GB", "at byte 84: a block of 4294967295 bytes", first, ending(block(le, 7, nil), 1<<32-1)},
+		{"a block of more than 16 MB", "at byte 84: a block of 16777220 bytes", first, ending(block(le, 7, nil), 16<<20+4)},
 		{"a block of 16 MB without its end", "at byte 96: it ends in the middle of a packet", first, ending(block(le, 7, nil), 16<<20)},
 		{"a short section header", "at byte 84: a section header of 24 bytes", first, ending(section(le), 24)},
 		{"no byte order", "at byte 84: a section header with a wrong byte order value", first, block(le, sectionHeader, make([]byte, 16))},
@@ -211,7 +215,6 @@ func TestDamage(t *testing.T) {
 		{"a simple packet of none", "at byte 112: a simple packet in a section without interfaces", append(bytes.Clone(first), section(le)...), simple(le, 1, "a")},
 		{"an enhanced packet that exceeds its block", "at byte 84: a packet of 5 bytes in a block with space for 4", first, captured(enhanced(le, 0, 1, 1, "abcd"), 5)},
 		{"an obsolete packet of 4 GB", "at byte 84: a packet of 4294967295 bytes in a block with space for 4", first, captured(obsolete(le, 0, 0, 1, 1, "abcd"), 1<<32-1)},
-		{"a simple packet that exceeds its block", "at byte 84: a packet of 9 bytes in a block with space for 4", first, simple(le, 9, "abcd")},
 		{"an unknown version", "at byte 112: unknown pcapng version 2.0", first, versioned(le, 2, 0)},
 	} {
 		want, err := readAll(bytes.NewReader(c.before))
