@@ -268,11 +268,11 @@ func (f *pcapng) data(p *Packet, block []byte, at int, captured, original uint32
 func (n *networkInterface) time(ticks uint64) transform.Time {
 	const latest = math.MaxInt64/int64(time.Second) - 1
 	seconds, fraction := ticks/n.units, ticks%n.units
-	if seconds > uint64(latest) || n.offset > latest {
+	if seconds > uint64(latest) {
 		return transform.NoTime
 	}
 	at := int64(seconds) + n.offset
-	if at < 0 || at > latest {
+	if at < 0 || at > latest { // at < 0 also if the sum overflows
 		return transform.NoTime
 	}
 	high, low := bits.Mul64(fraction, uint64(time.Second))

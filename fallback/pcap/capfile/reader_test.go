@@ -167,6 +167,8 @@ func TestTimes(t *testing.T) {
 		{"the latest", [][]byte{offset(latest - 1)}, 999_999, (latest-1)*sec + 999_999*usec},
 		{"after the latest", [][]byte{offset(latest)}, 999_999, transform.NoTime},
 		{"an offset that does not fit", [][]byte{offset(1<<63 - 1)}, 3, transform.NoTime},
+		{"a sum that does not fit", [][]byte{offset(1<<63 - 1)}, 1_000_000, transform.NoTime},
+		{"seconds that would fit as a negative number", [][]byte{option(be, ifTsresol, 0), offset(100)}, 1<<64 - 1, transform.NoTime},
 		{"seconds that do not fit", [][]byte{option(be, ifTsresol, 0), offset(-1 << 62)}, 1<<64 - 1, transform.NoTime},
 	} {
 		got, err := readAll(bytes.NewReader(section(be, describe(be, 1, 0, c.options...), enhanced(be, 0, c.ticks, 1, "a"))))
