@@ -256,6 +256,27 @@ func TestHeadersThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestSectionsOfUnknownVersionsAreSkipped: the packets of the others are read, and the
+// error at the end names the version.
+func TestSectionsOfUnknownVersionsAreSkipped(t *testing.T) {
+	part := func(major, minor uint16, data string) []byte {
+		return versioned(le, major, minor, describe(le, 1, 0), enhanced(le, 0, 1, 1, data))
+	}
+	for _, order := range [][3][]byte{
+		{part(1, 3, "x"), part(1, 0, "a"), part(1, 2, "b")},
+		{part(1, 0, "a"), part(2, 0, "x"), part(1, 0, "b")},
+		{part(1, 0, "a"), part(1, 2, "b"), part(0, 0, "x")},
+	} {
+		got, err := readAll(bytes.NewReader(bytes.Join(order[:], nil)))
+		if err == nil || !strings.Contains(err.Error(), "at byte 252: unknown pcapng version") {
+			t.Errorf("error %v", err)
+		}
+		if diff := cmp.Diff([]kept{{"a", 1, usec, false, 1}, {"b", 1, usec, false, 1}}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 // TestEveryCut: wherever a file ends, the packets before the cut are read, and the error
 // is the same.
 func TestEveryCut(t *testing.T) {
