@@ -27,7 +27,9 @@ var mayImport = map[string][]string{
 	"fallback/pcap/stream": {"transform", "transform/dnswire"},
 	"fallback/pcap/ring":   {"transform"},
 	"fallback/pcap/packet": {"transform", "fallback/pcap/stream"},
-	"fallback/pcap":        {"transform", "fallback/pcap/packet", "fallback/pcap/ring"},
+
+	"fallback/pcap/capfile": {"transform"},
+	"fallback/pcap":         {"transform", "fallback/pcap/capfile", "fallback/pcap/packet", "fallback/pcap/ring"},
 
 	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
 	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf", "fallback/pcap"},
@@ -109,6 +111,8 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/packet": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap":        {"collector", "forward", "forward/nmsg", "conf"},
+
+		"fallback/pcap/capfile": {"collector", "forward", "forward/nmsg", "conf", "fallback/pcap/packet"},
 	} {
 		reached := map[string]bool{}
 		var follow func(string)
@@ -124,6 +128,30 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 				t.Errorf("%s reaches %s", room, n)
 			}
 		}
+	}
+}
+
+// TestOnlyTestsUseGopacket: the sensor reads packets and capture files with its own code;
+// gopacket is the oracle of its tests, and writes the files of integration/bench.
+func TestOnlyTestsUseGopacket(t *testing.T) {
+	tests := 0
+	for _, s := range sources(t) {
+		for _, spec := range s.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case !strings.HasPrefix(imported, "github.com/gopacket/"):
+			case s.isTest():
+				tests++
+			case s.folder() != "integration/bench":
+				t.Errorf("%s imports %s: use fallback/pcap/capfile, which reads capture files without it", s.at(spec), imported)
+			}
+		}
+	}
+	if tests == 0 {
+		t.Error("no test uses gopacket: remove this test")
 	}
 }
 
