@@ -12,6 +12,8 @@ import (
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 )
 
 // finishTime is how long a peer may leave FINISH unread before it goes without.
@@ -44,7 +46,7 @@ const (
 type conn struct {
 	raw    net.Conn     // as accepted
 	nc     net.Conn     // the goroutine's own: raw, or TLS over it once secure has returned
-	tls    *credentials // nil: none
+	tls    *certs.Credentials // nil: none
 	limits Config
 	log    *slog.Logger
 	holder holder

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 )
 
 // A session is one conn served on a pipe, within a bubble.
@@ -27,7 +29,7 @@ type session struct {
 
 func newSession(t *testing.T) *session { return newSessionWith(t, nil) }
 
-func newSessionWith(t *testing.T, creds *credentials) *session {
+func newSessionWith(t *testing.T, creds *certs.Credentials) *session {
 	ctx, cancel := context.WithCancel(t.Context())
 	ours, theirs := net.Pipe()
 	s := &session{peer: theirs, lane: &recorder{}, stop: cancel, done: make(chan struct{})}

@@ -14,7 +14,7 @@ import (
 func (c *conn) secure(ctx context.Context, deadline time.Time) error {
 	inTime, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	nc := tls.Server(c.nc, c.tls.current())
+	nc := tls.Server(c.nc, c.tls.Config())
 	err := nc.HandshakeContext(inTime)
 	switch {
 	case err == nil:

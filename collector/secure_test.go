@@ -12,6 +12,9 @@ import (
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
 // tlsSession is a session over TLS, and what its client has to say.
@@ -23,14 +26,14 @@ type tlsSession struct {
 // inTLS runs test in a bubble, with a session whose client has said nothing yet.
 func inTLS(t *testing.T, test func(t *testing.T, s tlsSession)) {
 	t.Helper()
-	ca := newAuthority(t, "CA")
-	creds, err := newCredentials(newTLSFolder(t, ca, nil).TLS, slog.New(slog.DiscardHandler))
+	ca := certstest.NewCA(t, "CA")
+	creds, err := certs.Load(certstest.NewFolder(t, ca, nil).Files, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := tlsSession{session: newSessionWith(t, creds)}
-		s.client = tls.Client(s.peer, clientConfig(t, ca))
+		s.client = tls.Client(s.peer, certstest.ClientConfig(t, ca))
 		test(t, s)
 	})
 }

@@ -437,39 +437,6 @@ func TestRunEndsWhenItsListenerIsClosed(t *testing.T) {
 	}
 }
 
-func TestListenRefusesWhatCannotWork(t *testing.T) {
-	busy, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer busy.Close()
-	tests := []struct {
-		name   string
-		change func(*Config)
-		want   string
-	}{
-		{"network", func(c *Config) { c.Network = "udp" }, `network "udp": only unix and tcp are served`},
-		{"no connections", func(c *Config) { c.MaxConnections = 0 }, "at most 0 connections"},
-		{"no frames", func(c *Config) { c.MaxFrame = 0 }, "frames of at most 0 bytes"},
-		{"no time", func(c *Config) { c.HandshakeTimeout = 0 }, "handshake timeout 0s"},
-		{"port in use", func(c *Config) { c.Network, c.Address = "tcp", busy.Addr().String() }, "address already in use"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := unixConfig(t)
-			tt.change(&cfg)
-			s, err := Listen(cfg, nil, (&logbook{}).logger())
-			if err == nil {
-				s.Close()
-				t.Fatal("it listens")
-			}
-			if !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %q, want %q in it", err, tt.want)
-			}
-		})
-	}
-}
-
 func TestReconfigureKeepsConnections(t *testing.T) {
 	cfg := unixConfig(t)
 	r := startSource(t, cfg)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -64,7 +65,7 @@ func (l *attentiveLane) Close() {
 // An Excluded source keeps resolvers of this machine out, or does not let it be told.
 type Excluded struct {
 	Source     string
-	Exclusions []collector.Exclusion
+	Exclusions []sockfile.Exclusion
 	Err        error
 }
 

@@ -1,4 +1,4 @@
-package collector
+package sockfile
 
 import (
 	"errors"
@@ -7,13 +7,14 @@ import (
 	"strconv"
 )
 
-// An account is a user with its groups.
+// An account is a user and its groups.
 type account struct {
 	uid   uint32
-	group string // name of the first of gids
+	group string // name of the primary group
 	gids  []uint32
 }
 
+// accountOf looks up the user of that name and all of its groups.
 func accountOf(name string) (account, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -41,6 +42,7 @@ func accountOf(name string) (account, error) {
 	return a, nil
 }
 
+// userName returns the user's name, or its number if it has none.
 func userName(uid uint32) string {
 	id := fmt.Sprint(uid)
 	if u, err := user.LookupId(id); err == nil {
@@ -49,6 +51,7 @@ func userName(uid uint32) string {
 	return id
 }
 
+// groupName returns the group's name, or its number if it has none.
 func groupName(gid uint32) string {
 	id := fmt.Sprint(gid)
 	if g, err := user.LookupGroupId(id); err == nil {
@@ -57,7 +60,8 @@ func groupName(gid uint32) string {
 	return id
 }
 
-// accountID turns a name or a number into a number; without either it is as created.
+// accountID returns the number of a user or group given by name or number. If account is
+// empty, that is created, the number that the file has from its creation.
 func accountID(account string, created uint32, lookup func(name string) (id string, err error)) (uint32, error) {
 	if account == "" {
 		return created, nil
@@ -69,12 +73,13 @@ func accountID(account string, created uint32, lookup func(name string) (id stri
 		}
 	}
 	n, err := strconv.ParseUint(id, 10, 32)
-	if err != nil || n == 1<<32-1 { // which means "leave as it is" to chown
+	if err != nil || n == 1<<32-1 { // -1 makes chown change nothing
 		return 0, fmt.Errorf("%q is no account", account)
 	}
 	return uint32(n), nil
 }
 
+// userID returns the number of the user of that name.
 func userID(name string) (string, error) {
 	u, err := user.Lookup(name)
 	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
@@ -86,6 +91,7 @@ func userID(name string) (string, error) {
 	return u.Uid, nil
 }
 
+// groupID returns the number of the group of that name.
 func groupID(name string) (string, error) {
 	g, err := user.LookupGroup(name)
 	if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
