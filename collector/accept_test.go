@@ -119,3 +119,36 @@ func TestRunEndsWithAListenerThatIsGone(t *testing.T) {
 		})
 	}
 }
+
+func TestFloodIsLoggedAtDebugLevel(t *testing.T) {
+	r := startSource(t, unixConfig(t))
+	const connections = 2*loggedPerMinute + 5
+	for range connections {
+		nc := r.dial(t)
+		send(t, nc, []byte("GET / HTTP/1.1\r\n\r\n"))
+		expectClosed(t, nc)
+	}
+	eventually(t, "all are counted", func() bool { return r.Stats().HandshakesFailed == connections })
+	if n := r.log.count("level=WARN msg=\"connection closed"); n != loggedPerMinute {
+		t.Errorf("%d warnings of %d connections, want %d", n, connections, loggedPerMinute)
+	}
+	if n := r.log.count("level=DEBUG msg=\"connection closed"); n != connections-loggedPerMinute {
+		t.Errorf("%d lines for debugging, want the other %d", n, connections-loggedPerMinute)
+	}
+	if n := r.log.count("many connections"); n != 1 {
+		t.Errorf("%d lines say so, want 1", n)
+	}
+}
+
+func TestMinuteRateRestartsEachMinute(t *testing.T) {
+	var r minuteRate
+	now := time.Now()
+	for i, want := range []int{1, 2, 3} {
+		if got := r.add(now.Add(time.Duration(i) * 29 * time.Second)); got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
+	}
+	if got := r.add(now.Add(time.Minute)); got != 1 {
+		t.Errorf("got %d in the next minute", got)
+	}
+}

@@ -76,8 +76,8 @@ func BenchmarkFrames(b *testing.B) {
 	defer theirs.Close()
 	defer ours.Close()
 	c := newConn(ours, Peer{}, 1, testConfig("unix", "/x"), slog.New(slog.DiscardHandler))
-	c.tap = newTap(b.Context(), ours) // only for the time of the report on a connection: bytes come from src
-	defer c.tap.release()
+	c.reader = newConnReader(b.Context(), ours) // only for its timer: the bytes come from src
+	defer c.reader.release()
 	c.stream = stream{frames: newFrameReader(src, 256<<10), lane: lane, afterBurst: c.publish}
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()

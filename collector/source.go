@@ -22,14 +22,14 @@ type Source struct {
 	socket   *sockfile.Listener // the listener; nil on TCP and on an inherited socket
 	close    func() error       // closes the listener, once
 
-	mu      sync.Mutex
-	log     *slog.Logger // base with the source's name
-	config  Config
-	tls     *certs.Credentials // nil: no TLS
-	conns   map[*conn]struct{}
-	stats   Stats
-	crowded bool // MaxConnections were open, and it was logged
-	pace    pace // of new connections
+	mu        sync.Mutex
+	log       *slog.Logger // base with the source's name
+	config    Config
+	tls       *certs.Credentials // nil: no TLS
+	conns     map[*conn]struct{}
+	stats     Stats
+	crowded   bool       // MaxConnections were open, and it was logged
+	perMinute minuteRate // of new connections
 }
 
 // Stats counts the connections of a source.

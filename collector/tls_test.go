@@ -307,10 +307,10 @@ func TestUnusableFilesAreLoggedAmongManyConnections(t *testing.T) {
 	ca := certstest.NewCA(t, "CA")
 	cfg, f := tlsConfig(t, ca, nil)
 	r := startSource(t, cfg)
-	for range toldPerMinute {
+	for range loggedPerMinute {
 		r.dial(t).Close()
 	}
-	eventually(t, "the log is quiet", func() bool { return r.Stats().Accepted == toldPerMinute })
+	eventually(t, "the log is quiet", func() bool { return r.Stats().Accepted == loggedPerMinute })
 	certstest.Write(t, f.Cert, []byte("no certificate"))
 	if got := r.shows(t, certstest.ClientConfig(t, ca)); got != "sensor.example" {
 		t.Errorf("shows %q", got)
