@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A scriptedListener fails as it is told, then hands out its connections, then
@@ -48,7 +50,7 @@ func (l *scriptedListener) Addr() net.Addr { return &net.UnixAddr{Name: "scripte
 func scriptedSource(l *scriptedListener, log *logbook) *Source {
 	l.closed = make(chan struct{})
 	return &Source{
-		log: log.logger(), open: func() Lane { return &recorder{} },
+		log: log.logger(), open: func() transform.Lane { return &recorder{} },
 		listener: l, close: sync.OnceValue(l.Close),
 		config: testConfig("unix", "/x"), conns: map[*conn]struct{}{},
 	}

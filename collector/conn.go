@@ -18,6 +18,7 @@ import (
 	framestream "github.com/farsightsec/golang-framestream"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // finishTime is the limit for sending FINISH, and for TLS's close_notify, to a peer that does
@@ -68,7 +69,7 @@ func newConn(nc net.Conn, peer Peer, number uint64, limits Config, log *slog.Log
 
 // serve reads the connection until it ends or ctx ends, and closes it. It opens the lane after
 // START.
-func (c *conn) serve(ctx context.Context, open func() Lane) outcome {
+func (c *conn) serve(ctx context.Context, open func() transform.Lane) outcome {
 	defer c.close()
 	deadline := c.shown.Since.Add(c.limits.HandshakeTimeout)
 	if c.tls != nil {

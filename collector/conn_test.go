@@ -13,6 +13,7 @@ import (
 	framestream "github.com/farsightsec/golang-framestream"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A session is one conn served on a pipe, within a bubble.
@@ -38,7 +39,7 @@ func newSessionWith(t *testing.T, creds *certs.Credentials) *session {
 	began := time.Now()
 	go func() {
 		defer close(s.done)
-		s.outcome = s.conn.serve(ctx, func() Lane { return s.lane })
+		s.outcome = s.conn.serve(ctx, func() transform.Lane { return s.lane })
 		s.took = time.Since(began)
 	}()
 	t.Cleanup(func() {

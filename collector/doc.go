@@ -1,7 +1,8 @@
 // Package collector receives dnstap. It listens where resolvers connect, speaks Frame
 // Streams with them, over TLS if configured, and decodes each dnstap frame to a
-// transform.Message, which a Lane borrows. Each connection has its own lane, and each data
-// frame causes exactly one call of Lane.Take or Lane.Drop. [Replay] does the same for a file.
+// transform.Message, which it lends to a transform.Lane. Each connection has its own lane,
+// and each data frame causes exactly one call of the lane's Take or Drop. [Replay] does the
+// same for a file.
 //
 // A resolver is never slowed down: handshakes and STOP are answered at once, and connections
 // are always read. An error on a connection ends only that connection. If all places are

@@ -8,11 +8,12 @@ import (
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // Listen binds the source's socket, so that resolvers can connect. They are served once Run
 // is called. open returns the lane of a new connection. The caller must call Run or Close.
-func Listen(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
+func Listen(cfg Config, open func() transform.Lane, log *slog.Logger) (*Source, error) {
 	s, err := newSource(cfg, open, log)
 	if err != nil {
 		return nil, err
@@ -33,7 +34,7 @@ func Listen(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
 // ListenOn is Listen on a socket that another process created at the address of cfg, for
 // example systemd. The source closes l when it ends. It does not remove the socket's file and
 // ignores mode, owner and group of cfg. After an error the caller still owns l.
-func ListenOn(l net.Listener, cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
+func ListenOn(l net.Listener, cfg Config, open func() transform.Lane, log *slog.Logger) (*Source, error) {
 	s, err := newSource(cfg, open, log)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func ListenOn(l net.Listener, cfg Config, open func() Lane, log *slog.Logger) (*
 }
 
 // newSource returns a source without a listener.
-func newSource(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
+func newSource(cfg Config, open func() transform.Lane, log *slog.Logger) (*Source, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // Replay passes the frames of a Frame Streams file to a lane, as a connection does, and closes
@@ -14,7 +16,7 @@ import (
 //
 // Replay ends when ctx ends: between two reads or, if r has a SetReadDeadline that works, as
 // pipes have, within a read. On return r's read deadline has expired then.
-func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) error {
+func Replay(ctx context.Context, r io.Reader, cfg Config, lane transform.Lane) error {
 	defer lane.Close()
 	if cfg.MaxFrame < 1 {
 		return fmt.Errorf("frames of at most %d bytes: there must be at least 1", cfg.MaxFrame)

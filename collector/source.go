@@ -12,12 +12,13 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A Source is one listening socket and the connections made to it.
 type Source struct {
 	base     *slog.Logger
-	open     func() Lane
+	open     func() transform.Lane
 	listener net.Listener
 	socket   *sockfile.Listener // the listener; nil on TCP and on an inherited socket
 	close    func() error       // closes the listener, once

@@ -20,6 +20,8 @@ import (
 	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A running source, with the lanes it opened.
@@ -29,10 +31,10 @@ type running struct {
 	stop  func() error // ends Run and returns what it returned
 	mu    sync.Mutex
 	lanes []*recorder
-	lay   func() Lane // nil: recorders
+	lay   func() transform.Lane // nil: recorders
 }
 
-func (r *running) openLane() Lane {
+func (r *running) openLane() transform.Lane {
 	if r.lay != nil {
 		return r.lay()
 	}
@@ -416,7 +418,7 @@ func TestStopReadsWhatWasSent(t *testing.T) {
 
 func TestRunEndsWhenItsListenerIsClosed(t *testing.T) {
 	lane := &recorder{}
-	s, err := Listen(unixConfig(t), func() Lane { return lane }, (&logbook{}).logger())
+	s, err := Listen(unixConfig(t), func() transform.Lane { return lane }, (&logbook{}).logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,32 +9,17 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A Lane takes the messages of one connection. Its methods are called from one goroutine at a
-// time.
-type Lane interface {
-	// Begin starts a burst: the frames of one read.
-	Begin()
-	// Take takes one message, which it borrows until it returns.
-	Take(*transform.Message) transform.Reason
-	// Drop counts a frame that is not a valid message.
-	Drop(transform.Reason)
-	// End ends the burst.
-	End()
-	// Close is called once, when the connection is over.
-	Close()
-}
-
-// A FrameWatcher is a Lane that also gets the bytes of each data frame. Frame borrows them, and
+// A FrameWatcher is a lane that also gets the bytes of each data frame. Frame borrows them, and
 // is called before Take or Drop of the same frame. It is not called for frames above MaxFrame.
 type FrameWatcher interface {
-	Lane
+	transform.Lane
 	Frame(frame []byte)
 }
 
 // A stream passes the data frames between START and STOP to a lane, in bursts.
 type stream struct {
 	frames     *frameReader
-	lane       Lane
+	lane       transform.Lane
 	watcher    FrameWatcher // the lane, if it is one; else nil
 	account    account
 	afterBurst func() // may be nil
@@ -43,7 +28,7 @@ type stream struct {
 	message transform.Message
 }
 
-func newStream(frames *frameReader, lane Lane) stream {
+func newStream(frames *frameReader, lane transform.Lane) stream {
 	watcher, _ := lane.(FrameWatcher)
 	return stream{frames: frames, lane: lane, watcher: watcher}
 }

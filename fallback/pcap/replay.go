@@ -18,12 +18,12 @@ const longestBurst = 256
 // stream or a datagram may begin in one and go on in the next, as where captures rotate.
 type Replay struct {
 	dissector *packet.Dissector
-	lane      Lane
+	lane      transform.Lane
 }
 
 // NewReplay returns a Replay that has read nothing yet. Of cfg it uses Resolvers,
 // VerifyChecksum, and the fields about tunnels.
-func NewReplay(cfg Config, lane Lane) (*Replay, error) {
+func NewReplay(cfg Config, lane transform.Lane) (*Replay, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (p *Replay) Close() packet.Stats {
 }
 
 // replayBurst reads packets for as long as none has to be waited for.
-func replayBurst(file *captureFile, d *packet.Dissector, lane Lane) error {
+func replayBurst(file *captureFile, d *packet.Dissector, lane transform.Lane) error {
 	var c packet.Captured
 	link, err := file.next(&c)
 	if err != nil {
@@ -92,7 +92,7 @@ func replayBurst(file *captureFile, d *packet.Dissector, lane Lane) error {
 	return nil
 }
 
-func replayPacket(d *packet.Dissector, link packet.Link, c *packet.Captured, lane Lane) {
+func replayPacket(d *packet.Dissector, link packet.Link, c *packet.Captured, lane transform.Lane) {
 	if c.Time == transform.NoTime {
 		lane.Drop(transform.Malformed) // what became of it would have no time either
 		return

@@ -20,10 +20,10 @@ type source struct {
 
 func (s *Sensor) open(c collector.Config) (*source, error) {
 	src := &source{config: c, name: c.Name}
-	lane := func() collector.Lane {
+	lane := func() transform.Lane {
 		s.naming.Lock()
 		defer s.naming.Unlock()
-		l := collector.Lane(&attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders})
+		l := transform.Lane(&attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders})
 		if s.observe != nil {
 			l = s.observe(l)
 		}
