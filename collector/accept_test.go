@@ -14,8 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A scriptedListener fails as it is told, then hands out its connections, then
-// waits to be closed.
+// A scriptedListener returns its failures, then its connections, then waits for Close.
 type scriptedListener struct {
 	failures []error
 	calls    []time.Time

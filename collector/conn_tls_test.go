@@ -22,13 +22,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
-// tlsSession is a session over TLS, and what its client has to say.
+// tlsSession is a session over TLS, with the client's end.
 type tlsSession struct {
 	*session
 	client *tls.Conn
 }
 
-// inTLS runs test in a bubble, with a session whose client has said nothing yet.
+// inTLS runs test in a bubble, with a session whose client has sent nothing yet.
 func inTLS(t *testing.T, test func(t *testing.T, s tlsSession)) {
 	t.Helper()
 	ca := certstest.NewCA(t, "CA")
@@ -43,7 +43,7 @@ func inTLS(t *testing.T, test func(t *testing.T, s tlsSession)) {
 	})
 }
 
-// say sends over TLS, after a handshake if there was none.
+// say sends over TLS, after the handshake if it was not done yet.
 func (s tlsSession) say(t *testing.T, b []byte) {
 	t.Helper()
 	if _, err := s.client.Write(b); err != nil {
@@ -51,7 +51,7 @@ func (s tlsSession) say(t *testing.T, b []byte) {
 	}
 }
 
-// listen reads all that the sensor sends from here on.
+// listen reads and discards what the sensor sends.
 func (s tlsSession) listen() { go io.Copy(io.Discard, s.client) }
 
 func TestSilentPeerInTheTLSHandshake(t *testing.T) {
@@ -72,7 +72,7 @@ func TestPeerThatReadsNothingOfTheTLSHandshake(t *testing.T) {
 	})
 }
 
-// record is what a TLS client sends before it has heard anything.
+// record returns what a TLS client sends before the first answer.
 func record(t *testing.T, speak func(*tls.Conn)) []byte {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -160,7 +160,7 @@ func TestPeerThatReadsNothingOverTLS(t *testing.T) {
 	})
 }
 
-// A dam holds back what a TLS client writes until told.
+// A dam keeps what a TLS client writes while hold is set.
 type dam struct {
 	net.Conn
 	hold bool
@@ -175,8 +175,8 @@ func (w *dam) Write(b []byte) (int, error) {
 	return w.Conn.Write(b)
 }
 
-// crypto/tls looks for an alert behind data, up to TLS 1.2, and returns both the
-// data and its error where the alert is not whole.
+// Up to TLS 1.2, crypto/tls looks for an alert after data, and returns both the data and its
+// error if the alert is incomplete.
 func TestStopWithinAnAlert(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
 		w := &dam{Conn: s.peer}
@@ -199,8 +199,8 @@ func TestStopWithinAnAlert(t *testing.T) {
 	})
 }
 
-// A peer that asks for new keys and does not read the answer cannot hold up the
-// end: crypto/tls writes that answer where it reads.
+// A peer that requests new keys and does not read the answer cannot delay the end. crypto/tls
+// writes that answer during a read.
 func TestKeyUpdateFromAPeerThatReadsNothing(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
 		var keys bytes.Buffer
@@ -233,8 +233,8 @@ func clientSecret(t *testing.T, keys string) []byte {
 	return nil
 }
 
-// keyUpdate is a TLS 1.3 client's record that asks the other side for new keys too
-// (RFC 8446, sections 4.6.3 and 5.2), behind seq records of data.
+// keyUpdate returns a TLS 1.3 client's record that requests new keys of the server too (RFC 8446,
+// sections 4.6.3 and 5.2). It follows seq records of data.
 func keyUpdate(t *testing.T, secret []byte, seq uint64) []byte {
 	t.Helper()
 	block, err := aes.NewCipher(expandLabel(t, secret, "key", 16))

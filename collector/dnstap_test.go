@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// verdict is what becomes of a frame: a message, or malformed.
+// verdict is the result for a frame: a message, or malformed.
 type verdict struct {
 	Message   transform.Message
 	Malformed bool
@@ -29,7 +29,7 @@ func decodeFrame(b []byte) (v verdict) {
 	return v
 }
 
-// oracle reads a frame with golang-dnstap, and follows the rules one by one.
+// oracle decodes a frame with golang-dnstap, and applies the rules one by one.
 func oracle(b []byte) verdict {
 	malformed := verdict{Malformed: true}
 	var d dnstap.Dnstap
@@ -105,13 +105,13 @@ func oracle(b []byte) verdict {
 	return v
 }
 
-// compare compares addresses by value and bytes without telling nil from empty.
+// compare compares addresses by value; nil and empty slices are equal.
 var compare = cmp.Options{
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 	cmpopts.EquateEmpty(),
 }
 
-// wire collects hand-made protobuf.
+// wire builds protobuf.
 type wire []byte
 
 func (w wire) varint(num protowire.Number, v uint64) wire {
@@ -135,7 +135,7 @@ func (w wire) group(num protowire.Number, body wire) wire {
 	return protowire.AppendTag(append(w, body...), num, protowire.EndGroupType)
 }
 
-// oddFrames are frames that no resolver sends and that protobuf has an opinion on.
+// oddFrames are frames that resolvers do not send, and for which protobuf has rules.
 func oddFrames() map[string][]byte {
 	good := wire(marshal(sample()))
 	inner, err := proto.Marshal(sample().Message)
@@ -253,8 +253,8 @@ func checkDecode(t *testing.T, b []byte) {
 	}
 }
 
-// typeNumber and protocolNumber are 0 where absent, which is not what the
-// library's getters say.
+// typeNumber and protocolNumber return 0 if the field is absent; the library's getters return
+// the field's default.
 func typeNumber(m *dnstap.Message) dnstap.Message_Type {
 	if m == nil || m.Type == nil {
 		return 0
@@ -356,7 +356,7 @@ func TestMessageFromFields(t *testing.T) {
 		{"a response with its query", func(d *dnstap.Message) { d.QueryMessage = []byte("the query") },
 			with(func(*transform.Message) {})},
 		{"no query_zone", func(d *dnstap.Message) { d.QueryZone = nil }, with(func(m *transform.Message) { m.Zone = nil })},
-		{"a query_zone that is no name", func(d *dnstap.Message) { d.QueryZone = []byte("\xff") },
+		{"an invalid query_zone", func(d *dnstap.Message) { d.QueryZone = []byte("\xff") },
 			with(func(m *transform.Message) { m.Zone = []byte("\xff") })},
 
 		{"no query_time", func(d *dnstap.Message) { d.QueryTimeSec, d.QueryTimeNsec = nil, nil },

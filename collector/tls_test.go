@@ -18,8 +18,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
-// tlsConfig is of a source that shows a certificate of ca, and lets in those that
-// clients issued one.
+// tlsConfig returns the configuration of a source whose certificate ca issued. clients issues
+// the clients' certificates; nil: clients need none.
 func tlsConfig(t *testing.T, ca, clients *certstest.CA) (Config, certstest.Folder) {
 	t.Helper()
 	files := certstest.NewFolder(t, ca, clients)
@@ -33,7 +33,7 @@ func (r *running) dialTLS(t *testing.T, c *tls.Config) *tls.Conn {
 	return tls.Client(r.dial(t), c)
 }
 
-// checkNoAddress fails the test if a line above debug level tells where a peer is.
+// checkNoAddress fails the test if a line above debug level contains a peer's address.
 func (r *running) checkNoAddress(t *testing.T) {
 	t.Helper()
 	for line := range strings.Lines(r.log.String()) {
@@ -54,12 +54,12 @@ func TestSendersOverTLS(t *testing.T) {
 		bidirectional bool
 		peer          string
 	}{
-		"1.2":                                {tls.VersionTLS12, nil, true, ""},
-		"1.2, client certificate":            {tls.VersionTLS12, ca, true, "resolver.example"},
-		"1.3, unidirectional":                {tls.VersionTLS13, nil, false, ""},
-		"1.3, client certificate":            {tls.VersionTLS13, ca, true, "resolver.example"},
-		"1.3, certificate, unidirectional":   {tls.VersionTLS13, ca, false, "resolver.example"},
-		"1.3, certificate nobody asked for ": {tls.VersionTLS13, nil, true, ""},
+		"1.2":                              {tls.VersionTLS12, nil, true, ""},
+		"1.2, client certificate":          {tls.VersionTLS12, ca, true, "resolver.example"},
+		"1.3, unidirectional":              {tls.VersionTLS13, nil, false, ""},
+		"1.3, client certificate":          {tls.VersionTLS13, ca, true, "resolver.example"},
+		"1.3, certificate, unidirectional": {tls.VersionTLS13, ca, false, "resolver.example"},
+		"1.3, certificate not asked for":   {tls.VersionTLS13, nil, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, _ := tlsConfig(t, ca, tt.clients)
@@ -91,7 +91,7 @@ func TestSendersOverTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n, err := nc.Read(make([]byte, 1)); err != io.EOF { // close_notify, or it would be an error
-				t.Errorf("read %d, %v behind FINISH, want EOF", n, err)
+				t.Errorf("read %d, %v after FINISH, want EOF", n, err)
 			}
 			eventually(t, "the connection ends", func() bool { return r.Stats() == Stats{Accepted: 1} })
 			if state := nc.ConnectionState(); state.Version != tt.version || state.NegotiatedProtocol != "" {
@@ -177,7 +177,7 @@ func TestStrangersGetNowhereAndDisturbNobody(t *testing.T) {
 	r.checkNoAddress(t)
 }
 
-// A handshake that yields its place may be anywhere in TLS.
+// A connection may be displaced at any point of its TLS handshake.
 func TestTLSHandshakesYieldTheirPlaces(t *testing.T) {
 	ca := certstest.NewCA(t, "CA")
 	cfg, _ := tlsConfig(t, ca, nil)
@@ -203,7 +203,7 @@ func TestTLSOnAPlainSourceIsExplained(t *testing.T) {
 	eventually(t, "it is in the log", func() bool { return r.log.count("a TLS handshake, and this source speaks no TLS") == 1 })
 }
 
-// shows returns the name in the certificate that a new client is shown.
+// shows returns the common name of the certificate that a new client receives.
 func (r *running) shows(t *testing.T, c *tls.Config) string {
 	t.Helper()
 	nc := r.dialTLS(t, c)
