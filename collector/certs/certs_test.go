@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -45,6 +46,7 @@ func (s server) logged(text string) int { return strings.Count(s.log.String(), t
 // server's error.
 func (s server) handshake(client *tls.Config) (tls.ConnectionState, error) {
 	ours, theirs := net.Pipe()
+	ours.SetDeadline(time.Now().Add(10 * time.Second)) // else both ends could write forever
 	state := make(chan tls.ConnectionState)
 	go func() {
 		nc := tls.Client(theirs, client)
