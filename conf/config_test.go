@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
@@ -82,7 +83,7 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			Name:    "remote",
 			Network: "tcp",
 			Address: "192.0.2.1:6000",
-			TLS: collector.TLS{
+			TLS: certs.Files{
 				Cert:     "testdata/valid/cert.pem",
 				Key:      "/etc/dnstap-pdns/key.pem",
 				ClientCA: "testdata/valid/ca.pem",
@@ -271,7 +272,7 @@ func TestExampleSpellsOutTheDefault(t *testing.T) {
 			}
 		}
 	}
-	if got := uncommented(t, "dnstap-pdns.hcl").Sources[0].TLS; got != (collector.TLS{Cert: "cert.pem", Key: "key.pem", ClientCA: "ca.pem"}) {
+	if got := uncommented(t, "dnstap-pdns.hcl").Sources[0].TLS; got != (certs.Files{Cert: "cert.pem", Key: "key.pem", ClientCA: "ca.pem"}) {
 		t.Errorf("what the example shows of tls comes to %+v", got)
 	}
 }

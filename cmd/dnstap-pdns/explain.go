@@ -16,11 +16,11 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // errCanary is the error of a report with findings.
@@ -192,7 +192,7 @@ func (x *explaining) learn(ctx context.Context, inputs []string) {
 		return input == "-" || err != nil || !there.Mode().IsRegular()
 	})
 	r := inputReader{config: x.replayer.config, packets: x.replayer.inputs.packets}
-	r.readAll(ctx, again, x.Learner(), func(string) collector.Lane { return x.Learner() })
+	r.readAll(ctx, again, x.Learner(), func(string) transform.Lane { return x.Learner() })
 }
 
 // A sum is the length and hash of an input.

@@ -134,7 +134,7 @@ func logOf(t *testing.T, format string, play func(dial func() net.Conn)) string 
 	log := newLogger(conf.Log{Level: slog.LevelDebug, Format: format}, stdio{err: plainWriter{&b}}, &level)
 	cfg := conf.SourceDefaults()
 	cfg.Name, cfg.Network, cfg.Address, cfg.Mode = "x", "unix", filepath.Join(t.TempDir(), "s"), 0o600
-	s, err := collector.Listen(cfg, func() collector.Lane { return deaf{} }, log)
+	s, err := collector.Listen(cfg, func() transform.Lane { return deaf{} }, log)
 	if err != nil {
 		t.Fatal(err)
 	}

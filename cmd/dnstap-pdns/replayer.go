@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -57,7 +56,7 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 		forwarded <- err
 	}()
 	lane := f.Lane("replay")
-	whole, failure := r.inputs.readAll(reading, inputs, r.shown(sharedLane{lane}), func(source string) collector.Lane {
+	whole, failure := r.inputs.readAll(reading, inputs, r.shown(sharedLane{lane}), func(source string) transform.Lane {
 		return r.shown(f.Lane(source))
 	})
 	if ctx.Err() != nil && !whole {
@@ -91,12 +90,12 @@ func (r *replayer) forwarder(ctx context.Context) *forward.Forwarder {
 }
 
 // A sharedLane outlives each of the inputs that use it.
-type sharedLane struct{ collector.Lane }
+type sharedLane struct{ transform.Lane }
 
 func (sharedLane) Close() {}
 
 // shown is a lane whose frames the onlooker sees.
-func (r *replayer) shown(l collector.Lane) collector.Lane {
+func (r *replayer) shown(l transform.Lane) transform.Lane {
 	if r.beside == nil {
 		return l
 	}
@@ -104,7 +103,7 @@ func (r *replayer) shown(l collector.Lane) collector.Lane {
 }
 
 type shownLane struct {
-	collector.Lane
+	transform.Lane
 	to onlooker
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -21,10 +20,10 @@ type witness struct {
 }
 
 // observe puts the witness beside a lane.
-func (w *witness) observe(l collector.Lane) collector.Lane { return witnessed{l, w} }
+func (w *witness) observe(l transform.Lane) transform.Lane { return witnessed{l, w} }
 
 type witnessed struct {
-	collector.Lane
+	transform.Lane
 	witness *witness
 }
 

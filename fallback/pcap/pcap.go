@@ -8,26 +8,11 @@ package pcap
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// A Lane takes the messages of one reader. Its methods are called from one goroutine
-// at a time.
-type Lane interface {
-	// Begin precedes a burst.
-	Begin()
-	// Take takes one message, which is borrowed until Take returns.
-	Take(*transform.Message) transform.Reason
-	// Drop counts a packet that could not become a message.
-	Drop(transform.Reason)
-	// End follows the burst.
-	End()
-	// Close is called once, after the last burst.
-	Close()
-}
-
 // An Outlet provides the lanes of a source.
 type Outlet interface {
 	// Lane returns a new lane. A source requests one for each of its rings whenever
 	// it begins to capture, at time on.
-	Lane(on transform.Time) Lane
+	Lane(on transform.Time) transform.Lane
 	// HandOver is called after those lanes were closed. They recorded the outward
 	// messages of the span's resolvers within the span.
 	HandOver(transform.Span)

@@ -19,12 +19,12 @@ const longestBurst = 256
 // the next, as where captures rotate.
 type Replay struct {
 	dissector *packet.Dissector
-	lane      Lane
+	lane      transform.Lane
 }
 
 // NewReplay returns a Replay that has read no file. Of cfg it uses Resolvers,
 // VerifyChecksum, and the fields about tunnels.
-func NewReplay(cfg Config, lane Lane) (*Replay, error) {
+func NewReplay(cfg Config, lane transform.Lane) (*Replay, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (p *Replay) Close() packet.Stats {
 }
 
 // replayBurst reads packets into one burst, for as long as reading cannot block.
-func replayBurst(file *capfile.Reader, d *packet.Dissector, lane Lane) error {
+func replayBurst(file *capfile.Reader, d *packet.Dissector, lane transform.Lane) error {
 	var p capfile.Packet
 	if err := file.Next(&p); err != nil {
 		return err
@@ -105,7 +105,7 @@ func replayBurst(file *capfile.Reader, d *packet.Dissector, lane Lane) error {
 // replayPacket passes a packet to the dissector. A packet without a time cannot be
 // paired. It is malformed if its time does not fit; if the file has none for it, it is
 // counted as a packet that is not needed, and not as DNS.
-func replayPacket(p *capfile.Packet, d *packet.Dissector, lane Lane) {
+func replayPacket(p *capfile.Packet, d *packet.Dissector, lane transform.Lane) {
 	switch {
 	case p.Untimed:
 		d.Skip()

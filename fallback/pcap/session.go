@@ -10,6 +10,7 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A session is one capture, from its beginning to its end.
@@ -42,7 +43,7 @@ func (s *session) stats() Stats {
 type reader struct {
 	ring      *ring.Reader
 	dissector *packet.Dissector
-	lane      Lane
+	lane      transform.Lane
 
 	mu    sync.Mutex
 	stats packet.Stats // as of the end of the last burst

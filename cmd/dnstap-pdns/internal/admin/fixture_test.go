@@ -6,6 +6,7 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
@@ -49,7 +50,7 @@ func fullState() sensor.State {
 			{Number: 7, Peer: collector.Peer{UID: 0}, Since: now.Add(-time.Minute), Remedy: collector.Remedies()[0]},
 		},
 	}, {
-		Name: "remote", TLS: true, Certificate: collector.Certificate{Expires: now.Add(24 * time.Hour), Problem: "it is cut off"},
+		Name: "remote", TLS: true, Certificate: certs.Certificate{Expires: now.Add(24 * time.Hour), Problem: "it is cut off"},
 		Connections: []collector.Connection{
 			{Number: 1, Peer: collector.Peer{Address: netip.MustParseAddrPort("192.0.2.1:5"), Name: "resolver.example"}, Since: now.Add(-time.Hour)}},
 	}, {

@@ -14,7 +14,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
@@ -26,7 +25,7 @@ type Sensor struct {
 	log       *slog.Logger
 	budget    *transform.Budget
 	forwarder *forward.Forwarder
-	observe   func(collector.Lane) collector.Lane
+	observe   func(transform.Lane) transform.Lane
 
 	inherited inherited
 	senders   *pcap.Senders // the resolvers that connect to dnstap sources
@@ -51,7 +50,7 @@ type Options struct {
 
 	// Observe, unless nil, is put around each lane: it sees every message and what
 	// became of it.
-	Observe func(collector.Lane) collector.Lane
+	Observe func(transform.Lane) transform.Lane
 
 	// Observer, unless nil, is shown what every sink has sent.
 	Observer forward.Observer

@@ -2,7 +2,12 @@ package collector
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"net"
@@ -12,30 +17,33 @@ import (
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
-// tlsSession is a session over TLS, and what its client has to say.
+// tlsSession is a session over TLS, with the client's end.
 type tlsSession struct {
 	*session
 	client *tls.Conn
 }
 
-// inTLS runs test in a bubble, with a session whose client has said nothing yet.
+// inTLS runs test in a bubble, with a session whose client has sent nothing yet.
 func inTLS(t *testing.T, test func(t *testing.T, s tlsSession)) {
 	t.Helper()
-	ca := newAuthority(t, "CA")
-	creds, err := newCredentials(newTLSFolder(t, ca, nil).TLS, slog.New(slog.DiscardHandler))
+	ca := certstest.NewCA(t, "CA")
+	creds, err := certs.Load(certstest.NewFolder(t, ca, nil).Files, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := tlsSession{session: newSessionWith(t, creds)}
-		s.client = tls.Client(s.peer, clientConfig(t, ca))
+		s.client = tls.Client(s.peer, certstest.ClientConfig(t, ca))
 		test(t, s)
 	})
 }
 
-// say sends over TLS, after a handshake if there was none.
+// say sends over TLS, after the handshake if it was not done yet.
 func (s tlsSession) say(t *testing.T, b []byte) {
 	t.Helper()
 	if _, err := s.client.Write(b); err != nil {
@@ -43,7 +51,7 @@ func (s tlsSession) say(t *testing.T, b []byte) {
 	}
 }
 
-// listen reads all that the sensor sends from here on.
+// listen reads and discards what the sensor sends.
 func (s tlsSession) listen() { go io.Copy(io.Discard, s.client) }
 
 func TestSilentPeerInTheTLSHandshake(t *testing.T) {
@@ -64,7 +72,7 @@ func TestPeerThatReadsNothingOfTheTLSHandshake(t *testing.T) {
 	})
 }
 
-// record is what a TLS client sends before it has heard anything.
+// record returns what a TLS client sends before the first answer.
 func record(t *testing.T, speak func(*tls.Conn)) []byte {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -152,7 +160,7 @@ func TestPeerThatReadsNothingOverTLS(t *testing.T) {
 	})
 }
 
-// A dam holds back what a TLS client writes until told.
+// A dam keeps what a TLS client writes while hold is set.
 type dam struct {
 	net.Conn
 	hold bool
@@ -167,8 +175,8 @@ func (w *dam) Write(b []byte) (int, error) {
 	return w.Conn.Write(b)
 }
 
-// crypto/tls looks for an alert behind data, up to TLS 1.2, and returns both the
-// data and its error where the alert is not whole.
+// Up to TLS 1.2, crypto/tls looks for an alert after data, and returns both the data and its
+// error if the alert is incomplete.
 func TestStopWithinAnAlert(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
 		w := &dam{Conn: s.peer}
@@ -191,8 +199,8 @@ func TestStopWithinAnAlert(t *testing.T) {
 	})
 }
 
-// A peer that asks for new keys and does not read the answer cannot hold up the
-// end: crypto/tls writes that answer where it reads.
+// A peer that requests new keys and does not read the answer cannot delay the end. crypto/tls
+// writes that answer during a read.
 func TestKeyUpdateFromAPeerThatReadsNothing(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
 		var keys bytes.Buffer
@@ -207,4 +215,51 @@ func TestKeyUpdateFromAPeerThatReadsNothing(t *testing.T) {
 		s.expect(t, ended, drainIdle+finishTime, "by=us")
 		s.expectCounts(t, 1, 0)
 	})
+}
+
+// clientSecret finds client_application_traffic_secret_0 in a key log.
+func clientSecret(t *testing.T, keys string) []byte {
+	t.Helper()
+	for line := range strings.Lines(keys) {
+		if f := strings.Fields(line); f[0] == "CLIENT_TRAFFIC_SECRET_0" {
+			secret, err := hex.DecodeString(f[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return secret
+		}
+	}
+	t.Fatalf("no client secret in the key log:\n%s", keys)
+	return nil
+}
+
+// keyUpdate returns a TLS 1.3 client's record that requests new keys of the server too (RFC 8446,
+// sections 4.6.3 and 5.2). It follows seq records of data.
+func keyUpdate(t *testing.T, secret []byte, seq uint64) []byte {
+	t.Helper()
+	block, err := aes.NewCipher(expandLabel(t, secret, "key", 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := expandLabel(t, secret, "iv", 12)
+	nonce[11] ^= byte(seq)
+	inner := []byte{24, 0, 0, 1, 1, 22} // key_update, 1 byte: update_requested; then the record's type, handshake
+	header := []byte{23, 3, 3, 0, byte(len(inner) + seal.Overhead())}
+	return seal.Seal(header, nonce, inner, header)
+}
+
+// expandLabel is HKDF-Expand-Label without a context (RFC 8446, section 7.1).
+func expandLabel(t *testing.T, secret []byte, label string, length int) []byte {
+	t.Helper()
+	label = "tls13 " + label
+	info := string([]byte{0, byte(length), byte(len(label))}) + label + "\x00"
+	key, err := hkdf.Expand(sha256.New, secret, info, length)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }

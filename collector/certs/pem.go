@@ -1,4 +1,4 @@
-package collector
+package certs
 
 import (
 	"bytes"
@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestPEM is the size, in bytes, of a file of some hundred certificates.
+// longestPEM is the limit of a file, in bytes: room for some hundred certificates.
 const longestPEM = 1 << 20
 
-// A version tells one state of a file from another, whether it changes in place,
-// by rename, or by a symbolic link on the way to it.
+// A version identifies one state of a file. It differs after a change in place, after a
+// rename, and after a change of a symbolic link in the path.
 type version struct {
 	device, inode uint64
 	size          int64
-	changed       unix.Timespec // of the inode, which nobody can set back
+	changed       unix.Timespec // status change time, which no process can set back
 }
 
-// versionOf is the zero version where there is no file, or none to be seen.
+// versionOf returns the version of the file at path, or zero if it is not visible.
 func versionOf(path string) version {
 	var s unix.Stat_t
 	if path == "" || unix.Stat(path, &s) != nil {
@@ -34,14 +34,14 @@ func versionOf(path string) version {
 
 func newVersion(s *unix.Stat_t) version { return version{s.Dev, s.Ino, s.Size, s.Ctim} }
 
-// A pemFile is what a file held at one time.
+// A pemFile is the content of a file at one time.
 type pemFile struct {
 	path string
 	text []byte
 	version
 }
 
-// readPEM reads a regular file; a pipe or a device could hold up a handshake.
+// readPEM reads a regular file. It refuses pipes and devices, which could block a handshake.
 func readPEM(path string) (pemFile, error) {
 	p := pemFile{path: path}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -66,8 +66,8 @@ func readPEM(path string) (pemFile, error) {
 	return p, nil
 }
 
-// certificates returns every certificate of the file, at least one, or an error if
-// it is cut off. What else stands there, like a key, is left alone.
+// certificates returns the certificates of the file, at least one. It ignores other PEM
+// blocks, such as keys. It returns an error if the file is incomplete.
 func (p pemFile) certificates() ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	block, rest := pem.Decode(p.text)

@@ -1,4 +1,4 @@
-package collector
+package sockfile
 
 import (
 	"errors"
@@ -10,20 +10,27 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"go.uber.org/goleak"
 )
 
-// listenOnly listens without serving.
-func listenOnly(t *testing.T, cfg Config) (*Source, error) {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var ourselves = Access{Mode: 0o660}
+
+func socketPath(t *testing.T) string { return filepath.Join(t.TempDir(), "dnstap.sock") }
+
+// listen closes the listener at the end of the test.
+func listen(t *testing.T, path string, a Access) (*Listener, error) {
 	t.Helper()
-	s, err := Listen(cfg, nil, (&logbook{}).logger())
+	l, err := Listen(path, a)
 	if err == nil {
-		t.Cleanup(func() { s.Close() })
+		t.Cleanup(func() { l.Close() })
 	}
-	return s, err
+	return l, err
 }
 
-// leaveStale leaves a socket behind on which nobody listens.
+// leaveStale leaves a socket file on which no process listens.
 func leaveStale(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -35,12 +42,12 @@ func leaveStale(t *testing.T, path string) {
 }
 
 func TestStaleSocketIsReplaced(t *testing.T) {
-	cfg := unixConfig(t)
-	leaveStale(t, cfg.Address)
-	if _, err := listenOnly(t, cfg); err != nil {
+	path := socketPath(t)
+	leaveStale(t, path)
+	if _, err := listen(t, path, ourselves); err != nil {
 		t.Fatal(err)
 	}
-	nc, err := net.Dial("unix", cfg.Address)
+	nc, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,22 +55,22 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 }
 
 func TestLiveSocketIsRefused(t *testing.T) {
-	cfg := unixConfig(t)
-	if _, err := listenOnly(t, cfg); err != nil {
+	path := socketPath(t)
+	if _, err := listen(t, path, ourselves); err != nil {
 		t.Fatal(err)
 	}
-	_, err := listenOnly(t, cfg)
+	_, err := listen(t, path, ourselves)
 	if err == nil || !strings.Contains(err.Error(), "another process listens there") {
 		t.Errorf("got %v", err)
 	}
-	if nc, err := net.Dial("unix", cfg.Address); err != nil {
+	if nc, err := net.Dial("unix", path); err != nil {
 		t.Errorf("the live socket was harmed: %v", err)
 	} else {
 		nc.Close()
 	}
 }
 
-func TestWhatIsNoStaleSocketIsLeftAlone(t *testing.T) {
+func TestOtherFilesAreLeftAlone(t *testing.T) {
 	put := map[string]func(path string) error{
 		"a file":          func(path string) error { return os.WriteFile(path, []byte("precious"), 0o600) },
 		"an empty file":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
@@ -84,18 +91,19 @@ func TestWhatIsNoStaleSocketIsLeftAlone(t *testing.T) {
 	}
 	for name, put := range put {
 		t.Run(name, func(t *testing.T) {
-			cfg := unixConfig(t)
-			if err := put(cfg.Address); err != nil {
+			path := socketPath(t)
+			if err := put(path); err != nil {
 				t.Fatal(err)
 			}
-			before, err := os.Lstat(cfg.Address)
+			before, err := os.Lstat(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := listenOnly(t, cfg); err == nil || !strings.Contains(err.Error(), "another path") {
-				t.Errorf("got %v", err)
+			_, err = listen(t, path, ourselves)
+			if err == nil || !strings.Contains(err.Error(), "another path") || strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, want advice without the path, which the caller adds", err)
 			}
-			if after, err := os.Lstat(cfg.Address); err != nil || !os.SameFile(before, after) || after.Size() != before.Size() {
+			if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) || after.Size() != before.Size() {
 				t.Errorf("it was changed: %v, %v", after, err)
 			}
 		})
@@ -106,23 +114,33 @@ func TestSocketHasModeOwnerAndGroup(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	uid, gid := uint32(os.Getuid()), uint32(os.Getgid())
-	owner, group := uid, gid // whoever is not root can only give to themselves
+	owner, group := uid, gid // without root a process can only name itself
 	if uid == 0 {
 		owner, group = 65533, 65532
 	}
-	cfg := unixConfig(t)
-	cfg.Mode, cfg.Owner, cfg.Group = 0o666, fmt.Sprint(owner), fmt.Sprint(group)
-	s, err := listenOnly(t, cfg)
+	path := socketPath(t)
+	l, err := listen(t, path, Access{0o666, fmt.Sprint(owner), fmt.Sprint(group)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	expectFile(t, cfg.Address, 0o666, owner, group)
+	expectFile(t, path, 0o666, owner, group)
 
-	cfg.Mode, cfg.Owner, cfg.Group = 0o620, "", ""
-	if _, err := s.Reconfigure(cfg); err != nil {
+	if err := l.Grant(Access{Mode: 0o620}); err != nil {
 		t.Fatal(err)
 	}
-	expectFile(t, cfg.Address, 0o620, uid, gid)
+	expectFile(t, path, 0o620, uid, gid)
+}
+
+func expectFile(t *testing.T, path string, mode fs.FileMode, uid, gid uint32) {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	if info.Mode() != fs.ModeSocket|mode || stat.Uid != uid || stat.Gid != gid {
+		t.Errorf("mode %v, owner %d, group %d; want %v, %d, %d", info.Mode(), stat.Uid, stat.Gid, mode, uid, gid)
+	}
 }
 
 func TestAccountsByNameAndNumber(t *testing.T) {
@@ -148,31 +166,18 @@ func TestAccountsByNameAndNumber(t *testing.T) {
 	}
 }
 
-func expectFile(t *testing.T, path string, mode fs.FileMode, uid, gid uint32) {
-	t.Helper()
-	info, err := os.Lstat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stat := info.Sys().(*syscall.Stat_t)
-	if info.Mode() != fs.ModeSocket|mode || stat.Uid != uid || stat.Gid != gid {
-		t.Errorf("mode %v, owner %d, group %d; want %v, %d, %d", info.Mode(), stat.Uid, stat.Gid, mode, uid, gid)
-	}
-}
-
-func TestNobodyIsLetInBeforeAccessIsGranted(t *testing.T) {
-	cfg := unixConfig(t)
-	cfg.Owner = "no-such-user-here"
-	_, err := listenOnly(t, cfg)
+func TestNoSocketWithoutItsAccess(t *testing.T) {
+	path := socketPath(t)
+	_, err := listen(t, path, Access{Mode: 0o660, Owner: "no-such-user-here"})
 	if err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := os.Lstat(cfg.Address); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a socket was left behind: %v", err)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket file is left: %v", err)
 	}
 }
 
-func TestSocketPathsThatCannotWork(t *testing.T) {
+func TestInvalidSocketPaths(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -188,7 +193,7 @@ func TestSocketPathsThatCannotWork(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := listenOnly(t, testConfig("unix", tt.path)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := listen(t, tt.path, ourselves); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
@@ -196,69 +201,52 @@ func TestSocketPathsThatCannotWork(t *testing.T) {
 }
 
 func TestOnlyOurOwnSocketIsRemoved(t *testing.T) {
-	cfg := unixConfig(t)
-	s, err := listenOnly(t, cfg)
+	path := socketPath(t)
+	l, err := listen(t, path, ourselves)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(cfg.Address); err != nil {
+	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	successor, err := listenOnly(t, cfg)
+	successor, err := listen(t, path, ourselves)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Reconfigure(cfg); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
-		t.Errorf("reconfigured another's socket: %v", err)
+	if err := l.Grant(ourselves); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
+		t.Errorf("changed the successor's socket: %v", err)
 	}
-	if err := s.Close(); err != nil {
+	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Lstat(cfg.Address); err != nil {
+	if _, err := os.Lstat(path); err != nil {
 		t.Errorf("the successor's socket is gone: %v", err)
 	}
 	if err := successor.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Lstat(cfg.Address); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("our own socket is still there: %v", err)
-	}
-	if err := successor.Close(); err != nil {
-		t.Errorf("closing again: %v", err)
 	}
 }
 
-func TestReconfigureFollowsNoLink(t *testing.T) {
-	cfg := unixConfig(t)
-	s, err := listenOnly(t, cfg)
+func TestGrantFollowsNoLink(t *testing.T) {
+	path := socketPath(t)
+	l, err := listen(t, path, ourselves)
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := cfg.Address + ".secret"
+	secret := path + ".secret"
 	if err := os.WriteFile(secret, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Remove(cfg.Address), os.Symlink(secret, cfg.Address)); err != nil {
+	if err := errors.Join(os.Remove(path), os.Symlink(secret, path)); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Mode = 0o666
-	if _, err := s.Reconfigure(cfg); err == nil {
-		t.Error("it was done")
+	if err := l.Grant(Access{Mode: 0o666}); err == nil {
+		t.Error("no error")
 	}
 	if info, err := os.Lstat(secret); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v, %v", info.Mode(), err)
 	}
-}
-
-func TestConnectionsWaitForRun(t *testing.T) {
-	cfg := unixConfig(t)
-	if _, err := listenOnly(t, cfg); err != nil {
-		t.Fatal(err)
-	}
-	nc, err := net.DialTimeout("unix", cfg.Address, time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	send(t, nc, start)
 }

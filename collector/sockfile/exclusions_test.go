@@ -1,4 +1,4 @@
-package collector
+package sockfile
 
 import (
 	"io/fs"
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestWhatKeepsAUserOut(t *testing.T) {
+func TestObstacleOfAUser(t *testing.T) {
 	unbound := account{uid: 103, group: "unbound", gids: []uint32{107, 4}}
 	open := inode{"/", 0o755, 0, 0}
 	socket := func(mode fs.FileMode, uid, gid uint32) inode { return inode{"/run/tap.sock", mode, uid, gid} }
@@ -18,18 +18,18 @@ func TestWhatKeepsAUserOut(t *testing.T) {
 	tests := []struct {
 		name            string
 		folder, socket  inode
-		problem, advice string // in what is said; empty: nothing is
+		problem, advice string // parts of the texts; empty: no obstacle
 	}{
-		{"everybody", open, socket(0o666, 0, 0), "", ""},
+		{"all users", open, socket(0o666, 0, 0), "", ""},
 		{"its group", open, socket(0o660, 0, 107), "", ""},
 		{"another group of its", open, socket(0o660, 0, 4), "", ""},
 		{"its own", open, socket(0o600, 103, 0), "", ""},
-		{"write is all that counts", open, socket(0o222, 0, 0), "", ""},
+		{"only write is needed", open, socket(0o222, 0, 0), "", ""},
 		{"root's", open, socket(0o660, 0, 0), "the socket is not writable for it (mode 0660, owner root, group root)",
 			`set group = "unbound"`},
-		{"root's, and for nobody else", open, socket(0o600, 0, 0), "not writable", `set group = "unbound" and mode = "0620"`},
+		{"root's, and for no other user", open, socket(0o600, 0, 0), "not writable", `set group = "unbound" and mode = "0620"`},
 		{"readable only", open, socket(0o444, 0, 0), "not writable", `set group = "unbound" and mode = "0464"`},
-		{"its group, which may not", open, socket(0o606, 0, 107), "not writable", `set mode = "0626"`},
+		{"its group, which may not write", open, socket(0o606, 0, 107), "not writable", `set mode = "0626"`},
 		{"its own, though it may not", open, socket(0o066, 103, 107), "not writable", `set mode = "0266"`},
 		{"a private folder", folder(0o700, 0, 0), socket(0o666, 0, 0), "the folder /run is closed to it (mode 0700, owner root, group root)",
 			"chmod o+x /run"},
@@ -40,7 +40,7 @@ func TestWhatKeepsAUserOut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			problem, advice := unbound.obstacle([]inode{{"/", 0o755, 0, 0}, tt.folder}, tt.socket, ownSocket)
+			problem, advice := unbound.obstacle([]inode{{"/", 0o755, 0, 0}, tt.folder}, tt.socket, ourConfiguration)
 			if !strings.Contains(problem, tt.problem) || (problem == "") != (tt.problem == "") || advice != tt.advice {
 				t.Errorf("got %q and %q, want %q and %q", problem, advice, tt.problem, tt.advice)
 			}
@@ -90,42 +90,33 @@ func TestFoldersOnTheWay(t *testing.T) {
 	}
 }
 
-func TestExclusionsWithoutASocketFile(t *testing.T) {
-	if got, err := Exclusions(testConfig("tcp", "127.0.0.1:0")); got != nil || err != nil {
-		t.Errorf("TCP: got %+v, %v", got, err)
-	}
-	cfg := unixConfig(t)
-	cfg.Owner = "no-such-user-here"
-	if _, err := Exclusions(cfg); err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
+func TestExclusionsOfAnUnknownOwner(t *testing.T) {
+	_, err := Exclusions(socketPath(t), Access{Mode: 0o660, Owner: "no-such-user-here"})
+	if err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// Of a socket that somebody else made it goes by what that is, and the remedy is theirs.
-func TestExclusionsFromAnInheritedSocket(t *testing.T) {
-	cfg := unixConfig(t)
-	if err := os.Chmod(filepath.Dir(cfg.Address), 0o755); err != nil {
+// The advice on a socket that systemd created names settings of its socket unit.
+func TestExclusionsOfAnInheritedSocket(t *testing.T) {
+	path := socketPath(t)
+	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", cfg.Address)
+	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(cfg.Address, 0o600); err != nil {
+	defer l.Close()
+	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Mode = 0o666
-	s, err := ListenOn(l, cfg, nil, (&logbook{}).logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
 	a := account{uid: 1 << 30, group: "unbound", gids: []uint32{1 << 30}}
-	_, advice := a.obstacle(nil, inode{cfg.Address, 0o600, 0, 0}, socketUnit)
+	_, advice := a.obstacle(nil, inode{path, 0o600, 0, 0}, socketUnit)
 	if want := "set SocketGroup=unbound in its socket unit and SocketMode=0620 in its socket unit"; advice != want {
 		t.Errorf("got %q, want %q", advice, want)
 	}
-	all, err := s.Exclusions()
+	all, err := PresentExclusions(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,8 +125,8 @@ func TestExclusionsFromAnInheritedSocket(t *testing.T) {
 			t.Errorf("%s: %s", e.User, e.Problem)
 		}
 	}
-	os.Remove(cfg.Address)
-	if _, err := s.Exclusions(); err == nil || !strings.Contains(err.Error(), cfg.Address) {
+	os.Remove(path)
+	if _, err := PresentExclusions(path, true); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("of a socket that is gone: %v", err)
 	}
 }

@@ -1,11 +1,17 @@
 package collector
 
 import (
+	"math"
+	"net/netip"
+	"time"
+
 	dnstap "github.com/dnstap/golang-dnstap"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Tags of dnstap.proto's fields: number and wire type.
+// Tags of the fields in dnstap.proto: number and wire type.
 const (
 	dnstapIdentity = 1<<3 | uint64(protowire.BytesType)
 	dnstapVersion  = 2<<3 | uint64(protowire.BytesType)
@@ -28,8 +34,8 @@ const (
 	messageResponseMessage  = 14<<3 | uint64(protowire.BytesType)
 )
 
-// fields are those of a dnstap frame that are read here. Slices point into the
-// frame and are nil where the field is absent.
+// fields are the fields of a dnstap frame that this package reads. Slices point into the frame,
+// and are nil if the field is absent.
 type fields struct {
 	identity, version   []byte
 	kind                dnstap.Dnstap_Type
@@ -47,10 +53,10 @@ type fields struct {
 	queryNsec, responseNsec       uint32
 }
 
-// decode takes a frame apart, and reports whether it is a dnstap.Dnstap with all
-// its required fields: exactly when proto.Unmarshal says so, and with the same
-// result. The last of several values counts, several messages merge into one, and
-// what is unknown or has another wire type than it should is skipped.
+// decode sets f from a frame, and reports whether the frame is a dnstap.Dnstap with all required
+// fields. It accepts the same frames as proto.Unmarshal, with the same result: of several values
+// the last is used, several messages are merged, and unknown fields and fields of another wire
+// type are skipped.
 func (f *fields) decode(frame []byte) bool {
 	*f = fields{}
 	for b := frame; len(b) > 0; {
@@ -102,7 +108,7 @@ func (f *fields) decodeMessage(b []byte) bool {
 		case messageType:
 			v, n = varint(b)
 			f.messageType, f.hasType = dnstap.Message_Type(v), true
-		case messageSocketFamily: // an address's length says as much
+		case messageSocketFamily: // not needed: an address's length implies it
 			_, n = varint(b)
 		case messageSocketProtocol:
 			v, n = varint(b)
@@ -144,8 +150,8 @@ func (f *fields) decodeMessage(b []byte) bool {
 	return true
 }
 
-// varint is protowire.ConsumeVarint with a short way for one byte: n is negative
-// where b holds none.
+// varint is protowire.ConsumeVarint with a fast path for one byte. n is negative if b does not
+// begin with a varint.
 func varint(b []byte) (v uint64, n int) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return uint64(b[0]), 1
@@ -153,7 +159,7 @@ func varint(b []byte) (v uint64, n int) {
 	return protowire.ConsumeVarint(b)
 }
 
-// byteString is protowire.ConsumeBytes: a length and as many bytes.
+// byteString is protowire.ConsumeBytes with a fast path for a length of one byte.
 func byteString(b []byte) (v []byte, n int) {
 	if len(b) == 0 {
 		return nil, -1
@@ -169,8 +175,8 @@ func byteString(b []byte) (v []byte, n int) {
 	return b[n:end:end], end
 }
 
-// skipField returns the length of a field's value behind its tag, negative where
-// there is no such field. The end of a group that never began is none.
+// skipField returns the length of the value that follows tag, negative if it is invalid. The end
+// of a group without its start is invalid.
 func skipField(tag uint64, b []byte) int {
 	num, typ := tag>>3, protowire.Type(tag&7)
 	if num < uint64(protowire.MinValidNumber) || num > uint64(protowire.MaxValidNumber) {
@@ -179,7 +185,90 @@ func skipField(tag uint64, b []byte) int {
 	return protowire.ConsumeFieldValue(protowire.Number(num), typ, b)
 }
 
-// holdsMessage reports whether the frame is of the one kind of dnstap frame there is.
+// holdsMessage reports whether the frame is of type MESSAGE, the only one in dnstap.proto.
 func (f *fields) holdsMessage() bool {
 	return f.hasMessage && f.kind == dnstap.Dnstap_MESSAGE
+}
+
+// dnsCryptUDP is a SocketProtocol of dnstap.proto that golang-dnstap's copy does not have.
+const dnsCryptUDP dnstap.SocketProtocol = 5
+
+// message sets m from the fields, and reports whether they are a valid message. m borrows from
+// the frame. For a message that is not outward it sets only the role, and checks no other field:
+// the lane drops it unread.
+func (f *fields) message(m *transform.Message) bool {
+	*m = transform.Message{QueryTime: transform.NoTime, ResponseTime: transform.NoTime}
+	role := roleOf(f.messageType)
+	switch role {
+	case transform.NotOutward:
+		return true
+	case transform.ResolverQuery, transform.ForwarderQuery:
+		m.Wire = f.queryMessage
+	default:
+		m.Wire = f.responseMessage
+		if f.hasResponseSec && !instant(&m.ResponseTime, f.responseSec, f.responseNsec) {
+			return false
+		}
+	}
+	if len(m.Wire) == 0 ||
+		!endpoint(&m.Server, f.responseAddress, f.responsePort) ||
+		f.queryAddress != nil && !endpoint(&m.Resolver, f.queryAddress, f.queryPort) ||
+		f.hasQuerySec && !instant(&m.QueryTime, f.querySec, f.queryNsec) {
+		return false
+	}
+	m.Role, m.Transport, m.Zone = role, transportOf(f.protocol), f.zone
+	return true
+}
+
+func roleOf(t dnstap.Message_Type) transform.Role {
+	switch t {
+	case dnstap.Message_RESOLVER_QUERY:
+		return transform.ResolverQuery
+	case dnstap.Message_RESOLVER_RESPONSE:
+		return transform.ResolverResponse
+	case dnstap.Message_FORWARDER_QUERY:
+		return transform.ForwarderQuery
+	case dnstap.Message_FORWARDER_RESPONSE:
+		return transform.ForwarderResponse
+	default:
+		return transform.NotOutward
+	}
+}
+
+// transportOf returns the transport; UDP if the protocol is absent.
+func transportOf(p dnstap.SocketProtocol) transform.Transport {
+	switch p {
+	case 0, dnstap.SocketProtocol_UDP, dnsCryptUDP:
+		return transform.UDP
+	case dnstap.SocketProtocol_TCP:
+		return transform.TCP
+	default:
+		return transform.Encrypted
+	}
+}
+
+// endpoint sets e, and reports whether address and port are valid.
+func endpoint(e *netip.AddrPort, address []byte, port uint32) bool {
+	var a netip.Addr
+	switch len(address) {
+	case 4:
+		a = netip.AddrFrom4([4]byte(address))
+	case 16:
+		a = netip.AddrFrom16([16]byte(address)).Unmap()
+	default:
+		return false
+	}
+	*e = netip.AddrPortFrom(a, uint16(port))
+	return port <= math.MaxUint16
+}
+
+// instant sets t, and reports whether the time is in range.
+func instant(t *transform.Time, sec uint64, nsec uint32) bool {
+	const second = uint64(time.Second)
+	if sec > math.MaxInt64/second || uint64(nsec) >= second {
+		return false
+	}
+	ns := sec*second + uint64(nsec)
+	*t = transform.Time(ns)
+	return ns <= math.MaxInt64
 }

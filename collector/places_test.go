@@ -11,11 +11,11 @@ import (
 	framestream "github.com/farsightsec/golang-framestream"
 )
 
-func TestWhoYields(t *testing.T) {
+func TestDisplaceable(t *testing.T) {
 	const resolver, mallory, oscar = 103, 1000, 1001
 	type place struct {
 		uid uint32
-		is  standing
+		is  phase
 	}
 	many := func(n int, p place) []place {
 		var all []place
@@ -30,7 +30,7 @@ func TestWhoYields(t *testing.T) {
 		}
 		return all
 	}
-	silent, idle, busy := place{mallory, shakingHands}, place{mallory, untried}, place{mallory, proven}
+	silent, idle, busy := place{mallory, inHandshake}, place{mallory, unproven}, place{mallory, proven}
 	tests := []struct {
 		name     string
 		places   []place // numbered from 1, the oldest first
@@ -38,25 +38,25 @@ func TestWhoYields(t *testing.T) {
 		want     uint64 // 0: the newcomer is refused
 	}{
 		{"the oldest handshake", many(4, silent), resolver, 1},
-		{"the oldest handshake, for its own holder too", many(4, silent), mallory, 1},
-		{"a handshake before what has begun", []place{idle, busy, idle, silent}, resolver, 4},
-		{"the handshake of who has more", concat([]place{{oscar, shakingHands}}, many(3, silent)), resolver, 2},
-		{"a lone handshake, where there is no better", []place{{oscar, shakingHands}}, resolver, 1},
-		{"not the resolver's handshake for who has more", concat([]place{{resolver, shakingHands}}, many(3, idle)), mallory, 0},
-		{"what brought nothing outward, before what did", []place{busy, idle, idle}, resolver, 2},
-		{"what brought something, of who has all", many(3, busy), resolver, 1},
-		{"nothing that has begun, for its own holder", many(3, idle), mallory, 0},
-		{"nothing of who has as many", []place{{1, proven}, {2, untried}, {3, proven}}, resolver, 0},
-		{"nothing that only changes hands", []place{{1, untried}, {resolver, proven}, {2, untried}, {2, untried}}, resolver, 0},
+		{"the oldest handshake, for its own peer too", many(4, silent), mallory, 1},
+		{"a handshake before a connection after START", []place{idle, busy, idle, silent}, resolver, 4},
+		{"the handshake of the peer that has more", concat([]place{{oscar, inHandshake}}, many(3, silent)), resolver, 2},
+		{"the only handshake of a peer, if the others have as few", []place{{oscar, inHandshake}}, resolver, 1},
+		{"not the resolver's handshake, for a peer that has more", concat([]place{{resolver, inHandshake}}, many(3, idle)), mallory, 0},
+		{"an unproven connection before a proven one", []place{busy, idle, idle}, resolver, 2},
+		{"a proven connection of the peer that has all", many(3, busy), resolver, 1},
+		{"no connection after START, for its own peer", many(3, idle), mallory, 0},
+		{"no connection of a peer that has as many", []place{{1, proven}, {2, unproven}, {3, proven}}, resolver, 0},
+		{"no connection if the new peer would then have more", []place{{1, unproven}, {resolver, proven}, {2, unproven}, {2, unproven}}, resolver, 0},
 		{"one of three for the second of another", []place{idle, idle, idle, {resolver, proven}}, resolver, 1},
-		{"a proven one of who has most, before an untried one", []place{{oscar, untried}, busy, busy, busy}, resolver, 2},
+		{"a proven one of the peer that has most, before an unproven one", []place{{oscar, unproven}, busy, busy, busy}, resolver, 2},
 		{"PowerDNS's five stay, for a newcomer of its own", many(5, place{resolver, proven}), resolver, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Source{conns: map[*conn]struct{}{}}
 			for i, p := range tt.places {
-				c := &conn{holder: holder{uid: p.uid}, began: p.is != shakingHands}
+				c := &conn{holder: holder{uid: p.uid}, began: p.is != inHandshake}
 				c.shown.Number = uint64(i + 1)
 				if p.is == proven {
 					c.shown.Outward = 1
@@ -64,11 +64,11 @@ func TestWhoYields(t *testing.T) {
 				s.conns[c] = struct{}{}
 			}
 			var got uint64
-			if c := s.yielding(holder{uid: tt.newcomer}); c != nil {
+			if c := s.displaceable(holder{uid: tt.newcomer}); c != nil {
 				got = c.shown.Number
 			}
 			if got != tt.want {
-				t.Errorf("number %d yields, want %d", got, tt.want)
+				t.Errorf("number %d is displaced, want %d", got, tt.want)
 			}
 		})
 	}
@@ -140,39 +140,6 @@ func TestResolverIsNotLockedOut(t *testing.T) {
 				t.Errorf("one warning is due, got %d:\n%s", n, r.log.String())
 			}
 		})
-	}
-}
-
-func TestFloodIsToldOfAtDebugLevel(t *testing.T) {
-	r := startSource(t, unixConfig(t))
-	const connections = 2*toldPerMinute + 5
-	for range connections {
-		nc := r.dial(t)
-		send(t, nc, []byte("GET / HTTP/1.1\r\n\r\n"))
-		expectClosed(t, nc)
-	}
-	eventually(t, "all are counted", func() bool { return r.Stats().HandshakesFailed == connections })
-	if n := r.log.count("level=WARN msg=\"connection closed"); n != toldPerMinute {
-		t.Errorf("%d warnings of %d connections, want %d", n, connections, toldPerMinute)
-	}
-	if n := r.log.count("level=DEBUG msg=\"connection closed"); n != connections-toldPerMinute {
-		t.Errorf("%d lines for debugging, want the other %d", n, connections-toldPerMinute)
-	}
-	if n := r.log.count("many connections"); n != 1 {
-		t.Errorf("%d lines say so, want 1", n)
-	}
-}
-
-func TestPaceBeginsAnewEachMinute(t *testing.T) {
-	var p pace
-	now := time.Now()
-	for i, want := range []int{1, 2, 3} {
-		if got := p.step(now.Add(time.Duration(i) * 29 * time.Second)); got != want {
-			t.Errorf("got %d, want %d", got, want)
-		}
-	}
-	if got := p.step(now.Add(time.Minute)); got != 1 {
-		t.Errorf("got %d in the next minute", got)
 	}
 }
 
