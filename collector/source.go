@@ -9,6 +9,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A Source is one listening socket and the connections made to it.
@@ -29,15 +31,29 @@ type Source struct {
 	pace    pace // of new connections
 }
 
-// Stats counts what happened at a source beside its messages.
+// Stats counts what happened at a source besides its messages. As JSON it is part of
+// what /ledger answers, under the names of its rows.
 type Stats struct {
-	Open             int    // connections there are, in handshake or after it
-	Accepted         uint64 // connections there were, those that are included
-	Refused          uint64 // closed at once: MaxConnections were open
-	Displaced        uint64 // closed for a newcomer's sake: MaxConnections were open
-	AcceptErrors     uint64 // calls of accept that failed
-	HandshakesFailed uint64 // connections that never said START as they should
-	Broken           uint64 // connections closed because of broken framing after START
+	Open             int    `json:"open"`
+	Accepted         uint64 `json:"accepted"` // includes those that are open
+	Refused          uint64 `json:"refused"`
+	Displaced        uint64 `json:"displaced"`
+	AcceptErrors     uint64 `json:"accept_errors"`
+	HandshakesFailed uint64 `json:"handshakes_failed"` // no START, or a wrong one
+	Broken           uint64 `json:"broken"`            // after START
+}
+
+// Rows returns the counts with their meanings.
+func (s *Stats) Rows() []transform.Row {
+	return []transform.Row{
+		{Name: "open", Meaning: "connections that are open, in their handshake or after it", Kind: transform.Gauge, Value: uint64(s.Open)},
+		{Name: "accepted", Metric: "connections_accepted_total", Meaning: "connections that there were", Value: s.Accepted},
+		{Name: "refused", Metric: "connections_refused_total", Meaning: "connections closed at once, because max_connections were open", Value: s.Refused},
+		{Name: "displaced", Metric: "connections_displaced_total", Meaning: "connections closed for a newcomer's sake, because max_connections were open", Value: s.Displaced},
+		{Name: "accept_errors", Metric: "accept_errors_total", Meaning: "failures to accept a connection", Value: s.AcceptErrors},
+		{Name: "handshakes_failed", Metric: "handshakes_failed_total", Meaning: "connections that never said how they speak", Value: s.HandshakesFailed},
+		{Name: "broken", Metric: "connections_broken_total", Meaning: "connections closed because of broken framing", Value: s.Broken},
+	}
 }
 
 // Listen binds the source's socket, so that resolvers can connect; they are
