@@ -60,10 +60,7 @@ type SinkLedger struct {
 }
 
 // Sum is what Offered must equal.
-func (l *SinkLedger) Sum() uint64 {
-	a := l.Account()
-	return a.Sum()
-}
+func (l *SinkLedger) Sum() uint64 { return l.Account().Sum() }
 
 // Account returns the account of the records that the sink was offered.
 func (l *SinkLedger) Account() transform.Account {
@@ -93,7 +90,7 @@ func (l *SinkLedger) Rows() []transform.Row {
 func (k *Kicks) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "done", Metric: "sink_on_rotate_done_total", Meaning: "files whose on_rotate command ended well", Value: k.Done},
-		{Name: "failed", Metric: "sink_on_rotate_failed_total", Meaning: "files whose on_rotate command did not", Value: k.Failed},
+		{Name: "failed", Metric: "sink_on_rotate_failed_total", Meaning: "files whose on_rotate command failed", Value: k.Failed},
 		{Name: "skipped", Metric: "sink_on_rotate_skipped_total", Meaning: "files whose on_rotate command was not run", Value: k.Skipped},
 		{Name: "waiting", Meaning: "files whose on_rotate command runs or is about to", Kind: transform.Gauge, Value: k.Waiting},
 	}

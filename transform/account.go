@@ -30,7 +30,7 @@ type Group struct {
 }
 
 // Sum returns the sum of the rows' values.
-func (g *Group) Sum() uint64 {
+func (g Group) Sum() uint64 {
 	var sum uint64
 	for i := range g.Rows {
 		sum += g.Rows[i].Value
@@ -47,7 +47,7 @@ type Account struct {
 }
 
 // Sum returns the sum of the parts, which Whole.Value must equal.
-func (a *Account) Sum() uint64 {
+func (a Account) Sum() uint64 {
 	sum := a.Lost.Sum()
 	for i := range a.Parts {
 		sum += a.Parts[i].Value

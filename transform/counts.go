@@ -18,7 +18,7 @@ type Counts struct {
 // Account returns the account of the messages.
 func (c *Counts) Account() Account {
 	a := Account{
-		Whole: Row{"read", "messages_read_total", "messages, and frames or packets that should have been one", Counter, c.Read},
+		Whole: Row{"read", "messages_read_total", "DNS messages, and frames or packets that should have been one", Counter, c.Read},
 		Parts: []Row{
 			{"records", "records_total", "messages that became a record", Counter, c.Records},
 			{"paired", "queries_paired_total", "queries that found their response", Counter, c.Paired},

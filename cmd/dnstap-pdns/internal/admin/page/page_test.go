@@ -71,7 +71,7 @@ func every(doc *html.Node, name string) (all []*html.Node) {
 func TestEveryCountIsThere(t *testing.T) {
 	said := text(show(t, mustPage(t, full)))
 	l := full()
-	want := []string{"read messages, and frames or packets that should have been one " + number(l.Total.Read)}
+	want := []string{"read DNS messages, and frames or packets that should have been one " + number(l.Total.Read)}
 	for _, r := range transform.Reasons() {
 		want = append(want, fmt.Sprintf("%s %s %s", r, r.Meaning(), number(1000+uint64(r))))
 	}
