@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
@@ -159,4 +161,90 @@ func (r *reloader) note(set func(*problems)) {
 	defer r.mu.Unlock()
 	set(&r.problems)
 	r.last = r.problems.latest(r.last)
+}
+
+// problems are why something is not in force that should be.
+type problems struct{ config, names problem }
+
+// A problem is for whoever may ask: what a configuration says, its local names and
+// addresses, is the operator's, who has the log. Zero: there is none.
+type problem struct {
+	since    time.Time
+	says, do string
+}
+
+// problemOf is one of the configuration.
+func problemOf(why error) problem {
+	p := problem{time.Now(), "the log says why", "Mend what the sensor's log tells of, and reload again (SIGHUP)."}
+	switch bad, ok := errors.AsType[*configError](why); {
+	case !ok:
+	case bad.place == "":
+		p.says = "the configuration file cannot be read; the log says why"
+		p.do = "See that the file is there and that the sensor's user may read it, and reload again (SIGHUP)."
+	default:
+		p.says = bad.place + " cannot be used; dnstap-pdns check says why"
+		p.do = "Mend what dnstap-pdns check finds (nothing, if that has been mended since), and reload again (SIGHUP)."
+	}
+	return p
+}
+
+// namesProblemOf is one of local_names_file, which is read again when it has changed.
+func namesProblemOf(why error) problem {
+	p := problemOf(why)
+	if _, ok := errors.AsType[*configError](why); ok {
+		p.do = "Mend what dnstap-pdns check finds; the file is read again by itself."
+	}
+	return p
+}
+
+// latest is how the latest reload went that matters: one that failed, until what it was to
+// bring is in force. before is what was said so far.
+func (p *problems) latest(before admin.Reload) admin.Reload {
+	now := time.Now()
+	if left := cmp.Or(p.config, p.names); left != (problem{}) {
+		return admin.Reload{Time: left.since, InForceSince: before.InForceSince, Error: left.says, Advice: left.do}
+	}
+	return admin.Reload{OK: true, Time: now, InForceSince: now}
+}
+
+// A watch tells when a file has become another. It looks, rather than wait to be told:
+// that works for whatever an editor or a deployment does (rename, links, mounts), and on
+// any file system.
+type watch struct {
+	path  string
+	taken fileState // as of the latest change that was told of
+	seen  fileState // at the latest look
+}
+
+// A fileState tells one state of a file from another. It is zero where there is none,
+// or none to be seen.
+type fileState struct {
+	device, inode uint64
+	size          int64
+	changed       unix.Timespec // of the inode, which nobody can set back
+}
+
+func stateOf(path string) fileState {
+	var s unix.Stat_t
+	if unix.Stat(path, &s) != nil {
+		return fileState{}
+	}
+	return fileState{s.Dev, s.Ino, s.Size, s.Ctim}
+}
+
+// changed reports whether the file is another than at the latest report, once it is the
+// same at two looks: one that is being written, or that is gone for a moment, is left
+// alone. What is there at first is a change.
+func (w *watch) changed() bool {
+	if w.path == "" {
+		return false
+	}
+	now := stateOf(w.path)
+	settled := now == w.seen
+	w.seen = now
+	if !settled || now == w.taken {
+		return false
+	}
+	w.taken = now
+	return true
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -228,33 +229,34 @@ func (r *report) ofDecoyThatLeft() finding {
 
 // spelled names a drop in words.
 func spelled(d selftest.Drop) string {
-	for _, r := range transform.Rules() {
-		if r.String() == d.Rule {
-			return fmt.Sprintf("%s (%s): %s", d.Reason, d.Rule, r.Meaning())
-		}
+	if m := meaningOf(new(transform.Counts).Scrubbing().Rows, d.Rule); m != "" {
+		return fmt.Sprintf("%s (%s): %s", d.Reason, d.Rule, m)
 	}
 	return d.Reason + ": " + reasonMeaning(d.Reason)
 }
 
 func reasonMeaning(name string) string {
-	for _, r := range transform.Reasons() {
-		if r.String() == name {
-			return r.Meaning()
-		}
-	}
-	return name
+	return cmp.Or(meaningOf(new(transform.Counts).Account().Lost.Rows, name), name)
 }
 
 func lossMeanings(lost map[string]uint64) string {
+	rows := new(forward.SinkLedger).Account().Lost.Rows
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(lost)) {
-		at := slices.IndexFunc(forward.Losses(), func(l forward.Loss) bool { return l.String() == name })
-		if at >= 0 {
-			name += ", " + forward.Losses()[at].Meaning()
+		if m := meaningOf(rows, name); m != "" {
+			name += ", " + m
 		}
 		all = append(all, name)
 	}
 	return strings.Join(all, "; ")
+}
+
+// meaningOf returns the meaning of the row of that name, or nothing.
+func meaningOf(rows []transform.Row, name string) string {
+	if at := slices.IndexFunc(rows, func(r transform.Row) bool { return r.Name == name }); at >= 0 {
+		return rows[at].Meaning
+	}
+	return ""
 }
 
 // remedyFor says what helps where the name was dropped for this reason.
@@ -265,4 +267,32 @@ func remedyFor(reason string) string {
 		}
 	}
 	return "The README says what the reason means."
+}
+
+const (
+	remedyCaptures = "See that packets of both directions are captured, all of them, and once."
+	remedyDefect   = "That is a defect, of the resolver's or of dnstap-pdns: please report it."
+)
+
+// selftestRemedies say what to do where a name that must leave was dropped.
+var selftestRemedies = map[transform.Reason]string{
+	transform.Oversize:        "Raise max_frame of the source.",
+	transform.Malformed:       remedyDefect,
+	transform.Inward:          "Have the resolver tell what servers say to it.",
+	transform.Forwarded:       "This resolver asks another one, and that one is where the sensor belongs; outward.forwarded = true takes what this one says.",
+	transform.LocalServer:     "The answer came from a private or local address: choose a --zone that servers on the Internet answer for; outward.local_servers = true takes all that such servers say.",
+	transform.NotLookup:       remedyDefect,
+	transform.Truncated:       "The retry over TCP was not seen: see that the resolver reaches servers over TCP, and that it is captured.",
+	transform.Rcode:           "Name the response code in outward.rcodes, or choose a --zone whose answers have another.",
+	transform.Mismatched:      "Somebody answers in the place of the servers, or the resolver tells of queries that are not its own.",
+	transform.Unsolicited:     remedyCaptures,
+	transform.Duplicate:       remedyCaptures,
+	transform.LocalName:       "The name, its zone or the answer holds what scrub.local_names and scrub.local_networks keep in the house: choose a --zone outside.",
+	transform.ResolverAddress: "The answer holds the resolver's address: choose a --zone that the resolver does not serve.",
+	transform.Lookup:          "The name queries a list: choose a --zone that scrub.lookup_zones does not contain.",
+	transform.SpecialName:     "Choose a --zone under a top-level domain that exists.",
+	transform.Unscrubbable:    remedyDefect,
+	transform.Unanswered:      "No server answered in pairing.timeout: see that the resolver reaches the servers of the zone, or choose another --zone.",
+	transform.PairingFull:     "Raise pairing.max_queries.",
+	transform.Unfinished:      "The connection, or the sensor, ended meanwhile: try again.",
 }
