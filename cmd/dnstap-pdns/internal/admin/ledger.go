@@ -138,17 +138,12 @@ func withValues(rows []transform.Row, values map[string]uint64) []transform.Row 
 	return rows
 }
 
-// prefixed returns rows with a prefix to their names. Rows in no metric are left out:
-// only the closing log line has them.
+// prefixed adds a prefix to the rows' names.
 func prefixed(prefix string, rows []transform.Row) []transform.Row {
-	var all []transform.Row
-	for _, r := range rows {
-		if r.Metric != "" {
-			r.Name = prefix + r.Name
-			all = append(all, r)
-		}
+	for i := range rows {
+		rows[i].Name = prefix + rows[i].Name
 	}
-	return all
+	return rows
 }
 
 // Imbalances returns what does not add up, a line for each; none unless there is a defect.

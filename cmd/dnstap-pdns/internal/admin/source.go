@@ -177,12 +177,14 @@ type Interface struct {
 	Dropped  uint64 `json:"dropped"`  // packets that found it full
 }
 
-// Rows returns the counts, except those of interfaces.
+// Rows returns the counts, except those of interfaces and those that only the closing log
+// line has.
 func (p *Packets) Rows() []transform.Row {
 	s := pcap.Stats{Captures: p.Captures, Ended: pcap.Endings{Broken: p.Broken}, Failed: p.Failed,
 		Rings: ring.Stats{Counts: ring.Counts{Damaged: p.Damaged}}}
-	rows := append(prefixed("captures_", s.Rows()), prefixed("", s.Rings.Rows())...)
-	return append(rows, withValues(new(packet.Stats).Rows(), p.Counts)...)
+	own := append(prefixed("captures_", s.Rows()), s.Rings.Rows()...)
+	own = slices.DeleteFunc(own, func(r transform.Row) bool { return r.Metric == "" })
+	return append(own, withValues(new(packet.Stats).Rows(), p.Counts)...)
 }
 
 // Rows returns what the kernel counts at the interface.

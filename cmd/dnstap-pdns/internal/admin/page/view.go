@@ -36,7 +36,7 @@ type sourceView struct {
 	Well        bool
 	Connections []admin.Connection // the first of them
 	More        int                // that are not shown
-	Beside      []transform.Row    // its own counts, outside the ledger's sums
+	Rows        []transform.Row    // its own counts, outside the ledger's sums
 }
 
 // A sinkView is a sink with its account.
@@ -44,6 +44,7 @@ type sinkView struct {
 	*admin.Sink
 	ID      string
 	Account account
+	Rows    []transform.Row // its own counts, outside the sum
 	State   string
 	Well    bool
 }
@@ -79,7 +80,7 @@ func (v *sourceView) dnstap(d *admin.Dnstap) {
 	v.Kind, v.State, v.Well = "dnstap", counted(n, "resolver connection"), n > 0
 	v.Connections = d.Connections[:min(n, maxConnections)]
 	v.More = n - len(v.Connections)
-	v.Beside = d.Rows()
+	v.Rows = d.Rows()
 }
 
 func (v *sourceView) packets(p *admin.Packets) {
@@ -92,7 +93,7 @@ func (v *sourceView) packets(p *admin.Packets) {
 	case !p.Capturing:
 		v.State, v.Well = "not capturing", false
 	}
-	v.Beside = p.Rows()
+	v.Rows = p.Rows()
 }
 
 func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
@@ -108,7 +109,7 @@ func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
 	if s.Failing != nil {
 		v.State, v.Well = "fails for "+span(l.Time.Sub(s.Failing.Since)), false
 	}
-	v.Account = accountOf(v.ID, "records", s.Account())
+	v.Account, v.Rows = accountOf(v.ID, "records", s.Account()), s.Rows()
 	return v
 }
 
