@@ -13,16 +13,6 @@ type Remedy struct {
 	Advice string // what to do there
 }
 
-// Remedies lists every remedy: one for each resolver that states its version,
-// then those that the messages' types lead to.
-func Remedies() []Remedy {
-	all := make([]Remedy, 0, len(resolvers)+3)
-	for _, r := range resolvers {
-		all = append(all, r.Remedy)
-	}
-	return append(all, anyResolver, authority, forwarder)
-}
-
 // resolvers are told by how the version begins that they state, in lower case.
 var resolvers = []struct {
 	Remedy
