@@ -54,3 +54,14 @@ func (a Account) Sum() uint64 {
 	}
 	return sum
 }
+
+// Shown returns Whole and Parts as texts show them: without gauges that are zero.
+func (a Account) Shown() []Row {
+	rows := []Row{a.Whole}
+	for _, r := range a.Parts {
+		if r.Kind == Counter || r.Value > 0 {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}

@@ -21,25 +21,22 @@ func printLedger(w io.Writer, l forward.Ledger) {
 	printAccount(t, l.Total.Account(), "")
 	for i := range l.Sinks {
 		s := admin.SinkOf(&l.Sinks[i])
-		fmt.Fprintf(t, "\nsink %q\n", s.Name)
 		printSink(t, &s)
 	}
 }
 
-// printAccount prints the parts of an account that add up, and what was lost if it was.
-// The meanings of losses begin with lost.
+// printAccount prints an account in lines that add up. lost begins the meanings of losses.
 func printAccount(w io.Writer, a transform.Account, lost string) {
-	printRow(w, &a.Whole, "")
-	for i := range a.Parts {
-		if p := &a.Parts[i]; p.Kind == transform.Counter || p.Value > 0 {
-			printRow(w, p, "")
-		}
+	for _, r := range a.Shown() {
+		printRow(w, &r, "")
 	}
 	printCounters(w, a.Lost.Rows, lost)
 }
 
 func printSink(w io.Writer, s *admin.Sink) {
-	printAccount(w, s.Account(), "lost: ")
+	a := s.Account()
+	a.Whole.Meaning += fmt.Sprintf(", %q", s.Name)
+	printAccount(w, a, "lost: ")
 	printCounters(w, s.Rows(), "")
 }
 

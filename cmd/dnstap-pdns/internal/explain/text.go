@@ -165,12 +165,9 @@ func (t *text) messages(r *Report) {
 	t.heading("WHAT WAS READ AND WHAT BECAME OF IT")
 	m := &r.Messages
 	account := (&transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}).Account()
-	t.row(&account.Whole)
-	for i := range account.Parts {
-		if p := &account.Parts[i]; p.Kind == transform.Counter || p.Value > 0 {
-			t.row(p)
-		}
-		if i == 0 {
+	for i, row := range account.Shown() {
+		t.count(row.Name, row.Value, row.Meaning)
+		if i == 1 {
 			t.examples(m.Examples) // of records
 		}
 	}
@@ -188,8 +185,6 @@ func (t *text) examples(all []Example) {
 		t.line("    %s", all[i].text())
 	}
 }
-
-func (t *text) row(r *transform.Row) { t.count(r.Name, r.Value, r.Meaning) }
 
 func (t *text) count(name string, n uint64, meaning string) {
 	t.line("%-20s %8d  %s", name, n, meaning)
