@@ -70,10 +70,10 @@ func printStatus(w io.Writer, l *admin.Ledger) {
 		printAccount(t, s.Account(), "")
 		printCounters(t, s.Scrubbing().Rows, "scrubbed: ")
 		if s.Dnstap != nil {
-			printConnections(t, l, s.Dnstap)
+			printDnstap(t, l, s.Dnstap)
 		}
 		if s.Pcap != nil {
-			printInterfaces(t, s.Pcap)
+			printPcap(t, s.Pcap)
 		}
 	}
 	for i := range l.Sinks {
@@ -119,7 +119,8 @@ func sourceState(l *admin.Ledger, s *admin.Source) []string {
 	return append(state, fmt.Sprintf("last outward %s ago", span(l.Time.Sub(s.LastOutward))))
 }
 
-func printConnections(w io.Writer, l *admin.Ledger, d *admin.Dnstap) {
+// printDnstap prints a line for each connection, and the counts of the source.
+func printDnstap(w io.Writer, l *admin.Ledger, d *admin.Dnstap) {
 	for i := range d.Connections {
 		c := &d.Connections[i]
 		who := []string{fmt.Sprintf("connection %d", c.Number)}
@@ -137,7 +138,8 @@ func printConnections(w io.Writer, l *admin.Ledger, d *admin.Dnstap) {
 	printCounters(w, d.Rows(), "")
 }
 
-func printInterfaces(w io.Writer, p *admin.Packets) {
+// printPcap prints a line for each interface, and the counts of the source.
+func printPcap(w io.Writer, p *admin.Packets) {
 	for _, i := range p.Interfaces {
 		up := "up"
 		if !i.Up {
@@ -145,6 +147,7 @@ func printInterfaces(w io.Writer, p *admin.Packets) {
 		}
 		fmt.Fprintf(w, "  %s, %s: %s received, %d dropped by the kernel\n", i.Name, up, plural(int(i.Received), "packet"), i.Dropped)
 	}
+	printCounters(w, p.Rows(), "")
 }
 
 func sinkState(l *admin.Ledger, s *admin.Sink) string {
