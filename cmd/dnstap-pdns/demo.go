@@ -25,13 +25,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// demoCapture is what an Unbound said over dnstap while clients asked it 60
-// questions in a closed DNS world.
+// demoCapture is the dnstap output of an Unbound in a closed DNS world, to which clients
+// sent 60 queries.
 //
 //go:embed demo.fstrm
 var demoCapture []byte
 
-// demoTimeout is far more than the demo takes.
+// demoTimeout bounds the demo, which takes a fraction of it.
 const demoTimeout = 30 * time.Second
 
 func demo(ctx context.Context, args []string, std stdio) error {
@@ -57,7 +57,7 @@ func demo(ctx context.Context, args []string, std stdio) error {
 	return showDemo(std.out, config.Sinks[0].Target.Address, frames, &seen, ledger)
 }
 
-// demoConfig is the built-in configuration with its socket and its files in dir.
+// demoConfig returns the built-in configuration with its socket and files in dir.
 func demoConfig(dir string) (*conf.Config, error) {
 	file, diags := conf.Default()
 	if diags.HasErrors() {
@@ -90,8 +90,7 @@ func runDemo(ctx context.Context, c *conf.Config, seen *witness) (ledger forward
 	return s.Ledger(), frames, err
 }
 
-// playCapture connects to the socket as a resolver does and says what the
-// resolver said.
+// playCapture connects to the socket as a resolver does, and writes demoCapture.
 func playCapture(ctx context.Context, socket string) (frames int, err error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
@@ -154,13 +153,13 @@ func showDemo(w io.Writer, file string, frames int, seen *witness, l forward.Led
 	return nil
 }
 
-// ownNames is what the built-in configuration cannot know.
+// ownNames explains which names the built-in configuration cannot contain.
 const ownNames = `
 corp.example is this site's own zone, and some records above name it. Nothing but its operator can know that:
 with scrub { local_names = ["corp.example"] } those stay as well. dnstap-pdns replay tries such things out on a capture.
 `
 
-// wholeRecords is how many records are shown whole; of the others the first line.
+// wholeRecords is the number of records that are shown whole. Others show their first line.
 const wholeRecords = 4
 
 func showFile(w io.Writer, path string) error {

@@ -11,7 +11,7 @@ import (
 )
 
 // lingerTime is how long a pipe is read on after a signal, if it does not end before.
-// Ctrl-C tells a whole pipeline to stop, and tcpdump writes what it has left only then.
+// Ctrl-C stops a whole pipeline, and tcpdump writes its last packets only then.
 const lingerTime = 3 * time.Second
 
 var (
@@ -20,7 +20,7 @@ var (
 	errNoSink   = errors.New("no sink is left")
 )
 
-// isPipe reports whether somebody may be writing to a file's other end.
+// isPipe reports whether f is a pipe or a socket, to which a process may be writing.
 func isPipe(f *os.File) bool {
 	is, err := f.Stat()
 	return err == nil && is.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
@@ -43,12 +43,12 @@ func lingering(ctx context.Context) (reading context.Context, done func()) {
 	}
 }
 
-// pollMillis is how long an input may keep a reader from seeing that it is to stop.
+// pollMillis is the time, in milliseconds, after which a waiting reader checks its context.
 const pollMillis = 200
 
-// A patientReader reads a file that may not have anything yet, a pipe or a
-// terminal, and stops waiting when its context ends. Deadlines would not do:
-// standard input has none.
+// A patientReader reads a file that may have no data yet, such as a pipe or a terminal,
+// and stops waiting when its context ends. It polls because standard input has no
+// deadlines.
 type patientReader struct {
 	ctx  context.Context
 	file *os.File
@@ -64,7 +64,7 @@ func (r patientReader) Read(p []byte) (int, error) {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
 			return 0, fmt.Errorf("waiting for %s: %w", r.file.Name(), err)
-		case n > 0: // there is something, or its end
+		case n > 0: // data, or the end of the file
 			return r.file.Read(p)
 		}
 	}

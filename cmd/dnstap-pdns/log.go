@@ -28,7 +28,7 @@ func logWarnings(log *slog.Logger, file *conf.File) {
 	}
 }
 
-// quietLogger is for commands whose output tells the rest: it logs what goes wrong.
+// quietLogger returns a logger of warnings and errors, for commands that print the rest.
 func quietLogger(c conf.Log, std stdio) *slog.Logger {
 	var level slog.LevelVar
 	log := newLogger(c, std, &level)
@@ -38,29 +38,30 @@ func quietLogger(c conf.Log, std stdio) *slog.Logger {
 
 const (
 	maxLogLines = 1024
-	// logPatience is how long whoever logs waits for the line to be written, so that
-	// what comes of it comes after it; nobody does while lines wait already.
+	// logPatience is how long a caller waits for its line to be written, so that the
+	// line comes before its consequences. It does not wait if earlier lines wait.
 	logPatience = 100 * time.Millisecond
-	// lastWords is how long the end waits for whoever reads the log.
+	// lastWords is how long Close waits for lines to be written.
 	lastWords = time.Second
 )
 
-// A logQueue stands between what logs and a writer that may take nothing for a while: a
-// pipe that nobody reads must hold up neither a resolver's handshake nor a stop. Lines
-// that find no room are lost, and once there is room again that is said.
+// A logQueue buffers lines for a writer that may block: a pipe that is not read must delay
+// neither a resolver's handshake nor a stop. When the queue is full lines are dropped;
+// their number is logged once there is room again.
 type logQueue struct {
 	lines chan logLine
 	lost  atomic.Uint64
 	end   chan struct{} // closed by Close
-	done  chan struct{} // closed when nothing is written any more
+	done  chan struct{} // closed when run has ended
 }
 
 type logLine struct {
 	text    []byte
-	written chan struct{} // closed then
+	written chan struct{} // closed when the line is written
 }
 
-// newLogQueue writes to w until Close; confess logs, to w itself, how many lines were lost.
+// newLogQueue returns a queue that writes to w until Close. confess logs to w how many lines
+// were dropped.
 func newLogQueue(w io.Writer, confess func(lost uint64)) *logQueue {
 	q := &logQueue{lines: make(chan logLine, maxLogLines), end: make(chan struct{}), done: make(chan struct{})}
 	go func() {
@@ -75,7 +76,7 @@ func (q *logQueue) run(w io.Writer, confess func(lost uint64)) {
 	for ended := false; !ended || len(q.lines) > 0; {
 		select {
 		case line := <-q.lines:
-			w.Write(line.text) // there is nowhere to say that it failed
+			w.Write(line.text) // an error cannot be logged anywhere
 			close(line.written)
 		case <-end:
 			ended, end = true, nil
@@ -89,7 +90,7 @@ func (q *logQueue) run(w io.Writer, confess func(lost uint64)) {
 	}
 }
 
-// Write takes a copy of a line. It never fails, and waits for logPatience at the most.
+// Write queues a copy of a line. It never fails, and waits for at most logPatience.
 func (q *logQueue) Write(text []byte) (int, error) {
 	line := logLine{bytes.Clone(text), make(chan struct{})}
 	select {
@@ -108,8 +109,8 @@ func (q *logQueue) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Close returns when what was logged before is written, or after a second if that takes
-// longer. What is written to the queue afterwards is lost.
+// Close waits until queued lines are written, for at most lastWords. Lines that are written
+// to the queue afterwards are dropped.
 func (q *logQueue) Close() {
 	close(q.end)
 	select {

@@ -28,7 +28,7 @@ type reloader struct {
 	path     string // of the configuration in force; empty: the built-in one
 	sensor   *sensor.Sensor
 	admin    *admin.Server
-	tap      leaving.Tap // of what sinks have sent
+	tap      leaving.Tap // sees what sinks have sent
 	notifier *service.Notifier
 	log      *slog.Logger
 	level    *slog.LevelVar
@@ -50,7 +50,7 @@ func (r *reloader) began(at time.Time) {
 	r.last = admin.Reload{OK: true, Time: at, InForceSince: at}
 }
 
-// status is how the latest reloads went, for those who ask.
+// status returns how the latest reload went.
 func (r *reloader) status() admin.Reload {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +96,7 @@ func (r *reloader) reload(ctx context.Context) {
 	})
 	switch {
 	case why != nil && ctx.Err() != nil:
-		return // the sensor stops, and so takes none
+		return // the sensor is stopping
 	case why != nil:
 		r.log.Error("reload failed; the configuration in force stays", "reason", why)
 		return
@@ -135,7 +135,7 @@ func (r *reloader) renew() {
 	r.log.Info("local_names_file was read again", "names", len(file.Policy.LocalNames))
 }
 
-// keepSecrets ends the masking of what only another configuration than that in force had.
+// keepSecrets ends the masking of secrets that the configuration in force does not contain.
 func (r *reloader) keepSecrets() { r.std.secrets.keep(r.inForce) }
 
 // apply changes all or nothing.
@@ -163,17 +163,17 @@ func (r *reloader) note(set func(*problems)) {
 	r.last = r.problems.latest(r.last)
 }
 
-// problems are why something is not in force that should be.
+// problems are the reasons why a configuration or its names are not in force.
 type problems struct{ config, names problem }
 
-// A problem is for whoever may ask: what a configuration says, its local names and
-// addresses, is the operator's, who has the log. Zero: there is none.
+// A problem is shown to every client of the admin address. It therefore quotes nothing of
+// the configuration: the log does. The zero value is no problem.
 type problem struct {
 	since    time.Time
 	says, do string
 }
 
-// problemOf is one of the configuration.
+// problemOf returns the problem of a configuration.
 func problemOf(why error) problem {
 	p := problem{time.Now(), "the log says why", "Mend what the sensor's log tells of, and reload again (SIGHUP)."}
 	switch bad, ok := errors.AsType[*configError](why); {
@@ -188,7 +188,7 @@ func problemOf(why error) problem {
 	return p
 }
 
-// namesProblemOf is one of local_names_file, which is read again when it has changed.
+// namesProblemOf returns the problem of local_names_file, which is read again when it changes.
 func namesProblemOf(why error) problem {
 	p := problemOf(why)
 	if _, ok := errors.AsType[*configError](why); ok {
@@ -197,8 +197,8 @@ func namesProblemOf(why error) problem {
 	return p
 }
 
-// latest is how the latest reload went that matters: one that failed, until what it was to
-// bring is in force. before is what was said so far.
+// latest returns the reload to show: one that failed, until a later one puts in force what
+// it would have. before is what was shown so far.
 func (p *problems) latest(before admin.Reload) admin.Reload {
 	now := time.Now()
 	if left := cmp.Or(p.config, p.names); left != (problem{}) {
@@ -207,21 +207,20 @@ func (p *problems) latest(before admin.Reload) admin.Reload {
 	return admin.Reload{OK: true, Time: now, InForceSince: now}
 }
 
-// A watch tells when a file has become another. It looks, rather than wait to be told:
-// that works for whatever an editor or a deployment does (rename, links, mounts), and on
-// any file system.
+// A watch detects changes of a file. It polls, because that detects renames, links and
+// mounts, and works on every file system.
 type watch struct {
 	path  string
-	taken fileState // as of the latest change that was told of
-	seen  fileState // at the latest look
+	taken fileState // at the latest change that was reported
+	seen  fileState // at the latest poll
 }
 
-// A fileState tells one state of a file from another. It is zero where there is none,
-// or none to be seen.
+// A fileState differs between two states of a file. It is zero if the file does not exist
+// or is not accessible.
 type fileState struct {
 	device, inode uint64
 	size          int64
-	changed       unix.Timespec // of the inode, which nobody can set back
+	changed       unix.Timespec // ctime, which no user can set
 }
 
 func stateOf(path string) fileState {
@@ -232,9 +231,9 @@ func stateOf(path string) fileState {
 	return fileState{s.Dev, s.Ino, s.Size, s.Ctim}
 }
 
-// changed reports whether the file is another than at the latest report, once it is the
-// same at two looks: one that is being written, or that is gone for a moment, is left
-// alone. What is there at first is a change.
+// changed reports whether the file changed since the last report and has been stable for
+// two polls, so that a file that is being written is left alone. The first state is a
+// change.
 func (w *watch) changed() bool {
 	if w.path == "" {
 		return false

@@ -126,8 +126,8 @@ func messageTypes() string {
 	return strings.Join(names, ", ")
 }
 
-// readingTime is what reading has to end by itself when the command is to stop. It
-// does not where it waits for room in a queue.
+// readingTime is how long reading may go on after a signal. Reading that waits for room in a
+// queue does not end by itself.
 const readingTime = time.Second
 
 // A replayer runs inputs, one after the other, through one lane.
@@ -136,19 +136,19 @@ type replayer struct {
 	inputs inputReader
 	sinks  []forward.SinkConfig
 	log    *slog.Logger
-	out    io.Writer // where stdout: leads
-	beside onlooker  // nil: nobody
+	out    io.Writer // what stdout: writes to
+	beside onlooker  // may be nil
 }
 
-// An onlooker sees what a replay reads, what becomes of it, and what leaves. It has no
-// part in what is done.
+// An onlooker sees the frames that a replay reads, the verdicts, and what leaves. It changes
+// nothing.
 type onlooker interface {
 	forward.Observer
 	Trace(source string) transform.Trace
 	Frame(frame []byte)
 }
 
-// run returns the account of what was read, nil where nothing could be.
+// run returns the ledger, nil if nothing could be read.
 func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, error) {
 	policy, err := transform.NewPolicy(r.config.Policy)
 	if err != nil {
@@ -166,7 +166,7 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 	forwarded := make(chan error, 1)
 	go func() {
 		err := f.Run(forwarding)
-		stopReading(errNoSink) // with no sink left there is no use in reading on
+		stopReading(errNoSink) // without a sink reading is useless
 		forwarded <- err
 	}()
 	lane := f.Lane("replay")
@@ -183,7 +183,7 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 	return &ledger, err
 }
 
-// timeLeft is what reading has when the command is to stop.
+// timeLeft returns how long reading may go on after a signal.
 func (r *replayer) timeLeft() time.Duration {
 	if r.inputs.piped.Load() {
 		return lingerTime + readingTime
@@ -208,7 +208,7 @@ type sharedLane struct{ collector.Lane }
 
 func (sharedLane) Close() {}
 
-// shown is a lane whose frames the onlooker sees.
+// shown returns a lane whose frames the onlooker sees.
 func (r *replayer) shown(l collector.Lane) collector.Lane {
 	if r.beside == nil {
 		return l

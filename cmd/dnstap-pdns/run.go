@@ -101,8 +101,8 @@ func beFrugal() {
 	}
 }
 
-// statusOf is the sensor in one line. It takes every lane's lock and every queue's: that
-// it returns proves that none of them hangs.
+// statusOf returns the sensor's state in one line. It takes the lock of every lane and
+// queue: if it returns, none of them hangs.
 func statusOf(s *sensor.Sensor, reload admin.Reload) string {
 	l := s.Ledger()
 	parts := []string{fmt.Sprintf("read %d messages, made %d records", l.Total.Read, l.Total.Records)}
@@ -134,7 +134,7 @@ func logExcluded(log *slog.Logger, all []sensor.Excluded) {
 	}
 }
 
-// listen takes the address at which the sensor shows what it does.
+// listen binds the admin address.
 func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -159,7 +159,7 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 	})
 }
 
-// state is what is shown of the sensor. Errors may quote what functions gave.
+// state returns the sensor's state with secrets masked, which errors may quote.
 func (r *reloader) state() sensor.State {
 	s := r.sensor.State()
 	for i := range s.Ledger.Sinks {
@@ -171,8 +171,8 @@ func (r *reloader) state() sensor.State {
 	return s
 }
 
-// show answers until the returned function is called, which returns what became of
-// that. If it fails, so does the sensor, by stop.
+// show serves the admin address until the returned function is called, which returns the
+// server's error. A failure of the server stops the sensor, by stop.
 func (r *reloader) show(stop func()) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -17,20 +17,20 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A report tells people what a selftest came to.
+// A report prints the result of a selftest.
 type report struct {
 	*trial
 	*selftest.Verdict
 	asked     [2]answer
-	forbidden string        // why the policy lets no record of the name leave; empty: it does
-	ledger    *admin.Ledger // afterwards, where something is not proven
-	noLedger  error         // why there is none then
+	forbidden string        // the reason for which the policy drops the name; empty: none
+	ledger    *admin.Ledger // after the selftest, if something is not proven
+	noLedger  error         // why ledger is nil then
 }
 
-// A finding is what was found, and what to do about it; nothing, where it is well.
+// A finding is a sentence and what to do about it, which is empty if all is well.
 type finding struct{ says, do string }
 
-// print tells each finding, and returns an error unless both is proven.
+// print prints each finding, and returns an error unless the name left and the decoy stayed.
 func (r *report) print(out io.Writer) error {
 	fmt.Fprintln(out)
 	findings := append(r.ofResolver(), r.ofName()...)
@@ -56,7 +56,7 @@ func (r *report) print(out io.Writer) error {
 	return errors.New("not proven")
 }
 
-// warn tells what else is wrong with the sensor.
+// warn prints the sensor's other warnings.
 func (r *report) warn(out io.Writer, besides []finding) {
 	if r.noLedger != nil {
 		fmt.Fprintf(out, "warning: what else is wrong is not known: %v\n", r.noLedger)
@@ -69,8 +69,8 @@ func (r *report) warn(out io.Writer, besides []finding) {
 	}
 }
 
-// ofResolver tells of a resolver that did not answer, where that may be why a name was
-// not seen.
+// ofResolver reports a resolver that did not answer, if that may be why the name was not
+// seen.
 func (r *report) ofResolver() []finding {
 	if r.Name.Any() {
 		return nil
@@ -88,7 +88,7 @@ func (r *report) ofResolver() []finding {
 	return nil
 }
 
-// ofName tells how far the name came on its way to the sinks; nothing, if it came there.
+// ofName reports at which stage the name stopped; nothing, if it became a record.
 func (r *report) ofName() []finding {
 	var all []finding
 	if r.forbidden != "" {
@@ -109,11 +109,11 @@ func (r *report) ofName() []finding {
 	return all
 }
 
-// ofUnseen tells why the sensor may not have seen the name.
+// ofUnseen reports why the sensor may not have seen the name.
 func (r *report) ofUnseen() finding {
 	const never = "the sensor has never seen the name"
 	if len(r.ofResolver()) > 0 || r.noLedger != nil {
-		return finding{never, ""} // for a reason that is told, or cannot be
+		return finding{never, ""} // the reason is reported already, or unknown
 	}
 	connected, outward, client := inputs(r.ledger)
 	switch {
@@ -127,8 +127,8 @@ func (r *report) ofUnseen() finding {
 		fmt.Sprintf("See that it is the resolver at %s that is connected, and not one that asks it. It did not ask servers if it knows what is below the zone already: choose another --zone.", r.resolver)}
 }
 
-// inputs tells whether anything brings messages, whether anything outward has come, and
-// what helps a resolver that tells of its clients only, if one does.
+// inputs reports whether a sender is connected or packets are captured, whether outward
+// messages came, and the remedy for a resolver that sends only its clients' messages.
 func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
 	for i := range l.Sources {
 		s := &l.Sources[i]
@@ -149,7 +149,7 @@ func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
 	return connected, outward, remedy
 }
 
-// ofSink tells what became of the name at a sink.
+// ofSink reports what became of the name at a sink.
 func (r *report) ofSink(s *selftest.Sink) []finding {
 	name := fmt.Sprintf("sink %q: ", s.Name)
 	fails := ""
@@ -176,7 +176,7 @@ func (r *report) ofSink(s *selftest.Sink) []finding {
 	return nil
 }
 
-// longFlush is more than a record may wait for during a selftest.
+// longFlush is the longest flush for which a selftest waits.
 const longFlush = 10 * time.Second
 
 func (r *report) remedyForWaiting(sink string) string {
@@ -190,7 +190,7 @@ func (r *report) remedyForWaiting(sink string) string {
 	return "It is behind with what it has to send: try again when its queue is shorter (dnstap-pdns status)."
 }
 
-// ofDecoy tells what became of the decoy.
+// ofDecoy reports what became of the decoy.
 func (r *report) ofDecoy() finding {
 	switch d := r.Decoy.Stayed(); {
 	case r.DecoyLeft():
@@ -227,7 +227,7 @@ func (r *report) ofDecoyThatLeft() finding {
 	return finding{says, "Stop the sensor. If its configuration was not changed during the selftest, this is a defect of dnstap-pdns: please report it."}
 }
 
-// spelled names a drop in words.
+// spelled returns a drop in words.
 func spelled(d selftest.Drop) string {
 	if m := meaningOf(new(transform.Counts).Scrubbing().Rows, d.Rule); m != "" {
 		return fmt.Sprintf("%s (%s): %s", d.Reason, d.Rule, m)
@@ -259,7 +259,7 @@ func meaningOf(rows []transform.Row, name string) string {
 	return ""
 }
 
-// remedyFor says what helps where the name was dropped for this reason.
+// remedyFor returns what to do if the name was dropped for this reason.
 func remedyFor(reason string) string {
 	for _, r := range transform.Reasons() {
 		if r.String() == reason {
@@ -274,7 +274,7 @@ const (
 	remedyDefect   = "That is a defect, of the resolver's or of dnstap-pdns: please report it."
 )
 
-// selftestRemedies say what to do where a name that must leave was dropped.
+// selftestRemedies contain what to do if a name that must leave was dropped.
 var selftestRemedies = map[transform.Reason]string{
 	transform.Oversize:        "Raise max_frame of the source.",
 	transform.Malformed:       remedyDefect,

@@ -24,8 +24,8 @@ const (
 	maxStatus  = 64 << 20 // of an answer, in bytes: 65536 connections
 )
 
-// status asks a running sensor, and prints what it answers. Warnings are no failure:
-// the exit code tells whether there is a sensor, and whether its books are right.
+// status prints the ledger of a running sensor. It fails if no sensor answers or a sum is
+// wrong, but not because of warnings.
 func status(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("status", "[-c FILE] [ADDR]", std)
 	path := fs.String("c", "", configUsage+"; its admin.listen is asked where there is no ADDR")
@@ -86,7 +86,7 @@ func printStatus(w io.Writer, l *admin.Ledger) {
 	}
 }
 
-// printDomains prints nothing if there are none.
+// printDomains prints the domains that were dropped most, or nothing if there are none.
 func printDomains(w io.Writer, domains []admin.Domain) {
 	if len(domains) == 0 {
 		return
@@ -173,11 +173,11 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// span is a time in whole seconds.
+// span returns a duration in whole seconds.
 func span(d time.Duration) string { return d.Truncate(time.Second).String() }
 
-// statusAddress is what was named, else where the configuration's sensor is. A
-// configuration that is broken may be why somebody asks: then it is the default.
+// statusAddress returns the address that was given, else that of the configuration, else
+// the default: a broken configuration may be the reason for the command.
 func statusAddress(named, path string, std stdio) (string, error) {
 	if named != "" {
 		if host, port, err := net.SplitHostPort(named); err != nil || host == "" || port == "" {
@@ -197,7 +197,7 @@ func statusAddress(named, path string, std stdio) (string, error) {
 	return reachable(file.Admin.Listen), nil
 }
 
-// reachable is where one asks what listens on an address.
+// reachable returns the address at which a server that listens on the given one answers.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -256,7 +256,7 @@ func fetch(ctx context.Context, address, path string, answer any) (status int, e
 	return response.StatusCode, nil
 }
 
-// call makes a request to what should be a sensor, with a body of JSON or none.
+// call sends a request to a sensor, with a body of JSON or none.
 func call(ctx context.Context, method, address, path string, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, body)
 	if err != nil {
@@ -279,7 +279,7 @@ func call(ctx context.Context, method, address, path string, body io.Reader) (*h
 	return response, nil
 }
 
-// withoutURL leaves off the address, which is said.
+// withoutURL removes the address, which the message has already.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

@@ -16,7 +16,7 @@ const (
 	window = time.Hour
 )
 
-// A measure is something of which there is so much in a second.
+// A measure is a rate per second that is plotted.
 type measure int
 
 const (
@@ -31,7 +31,7 @@ const (
 // amounts are what was counted, by measure.
 type amounts [numMeasures]uint64
 
-// A point is what happened in the time before it.
+// A point is what was counted in the time before it.
 type point struct {
 	at   time.Time
 	took time.Duration
@@ -48,7 +48,7 @@ type history struct {
 	n      int // points that there ever were
 }
 
-// add takes note of a ledger. What happened is what it has more than the one before.
+// add adds the difference to the ledger before.
 func (h *history) add(l *admin.Ledger) {
 	now := totalsOf(l)
 	h.mu.Lock()
@@ -72,7 +72,7 @@ func (h *history) within(now time.Time) (all []point) {
 	return all
 }
 
-// totals are what a ledger has counted, by who counted it.
+// totals are the counts of a ledger, of all sources and of each sink.
 type totals struct {
 	at time.Time          // zero: nothing was counted before
 	by map[string]amounts // "": all sources, else a sink
@@ -88,8 +88,8 @@ func totalsOf(l *admin.Ledger) totals {
 	return t
 }
 
-// since is what has come since the totals before. Where a count went down, or was not
-// there, another began at zero.
+// since returns the difference to the totals before. A count that went down, or was not
+// there before, began at zero.
 func (t *totals) since(before *totals) point {
 	p := point{at: t.at}
 	if before.at.IsZero() {
@@ -114,19 +114,19 @@ const (
 	plotHeight = 100.0
 )
 
-// A plot is a measure's last hour.
+// A plot is the last hour of a measure.
 type plot struct {
 	Key   string // of its colour
 	Title string
-	What  string // what there is so much of in a second
+	What  string // what is counted: "messages"
 
 	Now, Mean, Most string // a second
-	Top, Half       string // what the axis says
-	Line, Area      string // paths; empty: nothing is known yet
-	Since           string // how much of the hour is known
+	Top, Half       string // labels of the axis
+	Line, Area      string // paths; empty if there are no points yet
+	Since           string // the part of the hour that points cover
 }
 
-// Label is the plot in words.
+// Label returns the plot in words.
 func (p *plot) Label() string {
 	if p.Line == "" {
 		return p.Title + " over the last hour: nothing is known yet."
@@ -145,7 +145,7 @@ func (h *history) plots(now time.Time) []plot {
 	}
 }
 
-// draw fills in what the points say of a measure.
+// draw adds the points of a measure to a plot.
 func draw(p plot, points []point, m measure, now time.Time) plot {
 	if len(points) == 0 {
 		p.Top, p.Half = "1", "0.5"
@@ -166,7 +166,7 @@ func draw(p plot, points []point, m measure, now time.Time) plot {
 	return p
 }
 
-// paths are the line, and what is below it.
+// paths returns the line and the area below it, as SVG paths.
 func paths(points []point, m measure, top float64, now time.Time) (line, area string) {
 	x := func(t time.Time) string { return decimal(plotWidth * max(0, 1-now.Sub(t).Seconds()/window.Seconds())) }
 	y := func(i int) string { return decimal(plotHeight * (1 - points[i].rate(m)/top)) }
@@ -182,7 +182,7 @@ func paths(points []point, m measure, top float64, now time.Time) (line, area st
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 
-// ceiling is the least of 1, 2 and 5 times a power of ten that is no less; 1 at least.
+// ceiling returns the least of 1, 2 and 5 times a power of ten that is at least f, and at least 1.
 func ceiling(f float64) float64 {
 	if f <= 1 {
 		return 1

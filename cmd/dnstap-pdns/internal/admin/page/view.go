@@ -143,15 +143,15 @@ func flat(m *admin.Messages) []transform.Row {
 	return slices.Concat([]transform.Row{a.Whole}, a.Parts, a.Lost.Rows)
 }
 
-// A rule is one of scrubbing's, and what it did.
+// A rule is a row of scrubbing.
 type rule struct {
 	Name    string
 	Meaning string
 	N       uint64
-	Never   string // what it may mean that it did nothing; empty: it did something
+	Never   string // why N may be 0; empty if it is not
 }
 
-// rulesOf returns the rules that change what leaves, and those that forbid a record.
+// rulesOf returns the rules that change records, and those that forbid them.
 func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
 	scrubbed := l.Total.Scrubbing()
 	for i, r := range transform.Rules() {
@@ -169,7 +169,7 @@ func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
 	return changing, forbidding
 }
 
-// never is what it may mean that a rule did nothing.
+// never returns why a rule may have done nothing.
 func never(l *admin.Ledger, r transform.Rule) string {
 	switch {
 	case l.Total.Read == 0:
