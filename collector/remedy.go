@@ -14,16 +14,6 @@ type Remedy struct {
 	Advice string // what to change at the sender
 }
 
-// Remedies returns all remedies: one for each resolver that states its version, then those
-// for other senders.
-func Remedies() []Remedy {
-	all := make([]Remedy, 0, len(resolvers)+3)
-	for _, r := range resolvers {
-		all = append(all, r.Remedy)
-	}
-	return append(all, anyResolver, authority, forwarder)
-}
-
 // resolvers are recognised by a prefix of their version, in lower case.
 var resolvers = []struct {
 	Remedy

@@ -33,15 +33,29 @@ type Source struct {
 	perMinute minuteRate // of new connections
 }
 
-// Stats counts the connections of a source.
+// Stats counts what happened at a source besides its messages. As JSON it is part of
+// what /ledger answers, under the names of its rows.
 type Stats struct {
-	Open             int    // connections now, in handshake or after it
-	Accepted         uint64 // connections so far, open ones included
-	Refused          uint64 // closed at once: MaxConnections were open
-	Displaced        uint64 // closed for a new connection: MaxConnections were open
-	AcceptErrors     uint64 // calls of accept that failed
-	HandshakesFailed uint64 // connections closed before a valid START
-	Broken           uint64 // connections closed because of broken framing after START
+	Open             int    `json:"open"`
+	Accepted         uint64 `json:"accepted"` // includes those that are open
+	Refused          uint64 `json:"refused"`
+	Displaced        uint64 `json:"displaced"`
+	AcceptErrors     uint64 `json:"accept_errors"`
+	HandshakesFailed uint64 `json:"handshakes_failed"` // no START, or a wrong one
+	Broken           uint64 `json:"broken"`            // after START
+}
+
+// Rows returns the counts with their meanings.
+func (s *Stats) Rows() []transform.Row {
+	return []transform.Row{
+		{Name: "open", Meaning: "connections that are open, in their handshake or after it", Kind: transform.Gauge, Value: uint64(s.Open)},
+		{Name: "accepted", Metric: "connections_accepted_total", Meaning: "connections that there were", Value: s.Accepted},
+		{Name: "refused", Metric: "connections_refused_total", Meaning: "connections closed at once, because max_connections were open", Value: s.Refused},
+		{Name: "displaced", Metric: "connections_displaced_total", Meaning: "connections closed for a newcomer's sake, because max_connections were open", Value: s.Displaced},
+		{Name: "accept_errors", Metric: "accept_errors_total", Meaning: "failures to accept a connection", Value: s.AcceptErrors},
+		{Name: "handshakes_failed", Metric: "handshakes_failed_total", Meaning: "connections that never said how they speak", Value: s.HandshakesFailed},
+		{Name: "broken", Metric: "connections_broken_total", Meaning: "connections closed because of broken framing", Value: s.Broken},
+	}
 }
 
 // Run serves until ctx ends or the listener fails for good. It returns when every

@@ -60,12 +60,40 @@ type SinkLedger struct {
 }
 
 // Sum is what Offered must equal.
-func (l *SinkLedger) Sum() uint64 {
-	sum := l.Delivered + l.Queued + l.Filtered
-	for _, n := range l.Lost {
-		sum += n
+func (l *SinkLedger) Sum() uint64 { return l.Account().Sum() }
+
+// Account returns the account of the records that the sink was offered.
+func (l *SinkLedger) Account() transform.Account {
+	return transform.Account{
+		Whole: transform.Row{Name: "offered", Metric: "sink_records_offered_total", Meaning: "records for this sink", Value: l.Offered},
+		Parts: []transform.Row{
+			{Name: "delivered", Metric: "sink_records_delivered_total", Meaning: "records that were delivered", Value: l.Delivered},
+			{Name: "queued", Metric: "sink_records_queued", Meaning: "records that wait", Kind: transform.Gauge, Value: l.Queued},
+			{Name: "filtered", Metric: "sink_records_filtered_total", Meaning: "records that the message type has no form for", Value: l.Filtered},
+		},
+		Lost: l.Lost.group(),
 	}
-	return sum
+}
+
+// Rows returns what the sink counts outside the sum: its queue and what it sent.
+func (l *SinkLedger) Rows() []transform.Row {
+	return []transform.Row{
+		{Name: "queue_bytes", Metric: "sink_queue_bytes", Meaning: "what waits in the queue", Kind: transform.Gauge, Value: uint64(l.QueueBytes)},
+		{Name: "queue_max_bytes", Metric: "sink_queue_limit_bytes", Meaning: "what may wait there, before the oldest is given up", Kind: transform.Gauge, Value: uint64(l.QueueMax)},
+		{Name: "containers", Metric: "sink_sent_containers_total", Meaning: "NMSG containers that were delivered", Value: l.Sent.Containers},
+		{Name: "datagrams", Metric: "sink_sent_datagrams_total", Meaning: "UDP: datagrams that were delivered, fragments included", Value: l.Sent.Datagrams},
+		{Name: "bytes", Metric: "sink_sent_bytes_total", Meaning: "bytes that were delivered", Value: l.Sent.Bytes},
+	}
+}
+
+// Rows returns how many files the on_rotate command was run for, and how it ended.
+func (k *Kicks) Rows() []transform.Row {
+	return []transform.Row{
+		{Name: "done", Metric: "sink_on_rotate_done_total", Meaning: "files whose on_rotate command ended well", Value: k.Done},
+		{Name: "failed", Metric: "sink_on_rotate_failed_total", Meaning: "files whose on_rotate command failed", Value: k.Failed},
+		{Name: "skipped", Metric: "sink_on_rotate_skipped_total", Meaning: "files whose on_rotate command was not run", Value: k.Skipped},
+		{Name: "waiting", Meaning: "files whose on_rotate command runs or is about to", Kind: transform.Gauge, Value: k.Waiting},
+	}
 }
 
 // Ledger returns the account as of now. It waits for bursts under way.

@@ -57,7 +57,7 @@ func TestHostileArguments(t *testing.T) {
 		"what to listen on":   {func(s string) []string { return []string{"cat", "udp://127.0.0.1:x" + s} }, 1},
 		"a file to replay":    {func(s string) []string { return []string{"replay", "--to", "stdout:", "/nonexistent/" + s} }, 0},
 		"where to replay to":  {func(s string) []string { return []string{"replay", "--to", "x" + s, "-"} }, 1},
-		"a file to write":     {func(s string) []string { return []string{"replay", "--to", "file:///nonexistent/" + s + "/x", "-"} }, 6},
+		"a file to write":     {func(s string) []string { return []string{"replay", "--to", "file:///nonexistent/" + s + "/x", "-"} }, 7}, // the ledger has six
 		"a host to send to":   {func(s string) []string { return []string{"replay", "--to", "udp://" + s, "-"} }, 1},
 		"a type to replay as": {func(s string) []string { return []string{"replay", "--to", "stdout:", "--message", "x" + s, "-"} }, 1},
 		"a configuration":     {func(s string) []string { return []string{"check", "-c", "/nonexistent/" + s} }, 2},

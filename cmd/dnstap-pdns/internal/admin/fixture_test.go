@@ -47,7 +47,7 @@ func fullState() sensor.State {
 		Connections: []collector.Connection{
 			{Number: 3, Peer: collector.Peer{UID: 104, PID: 4711}, Since: now.Add(-time.Hour), Identity: "ns\x1b[2J", Version: "unbound 1.17.1",
 				Bidirectional: true, Frames: 500, Outward: 400},
-			{Number: 7, Peer: collector.Peer{UID: 0}, Since: now.Add(-time.Minute), Remedy: collector.Remedies()[0]},
+			{Number: 7, Peer: collector.Peer{UID: 0}, Since: now.Add(-time.Minute), Remedy: collector.RemedyFor("unbound")},
 		},
 	}, {
 		Name: "remote", TLS: true, Certificate: certs.Certificate{Expires: now.Add(24 * time.Hour), Problem: "it is cut off"},

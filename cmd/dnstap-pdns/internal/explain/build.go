@@ -36,11 +36,18 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 		ResolverUnlisted: max(0, len(e.learned.addrs)-maxWatched),
 		ResolverNetworks: []string{},
 	}
-	for _, reason := range transform.Reasons() {
-		r.Dropped = append(r.Dropped, Reason{reason.String(), reason.Meaning(), c.Dropped[reason], examples(e.reasons[reason])})
+	dropped, scrubbed := c.Account().Lost, c.Scrubbing()
+	for i, reason := range transform.Reasons() {
+		row := dropped.Rows[i]
+		r.Dropped = append(r.Dropped, Reason{row.Name, row.Meaning, row.Value, examples(e.reasons[reason])})
 	}
-	for _, rule := range transform.Rules() {
-		r.Rules = append(r.Rules, ruleOf(rule, c, examples(e.rules[rule])))
+	for i, rule := range transform.Rules() {
+		row := scrubbed.Rows[i]
+		shown := Rule{Rule: row.Name, Meaning: row.Meaning, Records: row.Value, Examples: examples(e.rules[rule])}
+		if reason := rule.Forbids(); reason != transform.Kept {
+			shown.Forbids = reason.String()
+		}
+		r.Rules = append(r.Rules, shown)
 	}
 	for _, p := range e.policy.Resolvers {
 		if !p.IsSingleIP() {
@@ -62,14 +69,6 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	}
 	r.Found = slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Found+v.Outside > 0 && !v.Kept }) ||
 		slices.ContainsFunc(r.Forbidden, func(k Kind) bool { return k.Found > 0 })
-	return r
-}
-
-func ruleOf(rule transform.Rule, c *transform.Counts, examples []RuleExample) Rule {
-	r := Rule{Rule: rule.String(), Meaning: rule.Meaning(), Records: c.Scrubbed[rule], Examples: examples}
-	if reason := rule.Forbids(); reason != transform.Kept {
-		r.Forbids = reason.String()
-	}
 	return r
 }
 

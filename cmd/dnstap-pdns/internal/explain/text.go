@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // WriteJSON writes the report as one JSON document.
@@ -162,12 +163,13 @@ func (t *text) findings(all []Finding, found uint64) {
 
 func (t *text) messages(r *Report) {
 	t.heading("WHAT WAS READ AND WHAT BECAME OF IT")
-	t.count("read", r.Messages.Read, "messages, and frames that should have been one")
-	t.count("records", r.Messages.Records, "messages that became a record")
-	t.examples(r.Messages.Examples)
-	t.count("paired", r.Messages.Paired, "queries that found their response")
-	if r.Messages.Held > 0 {
-		t.count("held", r.Messages.Held, "queries that wait for their response")
+	m := &r.Messages
+	account := (&transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}).Account()
+	for i, row := range account.Shown() {
+		t.count(row.Name, row.Value, row.Meaning)
+		if i == 1 {
+			t.examples(m.Examples) // of records
+		}
 	}
 	for _, d := range r.Dropped {
 		if d.Messages == 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,20 +17,20 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A report tells people what a selftest came to.
+// A report prints the result of a selftest.
 type report struct {
 	*trial
 	*selftest.Verdict
 	asked     [2]answer
-	forbidden string        // why the policy lets no record of the name leave; empty: it does
-	ledger    *admin.Ledger // afterwards, where something is not proven
-	noLedger  error         // why there is none then
+	forbidden string        // the reason for which the policy drops the name; empty: none
+	ledger    *admin.Ledger // after the selftest, if something is not proven
+	noLedger  error         // why ledger is nil then
 }
 
-// A finding is what was found, and what to do about it; nothing, where it is well.
+// A finding is a sentence and what to do about it, which is empty if all is well.
 type finding struct{ says, do string }
 
-// print tells each finding, and returns an error unless both is proven.
+// print prints each finding, and returns an error unless the name left and the decoy stayed.
 func (r *report) print(out io.Writer) error {
 	fmt.Fprintln(out)
 	findings := append(r.ofResolver(), r.ofName()...)
@@ -55,7 +56,7 @@ func (r *report) print(out io.Writer) error {
 	return errors.New("not proven")
 }
 
-// warn tells what else is wrong with the sensor.
+// warn prints the sensor's other warnings.
 func (r *report) warn(out io.Writer, besides []finding) {
 	if r.noLedger != nil {
 		fmt.Fprintf(out, "warning: what else is wrong is not known: %v\n", r.noLedger)
@@ -68,8 +69,8 @@ func (r *report) warn(out io.Writer, besides []finding) {
 	}
 }
 
-// ofResolver tells of a resolver that did not answer, where that may be why a name was
-// not seen.
+// ofResolver reports a resolver that did not answer, if that may be why the name was not
+// seen.
 func (r *report) ofResolver() []finding {
 	if r.Name.Any() {
 		return nil
@@ -87,7 +88,7 @@ func (r *report) ofResolver() []finding {
 	return nil
 }
 
-// ofName tells how far the name came on its way to the sinks; nothing, if it came there.
+// ofName reports at which stage the name stopped; nothing, if it became a record.
 func (r *report) ofName() []finding {
 	var all []finding
 	if r.forbidden != "" {
@@ -108,11 +109,11 @@ func (r *report) ofName() []finding {
 	return all
 }
 
-// ofUnseen tells why the sensor may not have seen the name.
+// ofUnseen reports why the sensor may not have seen the name.
 func (r *report) ofUnseen() finding {
 	const never = "the sensor has never seen the name"
 	if len(r.ofResolver()) > 0 || r.noLedger != nil {
-		return finding{never, ""} // for a reason that is told, or cannot be
+		return finding{never, ""} // the reason is reported already, or unknown
 	}
 	connected, outward, client := inputs(r.ledger)
 	switch {
@@ -126,8 +127,8 @@ func (r *report) ofUnseen() finding {
 		fmt.Sprintf("See that it is the resolver at %s that is connected, and not one that asks it. It did not ask servers if it knows what is below the zone already: choose another --zone.", r.resolver)}
 }
 
-// inputs tells whether anything brings messages, whether anything outward has come, and
-// what helps a resolver that tells of its clients only, if one does.
+// inputs reports whether a sender is connected or packets are captured, whether outward
+// messages came, and the remedy for a resolver that sends only its clients' messages.
 func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
 	for i := range l.Sources {
 		s := &l.Sources[i]
@@ -148,7 +149,7 @@ func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
 	return connected, outward, remedy
 }
 
-// ofSink tells what became of the name at a sink.
+// ofSink reports what became of the name at a sink.
 func (r *report) ofSink(s *selftest.Sink) []finding {
 	name := fmt.Sprintf("sink %q: ", s.Name)
 	fails := ""
@@ -175,7 +176,7 @@ func (r *report) ofSink(s *selftest.Sink) []finding {
 	return nil
 }
 
-// longFlush is more than a record may wait for during a selftest.
+// longFlush is the longest flush for which a selftest waits.
 const longFlush = 10 * time.Second
 
 func (r *report) remedyForWaiting(sink string) string {
@@ -189,7 +190,7 @@ func (r *report) remedyForWaiting(sink string) string {
 	return "It is behind with what it has to send: try again when its queue is shorter (dnstap-pdns status)."
 }
 
-// ofDecoy tells what became of the decoy.
+// ofDecoy reports what became of the decoy.
 func (r *report) ofDecoy() finding {
 	switch d := r.Decoy.Stayed(); {
 	case r.DecoyLeft():
@@ -226,38 +227,39 @@ func (r *report) ofDecoyThatLeft() finding {
 	return finding{says, "Stop the sensor. If its configuration was not changed during the selftest, this is a defect of dnstap-pdns: please report it."}
 }
 
-// spelled names a drop in words.
+// spelled returns a drop in words.
 func spelled(d selftest.Drop) string {
-	for _, r := range transform.Rules() {
-		if r.String() == d.Rule {
-			return fmt.Sprintf("%s (%s): %s", d.Reason, d.Rule, r.Meaning())
-		}
+	if m := meaningOf(new(transform.Counts).Scrubbing().Rows, d.Rule); m != "" {
+		return fmt.Sprintf("%s (%s): %s", d.Reason, d.Rule, m)
 	}
 	return d.Reason + ": " + reasonMeaning(d.Reason)
 }
 
 func reasonMeaning(name string) string {
-	for _, r := range transform.Reasons() {
-		if r.String() == name {
-			return r.Meaning()
-		}
-	}
-	return name
+	return cmp.Or(meaningOf(new(transform.Counts).Account().Lost.Rows, name), name)
 }
 
 func lossMeanings(lost map[string]uint64) string {
+	rows := new(forward.SinkLedger).Account().Lost.Rows
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(lost)) {
-		at := slices.IndexFunc(forward.Losses(), func(l forward.Loss) bool { return l.String() == name })
-		if at >= 0 {
-			name += ", " + forward.Losses()[at].Meaning()
+		if m := meaningOf(rows, name); m != "" {
+			name += ", " + m
 		}
 		all = append(all, name)
 	}
 	return strings.Join(all, "; ")
 }
 
-// remedyFor says what helps where the name was dropped for this reason.
+// meaningOf returns the meaning of the row of that name, or nothing.
+func meaningOf(rows []transform.Row, name string) string {
+	if at := slices.IndexFunc(rows, func(r transform.Row) bool { return r.Name == name }); at >= 0 {
+		return rows[at].Meaning
+	}
+	return ""
+}
+
+// remedyFor returns what to do if the name was dropped for this reason.
 func remedyFor(reason string) string {
 	for _, r := range transform.Reasons() {
 		if r.String() == reason {
@@ -265,4 +267,32 @@ func remedyFor(reason string) string {
 		}
 	}
 	return "The README says what the reason means."
+}
+
+const (
+	remedyCaptures = "See that packets of both directions are captured, all of them, and once."
+	remedyDefect   = "That is a defect, of the resolver's or of dnstap-pdns: please report it."
+)
+
+// selftestRemedies contain what to do if a name that must leave was dropped.
+var selftestRemedies = map[transform.Reason]string{
+	transform.Oversize:        "Raise max_frame of the source.",
+	transform.Malformed:       remedyDefect,
+	transform.Inward:          "Have the resolver tell what servers say to it.",
+	transform.Forwarded:       "This resolver asks another one, and that one is where the sensor belongs; outward.forwarded = true takes what this one says.",
+	transform.LocalServer:     "The answer came from a private or local address: choose a --zone that servers on the Internet answer for; outward.local_servers = true takes all that such servers say.",
+	transform.NotLookup:       remedyDefect,
+	transform.Truncated:       "The retry over TCP was not seen: see that the resolver reaches servers over TCP, and that it is captured.",
+	transform.Rcode:           "Name the response code in outward.rcodes, or choose a --zone whose answers have another.",
+	transform.Mismatched:      "Somebody answers in the place of the servers, or the resolver tells of queries that are not its own.",
+	transform.Unsolicited:     remedyCaptures,
+	transform.Duplicate:       remedyCaptures,
+	transform.LocalName:       "The name, its zone or the answer holds what scrub.local_names and scrub.local_networks keep in the house: choose a --zone outside.",
+	transform.ResolverAddress: "The answer holds the resolver's address: choose a --zone that the resolver does not serve.",
+	transform.Lookup:          "The name queries a list: choose a --zone that scrub.lookup_zones does not contain.",
+	transform.SpecialName:     "Choose a --zone under a top-level domain that exists.",
+	transform.Unscrubbable:    remedyDefect,
+	transform.Unanswered:      "No server answered in pairing.timeout: see that the resolver reaches the servers of the zone, or choose another --zone.",
+	transform.PairingFull:     "Raise pairing.max_queries.",
+	transform.Unfinished:      "The connection, or the sensor, ended meanwhile: try again.",
 }
