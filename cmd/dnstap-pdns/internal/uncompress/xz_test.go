@@ -127,3 +127,32 @@ func TestBlocksOfXZThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// end writes an index of one record and a footer with that check's number.
+func (s *xzStream) end(packed, unpacked, check byte) {
+	s.summed([]byte{0, 1, packed, unpacked})
+	backward := []byte{1, 0, 0, 0, 0, check}
+	s.Write(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(backward)))
+	s.Write(append(backward, "YZ"...))
+}
+
+func TestIndexOfXZMustListTheBlocks(t *testing.T) {
+	for _, c := range []struct {
+		packed, unpacked, check byte
+		whole                   bool
+	}{{29, 9, 1, true}, {30, 9, 1, false}, {29, 8, 1, false}, {29, 9, 4, false}} {
+		s := newXZStream()
+		s.block(0, []byte("\x01\x00\x08123456789\x00"), []byte("123456789"))
+		s.end(c.packed, c.unpacked, c.check)
+		if got, err := read(&s.Buffer); c.whole != (err == nil) || string(got) != "123456789" {
+			t.Errorf("%+v: %q, error %v", c, got, err)
+		}
+	}
+}
+
+func TestLaterStreamsOfXZMayHaveLargerDictionaries(t *testing.T) {
+	got, err := read(bytes.NewReader(append(file(t, "tiny.xz"), file(t, "lines.xz")...)))
+	if err != nil || !bytes.HasSuffix(got, file(t, "lines")) {
+		t.Errorf("%d bytes, error %v", len(got), err)
+	}
+}
