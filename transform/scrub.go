@@ -221,30 +221,11 @@ func (c *compressor) find(out, name []byte) (slot int, found bool) {
 		if at == 0 {
 			return slot, false
 		}
-		if at < len(out) && sameName(out, at, name) {
+		if at < len(out) && dnswire.SameName(out, at, name) {
 			return slot, true
 		}
 	}
 	return noSlot, false
-}
-
-// sameName compares the name at off of a written message with an uncompressed one.
-func sameName(msg []byte, off int, name []byte) bool {
-	for {
-		n := int(msg[off])
-		if n >= 0xc0 {
-			off = (n&0x3f)<<8 | int(msg[off+1])
-			continue
-		}
-		if n != int(name[0]) || string(msg[off:off+1+n]) != string(name[:1+n]) {
-			return false
-		}
-		if n == 0 {
-			return true
-		}
-		off += 1 + n
-		name = name[1+n:]
-	}
 }
 
 // isWhole reads the written message again, from record to record: it must have the remaining

@@ -319,11 +319,8 @@ func (s *searcher) mayBeForbidden(w *dnswire.Walker) bool {
 // mayContinueAddress reports whether the labels that follow a label run, by a pointer, may be
 // part of an address.
 func mayContinueAddress(w *dnswire.Walker, r dnswire.Run) bool {
-	if w.Msg[r.End] == 0 {
-		return false
-	}
-	label := w.Msg[int(w.Msg[r.End]&0x3f)<<8|int(w.Msg[r.End+1]):]
-	return label[0] > 63 || isGroup(label) || isReverseZone(label)
+	label := w.After(r)
+	return label != nil && (label[0] > 63 || isGroup(label) || isReverseZone(label))
 }
 
 // checkExtended judges names that continue by a pointer: labels before the reverse name of a

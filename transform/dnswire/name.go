@@ -55,6 +55,26 @@ func IsName(b []byte) bool {
 	return false
 }
 
+// SameName compares the name at off, which must be well formed, with an uncompressed name.
+// Letter case counts.
+func SameName(msg []byte, off int, name []byte) bool {
+	for {
+		n := int(msg[off])
+		if n >= 0xc0 {
+			off = (n&0x3f)<<8 | int(msg[off+1])
+			continue
+		}
+		if n != int(name[0]) || string(msg[off:off+1+n]) != string(name[:1+n]) {
+			return false
+		}
+		if n == 0 {
+			return true
+		}
+		off += 1 + n
+		name = name[1+n:]
+	}
+}
+
 // NameEnd returns the offset after the name at off, or -1 if that is malformed. A pointer
 // ends a name (RFC 1035 section 4.1.4); its second octet may be beyond msg, and what it
 // points to is not checked.

@@ -59,6 +59,28 @@ func TestIsName(t *testing.T) {
 	}
 }
 
+func TestSameName(t *testing.T) {
+	const msg = "\x01a\x01b\x00\x01c\xc0\x02\xc0\x05"
+	for _, tt := range []struct {
+		off  int
+		name string
+		want bool
+	}{
+		{0, "\x01a\x01b\x00", true},
+		{5, "\x01c\x01b\x00", true},
+		{9, "\x01c\x01b\x00", true},
+		{4, "\x00", true},
+		{0, "\x01A\x01b\x00", false},
+		{0, "\x01a\x00", false},
+		{2, "\x01b\x01b\x00", false},
+		{0, "\x02ab\x00", false},
+	} {
+		if got := SameName([]byte(msg), tt.off, []byte(tt.name)); got != tt.want {
+			t.Errorf("%q at %d: got %v", tt.name, tt.off, got)
+		}
+	}
+}
+
 func TestNameEnd(t *testing.T) {
 	for _, tt := range []struct {
 		msg       string

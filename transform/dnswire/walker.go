@@ -302,6 +302,15 @@ func (w *Walker) Expand(b []byte, off int) []byte {
 // IsRoot reports whether the name at off is the root.
 func (w *Walker) IsRoot(off int) bool { return w.marks[off]&markLen == 1 }
 
+// After returns the octets at the target of the pointer that ends a Run; nil if the root ends
+// it.
+func (w *Walker) After(r Run) []byte {
+	if w.Msg[r.End] == 0 {
+		return nil
+	}
+	return w.Msg[int(w.Msg[r.End]&0x3f)<<8|int(w.Msg[r.End+1]):]
+}
+
 // Covered is the type of the RRset that a record belongs to: a signature belongs to the
 // RRset that it covers (RFC 4034 section 3.1.1).
 func (w *Walker) Covered(r *Record) uint16 {

@@ -255,7 +255,7 @@ var Walks = []struct {
 	{"no question", "1234 8405 0000 0000 0000 0000", true},
 	{"two questions", "1234 8400 0002 0000 0000 0000" + QuestionHex + QuestionHex, true},
 	{"second question points to the first", "1234 8400 0002 0000 0000 0000" + QuestionHex + "c00c 0001 0001", true},
-	{"octets behind the last record", "1234 8400 0001 0000 0000 0000" + QuestionHex + "deadbeef", true},
+	{"octets after the last record", "1234 8400 0001 0000 0000 0000" + QuestionHex + "deadbeef", true},
 
 	{"empty", "", false},
 	{"half a header", "1234 8400 0001 0000 0000 00", false},
