@@ -17,16 +17,21 @@ import (
 var mayImport = map[string][]string{
 	"transform":    nil,
 	"forward/nmsg": {"transform"},
-	"forward":      {"transform", "forward/nmsg"},
-	"collector":    {"transform"},
-	"conf":         {"transform", "forward", "forward/nmsg", "collector", "fallback/pcap"},
+
+	"transform/dnstext":     nil,
+	"forward/nmsg/nmsgjson": {"forward/nmsg", "forward/nmsg/nmsgtest", "transform/dnstext"},
+	"forward/nmsg/nmsgtest": {"forward/nmsg"}, // for tests
+
+	"forward":   {"transform", "forward/nmsg"},
+	"collector": {"transform"},
+	"conf":      {"transform", "forward", "forward/nmsg", "collector", "fallback/pcap"},
 
 	"fallback/pcap/stream": {"transform"},
 	"fallback/pcap/ring":   {"transform"},
 	"fallback/pcap/packet": {"transform", "fallback/pcap/stream"},
 	"fallback/pcap":        {"transform", "fallback/pcap/packet", "fallback/pcap/ring"},
 
-	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
+	"cmd/dnstap-pdns/internal/present": {"forward/nmsg", "forward/nmsg/nmsgjson", "forward/nmsg/nmsgtest", "transform/dnstext"},
 	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf", "fallback/pcap"},
 	"cmd/dnstap-pdns/internal/admin": {"transform", "forward", "collector", "conf", "fallback/pcap", "fallback/pcap/packet",
 		"fallback/pcap/ring", "cmd/dnstap-pdns/internal/sensor"},
@@ -99,8 +104,11 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 	for room, never := range map[string][]string{
 		"transform":    {"collector", "forward", "forward/nmsg", "conf"},
 		"forward/nmsg": {"collector", "forward", "conf"},
-		"forward":      {"collector", "conf"},
-		"collector":    {"forward", "forward/nmsg", "conf", "fallback/pcap"},
+
+		"forward/nmsg/nmsgjson": {"collector", "forward", "conf"},
+
+		"forward":   {"collector", "conf"},
+		"collector": {"forward", "forward/nmsg", "conf", "fallback/pcap"},
 
 		"fallback/pcap/stream": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
@@ -148,6 +156,14 @@ var (
 			uses: map[string][]string{"time": {"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}},
 		},
 		"forward/nmsg": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"forward/nmsg/nmsgjson": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"transform/dnstext": {
 			packages: slices.Concat(sockets, files, people),
 			clock:    true,
 		},

@@ -1,10 +1,11 @@
-package present
+package nmsgjson
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,19 +15,26 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg/nmsgtest"
 )
 
-// The .json files are nmsgtool's own output for the .nmsg files beside them.
-func TestJSONIsByteIdenticalToNmsgtool(t *testing.T) {
-	for name, lines := range map[string]int{"unbound-dnsqr": 127, "dnsobs": 3, "dnstap-layout": 4} {
+// TestVectorsAreEncodedAsNmsgtoolPrintsThem compares with nmsgtool's own output.
+func TestVectorsAreEncodedAsNmsgtoolPrintsThem(t *testing.T) {
+	lines := map[string]int{"unbound-dnsqr": 127, "dnsobs": 3, "dnstap-layout": 4}
+	var e Encoder
+	for _, name := range nmsgtest.Vectors {
 		t.Run(name, func(t *testing.T) {
-			want := bytes.SplitAfter(readFile(t, name+".json"), []byte{'\n'})
-			messages := readMessages(t, name+".nmsg")
-			if len(messages) != lines {
-				t.Fatalf("read %d messages, want %d", len(messages), lines)
+			file, err := os.ReadFile("../testdata/" + name + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := bytes.SplitAfter(file, []byte{'\n'})
+			messages := nmsgtest.Read(t, "../testdata/"+name+".nmsg")
+			if len(messages) != lines[name] {
+				t.Fatalf("read %d messages, want %d", len(messages), lines[name])
 			}
 			for i, m := range messages {
-				got, err := AppendJSON(nil, m)
+				got, err := e.Append(nil, m)
 				if err != nil {
 					t.Fatalf("line %d: %v", i+1, err)
 				}
@@ -40,7 +48,7 @@ func TestJSONIsByteIdenticalToNmsgtool(t *testing.T) {
 
 func jsonLine(t *testing.T, m nmsg.Message) string {
 	t.Helper()
-	got, err := AppendJSON(nil, m)
+	got, err := new(Encoder).Append(nil, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +79,7 @@ func TestIDsAndTimeOfThePayload(t *testing.T) {
 
 func TestTimesFarAwayKeepTheirShape(t *testing.T) {
 	for _, sec := range []int64{math.MinInt64, -1 << 40, 0, math.MaxUint32, 1 << 40, math.MaxInt64} {
-		got := string(appendTime(nil, sec, math.MaxUint32))
+		got := string(AppendTime(nil, sec, math.MaxUint32))
 		if !regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9}$`).MatchString(got) {
 			t.Errorf("second %d shows as %q", sec, got)
 		}
@@ -89,12 +97,12 @@ func TestNumbersAreWrittenAsNmsgtoolDoes(t *testing.T) {
 		math.NaN():          "null",
 		math.MaxFloat64 / 2: strconv.FormatFloat(math.MaxFloat64/2, 'f', 1, 64),
 	} {
-		m := base(typeDNSQR, queryResponse().fixed64(20, math.Float64bits(v)))
+		m := nmsgtest.Base(nmsg.NumberDNSQR, nmsgtest.DNSQR().Fixed64(20, math.Float64bits(v)))
 		if got := member(t, m, "timeout"); got != want {
 			t.Errorf("timeout %v is written %s, want %s", v, got, want)
 		}
 	}
-	m := base(typeDNSQR, queryResponse().varint(13, math.MaxUint64).fixed32(14, math.MaxUint32))
+	m := nmsgtest.Base(nmsg.NumberDNSQR, nmsgtest.DNSQR().Varint(13, math.MaxUint64).Fixed32(14, math.MaxUint32))
 	if got, want := member(t, m, "query_time_sec"), "[18446744073709551615]"; got != want {
 		t.Errorf("second -1 is written %s, want %s", got, want)
 	}
@@ -104,21 +112,21 @@ func TestNumbersAreWrittenAsNmsgtoolDoes(t *testing.T) {
 }
 
 func TestDelayIsThatOfTheLastPacket(t *testing.T) {
-	m := queryResponse().varint(13, 10).fixed32(14, 900_000_000).
-		varint(16, 11).fixed32(17, 100_000_000).varint(16, 12).fixed32(17, 400_000_000)
-	if got, want := member(t, base(typeDNSQR, m), "delay"), "1.5"; got != want {
+	m := nmsgtest.DNSQR().Varint(13, 10).Fixed32(14, 900_000_000).
+		Varint(16, 11).Fixed32(17, 100_000_000).Varint(16, 12).Fixed32(17, 400_000_000)
+	if got, want := member(t, nmsgtest.Base(nmsg.NumberDNSQR, m), "delay"), "1.5"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	uneven := queryResponse().varint(13, 10).fixed32(14, 0).varint(16, 11)
-	if got := member(t, base(typeDNSQR, uneven), "delay"); got != "" {
+	uneven := nmsgtest.DNSQR().Varint(13, 10).Fixed32(14, 0).Varint(16, 11)
+	if got := member(t, nmsgtest.Base(nmsg.NumberDNSQR, uneven), "delay"); got != "" {
 		t.Errorf("got %s from times that lack their nanoseconds, want none", got)
 	}
 }
 
 func TestValuesWithoutANameAreNumbers(t *testing.T) {
-	m := base(typeDNSQR, fields{}.varint(1, 99).bytes(2, make([]byte, 16)).bytes(3, make([]byte, 16)).
-		varint(4, 132).varint(5, 1).varint(6, 2).varint(7, 3).bytes(8, nil).
-		varint(9, 65000).varint(10, 300).varint(11, 4095).varint(21, 9).varint(22, 1).bytes(18, []byte("t")).bytes(19, nil))
+	m := nmsgtest.Base(nmsg.NumberDNSQR, nmsgtest.Fields{}.Varint(1, 99).Bytes(2, make([]byte, 16)).Bytes(3, make([]byte, 16)).
+		Varint(4, 132).Varint(5, 1).Varint(6, 2).Varint(7, 3).Bytes(8, nil).
+		Varint(9, 65000).Varint(10, 300).Varint(11, 4095).Varint(21, 9).Varint(22, 1).Bytes(18, []byte("t")).Bytes(19, nil))
 	got := jsonLine(t, m)
 	want := `{"time":"2026-09-21 14:13:20.000000000","vname":"base","mname":"dnsqr","message":{"type":99,"query_ip":"::",` +
 		`"response_ip":"::","proto":"132","query_port":1,"response_port":2,"id":3,"qname":"","qclass":"<UNKNOWN>",` +
@@ -130,18 +138,18 @@ func TestValuesWithoutANameAreNumbers(t *testing.T) {
 }
 
 func TestBrokenDNSIsNullAndTheLineStands(t *testing.T) {
-	good := record(dns.TypeA, dns.ClassINET, 300, []byte{192, 0, 2, 1})
+	good := nmsgtest.Record(dns.TypeA, dns.ClassINET, 300, []byte{192, 0, 2, 1})
 	for name, response := range map[string][]byte{
 		"nothing":                 {},
 		"half a header":           make([]byte, 11),
-		"cut record":              answers(good, good[:12]),
-		"record short of a byte":  answers(good, good[:len(good)-1]),
-		"data of the wrong size":  answers(good, record(dns.TypeA, dns.ClassINET, 300, []byte{1})),
+		"cut record":              nmsgtest.Response(good, good[:12]),
+		"record short of a byte":  nmsgtest.Response(good, good[:len(good)-1]),
+		"data of the wrong size":  nmsgtest.Response(good, nmsgtest.Record(dns.TypeA, dns.ClassINET, 300, []byte{1})),
 		"question without a type": {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0},
 		"pointer loop":            append(make([]byte, 5), 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := observation([]byte{0}, response, []byte("\x03com\x00"))
+			m := nmsgtest.DNSObs([]byte{0}, response, []byte("\x03com\x00"))
 			if got := member(t, m, "response_json"); got != "null" {
 				t.Errorf("response_json is %s, want null", got)
 			}
@@ -153,17 +161,17 @@ func TestBrokenDNSIsNullAndTheLineStands(t *testing.T) {
 }
 
 func TestSectionsThatEndEarlyAreTaken(t *testing.T) {
-	wire := answers(record(dns.TypeA, dns.ClassINET, 300, []byte{192, 0, 2, 1}))
+	wire := nmsgtest.Response(nmsgtest.Record(dns.TypeA, dns.ClassINET, 300, []byte{192, 0, 2, 1}))
 	wire[7] = 9
 	want := `{"header":{"opcode":"QUERY","rcode":"NOERROR","id":0,"flags":["qr"]},"question":[],` +
 		`"answer":[{"rrname":".","rrttl":300,"rrclass":"IN","rrtype":"A","rdata":["192.0.2.1"]}],"authority":[],"additional":[]}`
-	if diff := cmp.Diff(want, member(t, observation([]byte{0}, wire, nil), "response_json")); diff != "" {
+	if diff := cmp.Diff(want, member(t, nmsgtest.DNSObs([]byte{0}, wire, nil), "response_json")); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestRRsetsAreGatheredUnderFirstOwnerAndLowestTTL(t *testing.T) {
-	wire := pack(t, "A.example.org. 300 A 192.0.2.1", "b.example.org. 300 A 192.0.2.2",
+	wire := nmsgtest.Pack(t, "A.example.org. 300 A 192.0.2.1", "b.example.org. 300 A 192.0.2.2",
 		"a.EXAMPLE.org. 60 A 192.0.2.3", "a.example.org. 10 TXT x", "a.example.org. 900 A 192.0.2.4")
 	var got struct {
 		Answer []struct {
@@ -172,7 +180,7 @@ func TestRRsetsAreGatheredUnderFirstOwnerAndLowestTTL(t *testing.T) {
 			Rdata  []string
 		}
 	}
-	if err := json.Unmarshal([]byte(member(t, observation([]byte{0}, wire, nil), "response_json")), &got); err != nil {
+	if err := json.Unmarshal([]byte(member(t, nmsgtest.DNSObs([]byte{0}, wire, nil), "response_json")), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := `[{A.example.org. 60 [192.0.2.1 192.0.2.3 192.0.2.4]} {b.example.org. 300 [192.0.2.2]} {a.example.org. 10 ["x"]}]`
@@ -182,17 +190,17 @@ func TestRRsetsAreGatheredUnderFirstOwnerAndLowestTTL(t *testing.T) {
 }
 
 func TestExtendedRcodeAndRareHeaders(t *testing.T) {
-	wire := answers(record(dns.TypeOPT, 4096, 1<<24, nil))
+	wire := nmsgtest.Response(nmsgtest.Record(dns.TypeOPT, 4096, 1<<24, nil))
 	wire[2], wire[3] = 0xab, 0xf2 // QR, opcode 5, TC, RD, RA, Z, AD, CD, rcode 2
 	want := `{"header":{"opcode":"UPDATE","rcode":18,"id":0,"flags":["qr","tc","rd","ra","ad","cd"],` +
 		`"opt":{"edns":{"version":0,"flags":[],"udp":4096,"options":[]}}},"question":[],"answer":[],"authority":[],"additional":[]}`
-	if diff := cmp.Diff(want, member(t, observation([]byte{0}, wire, nil), "response_json")); diff != "" {
+	if diff := cmp.Diff(want, member(t, nmsgtest.DNSObs([]byte{0}, wire, nil), "response_json")); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestPacketsInPiecesHaveNoMessage(t *testing.T) {
-	packet := readMessages(t, "unbound-dnsqr.nmsg")[0]
+	packet := nmsgtest.Read(t, "../testdata/unbound-dnsqr.nmsg")[0]
 	one := jsonLine(t, packet)
 	if !strings.Contains(one, `"response_json":{`) {
 		t.Fatalf("the vector has no response: %s", one)
@@ -201,20 +209,18 @@ func TestPacketsInPiecesHaveNoMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packet.Data = fields(bytes.Clone(packet.Data)).bytes(15, q.ResponsePacket[0])
+	packet.Data = nmsgtest.Fields(bytes.Clone(packet.Data)).Bytes(15, q.ResponsePacket[0])
 	if got := member(t, packet, "response_json"); got != "" {
 		t.Errorf("two packets gave %s, want no response_json", got)
 	}
 }
 
 func TestAMessageThatIsNotWhatItsTypeSaysIsAnErrorAndLeavesTheBufferAlone(t *testing.T) {
-	for _, kind := range []uint32{typeDNSQR, typeDNSTap, typeDNSObs} {
+	for _, kind := range []uint32{nmsg.NumberDNSQR, nmsg.NumberDNSTap, nmsg.NumberDNSObs} {
 		for name, data := range map[string][]byte{"empty": {}, "cut": {0x0a, 9, 1}, "garbage": []byte("garbage")} {
-			for format, appendFormat := range map[string]func([]byte, nmsg.Message) ([]byte, error){"json": AppendJSON, "text": AppendText} {
-				got, err := appendFormat([]byte("before"), base(kind, data))
-				if err == nil || string(got) != "before" {
-					t.Errorf("%s of type %d, %s: got %q, %v", format, kind, name, got, err)
-				}
+			got, err := new(Encoder).Append([]byte("before"), nmsgtest.Base(kind, data))
+			if err == nil || string(got) != "before" {
+				t.Errorf("type %d, %s: got %q, %v", kind, name, got, err)
 			}
 		}
 	}
@@ -222,8 +228,8 @@ func TestAMessageThatIsNotWhatItsTypeSaysIsAnErrorAndLeavesTheBufferAlone(t *tes
 
 func TestDNSTapOfOtherTransportsIsShown(t *testing.T) {
 	for protocol, want := range map[uint64]string{3: `"DOT"`, 4: `"DOH"`, 7: "7"} {
-		message := fields{}.varint(1, 4).varint(2, 1).varint(3, protocol).bytes(4, []byte{1, 2, 3})
-		m := base(typeDNSTap, fields{}.bytes(1, []byte("\x1b[2J")).varint(15, 1).bytes(14, message))
+		message := nmsgtest.Fields{}.Varint(1, 4).Varint(2, 1).Varint(3, protocol).Bytes(4, []byte{1, 2, 3})
+		m := nmsgtest.Base(nmsg.NumberDNSTap, nmsgtest.Fields{}.Bytes(1, []byte("\x1b[2J")).Varint(15, 1).Bytes(14, message))
 		if got := member(t, m, "socket_protocol"); got != want {
 			t.Errorf("protocol %d is written %s, want %s", protocol, got, want)
 		}

@@ -1,4 +1,4 @@
-package present
+package dnstext
 
 import "github.com/miekg/dns"
 

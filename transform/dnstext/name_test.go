@@ -1,4 +1,4 @@
-package present
+package dnstext
 
 import (
 	"bytes"
@@ -45,7 +45,7 @@ func TestNamesAreExpandedAndBounded(t *testing.T) {
 func TestEveryByteInANameReadsBack(t *testing.T) {
 	for c := range 256 {
 		wire := []byte{2, byte(c), 'x', 0}
-		shown := string(appendName(nil, wire, zoneForm))
+		shown := string(AppendName(nil, wire, Zone))
 		back := make([]byte, maxName)
 		n, err := dns.PackDomainName(shown, back, 0, nil, false)
 		if err != nil || !bytes.Equal(back[:n], wire) {
@@ -63,7 +63,7 @@ func TestWhatIsNoNameShowsAsFarAsItGoes(t *testing.T) {
 		"\xc0\x0c":    `\012.`,
 		"\x01a\x00zz": "a.",
 	} {
-		if got := appendName(nil, []byte(wire), wdnsForm); string(got) != want {
+		if got := AppendName(nil, []byte(wire), WDNS); string(got) != want {
 			t.Errorf("%q shows as %q, want %q", wire, got, want)
 		}
 	}
