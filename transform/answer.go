@@ -3,6 +3,8 @@ package transform
 import (
 	"bytes"
 	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // buildAnswer makes the record of a response that may leave, and of its query if
@@ -12,9 +14,9 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 	w := p.walker
 	id := uint16(0)
 	if policy.keepResolver {
-		id = w.id
+		id = w.ID
 	}
-	if w.rebuilds() { // which may make the message longer than smallMessage
+	if rebuilds(w) { // which may make the message longer than smallMessage
 		p.rewriter = &p.borrow().rewriter
 	}
 	response, ok := p.rewriter.response(w, id)
@@ -26,10 +28,10 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 		Server:       unmapped(m.Server),
 		Transport:    m.Transport,
 		Answered:     true,
-		Name:         response[headerLen:w.qnameEnd],
-		Type:         w.qtype,
-		Class:        w.qclass,
-		Rcode:        uint8(w.flags & maskRcode),
+		Name:         response[dnswire.HeaderLen:w.QnameEnd],
+		Type:         w.Qtype,
+		Class:        w.Qclass,
+		Rcode:        uint8(w.Flags & dnswire.MaskRcode),
 		Zone:         p.zone[:p.zoneLen],
 		QueryTime:    policy.truncate(p.queryTime(m, q)),
 		ResponseTime: policy.truncate(m.ResponseTime),
@@ -41,7 +43,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 			resolver = q.resolverAddr()
 		}
 		r.Asked = true
-		r.Query = p.rewriter.question(id, q.flags, r.Name, w.qtype, w.qclass)
+		r.Query = p.rewriter.question(id, q.flags, r.Name, w.Qtype, w.Qclass)
 	}
 	r.identify(resolver, id, policy)
 	p.applied = p.appliedTo(m, q, resolver)
@@ -51,7 +53,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 // appliedTo is the rules that changed the record of a response.
 func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) ruleSet {
 	w, r := p.walker, &p.record
-	flags, folded := w.flags, p.rewriter.folded || p.folded
+	flags, folded := w.Flags, p.rewriter.folded || p.folded
 	var by ruleSet
 	if q != nil {
 		flags |= q.flags
@@ -59,13 +61,13 @@ func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) rule
 		by.add(QueryReduced, q.more)
 	}
 	by.add(ResolverZeroed, r.Resolver != resolver && tells(resolver))
-	by.add(IDZeroed, r.ID != w.id)
-	by.add(OPTRemoved, w.opt >= 0)
+	by.add(IDZeroed, r.ID != w.ID)
+	by.add(OPTRemoved, w.OPT >= 0)
 	by.add(CaseLowered, folded)
 	by.add(HeaderBitsCleared, flags&cleared != 0)
-	by.add(TrailingCut, w.end < len(w.msg))
+	by.add(TrailingCut, w.End < len(w.Msg))
 	by.add(TimeTruncated, r.QueryTime != p.queryTime(m, q) || r.ResponseTime != m.ResponseTime)
-	by.add(RRsetRemoved, w.removes())
+	by.add(RRsetRemoved, w.Omits())
 	by.add(Rebuilt, p.rewriter.rebuilt)
 	return by
 }
@@ -96,7 +98,7 @@ func (p *Pairer) expire(q *pending, policy *Policy, emit func(*Record)) {
 func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	f := facts{
 		forwarder: q.forwarder,
-		rd:        q.flags&flagRD != 0,
+		rd:        q.flags&dnswire.FlagRD != 0,
 		server:    q.serverAddr().Addr(),
 		resolver:  q.resolverAddr().Addr(),
 		lookup:    isLookup(q.flags, 1, q.qtype, q.qclass, q.signed),
@@ -105,7 +107,7 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 		return r
 	}
 	name := append(p.name[:0], p.pending.name(q)...)
-	nameFolded := lower(name)
+	nameFolded := dnswire.Lower(name)
 	if p.handover != nil && policy.unanswered && !q.packet && p.handedOver(&transaction{
 		period: unansweredSince(q.queryTime, policy), resolver: f.resolver, server: q.serverAddr(), transport: q.transport,
 		id: q.id, qtype: q.qtype, name: name,
@@ -113,7 +115,7 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 		return Duplicate
 	}
 	zone := append(p.zone[:0], p.pending.zone(q)...)
-	p.folded = lower(zone) || nameFolded
+	p.folded = dnswire.Lower(zone) || nameFolded
 	own := identity(f.resolver)
 	p.searcher.begin(policy, p.known, &p.seen.fresh, own, own)
 	p.searcher.addSubnet(q.subnet())

@@ -2,15 +2,18 @@ package transform
 
 import (
 	"cmp"
+	"container/heap"
 	"slices"
 	"strings"
 	"unsafe"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// maxDomains bounds the domains that a DomainCounts holds.
+// maxDomains bounds the domains that the zero DomainCounts holds.
 const maxDomains = 256
 
 // A DomainCount is how many messages with a query name in one registered domain were
@@ -40,20 +43,51 @@ func (c *DomainCount) by(r Rule) *uint64 {
 
 // DomainCounts counts dropped messages by registered domain, for the domains that are
 // dropped most: the algorithm is Space-Saving (Metwally, Agrawal, El Abbadi, 2005). It
-// holds maxDomains; when full, a new domain replaces the one with the lowest rank and
-// inherits that rank. So every domain with more than one in maxDomains of all drops is
-// held, and no count is above the true one. The zero value is empty.
+// holds a limited number of domains; when full, a new domain replaces the one with the
+// lowest rank and inherits that rank. So every domain with more than one in limit of all
+// drops is held, and no count is above the true one. The zero value is empty and holds
+// 256 domains.
 type DomainCounts struct {
-	slots []domainSlot
-	index map[string]int // slots by domain
-	text  [maxName]byte  // scratch
+	limit int // 0: maxDomains
+	slots domainHeap
+	index map[string]*domainSlot // slots by domain
+	text  [dnswire.MaxName]byte  // scratch
 
 	lengths map[string]uint8 // of registered domains, by names that were asked lately
 }
 
+// NewDomainCounts returns an empty DomainCounts that holds limit domains.
+func NewDomainCounts(limit int) *DomainCounts { return &DomainCounts{limit: limit} }
+
 type domainSlot struct {
 	DomainCount        // Domain in wire form
 	rank        uint64 // at least the true total
+	at          int    // its index in the heap
+}
+
+// A domainHeap is a heap of slots: the first has the lowest rank.
+type domainHeap []*domainSlot
+
+func (h domainHeap) Len() int           { return len(h) }
+func (h domainHeap) Less(i, j int) bool { return h[i].rank < h[j].rank }
+func (h domainHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+// Push is for package heap.
+func (h *domainHeap) Push(x any) {
+	s := x.(*domainSlot)
+	s.at = len(*h)
+	*h = append(*h, s)
+}
+
+// Pop is for package heap, which calls it for nothing that a DomainCounts does.
+func (h *domainHeap) Pop() any {
+	last := len(*h) - 1
+	s := (*h)[last]
+	*h = (*h)[:last]
+	return s
 }
 
 // Count counts a message that was dropped by the rule, under the registered domain of
@@ -62,23 +96,22 @@ func (d *DomainCounts) Count(name []byte, r Rule) {
 	var one DomainCount
 	if n := one.by(r); n != nil {
 		*n = 1
-		d.slot(view(d.registered(name))).add(&one, 1)
+		d.add(view(d.registered(name)), &one, 1)
 	}
 }
 
 // Merge adds the counts of o.
 func (d *DomainCounts) Merge(o *DomainCounts) {
-	for i := range o.slots {
-		s := &o.slots[i]
-		d.slot(s.Domain).add(&s.DomainCount, s.rank)
+	for _, s := range o.slots {
+		d.add(s.Domain, &s.DomainCount, s.rank)
 	}
 }
 
 // Top returns at most n domains, the one with the highest total first.
 func (d *DomainCounts) Top(n int) []DomainCount {
 	all := make([]DomainCount, 0, len(d.slots))
-	for i := range d.slots {
-		all = append(all, d.slots[i].DomainCount)
+	for _, s := range d.slots {
+		all = append(all, s.DomainCount)
 	}
 	slices.SortFunc(all, func(a, b DomainCount) int {
 		return cmp.Or(cmp.Compare(b.Total(), a.Total()), strings.Compare(a.Domain, b.Domain))
@@ -99,41 +132,35 @@ func shownName(wire string) string {
 	return strings.TrimSuffix(text, ".")
 }
 
-// slot returns the domain's slot. domain is cloned if it is kept.
-func (d *DomainCounts) slot(domain string) *domainSlot {
-	i, ok := d.index[domain]
-	switch {
-	case ok:
-		return &d.slots[i]
-	case d.index == nil:
-		d.index = map[string]int{}
-	}
-	if i = len(d.slots); i < maxDomains {
-		d.slots = append(d.slots, domainSlot{})
-	} else {
-		i = d.lowest()
-		delete(d.index, d.slots[i].Domain)
-	}
-	s := &d.slots[i] // with the rank of the domain that was there
-	s.DomainCount = DomainCount{Domain: strings.Clone(domain)}
-	d.index[s.Domain] = i
-	return s
-}
-
-func (s *domainSlot) add(c *DomainCount, rank uint64) {
+// add adds counts to those of a domain.
+func (d *DomainCounts) add(domain string, c *DomainCount, rank uint64) {
+	s := d.slot(domain)
 	s.ResolverAddress += c.ResolverAddress
 	s.Lookup += c.Lookup
 	s.LocalNameInside += c.LocalNameInside
 	s.rank += rank
+	heap.Fix(&d.slots, s.at)
 }
 
-func (d *DomainCounts) lowest() (least int) {
-	for i := range d.slots {
-		if d.slots[i].rank < d.slots[least].rank {
-			least = i
-		}
+// slot returns the domain's slot. domain is cloned if it is kept.
+func (d *DomainCounts) slot(domain string) *domainSlot {
+	s := d.index[domain]
+	switch {
+	case s != nil:
+		return s
+	case d.index == nil:
+		d.index = map[string]*domainSlot{}
 	}
-	return least
+	if len(d.slots) < cmp.Or(d.limit, maxDomains) {
+		s = new(domainSlot)
+		heap.Push(&d.slots, s)
+	} else {
+		s = d.slots[0] // it keeps its rank
+		delete(d.index, s.Domain)
+	}
+	s.DomainCount = DomainCount{Domain: strings.Clone(domain)}
+	d.index[s.Domain] = s
+	return s
 }
 
 // registered returns the end of a name in wire form that is its public suffix and one
@@ -144,7 +171,7 @@ func (d *DomainCounts) lowest() (least int) {
 // Names in lists are many, so the address before the list's own name is cut off, and
 // the result is remembered: the public suffix list allocates memory at each question.
 func (d *DomainCounts) registered(name []byte) []byte {
-	if len(name) < 2 || !validName(name) {
+	if len(name) < 2 || !dnswire.IsName(name) {
 		return name
 	}
 	var l labels

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // TestReverseNamesThatGoOnInTheQueryName: the query name is the reverse name of a wider
@@ -16,16 +19,16 @@ func TestReverseNamesThatGoOnInTheQueryName(t *testing.T) {
 		c.Resolvers = single(netip.MustParseAddr("198.18.5.7"))
 	})
 	for _, before := range []string{"\x0564-26", "\x017\x03sub"} {
-		d := newRaw("5.18.198.in-addr.arpa", dns.TypeNS)
-		wantReason(t, p, d.wire, Kept)
-		d.record(additional, append([]byte(before), pointTo(headerLen)...), dns.TypeTXT, charStrings("x"))
-		wantRemoved(t, p, d.wire)
+		d := wiretest.New("5.18.198.in-addr.arpa", dns.TypeNS)
+		wantReason(t, p, d.Wire, Kept)
+		d.Record(dnswire.Additional, append([]byte(before), wiretest.PointTo(dnswire.HeaderLen)...), dns.TypeTXT, charStrings("x"))
+		wantRemoved(t, p, d.Wire)
 
 		// The query name is that of an address, and a pointer leads to its end.
-		d = newRaw("1.5.18.198.in-addr.arpa", dns.TypePTR)
-		wantReason(t, p, d.wire, Kept)
-		d.record(additional, append([]byte(before), pointTo(headerLen+2)...), dns.TypeTXT, charStrings("x"))
-		wantRemoved(t, p, d.wire)
+		d = wiretest.New("1.5.18.198.in-addr.arpa", dns.TypePTR)
+		wantReason(t, p, d.Wire, Kept)
+		d.Record(dnswire.Additional, append([]byte(before), wiretest.PointTo(dnswire.HeaderLen+2)...), dns.TypeTXT, charStrings("x"))
+		wantRemoved(t, p, d.Wire)
 	}
 }
 
@@ -33,9 +36,9 @@ func TestReverseNamesThatGoOnInTheQueryName(t *testing.T) {
 // addresses count nowhere, also where others are searched for.
 func TestKeptResolverAddressesAreFoundNowhere(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.KeepResolver = true })
-	wantReason(t, p, newRaw("ip-192-0-2-53.example.net", dns.TypeA).with(answer, "ip-192-0-2-53.example.net", dns.TypeA, ownAddr4.AsSlice()).wire, Kept)
+	wantReason(t, p, wiretest.New("ip-192-0-2-53.example.net", dns.TypeA).With(dnswire.Answer, "ip-192-0-2-53.example.net", dns.TypeA, ownAddr4.AsSlice()).Wire, Kept)
 	wantReason(t, p, answering(65280, ownAddr4.AsSlice()), Kept)
-	wantReason(t, p, newRaw("ip-198-51-100-7.example.net", dns.TypeA).wire, LocalName)
+	wantReason(t, p, wiretest.New("ip-198-51-100-7.example.net", dns.TypeA).Wire, LocalName)
 }
 
 // TestNamesAreWholeWhileTextInThemIsJudged: a reverse name inside a label is read apart from
@@ -43,9 +46,9 @@ func TestKeptResolverAddressesAreFoundNowhere(t *testing.T) {
 func TestNamesAreWholeWhileTextInThemIsJudged(t *testing.T) {
 	p := scrubPolicy(t)
 	owner := []byte("\x017\x03100\x0251\x03198\x10the.in-addr.arpa\x03net\x00")
-	d := newRaw("q.example.net", dns.TypeA)
-	d.record(additional, owner, dns.TypeTXT, charStrings("x"))
-	wantRemoved(t, p, d.wire)
+	d := wiretest.New("q.example.net", dns.TypeA)
+	d.Record(dnswire.Additional, owner, dns.TypeTXT, charStrings("x"))
+	wantRemoved(t, p, d.Wire)
 }
 
 // TestReverseNamesInTextEndWhereNamesEnd: at what is no letter of any script, digit, hyphen or
@@ -82,7 +85,7 @@ func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
 		"2a00::198.18.5.4": Kept, "::198.18.5.4": Kept, "2a00:1:2:3:0:5efe:198.18.5.4": Kept,
 		"2001:0:c612:504:1:2:3:4": Kept, "2a00:0:c612:504::": Kept,
 	} {
-		wire := newRaw(netip.MustParseAddr(address).StringExpanded()+".example.net", dns.TypeA).wire
+		wire := wiretest.New(netip.MustParseAddr(address).StringExpanded()+".example.net", dns.TypeA).Wire
 		wantReason(t, one, wire, LocalName)
 		wantReason(t, wide, wire, want)
 	}
@@ -92,10 +95,10 @@ func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
 func TestNumbersAsLabelsMayHaveZerosInFront(t *testing.T) {
 	p := scrubPolicy(t)
 	for _, name := range []string{"192.0.2.000053", "00192.0000.00002.0053.example", "00000192.0.2.53.example", "000053.2.0.192.example"} {
-		wantReason(t, p, newRaw(name, dns.TypeA).wire, ResolverAddress)
-		d := newRaw("53.example.net", dns.TypeA)
-		d.record(additional, append(wireName("00192.00000.00002")[:18], pointTo(headerLen)...), dns.TypeTXT, charStrings("x"))
-		wantRemoved(t, p, d.wire)
+		wantReason(t, p, wiretest.New(name, dns.TypeA).Wire, ResolverAddress)
+		d := wiretest.New("53.example.net", dns.TypeA)
+		d.Record(dnswire.Additional, append(wiretest.Name("00192.00000.00002")[:18], wiretest.PointTo(dnswire.HeaderLen)...), dns.TypeTXT, charStrings("x"))
+		wantRemoved(t, p, d.Wire)
 	}
 }
 
@@ -138,9 +141,9 @@ func TestAddressesWithoutColonsHaveThreeGroups(t *testing.T) {
 	for name, want := range map[string]Reason{
 		"2a00--1": Kept, "2a00--1-1": LocalName, "2a00-1-1--": LocalName, "x-y-2a00--1": Kept, "2a00::1": LocalName, "2a00..1.1": LocalName,
 	} {
-		d := newRaw("q.example.net", dns.TypeA)
-		d.record(additional, append(append([]byte{byte(len(name))}, name...), "\x03net\x00"...), dns.TypeTXT, charStrings("x"))
-		if got := verdict(p, asResponse(d.wire)); got == Kept.String() != (want == Kept) {
+		d := wiretest.New("q.example.net", dns.TypeA)
+		d.Record(dnswire.Additional, append(append([]byte{byte(len(name))}, name...), "\x03net\x00"...), dns.TypeTXT, charStrings("x"))
+		if got := verdict(p, asResponse(d.Wire)); got == Kept.String() != (want == Kept) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
 	}
@@ -149,8 +152,8 @@ func TestAddressesWithoutColonsHaveThreeGroups(t *testing.T) {
 // TestUnknownA6IsText, as other types that are made up in an unknown way.
 func TestUnknownA6IsText(t *testing.T) {
 	p := scrubPolicy(t)
-	wantReason(t, p, answering(typeA6, append([]byte{0xff, 0}, "univ.example"...)), LocalName)
-	wantReason(t, p, answering(typeA6, append([]byte("\x8a"+strings.Repeat("!", 0x8a)), charStrings("univ.", "example")...)), LocalName)
+	wantReason(t, p, answering(wiretest.TypeA6, append([]byte{0xff, 0}, "univ.example"...)), LocalName)
+	wantReason(t, p, answering(wiretest.TypeA6, append([]byte("\x8a"+strings.Repeat("!", 0x8a)), charStrings("univ.", "example")...)), LocalName)
 }
 
 // TestAddressesOfEveryHostIdentifyNoResolver, even if they are configured: many names have

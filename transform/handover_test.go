@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // A capture of these tests lasts from 100 s to 200 s after epoch.
@@ -344,7 +346,7 @@ func TestTransactionKeysDiffer(t *testing.T) {
 		seen[key] = what
 	}
 	server := someServer6.Addr().As16()
-	name := wireName("www.shop.example.with.a.long.name")
+	name := wiretest.Name("www.shop.example.with.a.long.name")
 	note("none", transactionKey(addrFrom(server), 7, 1, name))
 	for i := range 16 {
 		note("id", transactionKey(addrFrom(server), 7^1<<i, 1, name))

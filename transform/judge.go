@@ -2,16 +2,17 @@ package transform
 
 import (
 	"bytes"
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // A subject is what is judged: a response that has been walked, or a query.
 type subject struct {
-	name, zone []byte  // lowercase wire form; an empty zone where the source does not state it
-	response   *walker // nil: a query without a response
+	name, zone []byte          // lowercase wire form; an empty zone where the source does not state it
+	response   *dnswire.Walker // nil: a query without a response
 	qtype      uint16
 	server     netip.Addr
 	rd         bool // in query or response
@@ -24,17 +25,10 @@ type subject struct {
 // sensors by adding one.
 func (s *searcher) judge(x *subject) Reason {
 	s.ready()
-	if may, _ := s.mayHold(x.name[:len(x.name)-1]); may {
-		s.checkName(x.name, len(x.name))
-	}
-	if s.rule != NoRule {
-		s.finding = Finding{Rule: s.rule, Entry: s.entry}
-		if x.response != nil {
-			s.finding.From, s.finding.To = headerLen, x.response.qnameEnd
-		}
-	}
+	from, to := x.nameInMessage()
+	s.judgeWhole(x.name, from, to)
 	if len(x.zone) > 0 && !s.done() && !isBelow(x.name, x.zone) {
-		s.judgeZone(x.zone)
+		s.judgeWhole(x.zone, 0, 0) // it is not in the message
 	}
 	if x.response != nil && !s.done() {
 		s.judgeResponse(x)
@@ -45,14 +39,23 @@ func (s *searcher) judge(x *subject) Reason {
 	return s.judgeUse(x)
 }
 
-// judgeZone judges the zone, which is not in the message.
-func (s *searcher) judgeZone(zone []byte) {
-	if may, _ := s.mayHold(zone[:len(zone)-1]); !may {
+// nameInMessage returns where the query name is in the response; 0 and 0 if there is no
+// response.
+func (x *subject) nameInMessage() (from, to int) {
+	if x.response == nil {
+		return 0, 0
+	}
+	return dnswire.HeaderLen, x.response.QnameEnd
+}
+
+// judgeWhole judges the query name or the zone; from and to are its place in the message.
+func (s *searcher) judgeWhole(name []byte, from, to int) {
+	if may, _ := s.mayHold(name[:len(name)-1]); !may {
 		return
 	}
 	before := s.rule
-	if s.checkName(zone, len(zone)); s.rule != before {
-		s.finding = Finding{Rule: s.rule, Entry: s.entry}
+	if s.checkName(name, len(name)); s.rule != before {
+		s.finding = Finding{Rule: s.rule, Entry: s.entry, From: from, To: to}
 	}
 }
 
@@ -86,17 +89,17 @@ func isBelow(name, zone []byte) bool {
 // mayBeForbidden reports whether a record of the response may hold something that is
 // forbidden. Each label run is looked at once; a name that is only a pointer was
 // looked at as part of its target.
-func (s *searcher) mayBeForbidden(w *walker) bool {
-	for _, r := range w.runs {
-		if int(r.end) <= w.qnameEnd && !r.astray {
+func (s *searcher) mayBeForbidden(w *dnswire.Walker) bool {
+	for _, r := range w.Runs {
+		if int(r.End) <= w.QnameEnd && !r.Outside {
 			continue // the query name
 		}
-		if r.astray {
-			s.checkNameAt(w, int(r.start), maxName)
+		if r.Outside {
+			s.checkNameAt(w, int(r.Start), dnswire.MaxName)
 			continue
 		}
-		if may, open := s.mayHold(w.msg[r.start:r.end]); may || open && w.mayContinueAddress(r) {
-			s.checkNameAt(w, int(r.start), int(r.end-r.start))
+		if may, open := s.mayHold(w.Msg[r.Start:r.End]); may || open && mayContinueAddress(w, r) {
+			s.checkNameAt(w, int(r.Start), int(r.End-r.Start))
 		}
 	}
 	if s.reversed && s.rule == NoRule {
@@ -105,53 +108,53 @@ func (s *searcher) mayBeForbidden(w *walker) bool {
 	if s.inNames = s.rule != NoRule; s.inNames {
 		return true
 	}
-	for i := range w.rrs {
-		s.rdataOf(w, &w.rrs[i])
+	for i := range w.Records {
+		s.rdataOf(w, &w.Records[i])
 	}
 	return s.rule != NoRule
 }
 
 // mayContinueAddress reports whether what follows a label run may be part of an address
 // as labels.
-func (w *walker) mayContinueAddress(r run) bool {
-	if w.msg[r.end] == 0 {
+func mayContinueAddress(w *dnswire.Walker, r dnswire.Run) bool {
+	if w.Msg[r.End] == 0 {
 		return false
 	}
-	label := w.msg[int(w.msg[r.end]&0x3f)<<8|int(w.msg[r.end+1]):]
+	label := w.Msg[int(w.Msg[r.End]&0x3f)<<8|int(w.Msg[r.End+1]):]
 	return label[0] > 63 || isGroup(label) || isReverseZone(label)
 }
 
 // checkExtended judges names that continue elsewhere: labels before the reverse name of
 // a wide network may make it one of a local network inside.
-func (s *searcher) checkExtended(w *walker) {
-	for _, r := range w.runs {
-		if w.msg[r.end] != 0 {
-			s.checkNameAt(w, int(r.start), int(r.end-r.start))
+func (s *searcher) checkExtended(w *dnswire.Walker) {
+	for _, r := range w.Runs {
+		if w.Msg[r.End] != 0 {
+			s.checkNameAt(w, int(r.Start), int(r.End-r.Start))
 		}
 	}
 }
 
 // checkNameAt judges the name at off; own is as in checkName.
-func (s *searcher) checkNameAt(w *walker, off, own int) {
-	name := w.expand(s.name[:0], off)
-	lower(name)
+func (s *searcher) checkNameAt(w *dnswire.Walker, off, own int) {
+	name := w.Expand(s.name[:0], off)
+	dnswire.Lower(name)
 	s.checkName(name, own)
 }
 
 // rdataOf judges a record's rdata except for names.
-func (s *searcher) rdataOf(w *walker, r *rr) {
-	switch r.typ {
-	case typeA:
+func (s *searcher) rdataOf(w *dnswire.Walker, r *dnswire.Record) {
+	switch r.Type {
+	case dns.TypeA:
 		s.place = inAddress
-		s.addr4([4]byte(w.msg[r.rdata:r.end]), asIs)
-	case typeAAAA:
+		s.addr4([4]byte(w.Msg[r.Rdata:r.End]), asIs)
+	case dns.TypeAAAA:
 		s.place = inAddress
-		s.addr16((*[16]byte)(w.msg[r.rdata:r.end]), asIs)
-	case dns.TypeSOA, dns.TypeNS, dns.TypeCNAME, dns.TypePTR, dns.TypeMX, dns.TypeSRV, dns.TypeDNAME, typeOPT:
+		s.addr16((*[16]byte)(w.Msg[r.Rdata:r.End]), asIs)
+	case dns.TypeSOA, dns.TypeNS, dns.TypeCNAME, dns.TypePTR, dns.TypeMX, dns.TypeSRV, dns.TypeDNAME, dns.TypeOPT:
 	case dns.TypeTXT:
-		s.strings(w.msg[r.rdata:r.end])
+		s.strings(w.Msg[r.Rdata:r.End])
 	default:
-		s.rdata(w.msg, *r)
+		s.rdata(w, r)
 	}
 }
 
@@ -159,13 +162,13 @@ func (s *searcher) rdataOf(w *walker, r *rr) {
 func (s *searcher) judgeRecords(x *subject) {
 	w := x.response
 	s.hits = s.hits[:0]
-	for i := range w.rrs {
-		r := &w.rrs[i]
-		h := hit{from: r.owner, to: r.rdata - fixedLen}
+	for i := range w.Records {
+		r := &w.Records[i]
+		h := hit{from: r.Owner, to: r.Rdata - dnswire.FixedLen}
 		s.forget()
-		if i != w.opt {
+		if i != w.OPT {
 			if s.inNames {
-				s.checkNameAt(w, int(r.owner), maxName)
+				s.checkNameAt(w, int(r.Owner), dnswire.MaxName)
 			}
 			owner := s.rule
 			if s.inNames && !s.done() {
@@ -175,7 +178,7 @@ func (s *searcher) judgeRecords(x *subject) {
 				s.rdataOf(w, r)
 			}
 			if s.rule != owner {
-				h.from, h.to = r.rdata, r.end
+				h.from, h.to = r.Rdata, r.End
 			}
 		}
 		h.rule, h.entry = s.rule, s.entry
@@ -184,16 +187,14 @@ func (s *searcher) judgeRecords(x *subject) {
 	s.findChain(x)
 }
 
-const fixedLen = 10 // octets of type, class, TTL and rdata length
-
 // namesIn judges the names in rdata.
-func (s *searcher) namesIn(w *walker, r rr) {
-	if r.typ == typeOPT || r.typ == typeTSIG || r.typ == typeTKEY {
+func (s *searcher) namesIn(w *dnswire.Walker, r dnswire.Record) {
+	if r.Type == dns.TypeOPT || r.Type == dns.TypeTSIG || r.Type == dns.TypeTKEY {
 		return
 	}
-	for c := newCursor(w.msg, r); c.next(); {
-		if c.isName() {
-			s.checkNameAt(w, c.start, maxName)
+	for f := w.Fields(&r); f.Next(); {
+		if f.IsName() {
+			s.checkNameAt(w, f.Start, dnswire.MaxName)
 		}
 	}
 }
@@ -206,7 +207,7 @@ const maxChain = 16
 // RRset. After too many aliases the rest of the answer section counts as chain.
 func (s *searcher) findChain(x *subject) {
 	w := x.response
-	if w.counts[answer] == 0 {
+	if w.Counts[dnswire.Answer] == 0 {
 		s.findReferral(w)
 		return
 	}
@@ -218,37 +219,37 @@ func (s *searcher) findChain(x *subject) {
 		}
 		name = append(s.second[:0], target...)
 	}
-	for i := range w.rrs {
-		s.hits[i].chain = s.hits[i].chain || w.rrs[i].section == answer
+	for i := range w.Records {
+		s.hits[i].chain = s.hits[i].chain || w.Records[i].Section == dnswire.Answer
 	}
 }
 
 // chainAt marks the records of the chain at a name, and returns the name that an
 // alias leads to, or nil.
-func (s *searcher) chainAt(w *walker, name []byte, qtype uint16) (target []byte) {
-	for i := range w.rrs {
-		r := w.rrs[i]
-		typ := covered(w, &r)
-		if r.section != answer || typ != qtype && typ != dns.TypeCNAME && typ != dns.TypeDNAME && qtype != dns.TypeANY && r.typ != qtype {
+func (s *searcher) chainAt(w *dnswire.Walker, name []byte, qtype uint16) (target []byte) {
+	for i := range w.Records {
+		r := w.Records[i]
+		typ := w.Covered(&r)
+		if r.Section != dnswire.Answer || typ != qtype && typ != dns.TypeCNAME && typ != dns.TypeDNAME && qtype != dns.TypeANY && r.Type != qtype {
 			continue
 		}
-		var buf [maxName + 1]byte
-		owner := w.expand(buf[:0], int(r.owner))
-		lower(owner)
+		var buf [dnswire.MaxName + 1]byte
+		owner := w.Expand(buf[:0], int(r.Owner))
+		dnswire.Lower(owner)
 		switch {
 		case bytes.Equal(owner, name):
-			if s.hits[i].chain = true; r.typ == dns.TypeCNAME && qtype != dns.TypeCNAME && target == nil {
-				target = w.expand(s.target[:0], int(r.rdata))
-				lower(target)
+			if s.hits[i].chain = true; r.Type == dns.TypeCNAME && qtype != dns.TypeCNAME && target == nil {
+				target = w.Expand(s.target[:0], int(r.Rdata))
+				dnswire.Lower(target)
 			}
 		case typ == dns.TypeDNAME && isBelow(name, owner):
-			if s.hits[i].chain = true; r.typ == dns.TypeDNAME && target == nil {
+			if s.hits[i].chain = true; r.Type == dns.TypeDNAME && target == nil {
 				prefix := name[:len(name)-len(owner)]
-				target = w.expand(append(s.target[:0], prefix...), int(r.rdata))
-				if len(target) > maxName {
+				target = w.Expand(append(s.target[:0], prefix...), int(r.Rdata))
+				if len(target) > dnswire.MaxName {
 					return nil
 				}
-				lower(target)
+				dnswire.Lower(target)
 			}
 		}
 	}
@@ -256,32 +257,23 @@ func (s *searcher) chainAt(w *walker, name []byte, qtype uint16) (target []byte)
 }
 
 // findReferral marks the NS RRset of a referral: no answer, and no SOA in authority.
-func (s *searcher) findReferral(w *walker) {
-	if w.flags&maskRcode != dns.RcodeSuccess {
+func (s *searcher) findReferral(w *dnswire.Walker) {
+	if w.Flags&dnswire.MaskRcode != dns.RcodeSuccess {
 		return
 	}
-	for _, r := range w.rrs {
-		if r.section == authority && r.typ == dns.TypeSOA {
+	for _, r := range w.Records {
+		if r.Section == dnswire.Authority && r.Type == dns.TypeSOA {
 			return
 		}
 	}
-	for i, r := range w.rrs {
-		s.hits[i].chain = r.section == authority && r.typ == dns.TypeNS
+	for i, r := range w.Records {
+		s.hits[i].chain = r.Section == dnswire.Authority && r.Type == dns.TypeNS
 	}
-}
-
-// covered is the type of the RRset that a record belongs to: a signature to the RRset
-// that it covers (RFC 4034 section 3.1.1).
-func covered(w *walker, r *rr) uint16 {
-	if (r.typ == dns.TypeRRSIG || r.typ == dns.TypeSIG) && r.end-r.rdata >= 2 {
-		return binary.BigEndian.Uint16(w.msg[r.rdata:])
-	}
-	return r.typ
 }
 
 // inChain returns what forbids a record of the answer chain: the first local name,
 // else the first address.
-func (s *searcher) inChain(w *walker) (f Finding) {
+func (s *searcher) inChain(w *dnswire.Walker) (f Finding) {
 	for i := range s.hits {
 		h := &s.hits[i]
 		if !h.chain || h.rule == NoRule {
@@ -302,20 +294,24 @@ const maxRemoved = 32
 
 // markRemoved marks the RRsets that hold something forbidden, with their signatures;
 // of too many, every RRset outside the answer chain.
-func (s *searcher) markRemoved(w *walker) {
+func (s *searcher) markRemoved(w *dnswire.Walker) {
 	sets := 0
 	for i := range s.hits {
-		if s.hits[i].rule == NoRule || w.rrs[i].removed {
+		if s.hits[i].rule == NoRule || w.Records[i].Omitted {
 			continue
 		}
 		if sets++; sets > maxRemoved {
-			for j := range w.rrs {
-				w.remove(j, !s.hits[j].chain && j != w.opt)
+			for j := range w.Records {
+				if !s.hits[j].chain && j != w.OPT {
+					w.Omit(j)
+				}
 			}
 			return
 		}
-		for j := range w.rrs {
-			w.remove(j, j == i || j != w.opt && w.sameSet(i, j))
+		for j := range w.Records {
+			if j == i || j != w.OPT && w.SameRRset(i, j) {
+				w.Omit(j)
+			}
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 func addrFrom(octets [16]byte) netip.Addr { return netip.AddrFrom16(octets) }
@@ -18,7 +20,7 @@ func idsKept(k *KeyLog, n int) (ids []int) {
 		have[key] = true
 	}
 	for id := range n + 1 {
-		if have[transactionKey(someServer.Addr(), uint16(id), dns.TypeA, wireName("www.shop.example"))] {
+		if have[transactionKey(someServer.Addr(), uint16(id), dns.TypeA, wiretest.Name("www.shop.example"))] {
 			ids = append(ids, id)
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // charStrings is rdata of character-strings (RFC 1035 section 3.3).
@@ -21,14 +24,14 @@ func charStrings(texts ...string) []byte {
 
 // param is one SVCB parameter, behind priority and target.
 func svcb(key uint16, value string) []byte {
-	b := append([]byte{0, 1}, wireName("svc.example.net")...)
+	b := append([]byte{0, 1}, wiretest.Name("svc.example.net")...)
 	b = append(b, byte(key>>8), byte(key), byte(len(value)>>8), byte(len(value)))
 	return append(b, value...)
 }
 
 // answering is a response with one record in answer.
 func answering(typ uint16, rdata []byte) []byte {
-	return newRaw("q.example.net", typ).with(answer, "q.example.net", typ, rdata).wire
+	return wiretest.New("q.example.net", typ).With(dnswire.Answer, "q.example.net", typ, rdata).Wire
 }
 
 // setName puts another name in the place of a record's n-th.
@@ -90,20 +93,20 @@ var nameMatches = []struct {
 
 func TestLocalNamesAreFoundInEveryNameOfEveryType(t *testing.T) {
 	p := scrubPolicy(t)
-	for _, typ := range knownTypes() {
-		for n := range namesOf(sampleRR(t, typ)) {
+	for _, typ := range wiretest.KnownTypes() {
+		for n := range wiretest.NamesOf(wiretest.SampleRR(t, typ)) {
 			for _, tt := range nameMatches {
-				r := sampleRR(t, typ)
+				r := wiretest.SampleRR(t, typ)
 				setName(r, n, tt.name)
-				if namesOf(r)[n] != tt.name {
-					t.Fatalf("%s: name %d is %s", dns.Type(typ), n, namesOf(r)[n])
+				if wiretest.NamesOf(r)[n] != tt.name {
+					t.Fatalf("%s: name %d is %s", dns.Type(typ), n, wiretest.NamesOf(r)[n])
 				}
 				buf := make([]byte, 1024)
 				end, err := dns.PackRR(r, buf, 0, nil, false)
 				if err != nil {
 					t.Fatal(err)
 				}
-				rdata := buf[len(wireName(r.Header().Name))+10 : end]
+				rdata := buf[len(wiretest.Name(r.Header().Name))+10 : end]
 				if _, got := scrubOne(p, asResponse(answering(typ, rdata))); got != tt.want {
 					t.Errorf("%s as name %d of %s: got %v, want %v", tt.name, n, dns.Type(typ), got, tt.want)
 				}
@@ -117,17 +120,17 @@ func TestLocalNamesAreFoundAsQueryNameOwnerAndZone(t *testing.T) {
 	address := []byte{203, 0, 113, 7}
 	for _, tt := range nameMatches {
 		t.Run(tt.name, func(t *testing.T) {
-			wantReason(t, p, newRaw(tt.name, dns.TypeA).wire, tt.want)
+			wantReason(t, p, wiretest.New(tt.name, dns.TypeA).Wire, tt.want)
 			for section := range 3 {
-				wire := newRaw("q.example.net", dns.TypeA).with(section, tt.name, dns.TypeA, address).wire
+				wire := wiretest.New("q.example.net", dns.TypeA).With(section, tt.name, dns.TypeA, address).Wire
 				if tt.want == Kept {
 					wantReason(t, p, wire, Kept)
 				} else {
 					wantRemoved(t, p, wire)
 				}
 			}
-			m := asResponse(newRaw("q.example.net", dns.TypeA).wire)
-			m.Zone = wireName(tt.name)
+			m := asResponse(wiretest.New("q.example.net", dns.TypeA).Wire)
+			m.Zone = wiretest.Name(tt.name)
 			if _, got := scrubOne(p, m); got != tt.want {
 				t.Errorf("as zone: got %v, want %v", got, tt.want)
 			}
@@ -137,49 +140,49 @@ func TestLocalNamesAreFoundAsQueryNameOwnerAndZone(t *testing.T) {
 
 func TestLocalNamesAreFoundThroughPointers(t *testing.T) {
 	p := scrubPolicy(t)
-	ns := func(d *rawMessage, rdata ...byte) *rawMessage {
-		d.record(authority, pointTo(headerLen), dns.TypeNS, rdata)
+	ns := func(d *wiretest.Message, rdata ...byte) *wiretest.Message {
+		d.Record(dnswire.Authority, wiretest.PointTo(dnswire.HeaderLen), dns.TypeNS, rdata)
 		return d
 	}
-	d := newRaw("example", dns.TypeNS)
-	wantReason(t, p, ns(d, append([]byte("\x04univ"), pointTo(headerLen)...)...).wire, LocalName)
-	d = newRaw("example", dns.TypeNS)
-	wantReason(t, p, ns(d, append([]byte("\x07notuniv"), pointTo(headerLen)...)...).wire, Kept)
+	d := wiretest.New("example", dns.TypeNS)
+	wantReason(t, p, ns(d, append([]byte("\x04univ"), wiretest.PointTo(dnswire.HeaderLen)...)...).Wire, LocalName)
+	d = wiretest.New("example", dns.TypeNS)
+	wantReason(t, p, ns(d, append([]byte("\x07notuniv"), wiretest.PointTo(dnswire.HeaderLen)...)...).Wire, Kept)
 
 	// The rest of the name stands in rdata that holds no name by its type.
-	d = newRaw("q.example.net", dns.TypeNS)
-	at := d.record(answer, pointTo(headerLen), 65280, wireName("example"))
-	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire)
+	d = wiretest.New("q.example.net", dns.TypeNS)
+	at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), 65280, wiretest.Name("example"))
+	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), wiretest.PointTo(at)...)...).Wire)
 
 	// The rest of the name stands in fixed fields: class, TTL and length 7.
-	d = newRaw("q.example.net", dns.TypeNS)
-	at = d.record(answer, pointTo(headerLen), 65280, []byte("example\x00")) - 1
-	d.wire[at-1], d.wire[at] = 0, 7 // and so the root is left over
-	d.wire = d.wire[:len(d.wire)-1]
-	d.record(answer, []byte{0}, 65280, nil)
-	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), pointTo(at)...)...).wire)
+	d = wiretest.New("q.example.net", dns.TypeNS)
+	at = d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), 65280, []byte("example\x00")) - 1
+	d.Wire[at-1], d.Wire[at] = 0, 7 // and so the root is left over
+	d.Wire = d.Wire[:len(d.Wire)-1]
+	d.Record(dnswire.Answer, []byte{0}, 65280, nil)
+	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), wiretest.PointTo(at)...)...).Wire)
 
 	// The rest stands in an OPT that will go.
-	d = newRaw("q.example.net", dns.TypeNS)
-	at = d.record(additional, []byte{0}, dns.TypeOPT, append([]byte{0xfd, 0xe9, 0, 9}, wireName("example")...)) + 4
-	d.record(additional, append([]byte("\x04univ"), pointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
-	wantRemoved(t, p, d.wire)
+	d = wiretest.New("q.example.net", dns.TypeNS)
+	at = d.Record(dnswire.Additional, []byte{0}, dns.TypeOPT, append([]byte{0xfd, 0xe9, 0, 9}, wiretest.Name("example")...)) + 4
+	d.Record(dnswire.Additional, append([]byte("\x04univ"), wiretest.PointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
+	wantRemoved(t, p, d.Wire)
 
 	// All of it stands in rdata, in two pieces, and nothing but a pointer in the name.
-	d = newRaw("example", dns.TypeNS)
-	at = d.record(answer, pointTo(headerLen), 65280, append([]byte("\x04univ"), pointTo(headerLen)...))
-	wantRemoved(t, p, ns(d, pointTo(at)...).wire)
+	d = wiretest.New("example", dns.TypeNS)
+	at = d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), 65280, append([]byte("\x04univ"), wiretest.PointTo(dnswire.HeaderLen)...))
+	wantRemoved(t, p, ns(d, wiretest.PointTo(at)...).Wire)
 
 	// All of it is the owner of an OPT that will go.
-	d = newRaw("q.example.net", dns.TypeNS)
-	at = len(d.wire)
-	d.record(additional, wireName("univ.example"), dns.TypeOPT, nil)
-	d.record(additional, append([]byte("\x01x"), pointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
-	wantRemoved(t, p, d.wire)
+	d = wiretest.New("q.example.net", dns.TypeNS)
+	at = len(d.Wire)
+	d.Record(dnswire.Additional, wiretest.Name("univ.example"), dns.TypeOPT, nil)
+	d.Record(dnswire.Additional, append([]byte("\x01x"), wiretest.PointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
+	wantRemoved(t, p, d.Wire)
 
 	// Only OPT knows the name.
-	d = newRaw("q.example.net", dns.TypeNS).with(additional, "univ.example", dns.TypeOPT, nil)
-	wantReason(t, p, d.wire, Kept)
+	d = wiretest.New("q.example.net", dns.TypeNS).With(dnswire.Additional, "univ.example", dns.TypeOPT, nil)
+	wantReason(t, p, d.Wire, Kept)
 }
 
 // textMatches are texts as they may stand in any rdata, and whether they hold a
@@ -246,7 +249,7 @@ func TestLocalNamesAreFoundInText(t *testing.T) {
 		"TLSA":                       func(s string) []byte { return answering(dns.TypeTLSA, append([]byte("\x03\x00\x00"), s...)) },
 		"IPSECKEY":                   func(s string) []byte { return answering(dns.TypeIPSECKEY, append([]byte("\x03\x00\x00"), s...)) },
 		"RRSIG": func(s string) []byte {
-			return answering(dns.TypeRRSIG, append(append(make([]byte, 18), wireName("example.net")...), s...))
+			return answering(dns.TypeRRSIG, append(append(make([]byte, 18), wiretest.Name("example.net")...), s...))
 		},
 		"far into a long text": func(s string) []byte {
 			return answering(65280, []byte(strings.Repeat("ab.", 1000)+"!"+s+"!"+strings.Repeat("cd.", 100)))
@@ -305,7 +308,7 @@ func TestLocalNamesAreFoundAsLabels(t *testing.T) {
 		"unknown type, inside": func(b []byte) []byte { return answering(65280, append([]byte("\x00\x01\x02\xff"), b...)) },
 		"DNSKEY":               func(b []byte) []byte { return answering(dns.TypeDNSKEY, append([]byte("\x01\x00\x03\x0d"), b...)) },
 		"RRSIG": func(b []byte) []byte {
-			return answering(dns.TypeRRSIG, append(append(make([]byte, 18), wireName("example.net")...), b...))
+			return answering(dns.TypeRRSIG, append(append(make([]byte, 18), wiretest.Name("example.net")...), b...))
 		},
 		"SVCB": func(b []byte) []byte { return answering(dns.TypeSVCB, svcb(65280, string(b))) },
 		"NSEC3": func(b []byte) []byte {
@@ -325,7 +328,7 @@ func TestLocalNamesAreFoundAsLabels(t *testing.T) {
 			"7.95.51.198.in-addr.arpa":    Kept,
 			"a.8.b.d.0.1.0.0.2.ip6.arpas": Kept,
 		} {
-			if _, got := scrubOne(p, asResponse(build(wireName(name)))); got != want {
+			if _, got := scrubOne(p, asResponse(build(wiretest.Name(name)))); got != want {
 				t.Errorf("%s: %s: got %v, want %v", place, name, got, want)
 			}
 		}
@@ -335,10 +338,10 @@ func TestLocalNamesAreFoundAsLabels(t *testing.T) {
 func TestLocalNameOfOneLabel(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"univ", "other.example"} })
 	for wire, want := range map[string]Reason{
-		string(newRaw("host.univ", dns.TypeA).wire):                                     LocalName,
-		string(newRaw("univ.net", dns.TypeA).wire):                                      Kept,
-		string(newRaw("univ", dns.TypeNS).wire):                                         LocalName,
-		string(newRaw("univ.other.example.net", dns.TypeA).wire):                        LocalName,
+		string(wiretest.New("host.univ", dns.TypeA).Wire):                               LocalName,
+		string(wiretest.New("univ.net", dns.TypeA).Wire):                                Kept,
+		string(wiretest.New("univ", dns.TypeNS).Wire):                                   LocalName,
+		string(wiretest.New("univ.other.example.net", dns.TypeA).Wire):                  LocalName,
 		string(answering(dns.TypeTXT, charStrings("the univ is"))):                      Kept, // an ordinary word
 		string(answering(dns.TypeTXT, charStrings("university"))):                       Kept,
 		string(answering(dns.TypeTXT, charStrings("other.example"))):                    LocalName,
@@ -358,14 +361,14 @@ func TestLocalNamesThatShareLabels(t *testing.T) {
 	}
 	p := scrubPolicy(t, func(c *Config) { c.LocalNames = names })
 	for _, name := range names {
-		wantReason(t, p, newRaw("x."+name, dns.TypeA).wire, LocalName)
+		wantReason(t, p, wiretest.New("x."+name, dns.TypeA).Wire, LocalName)
 		wantReason(t, p, answering(dns.TypeTXT, charStrings("x "+name+" y")), LocalName)
-		wantReason(t, p, answering(65280, wireName("x."+name)), LocalName)
+		wantReason(t, p, answering(65280, wiretest.Name("x."+name)), LocalName)
 	}
 	for _, name := range []string{"mail.d300.example", "mail.example", "d1.example", "www.univ7.example", "d1.test0"} {
-		wantReason(t, p, newRaw("x."+name, dns.TypeA).wire, Kept)
+		wantReason(t, p, wiretest.New("x."+name, dns.TypeA).Wire, Kept)
 		wantReason(t, p, answering(dns.TypeTXT, charStrings("x "+name+" y")), Kept)
-		wantReason(t, p, answering(65280, wireName("x."+name)), Kept)
+		wantReason(t, p, answering(65280, wiretest.Name("x."+name)), Kept)
 	}
 }
 
@@ -407,7 +410,7 @@ func TestLocalNetworksWithinOctets(t *testing.T) {
 		"64.100.51.198.in-addr.example.in-arpa": LocalName, // octets as labels in reverse order
 		"96.100.51.198.in-addr.arpa.example":    Lookup,
 	} {
-		m := asResponse(newRaw(name, dns.TypePTR).wire)
+		m := asResponse(wiretest.New(name, dns.TypePTR).Wire)
 		m.Server = server
 		if _, got := scrubOne(p, m); got != want {
 			t.Errorf("%s: got %v, want %v", name, got, want)
@@ -419,7 +422,7 @@ func TestLocalNetworksWithinOctets(t *testing.T) {
 func TestALabelsHoldNoHexadecimalDigits(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("62.11.112.0/24")} })
 	for name, want := range map[string]Reason{"www.example.xn--3e0b707e": Kept, "3e0b707e.example": LocalName, "x-3e0b707e.example": LocalName} {
-		wantReason(t, p, newRaw(name, dns.TypeA).wire, want)
+		wantReason(t, p, wiretest.New(name, dns.TypeA).Wire, want)
 	}
 }
 
@@ -433,19 +436,19 @@ func reverseName(addr string) string {
 
 func TestAddressesInLocalNetworksAreKept(t *testing.T) {
 	p := scrubPolicy(t)
-	wire := newRaw("www.example.net", dns.TypeA).
-		with(answer, "www.example.net", dns.TypeA, []byte{198, 51, 100, 7}).
-		with(answer, "www.example.net", dns.TypeAAAA, netip.MustParseAddr("2001:db8:a000::7").AsSlice()).
-		with(answer, "www.example.net", dns.TypeTXT, charStrings("ip4:198.51.100.7")).wire
+	wire := wiretest.New("www.example.net", dns.TypeA).
+		With(dnswire.Answer, "www.example.net", dns.TypeA, []byte{198, 51, 100, 7}).
+		With(dnswire.Answer, "www.example.net", dns.TypeAAAA, netip.MustParseAddr("2001:db8:a000::7").AsSlice()).
+		With(dnswire.Answer, "www.example.net", dns.TypeTXT, charStrings("ip4:198.51.100.7")).Wire
 	wantReason(t, p, wire, Kept)
 }
 
 func TestLocalNameGoesBeforeOtherReasons(t *testing.T) {
 	p := scrubPolicy(t)
-	wire := newRaw("printer.local", dns.TypeA).
-		with(answer, "printer.local", dns.TypeA, ownAddr4.AsSlice()).
-		with(answer, "printer.local", dns.TypeCNAME, wireName("www.univ.example")).wire
+	wire := wiretest.New("printer.local", dns.TypeA).
+		With(dnswire.Answer, "printer.local", dns.TypeA, ownAddr4.AsSlice()).
+		With(dnswire.Answer, "printer.local", dns.TypeCNAME, wiretest.Name("www.univ.example")).Wire
 	wantReason(t, p, wire, LocalName)
-	wire = newRaw("printer.local", dns.TypeA).with(answer, "printer.local", dns.TypeA, ownAddr4.AsSlice()).wire
+	wire = wiretest.New("printer.local", dns.TypeA).With(dnswire.Answer, "printer.local", dns.TypeA, ownAddr4.AsSlice()).Wire
 	wantReason(t, p, wire, ResolverAddress)
 }

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // localNames finds the entries of scrub.local_names in text: in A-labels, and in
@@ -41,15 +43,14 @@ type spelling struct {
 	entry int32
 }
 
-// firstOctets is which octets a label of a length begins with.
-type firstOctets struct{ first [64][4]uint64 }
+// firstOctets holds, by the length of a label, the octets that such labels begin with.
+type firstOctets [64]octetSet
 
-func (f *firstOctets) add(length int, first byte) { f.first[length][first>>6] |= 1 << (first & 63) }
+func (f *firstOctets) add(length int, first byte) { f[length].add(first) }
 
-// has reports whether a label of this length begins with this octet.
-func (f *firstOctets) has(length, first byte) bool {
-	return f.first[length&63][first>>6]&(1<<(first&63)) != 0
-}
+// has reports whether a label of this length may begin with this octet. Labels of other
+// characters than ASCII letters, digits, hyphens and underscores are not its business.
+func (f *firstOctets) has(length, first byte) bool { return f[length&63].has(first) }
 
 // newLocalNames takes entries as ParseLocalName reads them.
 func newLocalNames(entries []string) (*localNames, error) {
@@ -149,11 +150,6 @@ func (x *localNames) add(text string, entry int32) {
 
 func (x *localNames) empty() bool { return len(x.entries) == 0 }
 
-// mayBegin reports whether a spelling may begin with a label, by its length and first
-// octet. Labels that are not in ASCII letters, digits, hyphens and underscores are
-// for the caller to let pass.
-func (x *localNames) mayBegin(length, first byte) bool { return x.begins.has(length, first) }
-
 // An occurrence is where an entry occurs in text.
 type occurrence struct {
 	entry int32
@@ -218,7 +214,7 @@ func (x *localNames) mayJoin(text []byte, dot int) bool {
 
 // at finds an occurrence in ASCII that begins at start, where a label ends at dot.
 func (x *localNames) at(text []byte, start, dot int, isName bool) (occurrence, bool) {
-	if !x.mayBegin(byte(min(dot-start, 64)), text[start]) {
+	if !x.begins.has(byte(min(dot-start, 64)), text[start]) {
 		return occurrence{}, false
 	}
 	second := dot + 1
@@ -384,7 +380,7 @@ func foldCase(dst, text []byte) []byte {
 	if isASCII(text) {
 		n := len(dst)
 		dst = append(dst, text...)
-		lower(dst[n:])
+		dnswire.Lower(dst[n:])
 		return dst
 	}
 	for len(text) > 0 {
@@ -401,9 +397,7 @@ func foldCase(dst, text []byte) []byte {
 
 func foldRune(r rune) rune {
 	lowest := r
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		lowest = min(lowest, f)
-	}
+	eachCase(r, func(other rune) { lowest = min(lowest, other) })
 	if 'A' <= lowest && lowest <= 'Z' {
 		return lowest | 0x20
 	}

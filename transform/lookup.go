@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // newUses returns the names whose use the policy judges: the special names, the zones
@@ -53,10 +55,8 @@ func (s *searcher) judgeUse(x *subject) Reason {
 
 // forbid notes that the query name forbids a record.
 func (s *searcher) forbid(x *subject, r Rule, zone string) Reason {
-	s.finding = Finding{Rule: r, Entry: Entry{Name: zone}}
-	if x.response != nil {
-		s.finding.From, s.finding.To = headerLen, x.response.qnameEnd
-	}
+	from, to := x.nameInMessage()
+	s.finding = Finding{Rule: r, Entry: Entry{Name: zone}, From: from, To: to}
 	return r.Forbids()
 }
 
@@ -139,19 +139,19 @@ var loopback = netip.MustParsePrefix("127.0.0.0/8")
 // answersWithHost reports whether the answer section holds an address, as names of
 // hosts have and names in lists do not: lists answer with addresses in 127/8. With
 // aliases, CNAME and DNAME count too, and addresses in 127/8 do not.
-func answersWithHost(w *walker, aliases bool) bool {
+func answersWithHost(w *dnswire.Walker, aliases bool) bool {
 	if w == nil {
 		return false
 	}
-	for _, r := range w.rrs {
-		if r.section != answer {
+	for _, r := range w.Records {
+		if r.Section != dnswire.Answer {
 			continue
 		}
-		switch r.typ {
-		case typeAAAA:
+		switch r.Type {
+		case dns.TypeAAAA:
 			return true
-		case typeA:
-			if !aliases || !loopback.Contains(netip.AddrFrom4([4]byte(w.msg[r.rdata:r.end]))) {
+		case dns.TypeA:
+			if !aliases || !loopback.Contains(netip.AddrFrom4([4]byte(w.Msg[r.Rdata:r.End]))) {
 				return true
 			}
 		case dns.TypeCNAME, dns.TypeDNAME:
@@ -169,10 +169,20 @@ func (p *Policy) hasNoTLD(x *subject) bool {
 	if x.response == nil {
 		return isSingleLabel(x.name) || p.isFromRoot(x)
 	}
-	switch rcode := x.response.flags & maskRcode; rcode {
+	switch rcode := x.response.Flags & dnswire.MaskRcode; rcode {
 	case dns.RcodeNameError, dns.RcodeRefused, dns.RcodeServerFailure:
 		return isSingleLabel(x.name) || p.isFromRoot(x) ||
-			rcode == dns.RcodeNameError && (x.rd || x.forwarded) && x.response.hasRootSOA()
+			rcode == dns.RcodeNameError && (x.rd || x.forwarded) && hasRootSOA(x.response)
+	}
+	return false
+}
+
+// hasRootSOA reports whether the authority section holds the SOA record of the root.
+func hasRootSOA(w *dnswire.Walker) bool {
+	for _, r := range w.Records {
+		if r.Section == dnswire.Authority && r.Type == dns.TypeSOA && w.IsRoot(int(r.Owner)) {
+			return true
+		}
 	}
 	return false
 }

@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 const (
-	memoryPlaces = 2048                       // of two answers each: 96 KiB
-	memoryTime   = Time(2 * time.Second)      // the copies of a mirror are not later
-	longestKey   = 2*(16+2) + 1 + 6 + maxName // see keyOf
+	memoryPlaces = 2048                               // of two answers each: 96 KiB
+	memoryTime   = Time(2 * time.Second)              // the copies of a mirror are not later
+	longestKey   = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
 )
 
 // A memory knows which queries packets brought lately with their answers, so that
@@ -43,7 +45,7 @@ func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64
 	b = binary.LittleEndian.AppendUint16(b, qclass)
 	fixed := len(b)
 	b = append(b, name...)
-	lower(b[fixed:])
+	dnswire.Lower(b[fixed:])
 	return maphash.Bytes(y.seed, b)
 }
 
@@ -67,13 +69,13 @@ func (y *memory) recall(key uint64, at Time) *remembered {
 }
 
 // asked reports whether a query packet was answered lately.
-func (y *memory) asked(m *Message, w *walker) bool {
-	return y.recall(y.keyOf(m, w.id, w.qtype, w.qclass, w.qname()), m.time()) != nil
+func (y *memory) asked(m *Message, w *dnswire.Walker) bool {
+	return y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time()) != nil
 }
 
 // answered reports whether a response packet is a copy of what answered its query
 // lately, and not another answer.
-func (y *memory) answered(m *Message, w *walker) bool {
-	r := y.recall(y.keyOf(m, w.id, w.qtype, w.qclass, w.qname()), m.time())
+func (y *memory) answered(m *Message, w *dnswire.Walker) bool {
+	r := y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time())
 	return r != nil && r.response == maphash.Bytes(y.seed, m.Wire)
 }

@@ -1,73 +1,21 @@
 package transform
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
-)
 
-// lower lowercases ASCII letters in place (RFC 4343), eight octets at a time, and
-// reports whether there were any to change. Length octets are no letters, so it takes
-// names in wire form too.
-func lower(b []byte) bool {
-	changed := uint64(0)
-	for len(b) >= 8 {
-		v := binary.LittleEndian.Uint64(b)
-		const ones = 0x0101010101010101
-		low := v & (0x7f * ones)
-		isUpper := (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ v & (0x80 * ones)
-		binary.LittleEndian.PutUint64(b, v|isUpper>>2)
-		changed |= isUpper
-		b = b[8:]
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c | 0x20
-			changed = 1
-		}
-	}
-	return changed != 0
-}
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 func toLower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c | 0x20
 	}
 	return c
-}
-
-// equalFold compares two names, or other octets, without regard to ASCII case.
-func equalFold(a, b []byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i, c := range a {
-		d := b[i]
-		if c == d {
-			continue
-		}
-		if c^d != 0x20 || c|0x20 < 'a' || c|0x20 > 'z' {
-			return false
-		}
-	}
-	return true
-}
-
-// validName reports whether b is exactly one uncompressed name in wire form.
-func validName(b []byte) bool {
-	if len(b) > maxName {
-		return false
-	}
-	for off := 0; off < len(b) && b[off] < 64; off += 1 + int(b[off]) {
-		if b[off] == 0 {
-			return off+1 == len(b)
-		}
-	}
-	return false
 }
 
 // longestEntry is in bytes: more than the U-labels of any name take. Time to read them
@@ -112,21 +60,12 @@ func ParseLocalName(entry string) (string, error) {
 
 // packName returns a name in presentation form as uncompressed wire form.
 func packName(name string) ([]byte, error) {
-	buf := make([]byte, maxName+1)
+	buf := make([]byte, dnswire.MaxName+1)
 	n, err := dns.PackDomainName(dns.Fqdn(name), buf, 0, nil, false)
 	if err != nil {
 		return nil, err
 	}
 	return buf[:n], nil
-}
-
-// mustPackName is for the names that this package itself knows.
-func mustPackName(name string) []byte {
-	b, err := packName(name)
-	if err != nil {
-		panic(err)
-	}
-	return b
 }
 
 // isLabelChar reports whether c can stand in a host name's label; underscores

@@ -1,7 +1,6 @@
 package transform
 
 import (
-	"bytes"
 	"net/netip"
 	"strings"
 	"testing"
@@ -84,50 +83,6 @@ func TestNewPolicyRefuses(t *testing.T) {
 		edit(&c)
 		if _, err := NewPolicy(c); err == nil {
 			t.Errorf("%s is taken", name)
-		}
-	}
-}
-
-func TestLower(t *testing.T) {
-	var all []byte
-	for c := range 256 {
-		all = append(all, byte(c))
-	}
-	for start := range 17 {
-		for end := start; end <= len(all); end++ {
-			got, want := bytes.Clone(all[start:end]), bytes.Clone(all[start:end])
-			for i, c := range want {
-				if 'A' <= c && c <= 'Z' {
-					want[i] = c + 'a' - 'A'
-				}
-			}
-			if lower(got); !bytes.Equal(got, want) {
-				t.Fatalf("% x became % x", all[start:end], got)
-			}
-			if !equalFold(got, all[start:end]) || !equalFold(all[start:end], got) {
-				t.Fatalf("% x is not its lowercase", all[start:end])
-			}
-		}
-	}
-	for a := range 256 {
-		for b := range 256 {
-			want := toLower(byte(a)) == toLower(byte(b))
-			if got := equalFold([]byte{byte(a)}, []byte{byte(b)}); got != want {
-				t.Errorf("%#x and %#x: equal %v", a, b, got)
-			}
-		}
-	}
-}
-
-func TestValidName(t *testing.T) {
-	longest := wireName(strings.Repeat("a.", 127))
-	for name, want := range map[string]bool{
-		"\x00": true, "\x01a\x00": true, string(longest): true,
-		"": false, "\x01a": false, "\x02a\x00": false, "\x00\x00": false, "\x01a\x00\x00": false, "\xc0\x00": false,
-		"\x40" + strings.Repeat("a", 64) + "\x00": false, "\x01b" + string(longest): false,
-	} {
-		if got := validName([]byte(name)); got != want {
-			t.Errorf("%q: got %v", name, got)
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package transform
 
+import "github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+
 // A nameSet holds names, and finds those that are equal to or below one of them.
 type nameSet struct {
-	wire   map[string]use        // by lowercase wire form with the root
-	firsts [maxName + 1]octetSet // by length in wire form: the octets that first labels begin with
+	wire   map[string]use                // by lowercase wire form with the root
+	firsts [dnswire.MaxName + 1]octetSet // by length in wire form: the octets that first labels begin with
 }
 
 // A use is what names of a nameSet are used for.
@@ -21,7 +23,7 @@ func (s *nameSet) add(name string, special bool) error {
 	if err != nil {
 		return err
 	}
-	lower(wire)
+	dnswire.Lower(wire)
 	u := s.wire[string(wire)]
 	if special {
 		u.special = true

@@ -57,7 +57,7 @@ func NewNetworks(prefixes []netip.Prefix) Networks {
 	return s
 }
 
-// begin adds a addrRange, in place of one that begins at the same address.
+// begin adds an addrRange, in place of one that begins at the same address.
 func (s *Networks) begin(a netip.Addr, longest netip.Prefix) {
 	if n := len(s.ranges); n > 0 && s.ranges[n-1].start == a {
 		s.ranges = s.ranges[:n-1]

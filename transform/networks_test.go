@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 func octets(addr string) []byte { return netip.MustParseAddr(addr).AsSlice() }
@@ -47,7 +49,7 @@ var networkAddresses = []struct {
 	{"IPSECKEY, IPv6", answering(dns.TypeIPSECKEY, append([]byte{1, 2, 2}, octets("2001:db8:55::1")...)), ResolverAddress, false},
 	{"AMTRELAY, IPv4", answering(dns.TypeAMTRELAY, append([]byte{1, 1}, octets("198.18.99.1")...)), ResolverAddress, false},
 	{"AMTRELAY, IPv6", answering(dns.TypeAMTRELAY, append([]byte{1, 2}, octets("2001:db8:55::1")...)), ResolverAddress, false},
-	{"A6", answering(typeA6, append([]byte{0}, octets("2001:db8:55::1")...)), ResolverAddress, true}, // which miekg/dns does not know
+	{"A6", answering(wiretest.TypeA6, append([]byte{0}, octets("2001:db8:55::1")...)), ResolverAddress, true}, // which miekg/dns does not know
 
 	{"octets by chance", answering(65280, octets("198.18.99.1")), Kept, false},
 	{"16 octets", answering(dns.TypeNULL, octets("2001:db8:55::1")), ResolverAddress, false},
@@ -63,19 +65,19 @@ var networkAddresses = []struct {
 	{"text, the network", answering(dns.TypeTXT, charStrings("ip4:198.18.99.0/24")), ResolverAddress, false},
 	{"text, reverse", answering(dns.TypeTXT, charStrings("1.99.18.198.in-addr.arpa")), ResolverAddress, true}, // as text
 
-	{"reverse name", newRaw("1.99.18.198.in-addr.arpa", dns.TypePTR).wire, ResolverAddress, false},
-	{"reverse name, below", newRaw("_x.1.99.18.198.In-Addr.arpa", dns.TypePTR).wire, ResolverAddress, false},
-	{"reverse name of a part", newRaw("99.18.198.in-addr.arpa", dns.TypeSOA).wire, ResolverAddress, false},
-	{"reverse name of more", newRaw("18.198.in-addr.arpa", dns.TypeSOA).wire, Kept, false},
-	{"reverse name of another", newRaw("1.9.18.198.in-addr.arpa", dns.TypePTR).wire, Kept, false},
-	{"reverse name, IPv6", newRaw(reverseName("2001:db8:55::1"), dns.TypePTR).wire, ResolverAddress, false},
-	{"reverse name of a part, IPv6", newRaw("5.5.0.0.8.b.d.0.1.0.0.2.ip6.arpa", dns.TypeSOA).wire, ResolverAddress, false},
-	{"reverse name of more, IPv6", newRaw("5.0.0.8.b.d.0.1.0.0.2.ip6.arpa", dns.TypeSOA).wire, Kept, false},
-	{"reverse name of another, IPv6", newRaw(reverseName("2001:db8:58::1"), dns.TypePTR).wire, Kept, false},
-	{"reverse name, NAT64", newRaw(reverseName("64:ff9b::198.18.99.1"), dns.TypePTR).wire, ResolverAddress, true},
-	{"reverse name, IPv4-mapped", newRaw(mappedReverseName(netip.MustParseAddr("198.18.99.1")), dns.TypePTR).wire, ResolverAddress, true},
-	{"reverse name in rdata", answering(dns.TypePTR, wireName("1.99.18.198.in-addr.arpa")), ResolverAddress, false},
-	{"reverse name in octets", answering(65280, wireName("1.99.18.198.in-addr.arpa")), ResolverAddress, true}, // as octets
+	{"reverse name", wiretest.New("1.99.18.198.in-addr.arpa", dns.TypePTR).Wire, ResolverAddress, false},
+	{"reverse name, below", wiretest.New("_x.1.99.18.198.In-Addr.arpa", dns.TypePTR).Wire, ResolverAddress, false},
+	{"reverse name of a part", wiretest.New("99.18.198.in-addr.arpa", dns.TypeSOA).Wire, ResolverAddress, false},
+	{"reverse name of more", wiretest.New("18.198.in-addr.arpa", dns.TypeSOA).Wire, Kept, false},
+	{"reverse name of another", wiretest.New("1.9.18.198.in-addr.arpa", dns.TypePTR).Wire, Kept, false},
+	{"reverse name, IPv6", wiretest.New(reverseName("2001:db8:55::1"), dns.TypePTR).Wire, ResolverAddress, false},
+	{"reverse name of a part, IPv6", wiretest.New("5.5.0.0.8.b.d.0.1.0.0.2.ip6.arpa", dns.TypeSOA).Wire, ResolverAddress, false},
+	{"reverse name of more, IPv6", wiretest.New("5.0.0.8.b.d.0.1.0.0.2.ip6.arpa", dns.TypeSOA).Wire, Kept, false},
+	{"reverse name of another, IPv6", wiretest.New(reverseName("2001:db8:58::1"), dns.TypePTR).Wire, Kept, false},
+	{"reverse name, NAT64", wiretest.New(reverseName("64:ff9b::198.18.99.1"), dns.TypePTR).Wire, ResolverAddress, true},
+	{"reverse name, IPv4-mapped", wiretest.New(mappedReverseName(netip.MustParseAddr("198.18.99.1")), dns.TypePTR).Wire, ResolverAddress, true},
+	{"reverse name in rdata", answering(dns.TypePTR, wiretest.Name("1.99.18.198.in-addr.arpa")), ResolverAddress, false},
+	{"reverse name in octets", answering(65280, wiretest.Name("1.99.18.198.in-addr.arpa")), ResolverAddress, true}, // as octets
 }
 
 func TestAddressesInResolverNetworksAreFound(t *testing.T) {

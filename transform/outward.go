@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // facts is what "outward only" judges: a query, a response, or both at once.
@@ -26,7 +28,7 @@ func (m *Message) inward() bool {
 
 // isLookup reports whether a message asks or answers one plain question.
 func isLookup(flags uint16, questions int, qtype, qclass uint16, signed bool) bool {
-	return flags&maskOpcode == 0 && questions == 1 && qclass == dns.ClassINET && !signed &&
+	return flags&dnswire.MaskOpcode == 0 && questions == 1 && qclass == dns.ClassINET && !signed &&
 		qtype != dns.TypeAXFR && qtype != dns.TypeIXFR && qtype != dns.TypeTKEY
 }
 
@@ -42,9 +44,9 @@ func (p *Policy) outward(f *facts, known, fresh *addrSet) Reason {
 		return NotLookup
 	case !f.answered:
 		return Kept
-	case f.flags&flagTC != 0:
+	case f.flags&dnswire.FlagTC != 0:
 		return Truncated
-	case p.rcodes>>(f.flags&maskRcode)&1 == 0 || f.extended != 0:
+	case p.rcodes>>(f.flags&dnswire.MaskRcode)&1 == 0 || f.extended != 0:
 		return Rcode
 	}
 	return Kept
@@ -75,6 +77,6 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known, fresh *addrSe
 // neither not_outward nor forwarded, as far as it tells that by itself.
 func (p *Policy) Passes(m *Message) bool {
 	const atFlags = 2
-	asked := len(m.Wire) > atFlags && m.Wire[atFlags]&(flagRD>>8) != 0
+	asked := len(m.Wire) > atFlags && m.Wire[atFlags]&(dnswire.FlagRD>>8) != 0
 	return !m.inward() && (p.forwarded || !m.Role.forwarder() && !asked)
 }

@@ -1,6 +1,10 @@
 package transform
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 // A Pairer is one lane's state: the queries that wait for their responses, the
 // lane's clock, and scratch space. It is not safe for concurrent use.
@@ -22,14 +26,14 @@ type Pairer struct {
 
 	resolver netip.Addr // of the message at hand, if it identifies the resolver
 
-	own      scratch  // for messages of up to smallMessage octets
-	lent     *scratch // for longer messages and for rebuilding, until Take returns; else nil
-	walker   *walker  // of own or lent, like the next two
+	own      scratch         // for messages of up to smallMessage octets
+	lent     *scratch        // for longer messages and for rebuilding, until Take returns; else nil
+	walker   *dnswire.Walker // of own or lent, like the next two
 	searcher *searcher
 	rewriter *rewriter
 
-	name    [maxName]byte // of the message at hand, lowercase
-	zone    [maxName]byte
+	name    [dnswire.MaxName]byte // of the message at hand, lowercase
+	zone    [dnswire.MaxName]byte
 	zoneLen int
 	folded  bool // the zone or the query name was lowercased
 	record  Record
@@ -60,7 +64,7 @@ func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	if p.tracer != nil {
 		p.tracer.taken(p, m, reason)
 	}
-	p.walker.msg = nil // the lane must not keep the memory that m borrows
+	p.walker.Msg = nil // the lane must not keep the memory that m borrows
 	if p.lent != nil {
 		p.giveBack()
 	}
@@ -75,8 +79,8 @@ func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	if !p.seen.see(p.resolver, p.clock.now, policy) {
 		p.resolver = netip.Addr{}
 	}
-	whole := p.walker.walk(m.Wire) && (len(m.Zone) == 0 || validName(m.Zone)) &&
-		m.Role.response() == (p.walker.flags&flagQR != 0)
+	whole := p.walker.Walk(m.Wire) && (len(m.Zone) == 0 || dnswire.IsName(m.Zone)) &&
+		m.Role.response() == (p.walker.Flags&dnswire.FlagQR != 0)
 	if m.Role.response() {
 		return p.takeResponse(m, whole, policy, emit)
 	}
@@ -164,10 +168,10 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 	if !whole {
 		return Malformed
 	}
-	if w.questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w)) {
+	if w.Questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w)) {
 		return p.refuse(m, policy)
 	}
-	if n, oldest := p.pending.crowd(m, w.id); n >= maxSameKey {
+	if n, oldest := p.pending.crowd(m, w.ID); n >= maxSameKey {
 		p.giveUp(oldest, PairingFull)
 	}
 	for !p.pending.insert(m, w, p.clock.elapsed) {
@@ -186,10 +190,10 @@ func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
 	w := p.walker
 	f := facts{
 		forwarder: m.Role.forwarder(),
-		rd:        w.flags&flagRD != 0,
+		rd:        w.Flags&dnswire.FlagRD != 0,
 		server:    m.Server.Addr().Unmap(),
 		resolver:  m.Resolver.Addr().Unmap(),
-		lookup:    isLookup(w.flags, w.questions, w.qtype, w.qclass, w.signed),
+		lookup:    isLookup(w.Flags, w.Questions, w.Qtype, w.Qclass, w.Signed),
 	}
 	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
 		return r
@@ -222,7 +226,7 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 	}
 	if reason == Kept {
 		if p.buildAnswer(m, q, policy) {
-			p.leave(p.walker.id, p.queryTime(m, q), emit)
+			p.leave(p.walker.ID, p.queryTime(m, q), emit)
 		} else {
 			reason = Unscrubbable
 		}
@@ -245,12 +249,12 @@ func (p *Pairer) queryTime(m *Message, q *pending) Time {
 // something else than was asked.
 func (p *Pairer) match(m *Message) (found int32, other bool) {
 	switch w := p.walker; {
-	case len(m.Wire) < headerLen:
+	case len(m.Wire) < dnswire.HeaderLen:
 		return noIndex, false
-	case w.asked:
+	case w.Asked:
 		return p.pending.find(m, w)
 	default:
-		return p.pending.only(m, w.id), false
+		return p.pending.only(m, w.ID), false
 	}
 }
 
@@ -258,14 +262,14 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	w := p.walker
 	f := facts{
 		forwarder: m.Role.forwarder() || q != nil && q.forwarder,
-		rd:        w.flags&flagRD != 0 || q != nil && q.flags&flagRD != 0,
+		rd:        w.Flags&dnswire.FlagRD != 0 || q != nil && q.flags&dnswire.FlagRD != 0,
 		server:    m.Server.Addr().Unmap(),
 		resolver:  m.Resolver.Addr().Unmap(),
-		lookup: isLookup(w.flags, w.questions, w.qtype, w.qclass, w.signed) &&
+		lookup: isLookup(w.Flags, w.Questions, w.Qtype, w.Qclass, w.Signed) &&
 			(q == nil || isLookup(q.flags, 1, q.qtype, q.qclass, q.signed)),
 		answered: true,
-		flags:    w.flags,
-		extended: w.extendedRcode,
+		flags:    w.Flags,
+		extended: w.ExtendedRcode,
 	}
 	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
 		return r
@@ -279,11 +283,11 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 	case m.Packet:
 		return Unsolicited
 	}
-	name := append(p.name[:0], w.qname()...)
-	lower(name)
+	name := append(p.name[:0], w.Qname()...)
+	dnswire.Lower(name)
 	if p.handover != nil && !m.Packet && p.handedOver(&transaction{
 		period: answeredIn(p.queryTime(m, q), m.ResponseTime), resolver: f.resolver, server: m.Server, transport: m.Transport,
-		id: w.id, qtype: w.qtype, name: name,
+		id: w.ID, qtype: w.Qtype, name: name,
 	}) {
 		return Duplicate
 	}
@@ -292,11 +296,11 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 		asked = identity(q.resolverAddr().Addr())
 	}
 	p.searcher.begin(policy, p.known, &p.seen.fresh, p.resolver, asked)
-	if w.opt >= 0 || q != nil && q.subnetLen > 0 {
+	if w.OPT >= 0 || q != nil && q.subnetLen > 0 {
 		p.searcher.clientSubnets(w, q)
 	}
 	return p.search(&subject{
-		name: name, zone: p.lowerZone(m, q), response: w, qtype: w.qtype,
+		name: name, zone: p.lowerZone(m, q), response: w, qtype: w.Qtype,
 		server: f.server, rd: f.rd, forwarded: f.forwarder,
 	})
 }
@@ -318,7 +322,7 @@ func (p *Pairer) lowerZone(m *Message, q *pending) []byte {
 	if len(zone) == 0 && q != nil {
 		zone = append(zone, p.pending.zone(q)...)
 	}
-	p.folded = lower(zone)
+	p.folded = dnswire.Lower(zone)
 	p.zoneLen = len(zone)
 	return zone
 }

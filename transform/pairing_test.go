@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // heldTimes lists, oldest first, the query times of what a lane holds, in seconds
@@ -55,10 +57,10 @@ func TestWhichQueryAResponseCloses(t *testing.T) {
 		{"without question, none pending", nil, aResponse(withoutQuestion), NotLookup, nil},
 		{"without question, another ID", ask(lower), aResponse(withoutQuestion, withID(9)), NotLookup, []int{0}},
 		{"without readable question", ask(lower), aResponse(func(d *sketch) {
-			d.wire = func(b []byte) []byte { return b[:headerLen+3] }
+			d.wire = func(b []byte) []byte { return b[:dnswire.HeaderLen+3] }
 		}), Malformed, nil},
 		{"without readable header", ask(lower), aResponse(func(d *sketch) {
-			d.wire = func(b []byte) []byte { return b[:headerLen-1] }
+			d.wire = func(b []byte) []byte { return b[:dnswire.HeaderLen-1] }
 		}), Malformed, []int{0}},
 
 		{"malformed closes its own", ask(lower, other), aResponse(cutShort), Malformed, []int{1}},

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // Policy says what leaves and how it is scrubbed. It is immutable; lanes share
@@ -20,11 +22,9 @@ type Policy struct {
 	resolvers     addrSet
 	resolverNets  Networks // a server inside is local
 	identity      Networks // of those, the ones whose every address is the resolver's
-	anyResolver   bool     // resolvers or identity hold something
 	localNames    *localNames
 	keepInside    bool // local names inside foreign names
 	localNetworks Networks
-	anyNetwork    bool
 	keepLookups   bool
 	uses          *nameSet
 	rootServers   addrSet
@@ -52,15 +52,14 @@ func NewPolicy(c Config) (*Policy, error) {
 		localServers: c.LocalServers,
 		keepResolver: c.KeepResolver,
 		keepInside:   c.KeepLocalNamesInside,
-		anyNetwork:   len(c.LocalNetworks) > 0,
 		keepLookups:  c.KeepLookups,
 		specialNames: c.SpecialNames,
 		resolution:   Time(c.TimeResolution),
 
-		publicResolver: slices.ContainsFunc(c.Resolvers, isPublicResolver),
+		publicResolver: slices.ContainsFunc(c.Resolvers, IsPublicResolver),
 	}
 	for _, r := range c.Rcodes {
-		if r > maskRcode {
+		if r > dnswire.MaskRcode {
 			return nil, fmt.Errorf("rcode %d does not fit a DNS header", r)
 		}
 		p.rcodes |= 1 << r
@@ -102,7 +101,6 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 	}
 	p.resolverNets = NewNetworks(nets)
 	p.identity = NewNetworks(slices.DeleteFunc(nets, func(n netip.Prefix) bool { return !isIdentityPrefix(n) }))
-	p.anyResolver = !p.keepResolver && len(p.resolvers.members)+len(p.identity.all) > 0
 	if p.keepResolver {
 		p.identity = Networks{}
 	}

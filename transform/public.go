@@ -13,5 +13,6 @@ func IsPublic(a netip.Addr) bool {
 // resolver, or a prefix of public addresses of which each is the resolver's.
 func (p *Policy) NamesPublicResolver() bool { return p.publicResolver }
 
-// isPublicResolver is NamesPublicResolver for one entry.
-func isPublicResolver(p netip.Prefix) bool { return isIdentityPrefix(p) && IsPublic(p.Addr()) }
+// IsPublicResolver reports whether a prefix of [Config].Resolvers holds public addresses of
+// which each is the resolver's.
+func IsPublicResolver(p netip.Prefix) bool { return isIdentityPrefix(p) && IsPublic(p.Addr()) }

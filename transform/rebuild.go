@@ -4,49 +4,48 @@ import (
 	"encoding/binary"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // rebuild writes a message anew, record by record without the OPT: where one
 // stands before other records, or pointers lead into other data, offsets cannot
 // stay as they are. It reports false where the result would be too long.
-func (rw *rewriter) rebuild(w *walker) bool {
+func (rw *rewriter) rebuild(w *dnswire.Walker) bool {
 	rw.names.reset()
-	rw.out = append(rw.out[:0], w.msg[:headerLen]...)
-	off := headerLen
-	for range w.questions {
-		end := nameEnd(w.msg, off)
+	rw.out = append(rw.out[:0], w.Msg[:dnswire.HeaderLen]...)
+	off := dnswire.HeaderLen
+	for range w.Questions {
+		end := dnswire.NameEnd(w.Msg, off)
 		rw.name(w, off, true, true)
-		rw.out = append(rw.out, w.msg[end:end+4]...)
+		rw.out = append(rw.out, w.Msg[end:end+4]...)
 		off = end + 4
 	}
-	for i, r := range w.rrs {
-		if i == w.opt || r.removed {
+	for i, r := range w.Records {
+		if i == w.OPT || r.Omitted {
 			continue
 		}
 		if !rw.record(w, r) {
 			return false
 		}
 	}
-	for section, n := range w.counts {
-		if n -= w.removed[section]; section == additional && w.opt >= 0 {
-			n--
-		}
-		binary.BigEndian.PutUint16(rw.out[6+2*section:], uint16(n))
+	for section := range w.Counts {
+		binary.BigEndian.PutUint16(rw.out[6+2*section:], uint16(w.Remaining(section)))
 	}
 	return true
 }
 
-func (rw *rewriter) record(w *walker, r rr) bool {
-	rw.name(w, int(r.owner), true, true)
-	rw.out = append(rw.out, w.msg[r.rdata-10:r.rdata]...)
+func (rw *rewriter) record(w *dnswire.Walker, r dnswire.Record) bool {
+	rw.name(w, int(r.Owner), true, true)
+	rw.out = append(rw.out, w.Msg[r.Rdata-dnswire.FixedLen:r.Rdata]...)
 	start := len(rw.out)
-	for c := newCursor(w.msg, r); c.next(); {
-		if c.isName() {
-			rw.name(w, c.start, c.step == 'n', compresses(r.typ))
+	for f := w.Fields(&r); f.Next(); {
+		if f.IsName() {
+			rw.name(w, f.Start, f.Kind == dnswire.Name, compresses(r.Type))
 		} else {
-			rw.out = append(rw.out, c.msg[c.start:c.at]...)
+			rw.out = append(rw.out, w.Msg[f.Start:f.End]...)
 		}
-		if len(rw.out) > maxMessage {
+		if len(rw.out) > dnswire.MaxMessage {
 			return false // before it grows to many times that
 		}
 	}
@@ -67,9 +66,9 @@ func compresses(typ uint16) bool {
 }
 
 // name writes the name at off of the walked message.
-func (rw *rewriter) name(w *walker, off int, fold, compress bool) {
-	name := w.expand(rw.names.name[:0], off)
-	if fold && lower(name) {
+func (rw *rewriter) name(w *dnswire.Walker, off int, fold, compress bool) {
+	name := w.Expand(rw.names.name[:0], off)
+	if fold && dnswire.Lower(name) {
 		rw.folded = true
 	}
 	rw.out = rw.names.append(rw.out, name, compress)
@@ -85,7 +84,7 @@ const (
 type compressor struct {
 	table [1024]uint16 // offsets of names by hash of their labels; 0: free
 	used  int
-	name  [maxName + 1]byte
+	name  [dnswire.MaxName + 1]byte
 }
 
 func (c *compressor) reset() {

@@ -1,6 +1,10 @@
 package transform
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 // A reversed is the network that a name below in-addr.arpa (RFC 1035 section 3.5) or
 // ip6.arpa (RFC 3596 section 2.5) names.
@@ -16,7 +20,7 @@ type labels struct {
 	n      int
 }
 
-const maxLabels = maxName / 2
+const maxLabels = dnswire.MaxName / 2
 
 // split finds the labels of an uncompressed name in wire form.
 func (l *labels) split(name []byte) {

@@ -1,10 +1,16 @@
 package transform
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 // cleared are the header bits that tell about the resolver rather than the
 // answer: RD, Z, AD, CD.
-const cleared = flagRD | flagZ | flagAD | flagCD
+const cleared = dnswire.FlagRD | dnswire.FlagZ | dnswire.FlagAD | dnswire.FlagCD
 
 // A rewriter makes the messages of a record in buffers of its own.
 type rewriter struct {
@@ -13,43 +19,43 @@ type rewriter struct {
 	rebuilt bool // out was written anew
 
 	query []byte
-	check walker // of what was rebuilt
+	check dnswire.Walker // of what was rebuilt
 	names compressor
 }
 
 // response returns the scrubbed form of a walked response, and false if that is
 // not certain to be the same answer. It is good until the next call.
-func (rw *rewriter) response(w *walker, id uint16) ([]byte, bool) {
+func (rw *rewriter) response(w *dnswire.Walker, id uint16) ([]byte, bool) {
 	rw.folded = false
-	rw.rebuilt = w.rebuilds()
+	rw.rebuilt = rebuilds(w)
 	if !rw.rebuilt {
 		rw.copy(w)
 	} else if !rw.rebuild(w) {
 		return nil, false
 	}
 	binary.BigEndian.PutUint16(rw.out, id)
-	binary.BigEndian.PutUint16(rw.out[2:], w.flags&^cleared)
+	binary.BigEndian.PutUint16(rw.out[2:], w.Flags&^cleared)
 	return rw.out, rw.isWhole(w) && (!rw.rebuilt || rw.verify())
 }
 
 // rebuilds reports whether the scrubbed message differs from the walked one in more
 // than its end and single octets.
-func (w *walker) rebuilds() bool {
-	return w.pointsOutsideNames || w.removes() || w.opt >= 0 && int(w.rrs[w.opt].end) != w.end
+func rebuilds(w *dnswire.Walker) bool {
+	return w.PointsOutsideNames || w.Omits() || w.OPT >= 0 && int(w.Records[w.OPT].End) != w.End
 }
 
 // copy takes the message as it lies, without the OPT at its end.
-func (rw *rewriter) copy(w *walker) {
-	end := w.end
-	if w.opt >= 0 {
-		end = int(w.rrs[w.opt].owner)
+func (rw *rewriter) copy(w *dnswire.Walker) {
+	end := w.End
+	if w.OPT >= 0 {
+		end = int(w.Records[w.OPT].Owner)
 	}
-	rw.out = append(rw.out[:0], w.msg[:end]...)
-	if w.opt >= 0 {
-		binary.BigEndian.PutUint16(rw.out[10:], uint16(w.counts[additional]-1))
+	rw.out = append(rw.out[:0], w.Msg[:end]...)
+	if w.OPT >= 0 {
+		binary.BigEndian.PutUint16(rw.out[10:], uint16(w.Counts[dnswire.Additional]-1))
 	}
-	for _, r := range w.runs {
-		if !r.keepCase && lower(rw.out[r.start:r.end]) {
+	for _, r := range w.Runs {
+		if !r.KeepCase && dnswire.Lower(rw.out[r.Start:r.End]) {
 			rw.folded = true
 		}
 	}
@@ -59,27 +65,25 @@ func (rw *rewriter) copy(w *walker) {
 // many as the one that it was made from but for those removed, no OPT, and nothing after
 // them. Names are
 // only measured, which is enough where everything lies as it lay.
-func (rw *rewriter) isWhole(w *walker) bool {
-	b, off := rw.out, headerLen
-	for range w.questions {
-		if off = nameEnd(b, off); off < 0 {
+func (rw *rewriter) isWhole(w *dnswire.Walker) bool {
+	b, off := rw.out, dnswire.HeaderLen
+	for range w.Questions {
+		if off = dnswire.NameEnd(b, off); off < 0 {
 			return false
 		}
 		off += 4
 	}
-	for section, n := range w.counts {
-		if n -= w.removed[section]; section == additional && w.opt >= 0 {
-			n--
-		}
+	for section := range w.Counts {
+		n := w.Remaining(section)
 		if int(binary.BigEndian.Uint16(b[6+2*section:])) != n {
 			return false
 		}
 		for range n {
-			off = nameEnd(b, off)
-			if off < 0 || off+10 > len(b) || binary.BigEndian.Uint16(b[off:]) == typeOPT {
+			typ, end := dnswire.RecordEnd(b, off)
+			if end < 0 || typ == dns.TypeOPT {
 				return false
 			}
-			off += 10 + int(binary.BigEndian.Uint16(b[off+8:]))
+			off = end
 		}
 	}
 	return off == len(b)
@@ -88,7 +92,7 @@ func (rw *rewriter) isWhole(w *walker) bool {
 // verify walks a message that was rebuilt as one that has just come in.
 func (rw *rewriter) verify() bool {
 	c := &rw.check
-	return c.walk(rw.out) && c.end == len(rw.out) && c.opt < 0 && !c.pointsOutsideNames
+	return c.Walk(rw.out) && c.End == len(rw.out) && c.OPT < 0 && !c.PointsOutsideNames
 }
 
 // question returns a query message of header and question alone.

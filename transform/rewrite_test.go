@@ -10,6 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // sameAnswer compares what leaves with what miekg/dns makes of the input, without
@@ -27,7 +30,7 @@ func sameAnswer(t *testing.T, in, out []byte, edits ...Edit) bool {
 	}
 	want.Id = 0
 	want.RecursionDesired, want.Zero, want.AuthenticatedData, want.CheckingDisabled = false, false, false, false
-	want.Rcode &= maskRcode
+	want.Rcode &= dnswire.MaskRcode
 	for i := range want.Question {
 		want.Question[i].Name = lowered(want.Question[i].Name)
 	}
@@ -58,7 +61,7 @@ func removeRRsets(t *testing.T, m *dns.Msg, wire []byte, edits []Edit) {
 	if len(gone) == 0 {
 		return
 	}
-	off := headerLen
+	off := dnswire.HeaderLen
 	for range m.Question {
 		_, end, err := dns.UnpackDomainName(wire, off)
 		if err != nil {
@@ -104,8 +107,8 @@ func canonical(t *testing.T, records []dns.RR) []string {
 		}
 		r = dns.Copy(r)
 		r.Header().Name = lowered(r.Header().Name)
-		if slices.Contains(foldedTypes, r.Header().Rrtype) {
-			for i, name := range namesOf(r) {
+		if slices.Contains(wiretest.FoldedTypes, r.Header().Rrtype) {
+			for i, name := range wiretest.NamesOf(r) {
 				setName(r, i, lowered(name))
 			}
 		}
@@ -189,50 +192,50 @@ func TestPointersIntoWhatGoesOrChanges(t *testing.T) {
 	option := func(value []byte) []byte {
 		return append([]byte{0xfd, 0xe9, 0, byte(len(value))}, value...)
 	}
-	for name, build := range map[string]func(*rawMessage){
-		"into an option": func(d *rawMessage) {
-			at := d.record(additional, []byte{0}, dns.TypeOPT, option(wireName("Www.Example.NET"))) + 4
-			d.record(additional, pointTo(at), dns.TypeA, address)
+	for name, build := range map[string]func(*wiretest.Message){
+		"into an option": func(d *wiretest.Message) {
+			at := d.Record(dnswire.Additional, []byte{0}, dns.TypeOPT, option(wiretest.Name("Www.Example.NET"))) + 4
+			d.Record(dnswire.Additional, wiretest.PointTo(at), dns.TypeA, address)
 		},
-		"into OPT's owner": func(d *rawMessage) {
-			at := len(d.wire)
-			d.record(additional, wireName("OPT.Example.NET"), dns.TypeOPT, nil)
-			d.record(additional, append([]byte("\x01X"), pointTo(at)...), dns.TypeA, address)
+		"into OPT's owner": func(d *wiretest.Message) {
+			at := len(d.Wire)
+			d.Record(dnswire.Additional, wiretest.Name("OPT.Example.NET"), dns.TypeOPT, nil)
+			d.Record(dnswire.Additional, append([]byte("\x01X"), wiretest.PointTo(at)...), dns.TypeA, address)
 		},
-		"to OPT's root": func(d *rawMessage) {
-			at := len(d.wire)
-			d.record(additional, []byte{0}, dns.TypeOPT, nil)
-			d.record(additional, append([]byte("\x01X"), pointTo(at)...), dns.TypeA, address)
+		"to OPT's root": func(d *wiretest.Message) {
+			at := len(d.Wire)
+			d.Record(dnswire.Additional, []byte{0}, dns.TypeOPT, nil)
+			d.Record(dnswire.Additional, append([]byte("\x01X"), wiretest.PointTo(at)...), dns.TypeA, address)
 		},
-		"into text": func(d *rawMessage) {
-			at := d.record(answer, pointTo(headerLen), dns.TypeTXT, charStrings("Text", string(wireName("Www.Example.NET"))))
-			d.record(answer, append([]byte("\x01X"), pointTo(at+6)...), dns.TypeNS, pointTo(at+6))
+		"into text": func(d *wiretest.Message) {
+			at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeTXT, charStrings("Text", string(wiretest.Name("Www.Example.NET"))))
+			d.Record(dnswire.Answer, append([]byte("\x01X"), wiretest.PointTo(at+6)...), dns.TypeNS, wiretest.PointTo(at+6))
 		},
-		"into an address": func(d *rawMessage) {
-			at := d.record(answer, pointTo(headerLen), dns.TypeA, []byte{2, 'A', 'b', 0})
-			d.record(answer, pointTo(at), dns.TypeA, address)
+		"into an address": func(d *wiretest.Message) {
+			at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeA, []byte{2, 'A', 'b', 0})
+			d.Record(dnswire.Answer, wiretest.PointTo(at), dns.TypeA, address)
 		},
-		"into a label": func(d *rawMessage) {
-			at := d.record(answer, pointTo(headerLen), dns.TypeNS, wireName("\x02Ab\x01C"))
-			d.record(answer, pointTo(at+1), dns.TypeNS, pointTo(at+1))
+		"into a label": func(d *wiretest.Message) {
+			at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeNS, wiretest.Name("\x02Ab\x01C"))
+			d.Record(dnswire.Answer, wiretest.PointTo(at+1), dns.TypeNS, wiretest.PointTo(at+1))
 		},
-		"from a name of any case into one whose case is data": func(d *rawMessage) {
-			at := d.record(answer, pointTo(headerLen), dns.TypeNSEC, append(wireName("Next.Example.NET"), 0, 1, 0x40))
-			d.record(answer, append([]byte("\x01X"), pointTo(at)...), dns.TypeNS, pointTo(at+5))
+		"from a name of any case into one whose case is data": func(d *wiretest.Message) {
+			at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeNSEC, append(wiretest.Name("Next.Example.NET"), 0, 1, 0x40))
+			d.Record(dnswire.Answer, append([]byte("\x01X"), wiretest.PointTo(at)...), dns.TypeNS, wiretest.PointTo(at+5))
 		},
-		"from a name whose case is data into one of any": func(d *rawMessage) {
-			d.record(answer, pointTo(headerLen), dns.TypeNSEC, append(append([]byte("\x04Next"), pointTo(headerLen)...), 0, 1, 0x40))
+		"from a name whose case is data into one of any": func(d *wiretest.Message) {
+			d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeNSEC, append(append([]byte("\x04Next"), wiretest.PointTo(dnswire.HeaderLen)...), 0, 1, 0x40))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newRaw("Q.Example.NET", dns.TypeA)
+			d := wiretest.New("Q.Example.NET", dns.TypeA)
 			build(d)
-			out := mustScrub(t, scrubPolicy(t), d.wire)
-			if !sameAnswer(t, d.wire, out) {
+			out := mustScrub(t, scrubPolicy(t), d.Wire)
+			if !sameAnswer(t, d.Wire, out) {
 				t.Error("not read by miekg/dns")
 			}
-			var w walker
-			if !w.walk(out) || w.pointsOutsideNames {
+			var w dnswire.Walker
+			if !w.Walk(out) || w.PointsOutsideNames {
 				t.Errorf("what leaves is as bad: % x", out)
 			}
 		})
@@ -241,22 +244,22 @@ func TestPointersIntoWhatGoesOrChanges(t *testing.T) {
 
 // TestCaseThatIsDataIsKept: one NSEC name points into another.
 func TestCaseThatIsDataIsKept(t *testing.T) {
-	d := newRaw("Q.Example.NET", dns.TypeNSEC)
-	at := d.record(answer, pointTo(headerLen), dns.TypeNSEC, append(wireName("Next.Example.NET"), 0, 1, 0x40))
-	d.record(answer, pointTo(headerLen), dns.TypeNSEC, append(append([]byte("\x04More"), pointTo(at)...), 0, 1, 0x40))
-	out := mustScrub(t, scrubPolicy(t), d.wire)
-	sameAnswer(t, d.wire, out)
-	if len(out) != len(d.wire) {
-		t.Errorf("rebuilt: %d octets became %d", len(d.wire), len(out))
+	d := wiretest.New("Q.Example.NET", dns.TypeNSEC)
+	at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeNSEC, append(wiretest.Name("Next.Example.NET"), 0, 1, 0x40))
+	d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeNSEC, append(append([]byte("\x04More"), wiretest.PointTo(at)...), 0, 1, 0x40))
+	out := mustScrub(t, scrubPolicy(t), d.Wire)
+	sameAnswer(t, d.Wire, out)
+	if len(out) != len(d.Wire) {
+		t.Errorf("rebuilt: %d octets became %d", len(d.Wire), len(out))
 	}
 }
 
 func TestRealMessagesKeepTheirRecords(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.SpecialNames, c.Forwarded, c.Resolvers = false, true, ownNetworks })
 	kept, rebuilt := 0, 0
-	var w walker
+	var w dnswire.Walker
 	var rw rewriter
-	for _, in := range realMessages(t) {
+	for _, in := range wiretest.RealMessages(t) {
 		m := asResponse(in)
 		if in[2]&0x80 == 0 {
 			continue
@@ -274,10 +277,10 @@ func TestRealMessagesKeepTheirRecords(t *testing.T) {
 		if again == nil || !bytes.Equal(again.Response, record.Response) {
 			t.Errorf("scrubbed twice it is another message:\n% x", record.Response)
 		}
-		if w.walk(in) && rw.rebuild(&w) { // what need not be rebuilt can be
+		if w.Walk(in) && rw.rebuild(&w) { // what need not be rebuilt can be
 			rebuilt++
 			binary.BigEndian.PutUint16(rw.out, 0)
-			binary.BigEndian.PutUint16(rw.out[2:], w.flags&^cleared)
+			binary.BigEndian.PutUint16(rw.out[2:], w.Flags&^cleared)
 			sameAnswer(t, in, rw.out)
 			if len(rw.out) > len(in) {
 				t.Errorf("%d octets became %d", len(in), len(rw.out))
@@ -293,12 +296,12 @@ func TestHeaderBits(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.Forwarded = true })
 	for flags := range 1 << 16 {
 		f := uint16(flags)
-		if f&flagQR == 0 || f&flagTC != 0 || f&maskOpcode != 0 || f&maskRcode != 0 {
+		if f&dnswire.FlagQR == 0 || f&dnswire.FlagTC != 0 || f&dnswire.MaskOpcode != 0 || f&dnswire.MaskRcode != 0 {
 			continue
 		}
-		d := newRaw("q.example.net", dns.TypeA)
-		binary.BigEndian.PutUint16(d.wire[2:], f)
-		out := mustScrub(t, p, d.wire)
+		d := wiretest.New("q.example.net", dns.TypeA)
+		binary.BigEndian.PutUint16(d.Wire[2:], f)
+		out := mustScrub(t, p, d.Wire)
 		const kept = 1<<15 | 1<<10 | 1<<7 // QR, AA, RA
 		if got := binary.BigEndian.Uint16(out[2:]); got != f&kept {
 			t.Errorf("%016b became %016b", f, got)
@@ -309,8 +312,8 @@ func TestHeaderBits(t *testing.T) {
 func TestOctetsBehindTheLastRecordAreCut(t *testing.T) {
 	p := scrubPolicy(t)
 	for _, in := range [][]byte{
-		newRaw("q.example.net", dns.TypeA).wire,
-		newRaw("q.example.net", dns.TypeA).with(additional, "", dns.TypeOPT, nil).wire,
+		wiretest.New("q.example.net", dns.TypeA).Wire,
+		wiretest.New("q.example.net", dns.TypeA).With(dnswire.Additional, "", dns.TypeOPT, nil).Wire,
 		withOPT(t, 0, behindOPT),
 	} {
 		want := mustScrub(t, p, in)
@@ -323,8 +326,8 @@ func TestOctetsBehindTheLastRecordAreCut(t *testing.T) {
 
 func TestResolverAddressPortAndIDAreZeroUnlessKept(t *testing.T) {
 	lane := NewPairer(NewBudget(8))
-	in := newRaw("Q.Example.NET", dns.TypeA).with(additional, "", dns.TypeOPT, nil).wire
-	query := slices.Clone(newRaw("Q.Example.NET", dns.TypeA).wire)
+	in := wiretest.New("Q.Example.NET", dns.TypeA).With(dnswire.Additional, "", dns.TypeOPT, nil).Wire
+	query := slices.Clone(wiretest.New("Q.Example.NET", dns.TypeA).Wire)
 	query[2], query[3] = 0, 0x30 // Z, AD and CD as resolvers send them
 	for _, tt := range []struct {
 		keep bool
@@ -352,7 +355,7 @@ func TestResolverAddressPortAndIDAreZeroUnlessKept(t *testing.T) {
 					t.Errorf("keep %v: ID %x in % x", tt.keep, id, wire)
 				}
 			}
-			wantQuery := append(slices.Clone(got.Response[:2]), unhex(t, "0000 0001 0000 0000 0000 0171 07 6578616d706c65 03 6e6574 00 0001 0001")...)
+			wantQuery := append(slices.Clone(got.Response[:2]), wiretest.Unhex(t, "0000 0001 0000 0000 0000 0171 07 6578616d706c65 03 6e6574 00 0001 0001")...)
 			if diff := cmp.Diff(wantQuery, got.Query); diff != "" {
 				t.Errorf("query (-want +got):\n%s", diff)
 			}
@@ -367,19 +370,19 @@ func TestResolverAddressPortAndIDAreZeroUnlessKept(t *testing.T) {
 func TestRebuildWouldGrowTooLong(t *testing.T) {
 	long := strings.Repeat("abcdefg.", 30) + "example"
 	build := func(n int) []byte {
-		d := newRaw(long, dns.TypeSRV)
-		d.record(additional, []byte{0}, dns.TypeOPT, nil)
+		d := wiretest.New(long, dns.TypeSRV)
+		d.Record(dnswire.Additional, []byte{0}, dns.TypeOPT, nil)
 		for range n {
-			d.record(additional, pointTo(headerLen), dns.TypeSRV, append([]byte{0, 1, 0, 2, 0, 3}, pointTo(headerLen)...))
+			d.Record(dnswire.Additional, wiretest.PointTo(dnswire.HeaderLen), dns.TypeSRV, append([]byte{0, 1, 0, 2, 0, 3}, wiretest.PointTo(dnswire.HeaderLen)...))
 		}
-		return d.wire
+		return d.Wire
 	}
 	p := scrubPolicy(t)
 	for n := range 260 {
 		in := build(n)
-		grown := len(in) - 11 + n*(len(wireName(long))-2)
+		grown := len(in) - 11 + n*(len(wiretest.Name(long))-2)
 		record, reason := scrubOne(p, asResponse(in))
-		if fits := grown <= maxMessage; fits != (reason == Kept) {
+		if fits := grown <= dnswire.MaxMessage; fits != (reason == Kept) {
 			t.Fatalf("%d octets: %v", grown, reason)
 		}
 		if record != nil && len(record.Response) != grown {
@@ -391,17 +394,17 @@ func TestRebuildWouldGrowTooLong(t *testing.T) {
 // TestRebuildBeyondCompression: pointers reach 16,383, and the table ends.
 func TestRebuildBeyondCompression(t *testing.T) {
 	for _, n := range []int{100, 600, 1000} {
-		d := newRaw("q.example.net", dns.TypeNS)
-		d.record(additional, []byte{0}, dns.TypeOPT, nil)
+		d := wiretest.New("q.example.net", dns.TypeNS)
+		d.Record(dnswire.Additional, []byte{0}, dns.TypeOPT, nil)
 		for i := range n {
-			d.with(additional, fmt.Sprintf("Host%d.Zone%d.Example.NET", i, i%50), dns.TypeNS, wireName(fmt.Sprintf("NS%d.Example.NET", i%300)))
+			d.With(dnswire.Additional, fmt.Sprintf("Host%d.Zone%d.Example.NET", i, i%50), dns.TypeNS, wiretest.Name(fmt.Sprintf("NS%d.Example.NET", i%300)))
 		}
-		out := mustScrub(t, scrubPolicy(t), d.wire)
-		if !sameAnswer(t, d.wire, out) {
+		out := mustScrub(t, scrubPolicy(t), d.Wire)
+		if !sameAnswer(t, d.Wire, out) {
 			t.Error("not read by miekg/dns")
 		}
-		if len(out) >= len(d.wire)*3/4 {
-			t.Errorf("%d records: %d octets became %d", n, len(d.wire), len(out))
+		if len(out) >= len(d.Wire)*3/4 {
+			t.Errorf("%d records: %d octets became %d", n, len(d.Wire), len(out))
 		}
 	}
 }
@@ -410,7 +413,7 @@ func plainAndRebuilt(tb testing.TB) map[string]*Message {
 	return map[string]*Message{
 		"plain":   asResponse(withOPT(tb, len(behindOPT), behindOPT)),
 		"rebuild": asResponse(withOPT(tb, 0, behindOPT)),
-		"text":    asResponse(newRaw("q.example.net", dns.TypeTXT).with(answer, "q.example.net", dns.TypeTXT, charStrings("v=spf1 ip4:203.0.113.7 ip6:2001:db8::7", " include:spf.example.net -all")).wire),
+		"text":    asResponse(wiretest.New("q.example.net", dns.TypeTXT).With(dnswire.Answer, "q.example.net", dns.TypeTXT, charStrings("v=spf1 ip4:203.0.113.7 ip6:2001:db8::7", " include:spf.example.net -all")).Wire),
 	}
 }
 
@@ -438,6 +441,31 @@ func BenchmarkScrub(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				lane.Take(m, p, func(*Record) {})
+			}
+		})
+	}
+}
+
+// TestScrubKeepsOrLowersCaseByType sends a record of every type through.
+func TestScrubKeepsOrLowersCaseByType(t *testing.T) {
+	p := scrubPolicy(t)
+	for _, typ := range wiretest.KnownTypes() {
+		t.Run(dns.TypeToString[typ], func(t *testing.T) {
+			in := wiretest.SampleRR(t, typ)
+			out := mustScrub(t, p, wiretest.New("Q.Example", typ).With(dnswire.Answer, in.Header().Name, typ, wiretest.SampleRdata(t, typ)).Wire)
+			var m dns.Msg
+			if err := m.Unpack(out); err != nil {
+				t.Fatal(err)
+			}
+			want := wiretest.NamesOf(in)
+			if slices.Contains(wiretest.FoldedTypes, typ) {
+				want = strings.Fields(strings.ToLower(strings.Join(want, " ")))
+			}
+			if diff := cmp.Diff(want, wiretest.NamesOf(m.Answer[0])); diff != "" {
+				t.Errorf("names (-want +got):\n%s", diff)
+			}
+			if m.Answer[0].Header().Name != "owner.example." || m.Question[0].Name != "q.example." {
+				t.Errorf("owner %s, question %s", m.Answer[0].Header().Name, m.Question[0].Name)
 			}
 		})
 	}

@@ -1,5 +1,7 @@
 package transform
 
+import "github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+
 // smallMessage is the longest message that a lane works on in its own scratch, which
 // takes up to 40 KiB then. Nearly all messages are shorter.
 const smallMessage = 4 << 10
@@ -7,7 +9,7 @@ const smallMessage = 4 << 10
 // A scratch is the memory for work on one message. It grows with the longest
 // message and never shrinks: up to 1.2 MiB for messages of 65,535 octets.
 type scratch struct {
-	walker   walker
+	walker   dnswire.Walker
 	searcher searcher
 	rewriter rewriter
 }

@@ -7,25 +7,28 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // ofLength returns responses of length octets that take the most memory: by records,
 // by names, by text, and by names in a message that is rebuilt.
 func ofLength(length int) [][]byte {
-	records := newRaw("q", 65280)
-	for len(records.wire)+11 <= length {
-		records.with(answer, "", 65280, nil)
+	records := wiretest.New("q", 65280)
+	for len(records.Wire)+11 <= length {
+		records.With(dnswire.Answer, "", 65280, nil)
 	}
-	filled := func(d *rawMessage, section int, typ uint16, rdata []byte, pattern string) []byte {
-		room := length - len(d.wire) - 11 - len(rdata)
-		return d.with(section, "", typ, append(rdata, bytes.Repeat([]byte(pattern), room/len(pattern))...)).wire
+	filled := func(d *wiretest.Message, section int, typ uint16, rdata []byte, pattern string) []byte {
+		room := length - len(d.Wire) - 11 - len(rdata)
+		return d.With(section, "", typ, append(rdata, bytes.Repeat([]byte(pattern), room/len(pattern))...)).Wire
 	}
 	hip := make([]byte, 4) // no identity and no key: names follow
 	return [][]byte{
-		records.wire,
-		filled(newRaw("q", dns.TypeHIP), answer, dns.TypeHIP, hip, "\x01a\x00"),
-		filled(newRaw("q", dns.TypeTXT), answer, dns.TypeTXT, nil, "\x03abc"),
-		filled(newRaw("q", dns.TypeHIP).with(additional, "", dns.TypeOPT, nil), additional, dns.TypeHIP, hip, "\x01a\x00"),
+		records.Wire,
+		filled(wiretest.New("q", dns.TypeHIP), dnswire.Answer, dns.TypeHIP, hip, "\x01a\x00"),
+		filled(wiretest.New("q", dns.TypeTXT), dnswire.Answer, dns.TypeTXT, nil, "\x03abc"),
+		filled(wiretest.New("q", dns.TypeHIP).With(dnswire.Additional, "", dns.TypeOPT, nil), dnswire.Additional, dns.TypeHIP, hip, "\x01a\x00"),
 	}
 }
 
@@ -44,7 +47,7 @@ func TestALaneKeepsLittleMemory(t *testing.T) {
 	)
 	policy, budget := scrubPolicy(t), NewBudget(8)
 	emit := func(*Record) {}
-	messages := slices.Concat(ofLength(smallMessage), ofLength(maxMessage))
+	messages := slices.Concat(ofLength(smallMessage), ofLength(dnswire.MaxMessage))
 	use := func(p *Pairer) *Pairer {
 		for _, wire := range messages {
 			if reason := p.Take(asResponse(bytes.Clone(wire)), policy, emit); reason != Kept {
@@ -73,7 +76,7 @@ func TestALaneKeepsLittleMemory(t *testing.T) {
 func TestLongMessagesDoNotAllocate(t *testing.T) {
 	policy, p := scrubPolicy(t), NewPairer(NewBudget(8))
 	var messages []*Message
-	for _, length := range []int{512, smallMessage, smallMessage + 1, maxMessage} {
+	for _, length := range []int{512, smallMessage, smallMessage + 1, dnswire.MaxMessage} {
 		for _, wire := range ofLength(length) {
 			messages = append(messages, asResponse(wire))
 		}
@@ -124,13 +127,13 @@ func TestABudgetKeepsFewScratches(t *testing.T) {
 func TestABudgetKeepsNothingOfALane(t *testing.T) {
 	policy, b := scrubPolicy(t), NewBudget(8)
 	p := NewPairer(b)
-	for i, wire := range ofLength(maxMessage) {
+	for i, wire := range ofLength(dnswire.MaxMessage) {
 		p.Take(asResponse(wire), policy, func(*Record) {})
 		s := b.lend()
-		if cap(s.walker.marks) == 0 {
+		if cap(s.walker.Records) == 0 {
 			t.Fatal("the lane has not borrowed the scratch")
 		}
-		if s.walker.msg != nil || s.searcher.policy != nil || s.searcher.known != nil {
+		if s.walker.Msg != nil || s.searcher.policy != nil || s.searcher.known != nil {
 			t.Errorf("message %d: the scratch holds what the lane used", i)
 		}
 		b.takeBack(s)

@@ -1,6 +1,10 @@
 package transform
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 // A searcher judges what one message holds against everything that is local: the
 // policy's local names and networks, the resolver's addresses, and the transaction's
@@ -24,12 +28,12 @@ type searcher struct {
 
 	finding Finding // what forbids a record
 
-	name    [maxName + 1]byte
+	name    [dnswire.MaxName + 1]byte
 	hosts   [maxLabels]byte
 	folded  []byte
 	joint   joint
-	second  [maxName + 1]byte
-	target  [2*maxName + 1]byte
+	second  [dnswire.MaxName + 1]byte
+	target  [2*dnswire.MaxName + 1]byte
 	hits    []hit // by record
 	inNames bool  // a name of the response other than the query name holds something
 
@@ -90,9 +94,9 @@ func (s *searcher) release() {
 // ready is called when the subnets are complete.
 func (s *searcher) ready() {
 	s.what.names, s.what.begins = !s.policy.localNames.empty(), &s.policy.localNames.begins
-	s.what.addrsInAll = len(s.subnets) > 0 || s.own[0].IsValid() || s.own[1].IsValid() || s.policy.anyResolver ||
-		len(s.known.members)+len(s.fresh.members) > 0
-	s.what.addrs = s.what.addrsInAll || s.policy.anyNetwork
+	s.what.addrsInAll = len(s.subnets) > 0 || s.own[0].IsValid() || s.own[1].IsValid() ||
+		len(s.configured.members)+len(s.known.members)+len(s.fresh.members)+len(s.policy.identity.all) > 0
+	s.what.addrs = s.what.addrsInAll || len(s.policy.localNetworks.all) > 0
 	for i := range s.last {
 		s.last[i] = s.configured.last[i] | s.known.last[i] | s.fresh.last[i]
 	}
@@ -154,11 +158,7 @@ func (s *searcher) addr4(b [4]byte, f form) {
 		s.network(s.policy.localNetworks.longest4(b), f.least4, LocalNetwork)
 	}
 	s.network(s.policy.identity.longest4(b), f.least4, s.place.resolver)
-	for _, p := range s.subnets {
-		if p.Contains(netip.AddrFrom4(b)) {
-			s.network(p, f.least4, ClientSubnet)
-		}
-	}
+	s.inSubnets(netip.AddrFrom4(b), f.least4)
 }
 
 // alone4 judges an IPv4 address in a form that counts for single addresses only.
@@ -169,11 +169,7 @@ func (s *searcher) alone4(b [4]byte) {
 	if s.place.isName {
 		s.network(s.policy.localNetworks.longest4(b), 32, LocalNetwork)
 	}
-	for _, p := range s.subnets {
-		if p.IsSingleIP() && p.Addr() == netip.AddrFrom4(b) {
-			s.found(ClientSubnet, Entry{Prefix: p})
-		}
-	}
+	s.inSubnets(netip.AddrFrom4(b), 32)
 }
 
 // addr16 judges an IPv6 address in a form, and the IPv4 addresses that it embeds.
@@ -194,9 +190,14 @@ func (s *searcher) addr16(b *[16]byte, f form) {
 		s.network(s.policy.localNetworks.longest16(b), f.least6, LocalNetwork)
 	}
 	s.network(s.policy.identity.longest16(b), f.least6, s.place.resolver)
+	s.inSubnets(netip.AddrFrom16(*b), f.least6)
+}
+
+// inSubnets judges an address by the client subnets of at least so many bits.
+func (s *searcher) inSubnets(a netip.Addr, least int) {
 	for _, p := range s.subnets {
-		if p.Contains(netip.AddrFrom16(*b)) {
-			s.network(p, f.least6, ClientSubnet)
+		if p.Contains(a) {
+			s.network(p, least, ClientSubnet)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package transform
 
+import "github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+
 // checkName judges one uncompressed name in lowercase wire form. What does not begin in
 // its first own octets has been judged: other names of the message end in it too.
 func (s *searcher) checkName(name []byte, own int) {
@@ -178,12 +180,12 @@ func (s *searcher) mayHold(b []byte) (may, open bool) {
 	for _, c := range b {
 		count += classes[c]
 	}
-	begins := &s.what.begins.first
+	begins := s.what.begins
 	short := 0 // labels in a row that may be numbers, nibbles or groups
 	for off := 0; off+1 < len(b); off += 1 + int(b[off]) {
 		n, first := b[off]&63, b[off+1]
 		count -= classes[n]
-		if begins[n][first>>6]>>(first&63)&1 != 0 {
+		if begins.has(n, first) {
 			return true, false
 		}
 		switch {
@@ -212,16 +214,16 @@ func (s *searcher) mayHold(b []byte) (may, open bool) {
 // with leading zeros.
 func isGroup(label []byte) bool {
 	n := label[0]
-	return n > 0 && n < shortestDecimal && isHex(label[1]) && allHex(label[2:1+n])
+	return n > 0 && n < shortestDecimal && allHex(label[1:1+n])
 }
 
 // isReverseZone reports whether a label is the one before "arpa" in reverse names.
 func isReverseZone(label []byte) bool {
 	switch label[0] {
 	case 7:
-		return equalFold(label[1:8], []byte("in-addr"))
+		return dnswire.EqualFold(label[1:8], []byte("in-addr"))
 	case 3:
-		return equalFold(label[1:4], []byte("ip6"))
+		return dnswire.EqualFold(label[1:4], []byte("ip6"))
 	}
 	return false
 }

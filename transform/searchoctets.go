@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // octets judges octets that are not names by their type: names in wire form and
@@ -67,7 +69,7 @@ func (s *searcher) wireNames(b []byte) {
 				break
 			}
 			at += next
-			if x.mayBegin(n, b[at+1]) && s.wireName(b[at:]) {
+			if x.begins.has(n, b[at+1]) && s.wireName(b[at:]) {
 				return
 			}
 		}
@@ -98,7 +100,7 @@ func (s *searcher) wireName(b []byte) bool {
 // with a dot, which no entry has; root reports that the root follows.
 func labelsText(text, b []byte, n int) (_ []byte, root bool) {
 	for range n {
-		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > maxName {
+		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > dnswire.MaxName {
 			break
 		}
 		label := b[1 : 1+b[0]]
@@ -111,7 +113,7 @@ func labelsText(text, b []byte, n int) (_ []byte, root bool) {
 		text = append(text, label...)
 		b = b[1+len(label):]
 	}
-	lower(text)
+	dnswire.Lower(text)
 	return text, len(b) > 0 && b[0] == 0
 }
 
@@ -128,7 +130,7 @@ func (s *searcher) wireReverseNames(b []byte) {
 			continue
 		}
 		name := append(append(s.name[:0], b[labelsBefore(b, at):at+5]...), 0)
-		lower(name)
+		dnswire.Lower(name)
 		var l labels
 		l.split(name)
 		if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
@@ -138,14 +140,14 @@ func (s *searcher) wireReverseNames(b []byte) {
 }
 
 func endsFold(b []byte, suffix string) bool {
-	return len(b) >= len(suffix) && equalFold(b[len(b)-len(suffix):], []byte(suffix))
+	return len(b) >= len(suffix) && dnswire.EqualFold(b[len(b)-len(suffix):], []byte(suffix))
 }
 
 // labelsBefore returns where the labels begin that lead to off, as far back as a
 // name can reach. Of the ways to go back the shortest label is taken: no length
 // is a character that host names are made of, but for those of more than 44.
 func labelsBefore(b []byte, off int) int {
-	least := max(0, off+len("\x04arpa\x00")-maxName)
+	least := max(0, off+len("\x04arpa\x00")-dnswire.MaxName)
 	for start := off; ; {
 		n := 1
 		for n < 64 && start-1-n >= least && int(b[start-1-n]) != n {
@@ -211,39 +213,39 @@ func (s *searcher) endStrings() (printable bool) {
 
 // rdata judges what rdata holds other than names: each field as text, adjacent
 // character-strings joined too, and what is between names as octets.
-func (s *searcher) rdata(msg []byte, r rr) {
+func (s *searcher) rdata(w *dnswire.Walker, r *dnswire.Record) {
 	s.place = inRdata
-	from, random, printable := int(r.rdata), false, true // of the octets since the last name
-	c := newCursor(msg, r)
-	whole := c.steps == "x"
-	for c.next() {
-		if c.step == 's' {
-			s.join(c.data())
+	from, random, printable := int(r.Rdata), false, true // of the octets since the last name
+	for f := w.Fields(r); f.Next(); {
+		if f.Kind == dnswire.String {
+			s.join(f.Data())
 			continue
 		}
-		printable = s.endStrings() && printable && c.isName()
-		switch c.step {
-		case 'n', 'N':
-			s.octets(msg[from:c.start], printable, random)
-			from, random, printable = c.at, false, true
-		case 'z':
+		printable = s.endStrings() && printable && f.IsName()
+		switch f.Kind {
+		case dnswire.Name, dnswire.CasedName:
+			s.octets(w.Msg[from:f.Start], printable, random)
+			from, random, printable = f.End, false, true
+		case dnswire.Random:
 			random = true
-			s.text(c.data())
-		case 'a', 'A':
-			s.addresses(c.data(), c.step == 'a')
-		case 'p':
-			s.parameters(c.data())
-		case 'x', 'h':
-			s.text(c.data())
-			if whole {
-				s.asStrings(c.data())
+			s.text(f.Data())
+		case dnswire.IPv4, dnswire.IPv6:
+			s.addresses(f.Data(), f.Kind == dnswire.IPv4)
+		case dnswire.Params:
+			s.parameters(f.Data())
+		case dnswire.HIPHeader:
+			s.text(f.Data())
+		case dnswire.Opaque:
+			s.text(f.Data())
+			if f.Start == int(r.Rdata) { // nothing is known about the rdata
+				s.asStrings(f.Data())
 			}
 		}
 	}
 	printable = s.endStrings() && printable
-	s.octets(msg[from:r.end], printable, random)
-	if r.typ == dns.TypeAPL {
-		s.prefixList(msg[r.rdata:r.end])
+	s.octets(w.Msg[from:r.End], printable, random)
+	if r.Type == dns.TypeAPL {
+		s.prefixList(w.Msg[r.Rdata:r.End])
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // text judges text of any length: local names, and the addresses of the resolver and
@@ -293,7 +295,7 @@ func (s *searcher) reverseNames(b []byte) {
 // s.name.
 func (s *searcher) reverseText(text []byte) {
 	start := len(text)
-	for start > 0 && len(text)-start < maxName-2 {
+	for start > 0 && len(text)-start < dnswire.MaxName-2 {
 		r, size := utf8.DecodeLastRune(text[:start])
 		if r != '.' && !isNameRune(r) {
 			break
@@ -310,7 +312,7 @@ func (s *searcher) reverseText(text []byte) {
 		name = append(append(name, byte(len(label))), label...)
 	}
 	name = append(name, 0)
-	lower(name)
+	dnswire.Lower(name)
 	var l labels
 	l.split(name)
 	if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
@@ -332,7 +334,7 @@ func indexFold(b []byte, text string) int {
 			return -1
 		}
 		from += i
-		if equalFold(b[from:from+len(text)], []byte(text)) {
+		if dnswire.EqualFold(b[from:from+len(text)], []byte(text)) {
 			return from
 		}
 		from++

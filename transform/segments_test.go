@@ -112,8 +112,8 @@ func (a *asking) query(n int) *Message {
 	return &a.m
 }
 
-// heap is what is in use after garbage was collected.
-func heap() int64 {
+// usedHeap is what is in use after garbage was collected.
+func usedHeap() int64 {
 	runtime.GC()
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
@@ -134,7 +134,7 @@ func TestAFullTablesMemory(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			policy := testPolicy(t)
-			before := heap()
+			before := usedHeap()
 			p := NewPairer(NewBudget(maxQueries))
 			a := newAsking(row.qname)
 			for n := range maxQueries + 1000 {
@@ -143,13 +143,13 @@ func TestAFullTablesMemory(t *testing.T) {
 			if held := p.Counts().Held; held != uint64(row.held) {
 				t.Fatalf("%d held", held)
 			}
-			full := heap() - before
+			full := usedHeap() - before
 			t.Logf("%d queries in %d octets: %d each", row.held, full, full/int64(row.held))
 			if full > row.octets*maxQueries {
 				t.Errorf("%d octets each, want %d at most", full/maxQueries, row.octets)
 			}
 			p.Finish()
-			if left := heap() - before; left > 200_000 {
+			if left := usedHeap() - before; left > 200_000 {
 				t.Errorf("%d octets left of %d", left, full)
 			}
 			runtime.KeepAlive(p)
@@ -161,13 +161,13 @@ func TestAFullTablesMemory(t *testing.T) {
 // names does not stay with it, nor does it with each lane that had one.
 func TestAShrunkenTablesMemory(t *testing.T) {
 	policy := testPolicy(t)
-	before := heap()
+	before := usedHeap()
 	p := NewPairer(NewBudget(131072))
 	a := newAsking(strings.Repeat("x.", 120))
 	for n := range 40000 {
 		p.Take(a.query(n), policy, nil)
 	}
-	peak := heap() - before
+	peak := usedHeap() - before
 	short := newAsking("www.shop.example.")
 	for n := range 70 { // the peak expires; queries wait all the time
 		m := short.query(n)
@@ -177,7 +177,7 @@ func TestAShrunkenTablesMemory(t *testing.T) {
 	if held := p.Counts().Held; held != 60 {
 		t.Fatalf("%d held", held)
 	}
-	if left := heap() - before; left > 300_000 {
+	if left := usedHeap() - before; left > 300_000 {
 		t.Errorf("%d octets left of %d with %d queries held", left, peak, 60)
 	}
 	runtime.KeepAlive(p)

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // specials are query names and whether they are special-use; the list of DESIGN.md
@@ -50,7 +53,7 @@ func TestSpecialNames(t *testing.T) {
 		if special {
 			want = SpecialName
 		}
-		wire := newRaw(name, dns.TypeA).wire
+		wire := wiretest.New(name, dns.TypeA).Wire
 		wantReason(t, p, wire, want)
 		wantReason(t, off, wire, Kept)
 	}
@@ -59,48 +62,48 @@ func TestSpecialNames(t *testing.T) {
 // TestSpecialNamesAreThoseOfTheQuery: an owner or rdata under them is data.
 func TestSpecialNamesAreThoseOfTheQuery(t *testing.T) {
 	p := scrubPolicy(t)
-	wire := newRaw("www.example.net", dns.TypeA).
-		with(answer, "printer.local", dns.TypeNS, wireName("localhost")).
-		with(additional, "1.168.192.in-addr.arpa", dns.TypePTR, wireName("x.lan")).wire
+	wire := wiretest.New("www.example.net", dns.TypeA).
+		With(dnswire.Answer, "printer.local", dns.TypeNS, wiretest.Name("localhost")).
+		With(dnswire.Additional, "1.168.192.in-addr.arpa", dns.TypePTR, wiretest.Name("x.lan")).Wire
 	wantReason(t, p, wire, Kept)
 }
 
 func TestNamesUnderNoTLD(t *testing.T) {
-	soa := append(append(wireName("ns.example.net"), wireName("hostmaster.example.net")...), make([]byte, 20)...)
-	plain := func(name string, rcode uint16) *rawMessage {
-		d := newRaw(name, dns.TypeA)
-		binary.BigEndian.PutUint16(d.wire[2:], 0x8400|rcode)
+	soa := append(append(wiretest.Name("ns.example.net"), wiretest.Name("hostmaster.example.net")...), make([]byte, 20)...)
+	plain := func(name string, rcode uint16) *wiretest.Message {
+		d := wiretest.New(name, dns.TypeA)
+		binary.BigEndian.PutUint16(d.Wire[2:], 0x8400|rcode)
 		return d
 	}
 	compressedRoot := plain("www.printer1", dns.RcodeNameError)
-	compressedRoot.record(authority, pointTo(headerLen+len("\x03www\x08printer1")), dns.TypeSOA, soa)
+	compressedRoot.Record(dnswire.Authority, wiretest.PointTo(dnswire.HeaderLen+len("\x03www\x08printer1")), dns.TypeSOA, soa)
 	for _, tt := range []struct {
 		name string
 		wire []byte
 		zone string
 		want Reason
 	}{
-		{"single label", plain("printer1", dns.RcodeNameError).wire, "example", SpecialName},
-		{"single label that exists", plain("com", dns.RcodeSuccess).wire, "example", Kept},
-		{"two labels", plain("www.example", dns.RcodeNameError).wire, "example", Kept},
-		{"the root itself", plain("", dns.RcodeNameError).wire, "example", Kept},
-		{"root SOA in authority", plain("www.printer1", dns.RcodeNameError).with(authority, "", dns.TypeSOA, soa).wire, "example", Kept}, // any server can send it
-		{"root SOA behind a pointer", compressedRoot.wire, "example", Kept},
-		{"root SOA in answer", plain("www.printer1", dns.RcodeNameError).with(answer, "", dns.TypeSOA, soa).wire, "example", Kept},
-		{"root NS in authority", plain("www.printer1", dns.RcodeNameError).with(authority, "", dns.TypeNS, wireName("a")).wire, "example", Kept},
-		{"other SOA in authority", plain("www.printer1", dns.RcodeNameError).with(authority, "example", dns.TypeSOA, soa).wire, "example", Kept},
-		{"root SOA, NOERROR", plain("www.printer1", dns.RcodeSuccess).with(authority, "", dns.TypeSOA, soa).wire, "example", Kept},
-		{"zone of the root", plain("www.printer1", dns.RcodeNameError).wire, ".", SpecialName},
-		{"zone of the root, REFUSED", plain("www.printer1", dns.RcodeRefused).wire, ".", SpecialName},
-		{"zone of the root, SERVFAIL", plain("www.printer1", dns.RcodeServerFailure).wire, ".", SpecialName},
-		{"REFUSED", plain("www.printer1", dns.RcodeRefused).wire, "example", Kept},
-		{"single label, REFUSED", plain("printer1", dns.RcodeRefused).wire, "example", SpecialName},
-		{"zone of the root, NOERROR", plain("www.example.com", dns.RcodeSuccess).wire, ".", Kept},
-		{"no zone told", plain("www.printer1", dns.RcodeNameError).wire, "", Kept},
+		{"single label", plain("printer1", dns.RcodeNameError).Wire, "example", SpecialName},
+		{"single label that exists", plain("com", dns.RcodeSuccess).Wire, "example", Kept},
+		{"two labels", plain("www.example", dns.RcodeNameError).Wire, "example", Kept},
+		{"the root itself", plain("", dns.RcodeNameError).Wire, "example", Kept},
+		{"root SOA in authority", plain("www.printer1", dns.RcodeNameError).With(dnswire.Authority, "", dns.TypeSOA, soa).Wire, "example", Kept}, // any server can send it
+		{"root SOA behind a pointer", compressedRoot.Wire, "example", Kept},
+		{"root SOA in answer", plain("www.printer1", dns.RcodeNameError).With(dnswire.Answer, "", dns.TypeSOA, soa).Wire, "example", Kept},
+		{"root NS in authority", plain("www.printer1", dns.RcodeNameError).With(dnswire.Authority, "", dns.TypeNS, wiretest.Name("a")).Wire, "example", Kept},
+		{"other SOA in authority", plain("www.printer1", dns.RcodeNameError).With(dnswire.Authority, "example", dns.TypeSOA, soa).Wire, "example", Kept},
+		{"root SOA, NOERROR", plain("www.printer1", dns.RcodeSuccess).With(dnswire.Authority, "", dns.TypeSOA, soa).Wire, "example", Kept},
+		{"zone of the root", plain("www.printer1", dns.RcodeNameError).Wire, ".", SpecialName},
+		{"zone of the root, REFUSED", plain("www.printer1", dns.RcodeRefused).Wire, ".", SpecialName},
+		{"zone of the root, SERVFAIL", plain("www.printer1", dns.RcodeServerFailure).Wire, ".", SpecialName},
+		{"REFUSED", plain("www.printer1", dns.RcodeRefused).Wire, "example", Kept},
+		{"single label, REFUSED", plain("printer1", dns.RcodeRefused).Wire, "example", SpecialName},
+		{"zone of the root, NOERROR", plain("www.example.com", dns.RcodeSuccess).Wire, ".", Kept},
+		{"no zone told", plain("www.printer1", dns.RcodeNameError).Wire, "", Kept},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := asResponse(tt.wire)
-			m.Zone = wireName(tt.zone)
+			m.Zone = wiretest.Name(tt.zone)
 			if tt.zone == "" {
 				m.Zone = nil
 			}
@@ -142,7 +145,7 @@ func TestTimesAreTruncated(t *testing.T) {
 		if tt.in == NoTime {
 			continue // no response is without a time
 		}
-		m := asResponse(newRaw("q.example.net", dns.TypeA).wire)
+		m := asResponse(wiretest.New("q.example.net", dns.TypeA).Wire)
 		m.QueryTime, m.ResponseTime = tt.in, tt.in
 		if record, _ := scrubOne(p, m); record == nil || record.QueryTime != tt.want || record.ResponseTime != tt.want {
 			t.Errorf("%d to %v: record %+v", tt.in, tt.resolution, record)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // maxSubnet is the length of a client subnet as the pairing table keeps it: bits, and
@@ -17,11 +19,11 @@ const maxSubnets = 8
 const optionClientSubnet = 8 // RFC 7871 section 6
 
 // options are the options of the message's OPT record; nil if there is none.
-func (w *walker) options() []byte {
-	if w.opt < 0 {
+func options(w *dnswire.Walker) []byte {
+	if w.OPT < 0 {
 		return nil
 	}
-	return w.msg[w.rrs[w.opt].rdata:w.rrs[w.opt].end]
+	return w.Msg[w.Records[w.OPT].Rdata:w.Records[w.OPT].End]
 }
 
 // nextSubnet returns the first client subnet of EDNS options (RFC 7871 section 6) that
@@ -62,8 +64,8 @@ func subnetOf(option []byte) netip.Prefix {
 }
 
 // appendSubnet appends the client subnet in the form that the pairing table keeps.
-func (w *walker) appendSubnet(b []byte) []byte {
-	p, _ := nextSubnet(w.options())
+func appendSubnet(b []byte, w *dnswire.Walker) []byte {
+	p, _ := nextSubnet(options(w))
 	if !p.IsValid() {
 		return b
 	}
@@ -84,11 +86,11 @@ func isSubnet(p netip.Prefix) bool {
 
 // clientSubnets adds the client subnets of a response and of its query, if there is
 // one.
-func (s *searcher) clientSubnets(w *walker, q *pending) {
+func (s *searcher) clientSubnets(w *dnswire.Walker, q *pending) {
 	if q != nil {
 		s.addSubnet(q.subnet())
 	}
-	p, rest := nextSubnet(w.options())
+	p, rest := nextSubnet(options(w))
 	for ; p.IsValid() && len(s.subnets) < maxSubnets; p, rest = nextSubnet(rest) {
 		if !slices.Contains(s.subnets, p) {
 			s.subnets = append(s.subnets, p)

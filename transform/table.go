@@ -3,14 +3,16 @@ package transform
 import (
 	"math"
 	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 const (
-	inlineText   = 88            // name, zone and client subnet of nearly every query
-	textSlot     = 2 * maxName   // name and zone of any other
-	slotCost     = 3             // queries' room that a slot takes
-	maxSameKey   = 64            // pending queries to one server with one ID: real resolvers have one or two
-	noIndex      = math.MaxInt32 // end of a list
+	inlineText   = 88                  // name, zone and client subnet of nearly every query
+	textSlot     = 2 * dnswire.MaxName // name and zone of any other
+	slotCost     = 3                   // queries' room that a slot takes
+	maxSameKey   = 64                  // pending queries to one server with one ID: real resolvers have one or two
+	noIndex      = math.MaxInt32       // end of a list
 	minBuckets   = 64
 	bucketsLimit = 1 << 20
 )
@@ -78,10 +80,10 @@ func keyOf(server *[16]byte, id uint16) uint32 {
 
 // insert puts a query at the end. It reports false where the budget has no room:
 // then the caller removes what is oldest, and tries again.
-func (t *table) insert(m *Message, w *walker, now Time) bool {
-	name := w.qname()
+func (t *table) insert(m *Message, w *dnswire.Walker, now Time) bool {
+	name := w.Qname()
 	var scratch [maxSubnet]byte
-	subnet := w.appendSubnet(scratch[:0])
+	subnet := appendSubnet(scratch[:0], w)
 	cost := 1
 	if len(name)+len(m.Zone)+len(subnet) > inlineText {
 		cost += slotCost
@@ -97,9 +99,9 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		arrival: t.arrivals,
 		at:      now, queryTime: m.QueryTime,
 		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
-		id: w.id, flags: w.flags, qtype: w.qtype, qclass: w.qclass,
-		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.signed, packet: m.Packet,
-		more:    len(m.Wire) > w.qnameEnd+len("\x00\x01\x00\x01"),
+		id: w.ID, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
+		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.Signed, packet: m.Packet,
+		more:    len(m.Wire) > w.QnameEnd+len("\x00\x01\x00\x01"),
 		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)), subnetLen: uint8(len(subnet)),
 	}
 	if a := m.Resolver.Addr(); a.IsValid() {
@@ -180,27 +182,27 @@ func (t *table) remove(i int32) {
 // find returns the pending query that a response with this question answers: of
 // several the one in the same letter case, of those the oldest. If there is none,
 // other tells whether anything else was asked of that server with that ID.
-func (t *table) find(m *Message, w *walker) (found int32, other bool) {
+func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
 	found = noIndex
 	if t.live == 0 {
 		return noIndex, false
 	}
 	server := m.Server.Addr().As16()
 	exact := false
-	for i := t.first(&server, w.id); i != noIndex; i = t.following(i) {
+	for i := t.first(&server, w.ID); i != noIndex; i = t.following(i) {
 		q := t.at(i)
 		if !q.sameFlow(m) {
 			continue
 		}
 		other = true
-		if q.qtype != w.qtype || q.qclass != w.qclass {
+		if q.qtype != w.Qtype || q.qclass != w.Qclass {
 			continue
 		}
 		name := t.name(q)
 		switch {
-		case string(name) == string(w.qname()):
+		case string(name) == string(w.Qname()):
 			found, exact = i, true
-		case !exact && equalFold(name, w.qname()):
+		case !exact && dnswire.EqualFold(name, w.Qname()):
 			found = i
 		}
 	}
@@ -243,9 +245,9 @@ func (t *table) crowd(m *Message, id uint16) (n int, oldest int32) {
 
 // repeated reports whether a query packet with the same five-tuple, ID and name
 // is pending already.
-func (t *table) repeated(m *Message, w *walker) bool {
+func (t *table) repeated(m *Message, w *dnswire.Walker) bool {
 	i, _ := t.find(m, w)
-	return i != noIndex && string(t.name(t.at(i))) == string(w.qname())
+	return i != noIndex && string(t.name(t.at(i))) == string(w.Qname())
 }
 
 // sameFlow holds packets to their five-tuple. dnstap's port, query address and

@@ -1,6 +1,10 @@
 package transform
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 // A Trace is told what becomes of each message of a lane, by Take, Drop, Finish and
 // Shrink before they return. It costs a lane what an ordinary sensor has no use for:
@@ -77,7 +81,7 @@ func (p *Pairer) Trace(t Trace) {
 type tracer struct {
 	trace   Trace
 	verdict Verdict
-	name    [maxName]byte
+	name    [dnswire.MaxName]byte
 	edits   []Edit
 	folded  []byte // what CaseLowered put in place
 }
@@ -99,10 +103,10 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 		Finding:  p.finding(reason),
 	}
 	v := &t.verdict
-	if w := p.walker; reason != Inward && w.asked {
-		v.Name = append(t.name[:0], w.qname()...)
-		lower(v.Name)
-		v.Type = w.qtype
+	if w := p.walker; reason != Inward && w.Asked {
+		v.Name = append(t.name[:0], w.Qname()...)
+		dnswire.Lower(v.Name)
+		v.Type = w.Qtype
 	}
 	if reason == Kept && v.Response {
 		v.Record = &p.record
@@ -122,11 +126,11 @@ func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 		Server:  q.serverAddr(),
 		Type:    q.qtype,
 		Time:    q.queryTime,
-		Finding: Finding{Rule: p.finding(reason).Rule, Entry: p.finding(reason).Entry},
+		Finding: p.finding(reason), // without octets: there is no response
 	}
 	v := &t.verdict
 	v.Name = append(t.name[:0], p.pending.name(q)...)
-	lower(v.Name)
+	dnswire.Lower(v.Name)
 	if reason == Kept {
 		v.Record = &p.record
 		t.edits = t.edits[:0]
@@ -157,24 +161,24 @@ func (t *tracer) editsOf(p *Pairer) []Edit {
 		case !p.applied.has(r):
 		case r == IDZeroed:
 			t.edit(r, 0, 2, out[:2])
-		case r == HeaderBitsCleared && w.flags&cleared != 0:
+		case r == HeaderBitsCleared && w.Flags&cleared != 0:
 			t.edit(r, 2, 4, out[2:4])
 		case r == OPTRemoved:
 			t.edit(r, 10, 12, out[10:12])
-			opt := w.rrs[w.opt]
-			t.edit(r, int(opt.owner), int(opt.end), nil)
+			opt := w.Records[w.OPT]
+			t.edit(r, int(opt.Owner), int(opt.End), nil)
 		case r == RRsetRemoved:
-			for i := range w.rrs {
-				if w.rrs[i].removed {
-					t.edit(r, int(w.rrs[i].owner), int(w.rrs[i].end), nil)
+			for i := range w.Records {
+				if w.Records[i].Omitted {
+					t.edit(r, int(w.Records[i].Owner), int(w.Records[i].End), nil)
 				}
 			}
 		case r == TrailingCut:
-			t.edit(r, w.end, len(w.msg), nil)
+			t.edit(r, w.End, len(w.Msg), nil)
 		case r == CaseLowered:
 			t.foldedRuns(w)
 		case r == Rebuilt:
-			t.edit(r, 0, len(w.msg), out)
+			t.edit(r, 0, len(w.Msg), out)
 		default:
 			t.edit(r, 0, 0, nil)
 		}
@@ -188,12 +192,12 @@ func (t *tracer) edit(r Rule, from, to int, after []byte) {
 
 // foldedRuns lists the labels that were lowercased; if only the zone's or the query's were,
 // that.
-func (t *tracer) foldedRuns(w *walker) {
+func (t *tracer) foldedRuns(w *dnswire.Walker) {
 	n := len(t.edits)
-	t.folded = append(t.folded[:0], w.msg...)
-	for _, r := range w.runs {
-		if !r.keepCase && lower(t.folded[r.start:r.end]) {
-			t.edit(CaseLowered, int(r.start), int(r.end), t.folded[r.start:r.end])
+	t.folded = append(t.folded[:0], w.Msg...)
+	for _, r := range w.Runs {
+		if !r.KeepCase && dnswire.Lower(t.folded[r.Start:r.End]) {
+			t.edit(CaseLowered, int(r.Start), int(r.End), t.folded[r.Start:r.End])
 		}
 	}
 	if len(t.edits) == n {

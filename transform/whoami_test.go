@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // ownTexts are texts, and whether they hold 192.0.2.53 or 2001:db8:53::53.
@@ -138,7 +141,7 @@ func TestResolverAddressIsFoundAsOctets(t *testing.T) {
 		{"APL, IPv6", dns.TypeAPL, append([]byte{0, 2, 128, 16}, v6...), ResolverAddress},
 		{"WKS", 11, append(slices.Clone(v4), 6, 0, 0, 0x40), ResolverAddress},
 		{"L32", dns.TypeL32, append([]byte{0, 1}, v4...), ResolverAddress},
-		{"A6", typeA6, append([]byte{0}, v6...), ResolverAddress},
+		{"A6", wiretest.TypeA6, append([]byte{0}, v6...), ResolverAddress},
 		{"unknown type, IPv4", 65280, append([]byte{1, 2, 3}, v4...), ResolverAddress},
 		{"unknown type, IPv6", 65280, append(slices.Clone(v6), 1), ResolverAddress},
 		{"NULL", dns.TypeNULL, v4, ResolverAddress},
@@ -150,7 +153,7 @@ func TestResolverAddressIsFoundAsOctets(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			wantReason(t, scrubPolicy(t), answering(tt.typ, tt.rdata), tt.want)
-			if wire := newRaw("q.example.net", dns.TypeA).with(additional, "ns.example.net", tt.typ, tt.rdata).wire; tt.want == Kept {
+			if wire := wiretest.New("q.example.net", dns.TypeA).With(dnswire.Additional, "ns.example.net", tt.typ, tt.rdata).Wire; tt.want == Kept {
 				wantReason(t, scrubPolicy(t), wire, Kept)
 			} else {
 				wantRemoved(t, scrubPolicy(t), wire)
@@ -185,17 +188,17 @@ func TestResolverAddressIsFoundAsReverseName(t *testing.T) {
 		mappedReverseName(netip.MustParseAddr("203.0.113.10")): Kept,
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantReason(t, p, newRaw(name, dns.TypePTR).wire, want)
-			if wire := newRaw("q.example.net", dns.TypeA).with(additional, name, dns.TypeA, []byte{203, 0, 113, 7}).wire; want == Kept {
+			wantReason(t, p, wiretest.New(name, dns.TypePTR).Wire, want)
+			if wire := wiretest.New("q.example.net", dns.TypeA).With(dnswire.Additional, name, dns.TypeA, []byte{203, 0, 113, 7}).Wire; want == Kept {
 				wantReason(t, p, wire, Kept)
 			} else {
 				wantRemoved(t, p, wire)
 			}
-			wantReason(t, p, answering(dns.TypePTR, wireName(name)), want)
-			wantReason(t, p, answering(dns.TypeNSEC, append(wireName(name), 0, 1, 0x40)), want)
-			wantReason(t, p, answering(65280, wireName(name)), want)
-			m := asResponse(newRaw("q.example.net", dns.TypeA).wire)
-			m.Zone = wireName(name)
+			wantReason(t, p, answering(dns.TypePTR, wiretest.Name(name)), want)
+			wantReason(t, p, answering(dns.TypeNSEC, append(wiretest.Name(name), 0, 1, 0x40)), want)
+			wantReason(t, p, answering(65280, wiretest.Name(name)), want)
+			m := asResponse(wiretest.New("q.example.net", dns.TypeA).Wire)
+			m.Zone = wiretest.Name(name)
 			if _, got := scrubOne(p, m); got != want {
 				t.Errorf("as zone: got %v, want %v", got, want)
 			}
@@ -214,17 +217,17 @@ func TestResolverAddressIsFoundAsCompressedReverseName(t *testing.T) {
 		"53.a-label-of-rfc-2317.2.0.192.in-addr.arpa": ResolverAddress,
 	} {
 		labels := dns.SplitDomainName(name)
-		d := newRaw("q.example.net", dns.TypeNS)
+		d := wiretest.New("q.example.net", dns.TypeNS)
 		rest := []byte{0}
 		for _, label := range slices.Backward(labels) {
-			at := len(d.wire)
-			d.record(additional, append(charStrings(label), rest...), dns.TypeA, []byte{203, 0, 113, 7})
-			rest = pointTo(at)
+			at := len(d.Wire)
+			d.Record(dnswire.Additional, append(charStrings(label), rest...), dns.TypeA, []byte{203, 0, 113, 7})
+			rest = wiretest.PointTo(at)
 		}
 		if want == Kept {
-			wantReason(t, scrubPolicy(t), d.wire, Kept)
+			wantReason(t, scrubPolicy(t), d.Wire, Kept)
 		} else {
-			wantRemoved(t, scrubPolicy(t), d.wire)
+			wantRemoved(t, scrubPolicy(t), d.Wire)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 
 		Messages:     Messages{c.Read, c.Records, c.Paired, c.Held, examples(e.reasons[transform.Kept])},
 		Unmatched:    e.unmatched(),
-		Hiding:       e.hiding.top(),
+		Hiding:       topZones(e.hiding),
 		NeverCopied:  e.neverCopied(),
 		Output:       e.leaving.report(),
 		Verdicts:     e.verdicts(),

@@ -19,7 +19,7 @@ type Explainer struct {
 	entries      entries
 	learned      learned
 	transactions transactions
-	hiding       zones
+	hiding       *transform.DomainCounts
 	beside       besides
 
 	counting *counting // nil unless asked for
@@ -50,7 +50,7 @@ func New(policy transform.Config, o Options) *Explainer {
 		entries:      newEntries(&policy),
 		learned:      learned{addrs: map[netip.Addr]bool{}},
 		transactions: transactions{forbidden: canary.NewForbidden(canary.Policy{KeepResolver: policy.KeepResolver})},
-		hiding:       zones{},
+		hiding:       transform.NewDomainCounts(maxZones),
 		beside:       besides{},
 	}
 	for _, c := range o.Canaries {
@@ -105,7 +105,7 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	}
 	e.entries.see(v)
 	e.counting.take(v)
-	e.hiding.see(v)
+	e.hiding.Count(v.Name, v.Finding.Rule)
 	e.transactions.see(v, func(a netip.Addr) bool { return e.learned.addrs[a.Unmap()] })
 	switch {
 	case v.Reason != transform.Kept:

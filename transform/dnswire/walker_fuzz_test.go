@@ -1,30 +1,30 @@
-package transform
+package dnswire
 
 import (
-	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // FuzzWalk holds the walker to miekg/dns: what both accept they read alike, and
 // what the walker alone refuses it refuses for a reason that is written down.
 func FuzzWalk(f *testing.F) {
-	for _, tt := range walks {
-		f.Add(unhex(f, tt.hex))
+	for _, tt := range wiretest.Walks {
+		f.Add(wiretest.Unhex(f, tt.Hex))
 	}
-	for _, m := range realMessages(f) {
+	for _, m := range wiretest.RealMessages(f) {
 		f.Add(m)
 	}
-	for _, typ := range knownTypes() {
-		f.Add(newRaw("q.example", typ).with(answer, "q.example", typ, sampleRdata(f, typ)).wire)
+	for _, typ := range wiretest.KnownTypes() {
+		f.Add(wiretest.New("q.example", typ).With(Answer, "q.example", typ, wiretest.SampleRdata(f, typ)).Wire)
 	}
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		var w walker
-		if w.walk(msg) {
+		var w Walker
+		if w.Walk(msg) {
 			agree(t, &w)
 			return
 		}
@@ -36,93 +36,64 @@ func FuzzWalk(f *testing.F) {
 }
 
 // agree compares a walked message with what miekg/dns reads, if it does.
-func agree(t *testing.T, w *walker) {
+func agree(t *testing.T, w *Walker) {
 	t.Helper()
 	var m dns.Msg
-	if m.Unpack(w.msg) != nil {
+	if m.Unpack(w.Msg) != nil {
 		return
 	}
-	if w.id != m.Id || w.questions != len(m.Question) {
-		t.Errorf("ID %d, want %d; %d questions, want %d", w.id, m.Id, w.questions, len(m.Question))
+	if w.ID != m.Id || w.Questions != len(m.Question) {
+		t.Errorf("ID %d, want %d; %d questions, want %d", w.ID, m.Id, w.Questions, len(m.Question))
 	}
-	if w.questions > 0 {
-		got := dns.Question{Name: presentation(t, w.qname(), 0), Qtype: w.qtype, Qclass: w.qclass}
+	if w.Questions > 0 {
+		got := dns.Question{Name: wiretest.Presentation(t, w.Qname(), 0), Qtype: w.Qtype, Qclass: w.Qclass}
 		if got != m.Question[0] {
 			t.Errorf("question: got %v, want %v", got, m.Question[0])
 		}
 	}
-	if diff := cmp.Diff([]int{len(m.Answer), len(m.Ns), len(m.Extra)}, w.counts[:]); diff != "" {
+	if diff := cmp.Diff([]int{len(m.Answer), len(m.Ns), len(m.Extra)}, w.Counts[:]); diff != "" {
 		t.Errorf("records by section (-want +got):\n%s", diff)
 		return
 	}
 	for i, want := range slices.Concat(m.Answer, m.Ns, m.Extra) {
-		agreeOn(t, w, w.rrs[i], want)
+		agreeOn(t, w, w.Records[i], want)
 	}
 }
 
-func agreeOn(t *testing.T, w *walker, r rr, want dns.RR) {
+func agreeOn(t *testing.T, w *Walker, r Record, want dns.RR) {
 	t.Helper()
 	type header struct {
 		Owner       string
 		Type, Class uint16
 	}
 	h := want.Header()
-	got := header{presentation(t, w.expand(nil, int(r.owner)), 0), r.typ, r.class}
+	got := header{wiretest.Presentation(t, w.Expand(nil, int(r.Owner)), 0), r.Type, r.Class}
 	if diff := cmp.Diff(header{h.Name, h.Rrtype, h.Class}, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if r.typ == typeOPT || r.typ == typeTSIG || r.typ == typeTKEY || r.typ == typeA6 {
+	if r.Type == dns.TypeOPT || r.Type == dns.TypeTSIG || r.Type == dns.TypeTKEY || r.Type == wiretest.TypeA6 {
 		return // never looked into; A6 is octets to miekg/dns
 	}
-	if diff := cmp.Diff(namesOf(want), walkedNames(t, w, r)); diff != "" {
-		t.Errorf("names in %s (-want +got):\n%s", dns.Type(r.typ), diff)
+	if diff := cmp.Diff(wiretest.NamesOf(want), walkedNames(t, w, r)); diff != "" {
+		t.Errorf("names in %s (-want +got):\n%s", dns.Type(r.Type), diff)
 	}
 }
 
 // walkedNames are the names in a record's rdata as the walker finds them.
-func walkedNames(t *testing.T, w *walker, r rr) []string {
+func walkedNames(t *testing.T, w *Walker, r Record) []string {
 	t.Helper()
 	var names []string
-	for c := newCursor(w.msg, r); c.next(); {
-		if !c.isName() {
+	for c := w.Fields(&r); c.Next(); {
+		if !c.IsName() {
 			continue
 		}
-		name := w.expand(nil, c.start)
-		if want := len(name); int(w.marks[c.start]&markLen) != want {
-			t.Errorf("mark of %q: length %d", name, w.marks[c.start]&markLen)
+		name := w.Expand(nil, c.Start)
+		if want := len(name); int(w.marks[c.Start]&markLen) != want {
+			t.Errorf("mark of %q: length %d", name, w.marks[c.Start]&markLen)
 		}
-		names = append(names, presentation(t, name, 0))
-		if direct := presentation(t, w.msg, c.start); direct != names[len(names)-1] {
+		names = append(names, wiretest.Presentation(t, name, 0))
+		if direct := wiretest.Presentation(t, w.Msg, c.Start); direct != names[len(names)-1] {
 			t.Errorf("expanded to %s, is %s", names[len(names)-1], direct)
-		}
-	}
-	return names
-}
-
-func presentation(t *testing.T, msg []byte, off int) string {
-	t.Helper()
-	name, _, err := dns.UnpackDomainName(msg, off)
-	if err != nil {
-		t.Errorf("% x: %v", msg[off:], err)
-	}
-	return name
-}
-
-// namesOf lists what miekg/dns holds as names in a record's rdata, in order.
-func namesOf(r dns.RR) []string {
-	var names []string
-	v := reflect.ValueOf(r).Elem()
-	if v.NumField() == 1 && v.Field(0).Kind() == reflect.Struct && v.Type().Field(0).Name != "Hdr" {
-		v = v.Field(0) // RRSIG in SIG, SVCB in HTTPS
-	}
-	for i := range v.NumField() {
-		field := v.Field(i)
-		switch tag := v.Type().Field(i).Tag.Get("dns"); {
-		case strings.HasSuffix(tag, "domain-name") && field.Kind() == reflect.Slice:
-			names = append(names, field.Interface().([]string)...)
-		case strings.HasSuffix(tag, "domain-name"),
-			(tag == "ipsechost" || tag == "amtrelayhost") && field.String() != "":
-			names = append(names, field.String())
 		}
 	}
 	return names
@@ -133,7 +104,7 @@ func namesOf(r dns.RR) []string {
 // rdata too short for its type, fewer questions or records than the header says,
 // and A6, which miekg/dns does not know.
 func stricter(msg []byte, m *dns.Msg) bool {
-	if len(msg) > maxMessage || len(msg) < headerLen {
+	if len(msg) > MaxMessage || len(msg) < HeaderLen {
 		return true
 	}
 	for i, n := range []int{len(m.Question), len(m.Answer), len(m.Ns), len(m.Extra)} {
@@ -144,16 +115,16 @@ func stricter(msg []byte, m *dns.Msg) bool {
 	opts := 0
 	for i, r := range slices.Concat(m.Answer, m.Ns, m.Extra) {
 		switch r.Header().Rrtype {
-		case typeA6:
+		case wiretest.TypeA6:
 			return true
-		case typeOPT:
+		case dns.TypeOPT:
 			opts++
 			if opts > 1 || i < len(m.Answer)+len(m.Ns) {
 				return true
 			}
 		}
 	}
-	off := headerLen
+	off := HeaderLen
 	for range m.Question {
 		end, ok := strictName(msg, off)
 		if !ok || end+4 > len(msg) {
@@ -166,21 +137,20 @@ func stricter(msg []byte, m *dns.Msg) bool {
 		if !ok || end+10 > len(msg) {
 			return true
 		}
-		r := rr{rdata: uint16(end + 10), typ: uint16(msg[end])<<8 | uint16(msg[end+1])}
+		rdata, typ := end+FixedLen, uint16(msg[end])<<8|uint16(msg[end+1])
 		off = end + 10 + int(msg[end+8])<<8 + int(msg[end+9])
-		r.end = uint16(off)
-		if r.typ == typeOPT || r.typ == typeTSIG || r.typ == typeTKEY {
+		if typ == dns.TypeOPT || typ == dns.TypeTSIG || typ == dns.TypeTKEY {
 			continue
 		}
-		c := newCursor(msg, r)
-		for c.next() {
-			if c.isName() {
-				if _, ok := strictName(msg, c.start); !ok {
+		c := coarseOf(typ, msg[rdata:off]).Fields(msg, rdata, off)
+		for c.Next() {
+			if c.IsName() {
+				if _, ok := strictName(msg, c.Start); !ok {
 					return true
 				}
 			}
 		}
-		if c.bad {
+		if c.Malformed {
 			return true
 		}
 	}
@@ -191,7 +161,7 @@ func stricter(msg []byte, m *dns.Msg) bool {
 func strictName(msg []byte, off int) (end int, ok bool) {
 	limit := off // pointers must lead below
 	total := 1
-	for hops := 0; off < len(msg) && total <= maxName; {
+	for hops := 0; off < len(msg) && total <= MaxName; {
 		switch c := int(msg[off]); {
 		case c == 0:
 			if end == 0 {
@@ -206,7 +176,7 @@ func strictName(msg []byte, off int) (end int, ok bool) {
 				end = off + 2
 			}
 			off = (c&0x3f)<<8 | int(msg[off+1])
-			if hops++; off >= limit || off < headerLen || hops > maxHops {
+			if hops++; off >= limit || off < HeaderLen || hops > maxHops {
 				return 0, false
 			}
 			limit = off
