@@ -5,9 +5,9 @@ import (
 	"iter"
 
 	"github.com/miekg/dns"
-)
 
-const headerLen = 12 // RFC 1035 section 4.1.1
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
 
 // Sections names Message.Sections.
 var Sections = [3]string{"answer", "authority", "additional"}
@@ -61,9 +61,6 @@ func (m *Message) Records(set *RRset) iter.Seq[Rdata] {
 	}
 }
 
-// Count returns the number of records in all sections, without OPT.
-func (m *Message) Count() int { return len(m.rdatas) }
-
 // headerFlags is in the order of nmsgtool (RFC 1035 section 4.1.1, RFC 4035 section 3).
 var headerFlags = [...]struct {
 	bit  uint16
@@ -88,13 +85,13 @@ func (m *Message) Opcode() uint16 { return m.Flags >> 11 & 0xf }
 // Parse parses a message, except the rdata. It returns false if the message is malformed.
 func (m *Message) Parse(wire []byte) bool {
 	m.reset(wire)
-	if len(wire) < headerLen {
+	if len(wire) < dnswire.HeaderLen {
 		return false
 	}
 	m.ID = binary.BigEndian.Uint16(wire)
 	m.Flags = binary.BigEndian.Uint16(wire[2:])
-	m.Rcode = m.Flags & 0xf
-	off, ok := headerLen, true
+	m.Rcode = m.Flags & dnswire.MaskRcode
+	off, ok := dnswire.HeaderLen, true
 	for section := range 1 + len(m.Sections) {
 		for range binary.BigEndian.Uint16(wire[4+2*section:]) {
 			if off == len(wire) {
@@ -128,7 +125,7 @@ func (m *Message) reset(wire []byte) {
 // returned before stay where they were.
 func (m *Message) parseName(off int) (name []byte, end int, ok bool) {
 	start := len(m.names)
-	m.names, end, ok = expandName(m.names, m.wire, off)
+	m.names, end, ok = dnswire.ExpandName(m.names, m.wire, off)
 	return m.names[start:], end, ok
 }
 
@@ -143,23 +140,24 @@ func (m *Message) parseQuestion(off int) (end int, ok bool) {
 
 func (m *Message) parseRecord(section, off int) (end int, ok bool) {
 	owner, off, ok := m.parseName(off)
-	if !ok || off+10 > len(m.wire) {
+	if !ok || off+dnswire.FixedLen > len(m.wire) {
 		return 0, false
 	}
-	fixed := m.wire[off : off+10]
+	fixed := m.wire[off : off+dnswire.FixedLen]
 	set := RRset{
 		Owner: owner,
 		Type:  binary.BigEndian.Uint16(fixed),
 		Class: binary.BigEndian.Uint16(fixed[2:]),
 		TTL:   binary.BigEndian.Uint32(fixed[4:]),
 	}
-	data := Rdata{off + 10, off + 10 + int(binary.BigEndian.Uint16(fixed[8:]))}
+	off += dnswire.FixedLen
+	data := Rdata{off, off + int(binary.BigEndian.Uint16(fixed[8:]))}
 	switch {
 	case data.end > len(m.wire):
 		return 0, false
 	case set.Type == dns.TypeOPT:
 		m.EDNS = EDNS{true, set.Class, uint8(set.TTL >> 16), set.TTL&(1<<15) != 0, m.wire[data.start:data.end]}
-		m.Rcode = m.Flags&0xf | uint16(set.TTL>>24)<<4
+		m.Rcode = m.Flags&dnswire.MaskRcode | uint16(set.TTL>>24)<<4
 		m.forget(owner)
 	default:
 		m.gather(section, set, data)
@@ -177,7 +175,7 @@ func (m *Message) gather(section int, set RRset, data Rdata) {
 	sets := m.Sections[section]
 	for i := len(sets) - 1; i >= 0; i-- {
 		s := &sets[i]
-		if s.Type == set.Type && s.Class == set.Class && equalFold(s.Owner, set.Owner) {
+		if s.Type == set.Type && s.Class == set.Class && dnswire.EqualFold(s.Owner, set.Owner) {
 			s.TTL = min(s.TTL, set.TTL)
 			m.rdatas[s.last].next = at
 			s.last = at

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // AppendRdata appends the rdata of a record of an RRset, fields separated by spaces.
@@ -16,16 +18,13 @@ import (
 // nothing if the class is not IN and the type is defined for class IN only. In Zone form it
 // writes such rdata as octets (RFC 3597 section 5) and returns true.
 func (m *Message) AppendRdata(b []byte, set *RRset, data Rdata, f Form) ([]byte, bool) {
-	fields, onlyIN := layout(set.Type)
-	if fields == "" {
+	layout, onlyIN := dnswire.Presentation(set.Type)
+	if layout == "" {
 		return appendGeneric(b, m.wire[data.start:data.end], f), true
 	}
 	start, ok := len(b), true
 	if !onlyIN || set.Class == dns.ClassINET {
-		p := printer{b, m.wire, data.start, data.end, f}
-		if ok = p.fields(fields); ok {
-			b = p.b
-		}
+		b, ok = appendFields(b, m.wire, layout.Fields(m.wire, data.start, data.end), f)
 	}
 	if f == Zone && len(b) == start {
 		return appendGeneric(b, m.wire[data.start:data.end], f), true
@@ -42,162 +41,119 @@ func appendGeneric(b, data []byte, f Form) []byte {
 	return hex.AppendEncode(b, data)
 }
 
-// A printer prints the rdata of one record, with a space after each field.
-type printer struct {
-	b        []byte
-	msg      []byte // the whole message, for compression pointers
-	off, end int    // rdata that is not printed yet
-	form     Form
-}
-
-// fields prints the whole rdata. As in wdns, rdata may end after any field.
-func (p *printer) fields(kinds string) bool {
-	start := len(p.b)
-	for i := 0; i < len(kinds) && p.off < p.end; i++ {
-		if !p.field(kinds[i]) {
-			return false
+// appendFields appends the fields of rdata in a message. As in wdns, rdata may end after any
+// field. It appends nothing and returns false if the rdata is malformed.
+func appendFields(b, msg []byte, fields dnswire.Fields, f Form) ([]byte, bool) {
+	start := len(b)
+	for fields.More() && fields.Next() {
+		before, ok := len(b), true
+		if fields.IsName() {
+			b, ok = appendExpanded(b, msg, fields.Start, f)
+		} else {
+			b, ok = appendField(b, fields.Kind, fields.Data(), f)
+		}
+		if !ok {
+			return b[:start], false
+		}
+		if len(b) > before { // an empty bitmap appends nothing
+			b = append(b, ' ')
 		}
 	}
-	if n := len(p.b); n > start && p.b[n-1] == ' ' {
-		p.b = p.b[:n-1]
+	if fields.Malformed {
+		return b[:start], false
 	}
-	return p.off == p.end
+	if len(b) > start {
+		b = b[:len(b)-1] // the last space
+	}
+	return b, true
 }
 
-func (p *printer) field(kind byte) bool {
-	switch kind {
-	case partName:
-		return p.name()
-	case partIPv6Tail:
-		return p.addressTail()
-	case partStrings:
-		return p.repeat(func() bool { return p.field(partString) })
-	case partBitmap:
-		return p.repeat(p.window)
-	case partParams:
-		return p.repeat(p.param)
-	}
-	data, ok := p.octets(kind)
+// appendExpanded appends the name at an offset of a message.
+func appendExpanded(b, msg []byte, off int, f Form) ([]byte, bool) {
+	var room [dnswire.MaxName]byte
+	name, _, ok := dnswire.ExpandName(room[:0], msg, off)
 	if !ok {
-		return false
+		return b, false
 	}
+	return AppendName(b, name, f), true
+}
+
+// appendField appends a field that is not a name.
+func appendField(b []byte, kind dnswire.Kind, data []byte, f Form) ([]byte, bool) {
 	switch kind {
-	case partInt8, partInt16, partInt32:
-		p.b = strconv.AppendUint(p.b, number(data), 10)
-	case partType:
-		p.b = append(p.b, Type(binary.BigEndian.Uint16(data))...)
-	case partIPv4, partIPv6:
-		p.b = appendAddrOctets(p.b, data)
-	case partEUI48, partEUI64:
-		for i := range data {
-			p.b = append(hex.AppendEncode(p.b, data[i:i+1]), '-')
+	case dnswire.Int8, dnswire.Int16, dnswire.Int32:
+		return strconv.AppendUint(b, number(data), 10), true
+	case dnswire.Type:
+		return append(b, Type(binary.BigEndian.Uint16(data))...), true
+	case dnswire.IPv4, dnswire.IPv6:
+		return appendAddrOctets(b, data), true
+	case dnswire.IPv6Tail:
+		return appendAddrTail(b, data), true
+	case dnswire.EUI48, dnswire.EUI64:
+		return appendEUI(b, data), true
+	case dnswire.String, dnswire.Text:
+		return appendQuoted(b, data), true
+	case dnswire.Tag:
+		return appendTag(b, data, f), true
+	case dnswire.Salt:
+		if len(data) == 0 {
+			return append(b, '-'), true
 		}
-		p.b = p.b[:len(p.b)-1]
-	case partTag:
-		p.tag(data)
-	case partString, partText:
-		p.b = appendQuoted(p.b, data)
-	case partSalt:
-		p.b = appendUnless(hex.AppendEncode(p.b, data), data, '-')
-	case partHash:
-		p.b = appendUnless(base32.HexEncoding.WithPadding(base32.NoPadding).AppendEncode(p.b, data), data, '0')
-	case partHex:
-		p.b = appendHex(p.b, data)
-	case partBase64:
-		p.b = base64.StdEncoding.AppendEncode(p.b, data)
-	}
-	p.b = append(p.b, ' ')
-	return true
-}
-
-// octets takes the octets of a field whose size its kind or its first octet says.
-func (p *printer) octets(kind byte) ([]byte, bool) {
-	switch kind {
-	case partInt8:
-		return p.take(1)
-	case partInt16, partType:
-		return p.take(2)
-	case partInt32, partIPv4:
-		return p.take(4)
-	case partEUI48:
-		return p.take(6)
-	case partEUI64:
-		return p.take(8)
-	case partIPv6:
-		return p.take(16)
-	case partHex, partBase64, partText:
-		return p.take(p.end - p.off)
-	}
-	return p.counted()
-}
-
-func (p *printer) take(n int) ([]byte, bool) {
-	if n > p.end-p.off {
-		return nil, false
-	}
-	data := p.msg[p.off : p.off+n]
-	p.off += n
-	return data, true
-}
-
-// counted takes as many octets as the first octet says.
-func (p *printer) counted() ([]byte, bool) {
-	n, ok := p.take(1)
-	if !ok {
-		return nil, false
-	}
-	return p.take(int(n[0]))
-}
-
-// repeat prints items up to the end of the rdata.
-func (p *printer) repeat(item func() bool) bool {
-	for p.off < p.end {
-		if !item() {
-			return false
+		return hex.AppendEncode(b, data), true
+	case dnswire.Hash:
+		if len(data) == 0 {
+			return append(b, '0'), true
 		}
+		return base32.HexEncoding.WithPadding(base32.NoPadding).AppendEncode(b, data), true
+	case dnswire.Hex:
+		return appendHex(b, data), true
+	case dnswire.Base64:
+		return base64.StdEncoding.AppendEncode(b, data), true
+	case dnswire.Bitmap:
+		return appendBitmap(b, data)
+	case dnswire.Params:
+		return appendSvcParams(b, data)
 	}
-	return true
+	return b, false
 }
 
-func (p *printer) name() bool {
-	var room [maxName]byte
-	name, end, ok := expandName(room[:0], p.msg, p.off)
-	if !ok || end > p.end {
-		return false
+func number(data []byte) (v uint64) {
+	for _, c := range data {
+		v = v<<8 | uint64(c)
 	}
-	p.off = end
-	p.b = append(AppendName(p.b, name, p.form), ' ')
-	return true
+	return v
 }
 
-// addressTail prints the prefix length and the address suffix of an A6 record (RFC 2874 section
-// 3.1).
-func (p *printer) addressTail() bool {
-	length, ok := p.take(1)
-	if !ok || length[0] > 128 {
-		return false
+// appendAddrTail appends the prefix length and the address suffix of an A6 record (RFC 2874
+// section 3.1). With a prefix length of 128 there is no suffix.
+func appendAddrTail(b, data []byte) []byte {
+	b = strconv.AppendUint(b, uint64(data[0]), 10)
+	tail := data[1:]
+	if len(tail) == 0 {
+		return b
 	}
-	size := (128 - int(length[0]) + 7) / 8
-	tail, ok := p.take(size)
-	if !ok {
-		return false
-	}
-	p.b = append(strconv.AppendUint(p.b, uint64(length[0]), 10), ' ')
-	if size > 0 {
-		var addr [16]byte
-		copy(addr[16-size:], tail)
-		p.b = append(appendAddrOctets(p.b, addr[:]), ' ')
-	}
-	return true
+	var addr [16]byte
+	copy(addr[len(addr)-len(tail):], tail)
+	return appendAddrOctets(append(b, ' '), addr[:])
 }
 
-// tag prints the tag of a CAA record. In a zone file it has no quotes (RFC 8659 section 4.1.1).
-func (p *printer) tag(tag []byte) {
-	if p.form == Zone && isAlphanumeric(tag) {
-		p.b = append(p.b, tag...)
-		return
+func appendEUI(b, data []byte) []byte {
+	for i := range data {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, data[i:i+1])
 	}
-	p.b = appendQuoted(p.b, tag)
+	return b
+}
+
+// appendTag appends the tag of a CAA record. In a zone file it has no quotes (RFC 8659 section
+// 4.1.1).
+func appendTag(b, tag []byte, f Form) []byte {
+	if f == Zone && isAlphanumeric(tag) {
+		return append(b, tag...)
+	}
+	return appendQuoted(b, tag)
 }
 
 func isAlphanumeric(s []byte) bool {
@@ -209,31 +165,6 @@ func isAlphanumeric(s []byte) bool {
 	return len(s) > 0
 }
 
-// window prints the types in one window of a bitmap (RFC 4034 section 4.1.2).
-func (p *printer) window() bool {
-	number, ok := p.take(1)
-	if !ok {
-		return false
-	}
-	bits, ok := p.counted()
-	if !ok || len(bits) < 1 || len(bits) > 32 {
-		return false
-	}
-	for i := range 8 * len(bits) {
-		if bits[i/8]&(0x80>>(i%8)) != 0 {
-			p.b = append(append(p.b, Type(uint16(number[0])<<8|uint16(i))...), ' ')
-		}
-	}
-	return true
-}
-
-func number(data []byte) (v uint64) {
-	for _, c := range data {
-		v = v<<8 | uint64(c)
-	}
-	return v
-}
-
 // appendHex appends upper case digits.
 func appendHex(b, data []byte) []byte {
 	const digits = "0123456789ABCDEF"
@@ -243,10 +174,25 @@ func appendHex(b, data []byte) []byte {
 	return b
 }
 
-// appendUnless appends the character for an empty field, unless there is data.
-func appendUnless(b, data []byte, empty byte) []byte {
-	if len(data) > 0 {
-		return b
+// appendBitmap appends the types in the windows of a bitmap (RFC 4034 section 4.1.2).
+func appendBitmap(b, windows []byte) ([]byte, bool) {
+	const longest = 32 // octets of a window
+	start := len(b)
+	for len(windows) > 0 {
+		if len(windows) < 3 || windows[1] < 1 || windows[1] > longest || len(windows) < 2+int(windows[1]) {
+			return b, false
+		}
+		bits := windows[2 : 2+windows[1]]
+		for i := range 8 * len(bits) {
+			if bits[i/8]&(0x80>>(i%8)) == 0 {
+				continue
+			}
+			if len(b) > start {
+				b = append(b, ' ')
+			}
+			b = append(b, Type(uint16(windows[0])<<8|uint16(i))...)
+		}
+		windows = windows[2+len(bits):]
 	}
-	return append(b, empty)
+	return b, true
 }

@@ -53,6 +53,7 @@ func TestRdataIsPrintedAsWDNSDoes(t *testing.T) {
 		{"RRSIG over a type without a name", dns.TypeRRSIG, "fde8 05 02 00000e10 65000000 64000000 0007 00 ff",
 			"TYPE65000 5 2 3600 1694498816 1677721600 7 . /w=="},
 		{"NSEC with types beyond 255", dns.TypeNSEC, "00 0001 40 0101 40 8001 40", ". A CAA DLV"},
+		{"NSEC with a window without types", dns.TypeNSEC, "00 0001 00", "."},
 		{"NSEC3", dns.TypeNSEC3, "01 00 000a 02abcd 05 0102030405 0001 40", "1 0 10 abcd 04106105 A"},
 		{"NSEC3 without salt and hash", dns.TypeNSEC3, "01 00 0000 00 00 0001 40", "1 0 0 - 0 A"},
 		{"NSEC3PARAM", dns.TypeNSEC3PARAM, "01 00 0005 00", "1 0 5 -"},

@@ -27,23 +27,37 @@ func appendSvcParamKey(b []byte, key uint16) []byte {
 	return strconv.AppendUint(append(b, "key"...), uint64(key), 10)
 }
 
-// param prints one SvcParam (RFC 9460 section 2.2).
-func (p *printer) param() bool {
-	head, ok := p.take(4)
-	if !ok {
-		return false
+// appendSvcParams appends SvcParams (RFC 9460 section 2.2).
+func appendSvcParams(b, params []byte) ([]byte, bool) {
+	for start := len(b); len(params) > 0; {
+		if len(params) < 4 {
+			return b, false
+		}
+		key, end := binary.BigEndian.Uint16(params), 4+int(binary.BigEndian.Uint16(params[2:]))
+		if len(params) < end {
+			return b, false
+		}
+		if len(b) > start {
+			b = append(b, ' ')
+		}
+		var ok bool
+		if b, ok = appendSvcParam(b, key, params[4:end]); !ok {
+			return b, false
+		}
+		params = params[end:]
 	}
-	key := binary.BigEndian.Uint16(head)
-	value, ok := p.take(int(binary.BigEndian.Uint16(head[2:])))
-	if !ok || key == svcInvalid || key == svcNoDefaultALPN && len(value) > 0 {
-		return false
+	return b, true
+}
+
+func appendSvcParam(b []byte, key uint16, value []byte) ([]byte, bool) {
+	b = appendSvcParamKey(b, key)
+	switch key {
+	case svcNoDefaultALPN:
+		return b, len(value) == 0
+	case svcInvalid:
+		return b, false
 	}
-	p.b = appendSvcParamKey(p.b, key)
-	if key != svcNoDefaultALPN {
-		p.b, ok = appendSvcParamValue(append(p.b, '='), key, value)
-	}
-	p.b = append(p.b, ' ')
-	return ok
+	return appendSvcParamValue(append(b, '='), key, value)
 }
 
 func appendSvcParamValue(b []byte, key uint16, value []byte) ([]byte, bool) {

@@ -129,8 +129,9 @@ func (e *Encoder) dnstapHeader(msg []byte) *dnstapHeader {
 	return h
 }
 
-// nameLen returns the length of the name at the start of b, including a compression pointer. A
-// name that does not end takes all of b.
+// nameLen returns the length of the name at the start of b, including a compression pointer, as
+// wdns_skip_name does. Unlike dnswire.NameEnd it accepts every length of a label, and a name that
+// does not end takes all of b.
 func nameLen(b []byte) int {
 	off := 0
 	for off < len(b) && b[off] != 0 {

@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"transform":    {"transform/dnswire", "transform/dnswire/wiretest"},
 	"forward/nmsg": {"transform"},
 
-	"transform/dnstext":     nil,
+	"transform/dnstext":     {"transform/dnswire"},
 	"forward/nmsg/nmsgjson": {"forward/nmsg", "forward/nmsg/nmsgtest", "transform/dnstext"},
 	"forward/nmsg/nmsgtest": {"forward/nmsg"}, // for tests
 
