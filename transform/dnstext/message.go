@@ -158,15 +158,11 @@ func (m *Message) parseRecord(section, off int) (end int, ok bool) {
 	case set.Type == dns.TypeOPT:
 		m.EDNS = EDNS{true, set.Class, uint8(set.TTL >> 16), set.TTL&(1<<15) != 0, m.wire[data.start:data.end]}
 		m.Rcode = m.Flags&dnswire.MaskRcode | uint16(set.TTL>>24)<<4
-		m.forget(owner)
 	default:
 		m.gather(section, set, data)
 	}
 	return data.end, true
 }
-
-// forget removes the name that parseName returned last.
-func (m *Message) forget(name []byte) { m.names = m.names[:len(m.names)-len(name)] }
 
 // gather adds a record to its RRset, or begins an RRset.
 func (m *Message) gather(section int, set RRset, data Rdata) {
@@ -179,7 +175,6 @@ func (m *Message) gather(section int, set RRset, data Rdata) {
 			s.TTL = min(s.TTL, set.TTL)
 			m.rdatas[s.last].next = at
 			s.last = at
-			m.forget(set.Owner)
 			return
 		}
 	}

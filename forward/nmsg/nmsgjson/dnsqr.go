@@ -45,7 +45,7 @@ func (e *Encoder) dnsqr(data []byte) (*dnsqr, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &e.memory.dnsqr
+	d := &e.qr
 	*d = dnsqr{
 		Type:             enum(q.Type.String()),
 		QueryIP:          e.address(q.QueryIP),

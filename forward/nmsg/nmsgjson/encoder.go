@@ -49,9 +49,10 @@ type Encoder struct {
 	memory
 }
 
-// memory is what a line refers to. Slices and pointers into it stay valid when an append moves it.
+// memory is the memory that a line refers to. Slices of it and pointers into it stay valid when an
+// append moves the rest.
 type memory struct {
-	dnsqr     dnsqr
+	qr        dnsqr
 	messages  []message
 	opts      []opt
 	questions []question
@@ -62,11 +63,13 @@ type memory struct {
 	text      []byte
 }
 
+// reset makes the memory free for the next line.
 func (m *memory) reset() {
 	m.messages, m.opts, m.questions, m.rrsets = m.messages[:0], m.opts[:0], m.questions[:0], m.rrsets[:0]
 	m.numbers, m.names, m.texts, m.text = m.numbers[:0], m.names[:0], m.texts[:0], m.text[:0]
 }
 
+// buffer is an io.Writer for json.Encoder.
 type buffer []byte
 
 // Write appends b.

@@ -68,6 +68,23 @@ func member(t *testing.T, m nmsg.Message, name string) string {
 	return string(line.Message[name])
 }
 
+func TestMemoryIsReused(t *testing.T) {
+	var e Encoder
+	messages := nmsgtest.Read(t, "../testdata/unbound-dnsqr.nmsg")
+	held := func() int {
+		for _, m := range messages {
+			if _, err := e.Append(nil, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return cap(e.text) + cap(e.texts) + cap(e.names) + cap(e.numbers) + cap(e.rrsets) + cap(e.questions) + cap(e.opts) + cap(e.messages)
+	}
+	first := held()
+	if second := held(); second != first {
+		t.Errorf("room for %d items grew to %d", first, second)
+	}
+}
+
 func TestIDsAndTimeOfThePayload(t *testing.T) {
 	m := nmsg.Message{Vendor: nmsg.VendorSIE, Type: 1, Sec: -1, Nsec: 5, Source: 0xabc, Operator: 2, Group: 3, Data: []byte("\x00\xff")}
 	want := `{"time":"1969-12-31 23:59:59.000000005","vname":"SIE","mname":"(unknown)","source":"00000abc",` +
@@ -115,6 +132,10 @@ func TestDelayIsThatOfTheLastPacket(t *testing.T) {
 	m := nmsgtest.DNSQR().Varint(13, 10).Fixed32(14, 900_000_000).
 		Varint(16, 11).Fixed32(17, 100_000_000).Varint(16, 12).Fixed32(17, 400_000_000)
 	if got, want := member(t, nmsgtest.Base(nmsg.NumberDNSQR, m), "delay"), "1.5"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	reordered := nmsgtest.DNSQR().Varint(13, 10).Fixed32(14, 0).Varint(16, 12).Fixed32(17, 0).Varint(16, 11).Fixed32(17, 0)
+	if got, want := member(t, nmsgtest.Base(nmsg.NumberDNSQR, reordered), "delay"), "2.0"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	uneven := nmsgtest.DNSQR().Varint(13, 10).Fixed32(14, 0).Varint(16, 11)

@@ -126,14 +126,16 @@ func TestTextSaysWhatIsKnown(t *testing.T) {
 	unanswered := nmsgtest.Base(nmsg.NumberDNSQR, nmsgtest.Fields{}.Varint(1, 2).Bytes(2, make([]byte, 4)).Bytes(3, []byte{192, 0, 2, 1}).
 		Varint(4, 17).Varint(5, 0).Varint(6, 53).Varint(7, 0).Bytes(8, []byte("\x01a\x00")).Varint(9, 28).Varint(10, 3).
 		Fixed64(20, 0x400c000000000000))
+	asked := nmsgtest.DNSObs([]byte("\x01a\x00"), nmsgtest.Pack(t), nil)
 	broken := nmsgtest.DNSObs([]byte("\x01a\x00"), []byte("abc"), []byte("\x00"))
 	for name, tt := range map[string]struct {
 		m    nmsg.Message
 		want string
 	}{
-		"ids":                  {obs, "2026-09-21 14:13:20 dnsobs 192.0.2.1 a. A NOERROR source=00000abc operator=2 group=3\n"},
-		"unanswered, class CH": {unanswered, "2026-09-21 14:13:20 dnsqr UDP_UNANSWERED_QUERY 192.0.2.1 a. CH AAAA timeout=3.500000s\n"},
-		"broken DNS":           {broken, "2026-09-21 14:13:20 dnsobs 192.0.2.1 a. A NOERROR zone=.\n  ; no readable DNS message: 3 bytes\n"},
+		"ids":                              {obs, "2026-09-21 14:13:20 dnsobs 192.0.2.1 a. A NOERROR source=00000abc operator=2 group=3\n"},
+		"unanswered, class CH":             {unanswered, "2026-09-21 14:13:20 dnsqr UDP_UNANSWERED_QUERY 192.0.2.1 a. CH AAAA timeout=3.500000s\n"},
+		"another question in the response": {asked, "2026-09-21 14:13:20 dnsobs 192.0.2.1 a. A NOERROR rd\n"},
+		"broken DNS":                       {broken, "2026-09-21 14:13:20 dnsobs 192.0.2.1 a. A NOERROR zone=.\n  ; no readable DNS message: 3 bytes\n"},
 		"unknown type": {nmsg.Message{Vendor: 7, Type: 9, Nsec: 1, Data: []byte("\x1b[2J")},
 			"1970-01-01 00:00:00.000000001 vendor=7 type=9 bytes=4\n  ; G1sySg==\n"},
 		"dnstap without a message": {nmsgtest.Base(nmsg.NumberDNSTap, nmsgtest.Fields{}.Varint(15, 1)), "2026-09-21 14:13:20 dnstap MESSAGE\n"},
