@@ -16,8 +16,8 @@ import (
 // maxDomains bounds the domains that the zero DomainCounts holds.
 const maxDomains = 256
 
-// A DomainCount is how many messages with a query name in one registered domain were
-// dropped, by what forbade the record.
+// A DomainCount is the number of dropped messages with a query name in one registered domain,
+// by what forbade the record.
 type DomainCount struct {
 	Domain          string // presentation form in lower case, without the final dot
 	ResolverAddress uint64 // the reason ResolverAddress
@@ -53,7 +53,7 @@ type DomainCounts struct {
 	index map[string]*domainSlot // slots by domain
 	text  [dnswire.MaxName]byte  // scratch
 
-	lengths map[string]uint8 // of registered domains, by names that were asked lately
+	lengths map[string]uint8 // of registered domains, by recently counted names
 }
 
 // NewDomainCounts returns an empty DomainCounts that holds limit domains.
@@ -82,7 +82,7 @@ func (h *domainHeap) Push(x any) {
 	*h = append(*h, s)
 }
 
-// Pop is for package heap, which calls it for nothing that a DomainCounts does.
+// Pop is for package heap. A DomainCounts never removes a slot.
 func (h *domainHeap) Pop() any {
 	last := len(*h) - 1
 	s := (*h)[last]
@@ -107,25 +107,23 @@ func (d *DomainCounts) Merge(o *DomainCounts) {
 	}
 }
 
-// Top returns at most n domains, the one with the highest total first.
+// Top returns at most n domains, the highest total first, then in the order of their text.
 func (d *DomainCounts) Top(n int) []DomainCount {
 	all := make([]DomainCount, 0, len(d.slots))
 	for _, s := range d.slots {
-		all = append(all, s.DomainCount)
+		c := s.DomainCount
+		c.Domain = shownName(c.Domain)
+		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b DomainCount) int {
 		return cmp.Or(cmp.Compare(b.Total(), a.Total()), strings.Compare(a.Domain, b.Domain))
 	})
-	all = all[:min(n, len(all))]
-	for i := range all {
-		all[i].Domain = shownName(all[i].Domain)
-	}
-	return all
+	return all[:min(n, len(all))]
 }
 
 // shownName returns a name in wire form as text without the final dot.
 func shownName(wire string) string {
-	text, _, _ := dns.UnpackDomainName([]byte(wire), 0) // Count is given names only
+	text, _, _ := dns.UnpackDomainName([]byte(wire), 0) // Count gets only names
 	if text == "." {
 		return text
 	}
@@ -164,12 +162,9 @@ func (d *DomainCounts) slot(domain string) *domainSlot {
 }
 
 // registered returns the end of a name in wire form that is its public suffix and one
-// label more, or all of a name that has no label more. Text for the public suffix list
-// is the name without its first length octet and the root; the other length octets
-// become dots. What host names do not contain becomes NUL: a dot in a label does not end
-// it, and the list takes "::1%label.example.com" for an address.
-// Names in lists are many, so the address before the list's own name is cut off, and
-// the result is remembered: the public suffix list allocates memory at each question.
+// label more, or the whole name if there is none. An address before the name of a list is cut
+// off first, because the names in a list are many. The result is remembered, because the
+// public suffix list allocates memory at each call.
 func (d *DomainCounts) registered(name []byte) []byte {
 	if len(name) < 2 || !dnswire.IsName(name) {
 		return name
@@ -188,7 +183,10 @@ func (d *DomainCounts) registered(name []byte) []byte {
 	return name[len(name)-int(n):]
 }
 
-// ask asks the public suffix list.
+// ask calls the public suffix list. Its text is the name without the first length octet and
+// the root; the other length octets become dots. Octets that host names do not contain become
+// NUL: a dot in a label does not end it, and the list reads "::1%label.example.com" as an
+// address.
 func (d *DomainCounts) ask(name []byte) []byte {
 	text := d.text[:copy(d.text[:], name[1:len(name)-1])]
 	for i, c := range text {

@@ -1,317 +1,137 @@
 package transform
 
 import (
-	"bytes"
 	"net/netip"
-
-	"github.com/miekg/dns"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// A subject is what is judged: a response that has been walked, or a query.
-type subject struct {
-	name, zone []byte          // lowercase wire form; an empty zone where the source does not state it
-	response   *dnswire.Walker // nil: a query without a response
-	qtype      uint16
-	server     netip.Addr
-	rd         bool // in query or response
-	forwarded  bool // the peer is a forwarder
-}
-
-// judge returns the first reason why names and addresses forbid a record; s.finding
-// says what was found. What is forbidden outside the answer chain does not: its RRsets
-// are marked in the walker to be removed, since otherwise any server could hide from
-// sensors by adding one.
-func (s *searcher) judge(x *subject) Reason {
-	s.ready()
-	from, to := x.nameInMessage()
-	s.judgeWhole(x.name, from, to)
-	if len(x.zone) > 0 && !s.done() && !isBelow(x.name, x.zone) {
-		s.judgeWhole(x.zone, 0, 0) // it is not in the message
+// judgeResponse judges a response, and its query if q is not nil. other is that of match.
+func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Policy) Reason {
+	w := p.walker
+	f := facts{
+		forwarder: m.Role.forwarder() || q != nil && q.forwarder,
+		rd:        w.Flags&dnswire.FlagRD != 0 || q != nil && q.flags&dnswire.FlagRD != 0,
+		server:    m.Server.Addr().Unmap(),
+		resolver:  m.Resolver.Addr().Unmap(),
+		lookup: isLookup(w.Flags, w.Questions, w.Qtype, w.Qclass, w.Signed) &&
+			(q == nil || isLookup(q.flags, 1, q.qtype, q.qclass, q.signed)),
+		answered: true,
+		flags:    w.Flags,
+		extended: w.ExtendedRcode,
 	}
-	if x.response != nil && !s.done() {
-		s.judgeResponse(x)
+	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
+		return r
 	}
-	if reason := s.rule.Forbids(); reason != Kept {
-		return reason
+	switch {
+	case q != nil:
+	case other:
+		return Mismatched
+	case m.Packet && p.memory.answered(m, w):
+		return Duplicate
+	case m.Packet:
+		return Unsolicited
 	}
-	return s.judgeUse(x)
-}
-
-// nameInMessage returns where the query name is in the response; 0 and 0 if there is no
-// response.
-func (x *subject) nameInMessage() (from, to int) {
-	if x.response == nil {
-		return 0, 0
-	}
-	return dnswire.HeaderLen, x.response.QnameEnd
-}
-
-// judgeWhole judges the query name or the zone; from and to are its place in the message.
-func (s *searcher) judgeWhole(name []byte, from, to int) {
-	if may, _ := s.mayHold(name[:len(name)-1]); !may {
-		return
-	}
-	before := s.rule
-	if s.checkName(name, len(name)); s.rule != before {
-		s.finding = Finding{Rule: s.rule, Entry: s.entry, From: from, To: to}
-	}
-}
-
-// judgeResponse judges the records of a response.
-func (s *searcher) judgeResponse(x *subject) {
-	rule, entry := s.rule, s.entry // of the query name or zone, which forbid a record
-	s.forget()
-	if s.mayBeForbidden(x.response) {
-		s.judgeRecords(x)
-		if f := s.inChain(x.response); f.Rule != NoRule && (rule == NoRule || f.Rule.Forbids() == LocalName) {
-			rule, entry, s.finding = f.Rule, f.Entry, f
-		}
-		if rule == NoRule {
-			s.markRemoved(x.response)
-		}
-	}
-	s.rule, s.entry = rule, entry
-}
-
-// isBelow reports whether a name is equal to or below a zone, both in lowercase wire
-// form.
-func isBelow(name, zone []byte) bool {
-	for off := 0; len(name)-off >= len(zone); off += 1 + int(name[off]) {
-		if len(name)-off == len(zone) {
-			return bytes.Equal(name[off:], zone)
-		}
-	}
-	return false
-}
-
-// mayBeForbidden reports whether a record of the response may hold something that is
-// forbidden. Each label run is looked at once; a name that is only a pointer was
-// looked at as part of its target.
-func (s *searcher) mayBeForbidden(w *dnswire.Walker) bool {
-	for _, r := range w.Runs {
-		if int(r.End) <= w.QnameEnd && !r.Outside {
-			continue // the query name
-		}
-		if r.Outside {
-			s.checkNameAt(w, int(r.Start), dnswire.MaxName)
-			continue
-		}
-		if may, open := s.mayHold(w.Msg[r.Start:r.End]); may || open && mayContinueAddress(w, r) {
-			s.checkNameAt(w, int(r.Start), int(r.End-r.Start))
-		}
-	}
-	if s.reversed && s.rule == NoRule {
-		s.checkExtended(w)
-	}
-	if s.inNames = s.rule != NoRule; s.inNames {
-		return true
-	}
-	for i := range w.Records {
-		s.rdataOf(w, &w.Records[i])
-	}
-	return s.rule != NoRule
-}
-
-// mayContinueAddress reports whether what follows a label run may be part of an address
-// as labels.
-func mayContinueAddress(w *dnswire.Walker, r dnswire.Run) bool {
-	if w.Msg[r.End] == 0 {
-		return false
-	}
-	label := w.Msg[int(w.Msg[r.End]&0x3f)<<8|int(w.Msg[r.End+1]):]
-	return label[0] > 63 || isGroup(label) || isReverseZone(label)
-}
-
-// checkExtended judges names that continue elsewhere: labels before the reverse name of
-// a wide network may make it one of a local network inside.
-func (s *searcher) checkExtended(w *dnswire.Walker) {
-	for _, r := range w.Runs {
-		if w.Msg[r.End] != 0 {
-			s.checkNameAt(w, int(r.Start), int(r.End-r.Start))
-		}
-	}
-}
-
-// checkNameAt judges the name at off; own is as in checkName.
-func (s *searcher) checkNameAt(w *dnswire.Walker, off, own int) {
-	name := w.Expand(s.name[:0], off)
+	name := append(p.name[:0], w.Qname()...)
 	dnswire.Lower(name)
-	s.checkName(name, own)
+	if p.handover != nil && !m.Packet && p.handedOver(&transaction{
+		period: answeredIn(p.queryTime(m, q), m.ResponseTime), resolver: f.resolver, server: m.Server, transport: m.Transport,
+		id: w.ID, qtype: w.Qtype, name: name,
+	}) {
+		return Duplicate
+	}
+	asked := p.resolver
+	if q != nil && q.named && q.resolver != m.Resolver.Addr().As16() {
+		asked = identity(q.resolverAddr().Addr())
+	}
+	p.searcher.begin(policy, p.known, &p.seen.fresh, p.resolver, asked)
+	if w.OPT >= 0 || q != nil && q.subnetLen > 0 {
+		p.searcher.clientSubnets(w, q)
+	}
+	return p.search(&subject{
+		name: name, zone: p.lowerZone(m, q), response: w, qtype: w.Qtype,
+		server: f.server, rd: f.rd, forwarded: f.forwarder,
+	})
 }
 
-// rdataOf judges a record's rdata except for names.
-func (s *searcher) rdataOf(w *dnswire.Walker, r *dnswire.Record) {
-	switch r.Type {
-	case dns.TypeA:
-		s.place = inAddress
-		s.addr4([4]byte(w.Msg[r.Rdata:r.End]), asIs)
-	case dns.TypeAAAA:
-		s.place = inAddress
-		s.addr16((*[16]byte)(w.Msg[r.Rdata:r.End]), asIs)
-	case dns.TypeSOA, dns.TypeNS, dns.TypeCNAME, dns.TypePTR, dns.TypeMX, dns.TypeSRV, dns.TypeDNAME, dns.TypeOPT:
-	case dns.TypeTXT:
-		s.strings(w.Msg[r.Rdata:r.End])
-	default:
-		s.rdata(w, r)
+// judgeQuery judges a query without a response.
+func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
+	f := facts{
+		forwarder: q.forwarder,
+		rd:        q.flags&dnswire.FlagRD != 0,
+		server:    q.serverAddr().Addr(),
+		resolver:  q.resolverAddr().Addr(),
+		lookup:    isLookup(q.flags, 1, q.qtype, q.qclass, q.signed),
 	}
+	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
+		return r
+	}
+	name := append(p.name[:0], p.pending.name(q)...)
+	nameFolded := dnswire.Lower(name)
+	if p.handover != nil && policy.unanswered && !q.packet && p.handedOver(&transaction{
+		period: unansweredSince(q.queryTime, policy), resolver: f.resolver, server: q.serverAddr(), transport: q.transport,
+		id: q.id, qtype: q.qtype, name: name,
+	}) {
+		return Duplicate
+	}
+	zone := append(p.zone[:0], p.pending.zone(q)...)
+	p.folded = dnswire.Lower(zone) || nameFolded
+	own := identity(f.resolver)
+	p.searcher.begin(policy, p.known, &p.seen.fresh, own, own)
+	p.searcher.addSubnet(q.subnet())
+	return p.search(&subject{name: name, zone: zone, qtype: q.qtype, server: f.server, rd: f.rd, forwarded: q.forwarder})
 }
 
-// judgeRecords judges each record by itself, and finds the answer chain.
-func (s *searcher) judgeRecords(x *subject) {
-	w := x.response
-	s.hits = s.hits[:0]
-	for i := range w.Records {
-		r := &w.Records[i]
-		h := hit{from: r.Owner, to: r.Rdata - dnswire.FixedLen}
-		s.forget()
-		if i != w.OPT {
-			if s.inNames {
-				s.checkNameAt(w, int(r.Owner), dnswire.MaxName)
-			}
-			owner := s.rule
-			if s.inNames && !s.done() {
-				s.namesIn(w, *r)
-			}
-			if !s.done() {
-				s.rdataOf(w, r)
-			}
-			if s.rule != owner {
-				h.from, h.to = r.Rdata, r.End
-			}
-		}
-		h.rule, h.entry = s.rule, s.entry
-		s.hits = append(s.hits, h)
+// refuse judges a query that does not enter the pairing table: it does not have one question,
+// or is a copy of a query that is pending or was just answered.
+func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
+	w := p.walker
+	f := facts{
+		forwarder: m.Role.forwarder(),
+		rd:        w.Flags&dnswire.FlagRD != 0,
+		server:    m.Server.Addr().Unmap(),
+		resolver:  m.Resolver.Addr().Unmap(),
+		lookup:    isLookup(w.Flags, w.Questions, w.Qtype, w.Qclass, w.Signed),
 	}
-	s.findChain(x)
+	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
+		return r
+	}
+	return Duplicate
 }
 
-// namesIn judges the names in rdata.
-func (s *searcher) namesIn(w *dnswire.Walker, r dnswire.Record) {
-	if r.Type == dns.TypeOPT || r.Type == dns.TypeTSIG || r.Type == dns.TypeTKEY {
-		return
+// lowerZone sets p.zone to the zone in lowercase, as the response states it, else the query.
+func (p *Pairer) lowerZone(m *Message, q *pending) []byte {
+	zone := append(p.zone[:0], m.Zone...)
+	if len(zone) == 0 && q != nil {
+		zone = append(zone, p.pending.zone(q)...)
 	}
-	for f := w.Fields(&r); f.Next(); {
-		if f.IsName() {
-			s.checkNameAt(w, f.Start, dnswire.MaxName)
-		}
-	}
+	p.folded = dnswire.Lower(zone)
+	p.zoneLen = len(zone)
+	return zone
 }
 
-// maxChain bounds the aliases that are followed.
-const maxChain = 16
-
-// findChain marks the answer chain: in the answer section the aliases from the query
-// name and the RRset that was queried, each with its signatures; in a referral the NS
-// RRset. After too many aliases the rest of the answer section counts as chain.
-func (s *searcher) findChain(x *subject) {
-	w := x.response
-	if w.Counts[dnswire.Answer] == 0 {
-		s.findReferral(w)
-		return
+// search judges names and addresses, and counts the rule that forbids a record.
+func (p *Pairer) search(x *subject) Reason {
+	reason := p.searcher.judge(x)
+	if reason != Kept {
+		p.found = p.searcher.finding
+		p.counts.Scrubbed[p.found.Rule]++
+		p.domains.Count(x.name, p.found.Rule)
 	}
-	name := append(s.second[:0], x.name...)
-	for range maxChain {
-		target := s.chainAt(w, name, x.qtype)
-		if target == nil {
-			return
-		}
-		name = append(s.second[:0], target...)
-	}
-	for i := range w.Records {
-		s.hits[i].chain = s.hits[i].chain || w.Records[i].Section == dnswire.Answer
-	}
+	return reason
 }
 
-// chainAt marks the records of the chain at a name, and returns the name that an
-// alias leads to, or nil.
-func (s *searcher) chainAt(w *dnswire.Walker, name []byte, qtype uint16) (target []byte) {
-	for i := range w.Records {
-		r := w.Records[i]
-		typ := w.Covered(&r)
-		if r.Section != dnswire.Answer || typ != qtype && typ != dns.TypeCNAME && typ != dns.TypeDNAME && qtype != dns.TypeANY && r.Type != qtype {
-			continue
-		}
-		var buf [dnswire.MaxName + 1]byte
-		owner := w.Expand(buf[:0], int(r.Owner))
-		dnswire.Lower(owner)
-		switch {
-		case bytes.Equal(owner, name):
-			if s.hits[i].chain = true; r.Type == dns.TypeCNAME && qtype != dns.TypeCNAME && target == nil {
-				target = w.Expand(s.target[:0], int(r.Rdata))
-				dnswire.Lower(target)
-			}
-		case typ == dns.TypeDNAME && isBelow(name, owner):
-			if s.hits[i].chain = true; r.Type == dns.TypeDNAME && target == nil {
-				prefix := name[:len(name)-len(owner)]
-				target = w.Expand(append(s.target[:0], prefix...), int(r.Rdata))
-				if len(target) > dnswire.MaxName {
-					return nil
-				}
-				dnswire.Lower(target)
-			}
-		}
+// JudgeName judges a query name by itself, like the name of an unanswered query to a server
+// that is not a root server: it returns LocalName, ResolverAddress, Lookup, SpecialName, or
+// Kept if the name does not forbid a record. The name is in uncompressed wire form, in any
+// letter case; Malformed if it is not.
+func (p *Policy) JudgeName(name []byte) Reason {
+	if !dnswire.IsName(name) {
+		return Malformed
 	}
-	return target
-}
-
-// findReferral marks the NS RRset of a referral: no answer, and no SOA in authority.
-func (s *searcher) findReferral(w *dnswire.Walker) {
-	if w.Flags&dnswire.MaskRcode != dns.RcodeSuccess {
-		return
-	}
-	for _, r := range w.Records {
-		if r.Section == dnswire.Authority && r.Type == dns.TypeSOA {
-			return
-		}
-	}
-	for i, r := range w.Records {
-		s.hits[i].chain = r.Section == dnswire.Authority && r.Type == dns.TypeNS
-	}
-}
-
-// inChain returns what forbids a record of the answer chain: the first local name,
-// else the first address.
-func (s *searcher) inChain(w *dnswire.Walker) (f Finding) {
-	for i := range s.hits {
-		h := &s.hits[i]
-		if !h.chain || h.rule == NoRule {
-			continue
-		}
-		if f.Rule == NoRule || h.rule.Forbids() == LocalName {
-			f = Finding{Rule: h.rule, Entry: h.entry, From: int(h.from), To: int(h.to)}
-		}
-		if h.rule.Forbids() == LocalName {
-			return f
-		}
-	}
-	return f
-}
-
-// maxRemoved bounds the work that a response with many forbidden RRsets makes.
-const maxRemoved = 32
-
-// markRemoved marks the RRsets that hold something forbidden, with their signatures;
-// of too many, every RRset outside the answer chain.
-func (s *searcher) markRemoved(w *dnswire.Walker) {
-	sets := 0
-	for i := range s.hits {
-		if s.hits[i].rule == NoRule || w.Records[i].Omitted {
-			continue
-		}
-		if sets++; sets > maxRemoved {
-			for j := range w.Records {
-				if !s.hits[j].chain && j != w.OPT {
-					w.Omit(j)
-				}
-			}
-			return
-		}
-		for j := range w.Records {
-			if j == i || j != w.OPT && w.SameRRset(i, j) {
-				w.Omit(j)
-			}
-		}
-	}
+	var lowered [dnswire.MaxName]byte
+	dnswire.Lower(lowered[:copy(lowered[:], name)])
+	var s searcher
+	s.begin(p, &s.none, &s.none, netip.Addr{}, netip.Addr{})
+	return s.judge(&subject{name: lowered[:len(name)]})
 }

@@ -6,34 +6,31 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// A Trace is told what becomes of each message of a lane, by Take, Drop, Finish and
-// Shrink before they return. It costs a lane what an ordinary sensor has no use for:
-// it is there while somebody wants to know.
+// A Trace receives the verdict on each message of a lane from Take, Drop, Finish and Shrink
+// before they return. Verdicts cost time, so a lane without a reader has no Trace.
 type Trace interface {
-	// Verdict borrows v, and all that it points to, to the Trace.
+	// Verdict borrows v, and everything that v points to, until it returns.
 	Verdict(v *Verdict)
 }
 
-// A Verdict is what became of one message. A query that is held has one when it
-// comes, and another if it ends without a response; what the response that closes
-// it becomes is the response's own.
+// A Verdict is the result for one message. A query has a Verdict when it is held, and another
+// one if it ends without a response. A response has its own.
 type Verdict struct {
 	Reason   Reason
-	Message  *Message // nil: never one (see Drop), or a query that was held and has gone
+	Message  *Message // nil: of Drop, or of a query that was held
 	Response bool
-	Server   netip.AddrPort // as the message tells
-	Name     []byte         // of the question, in lowercase wire form; empty where none was read
+	Server   netip.AddrPort // as the message states it
+	Name     []byte         // of the question, in lowercase wire form; empty if there is none
 	Type     uint16         // of the question
-	Time     Time           // at which the message was on the wire, as its source tells
+	Time     Time           // of the message, as its source states it
 
-	Finding Finding // what forbade a record, where a rule did
+	Finding Finding // what forbade a record; the zero Finding if no rule did
 	Record  *Record // what leaves; nil: nothing, or not yet
-	Edits   []Edit  // by which the record's message came about
+	Edits   []Edit  // what rules changed in the message
 }
 
-// A Finding is where something stands that forbids a record: octets From to To of
-// the message. Both are 0 where it is not in the message, but in its zone, or where
-// the message has gone.
+// A Finding is what forbids a record, and its place: octets From to To of the message. Both
+// are 0 if it is in the zone, which is not in the message, and for queries that were held.
 type Finding struct {
 	Rule     Rule
 	From, To int
@@ -59,17 +56,17 @@ func (e Entry) String() string {
 	return e.Prefix.String()
 }
 
-// An Edit is what a rule changed: octets From to To of the message, and what stands
-// in their place. From and To are 0 for what is beside the message (addresses,
-// times, the query): the Verdict's Message and Record tell it. Of a response that
-// was not [Rebuilt], all edits together make the record's.
+// An Edit is what a rule changed: octets From to To of the message, and the octets that replace
+// them. From and To are 0 for changes outside the message (addresses, times, the query), which
+// the Verdict's Message and Record show. All edits of a response together give the record's
+// response, unless it was [Rebuilt].
 type Edit struct {
 	Rule     Rule
 	From, To int
 	After    []byte
 }
 
-// Trace has t told of every message from now on; nil: nobody.
+// Trace makes the lane pass the verdict on every message to t; nil: to none.
 func (p *Pairer) Trace(t Trace) {
 	p.tracer = nil
 	if t != nil {
@@ -77,22 +74,22 @@ func (p *Pairer) Trace(t Trace) {
 	}
 }
 
-// A tracer makes verdicts in memory of its own.
+// A tracer makes verdicts in its own memory.
 type tracer struct {
 	trace   Trace
 	verdict Verdict
 	name    [dnswire.MaxName]byte
 	edits   []Edit
-	folded  []byte // what CaseLowered put in place
+	folded  []byte // the message in lowercase
 }
 
-// dropped tells of what never became a message.
+// dropped passes the verdict of Drop.
 func (t *tracer) dropped(r Reason) {
 	t.verdict = Verdict{Reason: r, Time: NoTime}
 	t.trace.Verdict(&t.verdict)
 }
 
-// taken tells of the message that Take has just dealt with.
+// taken passes the verdict on the message of Take.
 func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 	t.verdict = Verdict{
 		Reason:   reason,
@@ -119,7 +116,7 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 	}
 }
 
-// ended tells of a query that was held and ended without a response.
+// ended passes the verdict on a query that was held and ended without a response.
 func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 	t.verdict = Verdict{
 		Reason:  reason,
@@ -144,7 +141,7 @@ func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 	t.trace.Verdict(v)
 }
 
-// finding is what the search that forbade a record has found.
+// finding is what forbade the record that was judged last, if that is the reason.
 func (p *Pairer) finding(reason Reason) Finding {
 	if reason != Kept && p.found.Rule.Forbids() == reason {
 		return p.found
@@ -190,8 +187,8 @@ func (t *tracer) edit(r Rule, from, to int, after []byte) {
 	t.edits = append(t.edits, Edit{r, from, to, after})
 }
 
-// foldedRuns lists the labels that were lowercased; if only the zone's or the query's were,
-// that.
+// foldedRuns lists the labels that were lowercased. If this was only in the zone or the query,
+// it adds one edit without octets.
 func (t *tracer) foldedRuns(w *dnswire.Walker) {
 	n := len(t.edits)
 	t.folded = append(t.folded[:0], w.Msg...)

@@ -152,8 +152,8 @@ var (
 		"transform": {
 			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
 			except: map[string]string{
-				"sync/atomic":                   "budget.go",                // of all lanes together
-				"golang.org/x/net/idna":         "name.go localnames.go",    // names only
+				"sync/atomic":                   "table.go",                 // the budget of all lanes together
+				"golang.org/x/net/idna":         "localnames.go",            // names only
 				"golang.org/x/net/publicsuffix": "domains.go localnames.go", // a table
 			},
 			uses: map[string][]string{"time": {"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}},

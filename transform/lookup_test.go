@@ -3,10 +3,13 @@ package transform
 import (
 	"encoding/binary"
 	"math"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
@@ -150,5 +153,42 @@ func TestTimesAreTruncated(t *testing.T) {
 		if record, _ := scrubOne(p, m); record == nil || record.QueryTime != tt.want || record.ResponseTime != tt.want {
 			t.Errorf("%d to %v: record %+v", tt.in, tt.resolution, record)
 		}
+	}
+}
+
+// A zone that is given twice, below another, or as a public suffix is a mistake: it
+// changes nothing, or drops names that are no lookups.
+func TestDefaultLookupZonesAreDistinctZones(t *testing.T) {
+	zones := DefaultLookupZones()
+	if len(zones) < 80 {
+		t.Errorf("%d zones: the table is incomplete", len(zones))
+	}
+	for i, zone := range zones {
+		if name, err := ParseLocalName(zone); err != nil || name != zone {
+			t.Errorf("%q reads as %q, %v", zone, name, err)
+		}
+		if suffix, _ := publicsuffix.PublicSuffix(zone); suffix == zone {
+			t.Errorf("%q is a public suffix", zone)
+		}
+		for j, other := range zones {
+			if i != j && (zone == other || strings.HasSuffix(zone, "."+other)) {
+				t.Errorf("%q is covered by %q", zone, other)
+			}
+		}
+	}
+}
+
+func TestRootServersAreThirteenOfEachFamily(t *testing.T) {
+	seen := map[netip.Addr]bool{}
+	families := map[int]int{}
+	for _, a := range RootServers() {
+		if seen[a] || !a.IsGlobalUnicast() {
+			t.Errorf("%v is given twice, or is no server's", a)
+		}
+		seen[a] = true
+		families[a.BitLen()]++
+	}
+	if families[32] != 13 || families[128] != 13 {
+		t.Errorf("got %d IPv4 and %d IPv6 addresses, want 13 each", families[32], families[128])
 	}
 }
