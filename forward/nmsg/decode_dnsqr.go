@@ -232,3 +232,41 @@ func firstDNS(packets [][]byte) ([]byte, bool) {
 	}
 	return nil, false
 }
+
+// Protocol returns the name that nmsgtool prints for the IP protocol, or its number.
+func (q *QueryResponse) Protocol() string {
+	const protoICMP, protoTCP = 1, 6
+	switch proto := uint16(q.Proto); proto {
+	case protoICMP:
+		return "ICMP"
+	case protoTCP:
+		return "TCP"
+	case protoUDP:
+		return "UDP"
+	default:
+		return fmt.Sprint(proto)
+	}
+}
+
+// Delay returns the seconds from the query to the last response packet; ok is false if one of
+// their times is absent.
+func (q *QueryResponse) Delay() (seconds float64, ok bool) {
+	n := len(q.ResponseTimeSec)
+	if q.Type != UDPQueryResponse || len(q.QueryTimeSec) != 1 || len(q.QueryTimeNsec) != 1 ||
+		n == 0 || n != len(q.ResponseTimeNsec) {
+		return 0, false
+	}
+	for i := range n {
+		sec := q.ResponseTimeSec[i] - q.QueryTimeSec[0]
+		nsec := int64(q.ResponseTimeNsec[i]) - int64(q.QueryTimeNsec[0])
+		if nsec < 0 {
+			sec, nsec = sec-1, nsec+1e9
+		}
+		delay := float64(sec) + float64(nsec)/1e9
+		if n == 1 {
+			return delay, true
+		}
+		seconds = max(seconds, delay)
+	}
+	return seconds, true
+}

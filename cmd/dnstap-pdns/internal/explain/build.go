@@ -2,6 +2,7 @@ package explain
 
 import (
 	"cmp"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strconv"
@@ -121,36 +122,8 @@ func asASCII(s string) string {
 func (l *leaving) report() []Output {
 	all := []Output{}
 	for _, o := range l.outputs {
-		all = append(all, Output{o.message, o.records, o.containers, o.octets, o.unreadable, hexSum(o.sum)})
+		all = append(all, Output{o.message, o.records, o.containers, o.octets, o.unreadable, hex.EncodeToString(o.sum.Sum(nil))})
 	}
 	slices.SortFunc(all, func(a, b Output) int { return cmp.Compare(a.Message, b.Message) })
 	return all
-}
-
-func (e *Explainer) neverCopied() []Beside {
-	all := []Beside{}
-	for _, name := range slices.Sorted(maps.Keys(e.beside)) {
-		f := e.beside[name]
-		for _, v := range f.values {
-			b := Beside{Field: name, Value: octets(v.value), Frames: v.frames, Findings: []Finding{}}
-			if w := e.leaving.find(string(v.value)); w != nil {
-				b.Searched, b.Found = w.Searchable(), w.found
-				b.Findings = sorted(w.findings)
-			}
-			all = append(all, b)
-		}
-		if f.more {
-			all = append(all, Beside{Field: name, Value: "other values too", Findings: []Finding{}})
-		}
-	}
-	return all
-}
-
-func (l *leaving) find(text string) *watched {
-	for _, w := range l.watched {
-		if w.Text == text {
-			return w
-		}
-	}
-	return nil
 }

@@ -20,7 +20,7 @@ type Explainer struct {
 	learned      learned
 	transactions transactions
 	hiding       *transform.DomainCounts
-	beside       besides
+	uncopied     uncopied
 
 	counting *counting // nil unless asked for
 
@@ -51,7 +51,7 @@ func New(policy transform.Config, o Options) *Explainer {
 		learned:      learned{addrs: map[netip.Addr]bool{}},
 		transactions: transactions{forbidden: canary.NewForbidden(canary.Policy{KeepResolver: policy.KeepResolver})},
 		hiding:       transform.NewDomainCounts(maxZones),
-		beside:       besides{},
+		uncopied:     uncopied{},
 	}
 	for _, c := range o.Canaries {
 		e.leaving.watch(c, given, asASCII(c.Text))

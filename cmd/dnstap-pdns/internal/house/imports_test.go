@@ -17,6 +17,11 @@ import (
 var mayImport = map[string][]string{
 	"transform":    {"transform/dnswire", "transform/dnswire/wiretest"},
 	"forward/nmsg": {"transform"},
+
+	"transform/dnstext":     {"transform/dnswire"},
+	"forward/nmsg/nmsgjson": {"forward/nmsg", "forward/nmsg/nmsgtest", "transform/dnstext"},
+	"forward/nmsg/nmsgtest": {"forward/nmsg"}, // for tests
+
 	"forward":      {"transform", "forward/nmsg"},
 	"collector":    {"transform", "collector/certs", "collector/sockfile"},
 	"conf":         {"transform", "forward", "forward/nmsg", "collector", "collector/certs", "fallback/pcap"},
@@ -35,7 +40,7 @@ var mayImport = map[string][]string{
 	"fallback/pcap/capfile": {"transform"},
 	"fallback/pcap":         {"transform", "fallback/pcap/capfile", "fallback/pcap/packet", "fallback/pcap/ring"},
 
-	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
+	"cmd/dnstap-pdns/internal/present": {"forward/nmsg", "forward/nmsg/nmsgjson", "forward/nmsg/nmsgtest", "transform/dnstext"},
 	"cmd/dnstap-pdns/internal/sensor": {"transform", "forward", "forward/nmsg", "collector", "collector/certs", "collector/sockfile", "conf",
 		"fallback/pcap"},
 	"cmd/dnstap-pdns/internal/admin": {"transform", "forward", "collector", "conf", "fallback/pcap", "fallback/pcap/packet",
@@ -118,8 +123,11 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 	for room, never := range map[string][]string{
 		"transform":    {"collector", "forward", "forward/nmsg", "conf"},
 		"forward/nmsg": {"collector", "forward", "conf"},
-		"forward":      {"collector", "conf"},
-		"collector":    {"forward", "forward/nmsg", "conf", "fallback/pcap"},
+
+		"forward/nmsg/nmsgjson": {"collector", "forward", "conf"},
+
+		"forward":   {"collector", "conf"},
+		"collector": {"forward", "forward/nmsg", "conf", "fallback/pcap"},
 
 		"fallback/pcap/stream": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
@@ -197,6 +205,14 @@ var (
 				"github.com/...", "golang.org/..."}),
 		},
 		"forward/nmsg": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"forward/nmsg/nmsgjson": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"transform/dnstext": {
 			packages: slices.Concat(sockets, files, people),
 			clock:    true,
 		},
