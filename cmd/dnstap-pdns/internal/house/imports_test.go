@@ -22,9 +22,9 @@ var mayImport = map[string][]string{
 	"forward/nmsg/nmsgjson": {"forward/nmsg", "forward/nmsg/nmsgtest", "transform/dnstext"},
 	"forward/nmsg/nmsgtest": {"forward/nmsg"}, // for tests
 
-	"forward":      {"transform", "forward/nmsg"},
-	"collector":    {"transform", "collector/certs", "collector/sockfile"},
-	"conf":         {"transform", "forward", "forward/nmsg", "collector", "collector/certs", "fallback/pcap"},
+	"forward":   {"transform", "forward/nmsg"},
+	"collector": {"transform", "collector/certs", "collector/sockfile"},
+	"conf":      {"transform", "forward", "forward/nmsg", "collector", "collector/certs", "fallback/pcap"},
 
 	"collector/certs":           nil,
 	"collector/certs/certstest": {"collector/certs"},
