@@ -73,7 +73,7 @@ func TestEveryKindIsFoundInGeneratedNames(t *testing.T) {
 }
 
 // TestWordsWithNumbersAreOfNone generates names as people give them. The rule for random
-// labels takes a few of them for random, all of which join words without a hyphen.
+// labels takes about one of 2,000 for random, because words contain rare pairs of letters.
 func TestWordsWithNumbersAreOfNone(t *testing.T) {
 	words := []string{"mail", "frontend", "production", "westeurope", "loadbalancer", "storage", "kubernetes", "registry", "gateway",
 		"backup", "university", "bibliothek", "rechenzentrum", "internacional", "developpement", "monitoring", "eu", "us", "api", "cdn"}
