@@ -11,30 +11,30 @@ import (
 type plan struct {
 	policy   *transform.Policy
 	handover *transform.Handover // what packets have recorded already; nil: nothing
-	sinks    []*sink             // those of one form stand together
+	senders  []*sender           // one for each sink; those of one form are adjacent
 	forms    []form
 }
 
-// A form is one way in which records are encoded, once for all sinks that want it.
+// A form is one way in which records are encoded, once for all sinks that use it.
 type form struct {
-	message  nmsg.MessageType
+	format   Format
 	ids      nmsg.IDs
-	from, to int // its sinks
+	from, to int // its senders
 }
 
-func newPlan(policy *transform.Policy, handover *transform.Handover, sinks []*sink) *plan {
+func newPlan(policy *transform.Policy, handover *transform.Handover, senders []*sender) *plan {
 	p := &plan{policy: policy, handover: handover}
-	for _, s := range sinks {
-		if slices.Contains(p.sinks, s) {
-			continue // it stands with an earlier one of its form
+	for _, s := range senders {
+		if slices.Contains(p.senders, s) {
+			continue // it follows an earlier one of its form
 		}
-		f := form{message: s.config.Message, ids: s.config.IDs, from: len(p.sinks)}
-		for _, o := range sinks {
-			if o.config.Message == f.message && o.config.IDs == f.ids {
-				p.sinks = append(p.sinks, o)
+		f := form{format: s.config.Format, ids: s.config.IDs, from: len(p.senders)}
+		for _, o := range senders {
+			if o.config.Format == f.format && o.config.IDs == f.ids {
+				p.senders = append(p.senders, o)
 			}
 		}
-		f.to = len(p.sinks)
+		f.to = len(p.senders)
 		p.forms = append(p.forms, f)
 	}
 	return p

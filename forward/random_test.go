@@ -64,8 +64,8 @@ func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
 				p.check(fmt.Sprintf("after %+v", s))
 			}
 			p.conclude(end)
-			for _, s := range p.sinks {
-				for i, n := range s.ledger().Lost {
+			for _, s := range p.Ledger().Sinks {
+				for i, n := range s.Lost {
 					lost[i] += n
 				}
 			}
@@ -88,8 +88,6 @@ type play struct {
 	*rig
 	stop    func() error
 	configs []SinkConfig // of the two that are always there; the guest comes third
-	sinks   []*sink      // all that there were, but for guests
-	guests  []*sink
 	lanes   [3]*Lane
 	read    uint64 // messages that lanes were given
 	made    uint64 // records that they were given beside those
@@ -99,11 +97,10 @@ func newPlay(t *testing.T, zlib bool, other nmsg.MessageType) *play {
 	a, b := testSink("0"), testSink("1")
 	a.Queue, b.Queue = 1<<17, 1<<20
 	a.Zlib = zlib
-	b.Message, b.MTU = other, 1<<20
+	b.Format, b.MTU = NMSG{other}, 1<<20
 	p := &play{T: t, configs: []SinkConfig{a, b}}
 	p.rig = newRig(t, Live, p.configs...)
 	p.stop = p.run()
-	p.sinks = slices.Clone(p.rig.sinks)
 	return p
 }
 
@@ -134,10 +131,8 @@ func (p *play) act(s step) {
 	case "change":
 		p.configs[s.sink].IDs.Source++
 		p.apply(p.configs)
-		p.sinks = append(p.sinks, p.rig.sinks[s.sink])
 	case "guest":
 		p.apply(append(slices.Clone(p.configs), testSink("guest")))
-		p.guests = append(p.guests, p.rig.sinks[2])
 		p.records(lane, s)
 		p.apply(p.configs)
 	case "close":
@@ -210,16 +205,12 @@ func (p *play) conclude(e ending) {
 	}
 	p.closeLanes()
 	p.check("in the end")
-	at := map[string]int{}
 	var offered [2]uint64
-	for _, s := range p.sinks {
-		name := s.config.Name
-		account(p.T, name, s, p.fakes[name][at[name]])
-		at[name]++
-		offered[name[0]-'0'] += s.ledger().Offered
+	for i := range offered {
+		offered[i] = account(p.T, p.rig, fmt.Sprint(i)).Offered
 	}
-	for i, s := range p.guests {
-		account(p.T, "guest", s, p.fakes["guest"][i])
+	if p.fakes["guest"] != nil {
+		account(p.T, p.rig, "guest")
 	}
 	all := p.made + p.Ledger().Total.Records
 	if offered != [2]uint64{all, all} {

@@ -3,14 +3,14 @@ package forward
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
-// Run delivers until ctx ends or a sink cannot go on. Then it seals what lanes
-// hold (their owners have closed them, where ctx ended), and returns when the
-// sinks have delivered all of it and closed what they hold. In Live they have
-// stopTime for that, and in Replay from when patience has ended. The error says which sink failed for good, or is not done.
+// Run delivers until ctx ends or a sink cannot go on. Then it seals what lanes hold
+// (their owners have closed them, where ctx ended), and returns when the sinks have
+// delivered all of it and closed what they hold. In Live they have stopTime for that,
+// and in Replay the same after patience has ended. The error names the sinks that
+// failed for good or did not finish.
 func (f *Forwarder) Run(ctx context.Context) error {
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -23,42 +23,14 @@ func (f *Forwarder) startAll(sending context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sending = sending
-	for _, s := range slices.Concat(f.sinks, f.leaving) {
+	for _, s := range f.senders() {
 		f.start(s)
 	}
 }
 
-// start runs the sink. drain waits for it.
-func (f *Forwarder) start(s *sink) {
-	sending := f.sending
-	go func() {
-		defer close(s.done)
-		s.run(sending)
-		f.ended(s)
-	}()
-}
-
-// ended takes note of a sink that a reload removed, or that cannot go on.
-func (f *Forwarder) ended(s *sink) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if slices.Contains(f.leaving, s) {
-		s.logClosing()
-		f.keep(s.ledger())
-		f.leaving = slices.DeleteFunc(f.leaving, func(o *sink) bool { return o == s })
-		return
-	}
-	if s.err != nil && slices.Contains(f.sinks, s) {
-		select {
-		case f.failed <- s:
-		default:
-		}
-	}
-}
-
 // shut ends what lanes hold, lets nothing more enter the queues, and returns the
-// sinks that have something to deliver yet.
-func (f *Forwarder) shut() []*sink {
+// senders that have not ended.
+func (f *Forwarder) shut() []*sender {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopped = true
@@ -68,7 +40,7 @@ func (f *Forwarder) shut() []*sink {
 	for _, s := range f.sinks {
 		s.queue.close()
 	}
-	return slices.Concat(f.sinks, f.leaving)
+	return f.senders()
 }
 
 const (
@@ -79,10 +51,10 @@ const (
 )
 
 // drain waits for the sinks. When their time is up, cut makes them give up.
-func (f *Forwarder) drain(sinks []*sink, cut context.CancelFunc) error {
+func (f *Forwarder) drain(senders []*sender, cut context.CancelFunc) error {
 	late, leave := context.WithCancel(context.Background())
 	defer leave()
-	hurry := func() { // what the timers call is harmless once all is over
+	hurry := func() { // the timers' functions are harmless after the end
 		time.AfterFunc(stopTime, cut)
 		time.AfterFunc(stopTime+graceTime, leave)
 	}
@@ -92,12 +64,12 @@ func (f *Forwarder) drain(sinks []*sink, cut context.CancelFunc) error {
 		defer context.AfterFunc(f.patience, hurry)()
 	}
 	var errs []error
-	for _, s := range sinks {
+	for _, s := range senders {
 		select {
 		case <-s.done:
 		case <-late.Done():
 		}
-		errs = append(errs, s.leaveBehind())
+		errs = append(errs, s.abandon())
 	}
 	return errors.Join(errs...)
 }

@@ -60,9 +60,9 @@ func (c *Container) Seal(buf []byte, seqID uint64) []byte {
 	return buf
 }
 
-// SetSequence writes the sequence number into a container that Seal has closed
-// with seqID. The container must be the whole slice, and not yet deflated or in
-// fragments.
+// SetSequence writes the sequence id and number into a container that Seal has closed
+// with an id of the same length. The container must be the whole slice, and not yet
+// deflated or in fragments.
 func SetSequence(container []byte, seqID uint64, seq uint32) {
 	room := container[len(container)-trailerLen(seqID)+1:]
 	for i := range sequenceRoom - 1 {
@@ -70,6 +70,7 @@ func SetSequence(container []byte, seqID uint64, seq uint32) {
 		seq >>= 7
 	}
 	room[sequenceRoom-1] = byte(seq)
+	protowire.AppendVarint(room[:sequenceRoom+1], seqID)
 }
 
 // trailerLen is the length of the sequence and sequence_id fields.

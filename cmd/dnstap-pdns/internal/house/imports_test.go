@@ -19,7 +19,13 @@ var mayImport = map[string][]string{
 	"forward/nmsg": {"transform"},
 	"forward":      {"transform", "forward/nmsg"},
 	"collector":    {"transform"},
-	"conf":         {"transform", "forward", "forward/nmsg", "collector", "fallback/pcap"},
+	"conf": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "forward/stdout",
+		"collector", "fallback/pcap"},
+
+	"forward/udp":         {"forward", "forward/nmsg", "forward/forwardtest"},
+	"forward/file":        {"transform", "forward", "forward/nmsg", "forward/forwardtest"}, // nmsg for recovery
+	"forward/stdout":      {"transform", "forward", "forward/forwardtest"},
+	"forward/forwardtest": {"transform", "forward", "forward/nmsg"}, // for tests of transports
 
 	"fallback/pcap/stream": {"transform"},
 	"fallback/pcap/ring":   {"transform"},
@@ -44,7 +50,7 @@ var mayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/selftest": {"transform", "forward", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving"},
 
 	"cmd/dnstap-pdns/internal/uncompress": nil,
-	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
+	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "collector", "conf",
 		"fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for what they count
 		"cmd/dnstap-pdns/internal/admin", "cmd/dnstap-pdns/internal/admin/page", "cmd/dnstap-pdns/internal/canary",
 		"cmd/dnstap-pdns/internal/explain", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present",

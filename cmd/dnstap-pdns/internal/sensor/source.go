@@ -22,11 +22,7 @@ func (s *Sensor) open(c collector.Config) (*source, error) {
 	lane := func() collector.Lane {
 		s.naming.Lock()
 		defer s.naming.Unlock()
-		l := collector.Lane(&attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders})
-		if s.observe != nil {
-			l = s.observe(l)
-		}
-		return l
+		return &attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders}
 	}
 	listener, err := s.inherited.listen(c, lane, s.log)
 	if err != nil {

@@ -1,4 +1,4 @@
-package forward
+package file
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/lestrrat-go/strftime"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // naming makes the names of a sink's files.
@@ -56,4 +58,36 @@ func permanent(temp string) (string, bool) {
 	base, hidden := strings.CutPrefix(temp, ".")
 	base, part := strings.CutSuffix(base, ".part")
 	return base, hidden && part && base != ""
+}
+
+// rotation is how long one file lasts; 0: as long as the run. A name without a time
+// does not change with it.
+func rotation(pattern string, rotate time.Duration) time.Duration {
+	if !strings.Contains(strings.ReplaceAll(pattern, "%%", ""), "%") {
+		return 0
+	}
+	return rotate
+}
+
+// intervalOf numbers intervals of length d from the epoch on, in UTC.
+func intervalOf(t time.Time, d time.Duration) int64 {
+	n := t.UnixNano() / int64(d)
+	if t.UnixNano()%int64(d) < 0 {
+		n--
+	}
+	return n
+}
+
+// intervalEnd is the time at which the interval ends that t lies in.
+func intervalEnd(t time.Time, d time.Duration) time.Time {
+	return time.Unix(0, (intervalOf(t, d)+1)*int64(d))
+}
+
+// wall is a message's time as the name of a file shows it: the epoch where it is not
+// known.
+func wall(t transform.Time) time.Time {
+	if t == transform.NoTime {
+		return time.Unix(0, 0)
+	}
+	return time.Unix(0, int64(t))
 }

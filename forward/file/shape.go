@@ -1,4 +1,4 @@
-package forward
+package file
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"github.com/lestrrat-go/strftime"
 )
 
-// A shape is what paths a sink's pattern can make: an element for each part between
-// slashes, from the root on.
+// A shape is the set of paths that a sink's pattern can make: an element for each part
+// between slashes, from the root on.
 type shape []element
 
 // An element is one name, or a set of them.
@@ -56,9 +56,9 @@ func newElement(expr string) (element, error) {
 	return element{set: re}, err
 }
 
-// specification returns an expression for what one % specification writes. It is
-// told by an example, at a time that has no single digits: padding may be zeros or
-// spaces, and %- leaves it out.
+// specification returns an expression for what one % specification writes. It is made
+// from an example, at a time without single digits: padding may be zeros or spaces,
+// and %- leaves it out.
 func specification(spec string) (string, error) {
 	example, err := strftime.Format(spec, time.Date(2022, 12, 22, 22, 22, 22, 0, time.UTC))
 	if err != nil {

@@ -1,8 +1,9 @@
-package forward
+package udp
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -13,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
@@ -40,9 +43,12 @@ func listenUDP(tb testing.TB, address string) *peer {
 	return p
 }
 
-func (p *peer) sink() SinkConfig {
-	c := testSink("udp")
-	c.Target = Target{Scheme: UDP, Address: p.conn.LocalAddr().String()}
+func (p *peer) sink() forward.SinkConfig { return sinkTo(p.conn.LocalAddr().String(), 0) }
+
+// sinkTo is a sink to an address, with the MTU of Ethernet.
+func sinkTo(address string, rate int) forward.SinkConfig {
+	c := forwardtest.Sink("udp", forward.Target{Scheme: forward.UDP, Address: address}, Config{Rate: rate})
+	c.MTU = 1280
 	return c
 }
 
@@ -72,11 +78,11 @@ func (p *peer) receive(tb testing.TB) {
 			if err != nil {
 				tb.Fatal(err)
 			}
-			name, err := nameOf(&m)
+			q, err := nmsg.DecodeDNSQR(m.Data)
 			if err != nil {
 				tb.Fatal(err)
 			}
-			p.names = append(p.names, name)
+			p.names = append(p.names, string(q.QName))
 		}
 	}
 }
@@ -84,13 +90,13 @@ func (p *peer) receive(tb testing.TB) {
 func TestDatagramsArriveOverBothFamilies(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		p := listenUDP(t, address)
-		f := newFileForwarder(t, Live, p.sink(), nil)
-		if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 200, 100) }); err != nil {
+		f := forwardtest.New(t, forward.Live, io.Discard, p.sink())
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 200, 100) }); err != nil {
 			t.Fatal(err)
 		}
 		p.receive(t)
 		s := f.Ledger().Sinks[0]
-		checkNames(t, p.names)
+		forwardtest.CheckUnique(t, p.names)
 		if s.Delivered != 200 || len(p.names) != 200 || p.gaps != 0 {
 			t.Errorf("%s: delivered %d, received %d, %d containers missing", address, s.Delivered, len(p.names), p.gaps)
 		}
@@ -105,15 +111,15 @@ func TestOnlyAPayloadBeyondTheMTUTravelsInFragments(t *testing.T) {
 		p := listenUDP(t, "127.0.0.1:0")
 		c := p.sink()
 		c.Zlib = zlib
-		f := newFileForwarder(t, Live, c, nil)
-		err := runFile(f, func(l *Lane) {
+		f := forwardtest.New(t, forward.Live, io.Discard, c)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
 			for i, size := range []int{100, 5000, 100, 60000, 100} {
-				l.Begin()
-				r := testRecord(0, i, size)
-				for k := range r.Response[len(r.Query):] {
-					r.Response[len(r.Query)+k] = byte(k * k >> 5 * (k | 1)) // hard to compress
+				data := make([]byte, size)
+				for k := range data {
+					data[k] = byte(k * k >> 5 * (k | 1)) // hard to compress
 				}
-				l.record(r)
+				l.Begin()
+				l.Take(forwardtest.Message(t, fmt.Sprintf("n%d.example.", i), time.Now(), data))
 				l.End()
 			}
 		})
@@ -133,13 +139,8 @@ func TestOnlyAPayloadBeyondTheMTUTravelsInFragments(t *testing.T) {
 }
 
 func TestAContainerThatIsSentAgainIsTheSame(t *testing.T) {
-	r := newRig(t, Live, testSink("a"))
-	l := r.Lane("source")
-	burst(l, 0, 0, 1, 5000)
-	burst(l, 0, 1, 1, 5000)
-	l.Close()
-	b := r.sinks[0].queue.pop(nil)[0]
-	u := newUDP(&SinkConfig{MTU: 1280})
+	b := forwardtest.Batch(t, 2, 5000, 1)
+	u := newTransport("", 1280, 0)
 	u.lay(b, 0)
 	all := string(u.fragments)
 	n := len(u.parts)
@@ -159,23 +160,18 @@ func closedPort(t *testing.T) string {
 }
 
 func TestAPeerThatRefusesIsToldAndHoldsNothingUp(t *testing.T) {
-	c := testSink("udp")
-	c.Target = Target{Scheme: UDP, Address: closedPort(t)}
-	f := newFileForwarder(t, Live, c, nil)
-	err := runFile(f, func(l *Lane) {
+	c := sinkTo(closedPort(t), 0)
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
 		for i := range 20 {
-			burst(l, 0, i*100, 100, 300)
+			forwardtest.Burst(t, l, i*100, 100, 300)
 		}
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	ledger := f.Ledger()
-	if err := checkLedger(&ledger); err != nil {
-		t.Error(err)
-	}
-	s := ledger.Sinks[0]
-	if s.Offered != 2000 || s.Delivered+s.Lost[Refused] != 2000 {
+	s := forwardtest.CheckLedger(t, f)
+	if s.Offered != 2000 || s.Delivered+s.Lost[forward.Refused] != 2000 {
 		t.Errorf("ledger: %+v", s)
 	}
 	if !strings.Contains(s.Error, "nobody listens where the datagrams go") || strings.Contains(s.Error, "127.0.0.1") {
@@ -185,38 +181,31 @@ func TestAPeerThatRefusesIsToldAndHoldsNothingUp(t *testing.T) {
 
 // A selftest has sent one record, and wants to know.
 func TestARefusalIsToldThoughNothingElseIsSent(t *testing.T) {
-	c := testSink("udp")
-	c.Target = Target{Scheme: UDP, Address: closedPort(t)}
-	f := newFileForwarder(t, Live, c, nil)
-	err := runFile(f, func(l *Lane) {
-		burst(l, 0, 0, 1, 300)
+	c := sinkTo(closedPort(t), 0)
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
+		forwardtest.Burst(t, l, 0, 1, 300)
 		eventually(t, "a refusal", func() bool { return f.Ledger().Sinks[0].Error != "" })
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	ledger := f.Ledger()
-	if err := checkLedger(&ledger); err != nil {
-		t.Error(err)
-	}
-	if s := ledger.Sinks[0]; s.Delivered != 1 || !strings.Contains(s.Error, "nobody listens where the datagrams go") {
+	if s := forwardtest.CheckLedger(t, f); s.Delivered != 1 || !strings.Contains(s.Error, "nobody listens where the datagrams go") {
 		t.Errorf("ledger: %+v", s)
 	}
 }
 
 func TestARefusedDatagramIsSentOnceMore(t *testing.T) {
-	b := new(batch)
-	b.containers = []mark{{records: 3}}
-	u := &udp{parts: []part{{0, true}}}
-	var o outcome
+	u := &transport{parts: []part{{0, true}}}
+	var r forward.Result
 	var tr tries
-	if _, again := u.judge(&o, unix.ECONNREFUSED, &tr); !again {
+	if _, again := u.judge(&r, unix.ECONNREFUSED, &tr); !again {
 		t.Error("it is lost at once")
 	}
-	if why, again := u.judge(&o, unix.ECONNREFUSED, &tr); again || why != Refused {
+	if why, again := u.judge(&r, unix.ECONNREFUSED, &tr); again || why != forward.Refused {
 		t.Errorf("%v, again %v", why, again)
 	}
-	if !u.suspect || o.trouble == nil {
+	if !u.suspect || r.Trouble == nil {
 		t.Error("nobody is told")
 	}
 }
@@ -225,12 +214,12 @@ func TestAnErrorCostsItsDatagramOnly(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
 	c := p.sink()
 	c.MTU = 1 << 20 // beyond what a datagram holds: EMSGSIZE
-	f := newFileForwarder(t, Live, c, nil)
-	err := runFile(f, func(l *Lane) {
-		burst(l, 0, 0, 1, 100)
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
+		forwardtest.Burst(t, l, 0, 1, 100)
 		for i := range 3 {
-			burst(l, 0, 1+2*i, 1, 65400)
-			burst(l, 0, 2+2*i, 1, 100)
+			forwardtest.Burst(t, l, 1+2*i, 1, 65400)
+			forwardtest.Burst(t, l, 2+2*i, 1, 100)
 		}
 	})
 	if err != nil {
@@ -238,7 +227,7 @@ func TestAnErrorCostsItsDatagramOnly(t *testing.T) {
 	}
 	p.receive(t)
 	s := f.Ledger().Sinks[0]
-	if s.Offered != 7 || s.Lost[Failed] == 0 || s.Delivered != uint64(len(p.names)) || s.Delivered+s.Lost[Failed] != 7 {
+	if s.Offered != 7 || s.Lost[forward.Failed] == 0 || s.Delivered != uint64(len(p.names)) || s.Delivered+s.Lost[forward.Failed] != 7 {
 		t.Errorf("received %d, ledger: %+v", len(p.names), s)
 	}
 	if !strings.Contains(s.Error, "message too long") {
@@ -247,15 +236,15 @@ func TestAnErrorCostsItsDatagramOnly(t *testing.T) {
 }
 
 func TestABusyKernelIsWaitedForButNotForEver(t *testing.T) {
-	u := new(udp)
-	var o outcome
+	u := new(transport)
+	var r forward.Result
 	var tr tries
 	for range maxBusyTries {
-		if _, again := u.judge(&o, unix.ENOBUFS, &tr); !again || o.trouble != nil {
+		if _, again := u.judge(&r, unix.ENOBUFS, &tr); !again || r.Trouble != nil {
 			t.Fatalf("given up after %d tries", tr.busy)
 		}
 	}
-	if why, again := u.judge(&o, unix.ENOBUFS, &tr); again || why != Failed {
+	if why, again := u.judge(&r, unix.ENOBUFS, &tr); again || why != forward.Failed {
 		t.Errorf("%v, again %v", why, again)
 	}
 }
@@ -263,43 +252,41 @@ func TestABusyKernelIsWaitedForButNotForEver(t *testing.T) {
 const unresolvable = "no-such-host.invalid:9430"
 
 func TestAnUnresolvableHostEndsAReplayAtOnce(t *testing.T) {
-	c := testSink("udp")
-	c.Target = Target{Scheme: UDP, Address: unresolvable}
-	f := newFileForwarder(t, Replay, c, nil)
-	err := runFile(f, func(l *Lane) { burst(l, 0, 0, 10, 100) })
+	c := sinkTo(unresolvable, 0)
+	f := forwardtest.New(t, forward.Replay, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) })
 	if err == nil || !strings.Contains(err.Error(), `sink "udp": the host in its URL cannot be resolved`) {
 		t.Errorf("Run: %v", err)
 	}
-	if s := f.Ledger().Sinks[0]; s.Lost[Failed] != 10 {
+	if s := f.Ledger().Sinks[0]; s.Lost[forward.Failed] != 10 {
 		t.Errorf("ledger: %+v", s)
 	}
 }
 
 func TestAnUnresolvableHostIsTriedAgainInLive(t *testing.T) {
-	c := testSink("udp")
-	c.Target = Target{Scheme: UDP, Address: unresolvable}
+	c := sinkTo(unresolvable, 0)
 	c.Flush, c.Queue = time.Millisecond, 64<<10
-	f := newFileForwarder(t, Live, c, nil)
-	err := runFile(f, func(l *Lane) {
-		burst(l, 0, 0, 10, 100)
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
+		forwardtest.Burst(t, l, 0, 10, 100)
 		eventually(t, "the first try fails", func() bool { return f.Ledger().Sinks[0].Error != "" })
-		burst(l, 0, 10, 1000, 300)
-		if s := f.Ledger().Sinks[0]; s.Lost[QueueFull] == 0 || s.Lost[Failed] != 0 || s.Queued == 0 {
+		forwardtest.Burst(t, l, 10, 1000, 300)
+		if s := f.Ledger().Sinks[0]; s.Lost[forward.QueueFull] == 0 || s.Lost[forward.Failed] != 0 || s.Queued == 0 {
 			t.Errorf("meanwhile: %+v", s)
 		}
 	})
-	if !errors.Is(err, errGaveUp) {
+	if !strings.Contains(fmt.Sprint(err), "the last try failed") {
 		t.Errorf("Run: %v, want that the last try failed", err)
 	}
 	s := f.Ledger().Sinks[0]
-	if s.Offered != 1010 || s.Sum() != 1010 || s.Lost[Failed] == 0 || s.Queued != 0 {
+	if s.Offered != 1010 || s.Sum() != 1010 || s.Lost[forward.Failed] == 0 || s.Queued != 0 {
 		t.Errorf("in the end: %+v", s)
 	}
 }
 
 func TestASocketStaysWhenTheHostCannotBeResolvedAnyMore(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
-	u := newUDP(&SinkConfig{Target: Target{Address: p.conn.LocalAddr().String()}})
+	u := newTransport(p.conn.LocalAddr().String(), 1280, 0)
 	defer u.Close(context.Background())
 	if err := u.connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -322,27 +309,73 @@ func TestASocketStaysWhenTheHostCannotBeResolvedAnyMore(t *testing.T) {
 
 func TestSendEndsWithItsContext(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
-	r := newRig(t, Live, testSink("a"))
-	l := r.Lane("source")
-	burst(l, 0, 0, 10, 100)
-	l.Close()
-	b := r.sinks[0].queue.pop(nil)[0]
+	bs := []*forward.Batch{forwardtest.Batch(t, 10, 100, 1280)}
 	ctx, cancel := context.WithCancel(t.Context())
-	c := p.sink()
-	u := newUDP(&c)
+	u := newTransport(p.conn.LocalAddr().String(), 1280, 0)
 	defer u.Close(context.Background())
-	if _, err := u.Send(ctx, b, 0); err != nil {
+	if _, err := u.Send(ctx, bs, 0); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
 	deadline := time.Now().Add(5 * time.Second)
 	for { // the watch runs in a goroutine of its own
-		o, err := u.Send(ctx, b, 0)
-		if errors.Is(err, context.Canceled) && o.done == 0 {
+		r, err := u.Send(ctx, bs, 0)
+		if errors.Is(err, context.Canceled) && r.Units == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it sends on: %+v, %v", o, err)
+			t.Fatalf("it sends on: %+v, %v", r, err)
+		}
+	}
+}
+
+func TestNoAllocationFromBatchToSocket(t *testing.T) {
+	p := listenUDP(t, "127.0.0.1:0")
+	u, bs := sendable(t, p, 1280)
+	defer u.Close(context.Background())
+	work := func() {
+		if r, err := u.Send(context.Background(), bs, 0); err != nil || r.Units != len(bs[0].Units) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	work()
+	if n := testing.AllocsPerRun(20, work); n > poolSlack {
+		t.Errorf("%v allocations for a batch", n)
+	}
+}
+
+// sendable is a full batch and a transport to p.
+func sendable(tb testing.TB, p *peer, mtu int) (*transport, []*forward.Batch) {
+	return newTransport(p.conn.LocalAddr().String(), mtu, 0), []*forward.Batch{forwardtest.Batch(tb, 1000, 100, mtu)}
+}
+
+func BenchmarkUDP(b *testing.B) {
+	for name, mtu := range map[string]int{"mtu 1280": 1280, "mtu 8192": 8192} {
+		b.Run(name, func(b *testing.B) {
+			p := listenUDP(b, "127.0.0.1:0") // and never read: what is too much is dropped by the kernel
+			u, bs := sendable(b, p, mtu)
+			defer u.Close(context.Background())
+			b.ReportAllocs()
+			b.SetBytes(int64(len(bs[0].Buf)))
+			n := 0
+			for b.Loop() {
+				r, err := u.Send(context.Background(), bs, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				n += int(r.Sent.Datagrams)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/datagram")
+		})
+	}
+}
+
+// eventually waits for what a real socket is to bring about.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("never happened: %s", what)
 		}
 	}
 }

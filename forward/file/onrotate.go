@@ -1,4 +1,4 @@
-package forward
+package file
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
 const (
@@ -22,58 +24,28 @@ const (
 	maxOutput = 4 << 10                // bytes of what a command prints that are logged
 )
 
-// Kicks accounts for a sink's on_rotate command: each file that got its final name
-// is in one of these.
-type Kicks struct {
-	Done    uint64 // the command ended with exit status 0
-	Failed  uint64 // it could not be started, ended otherwise, or was killed
-	Skipped uint64 // it was not started: too many files waited, or the sensor stopped
-	Waiting uint64 // it runs, or is about to
-}
-
-func (k *Kicks) add(o *Kicks) {
-	k.Done += o.Done
-	k.Failed += o.Failed
-	k.Skipped += o.Skipped
-	k.Waiting += o.Waiting
-}
-
-// LogValue leaves out what is zero.
-func (k Kicks) LogValue() slog.Value {
-	var attrs []slog.Attr
-	for _, n := range []struct {
-		name  string
-		value uint64
-	}{{"done", k.Done}, {"failed", k.Failed}, {"skipped", k.Skipped}, {"waiting", k.Waiting}} {
-		if n.value > 0 {
-			attrs = append(attrs, slog.Uint64(n.name, n.value))
-		}
-	}
-	return slog.GroupValue(attrs...)
-}
-
 // A kicker runs on_rotate for finished files, as nmsgtool's kicker does: the command
-// with the file's path behind its arguments, one at a time, on a goroutine of its
-// own. A nil one runs nothing.
+// with the file's path after its arguments, one at a time, on a goroutine of its own.
+// A nil one runs nothing.
 type kicker struct {
 	command []string
 	limit   time.Duration
-	mode    Mode
+	mode    forward.Mode
 	log     *slog.Logger
 	run     func(ctx context.Context, path string) error
 
-	ctx     context.Context // of the commands; its cause says why one is killed
+	ctx     context.Context // of the commands; its cause is why one is killed
 	working sync.WaitGroup  // for the goroutine, which ends when nothing waits
 
 	mu      sync.Mutex
 	room    sync.Cond // in waiting, and when ctx has ended
 	waiting []string  // the first one's command runs
-	kicks   Kicks
-	behind  bool // files were skipped since nothing waited
-	health  health
+	kicks   forward.Kicks
+	late    bool      // files were skipped since nothing waited
+	failing time.Time // since when the command fails; zero: it does not
 }
 
-func newKicker(ctx context.Context, command []string, mode Mode, log *slog.Logger) *kicker {
+func newKicker(ctx context.Context, command []string, mode forward.Mode, log *slog.Logger) *kicker {
 	if len(command) == 0 {
 		return nil
 	}
@@ -82,7 +54,7 @@ func newKicker(ctx context.Context, command []string, mode Mode, log *slog.Logge
 	return k
 }
 
-// check tells of a program that is not there before the first file is finished.
+// check logs that the program does not exist, before the first file is finished.
 func (k *kicker) check() {
 	if k == nil {
 		return
@@ -92,15 +64,15 @@ func (k *kicker) check() {
 	}
 }
 
-// kick has the command run for a finished file. In Live it never waits: what is too
-// much is skipped. In Replay, where the input waits, it does.
+// kick has the command run for a finished file. In Live it never waits: when too many
+// files wait, it skips this one. In Replay, where the input waits, it waits.
 func (k *kicker) kick(path string) {
 	if k == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for k.mode == Replay && len(k.waiting) == maxKicks && k.ctx.Err() == nil {
+	for k.mode == forward.Replay && len(k.waiting) == maxKicks && k.ctx.Err() == nil {
 		k.room.Wait()
 	}
 	if len(k.waiting) == maxKicks {
@@ -133,8 +105,8 @@ func (k *kicker) add(path string) {
 
 func (k *kicker) skip(path string) {
 	k.kicks.Skipped++
-	if !k.behind {
-		k.behind = true
+	if !k.late {
+		k.late = true
 		k.log.Error("on_rotate falls behind; it is not run for files that are finished meanwhile, and the ledger counts these",
 			"waiting", len(k.waiting), "first", path)
 	}
@@ -147,7 +119,7 @@ func (k *kicker) work() {
 		path := k.waiting[0]
 		k.mu.Unlock()
 		err := k.run(k.ctx, path)
-		k.settle(path, err)
+		k.ran(path, err)
 		k.mu.Lock()
 		k.waiting = k.waiting[1:]
 		if err == nil {
@@ -160,20 +132,30 @@ func (k *kicker) work() {
 	k.rest()
 }
 
-// settle tells how a run ended.
-func (k *kicker) settle(path string, err error) {
+// ran notes how a run ended. k.mu is not held.
+func (k *kicker) ran(path string, err error) {
 	if err != nil {
 		k.fails(fmt.Errorf("on_rotate for %s: %w", path, err))
 		return
 	}
-	if since, recovered := k.health.work(time.Now()); recovered {
+	k.mu.Lock()
+	since := k.failing
+	k.failing = time.Time{}
+	k.mu.Unlock()
+	if !since.IsZero() {
 		k.log.Info("on_rotate works again", "after", time.Since(since).Round(time.Millisecond))
 	}
 }
 
-// fails tells of the first failure in a row, and of the one that the stop makes.
+// fails logs the first failure in a row, and the one that the stop makes.
 func (k *kicker) fails(err error) {
-	if k.health.fail(err, time.Now(), false) || k.ctx.Err() != nil {
+	k.mu.Lock()
+	first := k.failing.IsZero()
+	if first {
+		k.failing = time.Now()
+	}
+	k.mu.Unlock()
+	if first || k.ctx.Err() != nil {
 		k.log.Error("on_rotate fails; files are written all the same, and the ledger counts further failures", "error", err)
 	}
 }
@@ -184,10 +166,10 @@ func (k *kicker) rest() {
 		k.kicks.Skipped += uint64(n)
 		k.waiting = nil
 		k.log.Error("on_rotate was not run for every file", "files", n, "error", context.Cause(k.ctx))
-	} else if k.behind {
+	} else if k.late {
 		k.log.Info("on_rotate has caught up", "skipped", k.kicks.Skipped)
 	}
-	k.behind = false
+	k.late = false
 	k.room.Broadcast()
 }
 
@@ -198,19 +180,21 @@ func (k *kicker) wait() {
 	}
 }
 
-func (k *kicker) tell(l *SinkLedger) {
+// account returns what became of the files.
+func (k *kicker) account() forward.Kicks {
 	if k == nil {
-		return
+		return forward.Kicks{}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l.OnRotate = k.kicks
-	l.OnRotate.Waiting = uint64(len(k.waiting))
+	kicks := k.kicks
+	kicks.Waiting = uint64(len(k.waiting))
+	return kicks
 }
 
-// execute runs the command for one file. It is over when its process has ended,
-// whatever that has started; but when its time is over, all its process group is
-// killed.
+// execute runs the command for one file. It returns when the process has ended, even
+// if others that it started go on; but when its time is over, its whole process group
+// is killed.
 func (k *kicker) execute(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, fmt.Errorf("killed, as it did not end within %v", k.limit))
 	defer cancel()
@@ -240,8 +224,8 @@ func killGroup(pid int) error {
 	return err
 }
 
-// output is the beginning of what a command prints. It takes the rest too, so that
-// the command never waits.
+// output is the beginning of a command's output. It discards the rest, so that the
+// command never waits.
 type output struct{ b []byte }
 
 func (o *output) Write(p []byte) (int, error) {

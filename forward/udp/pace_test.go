@@ -1,9 +1,9 @@
-package forward
+package udp
 
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -12,7 +12,8 @@ import (
 
 	"golang.org/x/net/ipv4"
 
-	"github.com/dnstap-pdns/dnstap-pdns/transform"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 )
 
 func TestAPaceIsEven(t *testing.T) {
@@ -113,22 +114,21 @@ func (w *wire) WriteBatch(datagrams []ipv4.Message, _ int) (int, error) {
 }
 
 // newPacedForwarder is a Forwarder with one UDP sink, whose datagrams w takes.
-func newPacedForwarder(t *testing.T, mode Mode, c SinkConfig, w *wire) *Forwarder {
+func newPacedForwarder(t *testing.T, mode forward.Mode, c forward.SinkConfig, w *wire) *forward.Forwarder {
 	t.Helper()
-	f := New(mode, transform.NewBudget(1000), slog.New(slog.DiscardHandler), withTransports(func(c *SinkConfig) (transport, error) {
-		u := newUDP(c)
+	config := c.Transport
+	c.Transport = forwardtest.Made(func(c *forward.SinkConfig, env forward.Env) (forward.Transport, error) {
+		made, err := config.New(c, env)
+		u := made.(*transport)
 		u.conn, u.batch, u.release = new(net.UDPConn), w, func() bool { return true }
-		return u, nil
-	}))
-	if err := f.Apply(testPolicy(t), []SinkConfig{c}); err != nil {
-		t.Fatal(err)
-	}
-	return f
+		return u, err
+	})
+	return forwardtest.New(t, mode, io.Discard, c)
 }
 
-func pacedSink(rate int) SinkConfig {
-	c := testSink("udp")
-	c.Rate, c.Queue = rate, 1<<20
+func pacedSink(rate int) forward.SinkConfig {
+	c := sinkTo("192.0.2.1:9430", rate)
+	c.Queue = 1 << 20
 	return c
 }
 
@@ -136,16 +136,13 @@ func TestARateHoldsUpNoSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, seconds, perSecond = 50, 60, 400
 		var w wire
-		f := newPacedForwarder(t, Live, pacedSink(rate), &w)
+		f := newPacedForwarder(t, forward.Live, pacedSink(rate), &w)
 		start := time.Now()
 		var stopping time.Time
-		err := runFile(f, func(l *Lane) {
+		err := forwardtest.Run(f, func(l *forward.Lane) {
 			for i := range seconds {
-				burst(l, 0, i*perSecond, perSecond, 300)
-				ledger := f.Ledger()
-				if err := checkLedger(&ledger); err != nil {
-					t.Fatal(err)
-				}
+				forwardtest.Burst(t, l, i*perSecond, perSecond, 300)
+				forwardtest.CheckLedger(t, f)
 				time.Sleep(time.Second)
 			}
 			stopping = time.Now()
@@ -153,26 +150,22 @@ func TestARateHoldsUpNoSource(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if stopping.Sub(start) != seconds*time.Second || time.Since(stopping) != stopTime {
+		if stopping.Sub(start) != seconds*time.Second || time.Since(stopping) != 3*time.Second {
 			t.Errorf("the source took %v, stopping %v", stopping.Sub(start), time.Since(stopping))
 		}
-		ledger := f.Ledger()
-		if err := checkLedger(&ledger); err != nil {
-			t.Error(err)
-		}
-		s := ledger.Sinks[0]
-		if s.Lost[QueueFull] == 0 || s.Lost[Stopped] == 0 || s.Queued != 0 || s.Error != "" {
+		s := forwardtest.CheckLedger(t, f)
+		if s.Lost[forward.QueueFull] == 0 || s.Lost[forward.Stopped] == 0 || s.Queued != 0 || s.Error != "" {
 			t.Errorf("ledger: %+v", s)
 		}
 		most := uint64(rate * (time.Since(start).Seconds() + 1))
 		if s.Sent.Datagrams > most || s.Sent.Datagrams < most-rate-rate/2 || s.Sent.Datagrams != uint64(len(w.datagrams)) {
 			t.Errorf("%d datagrams went, the ledger has %d, the rate allows %d", len(w.datagrams), s.Sent.Datagrams, most)
 		}
-		names, missing, err := readNames(w.taken)
+		names, missing, err := forwardtest.Names(w.taken)
 		if err != nil || uint64(len(names)) != s.Delivered || missing == 0 {
 			t.Errorf("%d records came, %d containers were missed, the ledger has %d delivered: %v", len(names), missing, s.Delivered, err)
 		}
-		checkNames(t, names)
+		forwardtest.CheckUnique(t, names)
 	})
 }
 
@@ -181,12 +174,12 @@ func TestInReplayTheInputWaitsForTheRate(t *testing.T) {
 		c := pacedSink(20)
 		c.Queue = 1
 		var w wire
-		f := newPacedForwarder(t, Replay, c, &w)
+		f := newPacedForwarder(t, forward.Replay, c, &w)
 		start := time.Now()
 		var fed time.Duration
-		err := runFile(f, func(l *Lane) {
+		err := forwardtest.Run(f, func(l *forward.Lane) {
 			for i := range 50 {
-				burst(l, 0, i*20, 20, 500)
+				forwardtest.Burst(t, l, i*20, 20, 500)
 			}
 			fed = time.Since(start)
 		})
@@ -207,9 +200,9 @@ func TestInReplayTheInputWaitsForTheRate(t *testing.T) {
 func TestFragmentsCountAsDatagrams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w wire
-		f := newPacedForwarder(t, Replay, pacedSink(10), &w)
+		f := newPacedForwarder(t, forward.Replay, pacedSink(10), &w)
 		start := time.Now()
-		if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 1, 60_000) }); err != nil {
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 1, 60_000) }); err != nil {
 			t.Error(err)
 		}
 		n := len(w.datagrams)
@@ -226,42 +219,36 @@ func TestFragmentsCountAsDatagrams(t *testing.T) {
 func TestAContainerThatIsHalfOutIsLostWhenItStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w wire
-		f := newPacedForwarder(t, Live, pacedSink(10), &w)
-		if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 1, 60_000) }); err != nil {
+		f := newPacedForwarder(t, forward.Live, pacedSink(10), &w)
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 1, 60_000) }); err != nil {
 			t.Error(err)
 		}
 		s := f.Ledger().Sinks[0]
-		if s.Delivered != 0 || s.Lost[Stopped] != 1 || s.Sent.Datagrams == 0 || s.Sent.Containers != 0 {
+		if s.Delivered != 0 || s.Lost[forward.Stopped] != 1 || s.Sent.Datagrams == 0 || s.Sent.Containers != 0 {
 			t.Errorf("ledger: %+v", s)
 		}
 	})
 }
 
-func TestAnotherRateMakesAnotherSink(t *testing.T) {
-	r := newRig(t, Live, pacedSink(10))
-	before := r.sinks[0]
-	for _, rate := range []int{10, 20} {
-		if err := r.Apply(r.policy, []SinkConfig{pacedSink(rate)}); err != nil {
-			t.Fatal(err)
-		}
-		if same := r.sinks[0] == before; same != (rate == 10) {
-			t.Errorf("rate %d: the sink stays: %v", rate, same)
-		}
+func TestAnotherRateMakesAnotherTransport(t *testing.T) {
+	a, same, b := pacedSink(10), pacedSink(10), pacedSink(20)
+	if !a.Equal(&same) || a.Equal(&b) {
+		t.Error("sinks are equal that differ in their rate, or do not differ at all")
 	}
 }
 
 func TestARealSocketKeepsToTheRate(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
-	c := p.sink()
-	c.Rate = 500
-	f := newFileForwarder(t, Replay, c, nil)
+	const rate = 500
+	c := sinkTo(p.conn.LocalAddr().String(), rate)
+	f := forwardtest.New(t, forward.Replay, io.Discard, c)
 	start := time.Now()
-	if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 150, 300) }); err != nil {
+	if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 150, 300) }); err != nil {
 		t.Fatal(err)
 	}
 	took := time.Since(start)
 	p.receive(t)
-	least := time.Duration(p.datagrams-c.Rate/burstsPerSecond) * time.Second / time.Duration(c.Rate)
+	least := time.Duration(p.datagrams-rate/burstsPerSecond) * time.Second / time.Duration(rate)
 	if len(p.names) != 150 || p.gaps != 0 || p.datagrams < 50 || took < least {
 		t.Errorf("%d records in %d datagrams in %v, want 150 in %v or more", len(p.names), p.datagrams, took, least)
 	}

@@ -1,4 +1,9 @@
-package forward
+// Package udp sends NMSG containers as UDP datagrams: each in one datagram, or in
+// fragments if it is larger than the MTU, no faster than a rate.
+//
+// The package does not know what is in a container, what waits for it, or whether a
+// receiver exists. The network's errors reach it late, if at all.
+package udp
 
 import (
 	"context"
@@ -10,6 +15,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
@@ -25,11 +31,25 @@ const (
 	busyWait     = 2 * time.Millisecond
 )
 
-// udp sends each container as one datagram, or as fragments if it is larger than
-// the MTU.
-type udp struct {
+// Config is what only a UDP sink has.
+type Config struct {
+	Rate int // datagrams a second at most, fragments counted one by one; 0: no limit
+}
+
+// New returns a transport to the sink's target. The host is resolved when there is
+// something to send.
+func (c Config) New(s *forward.SinkConfig, _ forward.Env) (forward.Transport, error) {
+	return newTransport(s.Target.Address, s.MTU, c.Rate), nil
+}
+
+func newTransport(address string, mtu, rate int) *transport {
+	return &transport{address: address, mtu: mtu, rate: rate, pace: newPace(rate)}
+}
+
+type transport struct {
 	address string
-	mtu     int
+	mtu     int // bytes of a datagram
+	rate    int
 	pace    pace
 
 	conn    *net.UDPConn
@@ -37,8 +57,8 @@ type udp struct {
 	release func() bool    // of the watch that ends a blocked write
 	dialled time.Time
 	suspect bool      // there was trouble: the host may have moved
-	asked   time.Time // when a refusal of what was sent is looked for; zero: nothing was
-	refusal error     // that was found, until the next Send tells it too; nil: none
+	asked   time.Time // when to look for a refusal of what was sent; zero: never
+	refusal error     // that was found, until the next Send returns it too; nil: none
 
 	datagrams []ipv4.Message
 	buffers   [][]byte // one each
@@ -47,69 +67,80 @@ type udp struct {
 	ends      []int
 }
 
-// A datagramWriter is what udp wants of an *ipv4.PacketConn, which serves IPv6 too.
+// A datagramWriter is the part of an *ipv4.PacketConn that is used. It serves IPv6 too.
 type datagramWriter interface {
 	WriteBatch(datagrams []ipv4.Message, flags int) (int, error)
 }
 
-// A part says which container a datagram carries, or a part of which.
+// A part is what a datagram carries: a container or a fragment of one.
 type part struct {
 	container int
 	last      bool // the container's last
 }
 
-func newUDP(c *SinkConfig) *udp {
-	return &udp{address: c.Target.Address, mtu: c.MTU, pace: newPace(c.Rate)}
-}
+// Open does nothing: Send opens the socket, again after trouble too.
+func (u *transport) Open(context.Context) error { return nil }
 
-func (u *udp) Send(ctx context.Context, b *batch, from int) (outcome, error) {
+// Send sends the units of the first batch.
+func (u *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (forward.Result, error) {
 	if err := u.connect(ctx); err != nil {
-		return outcome{}, err
+		return forward.Result{}, err
 	}
+	b := bs[0]
 	u.lay(b, from)
-	o := outcome{trouble: u.refusal}
+	r := forward.Result{Trouble: u.refusal}
 	u.refusal = nil
 	var t tries
 	for i := 0; i < len(u.datagrams); {
 		n, err := u.pace.await(ctx, min(maxDatagrams, len(u.datagrams)-i))
 		if err != nil {
-			return o, err
+			return r, err
 		}
 		n, err = u.batch.WriteBatch(u.datagrams[i:i+n], 0)
-		for range n { // -1 beside an error
-			u.took(&o, b, i)
+		for range n { // -1 with an error
+			u.took(&r, b, i)
 			i, t = i+1, tries{}
 		}
 		if err == nil {
 			continue
 		}
 		if ctx.Err() != nil {
-			return o, ctx.Err()
+			return r, ctx.Err()
 		}
-		if why, again := u.judge(&o, err, &t); !again {
-			o.lose(b, u.parts[i].container, why)
-			i, t = u.behind(i), tries{}
+		if why, again := u.judge(&r, err, &t); !again {
+			r.Lose(b, u.parts[i].container, why)
+			i, t = u.afterContainer(i), tries{}
 		}
 	}
-	return o, nil
+	return r, nil
+}
+
+// MayTake returns how long the rate holds up the first batch, of which there are no
+// more than twice as many datagrams as the MTU would need.
+func (u *transport) MayTake(bs []*forward.Batch) time.Duration {
+	if u.rate == 0 {
+		return 0
+	}
+	datagrams := len(bs[0].Units) + 2*len(bs[0].Buf)/u.mtu
+	return time.Duration(datagrams) * time.Second / time.Duration(u.rate)
 }
 
 // lay makes datagrams of the batch's containers.
-func (u *udp) lay(b *batch, from int) {
+func (u *transport) lay(b *forward.Batch, from int) {
 	u.datagrams, u.buffers, u.parts = u.datagrams[:0], u.buffers[:0], u.parts[:0]
 	u.fragments, u.ends = u.fragments[:0], u.ends[:0]
-	for i := from; i < len(b.containers); i++ {
-		if c := b.container(i); len(c) <= u.mtu {
+	for i := from; i < len(b.Units); i++ {
+		if c := b.Bytes(i); len(c) <= u.mtu {
 			u.put(c, part{i, true})
 		} else {
-			u.layFragments(c, i, uint32(b.seqID)+b.seq+uint32(i))
+			u.layFragments(c, i, uint32(b.ID)+b.First+uint32(i))
 		}
 	}
 }
 
 // layFragments cuts container i. Its id is the same whenever it is sent again, and
 // another one than the sink's other containers have.
-func (u *udp) layFragments(c []byte, i int, id uint32) {
+func (u *transport) layFragments(c []byte, i int, id uint32) {
 	at, first := len(u.fragments), len(u.ends)
 	u.fragments, u.ends = nmsg.AppendFragments(u.fragments, u.ends, c, u.mtu, id)
 	for k := first; k < len(u.ends); k++ {
@@ -118,7 +149,7 @@ func (u *udp) layFragments(c []byte, i int, id uint32) {
 	}
 }
 
-func (u *udp) put(datagram []byte, p part) {
+func (u *transport) put(datagram []byte, p part) {
 	u.buffers = append(u.buffers, datagram)
 	n := len(u.buffers)
 	u.datagrams = append(u.datagrams, ipv4.Message{Buffers: u.buffers[n-1 : n : n]})
@@ -126,20 +157,20 @@ func (u *udp) put(datagram []byte, p part) {
 }
 
 // took counts datagram i, which the kernel took.
-func (u *udp) took(o *outcome, b *batch, i int) {
+func (u *transport) took(r *forward.Result, b *forward.Batch, i int) {
 	u.pace.went()
 	u.asked = time.Now().Add(answerAfter)
-	o.sent.Datagrams++
-	o.sent.Bytes += uint64(len(u.datagrams[i].Buffers[0]))
+	r.Sent.Datagrams++
+	r.Sent.Bytes += uint64(len(u.datagrams[i].Buffers[0]))
 	if u.parts[i].last {
-		o.done++
-		o.delivered += uint64(b.containers[u.parts[i].container].records)
-		o.sent.Containers++
+		r.Units++
+		r.Delivered += uint64(b.Units[u.parts[i].container].Records)
+		r.Sent.Containers++
 	}
 }
 
-// behind is the first datagram of the next container.
-func (u *udp) behind(i int) int {
+// afterContainer returns the first datagram of the next container.
+func (u *transport) afterContainer(i int) int {
 	for !u.parts[i].last {
 		i++
 	}
@@ -152,29 +183,29 @@ type tries struct {
 	refused bool
 }
 
-// judge says what becomes of a datagram that was not taken: it is sent again, or
+// judge decides what becomes of a datagram that was not taken: it is sent again, or
 // lost.
-func (u *udp) judge(o *outcome, err error, t *tries) (why Loss, again bool) {
+func (u *transport) judge(r *forward.Result, err error, t *tries) (why forward.Loss, again bool) {
 	if (errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN)) && t.busy < maxBusyTries {
 		t.busy++
 		time.Sleep(busyWait)
 		return 0, true
 	}
 	u.suspect = true
-	o.trouble = withoutAddress(err)
+	r.Trouble = withoutAddress(err)
 	if !errors.Is(err, unix.ECONNREFUSED) {
-		return Failed, false
+		return forward.Failed, false
 	}
 	// An earlier datagram was refused; this one was not even tried.
-	o.trouble = refusedBy(o.trouble)
+	r.Trouble = refusedBy(r.Trouble)
 	again = !t.refused
 	t.refused = true
-	return Refused, again
+	return forward.Refused, again
 }
 
-// connect has a socket, and looks up the host again after trouble. A socket that is
-// there stays until there is a better one.
-func (u *udp) connect(ctx context.Context) error {
+// connect opens a socket, and resolves the host again after trouble. An open socket
+// stays until there is another one.
+func (u *transport) connect(ctx context.Context) error {
 	if u.conn != nil && (!u.suspect || time.Since(u.dialled) < redialAfter) {
 		return nil
 	}
@@ -218,7 +249,7 @@ func reasonOf(err *net.DNSError) string {
 	}
 }
 
-// withoutAddress leaves off what net puts before an error: it ends up in logs.
+// withoutAddress removes the addresses that net puts before an error, as it is logged.
 func withoutAddress(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
@@ -226,9 +257,9 @@ func withoutAddress(err error) error {
 	return err
 }
 
-// Rest looks whether the peer has refused the last of what was sent: the next
-// datagram, which would be told, may be long in coming.
-func (u *udp) Rest(context.Context) (time.Time, error) {
+// Rest looks whether the peer has refused the last datagrams. The next Send would
+// find out, but may come much later.
+func (u *transport) Rest(context.Context) (time.Time, error) {
 	switch {
 	case u.asked.IsZero():
 		return time.Time{}, nil
@@ -240,11 +271,11 @@ func (u *udp) Rest(context.Context) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	u.suspect = true
-	return time.Time{}, troubleError{u.refusal}
+	return time.Time{}, forward.TroubleError{Err: u.refusal}
 }
 
-// pending takes the error that the socket holds for whoever asks next.
-func (u *udp) pending() error {
+// pending takes the error that the socket holds for the next call.
+func (u *transport) pending() error {
 	raw, err := u.conn.SyscallConn()
 	if err != nil {
 		return withoutAddress(err)
@@ -267,12 +298,13 @@ func (u *udp) pending() error {
 
 func refusedBy(err error) error { return fmt.Errorf("nobody listens where the datagrams go: %w", err) }
 
-func (u *udp) Close(context.Context) error {
+// Close closes the socket.
+func (u *transport) Close(context.Context) error {
 	u.hangUp()
 	return nil
 }
 
-func (u *udp) hangUp() {
+func (u *transport) hangUp() {
 	if u.conn == nil {
 		return
 	}

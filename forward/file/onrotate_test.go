@@ -1,10 +1,11 @@
-package forward
+package file
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 )
 
 // A fakeRun is a command that only its tests know.
@@ -52,38 +56,38 @@ func (r *fakeRun) ran() []string {
 	return slices.Clone(r.paths)
 }
 
+// stopTime is what a Forwarder gives its sinks to stop.
+const stopTime = 3 * time.Second
+
 // newFakeKicker is a kicker with its log and what ends it.
-func newFakeKicker(mode Mode, r *fakeRun) (*kicker, *lockedBuffer, context.CancelCauseFunc) {
-	var log lockedBuffer
+func newFakeKicker(mode forward.Mode, r *fakeRun) (*kicker, *forwardtest.Log, context.CancelCauseFunc) {
+	var log forwardtest.Log
 	ctx, cut := context.WithCancelCause(context.Background())
 	k := newKicker(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
 	k.run = r.run
 	return k, &log, cut
 }
 
-func (k *kicker) account() Kicks {
-	var l SinkLedger
-	k.tell(&l)
-	return l.OnRotate
-}
+// errFake is why a fake command fails.
+var errFake = errors.New("fake failure")
 
 func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(Live, &r)
+		k, log, cut := newFakeKicker(forward.Live, &r)
 		defer cut(nil)
 		for i := range 5 {
 			k.kick(fmt.Sprint(i))
 		}
 		time.Sleep(150 * time.Second) // the third is at work
 		synctest.Wait()
-		if diff := cmp.Diff(Kicks{Done: 2, Waiting: 3}, k.account()); diff != "" || len(r.ran()) != 3 {
+		if diff := cmp.Diff(forward.Kicks{Done: 2, Waiting: 3}, k.account()); diff != "" || len(r.ran()) != 3 {
 			t.Errorf("meanwhile, %v started (-want +got):\n%s", r.ran(), diff)
 		}
 		k.wait()
 		k.kick("5")
 		k.wait()
-		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (Kicks{Done: 6}) {
+		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (forward.Kicks{Done: 6}) {
 			t.Errorf("%+v (-want +got):\n%s", k.account(), diff)
 		}
 		if log.String() != "" {
@@ -95,19 +99,19 @@ func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(Live, &r)
+		k, log, cut := newFakeKicker(forward.Live, &r)
 		defer cut(nil)
 		for i := range maxKicks + 10 {
 			k.kick(fmt.Sprint(i))
 		}
-		if diff := cmp.Diff(Kicks{Skipped: 10, Waiting: maxKicks}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Waiting: maxKicks}, k.account()); diff != "" {
 			t.Errorf("while they wait (-want +got):\n%s", diff)
 		}
 		if n := strings.Count(log.String(), "falls behind"); n != 1 {
 			t.Errorf("said %d times:\n%s", n, log)
 		}
 		k.wait()
-		if diff := cmp.Diff(Kicks{Skipped: 10, Done: maxKicks}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Done: maxKicks}, k.account()); diff != "" {
 			t.Errorf("in the end (-want +got):\n%s", diff)
 		}
 		if !strings.Contains(log.String(), `msg="on_rotate has caught up" skipped=10`) {
@@ -119,7 +123,7 @@ func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
 func TestReplayWaitsForItsCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(Replay, &r)
+		k, log, cut := newFakeKicker(forward.Replay, &r)
 		defer cut(nil)
 		start := time.Now()
 		for i := range maxKicks + 10 {
@@ -129,7 +133,7 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 			t.Errorf("it took %v to hand over %d files too many", took, 10)
 		}
 		k.wait()
-		if k.account() != (Kicks{Done: maxKicks + 10}) || log.String() != "" {
+		if k.account() != (forward.Kicks{Done: maxKicks + 10}) || log.String() != "" {
 			t.Errorf("%+v, log:\n%s", k.account(), log)
 		}
 	})
@@ -138,7 +142,7 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(Live, &r)
+		k, log, cut := newFakeKicker(forward.Live, &r)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -147,7 +151,7 @@ func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if diff := cmp.Diff(Kicks{Waiting: maxKicks / 2}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.Kicks{Waiting: maxKicks / 2}, k.account()); diff != "" {
 			t.Errorf("of many recovered files (-want +got):\n%s", diff)
 		}
 		k.kick("new")
@@ -165,7 +169,7 @@ func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errFake}
-		k, log, cut := newFakeKicker(Live, &r)
+		k, log, cut := newFakeKicker(forward.Live, &r)
 		defer cut(nil)
 		for i := range 3 {
 			k.kick(fmt.Sprint(i))
@@ -180,7 +184,7 @@ func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "works again") {
 			t.Errorf("log:\n%s", log)
 		}
-		if k.account() != (Kicks{Done: 1, Failed: 3}) {
+		if k.account() != (forward.Kicks{Done: 1, Failed: 3}) {
 			t.Errorf("%+v", k.account())
 		}
 	})
@@ -189,14 +193,14 @@ func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Hour, err: errFake}
-		k, log, cut := newFakeKicker(Live, &r)
+		k, log, cut := newFakeKicker(forward.Live, &r)
 		for i := range 4 {
 			k.kick(fmt.Sprint(i))
 		}
 		synctest.Wait()
 		cut(errCut)
 		k.wait()
-		if diff := cmp.Diff(Kicks{Failed: 1, Skipped: 3}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.Kicks{Failed: 1, Skipped: 3}, k.account()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		for _, want := range []string{"on_rotate for 0: " + errCut.Error(), "files=3"} {
@@ -208,11 +212,11 @@ func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 }
 
 func TestSinksWithoutOnRotateRunNothing(t *testing.T) {
-	k := newKicker(t.Context(), nil, Live, nil)
+	k := newKicker(t.Context(), nil, forward.Live, nil)
 	k.check()
 	k.kick("x")
 	k.wait()
-	if k.account() != (Kicks{}) {
+	if k.account() != (forward.Kicks{}) {
 		t.Errorf("%+v", k.account())
 	}
 }
@@ -223,7 +227,7 @@ func execute(t *testing.T, script, path string, limit time.Duration, level slog.
 	t.Helper()
 	var log bytes.Buffer
 	h := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})
-	k := newKicker(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, Live, slog.New(h))
+	k := newKicker(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, forward.Live, slog.New(h))
 	k.limit = limit
 	err = k.run(t.Context(), path)
 	return log.String(), err
@@ -245,14 +249,24 @@ func TestACommandThatFailsSaysHow(t *testing.T) {
 	if _, err := execute(t, "exit 7", "x", time.Minute, slog.LevelInfo); err == nil || err.Error() != "exit status 7" {
 		t.Errorf("got %v", err)
 	}
-	var log lockedBuffer
-	k := newKicker(t.Context(), []string{"no-such-program"}, Live, slog.New(slog.NewTextHandler(&log, nil)))
+	var log forwardtest.Log
+	k := newKicker(t.Context(), []string{"no-such-program"}, forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
 	k.check()
 	if !strings.Contains(log.String(), "no-such-program") {
 		t.Errorf("log: %s", &log)
 	}
 	if err := k.run(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "executable file not found") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// eventually waits for what another process is to bring about.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("never happened: %s", what)
+		}
 	}
 }
 
@@ -312,33 +326,33 @@ func TestWhatACommandPrintsIsLoggedForDebuggingOnly(t *testing.T) {
 	}
 }
 
-// kicked runs a file sink with a fake command.
-func kicked(t *testing.T, mode Mode, c SinkConfig, r *fakeRun) *Forwarder {
+// kicked is a Forwarder with a file sink that has a fake command.
+func kicked(t *testing.T, mode forward.Mode, c forward.SinkConfig, r *fakeRun) (*forward.Forwarder, forward.SinkConfig) {
 	t.Helper()
-	c.OnRotate = []string{"/bin/true"}
-	return newAlteredForwarder(t, mode, c, func(f *file) { f.kicker.run = r.run })
+	config := c.Transport.(Config)
+	config.OnRotate = []string{"/bin/true"}
+	c.Transport = &altered{config, func(f *transport) { f.kicker.run = r.run }}
+	return forwardtest.New(t, mode, io.Discard, c), c
 }
 
 func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
-	for _, mode := range []Mode{Live, Replay} {
+	for _, mode := range []forward.Mode{forward.Live, forward.Replay} {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
-			c := fileSink(dir, "out.nmsg")
-			c.RotateSize = 100_000
 			var r fakeRun
-			f := kicked(t, mode, c, &r)
-			if err := runFile(f, func(l *Lane) {
-				burst(l, 0, 0, 1000, 300)
+			f, c := kicked(t, mode, fileSink(dir, "out.nmsg", Config{RotateSize: 100_000}), &r)
+			if err := forwardtest.Run(f, func(l *forward.Lane) {
+				forwardtest.Burst(t, l, 0, 1000, 300)
 				time.Sleep(time.Second)
-				if mode == Live { // a reload that removes the sink, and another that brings it back
-					for _, sinks := range [][]SinkConfig{nil, {f.sinks[0].config}} {
-						if err := f.Apply(testPolicy(t), sinks); err != nil {
+				if mode == forward.Live { // a reload that removes the sink, and another that brings it back
+					for _, sinks := range [][]forward.SinkConfig{nil, {c}} {
+						if err := f.Apply(forwardtest.Policy(t), sinks); err != nil {
 							t.Error(err)
 						}
 						time.Sleep(time.Second)
 					}
 				}
-				burst(l, 0, 1000, 10, 300)
+				forwardtest.Burst(t, l, 1000, 10, 300)
 			}); err != nil {
 				t.Error(err)
 			}
@@ -358,22 +372,19 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 
 func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := fileSink(t.TempDir(), "out.nmsg")
-		c.RotateSize = 10_000
 		r := fakeRun{takes: time.Hour}
-		f := kicked(t, Live, c, &r)
-		stop := (&rig{Forwarder: f}).run()
-		l := f.Lane("source")
-		for i := range 10 {
-			burst(l, 0, 100*i, 100, 300)
-			time.Sleep(time.Second)
-		}
-		if s := f.Ledger().Sinks[0]; s.Delivered != 1000 || s.OnRotate.Waiting < 5 {
-			t.Errorf("meanwhile: %+v", s)
-		}
-		l.Close()
-		start := time.Now()
-		if err := stop(); err != nil {
+		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 10_000}), &r)
+		var start time.Time
+		if err := forwardtest.Run(f, func(l *forward.Lane) {
+			for i := range 10 {
+				forwardtest.Burst(t, l, 100*i, 100, 300)
+				time.Sleep(time.Second)
+			}
+			if s := f.Ledger().Sinks[0]; s.Delivered != 1000 || s.OnRotate.Waiting < 5 {
+				t.Errorf("meanwhile: %+v", s)
+			}
+			start = time.Now()
+		}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(start); took != stopTime {
@@ -389,11 +400,11 @@ func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
 func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: stopTime - time.Millisecond}
-		f := kicked(t, Live, fileSink(t.TempDir(), "out.nmsg"), &r)
-		if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 10, 100) }); err != nil {
+		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
 			t.Error(err)
 		}
-		if s := f.Ledger().Sinks[0]; s.OnRotate != (Kicks{Done: 1}) {
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Done: 1}) {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -402,11 +413,11 @@ func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
 func TestAFailingCommandCostsNoRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errors.New("no")}
-		f := kicked(t, Replay, fileSink(t.TempDir(), "out.nmsg"), &r)
-		if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 10, 100) }); err != nil {
+		f, _ := kicked(t, forward.Replay, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
 			t.Error(err)
 		}
-		if s := f.Ledger().Sinks[0]; s.OnRotate != (Kicks{Failed: 1}) || s.Delivered != 10 || s.Error != "" {
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Failed: 1}) || s.Delivered != 10 || s.Error != "" {
 			t.Errorf("%+v", s)
 		}
 	})

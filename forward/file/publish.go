@@ -1,4 +1,4 @@
-package forward
+package file
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// publish completes the open file and gives it its final name. Where that fails it
-// stays under its temporary one, and the error says so.
-func (f *file) publish() error {
+// publish completes the open file and gives it its final name. If that fails, the file
+// keeps its temporary name, and the error says so.
+func (f *transport) publish() error {
 	open := f.open
 	defer func() { f.open = nil }()
 	err := f.trim()
@@ -31,7 +31,7 @@ func (f *file) publish() error {
 }
 
 // complete gives the open file its final name, which it returns.
-func (f *file) complete() (string, error) {
+func (f *transport) complete() (string, error) {
 	if f.path != f.given {
 		f.given, f.next = f.path, 0
 	}
@@ -43,8 +43,8 @@ func (f *file) complete() (string, error) {
 	return path, nil
 }
 
-// complete makes a file last and gives it the first name that is free from the n-th
-// choice on. It returns that, and its number.
+// complete syncs a file to disk and gives it the first free name from the n-th choice
+// on. It returns that name and its number.
 func complete(f openFile, temp, path string, n int) (string, int, error) {
 	if err := f.Sync(); err != nil {
 		return "", 0, err
@@ -87,7 +87,7 @@ func relink(from, to string) error {
 	return os.Remove(from)
 }
 
-// syncDir makes a new name last.
+// syncDir syncs a new name to disk.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -98,4 +98,29 @@ func syncDir(dir string) error {
 		return fmt.Errorf("syncing a directory: %w", err)
 	}
 	return nil
+}
+
+var errInUse = errors.New("it is in use")
+
+// lock locks an open file until it is closed, against all processes: a locked file is
+// being written, another one was left by an earlier run. The error is errInUse if the
+// file is locked, or was and has been renamed or removed since: the holder of the lock
+// can rely on the file's name.
+func lock(f *os.File, path string) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errInUse
+	}
+	if err != nil {
+		return fmt.Errorf("locking %s: %w", path, err)
+	}
+	locked, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(locked, named) {
+		return errInUse
+	}
+	return err
 }

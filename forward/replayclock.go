@@ -6,19 +6,19 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// maxLull is the longest time between two records that says nothing against either.
+// maxLull is the longest time between two records that is plausible.
 const maxLull = transform.Time(24 * time.Hour)
 
-// A fileClock tells to which time a replayed record is filed. It is the latest time
-// of a record so far. One that is days off does not count, so that a single broken
-// record makes no file of its own; not before the lane's clock, which believes
-// nothing that is not confirmed, is days off too.
-type fileClock struct {
+// A replayClock gives the time under which a replayed record is filed: the latest time
+// of a record so far. A record that is days off does not count, so that a single
+// broken record makes no file of its own, until the lane's clock, which moves only when
+// several records agree, is days off too.
+type replayClock struct {
 	set bool
 	now transform.Time
 }
 
-func (c *fileClock) at(record, lane transform.Time) transform.Time {
+func (c *replayClock) at(record, lane transform.Time) transform.Time {
 	switch {
 	case !c.set:
 		c.set, c.now = true, lane

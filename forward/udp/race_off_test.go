@@ -1,5 +1,5 @@
 //go:build !race
 
-package forward
+package udp
 
 const poolSlack = 0

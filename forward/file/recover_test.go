@@ -1,4 +1,4 @@
-package forward
+package file
 
 import (
 	"bytes"
@@ -19,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
@@ -35,20 +37,16 @@ func holdLock(t *testing.T, path string) {
 	}
 }
 
-// series is a series of n containers with one record each, and where each ends.
-func series(t rapid.TB, n int, zlib bool) (b []byte, ends []int) {
+// series is a series of n containers with one record each, and where each ends. With
+// zlib every other one is compressed.
+func series(t *testing.T, n int, zlib bool) (b []byte, ends []int) {
 	t.Helper()
-	const seqID = 1<<63 | 7
-	var c nmsg.Container
+	batch := forwardtest.Batch(t, n, 40, 1)
 	var d nmsg.Deflater
-	for i := range n {
-		_, p, err := nmsg.AppendPayload(nil, nmsg.DNSQR, nmsg.IDs{}, testRecord(0, i, 40))
-		if err != nil {
-			t.Fatal(err)
-		}
-		container := c.Seal(c.Add(c.Begin(nil), p), seqID)
-		nmsg.SetSequence(container, seqID, uint32(i))
+	for i := range batch.Units {
+		container := batch.Bytes(i)
 		if zlib && i%2 == 0 {
+			var err error
 			if container, err = d.Append(nil, container); err != nil {
 				t.Fatal(err)
 			}
@@ -60,17 +58,18 @@ func series(t rapid.TB, n int, zlib bool) (b []byte, ends []int) {
 }
 
 // recoverAll has a live sink start and stop, and returns its log.
-func recoverAll(t rapid.TB, c SinkConfig, r *fakeRun) string {
+func recoverAll(t rapid.TB, c forward.SinkConfig, r *fakeRun) string {
 	t.Helper()
-	var log lockedBuffer
-	f, err := newFile(&c, Live, slog.New(slog.NewTextHandler(&log, nil)))
+	var log forwardtest.Log
+	made, err := c.Transport.New(&c, forward.Env{Mode: forward.Live, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := made.(*transport)
 	if f.kicker != nil {
 		f.kicker.run = r.run
 	}
-	if _, err := f.Rest(context.Background()); err != nil {
+	if err := f.Open(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(context.Background()); err != nil {
@@ -98,8 +97,7 @@ func TestAStartCompletesWhatAnEarlierRunLeft(t *testing.T) {
 	write(t, filepath.Join(dir, "2024/02/0711.nmsg"), b[:ends[0]])
 	write(t, filepath.Join(dir, "2023/12/.0000.nmsg.part"), b[:ends[0]-1]) // nothing whole
 	write(t, filepath.Join(dir, "2023/12/.0001.nmsg.part"), nil)
-	c := fileSink(dir, "%Y/%m/%H%M.nmsg")
-	c.OnRotate = []string{"true"}
+	c := fileSink(dir, "%Y/%m/%H%M.nmsg", Config{OnRotate: []string{"true"}})
 	var r fakeRun
 	log := recoverAll(t, c, &r)
 
@@ -132,7 +130,7 @@ func TestAStartCompletesWhatAnEarlierRunLeft(t *testing.T) {
 func TestWhatWasWholeIsThereAndNothingHalf(t *testing.T) {
 	for _, zlib := range []bool{false, true} {
 		b, ends := series(t, 4, zlib)
-		names, _, _ := readNames(b)
+		names, _, _ := forwardtest.Names(b)
 		tails := map[string][]byte{
 			"nothing":  nil,
 			"zeros":    make([]byte, 4096),
@@ -150,7 +148,7 @@ func TestWhatWasWholeIsThereAndNothingHalf(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, missing, err := readNames(damaged[:whole])
+				got, missing, err := forwardtest.Names(damaged[:whole])
 				extra := len(got) - want // a tail may happen to complete a container
 				if extra < 0 || extra > 0 && tail == nil || !slices.Equal(got, names[:len(got)]) || missing != 0 || err != nil {
 					t.Fatalf("zlib %v, cut at %d, then %s: %d records are whole, %v, want %d", zlib, cut, name, len(got), err, want)
@@ -166,14 +164,14 @@ func TestDamageCostsNothingBeforeItAndLeavesNothingBehindIt(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		b, ends := series(rt, rapid.IntRange(1, 6).Draw(rt, "containers"), rapid.Bool().Draw(rt, "zlib"))
+		b, ends := series(t, rapid.IntRange(1, 6).Draw(rt, "containers"), rapid.Bool().Draw(rt, "zlib"))
 		at := rapid.IntRange(0, len(b)-1).Draw(rt, "at")
 		damaged := append(bytes.Clone(b[:at]), rapid.SliceOfN(rapid.Byte(), 1, 40).Draw(rt, "bytes")...)
 		if at < len(b) && rapid.Bool().Draw(rt, "goes on") {
 			damaged = append(damaged, b[min(len(damaged), len(b)):]...)
 		}
 		write(rt, filepath.Join(dir, ".out.nmsg.part"), damaged)
-		recoverAll(rt, fileSink(dir, "out.nmsg"), nil)
+		recoverAll(rt, fileSink(dir, "out.nmsg", Config{}), nil)
 
 		whole := 0 // records before the damage
 		for whole < len(ends) && ends[whole] <= at {
@@ -207,10 +205,10 @@ func countRecords(b []byte) (n int, err error) {
 func TestFilesThatAreBeingWrittenAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		c := fileSink(dir, "out.nmsg")
-		f := newFileForwarder(t, Live, c, nil)
-		err := runFile(f, func(l *Lane) {
-			burst(l, 0, 0, 10, 100)
+		c := fileSink(dir, "out.nmsg", Config{})
+		f := newForwarder(t, forward.Live, c, nil)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
+			forwardtest.Burst(t, l, 0, 10, 100)
 			time.Sleep(time.Second)
 			synctest.Wait()
 			if log := recoverAll(t, c, nil); log != "" {
@@ -218,12 +216,12 @@ func TestFilesThatAreBeingWrittenAreLeftAlone(t *testing.T) {
 			}
 			// A reload replaces the sink; the old one drains while the new one starts.
 			c.Zlib = true
-			if err := f.Apply(testPolicy(t), []SinkConfig{c}); err != nil {
+			if err := f.Apply(forwardtest.Policy(t), []forward.SinkConfig{c}); err != nil {
 				t.Error(err)
 			}
-			burst(l, 0, 10, 10, 100)
+			forwardtest.Burst(t, l, 10, 10, 100)
 			time.Sleep(time.Second)
-			burst(l, 0, 20, 10, 100)
+			forwardtest.Burst(t, l, 20, 10, 100)
 		})
 		if err != nil {
 			t.Error(err)
@@ -243,8 +241,8 @@ func TestNobodyTakesAFileFromItsWriter(t *testing.T) {
 	for range sinks {
 		go func() {
 			for range files {
-				f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), nil)
-				if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 5, 100) }); err != nil {
+				f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), nil)
+				if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 5, 100) }); err != nil {
 					done <- err
 					return
 				}
@@ -272,8 +270,8 @@ func TestAReplayRecoversNothing(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := series(t, 3, false)
 	write(t, filepath.Join(dir, ".out.nmsg.part"), b)
-	f := newFileForwarder(t, Replay, fileSink(dir, "out.nmsg"), nil)
-	if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 10, 100) }); err != nil {
+	f := newForwarder(t, forward.Replay, fileSink(dir, "out.nmsg", Config{}), nil)
+	if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff(map[string]int{".out.nmsg.part": 3, "out.nmsg": 10}, contents(t, dir)); diff != "" {
@@ -297,7 +295,7 @@ func TestWhatIsNoLeftoverIsNotTouched(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(dir, ".2023.nmsg.part"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if log := recoverAll(t, fileSink(dir, "%Y.nmsg"), nil); log != "" {
+	if log := recoverAll(t, fileSink(dir, "%Y.nmsg", Config{}), nil); log != "" {
 		t.Errorf("log: %s", log)
 	}
 	for _, name := range append(others, ".2021.nmsg.part", ".2022.nmsg.part", ".2023.nmsg.part") {
@@ -311,20 +309,20 @@ func TestWhatCannotBeRecoveredIsToldAndStays(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := series(t, 1, false)
 	write(t, filepath.Join(dir, ".out.nmsg.part"), b)
-	c := fileSink(dir, "out.nmsg")
-	f, err := newFile(&c, Live, slog.New(slog.DiscardHandler))
+	c := fileSink(dir, "out.nmsg", Config{})
+	var log forwardtest.Log
+	made, err := c.Transport.New(&c, forward.Env{Mode: forward.Live, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log lockedBuffer
-	f.log = slog.New(slog.NewTextHandler(&log, nil))
+	f := made.(*transport)
 	s := salvage{recovered: 1, failed: []error{errFake, errFake}}
 	s.report(f)
 	if !strings.Contains(log.String(), "recovered=1") || !strings.Contains(log.String(), `failures=2 error="fake failure"`) {
 		t.Errorf("log: %s", &log)
 	}
 	f.cut(errCut) // the stop came before the file's turn
-	f.recover(f.shape.leftovers(f.beside))
+	f.recover(f.shape.leftovers(f.background))
 	if diff := cmp.Diff(map[string]int{".out.nmsg.part": 1}, contents(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
@@ -335,7 +333,7 @@ func TestAStartSeesToSoManyLeftoversOnly(t *testing.T) {
 	for i := range maxLeftovers + 5 {
 		write(t, filepath.Join(dir, partial(numbered("out.nmsg", i))), nil)
 	}
-	log := recoverAll(t, fileSink(dir, "out.nmsg"), nil)
+	log := recoverAll(t, fileSink(dir, "out.nmsg", Config{}), nil)
 	if !strings.Contains(log, fmt.Sprintf("removed=%d", maxLeftovers)) || !strings.Contains(log, errManyLeftovers.Error()) {
 		t.Errorf("log: %s", log)
 	}

@@ -1,6 +1,6 @@
 //go:build race
 
-package forward
+package udp
 
 // poolSlack is what a sync.Pool may allocate per use: the race detector empties
 // pools at random.

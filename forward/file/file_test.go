@@ -1,11 +1,10 @@
-package forward
+package file
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,57 +15,40 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // fileSink is a sink to files of that name in a directory.
-func fileSink(dir, name string) SinkConfig {
-	c := testSink("files")
-	c.Target = Target{Scheme: File, Address: filepath.Join(dir, name)}
-	c.MTU = 1 << 20
-	return c
+func fileSink(dir, name string, c Config) forward.SinkConfig {
+	return forwardtest.Sink("files", forward.Target{Scheme: forward.File, Address: filepath.Join(dir, name)}, c)
 }
 
-// newFileForwarder is a Forwarder with one file sink, whose files create makes;
-// nil: the real ones.
-func newFileForwarder(t *testing.T, mode Mode, c SinkConfig, create func(string) (openFile, error)) *Forwarder {
+// An altered configuration makes a transport that a test alters before it is used.
+type altered struct {
+	forward.TransportConfig
+	alter func(*transport)
+}
+
+func (a *altered) New(c *forward.SinkConfig, env forward.Env) (forward.Transport, error) {
+	t, err := a.TransportConfig.New(c, env)
+	if err == nil {
+		a.alter(t.(*transport))
+	}
+	return t, err
+}
+
+// newForwarder is a Forwarder with one file sink, whose files create makes; nil: the
+// real ones.
+func newForwarder(t *testing.T, mode forward.Mode, c forward.SinkConfig, create func(string) (openFile, error)) *forward.Forwarder {
 	t.Helper()
-	if create == nil {
-		return newAlteredForwarder(t, mode, c, nil)
+	if create != nil {
+		c.Transport = &altered{c.Transport, func(f *transport) { f.create = create }}
 	}
-	return newAlteredForwarder(t, mode, c, func(f *file) { f.create = create })
-}
-
-// newAlteredForwarder is a Forwarder with one sink. A file sink is altered before it
-// is used, unless alter is nil.
-func newAlteredForwarder(t *testing.T, mode Mode, c SinkConfig, alter func(*file)) *Forwarder {
-	t.Helper()
-	f := New(mode, transform.NewBudget(1000), slog.New(slog.DiscardHandler))
-	if alter != nil {
-		f.open = func(c *SinkConfig) (transport, error) {
-			t, err := newFile(c, mode, f.log)
-			if err == nil {
-				alter(t)
-			}
-			return t, err
-		}
-	}
-	if err := f.Apply(testPolicy(t), []SinkConfig{c}); err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-// runFile runs f while feed fills a lane, then stops it.
-func runFile(f *Forwarder, feed func(*Lane)) error {
-	stop := (&rig{Forwarder: f}).run()
-	l := f.Lane("source")
-	feed(l)
-	l.Close()
-	return stop()
+	return forwardtest.New(t, mode, io.Discard, c)
 }
 
 // contents are the numbers of records in a directory's files. The test fails on
@@ -83,7 +65,7 @@ func contents(t *testing.T, dir string) map[string]int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		names, _, err := readNames(b)
+		names, _, err := forwardtest.Names(b)
 		if err != nil {
 			t.Errorf("%s: %v", e.Name(), err)
 		}
@@ -95,19 +77,19 @@ func contents(t *testing.T, dir string) map[string]int {
 func TestAFileHasItsNameWhenItIsComplete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), nil)
-		err := runFile(f, func(l *Lane) {
+		f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), nil)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
 			time.Sleep(time.Second)
 			if got := contents(t, dir); len(got) != 0 {
 				t.Errorf("before the first record: %v", got)
 			}
-			burst(l, 0, 0, 10, 100)
+			forwardtest.Burst(t, l, 0, 10, 100)
 			time.Sleep(time.Second)
 			synctest.Wait()
 			if diff := cmp.Diff(map[string]int{".out.nmsg.part": 10}, contents(t, dir)); diff != "" {
 				t.Errorf("meanwhile (-want +got):\n%s", diff)
 			}
-			burst(l, 0, 10, 5, 100)
+			forwardtest.Burst(t, l, 10, 5, 100)
 		})
 		if err != nil {
 			t.Error(err)
@@ -132,8 +114,8 @@ func TestNoFileIsEverReplaced(t *testing.T) {
 		}
 		holdLock(t, filepath.Join(dir, ".out.nmsg.part"))
 		for range 2 {
-			f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), nil)
-			if err := runFile(f, func(l *Lane) { burst(l, 0, 0, 3, 100) }); err != nil {
+			f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), nil)
+			if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 3, 100) }); err != nil {
 				t.Error(err)
 			}
 		}
@@ -147,22 +129,21 @@ func TestNoFileIsEverReplaced(t *testing.T) {
 func TestLiveFilesRotateByTheWallClockEvenWhenNothingComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which begins at midnight UTC, 2000-01-01
 		dir := t.TempDir()
-		c := fileSink(dir, "%Y%m%dT%H%M%S.nmsg")
-		c.Rotate = time.Hour
-		f := newFileForwarder(t, Live, c, nil)
-		err := runFile(f, func(l *Lane) {
+		c := fileSink(dir, "%Y%m%dT%H%M%S.nmsg", Config{Rotate: time.Hour})
+		f := newForwarder(t, forward.Live, c, nil)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
 			time.Sleep(10 * time.Minute)
-			burst(l, 0, 0, 3, 100)
+			forwardtest.Burst(t, l, 0, 3, 100)
 			time.Sleep(49*time.Minute + 59*time.Second)
-			burst(l, 0, 3, 2, 100) // is flushed before the hour is over
+			forwardtest.Burst(t, l, 3, 2, 100) // is flushed before the hour is over
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
 			if diff := cmp.Diff(map[string]int{"20000101T001000.nmsg": 5}, contents(t, dir)); diff != "" {
 				t.Errorf("just after the hour (-want +got):\n%s", diff)
 			}
-			burst(l, 0, 5, 4, 100)
+			forwardtest.Burst(t, l, 5, 4, 100)
 			time.Sleep(3 * time.Hour)
-			burst(l, 0, 9, 1, 100)
+			forwardtest.Burst(t, l, 9, 1, 100)
 		})
 		if err != nil {
 			t.Error(err)
@@ -176,14 +157,13 @@ func TestLiveFilesRotateByTheWallClockEvenWhenNothingComes(t *testing.T) {
 
 func TestReplayedFilesRotateByTheMessagesTimes(t *testing.T) {
 	dir := t.TempDir()
-	c := fileSink(dir, "%H%M%S.nmsg")
-	c.Rotate = 10 * time.Second
-	f := newFileForwarder(t, Replay, c, nil)
+	c := fileSink(dir, "%H%M%S.nmsg", Config{Rotate: 10 * time.Second})
+	f := newForwarder(t, forward.Replay, c, nil)
 	start := time.Date(2024, 2, 29, 12, 0, 3, 0, time.UTC)
-	err := runFile(f, func(l *Lane) {
+	err := forwardtest.Run(f, func(l *forward.Lane) {
 		for i := range 8 { // :03 :07 :11 :15 :19 :23 :27 :31
 			l.Begin()
-			if r := l.Take(answer(t, fmt.Sprintf("n%d.example.com.", i), start.Add(time.Duration(4*i)*time.Second))); r != transform.Kept {
+			if r := l.Take(forwardtest.Message(t, fmt.Sprintf("n%d.example.", i), start.Add(time.Duration(4*i)*time.Second), nil)); r != transform.Kept {
 				t.Fatalf("message %d: %v", i, r)
 			}
 			l.End()
@@ -195,29 +175,6 @@ func TestReplayedFilesRotateByTheMessagesTimes(t *testing.T) {
 	want := map[string]int{"120003.nmsg": 2, "120011.nmsg": 3, "120023.nmsg": 2, "120031.nmsg": 1}
 	if diff := cmp.Diff(want, contents(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
-	}
-}
-
-// answer is a resolver's response from a server.
-func answer(t *testing.T, name string, at time.Time) *transform.Message {
-	t.Helper()
-	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
-	m.Response, m.RecursionDesired, m.Authoritative = true, false, true
-	rr, err := dns.NewRR(name + " 60 IN A 192.0.2.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Answer = []dns.RR{rr}
-	wire, err := m.Pack()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &transform.Message{
-		Role:         transform.ResolverResponse,
-		Server:       netip.MustParseAddrPort("198.51.100.53:53"),
-		QueryTime:    transform.Time(at.UnixNano()),
-		ResponseTime: transform.Time(at.UnixNano()),
-		Wire:         wire,
 	}
 }
 
@@ -252,9 +209,9 @@ func TestAFullDiskCostsNothingWhenThereIsRoomAgain(t *testing.T) {
 			}
 			return fullDisk{f.(*os.File), &room, &fs.PathError{Op: "write", Path: path, Err: unix.ENOSPC}}, nil
 		}
-		f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), full)
-		err := runFile(f, func(l *Lane) {
-			burst(l, 0, 0, 1000, 100)
+		f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), full)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
+			forwardtest.Burst(t, l, 0, 1000, 100)
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			s := f.Ledger().Sinks[0]
@@ -290,15 +247,15 @@ func TestADiskThatStaysFullLosesWhatIsHeldWhenItStops(t *testing.T) {
 			f, err := createFile(path)
 			return fullDisk{f.(*os.File), &room, unix.ENOSPC}, err
 		}
-		f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), full)
-		err := runFile(f, func(l *Lane) {
-			burst(l, 0, 0, 10, 100)
+		f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), full)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
+			forwardtest.Burst(t, l, 0, 10, 100)
 			time.Sleep(10 * time.Second)
 		})
-		if !errors.Is(err, errGaveUp) {
+		if !strings.Contains(err.Error(), "the last try failed") {
 			t.Errorf("Run: %v, want that the last try failed", err)
 		}
-		if s := f.Ledger().Sinks[0]; s.Lost[Failed] != 10 || s.Sum() != 10 {
+		if s := f.Ledger().Sinks[0]; s.Lost[forward.Failed] != 10 || s.Sum() != 10 {
 			t.Errorf("ledger: %+v", s)
 		}
 		if got := contents(t, dir); len(got) != 0 {
@@ -324,12 +281,12 @@ func TestWhatCannotBeWrittenIsClearToTheOperator(t *testing.T) {
 			create := func(path string) (openFile, error) {
 				return nil, &fs.PathError{Op: "open", Path: path, Err: c.create}
 			}
-			f := newFileForwarder(t, Replay, fileSink(dir, "out.nmsg"), create)
-			err := runFile(f, func(l *Lane) { burst(l, 0, 0, 10, 100) })
+			f := newForwarder(t, forward.Replay, fileSink(dir, "out.nmsg", Config{}), create)
+			err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) })
 			if want := strings.ReplaceAll(c.want, "DIR", dir); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got  %v\nwant ... %s ...", err, want)
 			}
-			if s := f.Ledger().Sinks[0]; s.Lost[Failed] != 10 || s.Sum() != 10 {
+			if s := f.Ledger().Sinks[0]; s.Lost[forward.Failed] != 10 || s.Sum() != 10 {
 				t.Errorf("ledger: %+v", s)
 			}
 		})
@@ -339,9 +296,9 @@ func TestWhatCannotBeWrittenIsClearToTheOperator(t *testing.T) {
 func TestAMissingDirectoryIsFoundOutAndWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "later")
-		f := newFileForwarder(t, Live, fileSink(dir, "out.nmsg"), nil)
-		err := runFile(f, func(l *Lane) {
-			burst(l, 0, 0, 10, 100)
+		f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), nil)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
+			forwardtest.Burst(t, l, 0, 10, 100)
 			time.Sleep(10 * time.Second)
 			if s := f.Ledger().Sinks[0]; !strings.Contains(s.Error, "no such file or directory (directories are not created") {
 				t.Errorf("while it is missing: %+v", s)
@@ -371,8 +328,8 @@ func TestAFileThatCannotBeSyncedKeepsItsTemporaryName(t *testing.T) {
 		f, err := createFile(path)
 		return badDisk{f.(*os.File)}, err
 	}
-	f := newFileForwarder(t, Replay, fileSink(dir, "out.nmsg"), bad)
-	err := runFile(f, func(l *Lane) { burst(l, 0, 0, 10, 100) })
+	f := newForwarder(t, forward.Replay, fileSink(dir, "out.nmsg", Config{}), bad)
+	err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) })
 	if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), ".out.nmsg.part, which stays under this name") {
 		t.Errorf("Run: %v", err)
 	}
@@ -383,15 +340,14 @@ func TestAFileThatCannotBeSyncedKeepsItsTemporaryName(t *testing.T) {
 
 func TestFilesRotateBySize(t *testing.T) {
 	const size = 150_000
-	for _, mode := range []Mode{Live, Replay} {
+	for _, mode := range []forward.Mode{forward.Live, forward.Replay} {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
-			c := fileSink(dir, "out.nmsg") // tells no time: numbers tell its files apart
-			c.RotateSize = size
-			f := newFileForwarder(t, mode, c, nil)
-			if err := runFile(f, func(l *Lane) {
+			c := fileSink(dir, "out.nmsg", Config{RotateSize: size}) // without a time: its files differ in numbers
+			f := newForwarder(t, mode, c, nil)
+			if err := forwardtest.Run(f, func(l *forward.Lane) {
 				for i := range 100 {
-					burst(l, 0, 10*i, 10, 300)
+					forwardtest.Burst(t, l, 10*i, 10, 300)
 					time.Sleep(time.Second)
 				}
 			}); err != nil {
@@ -417,12 +373,12 @@ func TestReplayRotatesBySizeAtTheSameRecordsEachTime(t *testing.T) {
 	for i := range runs {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
-			c := fileSink(dir, "%Y%m%dT%H%M%S.nmsg")
-			c.Rotate, c.RotateSize, c.Zlib = time.Hour, 20_000, true
-			f := newFileForwarder(t, Replay, c, nil)
-			if err := runFile(f, func(l *Lane) {
+			c := fileSink(dir, "%Y%m%dT%H%M%S.nmsg", Config{Rotate: time.Hour, RotateSize: 20_000})
+			c.Zlib = true
+			f := newForwarder(t, forward.Replay, c, nil)
+			if err := forwardtest.Run(f, func(l *forward.Lane) {
 				for n := range 1000 {
-					burst(l, 0, n, 1, n*13%900)
+					forwardtest.Burst(t, l, n, 1, n*13%900)
 					time.Sleep(time.Duration(i) * time.Second) // that is not to matter
 				}
 			}); err != nil {
@@ -439,13 +395,12 @@ func TestReplayRotatesBySizeAtTheSameRecordsEachTime(t *testing.T) {
 func TestNoNameIsGivenTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		c := fileSink(dir, "out.nmsg")
-		c.RotateSize = 10_000
-		f := newFileForwarder(t, Live, c, nil)
+		c := fileSink(dir, "out.nmsg", Config{RotateSize: 10_000})
+		f := newForwarder(t, forward.Live, c, nil)
 		var seen []string
-		if err := runFile(f, func(l *Lane) {
+		if err := forwardtest.Run(f, func(l *forward.Lane) {
 			for i := range 30 {
-				burst(l, 0, 10*i, 10, 300)
+				forwardtest.Burst(t, l, 10*i, 10, 300)
 				time.Sleep(time.Second)
 				synctest.Wait()
 				for name := range contents(t, dir) { // somebody takes them away
@@ -556,11 +511,9 @@ func TestIntervalsAreAlignedToTheEpoch(t *testing.T) {
 	}
 }
 
-func TestANameThatTellsNoTimeDoesNotRotate(t *testing.T) {
+func TestANameWithoutATimeDoesNotRotate(t *testing.T) {
 	for name, want := range map[string]time.Duration{"a.nmsg": 0, "100%%.nmsg": 0, "%%%H.nmsg": time.Hour, "%s": time.Hour} {
-		c := fileSink("/d", name)
-		c.Rotate = time.Hour
-		if got := rotation(&c); got != want {
+		if got := rotation("/d/"+name, time.Hour); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}

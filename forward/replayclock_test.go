@@ -14,7 +14,7 @@ func TestRecordsAreFiledByTheirTimes(t *testing.T) {
 		minute = transform.Time(time.Minute)
 		day    = 24 * 60 * minute
 	)
-	var c fileClock
+	var c replayClock
 	for _, row := range []struct {
 		name         string
 		record, lane transform.Time
