@@ -102,6 +102,7 @@ type fake struct {
 	opens  int
 	closed bool
 
+	closing   error         // what Close returns
 	paced     time.Duration // that a Send may take
 	tentative bool          // what it takes is tentative
 	held      uint64
@@ -152,7 +153,7 @@ func (t *fake) Close(context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	return nil
+	return t.closing
 }
 
 func (t *fake) fail(faults ...fault) {
@@ -225,6 +226,8 @@ type rig struct {
 	mu    sync.Mutex
 	fakes map[string][]*fake // by sink name, oldest first
 	setUp func(*fake)        // of new ones
+
+	tentative string // name of the sink whose fakes call what they take tentative
 }
 
 func newRig(tb testing.TB, mode Mode, configs ...SinkConfig) *rig {
@@ -268,7 +271,7 @@ func (f fakes) New(c *SinkConfig, env Env) (Transport, error) {
 	r := f.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := &fake{env: env}
+	t := &fake{env: env, tentative: c.Name == r.tentative}
 	if r.setUp != nil {
 		r.setUp(t)
 	}

@@ -232,6 +232,13 @@ func (q *queue) sleep(ctx context.Context, s *sender, until time.Time) bool {
 	return true
 }
 
+// shrink releases the memory of a queue that is out of use.
+func (q *queue) shrink() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.free, q.numFree = nil, 0
+}
+
 // count accounts for a part of what s has in hand, unless that was given up already.
 func (q *queue) count(s *sender, r *Result) {
 	q.mu.Lock()
@@ -320,7 +327,7 @@ func (q *queue) close() {
 func (q *queue) leave(s *sender, yields bool) {
 	if !s.leaving {
 		s.leaving = true
-		close(s.told)
+		close(s.ending)
 	}
 	s.yields = yields
 	q.stir()

@@ -166,7 +166,7 @@ func TestAnEndedQueueHoldsNobodyUpAndCountsWhatComes(t *testing.T) {
 
 func TestAClosedQueueTakesNoMoreAndDrains(t *testing.T) {
 	q := newQueue(Live, 1000)
-	taker := taker{queue: q, sender: sender{told: make(chan struct{})}}
+	taker := taker{queue: q, sender: sender{ending: make(chan struct{})}}
 	q.current = &taker.sender
 	push(q, sealedBatch(t, q, 0, 1, 100))
 	q.close()

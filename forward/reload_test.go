@@ -310,3 +310,181 @@ func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsReplaced(t *testing.T) {
 		}
 	})
 }
+
+// TestAnotherFormatWaitsForTheOldOne: the old transport sends what the old format made,
+// then the new one begins, and the account is one.
+func TestAnotherFormatWaitsForTheOldOne(t *testing.T) {
+	obs, smaller, larger := testSink("a"), testSink("a"), testSink("a")
+	obs.Format = NMSG{nmsg.DNSObs}
+	smaller.MTU /= 2
+	larger.MTU *= 2
+	for name, c := range map[string]struct {
+		after SinkConfig
+		old   int // records that the old transport sends
+	}{
+		"another message type": {obs, 1000},
+		"smaller containers":   {smaller, 1000},
+		"larger containers":    {larger, 0}, // are the same format
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Live, testSink("a"))
+			for range 100 {
+				r.fake("a").fail(stallsFor(5 * time.Second))
+			}
+			stop := r.run()
+			l := r.Lane("source")
+			burst(l, 0, 0, 1000, 300)
+			time.Sleep(time.Second)
+			r.mustApply(t, c.after)
+			burst(l, 0, 1000, 50, 300)
+			time.Sleep(time.Second)
+			if s := r.only(t); !s.Leaving || s.Removed || s.Queued != 1050 {
+				t.Errorf("%s: while the old transport sends: %+v", name, s)
+			}
+			time.Sleep(10 * time.Minute)
+			if s := r.only(t); s.Leaving || s.Delivered != 1050 || s.Offered != 1050 {
+				t.Errorf("%s: in the end: %+v", name, s)
+			}
+			l.Close()
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			if names := r.delivered(t, "a"); !slices.Equal(names, namesOf(0, 1050)) {
+				t.Errorf("%s: not in order: %d records", name, len(names))
+			}
+			old, _ := r.fakes["a"][0].names(t)
+			if len(old) < c.old || c.old == 0 && len(old) > 500 {
+				t.Errorf("%s: the old transport sent %d records", name, len(old))
+			}
+			for i, f := range r.fakes["a"] {
+				if !f.closed {
+					t.Errorf("%s: transport %d is not closed", name, i)
+				}
+			}
+		})
+	}
+}
+
+// TestAStuckTransportDoesNotHoldUpAnotherFormat, and sends what is its own later.
+func TestAStuckTransportDoesNotHoldUpAnotherFormat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testSink("a")
+		r := newRig(t, Live, c)
+		released := make(chan struct{})
+		r.fake("a").fail(hangs(released), failsOnce)
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 1000, 300)
+		time.Sleep(longestWrite + 2*time.Second)
+		c.Format = NMSG{nmsg.DNSObs}
+		r.mustApply(t, c)
+		burst(l, 0, 1000, 10, 300)
+		time.Sleep(swapTime + time.Second)
+		if s := r.only(t); !s.Leaving || s.Delivered != 10 || s.Queued != 1000 || !strings.HasPrefix(s.Error, "as it was before the reload: ") {
+			t.Errorf("while it is stuck: %+v", s)
+		}
+		r.mustApply(t) // removed, while the old transport still holds something
+		time.Sleep(time.Second)
+		if s := r.only(t); !s.Leaving || !s.Removed {
+			t.Errorf("removed while it is stuck: %+v", s)
+		}
+		close(released)
+		time.Sleep(time.Second)
+		if s := r.only(t); s.Leaving || s.Delivered != 10 || s.Lost[Failed] != 1000 {
+			t.Errorf("when it has failed: %+v", s)
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestARemovedSinkThatIsStuckKeepsItsSuccessor: what the stuck sender returns is sent by
+// the one after it, although that has nothing else to do.
+func TestARemovedSinkThatIsStuckKeepsItsSuccessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testSink("a")
+		r := newRig(t, Live, c)
+		released := make(chan struct{})
+		r.fake("a").fail(hangs(released))
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 10, 300)
+		time.Sleep(longestWrite + 2*time.Second)
+		c.Queue++
+		r.mustApply(t, c)
+		time.Sleep(swapTime + time.Second)
+		r.mustApply(t)
+		time.Sleep(time.Second)
+		close(released)
+		time.Sleep(time.Second)
+		if s := r.only(t); s.Leaving || s.Delivered != 10 {
+			t.Errorf("in the end: %+v", s)
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestASinkThatComesBackGoesOnWithItsAccount and with what it still holds.
+func TestASinkThatComesBackGoesOnWithItsAccount(t *testing.T) {
+	for _, drained := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Live, testSink("a"))
+			if !drained {
+				r.fake("a").fail(stallsFor(5 * time.Second))
+			}
+			stop := r.run()
+			l := r.Lane("source")
+			burst(l, 0, 0, 500, 300)
+			time.Sleep(time.Second)
+			r.mustApply(t)
+			burst(l, 0, 500, 7, 300) // for no sink
+			time.Sleep(time.Second)
+			if s := r.only(t); !s.Removed || s.Leaving == drained || s.Offered != 500 {
+				t.Errorf("drained %v: removed: %+v", drained, s)
+			}
+			r.mustApply(t, testSink("a"))
+			burst(l, 0, 507, 100, 300)
+			time.Sleep(time.Minute)
+			if s := r.only(t); s.Removed || s.Leaving || s.Offered != 600 || s.Delivered != 600 {
+				t.Errorf("drained %v: back: %+v", drained, s)
+			}
+			l.Close()
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			want := append(namesOf(0, 500), namesOf(507, 607)...)
+			if names := r.delivered(t, "a"); !slices.Equal(names, want) {
+				t.Errorf("drained %v: %d records, want %d in order", drained, len(names), len(want))
+			}
+			if len(r.fakes["a"]) != 2 {
+				t.Errorf("%d transports", len(r.fakes["a"]))
+			}
+		})
+	}
+}
+
+// TestAReplacedTransportThatCannotBeClosedIsLogged: what it delivered may be incomplete.
+func TestAReplacedTransportThatCannotBeClosedIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testSink("a")
+		r := newRig(t, Live)
+		log := r.logged()
+		r.mustApply(t, c)
+		r.fake("a").closing = errFake
+		stop := r.run()
+		c.Queue++
+		r.mustApply(t, c)
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(log.String(), `level=ERROR msg="sink failed while it was changed" sink=a error="sink \"a\": fake failure"`) {
+			t.Errorf("log: %s", log)
+		}
+	})
+}

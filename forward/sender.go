@@ -39,7 +39,7 @@ type sender struct {
 	health    health
 
 	after    *sender       // the one before it, for which it waits; nil: none
-	told     chan struct{} // closed when it is to leave
+	ending   chan struct{} // closed when it is to leave
 	released chan struct{} // closed when it takes nothing more from the queue
 	done     chan struct{} // closed when the goroutine has ended
 	err      error         // after done is closed: why it failed, or what Close returned
@@ -74,7 +74,7 @@ func (f *Forwarder) newSender(s *sink, c *SinkConfig) (*sender, error) {
 		observer:  f.observer,
 		log:       log,
 		transport: t,
-		told:      make(chan struct{}),
+		ending:    make(chan struct{}),
 		released:  make(chan struct{}),
 		done:      make(chan struct{}),
 	}
@@ -100,6 +100,7 @@ func (s *sender) divides(a, b transform.Time) bool {
 func (s *sender) run(ctx context.Context) {
 	s.await(ctx)
 	err := s.release(ctx, s.serve(ctx))
+	s.hand, s.deflated = nil, nil
 	close(s.released)
 	if err := errors.Join(err, s.transport.Close(ctx)); err != nil {
 		s.err = fmt.Errorf("sink %q: %w", s.config.Name, err)
@@ -139,6 +140,9 @@ func (s *sender) isReleased() bool {
 // ended, and an error when nothing more can be sent.
 func (s *sender) serve(ctx context.Context) error {
 	for ctx.Err() == nil {
+		if _, yields := s.queue.isLeaving(s); yields {
+			return nil
+		}
 		s.queue.pop(s)
 		if len(s.hand) == 0 {
 			if !s.queue.sleep(ctx, s, s.rest(ctx)) {
@@ -148,9 +152,6 @@ func (s *sender) serve(ctx context.Context) error {
 		}
 		if err := s.deliver(ctx); err != nil {
 			return err
-		}
-		if _, yields := s.queue.isLeaving(s); yields {
-			return nil
 		}
 	}
 	return nil
@@ -336,7 +337,7 @@ func (s *sender) pause(ctx context.Context, wait time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.told:
+	case <-s.ending:
 	case <-ctx.Done():
 	}
 }

@@ -107,8 +107,11 @@ func (f *Forwarder) ended(n *sender) {
 	s.forgetEnded()
 	switch {
 	case s.removed && len(s.senders) == 0:
+		s.queue.shrink()
 		f.logRemoved(n)
-	case !s.removed && n == s.current() && n.err != nil:
+	case n != s.current() && n.err != nil:
+		n.log.Error("sink failed while it was changed", "error", n.err)
+	case !s.removed && n.err != nil:
 		select {
 		case f.failed <- n:
 		default:

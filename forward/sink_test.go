@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
 // A lockedBuffer is a log to read in a test.
@@ -308,3 +311,125 @@ func TestAWriterThatTakesNothingIsNoEndlessLoop(t *testing.T) {
 type takesNothing struct{}
 
 func (takesNothing) Write([]byte) (int, error) { return 0, nil }
+
+func TestATransportIsOpenedAtTheStartAndAfterAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("a"))
+		stop := r.run()
+		synctest.Wait()
+		if n := r.fake("a").opens; n != 1 {
+			t.Errorf("opened %d times at the start", n)
+		}
+		r.fake("a").fail(failsInside, losesEverySecond)
+		l := r.Lane("source")
+		burst(l, 0, 0, 50, 300)
+		time.Sleep(time.Minute)
+		if n := r.fake("a").opens; n != 2 {
+			t.Errorf("opened %d times, want once more after the error", n)
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestASendThatDoesNothingIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("a"))
+		r.fake("a").fail(func(context.Context, *fake, *Batch, int) (Result, error) { return Result{}, nil })
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 50, 300)
+		time.Sleep(700 * time.Millisecond)
+		if s := r.only(t); s.Error != io.ErrNoProgress.Error() || s.Queued != 50 {
+			t.Errorf("meanwhile: %+v", s)
+		}
+		time.Sleep(time.Minute)
+		if s := r.only(t); s.Delivered != 50 {
+			t.Errorf("in the end: %+v", s)
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTentativeRecordsAreSettledOnce: they stay in the account through a reload and the
+// stop, and no more can be settled than there are.
+func TestTentativeRecordsAreSettledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live)
+		r.tentative = "a"
+		c := testSink("a")
+		r.mustApply(t, c)
+		settle := r.fake("a").env.Settle
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 100, 300)
+		time.Sleep(time.Second)
+		if s := r.only(t); s.Written != 100 || s.Delivered != 0 || s.Queued != 0 {
+			t.Errorf("written: %+v", s)
+		}
+		settle(Written, 30, Fate{})
+		settle(Written, 20, Fate{Lost: true, Why: Refused})
+		settle(Spooled, 20, Fate{}) // there are none
+		c.Queue++
+		r.mustApply(t, c)
+		burst(l, 0, 100, 10, 300)
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if s := r.only(t); s.Written != 60 || s.Delivered != 30 || s.Lost[Refused] != 20 {
+			t.Errorf("after the stop: %+v", s)
+		}
+		settle(Written, 100, Fate{})
+		if s := r.only(t); s.Written != 0 || s.Delivered != 90 {
+			t.Errorf("settled later: %+v", s)
+		}
+	})
+}
+
+func TestAPushCanWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testSink("a")
+		c.Queue = 1000
+		r := newRig(t, Live, c)
+		for range 10 {
+			r.fake("a").fail(stallsFor(time.Minute))
+		}
+		stop := r.run()
+		feed := newFeed(r.sinks[0].current())
+		start := time.Now()
+		for i := range 12 {
+			record, err := NMSG{}.Append(nil, testRecord(0, i, 300), nmsg.IDs{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := feed.to.queue.empty()
+			feed.framer.Add(b, record)
+			feed.framer.Seal(b)
+			if err := feed.Push(b, true); err != nil {
+				t.Errorf("push %d: %v", i, err)
+			}
+			if s := r.only(t); s.QueueBytes > c.Queue+BatchSize || s.Offered != uint64(i+1) {
+				t.Errorf("after %d: %+v", i, s)
+			}
+		}
+		if took := time.Since(start); took < time.Minute {
+			t.Errorf("the pushes took %v: they did not wait", took)
+		}
+		time.Sleep(time.Hour)
+		if s := r.only(t); s.Delivered != 12 || s.Lost != (LossCounts{}) {
+			t.Errorf("in the end: %+v", s)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if err := feed.Push(feed.to.queue.empty(), false); !errors.Is(err, errEnded) {
+			t.Errorf("after the stop: %v", err)
+		}
+	})
+}
