@@ -189,3 +189,110 @@ func (r *Reader) takePending() *DamageError {
 	r.pending = r.pending[1:]
 	return damage
 }
+
+// Whole reads a stream as far as it consists of whole containers, and returns how
+// many bytes that is: what is good of a file whose writer was cut off. A container
+// is whole if all of it can be read, and if it is as a [Container] makes it: no
+// fragment, not empty, each payload with its CRC. An error is the stream's own.
+func Whole(r io.Reader) (int64, error) {
+	in := window{r: r}
+	var u unpacker
+	for {
+		size := whole(&in, &u)
+		if in.err != nil && in.err != io.EOF {
+			return 0, fmt.Errorf("reading NMSG at offset %d: %w", in.offset, in.err)
+		}
+		if size == 0 {
+			return in.offset, nil
+		}
+		in.discard(size)
+	}
+}
+
+// whole is the size of the container that comes next, 0 if it is not whole.
+func whole(in *window, u *unpacker) int {
+	in.fill(headerLen)
+	h, err := parseHeader(in.bytes())
+	if err != nil || h.flags&flagFragment != 0 {
+		return 0
+	}
+	size := headerLen + h.length
+	if in.fill(size) < size {
+		return 0
+	}
+	if err := u.open(h, in.bytes()[headerLen:size], origin{}); err != nil {
+		return 0
+	}
+	for err == nil {
+		_, err = u.payload()
+	}
+	if err != io.EOF || u.next == 0 || u.next != len(u.crcs) {
+		return 0
+	}
+	return size
+}
+
+// window is the part of a stream that is being looked at. It grows with what has
+// been read, never with what a length promises.
+type window struct {
+	r          io.Reader
+	buf        []byte
+	start, end int
+	offset     int64 // of start in the stream
+	err        error // what ended the stream
+}
+
+const (
+	firstWindow   = 64 << 10
+	maxEmptyReads = 100
+)
+
+// bytes returns what has been read and not discarded.
+func (w *window) bytes() []byte { return w.buf[w.start:w.end] }
+
+// fill reads until n bytes are there or the stream has ended, and returns how many
+// are there.
+func (w *window) fill(n int) int {
+	for w.end-w.start < n && w.err == nil {
+		w.makeRoom()
+		w.read()
+	}
+	return w.end - w.start
+}
+
+func (w *window) discard(n int) {
+	w.start += n
+	w.offset += int64(n)
+}
+
+// makeRoom moves what is there to the front only where that frees half the buffer:
+// moving much to gain little, again and again, would be quadratic.
+func (w *window) makeRoom() {
+	switch {
+	case w.end < len(w.buf):
+	case w.start == w.end:
+		if w.buf == nil {
+			w.buf = make([]byte, firstWindow)
+		}
+		w.start, w.end = 0, 0
+	case w.start >= len(w.buf)/2:
+		w.end = copy(w.buf, w.bytes())
+		w.start = 0
+	default:
+		buf := make([]byte, 2*len(w.buf))
+		w.end = copy(buf, w.bytes())
+		w.buf, w.start = buf, 0
+	}
+}
+
+func (w *window) read() {
+	for range maxEmptyReads {
+		n, err := w.r.Read(w.buf[w.end:])
+		w.end += n
+		w.err = err
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	w.err = io.ErrNoProgress
+}
