@@ -28,7 +28,7 @@ const (
 
 	// anyID reserves room for a sequence id until Number writes it. All have the
 	// highest bit set, so they take the same room: the same records make containers
-	// of the same sizes, whatever the id.
+	// of the same sizes, with every id.
 	anyID = 1 << 63
 )
 

@@ -31,8 +31,8 @@ type Lane struct {
 	emit    func(*transform.Record) // record, bound once
 }
 
-// Begin opens a burst: the lane is its caller's alone until End, so nothing that
-// waits may stand between the two.
+// Begin opens a burst: the lane is its caller's alone until End, so the caller must not
+// wait for anything between the two.
 func (l *Lane) Begin() {
 	l.mu.Lock()
 	if l.forwarder.mode == Live {

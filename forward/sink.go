@@ -97,8 +97,8 @@ func (f *Forwarder) start(s *sender) {
 	}()
 }
 
-// ended notes that a sender is about to end, and stops the Forwarder if it is the
-// current one and failed.
+// ended notes that a sender is about to end. The Forwarder stops if it is the one of a
+// configured sink and failed.
 func (f *Forwarder) ended(n *sender) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -106,24 +106,25 @@ func (f *Forwarder) ended(n *sender) {
 	n.ended = true
 	s.forgetEnded()
 	switch {
-	case s.removed && len(s.senders) == 0:
-		s.queue.shrink()
-		f.logRemoved(n)
-	case n != s.current() && n.err != nil:
+	case n.err == nil:
+	case s.removed:
+		n.log.Error("sink failed while it was removed", "error", n.err)
+	case n != s.current():
 		n.log.Error("sink failed while it was changed", "error", n.err)
-	case !s.removed && n.err != nil:
+	default:
 		select {
 		case f.failed <- n:
 		default:
 		}
 	}
+	if s.removed && len(s.senders) == 0 {
+		s.queue.shrink()
+		f.logRemoved(n)
+	}
 }
 
 // logRemoved writes the closing account of a sink that was removed and has drained.
 func (f *Forwarder) logRemoved(last *sender) {
-	if last.err != nil {
-		last.log.Error("sink failed while it was removed", "error", last.err)
-	}
 	l := f.sinkLedger(last.sink)
 	level := slog.LevelInfo
 	if l.Lost != (LossCounts{}) {

@@ -30,7 +30,7 @@ const filePerm = 0o640
 // Config is what only a file sink has.
 type Config struct {
 	Rotate     time.Duration // length of a file's interval, aligned to the epoch; 0: however long
-	RotateSize int64         // another file is begun before one is larger than so many bytes; 0: however large
+	RotateSize int64         // bytes that a file holds at most, unless its only batch is larger; 0: however large
 	OnRotate   []string      // program and arguments, run for each finished file, whose path is appended; nil: none
 }
 
@@ -194,7 +194,7 @@ func (f *transport) ready(now time.Time, n int) error {
 	}
 }
 
-// over reports whether now lies in another interval than the open file's.
+// over reports whether now is in another interval than the open file's.
 func (f *transport) over(now time.Time) bool {
 	return f.rotate != 0 && intervalOf(now, f.rotate) != intervalOf(f.began, f.rotate)
 }

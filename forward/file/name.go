@@ -78,7 +78,7 @@ func intervalOf(t time.Time, d time.Duration) int64 {
 	return n
 }
 
-// intervalEnd is the time at which the interval ends that t lies in.
+// intervalEnd is the end of the interval that contains t.
 func intervalEnd(t time.Time, d time.Duration) time.Time {
 	return time.Unix(0, (intervalOf(t, d)+1)*int64(d))
 }

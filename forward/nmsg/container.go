@@ -75,16 +75,16 @@ const (
 	containerSequenceID  protowire.Number = 4
 )
 
-// sequenceRoom is what any sequence number fits in: a varint of five bytes, padded.
+// sequenceRoom is the size of any sequence number: a varint of five bytes, padded.
 const sequenceRoom = 5
 
-// Container builds containers, back to back, at the end of a buffer that its
-// caller owns and hands to each call: Begin, Add for each payload, Seal. It is the
-// one that is open. The zero value is ready, and is meant to be used again.
+// Container builds containers, back to back, at the end of a buffer that its caller
+// owns and passes to each call: Begin, Add for each payload, Seal. It holds the state
+// of the open container. The zero value is ready, and can be used again.
 type Container struct {
 	start    int // where in the buffer it begins
 	payloads int
-	crcs     []byte // the payload_crcs fields, which stand behind all payloads
+	crcs     []byte // the payload_crcs fields, which follow all payloads
 }
 
 // Begin opens a container at buf's end and leaves room for its header.

@@ -25,7 +25,7 @@ const fragmentOverhead = headerLen + 2*(1+5) + 3*(1+3)
 
 // AppendFragments cuts a container, sealed and numbered, into fragments of at most
 // size bytes (brought into MinSize to MaxSize), appends them back to back to buf and
-// the offset in buf behind each to ends. All carry id, which should differ from
+// the offset in buf after each to ends. All carry id, which should differ from
 // that of other containers of the last minute. A container that is compressed
 // comes out with both flags set, which go-nmsg cannot read: cut it before.
 func AppendFragments(buf []byte, ends []int, container []byte, size int, id uint32) ([]byte, []int) {
@@ -133,8 +133,8 @@ type origin struct {
 	offset int64
 }
 
-// fragmentKey tells sets of fragments apart. The id alone would do for honest
-// senders; with the rest beside it a damaged fragment spoils no whole set.
+// fragmentKey identifies a set of fragments. The id alone would do for correct senders;
+// with the other fields a damaged fragment does not spoil a whole set.
 type fragmentKey struct {
 	source netip.AddrPort
 	flags  byte
@@ -260,7 +260,7 @@ func (r *reassembly) expire(now time.Time) {
 	}
 }
 
-// dropAll gives up whatever is not whole: no more fragments will come.
+// dropAll gives up every set that is not whole: no more fragments will come.
 func (r *reassembly) dropAll() {
 	for len(r.order) > 0 {
 		r.dropOldest()

@@ -17,8 +17,8 @@ type endpoints struct {
 	resolver, server netip.AddrPort
 }
 
-// endpointsOf returns the record's ends. A resolver that is not known, or is told
-// in the other family, is the zero address.
+// endpointsOf returns the record's ends. A resolver that is not known, or has an
+// address of the other family, is the zero address.
 func endpointsOf(r *transform.Record) endpoints {
 	server, resolver := r.Server.Addr().Unmap(), r.Resolver.Addr().Unmap()
 	port, resolverPort := r.Server.Port(), r.Resolver.Port()
@@ -78,8 +78,8 @@ func split(t transform.Time) (sec int64, nsec uint32) {
 	return sec, uint32(rest)
 }
 
-// knownTime stands in for the time of a query or response that is there but was not
-// told: each has to have one.
+// knownTime returns t or, if it is not known, the record's time: each query and
+// response has to have one.
 func knownTime(t transform.Time, r *transform.Record) transform.Time {
 	if t != transform.NoTime {
 		return t
@@ -88,7 +88,7 @@ func knownTime(t transform.Time, r *transform.Record) transform.Time {
 }
 
 // appendTimes appends the time of a query or response: seconds as field num,
-// nanoseconds as the one behind it.
+// nanoseconds as the next field.
 func appendTimes(b []byte, num protowire.Number, t transform.Time) []byte {
 	sec, nsec := split(t)
 	return appendFixed32(appendNumber(b, num, uint64(sec)), num+1, nsec)

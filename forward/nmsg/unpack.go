@@ -48,7 +48,7 @@ func (u *unpacker) close() {
 	u.zlib.out.Reset()
 }
 
-// load reads what stands around the payloads: the CRCs come behind them all.
+// load reads the fields around the payloads: the CRCs follow all payloads.
 func (u *unpacker) load(body []byte) error {
 	var seq uint32
 	var seqID uint64
@@ -78,7 +78,7 @@ func (u *unpacker) load(body []byte) error {
 
 var errPayloadCRC = errors.New("its CRC does not match")
 
-// payload returns the next payload of the open container, io.EOF behind the last.
+// payload returns the next payload of the open container, io.EOF after the last.
 // Any other error is about that payload alone.
 func (u *unpacker) payload() (Message, error) {
 	for len(u.body) > 0 {
@@ -155,7 +155,7 @@ type Gap struct {
 	Expected, Got uint32
 }
 
-// Missing is how many containers the gap stands for.
+// Missing is how many containers did not arrive.
 func (g Gap) Missing() uint32 { return g.Got - g.Expected }
 
 const (
@@ -168,12 +168,11 @@ const (
 	reorderWindow = 1024
 )
 
-// sequences follows the sequence numbers of each writer, told apart by sequence
-// id. A number ahead of the expected one is a gap, once; a number that fills the
-// gap later takes nothing back and is no second gap. The first number of an id,
-// whatever it is, is where that writer begins.
+// sequences follows the sequence numbers of each writer, identified by its sequence id.
+// A number ahead of the expected one is a gap, once; a number that fills the gap later
+// changes nothing. A writer begins with the first number of its id.
 type sequences struct {
-	report func(Gap) // nil: nobody wants to know
+	report func(Gap) // nil: gaps are not reported
 	next   map[uint64]uint32
 	order  []uint64 // ids as they were met
 }
