@@ -21,6 +21,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -59,27 +60,24 @@ func demo(ctx context.Context, args []string, std stdio) error {
 
 // demoConfig returns the built-in configuration with its socket and files in dir.
 func demoConfig(dir string) (*conf.Config, error) {
-	file, diags := conf.Default()
+	built, diags := conf.Default()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	c := file.Config
+	c := built.Config
 	c.Sources[0].Address = filepath.Join(dir, "dnstap.sock")
 	c.Sinks[0].Target.Address = filepath.Join(dir, "demo.nmsg")
-	c.Sinks[0].Rotate = 0
+	c.Sinks[0].Transport = file.Config{}
 	return &c, nil
 }
 
 // runDemo starts a sensor, plays the capture into its socket, and stops it.
 func runDemo(ctx context.Context, c *conf.Config, seen *witness) (ledger forward.Ledger, frames int, err error) {
-	s, err := sensor.New(c, sensor.Options{
-		Log:     slog.New(slog.DiscardHandler),
-		Stdout:  io.Discard,
-		Observe: seen.observe,
-	})
+	s, err := sensor.New(c, sensor.Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
 	if err != nil {
 		return ledger, 0, err
 	}
+	s.Trace(func(string) transform.Trace { return seen })
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)

@@ -111,9 +111,11 @@ func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, erro
 	if message == "" {
 		return []forward.SinkConfig{sink}, nil
 	}
-	if sink.Message, err = nmsg.ParseMessageType(message); err != nil {
+	typ, err := nmsg.ParseMessageType(message)
+	if err != nil {
 		return nil, fmt.Errorf("--message: %w; there are %s", err, messageTypes())
 	}
+	sink.Format = forward.NMSG{Message: typ}
 	return []forward.SinkConfig{sink}, nil
 }
 

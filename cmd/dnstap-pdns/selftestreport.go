@@ -14,6 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/selftest"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/udp"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -184,8 +185,10 @@ func (r *report) remedyForWaiting(sink string) string {
 	switch {
 	case at >= 0 && r.config.Sinks[at].Flush > longFlush:
 		return fmt.Sprintf("Its flush is %v: records wait for so long for others. A selftest has half a minute: choose a shorter one.", r.config.Sinks[at].Flush)
-	case at >= 0 && r.config.Sinks[at].Rate > 0:
-		return fmt.Sprintf("Its rate is %d datagrams a second: what is more waits. Raise it, or run the selftest when there is less to send.", r.config.Sinks[at].Rate)
+	case at >= 0:
+		if c, ok := r.config.Sinks[at].Transport.(udp.Config); ok && c.Rate > 0 {
+			return fmt.Sprintf("Its rate is %d datagrams a second: what is more waits. Raise it, or run the selftest when there is less to send.", c.Rate)
+		}
 	}
 	return "It is behind with what it has to send: try again when its queue is shorter (dnstap-pdns status)."
 }

@@ -18,13 +18,19 @@ var mayImport = map[string][]string{
 	"transform":    {"transform/dnswire", "transform/dnswire/wiretest"},
 	"forward/nmsg": {"transform"},
 
+	"forward/udp":         {"forward", "forward/nmsg", "forward/forwardtest"},
+	"forward/file":        {"transform", "forward", "forward/nmsg", "forward/forwardtest"}, // nmsg for recovery
+	"forward/stdout":      {"transform", "forward", "forward/forwardtest"},
+	"forward/forwardtest": {"transform", "forward", "forward/nmsg"}, // for tests of transports
+
 	"transform/dnstext":     {"transform/dnswire"},
 	"forward/nmsg/nmsgjson": {"forward/nmsg", "forward/nmsg/nmsgtest", "transform/dnstext"},
 	"forward/nmsg/nmsgtest": {"forward/nmsg"}, // for tests
 
 	"forward":   {"transform", "forward/nmsg"},
 	"collector": {"transform", "collector/certs", "collector/sockfile"},
-	"conf":      {"transform", "forward", "forward/nmsg", "collector", "collector/certs", "fallback/pcap"},
+	"conf": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "forward/stdout",
+		"collector", "collector/certs", "fallback/pcap"},
 
 	"collector/certs":           nil,
 	"collector/certs/certstest": {"collector/certs"},
@@ -59,7 +65,7 @@ var mayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/selftest": {"transform", "forward", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving"},
 
 	"cmd/dnstap-pdns/internal/uncompress": nil,
-	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
+	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "collector", "conf",
 		"fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for what they count
 		"cmd/dnstap-pdns/internal/admin", "cmd/dnstap-pdns/internal/admin/page", "cmd/dnstap-pdns/internal/canary",
 		"cmd/dnstap-pdns/internal/explain", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present",

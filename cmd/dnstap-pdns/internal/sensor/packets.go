@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
-	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -34,25 +33,16 @@ type always struct {
 	source string
 }
 
-func (o always) Lane(transform.Time) transform.Lane {
-	return o.watched(o.sensor.forwarder.Lane(o.source))
-}
+func (o always) Lane(transform.Time) transform.Lane { return o.sensor.forwarder.Lane(o.source) }
 
 func (o always) HandOver(transform.Span) {}
-
-func (o always) watched(l *forward.Lane) transform.Lane {
-	if o.sensor.observe == nil {
-		return l
-	}
-	return o.sensor.observe(l)
-}
 
 // standIn is where packets go that stand in for dnstap: what they recorded is no
 // record again.
 type standIn struct{ always }
 
 func (o standIn) Lane(on transform.Time) transform.Lane {
-	return o.watched(o.sensor.forwarder.PacketLane(o.source, on))
+	return o.sensor.forwarder.PacketLane(o.source, on)
 }
 
 func (o standIn) HandOver(capture transform.Span) {

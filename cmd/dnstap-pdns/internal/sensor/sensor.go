@@ -25,7 +25,6 @@ type Sensor struct {
 	log       *slog.Logger
 	budget    *transform.Budget
 	forwarder *forward.Forwarder
-	observe   func(transform.Lane) transform.Lane
 
 	inherited inherited
 	senders   *pcap.Senders // the resolvers that connect to dnstap sources
@@ -47,10 +46,6 @@ type Sensor struct {
 type Options struct {
 	Log    *slog.Logger
 	Stdout io.Writer // where stdout: leads
-
-	// Observe, unless nil, is put around each lane: it sees every message and what
-	// became of it.
-	Observe func(transform.Lane) transform.Lane
 
 	// Observer, unless nil, is shown what every sink has sent.
 	Observer forward.Observer
@@ -76,7 +71,6 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 		log:       o.Log,
 		budget:    budget,
 		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout), forward.WithObserver(o.Observer)),
-		observe:   o.Observe,
 		policy:    policy,
 		inherited: sockets,
 		senders:   pcap.NewSenders(),

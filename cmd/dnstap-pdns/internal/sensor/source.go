@@ -23,11 +23,7 @@ func (s *Sensor) open(c collector.Config) (*source, error) {
 	lane := func() transform.Lane {
 		s.naming.Lock()
 		defer s.naming.Unlock()
-		l := transform.Lane(&attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders})
-		if s.observe != nil {
-			l = s.observe(l)
-		}
-		return l
+		return &attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders}
 	}
 	listener, err := s.inherited.listen(c, lane, s.log)
 	if err != nil {
