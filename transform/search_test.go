@@ -91,6 +91,22 @@ func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
 	}
 }
 
+// TestClientSubnetsAreFoundEmbedded as single addresses in every form; wider subnets only in
+// forms that an ordinary address does not have by chance.
+func TestClientSubnetsAreFoundEmbedded(t *testing.T) {
+	p := scrubPolicy(t)
+	for address, wide := range map[string]Reason{
+		"::ffff:198.18.5.4": ResolverAddress, "2002:c612:504::": ResolverAddress,
+		"::198.18.5.4": Kept, "2a00:1:2:3:0:5efe:198.18.5.4": Kept, "2001:0:c612:504:1:2:3:4": Kept,
+	} {
+		for bits, want := range map[byte]Reason{32: ResolverAddress, 31: wide} {
+			d := wiretest.New("www.example.net", dns.TypeAAAA).With(dnswire.Answer, "www.example.net", dns.TypeAAAA, netip.MustParseAddr(address).AsSlice())
+			d.With(dnswire.Additional, "", dns.TypeOPT, []byte{0, dns.EDNS0SUBNET, 0, 8, 0, 1, bits, 0, 198, 18, 5, 4})
+			wantReason(t, p, d.Wire, want)
+		}
+	}
+}
+
 // TestNumbersAsLabelsMayHaveZerosInFront, more than a group of IPv6 has room for.
 func TestNumbersAsLabelsMayHaveZerosInFront(t *testing.T) {
 	p := scrubPolicy(t)
