@@ -1,6 +1,6 @@
 // Package dnstext writes DNS messages in presentation form (RFC 1035 section 5.1): names, types,
-// classes, rcodes, rdata and EDNS options. What it writes is printable ASCII without line ends,
-// whatever a message contains.
+// classes, rcodes, rdata and EDNS options. What it writes is always printable ASCII without line
+// ends.
 //
 // There are two forms. WDNS is the form of wdns, the library that nmsgtool prints with, so that
 // forward/nmsg/nmsgjson prints the same octets. Zone is a form that a zone file parser reads
