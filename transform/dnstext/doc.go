@@ -7,8 +7,8 @@
 // back as the same record, for cmd/dnstap-pdns/internal/present. They differ only where the form
 // of wdns does not read back, or where malformed rdata has no form.
 //
-// wdns prints every type without a mnemonic as one and the same; both forms write TYPE and its
-// number (RFC 3597 section 5).
+// nmsgtool prints TYPE1 for every type without a mnemonic; both forms write TYPE and its number (RFC
+// 3597 section 5).
 //
 // The package does not know what a message is part of: NMSG, dnstap, files and flags are the
 // subject of its callers.
