@@ -31,6 +31,8 @@ func AppendName(b, name []byte, f Form) []byte {
 		end := min(1+int(name[0]), len(name))
 		for _, c := range name[1:end] {
 			switch {
+			case 'a' <= c && c <= 'z': // most are
+				b = append(b, c)
 			case c <= ' ' || c > '~':
 				b = appendDecimal(b, c)
 			case f.special(c):

@@ -98,7 +98,7 @@ func TestRdataThatIsNotWhatItsTypeWantsIsRefused(t *testing.T) {
 		{"pointer to itself", dns.TypeNS, "c000"},
 		{"pointer forward", dns.TypeNS, "c00200"},
 		{"label of a reserved kind", dns.TypeNS, "4000"},
-		{"something behind the name", dns.TypeNS, "0000"},
+		{"octets after the name", dns.TypeNS, "0000"},
 		{"string beyond the data", dns.TypeTXT, "0261"},
 		{"salt beyond the data", dns.TypeNSEC3PARAM, "01 00 0005 02 ab"},
 		{"bitmap without bits", dns.TypeNSEC, "00 0000"},

@@ -1,6 +1,7 @@
 package nmsgjson
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 
@@ -10,34 +11,34 @@ import (
 
 // dnsqr is a base:dnsqr message.
 type dnsqr struct {
-	Type             any      `json:"type"`
-	QueryIP          text     `json:"query_ip"`
-	ResponseIP       text     `json:"response_ip"`
-	Proto            string   `json:"proto"`
-	QueryPort        uint16   `json:"query_port"`
-	ResponsePort     uint16   `json:"response_port"`
-	ID               uint16   `json:"id"`
-	QName            text     `json:"qname,omitzero"`
-	QClass           string   `json:"qclass,omitempty"`
-	QType            string   `json:"qtype,omitempty"`
-	RCode            string   `json:"rcode,omitempty"`
-	QueryPacket      [][]byte `json:"query_packet"`
-	QueryTimeSec     []uint64 `json:"query_time_sec"`
-	QueryTimeNsec    []uint64 `json:"query_time_nsec"`
-	ResponsePacket   [][]byte `json:"response_packet"`
-	ResponseTimeSec  []uint64 `json:"response_time_sec"`
-	ResponseTimeNsec []uint64 `json:"response_time_nsec"`
-	Timeout          *seconds `json:"timeout,omitempty"`
-	Delay            *seconds `json:"delay,omitempty"`
-	UDPChecksum      any      `json:"udp_checksum,omitempty"`
-	Zeroed           *bool    `json:"resolver_address_zeroed,omitempty"`
-	Query            []byte   `json:"query,omitzero"`
-	QueryJSON        any      `json:"query_json,omitempty"`
-	Response         []byte   `json:"response,omitzero"`
-	ResponseJSON     any      `json:"response_json,omitempty"`
-	DNS              []byte   `json:"dns,omitzero"` // the response once more
-	TCP              []byte   `json:"tcp,omitzero"`
-	ICMP             []byte   `json:"icmp,omitzero"`
+	Type             any         `json:"type"`
+	QueryIP          text        `json:"query_ip"`
+	ResponseIP       text        `json:"response_ip"`
+	Proto            string      `json:"proto"`
+	QueryPort        uint16      `json:"query_port"`
+	ResponsePort     uint16      `json:"response_port"`
+	ID               uint16      `json:"id"`
+	QName            text        `json:"qname,omitzero"`
+	QClass           string      `json:"qclass,omitempty"`
+	QType            string      `json:"qtype,omitempty"`
+	RCode            string      `json:"rcode,omitempty"`
+	QueryPacket      [][]byte    `json:"query_packet"`
+	QueryTimeSec     []uint64    `json:"query_time_sec"`
+	QueryTimeNsec    []uint64    `json:"query_time_nsec"`
+	ResponsePacket   [][]byte    `json:"response_packet"`
+	ResponseTimeSec  []uint64    `json:"response_time_sec"`
+	ResponseTimeNsec []uint64    `json:"response_time_nsec"`
+	Timeout          any         `json:"timeout,omitempty"`
+	Delay            json.Number `json:"delay,omitempty"`
+	UDPChecksum      any         `json:"udp_checksum,omitempty"`
+	Zeroed           *bool       `json:"resolver_address_zeroed,omitempty"`
+	Query            []byte      `json:"query,omitzero"`
+	QueryJSON        any         `json:"query_json,omitempty"`
+	Response         []byte      `json:"response,omitzero"`
+	ResponseJSON     any         `json:"response_json,omitempty"`
+	DNS              []byte      `json:"dns,omitzero"` // the response once more
+	TCP              []byte      `json:"tcp,omitzero"`
+	ICMP             []byte      `json:"icmp,omitzero"`
 }
 
 func (e *Encoder) dnsqr(data []byte) (*dnsqr, error) {
@@ -61,7 +62,7 @@ func (e *Encoder) dnsqr(data []byte) (*dnsqr, error) {
 		ResponsePacket:   list(q.ResponsePacket),
 		ResponseTimeSec:  unsigned(&e.memory, q.ResponseTimeSec),
 		ResponseTimeNsec: unsigned(&e.memory, q.ResponseTimeNsec),
-		Timeout:          (*seconds)(q.Timeout),
+		Timeout:          timeout(q.Timeout),
 		Zeroed:           q.ResolverAddressZeroed,
 		TCP:              q.TCP,
 		ICMP:             q.ICMP,
@@ -76,7 +77,7 @@ func (e *Encoder) dnsqr(data []byte) (*dnsqr, error) {
 		d.RCode = dnstext.Rcode(uint16(*q.RCode))
 	}
 	if delay, ok := q.Delay(); ok {
-		d.Delay = (*seconds)(&delay)
+		d.Delay = decimal(delay)
 	}
 	if q.UDPChecksum != nil {
 		d.UDPChecksum = enum(q.UDPChecksum.String())
@@ -100,17 +101,22 @@ func unsigned[T int32 | int64](m *memory, all []T) []uint64 {
 	return list(m.numbers[first:])
 }
 
-// seconds is a number with 18 decimals, without the zeros at the end except the first.
-type seconds float64
-
-// MarshalJSON implements json.Marshaler.
-func (s seconds) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
-		return []byte("null"), nil
-	}
-	b := strconv.AppendFloat(nil, float64(s), 'f', 18, 64)
+// decimal returns a number with 18 decimals, without the zeros at the end except the first.
+func decimal(f float64) json.Number {
+	b := strconv.AppendFloat(nil, f, 'f', 18, 64)
 	for b[len(b)-1] == '0' && b[len(b)-2] != '.' {
 		b = b[:len(b)-1]
 	}
-	return b, nil
+	return json.Number(b)
+}
+
+// timeout returns the number of seconds: nil if it is absent, and a nil pointer if it is not finite.
+func timeout(f *float64) any {
+	switch {
+	case f == nil:
+		return nil
+	case math.IsNaN(*f), math.IsInf(*f, 0):
+		return (*json.Number)(nil)
+	}
+	return decimal(*f)
 }

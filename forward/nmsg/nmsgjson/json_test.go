@@ -175,7 +175,7 @@ func TestBrokenDNSIsNullAndTheLineStands(t *testing.T) {
 				t.Errorf("response_json is %s, want null", got)
 			}
 			if got, want := member(t, m, "query_zone"), `"com."`; got != want {
-				t.Errorf("query_zone behind it is %s, want %s", got, want)
+				t.Errorf("query_zone after it is %s, want %s", got, want)
 			}
 		})
 	}
