@@ -158,23 +158,23 @@ func connectionOf(c *collector.Connection) Connection {
 // Packets is what a packet source counts besides its messages: a message may be many
 // packets, and a packet none.
 type Packets struct {
-	StandsIn  bool   `json:"stands_in"` // captures only while dnstap tells nothing outward
+	StandsIn  bool   `json:"stands_in"` // captures only while dnstap brings nothing outward
 	Capturing bool   `json:"capturing"`
-	Captures  uint64 `json:"captures"` // times that it began to
-	Broken    uint64 `json:"broken"`   // of those: times that it failed
-	Failed    uint64 `json:"failed"`   // times that it could not begin
+	Captures  uint64 `json:"captures"`
+	Broken    uint64 `json:"broken"`
+	Failed    uint64 `json:"failed"`
 
-	Damaged    uint64            `json:"damaged"` // packets that lay in a block that contradicts itself
+	Damaged    uint64            `json:"damaged"`
 	Interfaces []Interface       `json:"interfaces"`
-	Counts     map[string]uint64 `json:"counts"` // as the rows of packet.Stats name them
+	Counts     map[string]uint64 `json:"counts"` // by the names of the rows of packet.Stats
 }
 
-// Interface is what the kernel counts at one, of what its filter lets through.
+// Interface is what the kernel counts at an interface, of the packets that pass the filter.
 type Interface struct {
 	Name     string `json:"name"`
 	Up       bool   `json:"up"`
-	Received uint64 `json:"received"` // packets that came into the ring
-	Dropped  uint64 `json:"dropped"`  // packets that found it full
+	Received uint64 `json:"received"`
+	Dropped  uint64 `json:"dropped"`
 }
 
 // Rows returns the counts, except those of interfaces and those that only the closing log
