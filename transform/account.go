@@ -38,8 +38,8 @@ func (g Group) Sum() uint64 {
 	return sum
 }
 
-// Account is a number with its parts: Whole is the sum of Parts and Lost at every
-// instant (DESIGN.md, "The ledger").
+// Account is a number with its parts: Whole is the sum of Parts and Lost at every instant
+// (README, "The ledger").
 type Account struct {
 	Whole Row
 	Parts []Row

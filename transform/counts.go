@@ -24,7 +24,8 @@ func (c *Counts) Account() Account {
 			{"paired", "queries_paired_total", "queries that found their response", Counter, c.Paired},
 			{"held", "queries_held", "queries that wait for their response", Gauge, c.Held},
 		},
-		Lost: Group{Name: "dropped", Metric: "messages_dropped_total", Label: "reason", Meaning: "messages that became no record, by the reason"},
+		Lost: Group{Name: "dropped", Metric: "messages_dropped_total", Label: "reason", Meaning: "messages that became no record, by the reason",
+			Rows: make([]Row, 0, numReasons)},
 	}
 	for _, r := range Reasons() {
 		a.Lost.Rows = append(a.Lost.Rows, Row{Name: r.String(), Meaning: r.Meaning(), Value: c.Dropped[r]})
@@ -35,7 +36,8 @@ func (c *Counts) Account() Account {
 // Scrubbing returns Scrubbed, a row for each rule.
 func (c *Counts) Scrubbing() Group {
 	g := Group{Name: "scrubbed", Metric: "scrubbed_total", Label: "rule",
-		Meaning: "records that scrubbing changed, each under every rule that did, and messages that it forbade a record of, under the first"}
+		Meaning: "records that scrubbing changed, each under every rule that did, and messages that it forbade a record of, under the first",
+		Rows:    make([]Row, 0, numRules)}
 	for _, r := range Rules() {
 		g.Rows = append(g.Rows, Row{Name: r.String(), Meaning: r.Meaning(), Value: c.Scrubbed[r]})
 	}

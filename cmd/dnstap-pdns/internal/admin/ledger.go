@@ -127,13 +127,13 @@ func byName(rows []transform.Row) map[string]uint64 {
 // withValues sets the values of rows. Values of other names, which a sensor of another
 // version has, become rows without a meaning at the end.
 func withValues(rows []transform.Row, values map[string]uint64) []transform.Row {
-	left := maps.Clone(values)
-	for i := range rows {
-		rows[i].Value = left[rows[i].Name]
-		delete(left, rows[i].Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(left)) {
-		rows = append(rows, transform.Row{Name: name, Value: left[name]})
+	known := len(rows)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if i := slices.IndexFunc(rows[:known], func(r transform.Row) bool { return r.Name == name }); i >= 0 {
+			rows[i].Value = values[name]
+		} else {
+			rows = append(rows, transform.Row{Name: name, Value: values[name]})
+		}
 	}
 	return rows
 }
