@@ -115,6 +115,13 @@ func (t *fake) Open(context.Context) error {
 	return nil
 }
 
+// opened is how often the transport was opened.
+func (t *fake) opened() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.opens
+}
+
 func (t *fake) MayTake([]*Batch) time.Duration { return t.paced }
 
 // Send takes one batch at a time.

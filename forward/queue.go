@@ -32,7 +32,7 @@ type queue struct {
 	free        *Batch
 	numFree     int
 
-	current *sender // that the sink's configuration describes; nil in tests only
+	current *sender // that the sink's configuration describes, or described last; nil: none was installed yet
 	closed  bool    // nothing more may enter; what waits is still sent
 	ended   bool    // nothing more is sent
 	reason  Loss    // of records that come nevertheless

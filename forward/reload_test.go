@@ -59,9 +59,9 @@ func (r *rig) mustApply(t *testing.T, configs ...SinkConfig) {
 	}
 }
 
-// TestAFailingSinkLeavesWhatItHoldsToItsSuccessor, several times, in order, and all of
-// it is in one account.
-func TestAFailingSinkLeavesWhatItHoldsToItsSuccessor(t *testing.T) {
+// TestAFailingSinkGoesOnWithItsNextTransport, several times, in order, and all of it is
+// in one account.
+func TestAFailingSinkGoesOnWithItsNextTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -109,8 +109,8 @@ func TestAFailingSinkLeavesWhatItHoldsToItsSuccessor(t *testing.T) {
 	})
 }
 
-// TestWhatIsLeftIsBoundedByTheNewQueue: the oldest are given up.
-func TestWhatIsLeftIsBoundedByTheNewQueue(t *testing.T) {
+// TestWhatWaitsIsBoundedByTheNewQueue: the oldest batches are given up.
+func TestWhatWaitsIsBoundedByTheNewQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -138,7 +138,7 @@ func TestWhatIsLeftIsBoundedByTheNewQueue(t *testing.T) {
 	})
 }
 
-// TestLossesOfRemovedSinksStayInTheAccount, under their name, and are told of.
+// TestLossesOfRemovedSinksStayInTheAccount, under their name, and are logged.
 func TestLossesOfRemovedSinksStayInTheAccount(t *testing.T) {
 	obs := testSink("a")
 	obs.Format = NMSG{nmsg.DNSObs} // which cannot take what is a dnsqr
@@ -179,9 +179,9 @@ func TestLossesOfRemovedSinksStayInTheAccount(t *testing.T) {
 	}
 }
 
-// TestASuccessorDoesNotWaitForOneThatHangs, but takes what waits there; the rest comes
-// when that returns.
-func TestASuccessorDoesNotWaitForOneThatHangs(t *testing.T) {
+// TestANewTransportDoesNotWaitForOneThatIsStuck, but takes what waits; what the stuck one
+// holds comes when it returns.
+func TestANewTransportDoesNotWaitForOneThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -242,8 +242,8 @@ func TestASlowRateIsNoHang(t *testing.T) {
 	})
 }
 
-// TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsReplaced again and again, under load.
-func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsReplaced(t *testing.T) {
+// TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged again and again, under load.
+func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lanes, bursts, perBurst = 3, 150, 10
 		c := testSink("a")
@@ -400,9 +400,9 @@ func TestAStuckTransportDoesNotHoldUpAnotherFormat(t *testing.T) {
 	})
 }
 
-// TestARemovedSinkThatIsStuckKeepsItsSuccessor: what the stuck sender returns is sent by
-// the one after it, although that has nothing else to do.
-func TestARemovedSinkThatIsStuckKeepsItsSuccessor(t *testing.T) {
+// TestWhatAStuckTransportReturnsIsSentByTheNextOne, although that has nothing else to do
+// and the sink was removed.
+func TestWhatAStuckTransportReturnsIsSentByTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)

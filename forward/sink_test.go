@@ -317,14 +317,14 @@ func TestATransportIsOpenedAtTheStartAndAfterAnError(t *testing.T) {
 		r := newRig(t, Live, testSink("a"))
 		stop := r.run()
 		synctest.Wait()
-		if n := r.fake("a").opens; n != 1 {
+		if n := r.fake("a").opened(); n != 1 {
 			t.Errorf("opened %d times at the start", n)
 		}
 		r.fake("a").fail(failsInside, losesEverySecond)
 		l := r.Lane("source")
 		burst(l, 0, 0, 50, 300)
 		time.Sleep(time.Minute)
-		if n := r.fake("a").opens; n != 2 {
+		if n := r.fake("a").opened(); n != 2 {
 			t.Errorf("opened %d times, want once more after the error", n)
 		}
 		l.Close()

@@ -111,8 +111,8 @@ func TestMendedSinkDeliversWhatWaited(t *testing.T) {
 	if n := uint64(len(written.records)); got.Delivered != books.Records || n != books.Records || got.Offered != books.Records {
 		t.Errorf("%d records in the files of %d; the ledger has %+v", n, books.Records, got)
 	}
-	if n := len(s.logged(t, "sink removed")); n != 2 {
-		t.Errorf("%d sinks are said to have been removed, want 2", n)
+	if n := len(s.logged(t, "sink changed")); n != 2 {
+		t.Errorf("%d sinks are said to have been changed, want 2", n)
 	}
 }
 

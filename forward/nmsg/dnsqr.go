@@ -206,11 +206,11 @@ func (q *QueryResponse) setVarint(f *field, seen *required) {
 	case dnsqrID:
 		q.ID = v
 	case dnsqrQType:
-		q.QType = &v
+		q.QType = new(v)
 	case dnsqrQClass:
-		q.QClass = &v
+		q.QClass = new(v)
 	case dnsqrRCode:
-		q.RCode = &v
+		q.RCode = new(v)
 	case dnsqrQueryTimeSec:
 		q.QueryTimeSec = append(q.QueryTimeSec, int64(f.value))
 	case dnsqrResponseTimeSec:

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/miekg/dns"
@@ -173,9 +172,4 @@ func (z *Zones) Servers() []netip.Addr {
 		}
 	}
 	return all
-}
-
-// String shows a truth in one line.
-func (t Truth) String() string {
-	return fmt.Sprintf("%s %s %v %v", t.Kind, dns.RcodeToString[t.Rcode], texts(t.Answer), texts(t.Authority))
 }

@@ -132,8 +132,12 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 
 		"forward/nmsg/nmsgjson": {"collector", "forward", "conf"},
 
-		"forward":   {"collector", "conf"},
+		"forward":   {"collector", "conf", "forward/udp", "forward/file", "forward/stdout"},
 		"collector": {"forward", "forward/nmsg", "conf", "fallback/pcap"},
+
+		"forward/udp":    {"collector", "conf", "forward/file", "forward/stdout"},
+		"forward/file":   {"collector", "conf", "forward/udp", "forward/stdout"},
+		"forward/stdout": {"collector", "conf", "forward/udp", "forward/file"},
 
 		"fallback/pcap/stream": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
