@@ -36,7 +36,7 @@ func cat(ctx context.Context, args []string, std stdio) error {
 	if i := slices.IndexFunc(fs.Args(), isUDP); i >= 0 && i < fs.NArg()-1 {
 		return &usageError{fmt.Errorf("%s is listened to until a signal comes, so that nothing is read behind it", fs.Arg(i))}
 	}
-	p := printer{present: present.Printer{Format: present.Text}, out: bufio.NewWriter(std.out), complaints: std.err}
+	p := printer{present: present.Printer{Format: present.Text}, out: bufio.NewWriterSize(std.out, outputBuffer), complaints: std.err}
 	if *json {
 		p.present.Format = present.JSON
 	}
@@ -50,6 +50,9 @@ func cat(ctx context.Context, args []string, std stdio) error {
 	}
 	return nil
 }
+
+// outputBuffer is large enough for many lines of JSON, so that there are few writes.
+const outputBuffer = 64 << 10
 
 // A printer prints inputs one after the other, and says what is wrong with them.
 type printer struct {
