@@ -84,13 +84,15 @@ func (w *World) deadServer(t testing.TB) {
 	t.Cleanup(func() { tcp.Close() })
 }
 
-// awaitAnswers returns once the program answers the question at that address.
+// awaitAnswers returns once the program answers the question at that address. It asks over
+// TCP, because BIND answers version.bind over UDP three times a second at most: on a slow
+// machine it would never answer again.
 func (w *World) awaitAnswers(t testing.TB, p *Process, at netip.AddrPort, question *dns.Msg) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
 	for {
-		_, err := w.exchange(ctx, "udp", netip.Addr{}, at, question, 250*time.Millisecond)
+		_, err := w.exchange(ctx, "tcp", netip.Addr{}, at, question, time.Second)
 		if err == nil {
 			return
 		}
