@@ -96,15 +96,20 @@ func (c *Container) Begin(buf []byte) []byte {
 // Payloads is how many payloads the open container holds.
 func (c *Container) Payloads() int { return c.payloads }
 
+// maxOverhead is more than a payload adds to a sealed container, without its bytes: tags,
+// its length, its CRC, and the sequence fields.
+const maxOverhead = 32
+
 // Fits reports whether the container, sealed with seqID, would be at most max
 // bytes long with p in it. An empty one takes one payload, however long.
 func (c *Container) Fits(buf []byte, p Payload, max int, seqID uint64) bool {
-	if c.payloads == 0 {
+	size := len(buf) - c.start + len(p.Bytes) + len(c.crcs)
+	if c.payloads == 0 || size+maxOverhead <= max {
 		return true
 	}
-	payload := 1 + protowire.SizeBytes(len(p.Bytes))
+	payload := 1 + protowire.SizeVarint(uint64(len(p.Bytes)))
 	crc := 1 + protowire.SizeVarint(uint64(wireCRC(p.CRC)))
-	return len(buf)-c.start+payload+len(c.crcs)+crc+trailerLen(seqID) <= max
+	return size+payload+crc+trailerLen(seqID) <= max
 }
 
 // Add appends p to the open container.
