@@ -32,8 +32,8 @@ lint:
 unit:
 	@echo "== unit tests, with the race detector and every fuzz seed"
 	CGO_ENABLED=1 go test -race $(UNIT)
-	@echo "== allocation tests, without the race detector"
-	go test -run 'Alloc' $(UNIT)
+	@echo "== allocation tests and each benchmark once, without the race detector"
+	go test -run 'Alloc' -bench . -benchtime 1x $(UNIT)
 
 integration:
 	@echo "== integration: real resolvers and servers in a network namespace (root)"

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// How long to wait after accept has failed: doubled with each failure in a row.
+// Wait after an error of accept, doubled after each further error in a row.
 const (
 	firstBackoff = 5 * time.Millisecond
 	maxBackoff   = time.Second
 )
 
-// accept serves each connection in a goroutine of its own, until ctx ends or the
-// listener is good for nothing any more.
+// accept serves each connection in its own goroutine, until ctx ends or the listener fails
+// for good.
 func (s *Source) accept(ctx context.Context, connections *sync.WaitGroup) error {
 	var backoff time.Duration
 	for {
@@ -30,7 +30,7 @@ func (s *Source) accept(ctx context.Context, connections *sync.WaitGroup) error 
 			return nil
 		}
 		if err != nil {
-			if listenerGone(err) {
+			if isPermanent(err) {
 				return fmt.Errorf("accepting connections: %w", err)
 			}
 			backoff = s.pause(ctx, backoff, err)
@@ -49,13 +49,15 @@ func (s *Source) accept(ctx context.Context, connections *sync.WaitGroup) error 
 	}
 }
 
-// listenerGone tells errors that no waiting mends from shortages and the peers' own.
-func listenerGone(err error) bool {
+// isPermanent reports whether accept can never succeed after err. Other errors are a shortage
+// of resources or come from the peer.
+func isPermanent(err error) bool {
 	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.EINVAL) ||
 		errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, syscall.EOPNOTSUPP)
 }
 
-// pause waits after a failure, longer than after the one before.
+// pause waits after err, twice as long as before, and returns how long. It logs the first
+// error in a row, for which before is 0.
 func (s *Source) pause(ctx context.Context, before time.Duration, err error) time.Duration {
 	s.mu.Lock()
 	s.stats.AcceptErrors++
@@ -73,13 +75,13 @@ func (s *Source) pause(ctx context.Context, before time.Duration, err error) tim
 	return wait
 }
 
-// admit returns nil when the newcomer is refused: as many connections are open as
-// may be, and none yields to it.
+// admit adds the connection to the source. It returns nil if the connection is refused:
+// MaxConnections are open, and none can be displaced for it.
 func (s *Source) admit(nc net.Conn) *conn {
 	peer := peerOf(nc)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.makeRoom(peer.holder()) {
+	if !s.freePlace(peer.holder()) {
 		s.stats.Refused++
 		return nil
 	}
@@ -90,23 +92,12 @@ func (s *Source) admit(nc net.Conn) *conn {
 	return c
 }
 
-// logOfNext returns the log for one more connection. s.mu is held.
-func (s *Source) logOfNext() *slog.Logger {
-	n := s.pace.step(time.Now())
-	if n <= toldPerMinute {
-		return s.log
-	}
-	if n == toldPerMinute+1 {
-		s.log.Warn("many connections: those to come in this minute are told of at debug level only")
-	}
-	return slog.New(quiet{s.log.Handler()})
-}
-
+// release removes a connection that has ended from the source, and counts how it ended.
 func (s *Source) release(c *conn, how outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	close(c.gone)
+	close(c.released)
 	switch how {
 	case neverBegan:
 		s.stats.HandshakesFailed++
@@ -114,3 +105,51 @@ func (s *Source) release(c *conn, how outcome) {
 		s.stats.Broken++
 	}
 }
+
+// loggedPerMinute is how many new connections a minute are logged above debug level: far more
+// than resolvers make, and few enough for a log.
+const loggedPerMinute = 60
+
+// logOfNext returns the log for one more connection. s.mu is held.
+func (s *Source) logOfNext() *slog.Logger {
+	n := s.perMinute.add(time.Now())
+	if n <= loggedPerMinute {
+		return s.log
+	}
+	if n == loggedPerMinute+1 {
+		s.log.Warn("many connections: those to come in this minute are told of at debug level only")
+	}
+	return slog.New(debugOnly{s.log.Handler()})
+}
+
+// A minuteRate counts events by the minute.
+type minuteRate struct {
+	since time.Time
+	count int
+}
+
+// add counts one event, and returns the number of events in this minute.
+func (r *minuteRate) add(now time.Time) int {
+	if now.Sub(r.since) >= time.Minute {
+		*r = minuteRate{since: now}
+	}
+	r.count++
+	return r.count
+}
+
+// debugOnly is a log handler that writes every record at debug level.
+type debugOnly struct{ slog.Handler }
+
+func (d debugOnly) Enabled(ctx context.Context, _ slog.Level) bool {
+	return d.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+func (d debugOnly) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return d.Handler.Handle(ctx, r)
+}
+
+func (d debugOnly) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return debugOnly{d.Handler.WithAttrs(attrs)}
+}
+func (d debugOnly) WithGroup(name string) slog.Handler { return debugOnly{d.Handler.WithGroup(name)} }

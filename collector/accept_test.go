@@ -10,10 +10,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A scriptedListener fails as it is told, then hands out its connections, then
-// waits to be closed.
+// A scriptedListener returns its failures, then its connections, then waits for Close.
 type scriptedListener struct {
 	failures []error
 	calls    []time.Time
@@ -48,7 +49,7 @@ func (l *scriptedListener) Addr() net.Addr { return &net.UnixAddr{Name: "scripte
 func scriptedSource(l *scriptedListener, log *logbook) *Source {
 	l.closed = make(chan struct{})
 	return &Source{
-		log: log.logger(), open: func() Lane { return &recorder{} },
+		log: log.logger(), open: func() transform.Lane { return &recorder{} },
 		listener: l, close: sync.OnceValue(l.Close),
 		config: testConfig("unix", "/x"), conns: map[*conn]struct{}{},
 	}
@@ -117,5 +118,38 @@ func TestRunEndsWithAListenerThatIsGone(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestFloodIsLoggedAtDebugLevel(t *testing.T) {
+	r := startSource(t, unixConfig(t))
+	const connections = 2*loggedPerMinute + 5
+	for range connections {
+		nc := r.dial(t)
+		send(t, nc, []byte("GET / HTTP/1.1\r\n\r\n"))
+		expectClosed(t, nc)
+	}
+	eventually(t, "all are counted", func() bool { return r.Stats().HandshakesFailed == connections })
+	if n := r.log.count("level=WARN msg=\"connection closed"); n != loggedPerMinute {
+		t.Errorf("%d warnings of %d connections, want %d", n, connections, loggedPerMinute)
+	}
+	if n := r.log.count("level=DEBUG msg=\"connection closed"); n != connections-loggedPerMinute {
+		t.Errorf("%d lines for debugging, want the other %d", n, connections-loggedPerMinute)
+	}
+	if n := r.log.count("many connections"); n != 1 {
+		t.Errorf("%d lines say so, want 1", n)
+	}
+}
+
+func TestMinuteRateRestartsEachMinute(t *testing.T) {
+	var r minuteRate
+	now := time.Now()
+	for i, want := range []int{1, 2, 3} {
+		if got := r.add(now.Add(time.Duration(i) * 29 * time.Second)); got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
+	}
+	if got := r.add(now.Add(time.Minute)); got != 1 {
+		t.Errorf("got %d in the next minute", got)
 	}
 }

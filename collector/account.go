@@ -1,98 +1,170 @@
 package collector
 
 import (
-	"errors"
-	"fmt"
-	"os/user"
-	"strconv"
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+	"golang.org/x/sys/unix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An account is a user with its groups.
-type account struct {
-	uid   uint32
-	group string // name of the first of gids
-	gids  []uint32
+// A Connection describes one connection that has sent START.
+type Connection struct {
+	Number        uint64 // of the source's connections, from 1; "connection" in the log
+	Peer          Peer
+	Since         time.Time // accepted
+	Identity      string    // as the resolver states them; at most 255 bytes, of any value
+	Version       string
+	Bidirectional bool
+	Frames        uint64     // data frames, unreadable ones included
+	Types         TypeCounts // of the readable ones
+	Outward       uint64     // messages that are outward by type and times
+	Remedy        Remedy     // zero unless it was reported that nothing outward comes
 }
 
-func accountOf(name string) (account, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return account{}, err
-	}
-	ids, err := u.GroupIds()
-	if err != nil {
-		return account{}, err
-	}
-	group := u.Gid
-	if g, err := user.LookupGroupId(u.Gid); err == nil {
-		group = g.Name
-	}
-	a := account{group: group}
-	if a.uid, err = accountID(u.Uid, 0, nil); err != nil {
-		return account{}, err
-	}
-	for _, id := range append([]string{u.Gid}, ids...) {
-		gid, err := accountID(id, 0, nil)
+// A Peer is the other end of a connection: a process on a Unix socket, an address on TCP.
+type Peer struct {
+	UID     uint32         // Unix socket
+	PID     int32          // Unix socket; 0 if the process is in another PID namespace
+	Address netip.AddrPort // TCP; the zero value on a Unix socket
+	Name    string         // common name of its verified certificate; at most 255 bytes, of any value
+}
+
+// peerOf asks the kernel for the peer. Fields that the kernel does not know are zero.
+func peerOf(nc net.Conn) (p Peer) {
+	switch c := nc.(type) {
+	case *net.TCPConn:
+		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+			p.Address = a.AddrPort()
+		}
+	case *net.UnixConn:
+		raw, err := c.SyscallConn()
 		if err != nil {
-			return account{}, err
+			return p
 		}
-		a.gids = append(a.gids, gid)
+		raw.Control(func(fd uintptr) {
+			if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+				p.UID, p.PID = cred.Uid, cred.Pid
+			}
+		})
 	}
-	return a, nil
+	return p
 }
 
-func userName(uid uint32) string {
-	id := fmt.Sprint(uid)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
+// label returns log with the peer's attributes. An address is logged once, at debug level.
+func (p Peer) label(log *slog.Logger) *slog.Logger {
+	if !p.Address.IsValid() {
+		return log.With("uid", p.UID, "pid", p.PID)
 	}
-	return id
+	log.Debug("connection accepted", "peer", p.Address)
+	return log
 }
 
-func groupName(gid uint32) string {
-	id := fmt.Sprint(gid)
-	if g, err := user.LookupGroupId(id); err == nil {
-		return g.Name
-	}
-	return id
-}
+// TypeCounts counts messages by dnstap.Message_Type. Types that dnstap.proto does not have are
+// counted at 0.
+type TypeCounts [dnstap.Message_UPDATE_RESPONSE + 1]uint64
 
-// accountID turns a name or a number into a number; without either it is as created.
-func accountID(account string, created uint32, lookup func(name string) (id string, err error)) (uint32, error) {
-	if account == "" {
-		return created, nil
-	}
-	id := account
-	if _, err := strconv.ParseUint(account, 10, 32); err != nil {
-		if id, err = lookup(account); err != nil {
-			return 0, err
+// attr returns the counts that are not 0, by the types' names.
+func (c *TypeCounts) attr() slog.Attr {
+	var counts []any
+	for t, n := range c {
+		if n > 0 {
+			counts = append(counts, slog.Uint64(typeName(t), n))
 		}
 	}
-	n, err := strconv.ParseUint(id, 10, 32)
-	if err != nil || n == 1<<32-1 { // which means "leave as it is" to chown
-		return 0, fmt.Errorf("%q is no account", account)
-	}
-	return uint32(n), nil
+	return slog.Group("messages", counts...)
 }
 
-func userID(name string) (string, error) {
-	u, err := user.Lookup(name)
-	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
-		return "", fmt.Errorf("there is no user %q on this machine: create it, or name another", name)
+func typeName(t int) string {
+	if name, known := dnstap.Message_Type_name[int32(t)]; known {
+		return name
 	}
-	if err != nil {
-		return "", err
-	}
-	return u.Uid, nil
+	return "unknown"
 }
 
-func groupID(name string) (string, error) {
-	g, err := user.LookupGroup(name)
-	if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
-		return "", fmt.Errorf("there is no group %q on this machine: create it, or name another", name)
+// maxLabel is the limit of identity, version and certificate name, in bytes. Over DNS, an NSID
+// or version.bind is a character-string of at most 255 (RFC 1035, section 3.3).
+const maxLabel = 255
+
+// An account is what a stream has brought so far. Only the goroutine that reads uses it.
+type account struct {
+	frames            uint64 // data frames
+	types             TypeCounts
+	identity, version []byte
+	renamed           bool // identity or version changed since this was last false
+
+	inward    uint64 // messages that are not outward, which the lane dropped as such
+	outward   uint64 // all others
+	forwarded uint64 // of those: to or from another resolver, and dropped for that
+	direct    uint64 // of those: other responses, from servers
+}
+
+// note counts the type of a decoded frame, and keeps its identity and version.
+func (a *account) note(f *fields) {
+	kind := f.messageType
+	if kind < 0 || int(kind) >= len(a.types) {
+		kind = 0
 	}
-	if err != nil {
-		return "", err
+	a.types[kind]++
+	a.rename(&a.identity, f.identity)
+	a.rename(&a.version, f.version)
+}
+
+// rename sets kept to a frame's value. A frame without the value changes nothing.
+func (a *account) rename(kept *[]byte, value []byte) {
+	value = value[:min(len(value), maxLabel)]
+	if value != nil && !bytes.Equal(*kept, value) {
+		*kept = append((*kept)[:0], value...)
+		a.renamed = true
 	}
-	return g.Gid, nil
+}
+
+// judged counts a message by the lane's reason. A query that is kept may later turn out to be
+// forwarded.
+func (a *account) judged(role transform.Role, reason transform.Reason) {
+	switch {
+	case reason == transform.Inward:
+		a.inward++
+		return
+	case reason == transform.Forwarded:
+		a.forwarded++
+	case role == transform.ResolverResponse:
+		a.direct++
+	}
+	a.outward++
+}
+
+// publish copies the account to shown after a burst. It logs a new identity or version.
+func (c *conn) publish() {
+	a := &c.stream.account
+	c.mu.Lock()
+	c.shown.Frames, c.shown.Types, c.shown.Outward = a.frames, a.types, a.outward
+	first := c.shown.Identity == "" && c.shown.Version == ""
+	if a.renamed {
+		c.shown.Identity, c.shown.Version = string(a.identity), string(a.version)
+	}
+	c.mu.Unlock()
+	if a.renamed {
+		a.renamed = false
+		level := slog.LevelDebug // a relay may send frames of several resolvers in turn
+		if first {
+			level = slog.LevelInfo
+		}
+		c.log.Log(context.Background(), level, "resolver named itself",
+			"identity", string(a.identity), "version", string(a.version))
+	}
+	c.checkOutward()
+}
+
+// show returns the description of the connection; false before START.
+func (c *conn) show() (Connection, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown, c.began
 }

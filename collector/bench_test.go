@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
+	"net"
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -71,7 +72,12 @@ func BenchmarkFrames(b *testing.B) {
 	}
 	lane := &sink{}
 	src := bytes.NewReader(file)
-	c := &conn{log: slog.New(slog.DiscardHandler)}
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	defer ours.Close()
+	c := newConn(ours, Peer{}, 1, testConfig("unix", "/x"), slog.New(slog.DiscardHandler))
+	c.reader = newConnReader(b.Context(), ours) // only for its timer: the bytes come from src
+	defer c.reader.release()
 	c.stream = stream{frames: newFrameReader(src, 256<<10), lane: lane, afterBurst: c.publish}
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()

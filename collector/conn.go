@@ -2,34 +2,28 @@ package collector
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// finishTime is how long a peer may leave FINISH unread before it goes without.
+// finishTime is the limit for sending FINISH, and for TLS's close_notify, to a peer that does
+// not read.
 const finishTime = 500 * time.Millisecond
-
-// A Connection is what is known of one connection that has said START.
-type Connection struct {
-	Number        uint64 // of the source's connections, from 1; "connection" in the log
-	Peer          Peer
-	Since         time.Time // accepted
-	Identity      string    // as the resolver states them; at most 255 bytes, of any value
-	Version       string
-	Bidirectional bool
-	Frames        uint64     // data frames, unreadable ones included
-	Types         TypeCounts // of the readable ones
-	Outward       uint64     // messages that are outward by type and times
-	Remedy        Remedy     // zero unless it was reported that nothing outward comes
-}
 
 // outcome is how a connection ended, as Stats counts it.
 type outcome uint8
@@ -40,41 +34,42 @@ const (
 	broken
 )
 
-// A conn is one connection. One goroutine lives its life; others may look at it.
+// A conn is one connection. One goroutine serves it; others may call phase, show and displace.
 type conn struct {
-	raw    net.Conn     // as accepted
-	nc     net.Conn     // the goroutine's own: raw, or TLS over it once secure has returned
-	tls    *credentials // nil: none
+	raw    net.Conn           // as accepted
+	nc     net.Conn           // serve's: raw, or TLS over it after secure
+	tls    *certs.Credentials // nil: no TLS
 	limits Config
 	log    *slog.Logger
 	holder holder
-	stream stream // the goroutine's own
-	tap    *tap   // likewise
-	onTry  bool   // likewise: probation has begun, or is over
+	reader *connReader // serve's
+	stream stream      // serve's
+
+	onProbation bool // serve's: the first message has come, and the time of probation runs or is over
 
 	displaced atomic.Bool
-	gone      chan struct{} // closed when the connection is over and out of its source
+	released  chan struct{} // closed by Source.release
 
 	mu    sync.Mutex
-	began bool
+	began bool       // START has come
 	shown Connection // as of the last burst
 }
 
 func newConn(nc net.Conn, peer Peer, number uint64, limits Config, log *slog.Logger) *conn {
 	return &conn{
-		raw:    nc,
-		nc:     nc,
-		limits: limits,
-		holder: peer.holder(),
-		gone:   make(chan struct{}),
-		log:    peer.label(log.With("connection", number)),
-		shown:  Connection{Number: number, Peer: peer, Since: time.Now()},
+		raw:      nc,
+		nc:       nc,
+		limits:   limits,
+		holder:   peer.holder(),
+		released: make(chan struct{}),
+		log:      peer.label(log.With("connection", number)),
+		shown:    Connection{Number: number, Peer: peer, Since: time.Now()},
 	}
 }
 
-// serve reads the connection to its end, or until ctx ends, and closes it. The
-// lane is opened when a stream begins.
-func (c *conn) serve(ctx context.Context, open func() Lane) outcome {
+// serve reads the connection until it ends or ctx ends, and closes it. It opens the lane after
+// START.
+func (c *conn) serve(ctx context.Context, open func() transform.Lane) outcome {
 	defer c.close()
 	deadline := c.shown.Since.Add(c.limits.HandshakeTimeout)
 	if c.tls != nil {
@@ -82,19 +77,18 @@ func (c *conn) serve(ctx context.Context, open func() Lane) outcome {
 			return c.notBegun(err)
 		}
 	}
-	t := newTap(ctx, c.nc)
-	defer t.release()
-	c.tap = t
+	c.reader = newConnReader(ctx, c.nc)
+	defer c.reader.release()
 
-	t.limit(deadline)
+	c.reader.limit(deadline)
 	c.nc.SetWriteDeadline(deadline)
-	frames := newFrameReader(t, c.limits.MaxFrame)
+	frames := newFrameReader(c.reader, c.limits.MaxFrame)
 	bidirectional, err := handshake(frames, c.nc)
 	if err != nil {
 		return c.notBegun(err)
 	}
-	t.limit(time.Time{})
-	c.nc.SetWriteDeadline(longAgo) // TLS may want to write where we read, and must not wait for the peer
+	c.reader.limit(time.Time{})
+	c.nc.SetWriteDeadline(expired) // TLS may write during a read, and must not wait for the peer
 	c.begin(bidirectional)
 
 	c.stream = newStream(frames, open())
@@ -107,11 +101,43 @@ func (c *conn) serve(ctx context.Context, open func() Lane) outcome {
 	return c.over(err)
 }
 
-// finish answers STOP. Some resolvers wait for that, others have gone already.
-func (c *conn) finish() {
-	c.nc.SetWriteDeadline(time.Now().Add(finishTime))
-	if err := writeControl(c.nc, framestream.CONTROL_FINISH); err != nil {
-		c.log.Debug("FINISH not sent", "error", withoutAddress(err))
+// secure performs the TLS handshake, until the deadline or until ctx ends.
+func (c *conn) secure(ctx context.Context, deadline time.Time) error {
+	inTime, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	nc := tls.Server(c.nc, c.tls.Config())
+	err := nc.HandshakeContext(inTime)
+	switch {
+	case err == nil:
+		c.nc = nc
+		c.identify(nc.ConnectionState())
+		return nil
+	case ctx.Err() != nil:
+		return errStopped
+	case inTime.Err() != nil:
+		return os.ErrDeadlineExceeded
+	}
+	err = withoutAddress(err)
+	if strings.HasSuffix(err.Error(), "tls: bad record MAC") {
+		// In TLS 1.3 package tls cannot read the alert that OpenSSL sends.
+		return fmt.Errorf("TLS: the peer seems to refuse our certificate: %w", err)
+	}
+	return fmt.Errorf("TLS: %w", err)
+}
+
+// identify adds the common name of the client's certificate to the peer, and to the log unless
+// the name is an address.
+func (c *conn) identify(s tls.ConnectionState) {
+	if len(s.VerifiedChains) == 0 {
+		return
+	}
+	name := s.PeerCertificates[0].Subject.CommonName
+	name = name[:min(len(name), maxLabel)]
+	c.mu.Lock()
+	c.shown.Peer.Name = name
+	c.mu.Unlock()
+	if _, err := netip.ParseAddr(name); err != nil {
+		c.log = c.log.With("client", name)
 	}
 }
 
@@ -123,37 +149,22 @@ func (c *conn) begin(bidirectional bool) {
 	c.log.Info("dnstap connection began", "bidirectional", bidirectional)
 }
 
-// publish shows others what the goroutine counted.
-func (c *conn) publish() {
-	t := &c.stream.tally
-	c.mu.Lock()
-	c.shown.Frames, c.shown.Types, c.shown.Outward = t.frames, t.types, t.outward
-	first := c.shown.Identity == "" && c.shown.Version == ""
-	if t.renamed {
-		c.shown.Identity, c.shown.Version = string(t.identity), string(t.version)
+// finish answers STOP with FINISH. Some resolvers wait for it, others have closed already.
+func (c *conn) finish() {
+	c.nc.SetWriteDeadline(time.Now().Add(finishTime))
+	if err := writeControl(c.nc, framestream.CONTROL_FINISH); err != nil {
+		c.log.Debug("FINISH not sent", "error", withoutAddress(err))
 	}
-	c.mu.Unlock()
-	if t.renamed {
-		t.renamed = false
-		level := slog.LevelDebug // a relay may bring several resolvers in turn
-		if first {
-			level = slog.LevelInfo
-		}
-		c.log.Log(context.Background(), level, "resolver named itself",
-			"identity", string(t.identity), "version", string(t.version))
-	}
-	if !c.onTry && t.inward+t.outward > 0 {
-		c.onTry = true
-		c.tap.setAlarm(probation, c.report)
-	}
-	c.rehabilitate()
 }
 
-// show returns what is known of the connection; false before START.
-func (c *conn) show() (Connection, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.shown, c.began
+// close closes the connection. TLS sends close_notify, and would wait 5 s for a peer that does
+// not read.
+func (c *conn) close() {
+	if nc, ok := c.nc.(*tls.Conn); ok {
+		limit := time.AfterFunc(finishTime, func() { nc.NetConn().Close() })
+		defer limit.Stop()
+	}
+	c.nc.Close()
 }
 
 // notBegun logs why there was no START.
@@ -164,7 +175,7 @@ func (c *conn) notBegun(err error) outcome {
 	case c.displaced.Load():
 		c.log.Debug("connection closed in its handshake, for another's sake")
 		return ended
-	case errors.Is(err, io.EOF): // somebody looked whether we are there
+	case errors.Is(err, io.EOF): // for example a check that the port is open
 		c.log.Debug("connection closed before READY or START")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.log.Warn("connection closed: no START in time", "handshake_timeout", c.limits.HandshakeTimeout)
@@ -176,7 +187,7 @@ func (c *conn) notBegun(err error) outcome {
 
 // over logs how the stream ended.
 func (c *conn) over(err error) outcome {
-	log := c.log.With("frames", c.stream.tally.frames, c.stream.tally.types.attr())
+	log := c.log.With("frames", c.stream.account.frames, c.stream.account.types.attr())
 	_, damaged := errors.AsType[*damage](err)
 	switch {
 	case err == nil:

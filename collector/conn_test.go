@@ -11,6 +11,9 @@ import (
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A session is one conn served on a pipe, within a bubble.
@@ -27,7 +30,7 @@ type session struct {
 
 func newSession(t *testing.T) *session { return newSessionWith(t, nil) }
 
-func newSessionWith(t *testing.T, creds *credentials) *session {
+func newSessionWith(t *testing.T, creds *certs.Credentials) *session {
 	ctx, cancel := context.WithCancel(t.Context())
 	ours, theirs := net.Pipe()
 	s := &session{peer: theirs, lane: &recorder{}, stop: cancel, done: make(chan struct{})}
@@ -36,7 +39,7 @@ func newSessionWith(t *testing.T, creds *credentials) *session {
 	began := time.Now()
 	go func() {
 		defer close(s.done)
-		s.outcome = s.conn.serve(ctx, func() Lane { return s.lane })
+		s.outcome = s.conn.serve(ctx, func() transform.Lane { return s.lane })
 		s.took = time.Since(began)
 	}()
 	t.Cleanup(func() {

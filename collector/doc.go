@@ -1,18 +1,17 @@
-// Package collector brings dnstap in: it listens where resolvers connect, speaks
-// Frame Streams with them, over TLS where it is told to, and turns each dnstap
-// frame into a transform.Message that it lends to a Lane. Each connection has a
-// lane of its own, and each data frame ends in exactly one call of Lane.Take or
-// Lane.Drop.
+// Package collector receives dnstap. It listens where resolvers connect, speaks Frame
+// Streams with them, over TLS if configured, and decodes each dnstap frame to a
+// transform.Message, which it lends to a transform.Lane. Each connection has its own lane,
+// and each data frame causes exactly one call of the lane's Take or Drop. [Replay] does the
+// same for a file.
 //
-// A resolver is never slowed down or held up: handshakes are answered at once,
-// connections are always read, STOP is answered at once. What a connection does
-// wrong ends that connection alone. When all places are taken, one may have to go
-// for a newcomer whose peer has fewer.
+// A resolver is never slowed down: handshakes and STOP are answered at once, and connections
+// are always read. An error on a connection ends only that connection. If all places are
+// taken, a connection may be displaced for a peer that has fewer.
 //
-// [Source.Run] accepts in its caller's goroutine, serves each connection in one of
-// its own, and returns when all of those have ended.
+// [Source.Run] accepts in its caller's goroutine, serves each connection in a goroutine of
+// its own, and returns when all of these have ended.
 //
-// Beside that the package tells what stands in a resolver's way: [Exclusions] at the
-// socket, [Remedies] at the other end. It knows the dnstap schema and nothing of DNS
-// messages, of what becomes of them, or of configuration files.
+// The package also reports what keeps outward messages away: [Exclusions] at the socket,
+// [Remedies] at the resolver. It knows the dnstap schema. It must not know DNS messages, what
+// happens to messages after the lane, or configuration files.
 package collector

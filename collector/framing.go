@@ -1,25 +1,28 @@
 package collector
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
+	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
 )
 
 const (
-	bufferSize    = 64 << 10 // what a connection holds; while a larger frame comes in, that frame's size more
+	bufferSize    = 64 << 10 // of each connection; a larger frame needs a second buffer of its size
 	lengthSize    = 4        // of the length before each frame
-	maxEmptyReads = 100      // in a row, of a reader that neither gives nor ends
+	maxEmptyReads = 100      // reads in a row without data and without an error
 )
 
-// errCut says that a stream's last frame is not whole.
+// errCut means that the stream's last frame is incomplete.
 var errCut = errors.New("the stream ends within a frame")
 
-// damage is an error of the stream itself, with the offset of the frame at fault.
+// damage is an error in the stream's bytes, with the offset of the invalid frame.
 type damage struct {
 	offset int64
 	err    error
@@ -31,25 +34,27 @@ func (d *damage) Unwrap() error { return d.err }
 type frameKind uint8
 
 const (
-	noFrame   frameKind = iota // nothing whole in the buffer: fill
-	dataFrame                  // a dnstap message
-	longFrame                  // a data frame above the limit, skipped as it streams by
-	control                    // a control frame's body
+	noFrame   frameKind = iota // no complete frame in the buffer: call fill
+	dataFrame                  // a dnstap frame
+	longFrame                  // a data frame above the limit, whose bytes are skipped
+	control                    // the body of a control frame
 )
 
-// A frameReader cuts a Frame Streams byte stream into frames, in place. A data
-// frame is its length and as many bytes; length 0 escapes to a control frame,
-// which is again a length and as many bytes.
+// A frameReader splits a Frame Streams byte stream into frames, in place (fstrm/control.h). All
+// lengths are big-endian:
+//
+//	data frame      uint32 length (not 0), bytes[length]
+//	control frame   uint32 0, uint32 length, bytes[length]
 type frameReader struct {
 	src io.Reader
-	err error // that src gave along with data
+	err error // that src returned with data
 	max uint32
 
-	small      []byte // the buffer at rest
-	buf        []byte // small, or one of the size of a larger frame while that comes in
-	begin, end int    // what is unread in buf
-	need       int    // bytes of the frame at begin, where known
-	skip       uint32 // what is still to come of a longFrame
+	small      []byte // of bufferSize
+	buf        []byte // small, or the buffer of one larger frame
+	begin, end int    // the unread bytes in buf
+	need       int    // size of the frame at begin; 0: not known yet
+	skip       uint32 // bytes of a longFrame that are not read yet
 
 	base  int64 // offset of buf in the stream
 	frame int64 // offset of the frame that next returned
@@ -60,12 +65,12 @@ func newFrameReader(src io.Reader, maxFrame int) *frameReader {
 	return &frameReader{src: src, max: uint32(min(uint64(maxFrame), math.MaxUint32)), small: small, buf: small}
 }
 
-// fill reads once. An error means that nothing was read.
+// fill reads from src once. After an error nothing was read.
 func (r *frameReader) fill() error {
 	if r.err != nil {
 		return r.err
 	}
-	r.makeRoom()
+	r.compact()
 	for range maxEmptyReads {
 		n, err := r.src.Read(r.buf[r.end:])
 		r.end += n
@@ -80,10 +85,10 @@ func (r *frameReader) fill() error {
 	return io.ErrNoProgress
 }
 
-// makeRoom moves the unread bytes to the front of a buffer that the frame fits. A
-// frame larger than small gets a buffer of exactly its size, so that no other frame
-// begins there. The buffer is dropped before the next frame is read.
-func (r *frameReader) makeRoom() {
+// compact moves the unread bytes to the front of a buffer that is large enough for their frame.
+// A frame larger than small gets a buffer of exactly its size, so that no other frame begins in
+// it. That buffer is dropped before the next frame is read.
+func (r *frameReader) compact() {
 	rest := r.buf[r.begin:r.end]
 	switch {
 	case r.need <= bufferSize:
@@ -91,12 +96,12 @@ func (r *frameReader) makeRoom() {
 	case r.need > len(r.buf):
 		r.buf = make([]byte, r.need)
 	}
-	r.base += int64(r.begin)
+	r.base = r.offset()
 	r.begin, r.end, r.need = 0, copy(r.buf, rest), 0
 }
 
-// next returns the next whole frame in the buffer, which is good until fill. An
-// error is *damage.
+// next returns the next complete frame in the buffer, which is valid until fill. An error is
+// *damage.
 func (r *frameReader) next() (frameKind, []byte, error) {
 	if r.skip > 0 && !r.skipped() {
 		return noFrame, nil, nil
@@ -142,11 +147,14 @@ func (r *frameReader) nextControl(rest []byte) (frameKind, []byte, error) {
 }
 
 func (r *frameReader) consume(n int) {
-	r.frame = r.base + int64(r.begin)
+	r.frame = r.offset()
 	r.begin += n
 }
 
-// skipped drops what has come of a longFrame, and reports whether that was all.
+// offset returns the offset in the stream of the first unread byte.
+func (r *frameReader) offset() int64 { return r.base + int64(r.begin) }
+
+// skipped drops the bytes of a longFrame from the buffer, and reports whether the frame ended.
 func (r *frameReader) skipped() bool {
 	n := min(r.skip, uint32(r.end-r.begin))
 	r.begin += int(n)
@@ -154,8 +162,7 @@ func (r *frameReader) skipped() bool {
 	return r.skip == 0
 }
 
-// begun returns the length of a data frame that has begun to come in; 0 if there
-// is none.
+// begun returns the length of the data frame at the first unread byte; 0 if there is none.
 func (r *frameReader) begun() uint32 {
 	rest := r.buf[r.begin:r.end]
 	if r.skip > 0 || len(rest) < lengthSize {
@@ -164,18 +171,17 @@ func (r *frameReader) begun() uint32 {
 	return binary.BigEndian.Uint32(rest)
 }
 
-// pending reports whether the stream stands within a frame that was not returned
-// yet and that is not known to be a control frame.
+// pending reports whether the buffer holds a part of a frame that may be a data frame.
 func (r *frameReader) pending() bool {
 	rest := r.end - r.begin
 	return rest > 0 && (rest < lengthSize || r.begun() > 0)
 }
 
-// damaged makes an error of the frame that next returned last.
+// damaged returns err with the offset of the frame that next returned last.
 func (r *frameReader) damaged(err error) error { return &damage{r.frame, err} }
 
-// ended makes an error of the one with which fill ended the stream: io.EOF only
-// between frames.
+// ended returns the error of a stream whose last fill returned err: io.EOF only if the stream
+// ended between frames.
 func (r *frameReader) ended(err error) error {
 	if !errors.Is(err, io.EOF) {
 		return err
@@ -184,7 +190,92 @@ func (r *frameReader) ended(err error) error {
 		return r.damaged(errCut)
 	}
 	if r.begin < r.end {
-		return &damage{r.base + int64(r.begin), errCut}
+		return &damage{r.offset(), errCut}
 	}
 	return io.EOF
+}
+
+// expectEnd returns io.EOF if no byte follows.
+func (r *frameReader) expectEnd() error {
+	if r.begin == r.end {
+		if err := r.fill(); err != nil {
+			return err
+		}
+	}
+	return &damage{r.offset(), errors.New("the stream goes on behind STOP")}
+}
+
+// A controlFrame is the body of a control frame (fstrm/control.h):
+//
+//	uint32 kind
+//	{ uint32 field, uint32 length, bytes[length] } ...    field is always the content type
+type controlFrame struct {
+	kind  uint32
+	types [][]byte // content types, borrowed from the body
+}
+
+func parseControl(body []byte) (controlFrame, error) {
+	if len(body) < 4 {
+		return controlFrame{}, fmt.Errorf("control frame of %d bytes, which is too short", len(body))
+	}
+	c := controlFrame{kind: binary.BigEndian.Uint32(body)}
+	if c.kind < framestream.CONTROL_ACCEPT || c.kind > framestream.CONTROL_FINISH {
+		return c, fmt.Errorf("control frame of unknown type %d", c.kind)
+	}
+	for rest := body[4:]; len(rest) > 0; {
+		if len(rest) < 8 {
+			return c, fmt.Errorf("%d stray bytes at the end of %v", len(rest), c)
+		}
+		field, length := binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:])
+		rest = rest[8:]
+		if field != framestream.CONTROL_FIELD_CONTENT_TYPE {
+			return c, fmt.Errorf("unknown field %d in %v", field, c)
+		}
+		if uint64(length) > uint64(len(rest)) {
+			return c, fmt.Errorf("%v says that its content type has %d bytes, and holds %d", c, length, len(rest))
+		}
+		c.types = append(c.types, rest[:length])
+		rest = rest[length:]
+	}
+	return c, nil
+}
+
+// checkType returns an error unless the frame's content types include dnstap. Frame Streams
+// allows a frame without content types.
+func (c controlFrame) checkType() error {
+	if c.kind == framestream.CONTROL_START && len(c.types) > 1 {
+		return errors.New("START names more than one content type")
+	}
+	ours := func(t []byte) bool { return bytes.Equal(t, dnstap.FSContentType) }
+	if len(c.types) > 0 && !slices.ContainsFunc(c.types, ours) {
+		return fmt.Errorf("%v is for content type %q; only %q is read here", c, c.types, dnstap.FSContentType)
+	}
+	return nil
+}
+
+// String returns the name of the frame's kind.
+func (c controlFrame) String() string {
+	switch c.kind {
+	case framestream.CONTROL_ACCEPT:
+		return "ACCEPT"
+	case framestream.CONTROL_START:
+		return "START"
+	case framestream.CONTROL_STOP:
+		return "STOP"
+	case framestream.CONTROL_READY:
+		return "READY"
+	default:
+		return "FINISH"
+	}
+}
+
+// writeControl writes a control frame in one call of Write.
+func writeControl(w io.Writer, kind uint32, types ...[]byte) error {
+	var b bytes.Buffer
+	frame := framestream.ControlFrame{ControlType: kind, ContentTypes: types}
+	if err := frame.Encode(&b); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
 }

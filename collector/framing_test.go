@@ -111,7 +111,7 @@ func TestStreamOfGoodAndBadFrames(t *testing.T) {
 				if got := errorText(err); got != tt.err {
 					t.Errorf("ended with %q, want %q", got, tt.err)
 				}
-				if got := int(s.tally.frames); got != len(messages)+len(drops) {
+				if got := int(s.account.frames); got != len(messages)+len(drops) {
 					t.Errorf("counted %d frames, of %d", got, len(messages)+len(drops))
 				}
 			})
@@ -232,8 +232,8 @@ func FuzzFrames(f *testing.F) {
 		s, lane, err := readStream(bytes.NewReader(in), limit)
 		lane.check(t)
 		messages, drops := lane.seen()
-		if want := dataFrames(in); int(s.tally.frames) != want || len(messages)+len(drops) != want {
-			t.Fatalf("%d messages and %d drops, %d counted, of %d frames", len(messages), len(drops), s.tally.frames, want)
+		if want := dataFrames(in); int(s.account.frames) != want || len(messages)+len(drops) != want {
+			t.Fatalf("%d messages and %d drops, %d counted, of %d frames", len(messages), len(drops), s.account.frames, want)
 		}
 		_, pieces, pieceErr := readStream(&pieceReader{in, int(piece) + 1}, limit)
 		pieces.check(t)

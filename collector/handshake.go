@@ -9,9 +9,8 @@ import (
 	framestream "github.com/farsightsec/golang-framestream"
 )
 
-// handshake reads a stream up to its START. A sender that says READY first is
-// bidirectional and gets ACCEPT by answer, which is nil for a file: nobody there
-// could be answered.
+// handshake reads a stream up to START. If the sender begins with READY, it is bidirectional,
+// and handshake writes ACCEPT to answer. answer is nil for a file, in which READY is an error.
 func handshake(r *frameReader, answer io.Writer) (bidirectional bool, err error) {
 	first, err := awaitControl(r)
 	if err != nil {
@@ -33,30 +32,12 @@ func handshake(r *frameReader, answer io.Writer) (bidirectional bool, err error)
 	return true, expectStart(r, second)
 }
 
-func expectStart(r *frameReader, c controlFrame) error {
-	if c.kind != framestream.CONTROL_START {
-		return r.damaged(fmt.Errorf("%v where START is due", c))
-	}
-	if err := c.checkType(); err != nil {
-		return r.damaged(err)
-	}
-	return nil
-}
-
-// notControl says what begins where a control frame is due.
-func notControl(length uint32) error {
-	if length>>16 == 0x1603 { // a record of TLS: handshake, version 3.x (RFC 8446, section 5.1)
-		return errors.New("a TLS handshake, and this source speaks no TLS")
-	}
-	return fmt.Errorf("data frame of %d bytes before START", length)
-}
-
-// awaitControl waits for the next frame, which must be a control frame. A data
-// frame is refused by its length alone, before any of it is held.
+// awaitControl reads the next frame, which must be a control frame. It refuses a data frame by
+// its length, before reading the frame.
 func awaitControl(r *frameReader) (controlFrame, error) {
 	for {
 		if length := r.begun(); length > 0 {
-			return controlFrame{}, &damage{r.base + int64(r.begin), notControl(length)}
+			return controlFrame{}, &damage{r.offset(), notControl(length)}
 		}
 		kind, body, err := r.next()
 		if err != nil {
@@ -73,4 +54,22 @@ func awaitControl(r *frameReader) (controlFrame, error) {
 			return controlFrame{}, r.ended(err)
 		}
 	}
+}
+
+// notControl returns the error for a data frame of this length in the handshake.
+func notControl(length uint32) error {
+	if length>>16 == 0x1603 { // a TLS record: handshake, version 3.x (RFC 8446, section 5.1)
+		return errors.New("a TLS handshake, and this source speaks no TLS")
+	}
+	return fmt.Errorf("data frame of %d bytes before START", length)
+}
+
+func expectStart(r *frameReader, c controlFrame) error {
+	if c.kind != framestream.CONTROL_START {
+		return r.damaged(fmt.Errorf("%v where START is due", c))
+	}
+	if err := c.checkType(); err != nil {
+		return r.damaged(err)
+	}
+	return nil
 }

@@ -129,7 +129,7 @@ func (l *taker) Take(m *transform.Message) transform.Reason {
 
 func newSiege(t *testing.T, cfg Config) *siege {
 	s := &siege{running: &running{}}
-	s.running.lay = func() Lane { return &taker{taken: &s.taken} }
+	s.running.lay = func() transform.Lane { return &taker{taken: &s.taken} }
 	s.running.run(t, cfg)
 	return s
 }

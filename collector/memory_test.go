@@ -9,6 +9,9 @@ import (
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
 // liveHeap is what the heap holds when garbage and sync.Pools are collected.
@@ -68,11 +71,11 @@ func TestMemoryOfTLSConnections(t *testing.T) {
 	if !strings.Contains(string(readme), documented) {
 		t.Errorf("README.md does not have: %s", documented)
 	}
-	ca := newAuthority(t, "CA")
-	client := clientConfig(t, ca, ca.issue(t, "resolver.example", nil))
+	ca := certstest.NewCA(t, "CA")
+	client := certstest.ClientConfig(t, ca, ca.Issue(t, "resolver.example", nil))
 	cfg, _ := tlsConfig(t, ca, ca)
 	secure := heapOf(t, cfg, func(r *running) net.Conn { return r.dialTLS(t, client) })
-	cfg.TLS = TLS{}
+	cfg.TLS = certs.Files{}
 	plain := heapOf(t, cfg, func(r *running) net.Conn { return r.dial(t) })
 	t.Logf("%d bytes with TLS, %d without", secure, plain)
 	if plain < cfg.MaxFrame || secure < plain || secure-plain > most {

@@ -3,27 +3,18 @@ package collector
 import (
 	"slices"
 	"strings"
+	"time"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 )
 
-// A Remedy is what helps where a connection brings nothing outward.
+// A Remedy is advice for a connection that brings nothing outward.
 type Remedy struct {
-	Sender string // what is at the other end
-	Advice string // what to do there
+	Sender string // the kind of sender
+	Advice string // what to change at the sender
 }
 
-// Remedies lists every remedy: one for each resolver that states its version,
-// then those that the messages' types lead to.
-func Remedies() []Remedy {
-	all := make([]Remedy, 0, len(resolvers)+3)
-	for _, r := range resolvers {
-		all = append(all, r.Remedy)
-	}
-	return append(all, anyResolver, authority, forwarder)
-}
-
-// resolvers are told by how the version begins that they state, in lower case.
+// resolvers are recognised by a prefix of their version, in lower case.
 var resolvers = []struct {
 	Remedy
 	versions []string
@@ -54,22 +45,22 @@ var (
 		"connect the resolver that it asks; outward.forwarded takes its messages as they are"}
 )
 
-// remedy returns what helps if the stream has brought messages, and none that can
-// become a record.
-func (t *tally) remedy() (r Remedy, due bool) {
+// remedy returns the remedy for a stream whose messages so far cannot become records. due is
+// false if one can, or if there was no message.
+func (a *account) remedy() (r Remedy, due bool) {
 	switch {
-	case t.outward > 0:
-		return forwarder, t.forwarded > 0 && t.direct == 0
-	case t.inward == 0:
+	case a.outward > 0:
+		return forwarder, a.forwarded > 0 && a.direct == 0
+	case a.inward == 0:
 		return Remedy{}, false
-	case t.types.onlyAuthority():
+	case a.types.onlyAuthority():
 		return authority, true
 	}
-	return RemedyFor(string(t.version)), true
+	return RemedyFor(string(a.version)), true
 }
 
-// RemedyFor returns what helps a resolver that states this version to say what servers
-// tell it; empty: it states none.
+// RemedyFor returns the remedy for a resolver of this version that sends no outward messages.
+// version is empty if the resolver does not state it.
 func RemedyFor(version string) Remedy {
 	version = strings.ToLower(version)
 	for _, s := range resolvers {
@@ -87,4 +78,45 @@ func (c *TypeCounts) onlyAuthority() bool {
 		all += n
 	}
 	return authority > 0 && authority == all
+}
+
+// probation is the time from a connection's first message to the report that nothing outward
+// has come. The clients of a small resolver may ask only for what is in its cache for a while.
+const probation = time.Minute
+
+// checkOutward starts the time of probation at the first message. It withdraws the report once
+// something outward has come.
+func (c *conn) checkOutward() {
+	a := &c.stream.account
+	if !c.onProbation && a.inward+a.outward > 0 {
+		c.onProbation = true
+		c.reader.setTimer(probation, c.report)
+	}
+	if c.shown.Remedy == (Remedy{}) { // no other goroutine writes it
+		return
+	}
+	if _, due := a.remedy(); due {
+		return
+	}
+	c.mu.Lock()
+	c.shown.Remedy = Remedy{}
+	c.mu.Unlock()
+	c.log.Info("outward messages have come after all")
+}
+
+// report logs and shows the remedy if nothing has come that can become a record.
+func (c *conn) report() {
+	a := &c.stream.account
+	remedy, due := a.remedy()
+	if !due {
+		return
+	}
+	c.mu.Lock()
+	c.shown.Remedy = remedy
+	c.mu.Unlock()
+	problem := "only messages that are not outward have come"
+	if a.outward > 0 {
+		problem = "only forwarded messages have come"
+	}
+	c.log.Warn(problem, "from", remedy.Sender, "remedy", remedy.Advice, a.types.attr())
 }

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	"google.golang.org/protobuf/proto"
+	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -179,9 +181,29 @@ func TestStopAtTheTimeOfTheReport(t *testing.T) {
 	})
 }
 
+// remedies returns every remedy: one for each resolver that states its version, then
+// those for senders that do not.
+func remedies() []Remedy {
+	var all []Remedy
+	for _, r := range resolvers {
+		all = append(all, r.Remedy)
+	}
+	return append(all, anyResolver, authority, forwarder)
+}
+
+// TestRemediesAreThese holds the remedies to remedies.md, which the README contains.
+func TestRemediesAreThese(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| at the other end | remedy |\n|---|---|\n")
+	for _, r := range remedies() {
+		fmt.Fprintf(&b, "| %s | %s |\n", r.Sender, r.Advice)
+	}
+	golden.Assert(t, b.String(), "remedies.md")
+}
+
 func TestEveryRemedySaysWhatToDo(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range Remedies() {
+	for _, r := range remedies() {
 		if r.Sender == "" || r.Advice == "" || seen[r.Sender] {
 			t.Errorf("%+v is empty or stands twice", r)
 		}

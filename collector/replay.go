@@ -6,16 +6,17 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Replay brings a Frame Streams file to a lane, as a connection's stream would be,
-// and closes the lane. Of cfg it heeds MaxFrame. A file may end without STOP; what
-// is damaged is an error that names the byte offset, and what came before the
-// damage is in the lane then.
+// Replay passes the frames of a Frame Streams file to a lane, as a connection does, and closes
+// the lane. Only cfg.MaxFrame is used. A file may end without STOP. An error in the file names
+// the byte offset; the lane has every frame before it.
 //
-// When ctx ends, Replay ends: between two reads, or within one where r has a
-// SetReadDeadline that works, as pipes have; the deadline is left in the past then.
-func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) error {
+// Replay ends when ctx ends: between two reads or, if r has a SetReadDeadline that works, as
+// pipes have, within a read. On return r's read deadline has expired then.
+func Replay(ctx context.Context, r io.Reader, cfg Config, lane transform.Lane) error {
 	defer lane.Close()
 	if cfg.MaxFrame < 1 {
 		return fmt.Errorf("frames of at most %d bytes: there must be at least 1", cfg.MaxFrame)
@@ -44,17 +45,7 @@ func Replay(ctx context.Context, r io.Reader, cfg Config, lane Lane) error {
 	return fmt.Errorf("reading Frame Streams: %w", err)
 }
 
-// expectEnd returns io.EOF if nothing follows.
-func (r *frameReader) expectEnd() error {
-	if r.begin == r.end {
-		if err := r.fill(); err != nil {
-			return err
-		}
-	}
-	return &damage{r.base + int64(r.begin), errors.New("the stream goes on behind STOP")}
-}
-
-// untilDone reads until its context ends, and then returns errStopped.
+// untilDone reads r until ctx ends, and then returns errStopped.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader
@@ -71,8 +62,8 @@ func (u *untilDone) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wake lets a read under way end with the context. The function returned must be
-// called when reading is over.
+// wake makes a pending read end with the context. The caller must call stop after its last
+// read.
 func (u *untilDone) wake() (stop func()) {
 	d, ok := u.r.(interface{ SetReadDeadline(time.Time) error })
 	if !ok {
@@ -81,7 +72,7 @@ func (u *untilDone) wake() (stop func()) {
 	woken := make(chan struct{})
 	unhook := context.AfterFunc(u.ctx, func() {
 		defer close(woken)
-		d.SetReadDeadline(longAgo) // regular files refuse, and never wait
+		d.SetReadDeadline(expired) // fails for regular files, whose reads do not wait
 	})
 	return func() {
 		if !unhook() {

@@ -61,8 +61,8 @@ func TestTypesOfCapturesAreCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.tally.types != want || s.tally.frames != uint64(len(frames)) {
-			t.Errorf("%s: got %v of %d, want %v of %d", name, s.tally.types, s.tally.frames, want, len(frames))
+		if s.account.types != want || s.account.frames != uint64(len(frames)) {
+			t.Errorf("%s: got %v of %d, want %v of %d", name, s.account.types, s.account.frames, want, len(frames))
 		}
 		if want != pinned[name] {
 			t.Errorf("%s has changed: %v", name, want)

@@ -9,110 +9,62 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A Source is one listening socket and the connections made to it.
 type Source struct {
 	base     *slog.Logger
-	open     func() Lane
+	open     func() transform.Lane
 	listener net.Listener
-	socket   *socketFile // nil on TCP, and where the socket is inherited
-	close    func() error
+	socket   *sockfile.Listener // the listener; nil on TCP and on an inherited socket
+	close    func() error       // closes the listener, once
 
-	mu      sync.Mutex
-	log     *slog.Logger // base, with the source's name
-	config  Config
-	tls     *credentials // nil: none
-	conns   map[*conn]struct{}
-	stats   Stats
-	crowded bool // since MaxConnections were open
-	pace    pace // of new connections
+	mu        sync.Mutex
+	log       *slog.Logger // base with the source's name
+	config    Config
+	tls       *certs.Credentials // nil: no TLS
+	conns     map[*conn]struct{}
+	stats     Stats
+	crowded   bool       // MaxConnections were open, and it was logged
+	perMinute minuteRate // of new connections
 }
 
-// Stats counts what happened at a source beside its messages.
+// Stats counts what happened at a source besides its messages. As JSON it is part of
+// what /ledger answers, under the names of its rows.
 type Stats struct {
-	Open             int    // connections there are, in handshake or after it
-	Accepted         uint64 // connections there were, those that are included
-	Refused          uint64 // closed at once: MaxConnections were open
-	Displaced        uint64 // closed for a newcomer's sake: MaxConnections were open
-	AcceptErrors     uint64 // calls of accept that failed
-	HandshakesFailed uint64 // connections that never said START as they should
-	Broken           uint64 // connections closed because of broken framing after START
+	Open             int    `json:"open"`
+	Accepted         uint64 `json:"accepted"` // includes those that are open
+	Refused          uint64 `json:"refused"`
+	Displaced        uint64 `json:"displaced"`
+	AcceptErrors     uint64 `json:"accept_errors"`
+	HandshakesFailed uint64 `json:"handshakes_failed"` // no START, or a wrong one
+	Broken           uint64 `json:"broken"`            // after START
 }
 
-// Listen binds the source's socket, so that resolvers can connect; they are
-// served once Run is called. open makes the lane of one connection.
-func Listen(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
-	s, err := newSource(cfg, open, log)
-	if err != nil {
-		return nil, err
+// Rows returns the counts with their meanings.
+func (s *Stats) Rows() []transform.Row {
+	return []transform.Row{
+		{Name: "open", Meaning: "connections that are open, in their handshake or after it", Kind: transform.Gauge, Value: uint64(s.Open)},
+		{Name: "accepted", Metric: "connections_accepted_total", Meaning: "connections that there were", Value: s.Accepted},
+		{Name: "refused", Metric: "connections_refused_total", Meaning: "connections closed at once, because max_connections were open", Value: s.Refused},
+		{Name: "displaced", Metric: "connections_displaced_total", Meaning: "connections closed for a newcomer's sake, because max_connections were open", Value: s.Displaced},
+		{Name: "accept_errors", Metric: "accept_errors_total", Meaning: "failures to accept a connection", Value: s.AcceptErrors},
+		{Name: "handshakes_failed", Metric: "handshakes_failed_total", Meaning: "connections that never said how they speak", Value: s.HandshakesFailed},
+		{Name: "broken", Metric: "connections_broken_total", Meaning: "connections closed because of broken framing", Value: s.Broken},
 	}
-	if cfg.Network == "unix" {
-		s.listener, s.socket, err = listenUnix(cfg)
-	} else {
-		s.listener, err = ListenTCP(cfg.Address)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listening on %s://%s: %w", cfg.Network, cfg.Address, withoutAddress(err))
-	}
-	s.log.Info("listening", "network", cfg.Network, "address", s.listener.Addr().String())
-	return s, nil
-}
-
-// ListenOn is Listen on a socket that somebody else made at the address of cfg, systemd
-// say. The source closes l when it ends, but the socket's file is not its own: it stays,
-// and has not the mode, owner and group of cfg. With an error l is still the caller's.
-func ListenOn(l net.Listener, cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
-	s, err := newSource(cfg, open, log)
-	if err != nil {
-		return nil, err
-	}
-	s.listener = l
-	s.log.Info("listening on an inherited socket", "network", cfg.Network, "address", l.Addr().String())
-	return s, nil
-}
-
-// newSource returns a source that has no listener yet.
-func newSource(cfg Config, open func() Lane, log *slog.Logger) (*Source, error) {
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
-	s := &Source{
-		base:   log,
-		log:    log.With("source", cfg.Name),
-		open:   open,
-		config: cfg,
-		conns:  map[*conn]struct{}{},
-	}
-	s.close = sync.OnceValue(s.closeSocket)
-	var err error
-	s.tls, err = s.credentials(cfg.TLS)
-	return s, err
-}
-
-func (c *Config) check() error {
-	switch {
-	case c.Network != "unix" && c.Network != "tcp":
-		return fmt.Errorf("network %q: only unix and tcp are served", c.Network)
-	case c.MaxConnections < 1:
-		return fmt.Errorf("at most %d connections: there must be at least 1", c.MaxConnections)
-	case c.MaxFrame < 1:
-		return fmt.Errorf("frames of at most %d bytes: there must be at least 1", c.MaxFrame)
-	case c.HandshakeTimeout <= 0:
-		return fmt.Errorf("handshake timeout %v: it must be above 0", c.HandshakeTimeout)
-	case c.TLS != (TLS{}) && c.Network != "tcp":
-		return fmt.Errorf("TLS over network %q: only tcp has it", c.Network)
-	}
-	return nil
 }
 
 // Run serves until ctx ends or the listener fails for good. It returns when every
-// connection's goroutine has ended; what resolvers had sent by then is read, for
-// half a second at most.
+// connection's goroutine has ended. It reads what resolvers sent before the end, for half a
+// second at most.
 func (s *Source) Run(ctx context.Context) error {
 	serving, end := context.WithCancel(ctx)
 	defer end()
-	unhook := context.AfterFunc(serving, func() { s.close() }) // after serving.Err() tells accept why
+	unhook := context.AfterFunc(serving, func() { s.close() }) // accept sees serving.Err() first
 	defer unhook()
 
 	var connections sync.WaitGroup
@@ -122,26 +74,17 @@ func (s *Source) Run(ctx context.Context) error {
 	return errors.Join(err, s.close())
 }
 
-// Close closes the listener and removes its socket file, if it made it. Run does so itself when
-// it ends; a Source that is never run is closed by whoever opened it.
+// Close closes the listener, and removes the socket file if the source created it. Run does
+// this when it ends; a Source that is never run is closed by the caller of Listen.
 func (s *Source) Close() error { return s.close() }
 
-func (s *Source) closeSocket() error {
-	var removed error
-	if s.socket != nil {
-		removed = s.socket.remove() // while the socket is open, its inode's number is no other's
-	}
-	return errors.Join(removed, s.listener.Close())
-}
-
-// Addr is where the source listens, with the port that was given where 0 was asked.
+// Addr returns where the source listens. If port 0 was configured, it has the port in use.
 func (s *Source) Addr() net.Addr { return s.listener.Addr() }
 
-// Reconfigure gives the source another configuration of the same address. Mode, owner
-// and group of a socket file that it made change in place; name, limits and TLS are for the
-// connections that come, those that are there stay as they are. With an error
-// nothing has changed; undo makes it so afterwards, whatever became of the files
-// that the configuration before names.
+// Reconfigure changes the configuration to cfg, which has the same address. Mode, owner and
+// group change at once, if the source created the socket file. Name, limits and TLS apply to
+// new connections only. After an error nothing has changed. undo restores the configuration
+// before, even if its TLS files have changed.
 func (s *Source) Reconfigure(cfg Config) (undo func() error, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -157,52 +100,52 @@ func (s *Source) Reconfigure(cfg Config) (undo func() error, err error) {
 		return nil, err
 	}
 	was, wasTLS := s.config, s.tls
-	if err := s.become(cfg, creds); err != nil {
-		return nil, errors.Join(err, s.become(was, wasTLS))
+	if err := s.apply(cfg, creds); err != nil {
+		return nil, errors.Join(err, s.apply(was, wasTLS))
 	}
 	return func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.become(was, wasTLS)
+		return s.apply(was, wasTLS)
 	}, nil
 }
 
-// become is Reconfigure to what is known to be right. s.mu is held.
-func (s *Source) become(cfg Config, creds *credentials) error {
+// apply sets a checked configuration. s.mu is held.
+func (s *Source) apply(cfg Config, creds *certs.Credentials) error {
 	if s.socket != nil {
-		if err := s.socket.grant(cfg); err != nil {
+		if err := s.socket.Grant(cfg.access()); err != nil {
 			return err
 		}
 	}
 	s.config, s.tls = cfg, creds
 	s.log = s.base.With("source", cfg.Name)
 	if creds != nil {
-		creds.logTo(s.log)
+		creds.LogTo(s.log)
 	}
 	return nil
 }
 
-// credentials returns those for files; the ones in use, if they are of the same
-// files, which are looked at again.
-func (s *Source) credentials(files TLS) (*credentials, error) {
+// credentials returns the credentials of the files, nil for none. If the files are those in
+// use, it has them checked for changes, and returns the credentials in use.
+func (s *Source) credentials(files certs.Files) (*certs.Credentials, error) {
 	switch {
-	case files == (TLS{}):
+	case files == (certs.Files{}):
 		return nil, nil
-	case s.tls != nil && s.tls.files == files:
-		s.tls.current()
+	case s.tls != nil && s.tls.Files == files:
+		s.tls.Config()
 		return s.tls, nil
 	}
-	return newCredentials(files, s.log)
+	return certs.Load(files, s.log)
 }
 
-// logger returns the log under the source's present name.
+// logger returns the log with the source's present name.
 func (s *Source) logger() *slog.Logger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log
 }
 
-// Connections returns the connections that have said START, the oldest first.
+// Connections returns the connections that have sent START, oldest first.
 func (s *Source) Connections() []Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,11 +159,35 @@ func (s *Source) Connections() []Connection {
 	return all
 }
 
-// Stats returns the source's counts as of now.
+// Stats returns the present counts.
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.stats
 	stats.Open = len(s.conns)
 	return stats
+}
+
+// Certificate describes the certificate that a new connection would receive. It reads the
+// files again if they changed. It returns false without TLS.
+func (s *Source) Certificate() (certs.Certificate, bool) {
+	s.mu.Lock()
+	creds := s.tls
+	s.mu.Unlock()
+	if creds == nil {
+		return certs.Certificate{}, false
+	}
+	return creds.Certificate(), true
+}
+
+// Exclusions returns the resolvers' users on this machine that cannot connect to the socket
+// as it is; see [sockfile.PresentExclusions]. A TCP source excludes no user.
+func (s *Source) Exclusions() ([]sockfile.Exclusion, error) {
+	s.mu.Lock()
+	network, path := s.config.Network, s.config.Address
+	s.mu.Unlock()
+	if network != "unix" {
+		return nil, nil
+	}
+	return sockfile.PresentExclusions(path, s.socket == nil)
 }

@@ -20,6 +20,8 @@ import (
 	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A running source, with the lanes it opened.
@@ -29,10 +31,10 @@ type running struct {
 	stop  func() error // ends Run and returns what it returned
 	mu    sync.Mutex
 	lanes []*recorder
-	lay   func() Lane // nil: recorders
+	lay   func() transform.Lane // nil: recorders
 }
 
-func (r *running) openLane() Lane {
+func (r *running) openLane() transform.Lane {
 	if r.lay != nil {
 		return r.lay()
 	}
@@ -416,7 +418,7 @@ func TestStopReadsWhatWasSent(t *testing.T) {
 
 func TestRunEndsWhenItsListenerIsClosed(t *testing.T) {
 	lane := &recorder{}
-	s, err := Listen(unixConfig(t), func() Lane { return lane }, (&logbook{}).logger())
+	s, err := Listen(unixConfig(t), func() transform.Lane { return lane }, (&logbook{}).logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,39 +436,6 @@ func TestRunEndsWhenItsListenerIsClosed(t *testing.T) {
 	}
 	if err := <-done; !errors.Is(err, net.ErrClosed) || !lane.isClosed() {
 		t.Errorf("got %v; the lane is closed: %v", err, lane.isClosed())
-	}
-}
-
-func TestListenRefusesWhatCannotWork(t *testing.T) {
-	busy, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer busy.Close()
-	tests := []struct {
-		name   string
-		change func(*Config)
-		want   string
-	}{
-		{"network", func(c *Config) { c.Network = "udp" }, `network "udp": only unix and tcp are served`},
-		{"no connections", func(c *Config) { c.MaxConnections = 0 }, "at most 0 connections"},
-		{"no frames", func(c *Config) { c.MaxFrame = 0 }, "frames of at most 0 bytes"},
-		{"no time", func(c *Config) { c.HandshakeTimeout = 0 }, "handshake timeout 0s"},
-		{"port in use", func(c *Config) { c.Network, c.Address = "tcp", busy.Addr().String() }, "address already in use"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := unixConfig(t)
-			tt.change(&cfg)
-			s, err := Listen(cfg, nil, (&logbook{}).logger())
-			if err == nil {
-				s.Close()
-				t.Fatal("it listens")
-			}
-			if !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %q, want %q in it", err, tt.want)
-			}
-		})
 	}
 }
 

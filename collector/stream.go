@@ -9,30 +9,33 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// errStopped is what a source of bytes returns when it is we who end it.
-var errStopped = errors.New("reading was stopped")
+// A FrameWatcher is a lane that also gets the bytes of each data frame. Frame borrows them, and
+// is called before Take or Drop of the same frame. It is not called for frames above MaxFrame.
+type FrameWatcher interface {
+	transform.Lane
+	Frame(frame []byte)
+}
 
-// A stream is what follows START: data frames, which it brings to a lane in
-// bursts, up to STOP.
+// A stream passes the data frames between START and STOP to a lane, in bursts.
 type stream struct {
 	frames     *frameReader
-	lane       Lane
+	lane       transform.Lane
 	watcher    FrameWatcher // the lane, if it is one; else nil
-	tally      tally
-	afterBurst func() // nil if nobody watches
+	account    account
+	afterBurst func() // may be nil
 
 	fields  fields
 	message transform.Message
 }
 
-func newStream(frames *frameReader, lane Lane) stream {
+func newStream(frames *frameReader, lane transform.Lane) stream {
 	watcher, _ := lane.(FrameWatcher)
 	return stream{frames: frames, lane: lane, watcher: watcher}
 }
 
-// run reads to STOP, and returns nil for it. Else it returns io.EOF where the
-// stream ends between frames, *damage where the stream is at fault, or the
-// reader's error. Whatever it returns, what came before is in the lane.
+// run reads until STOP, and then returns nil. Otherwise it returns io.EOF if the stream ends
+// between frames, *damage if its bytes are invalid, or the reader's error. In each case the
+// lane has every frame before.
 func (s *stream) run() error {
 	for {
 		if stopped, err := s.burst(); stopped || err != nil {
@@ -47,8 +50,7 @@ func (s *stream) run() error {
 	}
 }
 
-// burst takes every whole frame that one read brought, and reports whether STOP
-// was among them.
+// burst takes every complete frame of one read, and reports whether STOP followed.
 func (s *stream) burst() (stopped bool, err error) {
 	kind, frame, err := s.frames.next()
 	if kind == dataFrame || kind == longFrame {
@@ -72,9 +74,9 @@ func (s *stream) burst() (stopped bool, err error) {
 	return true, nil
 }
 
-// take brings one data frame to the lane, as a message or as a drop.
+// take passes one data frame to the lane, as a message or as a drop.
 func (s *stream) take(kind frameKind, frame []byte) {
-	s.tally.frames++
+	s.account.frames++
 	if kind == longFrame {
 		s.lane.Drop(transform.Oversize)
 		return
@@ -87,24 +89,24 @@ func (s *stream) take(kind frameKind, frame []byte) {
 		s.lane.Drop(transform.Malformed)
 		return
 	}
-	s.tally.note(f)
+	s.account.note(f)
 	if !f.message(&s.message) {
 		s.lane.Drop(transform.Malformed)
 		return
 	}
-	s.tally.judged(s.message.Role, s.lane.Take(&s.message))
+	s.account.judged(s.message.Role, s.lane.Take(&s.message))
 }
 
-// cutOff counts the frame in whose middle the stream ended.
+// cutOff counts a frame of which the stream has only the beginning.
 func (s *stream) cutOff() {
 	s.lane.Begin()
-	s.tally.frames++
+	s.account.frames++
 	s.lane.Drop(transform.Malformed)
 	s.endBurst()
 }
 
-// endBurst ends the burst, and clears what borrows the frame reader's buffer, which may
-// be dropped next.
+// endBurst ends the burst. It also clears what borrows the frame reader's buffer, so that fill
+// can free that buffer.
 func (s *stream) endBurst() {
 	s.lane.End()
 	s.fields, s.message = fields{}, transform.Message{}

@@ -12,9 +12,13 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/stdout"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/udp"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -43,15 +47,13 @@ func TestDefaultConfigurationMeansThis(t *testing.T) {
 			TimeResolution: time.Second,
 		},
 		Sinks: []forward.SinkConfig{{
-			Name:    "files",
-			Target:  forward.Target{Scheme: forward.File, Address: "/var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"},
-			Message: nmsg.DNSQR,
-			MTU:     1 << 20,
-			Flush:   500 * time.Millisecond,
-			Queue:   16 << 20,
-			Rotate:  time.Hour,
-
-			RotateSize: 256 << 20,
+			Name:      "files",
+			Target:    forward.Target{Scheme: forward.File, Address: "/var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"},
+			Format:    forward.NMSG{Message: nmsg.DNSQR},
+			MTU:       1 << 20,
+			Flush:     500 * time.Millisecond,
+			Queue:     16 << 20,
+			Transport: file.Config{Rotate: time.Hour, RotateSize: 256 << 20},
 		}},
 		Admin: Admin{Listen: "127.0.0.1:9353"},
 		Log:   Log{Level: slog.LevelInfo, Format: "text"},
@@ -82,7 +84,7 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			Name:    "remote",
 			Network: "tcp",
 			Address: "192.0.2.1:6000",
-			TLS: collector.TLS{
+			TLS: certs.Files{
 				Cert:     "testdata/valid/cert.pem",
 				Key:      "/etc/dnstap-pdns/key.pem",
 				ClientCA: "testdata/valid/ca.pem",
@@ -136,26 +138,28 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 			TimeResolution:       1,
 		},
 		Sinks: []forward.SinkConfig{{
-			Name:    "receiver",
-			Target:  forward.Target{Scheme: forward.UDP, Address: "[2001:db8::1]:9430"},
-			Message: nmsg.DNSObs,
-			IDs:     ids,
-			MTU:     1400,
-			Flush:   90 * time.Second,
-			Queue:   1 << 30,
-			Zlib:    true,
-			Rate:    2000,
+			Name:      "receiver",
+			Target:    forward.Target{Scheme: forward.UDP, Address: "[2001:db8::1]:9430"},
+			Format:    forward.NMSG{Message: nmsg.DNSObs},
+			IDs:       ids,
+			MTU:       1400,
+			Flush:     90 * time.Second,
+			Queue:     1 << 30,
+			Zlib:      true,
+			Transport: udp.Config{Rate: 2000},
 		}, {
 			Name:   "files",
 			Target: forward.Target{Scheme: forward.File, Address: "/var/lib/pdns/%Y/%m/%d/%H%M.nmsg"},
+			Format: forward.NMSG{Message: nmsg.DNSQR},
 			IDs:    ids,
 			MTU:    64 << 10,
 			Flush:  500 * time.Millisecond,
 			Queue:  16 << 20,
-			Rotate: 15 * time.Minute,
-
-			RotateSize: 1 << 20,
-			OnRotate:   []string{"/usr/local/bin/upload", "--to", "a place; $HOME", ""},
+			Transport: file.Config{
+				Rotate:     15 * time.Minute,
+				RotateSize: 1 << 20,
+				OnRotate:   []string{"/usr/local/bin/upload", "--to", "a place; $HOME", ""},
+			},
 		}},
 		IDs:   ids,
 		Admin: Admin{Listen: "[::]:9353", Samples: true, Pprof: true},
@@ -201,8 +205,8 @@ func TestTargetsAndListenersAreNormal(t *testing.T) {
 		if got := f.Sinks[i].MTU; got != want {
 			t.Errorf("mtu of sink %s: got %d, want %d", f.Sinks[i].Name, got, want)
 		}
-		if got := f.Sinks[i].Rotate; got != 0 {
-			t.Errorf("rotate of sink %s: got %v, want 0", f.Sinks[i].Name, got)
+		if got, ok := f.Sinks[i].Transport.(file.Config); ok && got.Rotate != 0 {
+			t.Errorf("rotate of sink %s: got %v, want 0", f.Sinks[i].Name, got.Rotate)
 		}
 	}
 }
@@ -227,21 +231,20 @@ func TestDefaultsForCommandLinesAreThoseOfBlocks(t *testing.T) {
 	if got, err := SourceFor("udp://127.0.0.1:6000"); err == nil {
 		t.Errorf("udp: got %+v", got)
 	}
-	for to, rotate := range map[string]time.Duration{
-		"file:///tmp/%Y%m%dT%H%M%S.nmsg": time.Hour,
-		"file:///tmp/%Y%m%d.nmsg":        0,
-		"file:///tmp/out.nmsg":           0,
-		"udp://127.0.0.1:9430":           0,
-		"udp://192.0.2.1:9430":           0,
-		"stdout:":                        0,
+	for to, transport := range map[string]forward.TransportConfig{
+		"file:///tmp/%Y%m%dT%H%M%S.nmsg": file.Config{Rotate: time.Hour},
+		"file:///tmp/%Y%m%d.nmsg":        file.Config{},
+		"file:///tmp/out.nmsg":           file.Config{},
+		"udp://127.0.0.1:9430":           udp.Config{},
+		"udp://192.0.2.1:9430":           udp.Config{},
+		"stdout:":                        stdout.Config{},
 	} {
 		target, err := forward.ParseTarget(to)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := f.Sinks[0]
-		want.Name, want.Target, want.MTU, want.Rotate = "to", target, target.DefaultMTU(), rotate
-		want.RotateSize = 0
+		want.Name, want.Target, want.MTU, want.Transport = "to", target, target.DefaultMTU(), transport
 		if diff := cmp.Diff(want, SinkFor("to", target)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", to, diff)
 		}
@@ -271,7 +274,7 @@ func TestExampleSpellsOutTheDefault(t *testing.T) {
 			}
 		}
 	}
-	if got := uncommented(t, "dnstap-pdns.hcl").Sources[0].TLS; got != (collector.TLS{Cert: "cert.pem", Key: "key.pem", ClientCA: "ca.pem"}) {
+	if got := uncommented(t, "dnstap-pdns.hcl").Sources[0].TLS; got != (certs.Files{Cert: "cert.pem", Key: "key.pem", ClientCA: "ca.pem"}) {
 		t.Errorf("what the example shows of tls comes to %+v", got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/udp"
 )
 
 //go:embed default.hcl
@@ -48,10 +50,12 @@ func SinkFor(name string, target forward.Target) forward.SinkConfig {
 	s := defaults("sink")
 	c := s.encoding()
 	c.Name, c.Target, c.MTU = name, target, target.DefaultMTU()
+	var files file.Config
 	rotate := s.readDuration("rotate")
 	if target.Scheme == forward.File && !sameName(target.Address, rotate) {
-		c.Rotate = rotate
+		files.Rotate = rotate
 	}
+	c.Transport = transportFor(target, udp.Config{}, files)
 	return c
 }
 

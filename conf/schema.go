@@ -198,37 +198,6 @@ func schemaOf(name string) *blockSchema {
 	return &schema[slices.IndexFunc(schema, func(b blockSchema) bool { return b.name == name })]
 }
 
-// Row is one attribute of the configuration, for documentation.
-type Row struct {
-	Block     string // as it is opened: source "dnstap" NAME, or within another: source "dnstap" NAME { tls }
-	Attribute string
-	Takes     string // what may be written
-	Default   string // as HCL; "required", or words where it depends on another attribute
-	Meaning   string
-}
-
-// Reference returns every attribute that is understood, in the schema's order.
-func Reference() []Row {
-	var rows []Row
-	for i := range schema {
-		b := &schema[i]
-		rows = append(rows, b.rows(b.opening())...)
-		for j := range b.blocks {
-			inner := &b.blocks[j]
-			rows = append(rows, inner.rows(fmt.Sprintf("%s { %s }", b.opening(), inner.name))...)
-		}
-	}
-	return rows
-}
-
-func (b *blockSchema) rows(block string) []Row {
-	var rows []Row
-	for _, a := range b.attributes {
-		rows = append(rows, Row{block, a.name, a.wants(), a.defaultText(), a.meaning})
-	}
-	return rows
-}
-
 func (b *blockSchema) opening() string {
 	if b.typ == "" {
 		return b.name
@@ -237,16 +206,6 @@ func (b *blockSchema) opening() string {
 }
 
 func (a *attribute) required() bool { return a.value == "" && a.derived == "" }
-
-func (a *attribute) defaultText() string {
-	switch {
-	case a.required():
-		return "required"
-	case a.value == "":
-		return a.derived
-	}
-	return a.value
-}
 
 // wants says what may be written.
 func (a *attribute) wants() string {

@@ -1,10 +1,13 @@
 package conf
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
+	"gotest.tools/v3/golden"
 )
 
 func TestDefaultsAreOfTheirKind(t *testing.T) {
@@ -33,16 +36,54 @@ func checkDefaults(t *testing.T, b blockSchema) {
 	}
 }
 
+// A row is one attribute of the configuration in the README's reference.
+type row struct {
+	block     string // as it is opened: source "dnstap" NAME, or within another: source "dnstap" NAME { tls }
+	attribute string
+	takes     string // what may be written
+	standard  string // the default, as HCL; "required", or words where it depends on another attribute
+	meaning   string
+}
+
+// reference returns every attribute, in the schema's order.
+func reference() []row {
+	var rows []row
+	add := func(block string, b *blockSchema) {
+		for _, a := range b.attributes {
+			standard := cmp.Or(a.value, a.derived, "required")
+			rows = append(rows, row{block, a.name, a.wants(), standard, a.meaning})
+		}
+	}
+	for i := range schema {
+		b := &schema[i]
+		add(b.opening(), b)
+		for j := range b.blocks {
+			add(fmt.Sprintf("%s { %s }", b.opening(), b.blocks[j].name), &b.blocks[j])
+		}
+	}
+	return rows
+}
+
+// TestReferenceIsThis holds the schema to reference.md, which the README contains.
+func TestReferenceIsThis(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| block | attribute | default | takes | meaning |\n|---|---|---|---|---|\n")
+	for _, r := range reference() {
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", r.block, r.attribute, r.standard, r.takes, r.meaning)
+	}
+	golden.Assert(t, b.String(), "reference.md")
+}
+
 func TestReferenceSaysEverything(t *testing.T) {
-	rows := map[string]Row{}
-	for _, r := range Reference() {
-		if r.Takes == "" || r.Takes == "a string" || r.Default == "" || r.Meaning == "" {
+	rows := map[string]row{}
+	for _, r := range reference() {
+		if r.takes == "" || r.takes == "a string" || r.standard == "" || r.meaning == "" {
 			t.Errorf("row is incomplete: %+v", r)
 		}
-		if strings.Contains(r.Meaning, "|") || strings.Contains(r.Takes, "|") {
+		if strings.Contains(r.meaning, "|") || strings.Contains(r.takes, "|") {
 			t.Errorf("row cannot stand in a Markdown table: %+v", r)
 		}
-		rows[r.Block+"."+r.Attribute] = r
+		rows[r.block+"."+r.attribute] = r
 	}
 	for key, want := range map[string]string{
 		`source "dnstap" NAME.listen`:            "required",
@@ -52,7 +93,7 @@ func TestReferenceSaysEverything(t *testing.T) {
 		`sink "nmsg" NAME.mtu`:                   "UDP 8192 to loopback, else 1280; file and stdout 1 MiB",
 		`pairing.timeout`:                        `"60s"`,
 	} {
-		if got := rows[key].Default; got != want {
+		if got := rows[key].standard; got != want {
 			t.Errorf("default of %s: got %q, want %q", key, got, want)
 		}
 	}

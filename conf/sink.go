@@ -11,7 +11,10 @@ import (
 	"github.com/lestrrat-go/strftime"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/stdout"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/udp"
 )
 
 // longestUDP is the payload of the longest datagram that IPv4 carries.
@@ -22,31 +25,46 @@ func (s *section) nmsgSink() forward.SinkConfig {
 	c.Name, c.Target = s.name, readText(s, "to", ParseTarget)
 	known := c.Target != (forward.Target{})
 	c.MTU = s.mtu(c.Target, known)
+	var datagrams udp.Config
 	if known && c.Target.Scheme != forward.UDP {
 		s.doesNotApply("only datagrams have a rate", "rate")
 	} else {
-		c.Rate = int(s.readNumber("rate"))
+		datagrams.Rate = int(s.readNumber("rate"))
 	}
+	var files file.Config
 	if known && c.Target.Scheme != forward.File {
 		s.doesNotApply("only files rotate", "rotate", "rotate_size", "on_rotate")
 	} else {
-		c.Rotate = readText(s, "rotate", s.parseRotate)
-		c.RotateSize = s.readSize("rotate_size")
-		c.OnRotate = s.command("on_rotate")
+		files.Rotate = readText(s, "rotate", s.parseRotate)
+		files.RotateSize = s.readSize("rotate_size")
+		files.OnRotate = s.command("on_rotate")
 	}
 	if known {
-		s.checkTarget(c.Target, c.Rotate)
+		s.checkTarget(c.Target, files.Rotate)
 	}
+	c.Transport = transportFor(c.Target, datagrams, files)
 	return c
+}
+
+// transportFor returns the configuration of the target's transport.
+func transportFor(t forward.Target, datagrams udp.Config, files file.Config) forward.TransportConfig {
+	switch t.Scheme {
+	case forward.UDP:
+		return datagrams
+	case forward.File:
+		return files
+	default:
+		return stdout.Config{}
+	}
 }
 
 // encoding is what does not depend on where records go.
 func (s *section) encoding() forward.SinkConfig {
 	return forward.SinkConfig{
-		Message: readText(s, "message", nmsg.ParseMessageType),
-		Flush:   s.readDuration("flush"),
-		Queue:   s.readSize("queue"),
-		Zlib:    s.readFlag("zlib"),
+		Format: forward.NMSG{Message: readText(s, "message", nmsg.ParseMessageType)},
+		Flush:  s.readDuration("flush"),
+		Queue:  s.readSize("queue"),
+		Zlib:   s.readFlag("zlib"),
 	}
 }
 

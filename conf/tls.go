@@ -3,16 +3,16 @@ package conf
 import (
 	"errors"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 )
 
 // tls returns the files that a source's tls block names; none without the block.
-func (s *section) tls() collector.TLS {
+func (s *section) tls() certs.Files {
 	in := s.within("tls")
 	if in == nil {
-		return collector.TLS{}
+		return certs.Files{}
 	}
-	return collector.TLS{
+	return certs.Files{
 		Cert:     readText(in, "cert", in.parseFile),
 		Key:      readText(in, "key", in.parseFile),
 		ClientCA: readText(in, "client_ca", in.parseOptionalFile),

@@ -77,7 +77,11 @@ const (
 func warnOfNetworks(attribute string, networks []netip.Prefix) []Warning {
 	var short []int
 	for i, p := range networks {
-		if p.Bits() < lengthFor(p, shortest4, shortest6) {
+		least := shortest6
+		if p.Addr().Is4() {
+			least = shortest4
+		}
+		if p.Bits() < least {
 			short = append(short, i+1)
 		}
 	}
@@ -88,34 +92,12 @@ func warnOfNetworks(attribute string, networks []netip.Prefix) []Warning {
 		"It covers the networks of others, and what concerns them is dropped. Name your own networks instead."}}
 }
 
-func lengthFor(p netip.Prefix, v4, v6 int) int {
-	if p.Addr().Is4() {
-		return v4
-	}
-	return v6
-}
-
-// identity4 and identity6 are the lengths from which a prefix in scrub.resolvers says
-// what is the resolver's; in a shorter one, messages must show the addresses.
-const (
-	identity4 = 24
-	identity6 = 48
-)
-
 // KnowsResolver reports whether the configuration has a public address of the resolver.
 // Packets show every address inside their source's prefixes.
 func (c *Config) KnowsResolver() bool {
-	return slices.ContainsFunc(c.Policy.Resolvers, func(p netip.Prefix) bool {
-		return isPublic(p) && p.Bits() >= lengthFor(p, identity4, identity6)
-	}) || slices.ContainsFunc(c.Packets, func(p pcap.Config) bool { return slices.ContainsFunc(p.Resolvers, isPublic) })
-}
-
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598: carrier-grade NAT
-
-// isPublic reports whether servers on the Internet may see addresses of the prefix.
-func isPublic(p netip.Prefix) bool {
-	a := p.Addr()
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !sharedSpace.Contains(a)
+	isPublic := func(p netip.Prefix) bool { return transform.IsPublic(p.Addr()) }
+	return slices.ContainsFunc(c.Policy.Resolvers, transform.IsPublicResolver) ||
+		slices.ContainsFunc(c.Packets, func(p pcap.Config) bool { return slices.ContainsFunc(p.Resolvers, isPublic) })
 }
 
 // shownPlaces is how many places a warning lists.

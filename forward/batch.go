@@ -3,115 +3,91 @@ package forward
 import (
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// batchSize bounds a batch in bytes, but for one whose only payload is larger.
-const batchSize = 64 << 10
+// BatchSize bounds a batch in bytes, unless its only record is larger.
+const BatchSize = 64 << 10
 
-// containerSlack is more than a container adds to its only payload.
-const containerSlack = 64
+// A Batch is a series of finished units with one owner at a time: a lane while it
+// fills, the queue while it waits, the sink's goroutine while it is sent.
+type Batch struct {
+	Buf   []byte         // units, back to back; while a lane fills it, the last one may be open
+	Units []Unit         // the finished ones
+	Time  transform.Time // Replay: the time under which the first record is filed
 
-// A batch is a series of containers with one owner at a time: a lane while it
-// fills, the queue while it waits, the sink while it is sent.
-type batch struct {
-	buf        []byte // containers, back to back; the last may still be open
-	containers []mark // those that are finished
-	records    int    // in all of them, the open one included
+	// The queue sets these when the batch enters it.
+	ID    uint64 // of all units of the sink
+	First uint32 // number of the first unit, among those of that ID
+	total int    // records in all units
 
-	opened time.Time      // Live: the burst that brought the first record
-	clock  transform.Time // Replay: when the first record is filed
-	seqID  uint64         // of all containers, once they are queued
-	seq    uint32         // of the first container
-
-	next *batch // in a queue, or among its blanks
+	edition int       // of the sink's format
+	opened  time.Time // Live: the burst that brought the first record
+	next    *Batch    // in a queue or its free list
 }
 
-// A mark stands behind a finished container.
-type mark struct {
-	end     int // offset in the batch
-	records int
-	lost    bool // it did not leave
+// A Unit is a container, a frame or a line: bytes that are sent together or not at
+// all.
+type Unit struct {
+	End     int // offset in the batch
+	Records int
+	lost    bool // it was not sent
 }
 
-func newBatch() *batch { return &batch{buf: make([]byte, 0, batchSize)} }
+func newBatch() *Batch { return &Batch{Buf: make([]byte, 0, BatchSize)} }
 
-// reset makes b a blank.
-func (b *batch) reset() {
-	*b = batch{buf: b.buf[:0], containers: b.containers[:0]}
-}
+// reset empties b.
+func (b *Batch) reset() { *b = Batch{Buf: b.Buf[:0], Units: b.Units[:0]} }
 
-// reusable is false for a batch that a large payload has grown.
-func (b *batch) reusable() bool { return cap(b.buf) <= batchSize }
+// reusable is false for a batch that a large record has grown.
+func (b *Batch) reusable() bool { return cap(b.Buf) <= BatchSize }
 
-// room is how many bytes more b is meant to hold.
-func (b *batch) room() int { return batchSize - len(b.buf) }
+// room is how many bytes b has left.
+func (b *Batch) room() int { return BatchSize - len(b.Buf) }
 
-// finish closes the open container.
-func (b *batch) finish(c *nmsg.Container, seqID uint64) {
-	b.buf = c.Seal(b.buf, seqID)
-	b.containers = append(b.containers, mark{end: len(b.buf), records: c.Payloads()})
-}
-
-// start is the offset of container i.
-func (b *batch) start(i int) int {
+// Start returns the offset of unit i.
+func (b *Batch) Start(i int) int {
 	if i == 0 {
 		return 0
 	}
-	return b.containers[i-1].end
+	return b.Units[i-1].End
 }
 
-// container returns the bytes of container i.
-func (b *batch) container(i int) []byte { return b.buf[b.start(i):b.containers[i].end] }
+// Bytes returns the bytes of unit i, which belong to b.
+func (b *Batch) Bytes(i int) []byte { return b.Buf[b.Start(i):b.Units[i].End] }
 
-// number gives b's containers their sequence numbers, and returns the next one.
-func (b *batch) number(seqID uint64, seq uint32) uint32 {
-	b.seqID, b.seq = seqID, seq
-	for i := range b.containers {
-		nmsg.SetSequence(b.container(i), seqID, seq)
-		seq++
+// records counts the records in all finished units.
+func (b *Batch) records() (n int) {
+	for _, u := range b.Units {
+		n += u.Records
 	}
-	return seq
+	return n
 }
 
-// cut takes off the first n containers.
-func (b *batch) cut(n int) {
-	start := b.start(n)
-	for _, m := range b.containers[:n] {
-		b.records -= m.records
+// cut removes the first n units.
+func (b *Batch) cut(n int) {
+	start := b.Start(n)
+	b.Buf = b.Buf[:copy(b.Buf, b.Buf[start:])]
+	b.Units = b.Units[:copy(b.Units, b.Units[n:])]
+	for i := range b.Units {
+		b.Units[i].End -= start
 	}
-	b.buf = b.buf[:copy(b.buf, b.buf[start:])]
-	b.containers = b.containers[:copy(b.containers, b.containers[n:])]
-	for i := range b.containers {
-		b.containers[i].end -= start
-	}
-	b.seq += uint32(n)
+	b.First += uint32(n)
+	b.total = b.records()
 }
 
-// pour moves o's containers, which were numbered next after b's, behind b's own.
-func (b *batch) pour(o *batch) {
-	at := len(b.buf)
-	b.buf = append(b.buf, o.buf...)
-	for _, m := range o.containers {
-		b.containers = append(b.containers, mark{end: at + m.end, records: m.records})
-	}
-	b.records += o.records
+// continues reports whether b's units are of the same edition as those of a, and were
+// numbered next after them.
+func (b *Batch) continues(a *Batch) bool {
+	return b.edition == a.edition && b.First == a.First+uint32(len(a.Units))
 }
 
-// written is the outcome when the first n bytes from container from on were
-// taken: what is whole is delivered.
-func (b *batch) written(from, n int) outcome {
-	var o outcome
-	start := b.start(from)
-	for _, m := range b.containers[from:] {
-		if m.end-start > n {
-			break
-		}
-		o.done++
-		o.delivered += uint64(m.records)
-		o.sent.Bytes = uint64(m.end - start)
+// pour appends the units of o to b.
+func (b *Batch) pour(o *Batch) {
+	at := len(b.Buf)
+	b.Buf = append(b.Buf, o.Buf...)
+	for _, u := range o.Units {
+		b.Units = append(b.Units, Unit{End: at + u.End, Records: u.Records})
 	}
-	o.sent.Containers = uint64(o.done)
-	return o
+	b.total += o.total
 }

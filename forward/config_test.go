@@ -1,26 +1,36 @@
 package forward
 
 import (
-	"slices"
 	"testing"
-	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
+// options is the configuration of a transport that has options.
+type options struct {
+	size    int64
+	command []string
+}
+
+func (options) New(*SinkConfig, Env) (Transport, error) { return nil, errFake }
+
 func TestSinksAreEqualInEveryFieldOrNotAtAll(t *testing.T) {
-	c := fileSink("/d", "x")
-	c.Rotate, c.OnRotate = time.Hour, []string{"a", "b"}
+	c := testSink("a")
+	c.Transport = options{1, []string{"a", "b"}}
 	same := c
-	same.OnRotate = slices.Clone(c.OnRotate)
+	same.Transport = options{1, []string{"a", "b"}}
 	if !c.Equal(&same) {
 		t.Error("a copy is another sink")
 	}
 	for name, change := range map[string]func(*SinkConfig){
-		"name":        func(c *SinkConfig) { c.Name = "other" },
-		"target":      func(c *SinkConfig) { c.Target.Address = "/d/y" },
-		"ids":         func(c *SinkConfig) { c.IDs.Group++ },
-		"rotate_size": func(c *SinkConfig) { c.RotateSize++ },
-		"argument":    func(c *SinkConfig) { c.OnRotate = []string{"a", "c"} },
-		"no command":  func(c *SinkConfig) { c.OnRotate = nil },
+		"name":       func(c *SinkConfig) { c.Name = "other" },
+		"target":     func(c *SinkConfig) { c.Target.Address = "/d/y" },
+		"format":     func(c *SinkConfig) { c.Format = NMSG{nmsg.DNSObs} },
+		"ids":        func(c *SinkConfig) { c.IDs.Group++ },
+		"size":       func(c *SinkConfig) { c.Transport = options{2, []string{"a", "b"}} },
+		"argument":   func(c *SinkConfig) { c.Transport = options{1, []string{"a", "c"}} },
+		"no command": func(c *SinkConfig) { c.Transport = options{1, nil} },
+		"transport":  func(c *SinkConfig) { c.Transport = refusing{} },
 	} {
 		other := c
 		change(&other)

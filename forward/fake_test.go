@@ -8,21 +8,18 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	dnstap "github.com/dnstap/golang-dnstap"
+	"github.com/miekg/dns"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
-
-// withTransports gives sinks other transports than their targets say.
-func withTransports(open func(*SinkConfig) (transport, error)) Option {
-	return func(f *Forwarder) { f.open = open }
-}
 
 // wireName is the wire form of a name of two labels.
 func wireName(label, parent string) []byte {
@@ -93,7 +90,7 @@ func readNames(b []byte) (names []string, missing int, err error) {
 }
 
 // A fault is what a fake transport does once instead of its work.
-type fault func(ctx context.Context, t *fake, b *batch, from int) (outcome, error)
+type fault func(ctx context.Context, t *fake, b *Batch, from int) (Result, error)
 
 // A fake keeps what is delivered through it.
 type fake struct {
@@ -101,10 +98,28 @@ type fake struct {
 	got    []byte
 	faults []fault // of the next calls; nil: none
 	calls  []time.Time
+	env    Env
+	opens  int
 	closed bool
+
+	closing   error         // what Close returns
+	paced     time.Duration // that a Send may take
+	tentative bool          // what it takes is tentative
+	held      uint64
 }
 
-func (t *fake) Send(ctx context.Context, b *batch, from int) (outcome, error) {
+func (t *fake) Open(context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.opens++
+	return nil
+}
+
+func (t *fake) MayTake([]*Batch) time.Duration { return t.paced }
+
+// Send takes one batch at a time.
+func (t *fake) Send(ctx context.Context, bs []*Batch, from int) (Result, error) {
+	b := bs[0]
 	t.mu.Lock()
 	t.calls = append(t.calls, time.Now())
 	var f fault
@@ -115,16 +130,21 @@ func (t *fake) Send(ctx context.Context, b *batch, from int) (outcome, error) {
 	if f != nil {
 		return f(ctx, t, b, from)
 	}
-	return t.take(b, from, len(b.containers)), nil
+	return t.take(b, from, len(b.Units)), nil
 }
 
 // take delivers containers from to to.
-func (t *fake) take(b *batch, from, to int) outcome {
+func (t *fake) take(b *Batch, from, to int) (r Result) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	start, end := b.start(from), b.start(to)
-	t.got = append(t.got, b.buf[start:end]...)
-	return b.written(from, end-start)
+	start, end := b.Start(from), b.Start(to)
+	t.got = append(t.got, b.Buf[start:end]...)
+	r.Deliver(b, from, end-start)
+	if t.tentative {
+		t.held += r.Delivered
+		r.Delivered, r.Tentative[Written] = 0, r.Delivered
+	}
+	return r
 }
 
 func (t *fake) Rest(context.Context) (time.Time, error) { return time.Time{}, nil }
@@ -133,7 +153,7 @@ func (t *fake) Close(context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	return nil
+	return t.closing
 }
 
 func (t *fake) fail(faults ...fault) {
@@ -157,42 +177,43 @@ func (t *fake) names(tb testing.TB) (names []string, missing int) {
 
 var errFake = errors.New("fake failure")
 
-func failsOnce(context.Context, *fake, *batch, int) (outcome, error) { return outcome{}, errFake }
+func failsOnce(context.Context, *fake, *Batch, int) (Result, error) { return Result{}, errFake }
 
 // failsInside delivers the first half and fails at the next container.
-func failsInside(_ context.Context, t *fake, b *batch, from int) (outcome, error) {
-	return t.take(b, from, from+(len(b.containers)-from)/2), errFake
+func failsInside(_ context.Context, t *fake, b *Batch, from int) (Result, error) {
+	return t.take(b, from, from+(len(b.Units)-from)/2), errFake
 }
 
-func breaks(context.Context, *fake, *batch, int) (outcome, error) {
-	return outcome{}, brokenError{errFake}
+func breaks(context.Context, *fake, *Batch, int) (Result, error) {
+	return Result{}, BrokenError{errFake}
 }
 
 // losesEverySecond is what UDP does when a peer refuses.
-func losesEverySecond(_ context.Context, t *fake, b *batch, from int) (outcome, error) {
-	var o outcome
-	for i := from; i < len(b.containers); i++ {
+func losesEverySecond(_ context.Context, t *fake, b *Batch, from int) (Result, error) {
+	var r Result
+	for i := from; i < len(b.Units); i++ {
 		if i%2 == 0 {
-			o.lose(b, i, Refused)
+			r.Lose(b, i, Refused)
 			continue
 		}
 		taken := t.take(b, i, i+1)
-		o.done += taken.done
-		o.delivered += taken.delivered
-		o.sent.add(&taken.sent)
+		r.Units += taken.Units
+		r.Delivered += taken.Delivered
+		r.Tentative[Written] += taken.Tentative[Written]
+		r.Sent.add(&taken.Sent)
 	}
-	o.trouble = errFake
-	return o, nil
+	r.Trouble = errFake
+	return r, nil
 }
 
 // stallsFor is a Send that takes its time but can be interrupted.
 func stallsFor(d time.Duration) fault {
-	return func(ctx context.Context, t *fake, b *batch, from int) (outcome, error) {
+	return func(ctx context.Context, t *fake, b *Batch, from int) (Result, error) {
 		select {
 		case <-time.After(d):
-			return t.take(b, from, len(b.containers)), nil
+			return t.take(b, from, len(b.Units)), nil
 		case <-ctx.Done():
-			return outcome{}, ctx.Err()
+			return Result{}, ctx.Err()
 		}
 	}
 }
@@ -205,12 +226,14 @@ type rig struct {
 	mu    sync.Mutex
 	fakes map[string][]*fake // by sink name, oldest first
 	setUp func(*fake)        // of new ones
+
+	tentative string // name of the sink whose fakes call what they take tentative
 }
 
 func newRig(tb testing.TB, mode Mode, configs ...SinkConfig) *rig {
 	tb.Helper()
 	r := &rig{policy: testPolicy(tb), fakes: map[string][]*fake{}}
-	r.Forwarder = New(mode, transform.NewBudget(1000), slog.New(slog.DiscardHandler), withTransports(r.open))
+	r.Forwarder = New(mode, transform.NewBudget(1000), slog.New(slog.DiscardHandler))
 	if err := r.Apply(r.policy, configs); err != nil {
 		tb.Fatal(err)
 	}
@@ -230,10 +253,25 @@ func testPolicy(tb testing.TB) *transform.Policy {
 	return p
 }
 
-func (r *rig) open(c *SinkConfig) (transport, error) {
+// Apply gives sinks without a transport a fake one.
+func (r *rig) Apply(policy *transform.Policy, configs []SinkConfig) error {
+	configs = slices.Clone(configs)
+	for i := range configs {
+		if configs[i].Transport == nil {
+			configs[i].Transport = fakes{r}
+		}
+	}
+	return r.Forwarder.Apply(policy, configs)
+}
+
+// fakes makes the transports of a rig.
+type fakes struct{ r *rig }
+
+func (f fakes) New(c *SinkConfig, env Env) (Transport, error) {
+	r := f.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := new(fake)
+	t := &fake{env: env, tentative: c.Name == r.tentative}
 	if r.setUp != nil {
 		r.setUp(t)
 	}
@@ -272,10 +310,11 @@ func burst(l *Lane, lane, first, n, size int) {
 
 func testSink(name string) SinkConfig {
 	return SinkConfig{
-		Name:  name,
-		MTU:   1280,
-		Flush: 500 * time.Millisecond,
-		Queue: 16 << 20,
+		Name:   name,
+		Format: NMSG{},
+		MTU:    1280,
+		Flush:  500 * time.Millisecond,
+		Queue:  16 << 20,
 	}
 }
 
@@ -327,5 +366,61 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			tb.Fatalf("never happened: %s", what)
 		}
+	}
+}
+
+// A taker takes batches out of a queue, as a sender does.
+type taker struct {
+	queue *queue
+	sender
+}
+
+// pop returns the oldest batches; those that it returned before are recycled.
+func (t *taker) pop() []*Batch {
+	t.queue.pop(&t.sender)
+	return t.hand
+}
+
+// popped returns the oldest batches.
+func popped(q *queue) []*Batch { return (&taker{queue: q}).pop() }
+
+// namesOf are the names of records from to to of lane 0.
+func namesOf(from, to int) (names []string) {
+	for i := from; i < to; i++ {
+		names = append(names, string(testRecord(0, i, 0).Name))
+	}
+	return names
+}
+
+// ledgerOf is the account of one sink, removed or not.
+func (r *rig) ledgerOf(name string) SinkLedger {
+	for _, l := range r.Ledger().Sinks {
+		if l.Name == name {
+			return l
+		}
+	}
+	return SinkLedger{}
+}
+
+// answer is a resolver's response from a server.
+func answer(t *testing.T, name string, at time.Time) *transform.Message {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
+	m.Response, m.RecursionDesired, m.Authoritative = true, false, true
+	rr, err := dns.NewRR(name + " 60 IN A 192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Answer = []dns.RR{rr}
+	wire, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &transform.Message{
+		Role:         transform.ResolverResponse,
+		Server:       netip.MustParseAddrPort("198.51.100.53:53"),
+		QueryTime:    transform.Time(at.UnixNano()),
+		ResponseTime: transform.Time(at.UnixNano()),
+		Wire:         wire,
 	}
 }

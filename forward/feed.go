@@ -3,75 +3,79 @@ package forward
 import (
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A feed is a lane's way into one sink: the batch that fills, and what was counted
-// before anything entered it. The lane's mutex guards it.
-type feed struct {
-	sink      *sink
-	open      *batch // its last container is open and holds a payload; nil: none
-	container nmsg.Container
-	counts    feedCounts
+// A Feed is the way of a lane, or of another stage, into one sink: the batch that it
+// fills and the records that never entered one. A lane's mutex guards its feeds.
+type Feed struct {
+	to      *sender
+	framer  Framer
+	open    *Batch // nil: none
+	records int    // in open
+	counts  feedCounts
 }
 
-// feedCounts are records, since the feed began.
-type feedCounts struct {
-	offered, filtered, tooBig uint64
-}
+// feedCounts are the records, since the feed began, that never entered a batch.
+type feedCounts struct{ filtered, tooBig uint64 }
 
 func (c *feedCounts) add(o *feedCounts) {
-	c.offered += o.offered
 	c.filtered += o.filtered
 	c.tooBig += o.tooBig
 }
 
-// add copies a payload into the open batch. now is the burst's time in Live,
+func newFeed(to *sender) Feed {
+	return Feed{to: to, framer: to.config.Format.NewFramer(to.config.limit())}
+}
+
+// add copies an encoded record into the open batch. now is the burst's time in Live,
 // clock the lane's file clock in Replay.
-func (f *feed) add(p nmsg.Payload, now time.Time, clock transform.Time) {
-	f.counts.offered++
-	if f.open != nil && f.sink.crosses(f.open.clock, clock) {
+func (f *Feed) add(record []byte, now time.Time, clock transform.Time) {
+	if f.open != nil && f.to.divides(f.open.Time, clock) {
 		f.seal()
 	}
-	switch {
-	case f.open == nil:
+	if f.open == nil {
 		f.begin(now, clock)
-	case !f.container.Fits(f.open.buf, p, f.sink.containerMax, f.sink.queue.seqID):
-		f.open.finish(&f.container, f.sink.queue.seqID)
-		if f.open.room() < f.sink.roomFor(p) {
-			f.push()
-			f.begin(now, clock)
-		} else {
-			f.open.buf = f.container.Begin(f.open.buf)
-		}
 	}
-	f.open.buf = f.container.Add(f.open.buf, p)
-	f.open.records++
+	if !f.framer.Add(f.open, record) {
+		f.seal()
+		f.begin(now, clock)
+		f.framer.Add(f.open, record)
+	}
+	f.records++
 }
 
-func (f *feed) begin(now time.Time, clock transform.Time) {
-	f.open = f.sink.queue.blank()
-	f.open.opened, f.open.clock = now, clock
-	f.open.buf = f.container.Begin(f.open.buf)
+func (f *Feed) begin(now time.Time, clock transform.Time) {
+	f.open = f.to.queue.empty()
+	f.open.opened, f.open.Time = now, clock
 }
 
-// seal sends the open batch on its way, full or not.
-func (f *feed) seal() {
+// seal sends the open batch to the sink, full or not.
+func (f *Feed) seal() {
 	if f.open == nil {
 		return
 	}
-	f.open.finish(&f.container, f.sink.queue.seqID)
-	f.push()
+	b := f.open
+	f.framer.Seal(b)
+	f.open, f.records = nil, 0
+	f.Push(b, false) // what a sink that has ended does not take is counted there
 }
 
-func (f *feed) push() {
-	f.sink.queue.push(f.open)
-	f.open = nil
+// Push gives a sealed batch, made with the feed's framer, to the sink, which owns it
+// from then on. With wait it first waits for room in the queue, and gives up nothing
+// that waits there; the caller then holds no lock. Without, it never blocks: in Live,
+// a queue that is full gives up its oldest batches. An error says that the sink takes
+// nothing more; the records are counted as lost.
+func (f *Feed) Push(b *Batch, wait bool) error {
+	b.edition = f.to.edition
+	if wait {
+		f.to.queue.awaitRoom()
+	}
+	return f.to.queue.push(b, f.framer, wait)
 }
 
-// end seals the feed for good: the sink goes on with its counts.
-func (f *feed) end() {
+// end seals the feed for good. The queue takes over its counts.
+func (f *Feed) end() {
 	f.seal()
-	f.sink.queue.inherit(&f.counts)
+	f.to.queue.inherit(&f.counts)
 }

@@ -118,7 +118,7 @@ func TestOpenBatchesOutliveHandOver(t *testing.T) {
 	r.HandOver("pcap", transform.Span{On: 0, Off: 1})
 	burst(l, 0, 3, 3, 10)
 	l.Close()
-	if batches := r.sinks[0].queue.pop(nil); len(batches) != 1 || batches[0].records != 6 {
+	if batches := popped(r.sinks[0].queue); len(batches) != 1 || batches[0].total != 6 {
 		t.Errorf("%d batches", len(batches))
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// quiet is how long a transport that lost single datagrams must lose none to be
-// well again: a peer's refusals come one by one.
+// quiet is how long a transport that lost single datagrams must lose none before it
+// counts as working: a peer's refusals come one by one.
 const quiet = 10 * time.Second
 
-// longestWrite is how long a call may be under way that nothing holds up by design.
+// longestWrite is how long a call may be under way that does not wait by design.
 const longestWrite = 10 * time.Second
 
-// health is whether a sink's transport works, as its last tries tell.
+// health is whether a transport works, judged by its last calls.
 type health struct {
 	mu    sync.Mutex
 	err   error     // of the latest failure
@@ -25,7 +25,7 @@ type health struct {
 	limit time.Duration // how long that may take
 }
 
-// begin notes that a call is under way, which may take so long.
+// begin notes that a call is under way, which may take until limit.
 func (h *health) begin(now time.Time, limit time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -64,12 +64,12 @@ func (h *health) work(now time.Time) (since time.Time, recovered bool) {
 	return since, true
 }
 
-// tell returns the latest failure and since when the transport fails, if it does. A
+// failure returns the latest failure and since when the transport fails, if it does. A
 // call that does not return is a failure as long as it lasts.
-func (h *health) tell(now time.Time) (text string, since time.Time) {
+func (h *health) failure(now time.Time) (text string, since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if took := now.Sub(h.began); !h.began.IsZero() && took > h.limit {
+	if took := now.Sub(h.began); h.late(now) {
 		if since = h.since; since.IsZero() {
 			since = h.began
 		}
@@ -80,3 +80,12 @@ func (h *health) tell(now time.Time) (text string, since time.Time) {
 	}
 	return h.err.Error(), h.since
 }
+
+// stuck reports whether a call is under way that takes too long.
+func (h *health) stuck(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.late(now)
+}
+
+func (h *health) late(now time.Time) bool { return !h.began.IsZero() && now.Sub(h.began) > h.limit }

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -13,11 +12,13 @@ import (
 func benchLane(tb testing.TB, configs ...SinkConfig) (l *Lane, drain func()) {
 	r := newRig(tb, Live, configs...)
 	l = r.Lane("source")
-	hands := make([][]*batch, len(r.sinks))
+	var takers []*taker
+	for _, s := range r.sinks {
+		takers = append(takers, &taker{queue: s.queue})
+	}
 	return l, func() {
-		for i, s := range r.sinks {
-			for hands[i] = s.queue.pop(hands[i]); len(hands[i]) > 0; {
-				hands[i] = s.queue.pop(hands[i])
+		for _, t := range takers {
+			for len(t.pop()) > 0 {
 			}
 		}
 	}
@@ -28,7 +29,7 @@ func everyForm() []SinkConfig {
 	var all []SinkConfig
 	for _, typ := range nmsg.MessageTypes() {
 		c := testSink(typ.String())
-		c.Message, c.MTU = typ, 1280<<typ
+		c.Format, c.MTU = NMSG{typ}, 1280<<typ
 		all = append(all, c)
 	}
 	return all
@@ -74,31 +75,6 @@ func TestNoAllocationFromMessageToBatch(t *testing.T) {
 	}
 }
 
-func TestNoAllocationFromBatchToSocket(t *testing.T) {
-	p := listenUDP(t, "127.0.0.1:0")
-	u, b := sendable(t, p, 1280)
-	defer u.Close(context.Background())
-	work := func() {
-		if o, err := u.Send(context.Background(), b, 0); err != nil || o.done != len(b.containers) {
-			t.Fatalf("%+v, %v", o, err)
-		}
-	}
-	work()
-	if n := testing.AllocsPerRun(20, work); n > poolSlack {
-		t.Errorf("%v allocations for a batch", n)
-	}
-}
-
-// sendable is a full batch and a transport to p.
-func sendable(tb testing.TB, p *peer, mtu int) (*udp, *batch) {
-	c := p.sink()
-	c.MTU = mtu
-	r := newRig(tb, Live, c)
-	l := r.Lane("source")
-	burst(l, 0, 0, 1000, 100)
-	return newUDP(&c), r.sinks[0].queue.pop(nil)[0]
-}
-
 func BenchmarkRecord(b *testing.B) {
 	for name, configs := range map[string][]SinkConfig{
 		"one sink":  {testSink("a")},
@@ -123,32 +99,14 @@ func BenchmarkRecord(b *testing.B) {
 
 func BenchmarkQueue(b *testing.B) {
 	q := newQueue(Live, 1<<20)
-	hand := []*batch{sealedBatch(b, q, 0, 100, 200)}
+	batch := sealedBatch(b, q, 0, 100, 200)
+	var framer Framer = &containers{}
+	var s sender
 	b.ReportAllocs()
 	for b.Loop() {
-		q.push(hand[0])
-		hand = q.pop(hand[:0])
-		q.settle(&outcome{delivered: 100})
-	}
-}
-
-func BenchmarkUDP(b *testing.B) {
-	for name, mtu := range map[string]int{"mtu 1280": 1280, "mtu 8192": 8192} {
-		b.Run(name, func(b *testing.B) {
-			p := listenUDP(b, "127.0.0.1:0") // and never read: what is too much is dropped by the kernel
-			u, full := sendable(b, p, mtu)
-			defer u.Close(context.Background())
-			b.ReportAllocs()
-			b.SetBytes(int64(len(full.buf)))
-			n := 0
-			for b.Loop() {
-				o, err := u.Send(context.Background(), full, 0)
-				if err != nil {
-					b.Fatal(err)
-				}
-				n += int(o.sent.Datagrams)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/datagram")
-		})
+		q.push(batch, framer, false)
+		q.pop(&s)
+		q.count(&s, &Result{Delivered: 100})
+		batch, s.hand = s.hand[0], s.hand[:0]
 	}
 }

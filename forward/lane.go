@@ -4,13 +4,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// keptPayload is the capacity of scratch that a lane keeps from burst to burst. Nearly
-// all payloads fit.
-const keptPayload = 16 << 10
+// keptScratch is the capacity of scratch that a lane keeps from burst to burst. Nearly
+// all encoded records fit.
+const keptScratch = 16 << 10
 
 // A Lane takes the messages of one connection, in order. Its owner calls Begin,
 // then Take and Drop for what one read has brought, then End, and so on until
@@ -18,22 +17,22 @@ const keptPayload = 16 << 10
 type Lane struct {
 	forwarder *Forwarder
 	source    *source
-	log       *transform.KeyLog // of packets that stand in for dnstap; nil: none
+	log       *transform.KeyLog // of packets that replace dnstap; nil: none
 
 	mu      sync.Mutex
 	pairer  *transform.Pairer
 	plan    *plan
-	feeds   []feed // one for each of the plan's sinks, in its order
+	feeds   []Feed // one for each of the plan's senders, in its order
 	now     time.Time
 	passed  bool // a message of this burst may be outward
 	last    sighting
-	filed   fileClock               // Replay
-	payload []byte                  // scratch for the record at hand
+	filed   replayClock             // Replay
+	encoded []byte                  // scratch for the record at hand
 	emit    func(*transform.Record) // record, bound once
 }
 
-// Begin opens a burst: the lane is its caller's alone until End, so nothing that
-// waits may stand between the two.
+// Begin opens a burst: the lane is its caller's alone until End, so the caller must not
+// wait for anything between the two.
 func (l *Lane) Begin() {
 	l.mu.Lock()
 	if l.forwarder.mode == Live {
@@ -55,18 +54,19 @@ func (l *Lane) Passes(m *transform.Message) bool { return l.plan.policy.Passes(m
 // Drop counts a frame that did not become a message.
 func (l *Lane) Drop(r transform.Reason) { l.pairer.Drop(r) }
 
-// End closes the burst. In Replay it then waits for room in the sinks' queues.
+// End closes the burst. In Replay it then waits for room in the sinks' queues: no lock
+// is held while anything blocks.
 func (l *Lane) End() {
-	sinks := l.plan.sinks
+	senders := l.plan.senders
 	if l.passed {
 		l.last, l.passed = sighting{l.now, l.pairer.Told()}, false
 	}
-	if cap(l.payload) > keptPayload {
-		l.payload = nil
+	if cap(l.encoded) > keptScratch {
+		l.encoded = nil
 	}
 	l.mu.Unlock()
 	if l.forwarder.mode == Replay {
-		for _, s := range sinks {
+		for _, s := range senders {
 			s.queue.awaitRoom()
 		}
 	}
@@ -76,7 +76,7 @@ func (l *Lane) End() {
 // batches are sealed, and its counts go to its source. It must not be used after.
 func (l *Lane) Close() { l.forwarder.closeLane(l) }
 
-// record encodes a record for each form in use, and hands it to the sinks.
+// record encodes a record for each form in use, and copies it into the feeds.
 func (l *Lane) record(r *transform.Record) {
 	clock := transform.NoTime
 	if l.forwarder.mode == Replay {
@@ -88,54 +88,52 @@ func (l *Lane) record(r *transform.Record) {
 	}
 }
 
-func (l *Lane) feed(f *form, r *transform.Record, feeds []feed, clock transform.Time) {
-	if !f.message.Takes(r) {
+func (l *Lane) feed(f *form, r *transform.Record, feeds []Feed, clock transform.Time) {
+	if !f.format.Accepts(r) {
 		for i := range feeds {
-			feeds[i].counts.offered++
 			feeds[i].counts.filtered++
 		}
 		return
 	}
-	b, p, err := nmsg.AppendPayload(l.payload[:0], f.message, f.ids, r)
-	l.payload = b
+	encoded, err := f.format.Append(l.encoded[:0], r, f.ids)
+	l.encoded = encoded
 	for i := range feeds {
-		if err != nil { // nmsg.ErrTooBig: there is no other for what Takes lets pass
-			feeds[i].counts.offered++
+		if err != nil {
 			feeds[i].counts.tooBig++
 			continue
 		}
-		feeds[i].add(p, l.now, clock)
+		feeds[i].add(encoded, l.now, clock)
 	}
 }
 
-// adopt makes the lane work by another plan. Feeds of sinks that stay go on with
+// adopt makes the lane work by another plan. Feeds of senders that stay go on with
 // their open batch.
 func (l *Lane) adopt(p *plan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pairer.HandOver(p.handover)
 	old := l.feeds
-	l.plan, l.feeds = p, make([]feed, len(p.sinks))
-	for i, s := range p.sinks {
+	l.plan, l.feeds = p, make([]Feed, len(p.senders))
+	for i, s := range p.senders {
 		l.feeds[i] = takeFeed(old, s)
 	}
 	for i := range old {
-		if old[i].sink != nil {
+		if old[i].to != nil {
 			old[i].end()
 		}
 	}
 }
 
-// takeFeed moves the sink's feed out of feeds, or begins one.
-func takeFeed(feeds []feed, s *sink) feed {
+// takeFeed moves the sender's feed out of feeds, or begins one.
+func takeFeed(feeds []Feed, s *sender) Feed {
 	for i := range feeds {
-		if feeds[i].sink == s {
+		if feeds[i].to == s {
 			f := feeds[i]
-			feeds[i] = feed{}
+			feeds[i] = Feed{}
 			return f
 		}
 	}
-	return feed{sink: s}
+	return newFeed(s)
 }
 
 // sealDue seals the batches that have waited for as long as their sink says.
@@ -144,7 +142,7 @@ func (l *Lane) sealDue(now time.Time) {
 	defer l.mu.Unlock()
 	for i := range l.feeds {
 		f := &l.feeds[i]
-		if f.open != nil && now.Sub(f.open.opened) >= f.sink.config.Flush {
+		if f.open != nil && now.Sub(f.open.opened) >= f.to.config.Flush {
 			f.seal()
 		}
 	}

@@ -3,11 +3,11 @@ package forward
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 func TestContainersKeepToTheMTUAndBatchesToTheirSize(t *testing.T) {
@@ -21,24 +21,24 @@ func TestContainersKeepToTheMTUAndBatchesToTheirSize(t *testing.T) {
 		var got []byte
 		for i := range n {
 			burst(l, 0, i, 1, i%200)
-			for _, b := range q.pop(nil) {
-				if len(b.buf) > batchSize || cap(b.buf) > batchSize {
-					t.Errorf("mtu %d: a batch of %d bytes in a buffer of %d", mtu, len(b.buf), cap(b.buf))
+			for _, b := range popped(q) {
+				if len(b.Buf) > BatchSize || cap(b.Buf) > BatchSize {
+					t.Errorf("mtu %d: a batch of %d bytes in a buffer of %d", mtu, len(b.Buf), cap(b.Buf))
 				}
-				if spare := batchSize - len(b.buf); spare > min(mtu, batchSize)+containerSlack {
+				if spare := BatchSize - len(b.Buf); spare > min(mtu, BatchSize)+containerSlack {
 					t.Errorf("mtu %d: a batch was sealed with %d bytes to spare", mtu, spare)
 				}
-				for i := range b.containers {
-					if size := len(b.container(i)); size > mtu || i < len(b.containers)-1 && size < min(mtu, batchSize)-800 {
+				for i := range b.Units {
+					if size := len(b.Bytes(i)); size > mtu || i < len(b.Units)-1 && size < min(mtu, BatchSize)-800 {
 						t.Errorf("mtu %d: a container of %d bytes", mtu, size)
 					}
 				}
-				got = append(got, b.buf...)
+				got = append(got, b.Buf...)
 			}
 		}
 		l.Close()
-		for _, b := range q.pop(nil) {
-			got = append(got, b.buf...)
+		for _, b := range popped(q) {
+			got = append(got, b.Buf...)
 		}
 		names, missing, err := readNames(got)
 		if err != nil || missing != 0 || len(names) != n {
@@ -57,10 +57,10 @@ func TestALargePayloadIsAloneInItsContainer(t *testing.T) {
 	l.Close()
 	var records []int
 	var sizes []int
-	for _, b := range q.pop(nil) {
-		for i, m := range b.containers {
-			records = append(records, m.records)
-			sizes = append(sizes, len(b.container(i)))
+	for _, b := range popped(q) {
+		for i, u := range b.Units {
+			records = append(records, u.Records)
+			sizes = append(sizes, len(b.Bytes(i)))
 		}
 	}
 	if len(records) != 5 || records[1] != 1 || records[3] != 1 || records[4] != 2 {
@@ -133,17 +133,16 @@ func TestReloadKeepsUnchangedSinksAndTheirOpenBatches(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		for name, want := range map[string][]int{"stays": {5}, "changes": {3, 2}} {
-			fakes := r.fakes[name]
-			if len(fakes) != len(want) {
-				t.Fatalf("%s: %d transports, want %d", name, len(fakes), len(want))
+		for name, transports := range map[string]int{"stays": 1, "changes": 2} {
+			if n := len(r.fakes[name]); n != transports {
+				t.Errorf("%s: %d transports, want %d", name, n, transports)
 			}
-			for i, f := range fakes {
-				names, _ := f.names(t)
-				if len(names) != want[i] {
-					t.Errorf("%s, transport %d: %d records, want %d", name, i, len(names), want[i])
-				}
+			if names := r.delivered(t, name); !slices.Equal(names, namesOf(0, 5)) {
+				t.Errorf("%s: delivered %q", name, names)
 			}
+		}
+		if names, _ := r.fake("changes").names(t); len(names) < 2 {
+			t.Errorf("the new transport has %d records", len(names))
 		}
 		if l := r.Ledger(); len(l.Sinks) != 2 || l.Sinks[0].Name != "stays" || l.Sinks[0].Sent.Containers != 1 {
 			t.Errorf("ledger: %+v", l.Sinks)
@@ -156,36 +155,41 @@ func TestAnApplyThatFailsChangesNothing(t *testing.T) {
 	if err := r.Apply(r.policy, []SinkConfig{testSink("b"), testSink("b")}); err == nil {
 		t.Error("two sinks of one name were taken")
 	}
-	f := New(Live, transform.NewBudget(1), r.log)
-	bad := testSink("file")
-	bad.Target = Target{Scheme: File, Address: "/tmp/%"}
-	for _, c := range []SinkConfig{bad, {Name: "out", Target: Target{Scheme: Stdout}}} {
-		if err := f.Apply(r.policy, []SinkConfig{testSink("a"), c}); err == nil {
-			t.Errorf("%v was taken", c.Target)
-		}
+	before := r.sinks[0].current()
+	bad := testSink("bad")
+	bad.Transport = refusing{}
+	changed := testSink("a")
+	changed.MTU++
+	if err := r.Apply(r.policy, []SinkConfig{changed, bad}); !errors.Is(err, errFake) || !strings.Contains(err.Error(), `sink "bad"`) {
+		t.Errorf("a transport that cannot be made: %v", err)
 	}
-	if len(r.sinks) != 1 || r.sinks[0].config.Name != "a" || len(f.sinks) != 0 {
-		t.Errorf("sinks: %v and %v", r.sinks, f.sinks)
+	if len(r.sinks) != 1 || r.sinks[0].current() != before || before.leaving {
+		t.Errorf("sinks: %v", r.sinks)
 	}
 }
 
+// refusing is the configuration of a transport that cannot be made.
+type refusing struct{}
+
+func (refusing) New(*SinkConfig, Env) (Transport, error) { return nil, errFake }
+
 func TestPlanKeepsSinksOfOneFormTogether(t *testing.T) {
-	var sinks []*sink
+	var senders []*sender
 	for i, group := range []uint32{1, 2, 1, 3, 2} {
 		c := testSink(string(rune('a' + i)))
 		c.IDs.Group = group
-		sinks = append(sinks, &sink{config: c})
+		senders = append(senders, &sender{config: c})
 	}
-	p := newPlan(nil, nil, sinks)
+	p := newPlan(nil, nil, senders)
 	var order string
-	for _, s := range p.sinks {
+	for _, s := range p.senders {
 		order += s.config.Name
 	}
 	if order != "acbed" || len(p.forms) != 3 {
 		t.Fatalf("order %q, %d forms", order, len(p.forms))
 	}
 	for _, f := range p.forms {
-		for _, s := range p.sinks[f.from:f.to] {
+		for _, s := range p.senders[f.from:f.to] {
 			if s.config.IDs != f.ids {
 				t.Errorf("sink %s stands with %v", s.config.Name, f.ids)
 			}
@@ -249,9 +253,9 @@ func TestAWriteThatNeverReturnsIsLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		r := newRig(t, Live, testSink("a"), testSink("stuck"))
-		r.fake("stuck").fail(func(_ context.Context, t *fake, b *batch, from int) (outcome, error) {
+		r.fake("stuck").fail(func(_ context.Context, t *fake, b *Batch, from int) (Result, error) {
 			<-release
-			return t.take(b, from, len(b.containers)), nil
+			return t.take(b, from, len(b.Units)), nil
 		})
 		stop := r.run()
 		l := r.Lane("source")

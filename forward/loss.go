@@ -1,6 +1,10 @@
 package forward
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
 
 // Loss says why a sink lost a record that it was offered. A lost record has
 // exactly one.
@@ -50,6 +54,15 @@ var losses = [numLosses]struct{ name, meaning string }{
 
 // LossCounts are records by the loss that they are counted under.
 type LossCounts [numLosses]uint64
+
+// group returns a row for each loss.
+func (c *LossCounts) group() transform.Group {
+	g := transform.Group{Name: "lost", Metric: "sink_records_lost_total", Label: "loss", Meaning: "records that the sink lost, by the reason"}
+	for _, l := range Losses() {
+		g.Rows = append(g.Rows, transform.Row{Name: l.String(), Meaning: l.Meaning(), Value: c[l]})
+	}
+	return g
+}
 
 // LogValue leaves out what is zero.
 func (c LossCounts) LogValue() slog.Value {

@@ -2,7 +2,7 @@ package forward
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// An Observer is shown what has left.
+// An Observer sees what sinks have sent.
 type Observer interface {
 	// Sent is called by a sink's goroutine for each container that its transport has
 	// taken, in its final form: compressed, where it was sent so, and whole, where it was
@@ -11,21 +11,9 @@ type Observer interface {
 	Sent(sink string, container []byte)
 }
 
-// show shows the observer what left of containers from to to.
-func (s *sink) show(b *batch, from, to int) {
-	if s.observer == nil {
-		return
-	}
-	for i := from; i < to; i++ {
-		if !b.containers[i].lost {
-			s.observer.Sent(s.config.Name, b.container(i))
-		}
-	}
-}
-
-// Trace has of(source) told of every message of each lane, present and to come, until
-// the next call; nil: nobody. Traces of different lanes are called at once. When it
-// returns, the ones of before are not called any more.
+// Trace makes of(source) the trace of each lane, present and to come, until the next
+// call; nil: none. Traces of different lanes are called at once. When it returns, the
+// traces before are not called any more.
 func (f *Forwarder) Trace(of func(source string) transform.Trace) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

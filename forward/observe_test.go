@@ -40,7 +40,7 @@ func TestTheObserverSeesWhatLeftAndNothingElse(t *testing.T) {
 		zlib.Zlib = true
 		r := newRig(t, Live, testSink("plain"), zlib)
 		var observer seen
-		r.Forwarder = New(Live, transform.NewBudget(1000), r.log, withTransports(r.open), WithObserver(&observer))
+		r.Forwarder = New(Live, transform.NewBudget(1000), r.log, WithObserver(&observer))
 		if err := r.Apply(r.policy, []SinkConfig{testSink("plain"), zlib}); err != nil {
 			t.Fatal(err)
 		}

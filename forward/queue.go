@@ -2,111 +2,121 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
 )
 
 const (
-	maxHand   = 8 // batches that a sink takes at once
-	maxBlanks = 8 // emptied batches that a queue keeps for lanes to fill
+	maxHand = 8 // batches that a sender takes at once
+	maxFree = 8 // emptied batches that a queue keeps for lanes to fill
 )
 
-// A queue is what stands between lanes and a sink's goroutine: sealed batches in
-// order, bounded in bytes, and the sink's account. It numbers containers as they
-// enter, so that what it gives up is a gap that receivers can see.
+// A queue holds the sealed batches of one sink, in order and bounded in bytes, and the
+// sink's account. It lives as long as the sink. It numbers units as they enter, so that
+// receivers see a gap where it gave some up.
 type queue struct {
-	mode  Mode
-	limit int64  // bytes that wait at most
-	seqID uint64 // of all containers that enter
+	mode Mode
+	id   uint64 // of all units that enter
 
-	wake    chan struct{} // a token when the sink, asleep, is to look again
-	closing chan struct{} // closed by close
+	wake chan struct{} // a token when the sender, asleep, is to look again
 
 	mu          sync.Mutex
-	first, last *batch // that wait
+	limit       int64  // bytes that wait at most
+	first, last *Batch // that wait
 	bytes       int64  // of those
 	waiting     uint64 // records in those
-	inHand      uint64 // records in the sink's hands
-	nextSeq     uint32
+	next        uint32 // number of the next unit
 	asleep      bool
-	blanks      *batch
-	numBlanks   int
+	free        *Batch
+	numFree     int
 
-	closed bool // nothing more may enter, what waits is still delivered
-	ended  bool // nothing more is delivered
-	reason Loss // what becomes of that which comes nevertheless
-	room   sync.Cond
-	tally  tally
+	current *sender // that the sink's configuration describes; nil in tests only
+	closed  bool    // nothing more may enter; what waits is still sent
+	ended   bool    // nothing more is sent
+	reason  Loss    // of records that come nevertheless
+	room    sync.Cond
+	tally   tally
 }
 
-// tally is a sink's account, but for what its lanes have not told yet.
+// tally is a sink's account without the records that its lanes still have.
 type tally struct {
 	feedCounts
+	entered   uint64
+	inHand    uint64 // that senders have taken out and are not done with
 	delivered uint64
-	lost      [numLosses]uint64
+	tentative StateCounts
+	lost      LossCounts
 	sent      Sent
-	passedOn  uint64 // records, to an heir, which was offered these instead
 }
 
 func newQueue(mode Mode, limit int64) *queue {
 	q := &queue{
-		mode:  mode,
-		limit: limit,
-		// With its highest bit set, any id takes the same room in a container: the
-		// same records make containers of the same sizes, whatever the id.
-		seqID:   rand.Uint64() | 1<<63,
-		wake:    make(chan struct{}, 1),
-		closing: make(chan struct{}),
-		reason:  Stopped,
+		mode:   mode,
+		limit:  limit,
+		id:     rand.Uint64() | anyID,
+		wake:   make(chan struct{}, 1),
+		reason: Stopped,
 	}
 	q.room.L = &q.mu
 	return q
 }
 
-// blank returns a batch to fill.
-func (q *queue) blank() *batch {
+// empty returns a batch to fill.
+func (q *queue) empty() *Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	b := q.blanks
+	b := q.free
 	if b == nil {
 		return newBatch()
 	}
-	q.blanks, b.next = b.next, nil
-	q.numBlanks--
+	q.free, b.next = b.next, nil
+	q.numFree--
 	return b
 }
 
-// push takes over a sealed batch. It never blocks: in Live, the oldest that wait
-// are given up when there are too many, in Replay the lane waits when its burst
-// has ended.
-func (q *queue) push(b *batch) {
+var errEnded = errors.New("the sink takes nothing more")
+
+// push takes over a sealed batch and numbers its units. It never blocks. In Live the
+// oldest batches are given up when there are too many, unless the caller waits for
+// room. In Replay the lane waits when its burst has ended.
+func (q *queue) push(b *Batch, f Framer, waits bool) error {
+	b.total = b.records()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.tally.entered += uint64(b.total)
 	if q.closed || q.ended {
 		q.lose(b, q.reason)
-		return
+		return errEnded
 	}
-	q.nextSeq = b.number(q.seqID, q.nextSeq)
+	b.ID, b.First = q.id, q.next
+	f.Number(b)
+	q.next += uint32(len(b.Units))
 	q.enter(b)
-	q.bound()
+	if !waits {
+		q.bound()
+	}
+	q.rouse()
+	return nil
 }
 
-// bound gives up, in Live, the oldest when there are too many, and wakes the sink for
-// what has come.
+// bound gives up, in Live, the oldest batches when there are too many.
 func (q *queue) bound() {
-	if q.mode == Live {
-		for q.bytes > q.limit && q.first != q.last {
-			q.lose(q.leave(), QueueFull)
-		}
+	for q.mode == Live && q.bytes > q.limit && q.first != q.last {
+		q.lose(q.takeAfter(nil), QueueFull)
 	}
+}
+
+// rouse wakes a sleeper if there is something to send.
+func (q *queue) rouse() {
 	if q.asleep && q.first != nil {
 		q.asleep = false
-		q.rouse()
+		q.signal()
 	}
 }
 
-func (q *queue) rouse() {
+func (q *queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -114,74 +124,95 @@ func (q *queue) rouse() {
 }
 
 // enter appends b to what waits. In Live, where batches are sealed by age too, one
-// that fits is poured into the last: else a sink that is down for long would hold
+// that fits is poured into the last: otherwise a sink that fails for long would hold
 // thousands of batches with a few records each.
-func (q *queue) enter(b *batch) {
-	q.bytes += int64(len(b.buf))
-	q.waiting += uint64(b.records)
+func (q *queue) enter(b *Batch) {
+	q.bytes += int64(len(b.Buf))
+	q.waiting += uint64(b.total)
 	switch {
 	case q.last == nil:
 		q.first, q.last = b, b
-	case q.mode == Live && q.last.room() >= len(b.buf) && q.last.seqID == b.seqID:
+	case q.mode == Live && q.last.room() >= len(b.Buf) && b.continues(q.last):
 		q.last.pour(b)
-		q.keepBlank(b)
+		q.recycle(b)
 	default:
 		q.last.next, q.last = b, b
 	}
 }
 
-// leave takes out the oldest that waits.
-func (q *queue) leave() *batch {
-	b := q.first
-	q.first, b.next = b.next, nil
-	if q.first == nil {
-		q.last = nil
+// oldest returns the oldest batch of an edition and the batch before it.
+func (q *queue) oldest(edition int) (before, b *Batch) {
+	for b = q.first; b != nil && b.edition != edition; b = b.next {
+		before = b
 	}
-	q.bytes -= int64(len(b.buf))
-	q.waiting -= uint64(b.records)
+	return before, b
+}
+
+// takeAfter takes out the batch after before; nil: the oldest.
+func (q *queue) takeAfter(before *Batch) *Batch {
+	b := q.first
+	if before == nil {
+		q.first = b.next
+	} else {
+		b = before.next
+		before.next = b.next
+	}
+	if b.next == nil {
+		q.last = before
+	}
+	b.next = nil
+	q.bytes -= int64(len(b.Buf))
+	q.waiting -= uint64(b.total)
 	return b
 }
 
-func (q *queue) lose(b *batch, why Loss) {
-	q.tally.lost[why] += uint64(b.records)
-	q.keepBlank(b)
+func (q *queue) lose(b *Batch, why Loss) {
+	q.tally.lost[why] += uint64(b.total)
+	q.recycle(b)
 }
 
-func (q *queue) keepBlank(b *batch) {
-	if q.numBlanks == maxBlanks || !b.reusable() {
+// recycle keeps a batch for lanes to fill.
+func (q *queue) recycle(b *Batch) {
+	if q.numFree == maxFree || !b.reusable() {
 		return
 	}
 	b.reset()
-	q.blanks, b.next = b, q.blanks
-	q.numBlanks++
+	q.free, b.next = b, q.free
+	q.numFree++
 }
 
-// pop appends what waits, up to maxHand batches, to hand: it is in the sink's
-// hands now. What was in them before is done with: it becomes blanks.
-func (q *queue) pop(hand []*batch) []*batch {
+// pop gives s the oldest batches of its edition, up to maxHand; s is done with those
+// that it had before.
+func (q *queue) pop(s *sender) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, b := range hand {
-		q.keepBlank(b)
+	for _, b := range s.hand {
+		q.recycle(b)
 	}
-	hand = hand[:0]
-	for q.first != nil && len(hand) < maxHand {
-		b := q.leave()
-		q.inHand += uint64(b.records)
-		hand = append(hand, b)
+	s.hand, s.sent = s.hand[:0], 0
+	for len(s.hand) < maxHand {
+		before, b := q.oldest(s.edition)
+		if b == nil {
+			break
+		}
+		q.takeAfter(before)
+		s.inHand += uint64(b.total)
+		q.tally.inHand += uint64(b.total)
+		s.hand = append(s.hand, b)
 	}
 	q.room.Broadcast()
-	return hand
 }
 
-// sleep returns when there may be something to pop or until has passed; the zero
-// time never does. It returns false when nothing will come any more, or ctx ended.
-func (q *queue) sleep(ctx context.Context, until time.Time) bool {
+// sleep returns when there may be something for s, or until has passed; the zero time
+// never does. It returns false when s is to end and no other sender can put anything
+// back, or ctx ended.
+func (q *queue) sleep(ctx context.Context, s *sender, until time.Time) bool {
 	q.mu.Lock()
-	if q.first != nil || q.closed {
-		more := q.first != nil
+	_, b := q.oldest(s.edition)
+	ends := s.leaving && (s.yields || b == nil && q.tally.inHand == 0)
+	if ends || b != nil {
 		q.mu.Unlock()
-		return more && ctx.Err() == nil
+		return !ends && ctx.Err() == nil
 	}
 	q.asleep = true
 	q.mu.Unlock()
@@ -201,21 +232,47 @@ func (q *queue) sleep(ctx context.Context, until time.Time) bool {
 	return true
 }
 
-// settle accounts for what was in the sink's hands, unless that was given up
-// already.
-func (q *queue) settle(o *outcome) {
+// shrink releases the memory of a queue that is out of use.
+func (q *queue) shrink() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ended {
+	q.free, q.numFree = nil, 0
+}
+
+// count accounts for a part of what s has in hand, unless that was given up already.
+func (q *queue) count(s *sender, r *Result) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s.abandoned {
 		return
 	}
-	q.tally.delivered += o.delivered
-	q.inHand -= o.delivered
-	for why, n := range o.lost {
-		q.tally.lost[why] += n
-		q.inHand -= n
+	done := r.Delivered
+	q.tally.delivered += r.Delivered
+	for state, n := range r.Tentative {
+		q.tally.tentative[state] += n
+		done += n
 	}
-	q.tally.sent.add(&o.sent)
+	for why, n := range r.Lost {
+		q.tally.lost[why] += n
+		done += n
+	}
+	s.inHand -= done
+	q.tally.inHand -= done
+	q.tally.sent.add(&r.Sent)
+}
+
+// settle is the sink's [Settle]. It moves no more than there is: a sender that was
+// abandoned was given up together with what it then called tentative.
+func (q *queue) settle(from State, records uint64, to Fate) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(records, q.tally.tentative[from])
+	q.tally.tentative[from] -= n
+	if to.Lost {
+		q.tally.lost[to.Why] += n
+	} else {
+		q.tally.delivered += n
+	}
 }
 
 // awaitRoom waits until no more bytes wait than may, or none will ever leave.
@@ -231,35 +288,128 @@ func (q *queue) awaitRoom() {
 func (q *queue) inherit(c *feedCounts) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.tally.add(c)
+	q.tally.feedCounts.add(c)
 	*c = feedCounts{}
 }
 
-// close lets nothing more enter; the sink ends when it has delivered what waits.
+// install makes s the current sender, for which the queue has the given bounds. The
+// sender before it leaves: with the same edition it leaves everything to s, otherwise
+// it first sends what is of its own.
+func (q *queue) install(s *sender) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.current != nil {
+		q.leave(q.current, q.current.edition == s.edition)
+	}
+	q.current, q.limit = s, s.config.Queue
+	q.closed, q.ended, q.reason = false, false, Stopped
+	q.bound()
+	q.room.Broadcast()
+}
+
+// reopen lets batches enter again, after close or giveUp.
+func (q *queue) reopen() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.ended, q.reason = false, false, Stopped
+}
+
+// close lets nothing more enter. The sender leaves when it has sent what waits.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return
-	}
 	q.closed = true
-	close(q.closing)
-	q.rouse()
+	if q.current != nil {
+		q.leave(q.current, false)
+	}
 }
 
-// end gives up what waits and what is in the sink's hands, and whatever still
-// comes. The first reason stays.
-func (q *queue) end(why Loss) {
+func (q *queue) leave(s *sender, yields bool) {
+	if !s.leaving {
+		s.leaving = true
+		close(s.ending)
+	}
+	s.yields = yields
+	q.stir()
+}
+
+// stir wakes a sleeper to look again whether it is to end.
+func (q *queue) stir() {
+	if q.asleep {
+		q.asleep = false
+		q.signal()
+	}
+}
+
+// isLeaving reports whether s is to end, and whether it yields to another sender.
+func (q *queue) isLeaving(s *sender) (leaving, yields bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ended {
-		return
+	return s.leaving, s.yields
+}
+
+// resign ends a sender. What it has in hand is kept if it yields to another sender: it
+// goes back to the front of the queue. Otherwise the sender has sent everything, or it
+// failed, and what it has is lost. It was replaced if another sender is the current one.
+func (q *queue) resign(s *sender, failed bool) (replaced bool, kept, lost uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer q.stir()
+	switch {
+	case s.yields && !s.abandoned:
+		kept = q.putBack(s)
+	case failed:
+		lost = q.drop(s, Failed)
 	}
-	q.ended, q.reason = true, why
-	q.tally.lost[why] += q.inHand
-	q.inHand = 0
-	for q.first != nil {
-		q.lose(q.leave(), why)
+	return s != q.current, kept, lost
+}
+
+func (q *queue) putBack(s *sender) (records uint64) {
+	records = s.inHand
+	q.tally.inHand -= s.inHand
+	s.inHand = 0
+	for i := len(s.hand) - 1; i >= s.sent; i-- {
+		b := s.hand[i]
+		if q.ended {
+			q.lose(b, q.reason)
+			continue
+		}
+		b.next, q.first = q.first, b
+		if q.last == nil {
+			q.last = b
+		}
+		q.bytes += int64(len(b.Buf))
+		q.waiting += uint64(b.total)
+	}
+	s.hand = nil
+	q.bound()
+	return records
+}
+
+// giveUp counts as lost what s has in hand and what waits for it. After the current
+// sender nothing more is sent. The first reason stays.
+func (q *queue) giveUp(s *sender, why Loss) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.drop(s, why)
+	q.stir()
+}
+
+func (q *queue) drop(s *sender, why Loss) (records uint64) {
+	before := q.tally.lost[why]
+	if !s.abandoned {
+		s.abandoned = true
+		q.tally.lost[why] += s.inHand
+		q.tally.inHand -= s.inHand
+		s.inHand = 0
+	}
+	if s == q.current && !q.ended {
+		q.ended, q.reason = true, why
+	}
+	for before, b := q.oldest(s.edition); b != nil; before, b = q.oldest(s.edition) {
+		q.takeAfter(before)
+		q.lose(b, why)
 	}
 	q.room.Broadcast()
+	return q.tally.lost[why] - before
 }

@@ -13,34 +13,35 @@ import (
 )
 
 // sealedBatch is a batch of one container with records n, n+1 ... of lane 0.
-func sealedBatch(t testing.TB, q *queue, n, records, size int) *batch {
+func sealedBatch(t testing.TB, q *queue, n, records, size int) *Batch {
 	t.Helper()
-	b := q.blank()
-	var c nmsg.Container
-	b.buf = c.Begin(b.buf)
+	b := q.empty()
+	f := NMSG{}.NewFramer(1 << 20)
 	for i := range records {
-		_, p, err := nmsg.AppendPayload(nil, nmsg.DNSQR, nmsg.IDs{}, testRecord(0, n+i, size))
+		record, err := NMSG{}.Append(nil, testRecord(0, n+i, size), nmsg.IDs{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.buf = c.Add(b.buf, p)
-		b.records++
+		f.Add(b, record)
 	}
-	b.finish(&c, q.seqID)
+	f.Seal(b)
 	return b
 }
+
+// push gives the queue a batch, of which it may give up the oldest.
+func push(q *queue, b *Batch) { q.push(b, &containers{}, false) }
 
 func TestFullQueueGivesUpItsOldestAndLeavesAGap(t *testing.T) {
 	q := newQueue(Live, 100<<10)
 	for i := range 5 {
-		q.push(sealedBatch(t, q, i, 1, 20<<10)) // 40 KiB each: packets and all
+		push(q, sealedBatch(t, q, i, 1, 20<<10)) // 40 KiB each: packets and all
 	}
 	var got []byte
 	var seqs []uint32
-	for _, b := range q.pop(nil) {
-		got = append(got, b.buf...)
-		for i := range b.containers {
-			seqs = append(seqs, b.seq+uint32(i))
+	for _, b := range popped(q) {
+		got = append(got, b.Buf...)
+		for i := range b.Units {
+			seqs = append(seqs, b.First+uint32(i))
 		}
 	}
 	names, _, err := readNames(got)
@@ -54,21 +55,21 @@ func TestFullQueueGivesUpItsOldestAndLeavesAGap(t *testing.T) {
 	if last := string(wireName("n4", "lane0")); names[len(names)-1] != last {
 		t.Errorf("the newest is %q, want %q", names[len(names)-1], last)
 	}
-	if q.inHand+lost != 5 || q.waiting != 0 || q.bytes != 0 {
-		t.Errorf("in hand %d, lost %d, waiting %d (%d bytes)", q.inHand, lost, q.waiting, q.bytes)
+	if q.tally.inHand+lost != 5 || q.waiting != 0 || q.bytes != 0 {
+		t.Errorf("in hand %d, lost %d, waiting %d (%d bytes)", q.tally.inHand, lost, q.waiting, q.bytes)
 	}
 }
 
 func TestReceiverSeesWhatAQueueGaveUp(t *testing.T) {
 	q := newQueue(Live, 64<<10)
-	q.push(sealedBatch(t, q, 0, 1, 100))
-	hand := q.pop(nil)
-	got := slices.Clone(hand[0].buf)
+	push(q, sealedBatch(t, q, 0, 1, 100))
+	taker := taker{queue: q}
+	got := slices.Clone(taker.pop()[0].Buf)
 	for i := 1; i < 6; i++ {
-		q.push(sealedBatch(t, q, i, 1, 30<<10))
+		push(q, sealedBatch(t, q, i, 1, 30<<10))
 	}
-	for _, b := range q.pop(hand) {
-		got = append(got, b.buf...)
+	for _, b := range taker.pop() {
+		got = append(got, b.Buf...)
 	}
 	_, missing, err := readNames(got)
 	if err != nil {
@@ -81,8 +82,8 @@ func TestReceiverSeesWhatAQueueGaveUp(t *testing.T) {
 
 func TestTheOnlyBatchIsKeptHoweverLarge(t *testing.T) {
 	q := newQueue(Live, 1)
-	q.push(sealedBatch(t, q, 0, 1, 60000))
-	if hand := q.pop(nil); len(hand) != 1 || q.tally.lost[QueueFull] != 0 {
+	push(q, sealedBatch(t, q, 0, 1, 60000))
+	if hand := popped(q); len(hand) != 1 || q.tally.lost[QueueFull] != 0 {
 		t.Errorf("%d batches, %d lost", len(hand), q.tally.lost[QueueFull])
 	}
 }
@@ -91,21 +92,21 @@ func TestSmallBatchesShareABufferWhileTheyWait(t *testing.T) {
 	q := newQueue(Live, 16<<20)
 	const n = 1000
 	for i := range n {
-		q.push(sealedBatch(t, q, i, 1, 100))
+		push(q, sealedBatch(t, q, i, 1, 100))
 	}
 	var got []byte
 	var batches int
 	for {
-		hand := q.pop(nil)
+		hand := popped(q)
 		if len(hand) == 0 {
 			break
 		}
 		batches += len(hand)
 		for _, b := range hand {
-			if len(b.buf) > batchSize {
-				t.Errorf("a batch of %d bytes", len(b.buf))
+			if len(b.Buf) > BatchSize {
+				t.Errorf("a batch of %d bytes", len(b.Buf))
 			}
-			got = append(got, b.buf...)
+			got = append(got, b.Buf...)
 		}
 	}
 	names, missing, err := readNames(got)
@@ -115,7 +116,7 @@ func TestSmallBatchesShareABufferWhileTheyWait(t *testing.T) {
 	if !slices.IsSortedFunc(names, func(a, b string) int { return len(a) - len(b) }) {
 		t.Error("they came out of order")
 	}
-	if want := len(got)/batchSize + 1; batches > want+1 {
+	if want := len(got)/BatchSize + 1; batches > want+1 {
 		t.Errorf("%d batches for %d bytes, want about %d", batches, len(got), want)
 	}
 }
@@ -124,7 +125,7 @@ func TestReplayNeverGivesUpButWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(Replay, 1000)
 		for i := range 3 {
-			q.push(sealedBatch(t, q, i, 1, 1000))
+			push(q, sealedBatch(t, q, i, 1, 1000))
 		}
 		var waited time.Duration
 		done := make(chan struct{})
@@ -135,7 +136,7 @@ func TestReplayNeverGivesUpButWaits(t *testing.T) {
 			close(done)
 		}()
 		time.Sleep(time.Second)
-		if got := len(q.pop(nil)); got != 3 {
+		if got := len(popped(q)); got != 3 {
 			t.Errorf("%d batches, want 3", got)
 		}
 		<-done
@@ -147,29 +148,34 @@ func TestReplayNeverGivesUpButWaits(t *testing.T) {
 
 func TestAnEndedQueueHoldsNobodyUpAndCountsWhatComes(t *testing.T) {
 	q := newQueue(Replay, 0)
-	q.push(sealedBatch(t, q, 0, 2, 100))
-	q.pop(nil)
-	q.push(sealedBatch(t, q, 2, 3, 100))
-	q.end(Failed)
-	q.end(Stopped)
-	q.push(sealedBatch(t, q, 5, 4, 100))
+	taker := taker{queue: q}
+	q.current = &taker.sender
+	push(q, sealedBatch(t, q, 0, 2, 100))
+	taker.pop()
+	push(q, sealedBatch(t, q, 2, 3, 100))
+	q.giveUp(&taker.sender, Failed)
+	q.giveUp(&taker.sender, Stopped)
+	push(q, sealedBatch(t, q, 5, 4, 100))
 	q.awaitRoom()
-	q.settle(&outcome{delivered: 2}) // comes too late: it was given up
-	want := [numLosses]uint64{Failed: 9}
-	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.inHand != 0 || q.tally.delivered != 0 {
-		t.Errorf("in hand %d, delivered %d, lost (-want +got):\n%s", q.inHand, q.tally.delivered, diff)
+	q.count(&taker.sender, &Result{Delivered: 2}) // comes too late: it was given up
+	want := LossCounts{Failed: 9}
+	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inHand != 0 || q.tally.delivered != 0 {
+		t.Errorf("in hand %d, delivered %d, lost (-want +got):\n%s", q.tally.inHand, q.tally.delivered, diff)
 	}
 }
 
 func TestAClosedQueueTakesNoMoreAndDrains(t *testing.T) {
 	q := newQueue(Live, 1000)
-	q.push(sealedBatch(t, q, 0, 1, 100))
+	taker := taker{queue: q, sender: sender{ending: make(chan struct{})}}
+	q.current = &taker.sender
+	push(q, sealedBatch(t, q, 0, 1, 100))
 	q.close()
-	q.push(sealedBatch(t, q, 1, 1, 100))
-	if !q.sleep(context.Background(), time.Time{}) || len(q.pop(nil)) != 1 {
+	push(q, sealedBatch(t, q, 1, 1, 100))
+	if !q.sleep(context.Background(), &taker.sender, time.Time{}) || len(taker.pop()) != 1 {
 		t.Error("what waited did not come out")
 	}
-	if q.sleep(context.Background(), time.Time{}) {
+	q.count(&taker.sender, &Result{Delivered: 1})
+	if q.sleep(context.Background(), &taker.sender, time.Time{}) {
 		t.Error("there is more to come from a closed queue")
 	}
 	if q.tally.lost[Stopped] != 1 {
@@ -179,13 +185,13 @@ func TestAClosedQueueTakesNoMoreAndDrains(t *testing.T) {
 
 func TestOnlyASleeperIsWoken(t *testing.T) {
 	q := newQueue(Live, 1<<20)
-	q.push(sealedBatch(t, q, 0, 1, 100))
+	push(q, sealedBatch(t, q, 0, 1, 100))
 	if len(q.wake) != 0 {
 		t.Error("a sink that is awake was woken")
 	}
 	q.asleep = true
-	q.push(sealedBatch(t, q, 1, 1, 100))
-	q.push(sealedBatch(t, q, 2, 1, 100))
+	push(q, sealedBatch(t, q, 1, 1, 100))
+	push(q, sealedBatch(t, q, 2, 1, 100))
 	if len(q.wake) != 1 || q.asleep {
 		t.Errorf("%d tokens, asleep %v", len(q.wake), q.asleep)
 	}
@@ -193,18 +199,20 @@ func TestOnlyASleeperIsWoken(t *testing.T) {
 
 func TestLargeBuffersAreNotKept(t *testing.T) {
 	q := newQueue(Live, 1<<20)
-	q.push(sealedBatch(t, q, 0, 1, 60000)) // twice that, as dnsqr holds query and response
-	q.push(sealedBatch(t, q, 1, 1, 100))
-	q.pop(q.pop(nil))
-	for b := q.blanks; b != nil; b = b.next {
-		if cap(b.buf) > batchSize {
-			t.Errorf("a buffer of %d bytes is kept", cap(b.buf))
+	push(q, sealedBatch(t, q, 0, 1, 60000)) // twice that, as dnsqr holds query and response
+	push(q, sealedBatch(t, q, 1, 1, 100))
+	taker := taker{queue: q}
+	taker.pop()
+	taker.pop()
+	for b := q.free; b != nil; b = b.next {
+		if cap(b.Buf) > BatchSize {
+			t.Errorf("a buffer of %d bytes is kept", cap(b.Buf))
 		}
 	}
-	for range 3 * maxBlanks {
-		q.keepBlank(newBatch())
+	for range 3 * maxFree {
+		q.recycle(newBatch())
 	}
-	if q.numBlanks != maxBlanks {
-		t.Errorf("%d blanks are kept, want %d", q.numBlanks, maxBlanks)
+	if q.numFree != maxFree {
+		t.Errorf("%d empty batches are kept, want %d", q.numFree, maxFree)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -13,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dnstap-pdns/dnstap-pdns/transform"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
 // A lockedBuffer is a log to read in a test.
@@ -100,7 +101,7 @@ func TestAFailingSinkIsTriedOnceMoreAtTheEnd(t *testing.T) {
 			}
 			want := SinkLedger{Name: "a", Offered: 10, Delivered: 10}
 			if !recovers {
-				want = SinkLedger{Name: "a", Offered: 10, Lost: [numLosses]uint64{Failed: 10}, Error: errFake.Error()}
+				want = SinkLedger{Name: "a", Offered: 10, Lost: LossCounts{Failed: 10}, Error: errFake.Error()}
 			}
 			got := r.Ledger().Sinks[0]
 			got.Sent, got.QueueMax, got.FailingSince = Sent{}, 0, time.Time{}
@@ -127,7 +128,7 @@ func TestTroubleIsOverWhenItHasBeenQuiet(t *testing.T) {
 	if _, over := h.work(now); !over {
 		t.Error("a success does not end a failure")
 	}
-	if text, since := h.tell(now); text != "" || !since.IsZero() {
+	if text, since := h.failure(now); text != "" || !since.IsZero() {
 		t.Errorf("it tells %q since %v", text, since)
 	}
 }
@@ -170,7 +171,7 @@ func TestZlibMakesContainersSmallerOrLeavesThemAlone(t *testing.T) {
 		c.Zlib = true
 		c.Target.Scheme = scheme
 		r := newRig(t, Live, c)
-		s := r.sinks[0]
+		s := r.sinks[0].current()
 		l := r.Lane("source")
 		for i, size := range []int{0, 1000, 30000} { // zeros: the last, twice the MTU and more, deflates to less
 			burst(l, 0, i, 1, size)
@@ -183,20 +184,19 @@ func TestZlibMakesContainersSmallerOrLeavesThemAlone(t *testing.T) {
 		l.record(noise)
 		l.End()
 		l.Close()
-		hand := s.queue.pop(nil)
+		s.queue.pop(s)
 		var got []byte
-		for _, b := range hand {
-			plain := len(b.buf)
-			d := s.finish(b)
-			if len(d.buf) >= plain || len(d.containers) != len(b.containers) || d.records != b.records {
-				t.Errorf("%v: %d bytes of %d, %d containers of %d", c.Target, len(d.buf), plain, len(d.containers), len(b.containers))
+		for i, d := range s.finish() {
+			b := s.hand[i]
+			if len(d.Buf) >= len(b.Buf) || len(d.Units) != len(b.Units) || d.records() != b.records() {
+				t.Errorf("%v: %d bytes of %d, %d containers of %d", c.Target, len(d.Buf), len(b.Buf), len(d.Units), len(b.Units))
 			}
-			for i := range d.containers {
-				if z := d.container(i); z[4] == 1 && scheme == UDP && len(z) > c.MTU {
+			for i := range d.Units {
+				if z := d.Bytes(i); z[4] == 1 && scheme == UDP && len(z) > c.MTU {
 					t.Errorf("a compressed container of %d bytes cannot be a datagram", len(z))
 				}
 			}
-			got = append(got, d.buf...)
+			got = append(got, d.Buf...)
 		}
 		names, missing, err := readNames(got)
 		if err != nil || missing != 0 || len(names) != 4 {
@@ -279,7 +279,7 @@ func TestReplayMakesTheSameBytesButForTheSequenceID(t *testing.T) {
 			if err := stop(); err != nil {
 				t.Error(err)
 			}
-			runs[i], ids[i] = r.fake("a").got, r.sinks[0].queue.seqID
+			runs[i], ids[i] = r.fake("a").got, r.sinks[0].queue.id
 		})
 	}
 	if ids[0] == ids[1] {
@@ -296,58 +296,9 @@ func TestReplayMakesTheSameBytesButForTheSequenceID(t *testing.T) {
 	if !bytes.Equal(runs[0], same) {
 		t.Errorf("%d and %d bytes differ in more than the sequence id", len(runs[0]), len(runs[1]))
 	}
-	if bytes.Equal(runs[0], runs[1]) || len(runs[0]) < batchSize {
+	if bytes.Equal(runs[0], runs[1]) || len(runs[0]) < BatchSize {
 		t.Error("the test shows nothing")
 	}
-}
-
-func TestStdoutGetsWholeContainersAndBreaksForGood(t *testing.T) {
-	var got bytes.Buffer
-	w := &failingWriter{w: &got, after: 100_000, err: errFake}
-	f := New(Live, transform.NewBudget(1), slog.New(slog.DiscardHandler), WithStdout(w))
-	c := testSink("out")
-	c.Target.Scheme, c.MTU = Stdout, 8192
-	if err := f.Apply(testPolicy(t), []SinkConfig{c}); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	go func() { done <- f.Run(t.Context()) }()
-	l := f.Lane("source")
-	burst(l, 0, 0, 2000, 100)
-	err := <-done
-	l.Close()
-	if err == nil || !strings.Contains(err.Error(), `sink "out": standard output cannot be written to any more: fake failure`) {
-		t.Errorf("Run: %v", err)
-	}
-	ledger := f.Ledger()
-	if err := checkLedger(&ledger); err != nil {
-		t.Error(err)
-	}
-	s := ledger.Sinks[0]
-	names, _, err := readNames(got.Bytes()[:s.Sent.Bytes])
-	if err != nil || uint64(len(names)) != s.Delivered || s.Delivered == 0 {
-		t.Errorf("%d records delivered, %d can be read: %v", s.Delivered, len(names), err)
-	}
-	if s.Lost[Failed] != 2000-s.Delivered {
-		t.Errorf("sink: %+v", s)
-	}
-}
-
-// A failingWriter takes so many bytes, in small portions.
-type failingWriter struct {
-	w     *bytes.Buffer
-	after int
-	err   error
-}
-
-func (f *failingWriter) Write(p []byte) (int, error) {
-	n := min(len(p), f.after, 1000)
-	f.after -= n
-	f.w.Write(p[:n])
-	if f.after == 0 {
-		return n, f.err
-	}
-	return n, nil
 }
 
 func TestAWriterThatTakesNothingIsNoEndlessLoop(t *testing.T) {
@@ -360,3 +311,125 @@ func TestAWriterThatTakesNothingIsNoEndlessLoop(t *testing.T) {
 type takesNothing struct{}
 
 func (takesNothing) Write([]byte) (int, error) { return 0, nil }
+
+func TestATransportIsOpenedAtTheStartAndAfterAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("a"))
+		stop := r.run()
+		synctest.Wait()
+		if n := r.fake("a").opens; n != 1 {
+			t.Errorf("opened %d times at the start", n)
+		}
+		r.fake("a").fail(failsInside, losesEverySecond)
+		l := r.Lane("source")
+		burst(l, 0, 0, 50, 300)
+		time.Sleep(time.Minute)
+		if n := r.fake("a").opens; n != 2 {
+			t.Errorf("opened %d times, want once more after the error", n)
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestASendThatDoesNothingIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("a"))
+		r.fake("a").fail(func(context.Context, *fake, *Batch, int) (Result, error) { return Result{}, nil })
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 50, 300)
+		time.Sleep(700 * time.Millisecond)
+		if s := r.only(t); s.Error != io.ErrNoProgress.Error() || s.Queued != 50 {
+			t.Errorf("meanwhile: %+v", s)
+		}
+		time.Sleep(time.Minute)
+		if s := r.only(t); s.Delivered != 50 {
+			t.Errorf("in the end: %+v", s)
+		}
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTentativeRecordsAreSettledOnce: they stay in the account through a reload and the
+// stop, and no more can be settled than there are.
+func TestTentativeRecordsAreSettledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live)
+		r.tentative = "a"
+		c := testSink("a")
+		r.mustApply(t, c)
+		settle := r.fake("a").env.Settle
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 100, 300)
+		time.Sleep(time.Second)
+		if s := r.only(t); s.Written != 100 || s.Delivered != 0 || s.Queued != 0 {
+			t.Errorf("written: %+v", s)
+		}
+		settle(Written, 30, Fate{})
+		settle(Written, 20, Fate{Lost: true, Why: Refused})
+		settle(Spooled, 20, Fate{}) // there are none
+		c.Queue++
+		r.mustApply(t, c)
+		burst(l, 0, 100, 10, 300)
+		l.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if s := r.only(t); s.Written != 60 || s.Delivered != 30 || s.Lost[Refused] != 20 {
+			t.Errorf("after the stop: %+v", s)
+		}
+		settle(Written, 100, Fate{})
+		if s := r.only(t); s.Written != 0 || s.Delivered != 90 {
+			t.Errorf("settled later: %+v", s)
+		}
+	})
+}
+
+func TestAPushCanWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testSink("a")
+		c.Queue = 1000
+		r := newRig(t, Live, c)
+		for range 10 {
+			r.fake("a").fail(stallsFor(time.Minute))
+		}
+		stop := r.run()
+		feed := newFeed(r.sinks[0].current())
+		start := time.Now()
+		for i := range 12 {
+			record, err := NMSG{}.Append(nil, testRecord(0, i, 300), nmsg.IDs{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := feed.to.queue.empty()
+			feed.framer.Add(b, record)
+			feed.framer.Seal(b)
+			if err := feed.Push(b, true); err != nil {
+				t.Errorf("push %d: %v", i, err)
+			}
+			if s := r.only(t); s.QueueBytes > c.Queue+BatchSize || s.Offered != uint64(i+1) {
+				t.Errorf("after %d: %+v", i, s)
+			}
+		}
+		if took := time.Since(start); took < time.Minute {
+			t.Errorf("the pushes took %v: they did not wait", took)
+		}
+		time.Sleep(time.Hour)
+		if s := r.only(t); s.Delivered != 12 || s.Lost != (LossCounts{}) {
+			t.Errorf("in the end: %+v", s)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if err := feed.Push(feed.to.queue.empty(), false); !errors.Is(err, errEnded) {
+			t.Errorf("after the stop: %v", err)
+		}
+	})
+}

@@ -2,54 +2,104 @@ package forward
 
 import (
 	"context"
-	"fmt"
+	"io"
+	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A transport takes finished containers to where they go. Its methods are called
-// by the sink's goroutine only.
-type transport interface {
-	// Send delivers the batch's containers, which it borrows, from number from on.
-	// The outcome tells what became of how many of them. With an error the others
-	// can be sent again, unless the error is a brokenError; without one there are no
-	// others.
-	Send(ctx context.Context, b *batch, from int) (outcome, error)
+// A TransportConfig is the configuration of one kind of transport, and makes it. Its
+// fields are data only: two of them are compared with reflect.DeepEqual.
+type TransportConfig interface {
+	// New returns the transport of the sink that c describes. It opens nothing.
+	New(c *SinkConfig, env Env) (Transport, error)
+}
 
-	// Rest does what is due while nothing is to be sent, and returns the time at which
-	// it wants to be called next if nothing was sent until then; the zero time: never. A
-	// troubleError is about what was sent before, and will not be again.
-	Rest(ctx context.Context) (time.Time, error)
+// Env is what a Forwarder gives to its transports.
+type Env struct {
+	Mode   Mode
+	Log    *slog.Logger // with the sink's name
+	Stdout io.Writer    // several transports may write to it at once; nil: there is none
+	Settle Settle
+}
 
-	// Close gives back what the transport holds, and ends what it does beside; when
-	// ctx ends, at once. What was delivered may be incomplete when it returns an
-	// error, which says how.
+// A Transport takes batches to their target. Only one goroutine calls it, and
+// all calls have the same context. When that ends, a call returns soon.
+// A transport may have optional methods: see [Kicker], [Divider] and [Pacer].
+type Transport interface {
+	// Open prepares the transport. It is called at the start, and before the Send that
+	// follows an error.
+	Open(ctx context.Context) error
+
+	// Send sends the units of bs, in order, from unit number from of the first batch.
+	// It borrows bs until it returns. It may return without an error before the last
+	// unit: the sink calls it again with the rest. After an error the sink tries the
+	// rest again, unless the error is a [BrokenError].
+	Send(ctx context.Context, bs []*Batch, from int) (Result, error)
+
+	// Rest does what is due while there is nothing to send, and returns the time at
+	// which it should be called again if nothing was sent until then; the zero time:
+	// never. A [TroubleError] is about what was sent before and is not sent again.
+	Rest(ctx context.Context) (next time.Time, err error)
+
+	// Close releases what the transport holds, and ends its goroutines; when ctx ends,
+	// at once. An error says what was delivered and may be incomplete.
 	Close(ctx context.Context) error
 }
 
-// A troubleError costs what the transport is done with, and nothing else.
-type troubleError struct{ error }
+// A Kicker is a transport that runs a command for each file that it finishes. Kicks
+// returns what became of these. Any goroutine may call it.
+type Kicker interface{ Kicks() Kicks }
 
-// A teller is a transport that accounts for more than records. Any goroutine may
-// call it.
-type teller interface{ tell(l *SinkLedger) }
-
-// An outcome is what became of containers.
-type outcome struct {
-	done      int               // containers that are dealt with
-	delivered uint64            // records in them
-	lost      [numLosses]uint64 // records in them
-	sent      Sent              // what was delivered of them
-	trouble   error             // what went wrong although Send got to the end; nil: nothing
+// A Divider is a transport that sends records of different times to different
+// places. Divides reports whether it does so with two records of these times; lanes
+// then put them into different batches. Lanes ask in Replay only, and at once.
+type Divider interface {
+	Divides(a, b transform.Time) bool
 }
 
-// lose counts container i of the batch as lost.
-func (o *outcome) lose(b *batch, i int, why Loss) {
-	o.done++
-	o.lost[why] += uint64(b.containers[i].records)
-	b.containers[i].lost = true
+// A Pacer is a transport whose Send waits by design. MayTake returns how long, at most,
+// a Send of these batches waits.
+type Pacer interface {
+	MayTake(bs []*Batch) time.Duration
 }
 
-// Sent is what a sink's transport took.
+// A Result is what became of units. The zero Result: the transport is done with none.
+type Result struct {
+	Units     int         // that the transport is done with
+	Delivered uint64      // records in them
+	Tentative StateCounts // records in them, which Settle moves later
+	Lost      LossCounts  // records in them
+	Sent      Sent        // what the transport took
+	Trouble   error       // why records were lost although Send had no error; nil: none were
+}
+
+// Deliver counts the units of b, from number from on, that are whole in the first n
+// bytes of them.
+func (r *Result) Deliver(b *Batch, from, n int) {
+	start := b.Start(from)
+	for _, u := range b.Units[from:] {
+		if u.End-start > n {
+			return
+		}
+		r.Units++
+		r.Delivered += uint64(u.Records)
+		r.Sent.Containers++
+		r.Sent.Bytes += uint64(u.End - b.Start(from))
+		from++
+	}
+}
+
+// Lose counts unit i of b as lost.
+func (r *Result) Lose(b *Batch, i int, why Loss) {
+	r.Units++
+	r.Lost[why] += uint64(b.Units[i].Records)
+	b.Units[i].lost = true
+}
+
+// Sent is what a sink's transports took.
 type Sent struct {
 	Containers uint64
 	Datagrams  uint64 // UDP; fragments count one by one
@@ -62,24 +112,64 @@ func (s *Sent) add(o *Sent) {
 	s.Bytes += o.Bytes
 }
 
-// A brokenError ends a transport for good: to try again is of no use.
-type brokenError struct{ error }
+// A State is where tentative records are: a transport is done with them, but they are
+// neither delivered nor lost yet.
+type State uint8
 
-func (e brokenError) Unwrap() error { return e.error }
+const (
+	Written   State = iota // in a file that is not complete
+	Spooled                // in a spool
+	numStates              // how many there are
+)
 
-// openTransport makes the sink's transport. Nothing is opened or resolved before
-// the first batch.
-func (f *Forwarder) openTransport(c *SinkConfig) (transport, error) {
-	switch c.Target.Scheme {
-	case UDP:
-		return newUDP(c), nil
-	case File:
-		return newFile(c, f.mode, f.log.With("sink", c.Name))
-	case Stdout:
-		if f.stdout == nil {
-			return nil, fmt.Errorf("sink %q: there is no standard output here", c.Name)
+// StateCounts are records by the state that they are in.
+type StateCounts [numStates]uint64
+
+// A Fate is what tentative records become. The zero Fate: delivered.
+type Fate struct {
+	Lost bool
+	Why  Loss // where they are lost
+}
+
+// Settle moves tentative records of a sink from a state to their fate. Any goroutine
+// may call it.
+type Settle func(from State, records uint64, to Fate)
+
+// A BrokenError ends a transport for good: trying again is useless.
+type BrokenError struct{ Err error }
+
+// Error returns the text of the error inside.
+func (e BrokenError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside.
+func (e BrokenError) Unwrap() error { return e.Err }
+
+// A TroubleError is the reason why records that were counted as delivered may not
+// have arrived.
+type TroubleError struct{ Err error }
+
+// Error returns the text of the error inside.
+func (e TroubleError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside.
+func (e TroubleError) Unwrap() error { return e.Err }
+
+// A sharedWriter keeps the writes of several sinks to standard output whole.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(p []byte) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n < len(p) && err == nil {
+		var m int
+		m, err = s.w.Write(p[n:])
+		n += m
+		if m == 0 && err == nil {
+			err = io.ErrShortWrite
 		}
-		return &stdout{f.stdout}, nil
 	}
-	return nil, fmt.Errorf("sink %q: no transport for %v", c.Name, c.Target)
+	return n, err
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
 )
 
 // What is predicted of the resolvers' users is held against the kernel, for every
@@ -228,5 +229,5 @@ func (p *impostor) predict(t *testing.T, cfg collector.Config) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.ContainsFunc(all, func(e collector.Exclusion) bool { return e.User == p.name })
+	return slices.ContainsFunc(all, func(e sockfile.Exclusion) bool { return e.User == p.name })
 }

@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // aStream is the outward messages of a capture, half of them queries and half
@@ -142,7 +145,7 @@ func BenchmarkTakeAfterHandovers(b *testing.B) {
 // BenchmarkKeyLog is what a record costs that is noted, in a full ring.
 func BenchmarkKeyLog(b *testing.B) {
 	k := NewKeyLog(epoch)
-	name := wireName("www.shop.example")
+	name := wiretest.Name("www.shop.example")
 	b.ReportAllocs()
 	now := epoch
 	for b.Loop() {
@@ -156,10 +159,10 @@ func BenchmarkKeyLog(b *testing.B) {
 func BenchmarkPair(b *testing.B) {
 	q, r := aQuery().message(), aResponse().message()
 	t := newTable(NewBudget(131072))
-	var w walker
+	var w dnswire.Walker
 	ask := func(n uint16) {
 		binary.BigEndian.PutUint16(q.Wire, n)
-		w.walk(q.Wire)
+		w.Walk(q.Wire)
 	}
 	for n := range uint16(10000) {
 		ask(n)
@@ -168,8 +171,8 @@ func BenchmarkPair(b *testing.B) {
 	ask(20000)
 	b.ReportAllocs()
 	for b.Loop() {
-		w.id = 20000
-		t.crowd(q, w.id)
+		w.ID = 20000
+		t.crowd(q, w.ID)
 		t.insert(q, &w, 0)
 		found, _ := t.find(r, &w)
 		t.remove(found)

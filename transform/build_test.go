@@ -2,99 +2,24 @@ package transform
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// unhex reads octets; white space, and what follows a semicolon, is for people.
-func unhex(tb testing.TB, text string) []byte {
-	tb.Helper()
-	var digits strings.Builder
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, ";")
-		digits.WriteString(strings.Join(strings.Fields(line), ""))
-	}
-	b, err := hex.DecodeString(digits.String())
+// mustPackName packs a name in presentation form without compression.
+func mustPackName(name string) []byte {
+	b, err := packName(name)
 	if err != nil {
-		tb.Fatalf("%q: %v", text, err)
+		panic(err)
 	}
 	return b
 }
-
-// realMessages are DNS messages that real resolvers logged.
-func realMessages(tb testing.TB) [][]byte {
-	tb.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "messages.hex"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var messages [][]byte
-	for line := range strings.Lines(string(text)) {
-		if b := unhex(tb, line); len(b) > 0 {
-			messages = append(messages, b)
-		}
-	}
-	if len(messages) < 40 {
-		tb.Fatalf("only %d messages", len(messages))
-	}
-	return messages
-}
-
-// wireName packs a name without compression; labels are taken as they are.
-func wireName(name string) []byte {
-	var b []byte
-	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
-		if label != "" {
-			b = append(append(b, byte(len(label))), label...)
-		}
-	}
-	return append(b, 0)
-}
-
-// A rawMessage is a DNS message in the making, octet by octet.
-type rawMessage struct{ wire []byte }
-
-// newRaw begins a response with one question.
-func newRaw(qname string, qtype uint16) *rawMessage {
-	d := &rawMessage{[]byte{0x12, 0x34, 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0}}
-	d.add(wireName(qname))
-	d.add(binary.BigEndian.AppendUint16(nil, qtype))
-	return d.add([]byte{0, dns.ClassINET})
-}
-
-func (d *rawMessage) add(b []byte) *rawMessage {
-	d.wire = append(d.wire, b...)
-	return d
-}
-
-// record adds a record to a section and returns where its rdata begins.
-func (d *rawMessage) record(section int, owner []byte, typ uint16, rdata []byte) int {
-	count := d.wire[6+2*section:]
-	binary.BigEndian.PutUint16(count, binary.BigEndian.Uint16(count)+1)
-	d.add(owner)
-	d.add(binary.BigEndian.AppendUint16(nil, typ))
-	d.add([]byte{0, dns.ClassINET, 0, 0, 0, 60})
-	d.add(binary.BigEndian.AppendUint16(nil, uint16(len(rdata))))
-	d.add(rdata)
-	return len(d.wire) - len(rdata)
-}
-
-// with is record for chains of calls.
-func (d *rawMessage) with(section int, owner string, typ uint16, rdata []byte) *rawMessage {
-	d.record(section, wireName(owner), typ, rdata)
-	return d
-}
-
-func pointTo(off int) []byte { return binary.BigEndian.AppendUint16(nil, 0xc000|uint16(off)) }
 
 // mustRR reads a record in zone file form.
 func mustRR(tb testing.TB, text string) dns.RR {
@@ -154,7 +79,7 @@ func asResponse(wire []byte) *Message {
 		Resolver:     netip.AddrPortFrom(ownAddr4, 40000),
 		QueryTime:    1_600_000_000_123_456_789,
 		ResponseTime: 1_600_000_001_987_654_321,
-		Zone:         wireName("example"),
+		Zone:         wiretest.Name("example"),
 		Wire:         wire,
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // never is longer than every prefix.
@@ -83,7 +85,7 @@ type nameJudge struct {
 
 func (j *nameJudge) forbids(name string) bool {
 	j.s.begin(j.policy, &j.s.none, &j.s.none, netip.Addr{}, netip.Addr{})
-	return j.s.judge(&subject{name: wireName(name)}) != Kept
+	return j.s.judge(&subject{name: wiretest.Name(name)}) != Kept
 }
 
 // TestChancesOfIPv4InNames writes the octets of a network in one order, and tries every

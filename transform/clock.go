@@ -4,31 +4,31 @@ import "time"
 
 const (
 	maxStep   = Time(60 * time.Second) // a larger step of the clock must be confirmed
-	agreement = 16                     // by so many messages in a row
-	maxLull   = Time(time.Hour)        // between two of those, of a resolver with little to do
+	agreement = 16                     // messages in a row that confirm it
+	maxLull   = Time(time.Hour)        // between two of these messages, if the resolver has little to do
 
-	// longestStep bounds how much lane time one confirmed jump lets pass, so that no
-	// sum of jumps overflows; it is more than any pairing timeout.
+	// longestStep bounds the lane time that passes by one confirmed jump, so that no sum of
+	// jumps overflows. It is more than any pairing timeout.
 	longestStep = Time(48 * time.Hour)
 )
 
-// A clock tells a lane's time by its messages alone. now is the highest time
-// seen; a time further off than maxStep, either way, is believed only when
-// agreement messages in a row confirm it, so that a single broken one disturbs
-// nothing. elapsed never goes back: it is what expiry counts in.
+// A clock derives a lane's time from its messages alone. now is the highest time seen. A
+// time further away than maxStep, in either direction, is accepted only if agreement
+// messages in a row confirm it, so that a single wrong time has no effect. elapsed never
+// decreases: expiry is measured in it.
 type clock struct {
 	set     bool
 	now     Time
 	elapsed Time
 
-	candidate Time   // the highest time in the present run of messages far off
-	run       int    // how many those are
+	candidate Time   // the highest time in the present run of messages far away
+	run       int    // number of messages in the run
 	since     uint32 // arrivals when the run began
 }
 
-// see takes one message's time, and the count of queries that arrived before it.
-// It reports whether a jump was confirmed just now: what arrived since the jump's
-// first message then belongs to the new time.
+// see takes one message's time, and the number of queries that arrived before it. It reports
+// whether this message confirmed a jump: then the queries that arrived since the first
+// message of the run belong to the new time.
 func (c *clock) see(t Time, arrivals uint32) (jumped bool) {
 	if t == NoTime {
 		return false
@@ -60,13 +60,14 @@ func (c *clock) see(t Time, arrivals uint32) (jumped bool) {
 	return true
 }
 
-// follows reports whether t agrees with the messages of a run up to last: it is
-// about the same time, or some time later.
+// follows reports whether t continues a run of messages up to last: about the same time, or
+// at most maxLull later.
 func follows(t, last Time) bool {
 	return within(t, last) || t > last && distance(t, last) <= uint64(maxLull)
 }
 
+// within reports whether two times differ by at most maxStep.
 func within(a, b Time) bool { return distance(max(a, b), min(a, b)) <= uint64(maxStep) }
 
-// distance is how far a lies behind b, which may be more than a Time can hold.
+// distance is a - b for a >= b, which may be more than a Time can hold.
 func distance(a, b Time) uint64 { return uint64(a) - uint64(b) }

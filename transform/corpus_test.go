@@ -14,6 +14,9 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // A corpusSource is the names of one list.
@@ -67,7 +70,7 @@ func captureNames(t *testing.T) []string {
 			}
 			for _, r := range slices.Concat(d.Answer, d.Ns, d.Extra) {
 				seen[r.Header().Name] = true
-				for _, name := range namesOf(r) {
+				for _, name := range wiretest.NamesOf(r) {
 					seen[name] = true
 				}
 			}
@@ -141,17 +144,17 @@ type corpusFinding struct {
 // address. A finding without a rule leaves.
 func judgeAs(t *testing.T, lane *Pairer, p *Policy, f corpusFinding) (asQuery, asOwner corpusFinding) {
 	address := []byte{203, 0, 113, 7}
-	take := func(d *rawMessage) Reason {
-		m := asResponse(d.wire)
+	take := func(d *wiretest.Message) Reason {
+		m := asResponse(d.Wire)
 		m.Resolver, m.Zone = netip.AddrPortFrom(corpusResolver, 40000), nil
 		return lane.Take(m, p, func(*Record) {})
 	}
 	asQuery, asOwner = f, f
-	if take(newRaw(f.name, dns.TypeA).with(answer, f.name, dns.TypeA, address)) != Kept {
+	if take(wiretest.New(f.name, dns.TypeA).With(dnswire.Answer, f.name, dns.TypeA, address)) != Kept {
 		asQuery.rule, asQuery.entry = lane.found.Rule, lane.found.Entry
 	}
 	const other = "q.example.net"
-	d := newRaw(other, dns.TypeA).with(answer, other, dns.TypeA, address).with(additional, f.name, dns.TypeA, address)
+	d := wiretest.New(other, dns.TypeA).With(dnswire.Answer, other, dns.TypeA, address).With(dnswire.Additional, f.name, dns.TypeA, address)
 	if reason := take(d); reason != Kept {
 		t.Errorf("%s as owner in additional: the message is dropped as %v", f.name, reason)
 	} else if lane.applied.has(RRsetRemoved) {

@@ -9,9 +9,37 @@ type Counts struct {
 	Held    uint64 // queries that wait for their response
 	Dropped [numReasons]uint64
 
-	// Scrubbed is how many records a rule changed, or forbade: of those that would
-	// have, the first that was found. It is beside the sum.
+	// Scrubbed counts, by rule, the records that the rule changed, and the messages of
+	// which it forbade a record: if several rules did, the first that was found. It is
+	// not part of the sum.
 	Scrubbed [numRules]uint64
+}
+
+// Account returns the account of the messages.
+func (c *Counts) Account() Account {
+	a := Account{
+		Whole: Row{"read", "messages_read_total", "DNS messages, and frames or packets that should have been one", Counter, c.Read},
+		Parts: []Row{
+			{"records", "records_total", "messages that became a record", Counter, c.Records},
+			{"paired", "queries_paired_total", "queries that found their response", Counter, c.Paired},
+			{"held", "queries_held", "queries that wait for their response", Gauge, c.Held},
+		},
+		Lost: Group{Name: "dropped", Metric: "messages_dropped_total", Label: "reason", Meaning: "messages that became no record, by the reason"},
+	}
+	for _, r := range Reasons() {
+		a.Lost.Rows = append(a.Lost.Rows, Row{Name: r.String(), Meaning: r.Meaning(), Value: c.Dropped[r]})
+	}
+	return a
+}
+
+// Scrubbing returns Scrubbed, a row for each rule.
+func (c *Counts) Scrubbing() Group {
+	g := Group{Name: "scrubbed", Metric: "scrubbed_total", Label: "rule",
+		Meaning: "records that scrubbing changed, each under every rule that did, and messages that it forbade a record of, under the first"}
+	for _, r := range Rules() {
+		g.Rows = append(g.Rows, Row{Name: r.String(), Meaning: r.Meaning(), Value: c.Scrubbed[r]})
+	}
+	return g
 }
 
 // Add adds another's counts to c.

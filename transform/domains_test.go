@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 func TestDomainsAreRegisteredDomains(t *testing.T) {
@@ -170,7 +172,7 @@ func FuzzDomains(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name []byte) {
 		var d DomainCounts
 		d.Count(name, ListLookup)
-		if !validName(name) || len(name) == 1 {
+		if !dnswire.IsName(name) || len(name) == 1 {
 			return
 		}
 		text := shownName(string(name))

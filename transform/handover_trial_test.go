@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // An outage is a time in which the sensor gets nothing from the resolver's dnstap,
@@ -148,7 +150,7 @@ func TestEachTransactionLeavesExactlyOnce(t *testing.T) {
 			m.do()
 		}
 		for i := range n {
-			if got := x.left[string(wireName(fmt.Sprintf("n%d.example", i)))]; got != 1 {
+			if got := x.left[string(wiretest.Name(fmt.Sprintf("n%d.example", i)))]; got != 1 {
 				t.Fatalf("transaction %d left %d times", i, got)
 			}
 		}

@@ -12,13 +12,16 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // full is a record of rdata as long as a message can hold, made of a pattern.
 func full(typ uint16, before []byte, pattern string) []byte {
-	d := newRaw("q", typ)
-	room := maxMessage - len(d.wire) - 11 - len(before)
-	return d.with(answer, "", typ, append(bytes.Clone(before), strings.Repeat(pattern, room/len(pattern))...)).wire
+	d := wiretest.New("q", typ)
+	room := dnswire.MaxMessage - len(d.Wire) - 11 - len(before)
+	return d.With(dnswire.Answer, "", typ, append(bytes.Clone(before), strings.Repeat(pattern, room/len(pattern))...)).Wire
 }
 
 // fullTXT is the same in character-strings of 255.
@@ -30,68 +33,68 @@ func fullTXT(pattern string) []byte {
 // manyNames is a HIP record, which holds names of two octets and more, that all
 // end in one name of so many labels and pointers.
 func manyNames(labels int, each string) []byte {
-	d := newRaw("q", dns.TypeHIP)
-	at := len(d.wire) + 11 + 4
+	d := wiretest.New("q", dns.TypeHIP)
+	at := len(d.Wire) + 11 + 4
 	rdata := append([]byte{0, 0, 0, 0}, "\x04arpa\x00"...)
 	last := at
 	for range labels {
 		next := at + len(rdata) - 4
-		rdata = append(append(rdata, "\x011"...), pointTo(last)...)
+		rdata = append(append(rdata, "\x011"...), wiretest.PointTo(last)...)
 		last = next
 	}
-	name := append([]byte(each), pointTo(last)...)
-	for len(d.wire)+11+len(rdata)+len(name) <= maxMessage {
+	name := append([]byte(each), wiretest.PointTo(last)...)
+	for len(d.Wire)+11+len(rdata)+len(name) <= dnswire.MaxMessage {
 		rdata = append(rdata, name...)
 	}
-	return d.with(answer, "", dns.TypeHIP, rdata).wire
+	return d.With(dnswire.Answer, "", dns.TypeHIP, rdata).Wire
 }
 
 // astray has names that all lead into rdata that holds none by its type.
 func astray(opt bool) []byte {
-	d := newRaw("q", dns.TypeNS)
-	at := len(d.wire) + 11
+	d := wiretest.New("q", dns.TypeNS)
+	at := len(d.Wire) + 11
 	chain := []byte{0}
 	last := at
 	for range 120 {
 		next := at + len(chain)
-		chain = append(append(chain, "\x01a"...), pointTo(last)...)
+		chain = append(append(chain, "\x01a"...), wiretest.PointTo(last)...)
 		last = next
 	}
 	for len(chain) < 0x3f00-at {
-		chain = append(append(chain, "\x01b"...), pointTo(last)...)
+		chain = append(append(chain, "\x01b"...), wiretest.PointTo(last)...)
 	}
-	d.with(answer, "", 65280, chain)
+	d.With(dnswire.Answer, "", 65280, chain)
 	if opt {
-		d.with(additional, "", dns.TypeOPT, nil)
+		d.With(dnswire.Additional, "", dns.TypeOPT, nil)
 	}
-	for i := 0; len(d.wire)+16 <= maxMessage; i++ {
-		d.record(additional, pointTo(at+1+4*120+4*(i%3700)), dns.TypeNS, append([]byte("\x01c"), pointTo(at+1+4*120+4*((i+1)%3700))...))
+	for i := 0; len(d.Wire)+16 <= dnswire.MaxMessage; i++ {
+		d.Record(dnswire.Additional, wiretest.PointTo(at+1+4*120+4*(i%3700)), dns.TypeNS, append([]byte("\x01c"), wiretest.PointTo(at+1+4*120+4*((i+1)%3700))...))
 	}
-	return d.wire
+	return d.Wire
 }
 
 // manyRecords has the most records that a message can hold.
 func manyRecords(typ uint16, rdata string) []byte {
-	d := newRaw("q", typ)
-	for len(d.wire)+11+len(rdata) <= maxMessage {
-		d.with(additional, "", typ, []byte(rdata))
+	d := wiretest.New("q", typ)
+	for len(d.Wire)+11+len(rdata) <= dnswire.MaxMessage {
+		d.With(dnswire.Additional, "", typ, []byte(rdata))
 	}
-	return d.wire
+	return d.Wire
 }
 
 // afterOPT has names that a rebuild must compress anew, each another.
 func afterOPT() []byte {
-	d := newRaw("q", dns.TypeNS).with(additional, "", dns.TypeOPT, nil)
+	d := wiretest.New("q", dns.TypeNS).With(dnswire.Additional, "", dns.TypeOPT, nil)
 	for i := 0; ; i++ {
-		name := wireName(strings.Repeat("a.", i%60) + fmt.Sprintf("%x.%x", i, i*7919%1000))
-		if len(d.wire)+len(name)+10+2 > maxMessage {
-			return d.wire
+		name := wiretest.Name(strings.Repeat("a.", i%60) + fmt.Sprintf("%x.%x", i, i*7919%1000))
+		if len(d.Wire)+len(name)+10+2 > dnswire.MaxMessage {
+			return d.Wire
 		}
-		at := len(d.wire)
+		at := len(d.Wire)
 		if at >= 0x4000 {
-			at = headerLen
+			at = dnswire.HeaderLen
 		}
-		d.record(additional, name, dns.TypeNS, pointTo(at))
+		d.Record(dnswire.Additional, name, dns.TypeNS, wiretest.PointTo(at))
 	}
 }
 
@@ -228,7 +231,7 @@ func TestCompressionTableCannotBeMadeSlow(t *testing.T) {
 	var c, empty compressor
 	var out []byte
 	for i, written := 0, 0; written < 60; i++ {
-		name := wireName(fmt.Sprintf("%x", i))
+		name := wiretest.Name(fmt.Sprintf("%x", i))
 		if home, _ := empty.find(nil, name); home >= maxProbes {
 			continue
 		}

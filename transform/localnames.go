@@ -3,15 +3,19 @@ package transform
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // localNames finds the entries of scrub.local_names in text: in A-labels, and in
@@ -32,7 +36,7 @@ type localNames struct {
 // A pair is two labels that begin a spelling.
 type pair struct {
 	entry  int32   // the spelling that has no more labels, or -1
-	longer []uint8 // lengths of those that have, as text
+	longer []uint8 // lengths, as text, of spellings with more labels
 }
 
 // A spelling is an entry as it may occur in text.
@@ -41,17 +45,16 @@ type spelling struct {
 	entry int32
 }
 
-// firstOctets is which octets a label of a length begins with.
-type firstOctets struct{ first [64][4]uint64 }
+// firstOctets holds, by the length of a label, the octets that such labels begin with.
+type firstOctets [64]octetSet
 
-func (f *firstOctets) add(length int, first byte) { f.first[length][first>>6] |= 1 << (first & 63) }
+func (f *firstOctets) add(length int, first byte) { f[length].add(first) }
 
-// has reports whether a label of this length begins with this octet.
-func (f *firstOctets) has(length, first byte) bool {
-	return f.first[length&63][first>>6]&(1<<(first&63)) != 0
-}
+// has reports whether a spelling in ASCII letters, digits, hyphens and underscores may begin
+// with a label of this length and first octet.
+func (f *firstOctets) has(length, first byte) bool { return f[length&63].has(first) }
 
-// newLocalNames takes entries as ParseLocalName reads them.
+// newLocalNames compiles entries in a form that ParseLocalName accepts.
 func newLocalNames(entries []string) (*localNames, error) {
 	x := &localNames{
 		entries: entries,
@@ -87,35 +90,6 @@ func spellings(name string) []string {
 	return all
 }
 
-// noteBegin notes the first octets and lengths that a label has in all cases. Beyond ASCII
-// the cases of a letter may have other octets, and another number of them.
-func (x *localNames) noteBegin(label string) {
-	first, size := utf8.DecodeRuneInString(label)
-	lengths := uint64(1) // bit n: the rest of the label may be n octets long
-	for _, r := range label[size:] {
-		longer := uint64(0)
-		eachCase(r, func(r rune) { longer |= lengths << utf8.RuneLen(r) })
-		lengths = longer
-	}
-	eachCase(first, func(r rune) {
-		for left := lengths << utf8.RuneLen(r); left != 0; left &= left - 1 {
-			n := bits.TrailingZeros64(left)
-			x.begins.add(n, string(r)[0])
-			if bytes.IndexByte(x.lengths, byte(n)) < 0 {
-				x.lengths = append(x.lengths, byte(n))
-			}
-		}
-	})
-}
-
-// eachCase calls f for each rune that simple case folding takes for r.
-func eachCase(r rune, f func(rune)) {
-	f(r)
-	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
-		f(other)
-	}
-}
-
 func (x *localNames) add(text string, entry int32) {
 	label, rest, several := strings.Cut(text, ".")
 	x.noteBegin(label)
@@ -147,12 +121,95 @@ func (x *localNames) add(text string, entry int32) {
 	x.pairs[key] = p
 }
 
+// noteBegin notes the first octets and lengths of a label in all letter cases. Outside ASCII
+// the cases of a letter may differ in octets and in their number.
+func (x *localNames) noteBegin(label string) {
+	first, size := utf8.DecodeRuneInString(label)
+	lengths := uint64(1) // bit n: the rest of the label may be n octets long
+	for _, r := range label[size:] {
+		longer := uint64(0)
+		eachCase(r, func(r rune) { longer |= lengths << utf8.RuneLen(r) })
+		lengths = longer
+	}
+	eachCase(first, func(r rune) {
+		for left := lengths << utf8.RuneLen(r); left != 0; left &= left - 1 {
+			n := bits.TrailingZeros64(left)
+			x.begins.add(n, string(r)[0])
+			if bytes.IndexByte(x.lengths, byte(n)) < 0 {
+				x.lengths = append(x.lengths, byte(n))
+			}
+		}
+	})
+}
+
+// eachCase calls f for r and each rune that simple case folding makes equal to r.
+func eachCase(r rune, f func(rune)) {
+	f(r)
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		f(other)
+	}
+}
+
+// longestEntry is in bytes, and more than the U-labels of any name need. The time to read
+// U-labels grows with the square of their length.
+const longestEntry = 1024
+
+// ParseLocalName reads an entry of local_names: a host or zone name in A-labels or U-labels
+// (RFC 5890), with or without the final dot. It returns the name in lowercase A-labels
+// without the final dot.
+func ParseLocalName(entry string) (string, error) {
+	if len(entry) > longestEntry {
+		return "", fmt.Errorf("a local name of %d bytes: longer than any in DNS", len(entry))
+	}
+	name := strings.TrimSuffix(strings.TrimSpace(entry), ".")
+	if strings.HasSuffix(name, ".") {
+		return "", fmt.Errorf("local name %q ends in an empty label", entry)
+	}
+	ascii, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false)).ToASCII(name)
+	if err != nil {
+		return "", fmt.Errorf("local name %q has no form in DNS: %w", entry, err)
+	}
+	if !utf8.ValidString(name) {
+		return "", fmt.Errorf("local name %q is not UTF-8", entry)
+	}
+	ascii = strings.TrimSuffix(strings.ToLower(ascii), ".") // there are other full stops
+	if ascii == "" {
+		return "", fmt.Errorf("local name %q is empty: the root would drop everything", entry)
+	}
+	if ascii[0] == '.' || strings.Contains(ascii, "..") {
+		return "", fmt.Errorf("local name %q has an empty label", entry)
+	}
+	for _, c := range []byte(ascii) {
+		if !isLabelChar(c) && c != '.' {
+			return "", fmt.Errorf("local name %q: %q cannot stand in a host name", entry, c)
+		}
+	}
+	if _, err := packName(ascii); err != nil {
+		return "", fmt.Errorf("local name %q: %w", entry, err)
+	}
+	return ascii, nil
+}
+
+// packName returns a name in presentation form as uncompressed wire form.
+func packName(name string) ([]byte, error) {
+	buf := make([]byte, dnswire.MaxName+1)
+	n, err := dns.PackDomainName(dns.Fqdn(name), buf, 0, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
 func (x *localNames) empty() bool { return len(x.entries) == 0 }
 
-// mayBegin reports whether a spelling may begin with a label, by its length and first
-// octet. Labels that are not in ASCII letters, digits, hyphens and underscores are
-// for the caller to let pass.
-func (x *localNames) mayBegin(length, first byte) bool { return x.begins.has(length, first) }
+// last returns the entry of one label that is the last label of a name's folded text.
+func (x *localNames) last(text []byte) (entry int32, ok bool) {
+	if len(x.single) == 0 {
+		return 0, false
+	}
+	entry, ok = x.single[string(text[bytes.LastIndexByte(text, '.')+1:])]
+	return entry, ok
+}
 
 // An occurrence is where an entry occurs in text.
 type occurrence struct {
@@ -161,12 +218,11 @@ type occurrence struct {
 	tail  bool // at the end of a name
 }
 
-// in finds the first occurrence in folded text of an entry of two or more labels,
-// between characters that labels of host names do not have. What ends inside the
-// public suffix of the name around it does not count, since it is part of other
-// people's names: ksu.edu in www.ksu.edu.sa. Of a name, the text is one name, and an
-// occurrence at its end precedes all others. An occurrence begins in the first own
-// octets, as far as text is ASCII.
+// in finds the first occurrence in folded text of an entry of two or more labels, between
+// characters that host names do not contain. An occurrence that ends inside the public suffix
+// of the name around it does not count, because it is part of the names of others: ksu.edu in
+// www.ksu.edu.sa. With isName the text is one name, and an occurrence at its end precedes all
+// others. If text is ASCII, only occurrences that begin in the first own octets count.
 func (x *localNames) in(text []byte, own int, isName bool) (found occurrence, ok bool) {
 	for dot := -1; dot < own; {
 		next := bytes.IndexByte(text[dot+1:], '.')
@@ -218,7 +274,7 @@ func (x *localNames) mayJoin(text []byte, dot int) bool {
 
 // at finds an occurrence in ASCII that begins at start, where a label ends at dot.
 func (x *localNames) at(text []byte, start, dot int, isName bool) (occurrence, bool) {
-	if !x.mayBegin(byte(min(dot-start, 64)), text[start]) {
+	if !x.begins.has(byte(min(dot-start, 64)), text[start]) {
 		return occurrence{}, false
 	}
 	second := dot + 1
@@ -282,7 +338,7 @@ func (x *localNames) counts(text []byte, start, end int, isName bool) bool {
 	return end == to || from+suffixStart(text[from:to]) >= end
 }
 
-// nameEndIn returns where the name ends that goes on at an offset of a text.
+// nameEndIn returns the end of the name that continues at an offset of a text.
 func nameEndIn(text []byte, end int) int {
 	for i := end; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
@@ -302,7 +358,7 @@ func nameEndIn(text []byte, end int) int {
 func suffixStart(name []byte) int {
 	domain := string(name)
 	if _, err := netip.ParseAddr(domain); err == nil {
-		return bytes.LastIndexByte(name, '.') + 1 // the list would take all of it for a suffix
+		return bytes.LastIndexByte(name, '.') + 1 // the list would return all of it as a suffix
 	}
 	for {
 		suffix, icann := publicsuffix.PublicSuffix(domain)
@@ -353,23 +409,14 @@ func firstLabel(text []byte) []byte {
 	return text
 }
 
-// last returns the entry of one label that is the last label of a name's folded text.
-func (x *localNames) last(text []byte) (entry int32, ok bool) {
-	if len(x.single) == 0 {
-		return 0, false
-	}
-	entry, ok = x.single[string(text[bytes.LastIndexByte(text, '.')+1:])]
-	return entry, ok
-}
-
-// isBoundary reports whether no label of a host name goes on across offset i.
+// isBoundary reports whether no label of a host name continues across offset i.
 func isBoundary(text []byte, i int) bool {
 	r, _ := utf8.DecodeLastRune(text[:i])
 	return i == 0 || !isNameRune(r)
 }
 
-// isNameRune reports whether a label of a host name may hold the character: a letter
-// of any script, a digit, a hyphen or an underscore.
+// isNameRune reports whether a label of a host name may contain the character: a letter of
+// any script, a digit, a hyphen or an underscore.
 func isNameRune(r rune) bool {
 	if r < utf8.RuneSelf {
 		return isLabelChar(byte(r))
@@ -377,14 +424,19 @@ func isNameRune(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r)
 }
 
-// foldCase appends text with each character in the form that simple case folding gives
-// all its cases: the ASCII small letter if there is one, else the lowest of them.
-// Octets that are not UTF-8 stay.
+// isLabelChar reports whether a label of a host name may contain c, or a label of a service
+// name: these have underscores.
+func isLabelChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// foldCase appends text with each character replaced by one of its letter cases: the small
+// ASCII letter if it is one, else the lowest rune. Octets that are not UTF-8 stay.
 func foldCase(dst, text []byte) []byte {
 	if isASCII(text) {
 		n := len(dst)
 		dst = append(dst, text...)
-		lower(dst[n:])
+		dnswire.Lower(dst[n:])
 		return dst
 	}
 	for len(text) > 0 {
@@ -401,9 +453,7 @@ func foldCase(dst, text []byte) []byte {
 
 func foldRune(r rune) rune {
 	lowest := r
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		lowest = min(lowest, f)
-	}
+	eachCase(r, func(other rune) { lowest = min(lowest, other) })
 	if 'A' <= lowest && lowest <= 'Z' {
 		return lowest | 0x20
 	}
@@ -423,4 +473,11 @@ func isASCII(b []byte) bool {
 		}
 	}
 	return true
+}
+
+func toLower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
 }

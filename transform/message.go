@@ -1,3 +1,12 @@
+// Package transform turns DNS messages between a resolver and authoritative servers into
+// passive DNS records: it pairs responses with their queries, keeps outward messages only,
+// scrubs everything that concerns a person or the organisation, and accounts for every
+// message under exactly one reason.
+//
+// One Pairer serves one lane: a stream of messages in order. It runs in the caller's
+// goroutine, on the messages' own times, and borrows its input until the call returns. The
+// package uses no socket, file, wall clock, goroutine or lock; it must not know where
+// messages come from or where records go.
 package transform
 
 import (
@@ -8,18 +17,17 @@ import (
 // Time is an instant in nanoseconds since the Unix epoch, as a message states it.
 type Time int64
 
-// NoTime stands for an instant that the source did not tell. It is not the
-// zero value: a message may well say that it is 1970.
+// NoTime means that the source did not state the time. It is not the zero value, because a
+// message may state a time in 1970.
 const NoTime Time = math.MinInt64
 
-// Role is a message's place between a resolver and the servers it asks, as its
-// source knows it. A dnstap source reads it off Message.type (dnstap.proto), a
-// packet source off the addresses.
+// Role is the role of a message between a resolver and the servers that it queries. A dnstap
+// source derives it from Message.type (dnstap.proto), a packet source from the addresses.
 type Role uint8
 
 const (
-	// NotOutward is whatever is neither asked nor answered outward; nothing else of
-	// such a message is read.
+	// NotOutward is every message that is not between the resolver and a server. Nothing
+	// else of such a message is read.
 	NotOutward Role = iota
 	ResolverQuery
 	ResolverResponse
@@ -27,14 +35,14 @@ const (
 	ForwarderResponse
 )
 
-// response reports whether the role is that of an answer.
+// response reports whether the message is a response.
 func (r Role) response() bool { return r == ResolverResponse || r == ForwarderResponse }
 
-// forwarder reports whether the source itself says that the peer is a resolver.
+// forwarder reports whether the source states that the server is a resolver.
 func (r Role) forwarder() bool { return r == ForwarderQuery || r == ForwarderResponse }
 
-// Transport is how a message travelled. What is neither plain UDP nor plain TCP
-// (DoT, DoH, DoQ, DNSCrypt over TCP) is Encrypted.
+// Transport is the transport of a message: UDP, TCP, or Encrypted for all others (DoT, DoH,
+// DoQ, DNSCrypt over TCP).
 type Transport uint8
 
 const (
@@ -43,28 +51,34 @@ const (
 	Encrypted
 )
 
-// Message is one DNS message between a resolver and a server. A source fills it
-// and lends it to a lane: Zone and Wire point into the source's buffer and are
-// good only until the call that takes the message returns.
+// Message is one DNS message between a resolver and a server. A source fills it and lends it
+// to a lane: Zone and Wire point into the source's buffer and are valid only until the call
+// that takes the message returns.
 type Message struct {
 	Role      Role
-	Packet    bool // seen as a packet: Resolver and its port can be relied on
+	Packet    bool // seen as a packet: Resolver and its port are reliable
 	Transport Transport
 
 	Server   netip.AddrPort // the authoritative server
-	Resolver netip.AddrPort // the zero AddrPort where the source does not tell
+	Resolver netip.AddrPort // the zero AddrPort if the source does not state it
 
-	QueryTime    Time // NoTime where the source does not tell
-	ResponseTime Time // NoTime where the source does not tell; always so in queries
+	QueryTime    Time // NoTime if the source does not state it
+	ResponseTime Time // NoTime if the source does not state it, and in queries
 
-	Zone []byte // the zone that the resolver took the server to serve: wire form, uncompressed; empty where not told
+	Zone []byte // the zone for which the resolver queried the server: wire form, uncompressed; empty if not stated
 	Wire []byte // the DNS message
 }
 
-// time is the instant at which the message itself was on the wire.
+// time is the time at which the message itself was sent.
 func (m *Message) time() Time {
 	if m.Role.response() {
 		return m.ResponseTime
 	}
 	return m.QueryTime
+}
+
+// inward reports whether a message is not outward by its role and times. PowerDNS sends
+// events as RESOLVER_RESPONSE, with a client's address and without a response time.
+func (m *Message) inward() bool {
+	return m.Role == NotOutward || m.Role == ResolverResponse && m.ResponseTime == NoTime
 }

@@ -4,34 +4,30 @@ import (
 	"net/netip"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// facts is what "outward only" judges: a query, a response, or both at once.
+// facts is what "outward only" judges of a query, a response, or both.
 type facts struct {
 	forwarder bool
 	rd        bool
 	server    netip.Addr
-	resolver  netip.Addr // invalid where not told
+	resolver  netip.Addr // invalid if not stated
 	lookup    bool       // a plain lookup
 	answered  bool
 	flags     uint16 // of the response
 	extended  uint8  // upper bits of the response's rcode
 }
 
-// inward reports whether a message is not outward by its envelope alone. PowerDNS
-// sends events as RESOLVER_RESPONSE, with a client's address and no response time.
-func (m *Message) inward() bool {
-	return m.Role == NotOutward || m.Role == ResolverResponse && m.ResponseTime == NoTime
-}
-
-// isLookup reports whether a message asks or answers one plain question.
+// isLookup reports whether a message is a plain lookup, or its response.
 func isLookup(flags uint16, questions int, qtype, qclass uint16, signed bool) bool {
-	return flags&maskOpcode == 0 && questions == 1 && qclass == dns.ClassINET && !signed &&
+	return flags&dnswire.MaskOpcode == 0 && questions == 1 && qclass == dns.ClassINET && !signed &&
 		qtype != dns.TypeAXFR && qtype != dns.TypeIXFR && qtype != dns.TypeTKEY
 }
 
-// outward returns the first reason why this is no answer from an authoritative
-// server on the public Internet to a lookup of the resolver's own.
+// outward returns the first reason why this is not a response from an authoritative server on
+// the public Internet to a lookup of the resolver, or Kept.
 func (p *Policy) outward(f *facts, known, fresh *addrSet) Reason {
 	switch {
 	case (f.forwarder || f.rd) && !p.forwarded:
@@ -42,9 +38,9 @@ func (p *Policy) outward(f *facts, known, fresh *addrSet) Reason {
 		return NotLookup
 	case !f.answered:
 		return Kept
-	case f.flags&flagTC != 0:
+	case f.flags&dnswire.FlagTC != 0:
 		return Truncated
-	case p.rcodes>>(f.flags&maskRcode)&1 == 0 || f.extended != 0:
+	case p.rcodes>>(f.flags&dnswire.MaskRcode)&1 == 0 || f.extended != 0:
 		return Rcode
 	}
 	return Kept
@@ -71,10 +67,10 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known, fresh *addrSe
 		known.has(server) || fresh.has(server) || p.resolvers.has(server)
 }
 
-// Passes reports whether a message may be outward by its envelope and header: it is
-// neither not_outward nor forwarded, as far as it tells that by itself.
+// Passes reports whether a message may be outward: by its role, times and header it is
+// neither not_outward nor forwarded.
 func (p *Policy) Passes(m *Message) bool {
 	const atFlags = 2
-	asked := len(m.Wire) > atFlags && m.Wire[atFlags]&(flagRD>>8) != 0
+	asked := len(m.Wire) > atFlags && m.Wire[atFlags]&(dnswire.FlagRD>>8) != 0
 	return !m.inward() && (p.forwarded || !m.Role.forwarder() && !asked)
 }

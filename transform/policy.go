@@ -5,10 +5,41 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// Policy says what leaves and how it is scrubbed. It is immutable; lanes share
-// one, and a reload gives them another.
+// Config is a policy as an operator writes it. The zero value is stricter than the default: no
+// rcode makes a record.
+type Config struct {
+	PairingTimeout time.Duration // how long a query waits for its response, in message time
+
+	// Outward.
+	Forwarded    bool
+	Unanswered   bool
+	LocalServers bool
+	Rcodes       []uint8 // header rcodes that make a record
+
+	// Scrub.
+	KeepResolver bool // scrub.resolver_address = "keep": no rule about the resolver's addresses applies
+	// Resolvers are the resolver's own addresses and prefixes, in addition to the
+	// addresses that messages show. Every address inside a prefix of 24 bits or more
+	// (IPv6 48) is the resolver's. A shorter prefix only selects packets: addresses
+	// inside it become the resolver's when a message shows them.
+	Resolvers []netip.Prefix
+
+	LocalNames           []string // presentation form, in A-labels or U-labels
+	KeepLocalNamesInside bool     // scrub.local_names_inside = "keep": a local name inside a foreign name may leave
+	LocalNetworks        []netip.Prefix
+	KeepLookups          bool         // scrub.lookups = "keep"
+	LookupZones          []string     // names below these query a list about an address or a name
+	RootServers          []netip.Addr // servers from which "no such TLD" is believed
+	SpecialNames         bool
+	TimeResolution       time.Duration // times are truncated to multiples of this; at least 1ns
+}
+
+// Policy is what leaves and how it is scrubbed. It is immutable. Lanes share one; a reload
+// replaces it.
 type Policy struct {
 	timeout      Time
 	forwarded    bool
@@ -19,12 +50,10 @@ type Policy struct {
 	keepResolver  bool
 	resolvers     addrSet
 	resolverNets  Networks // a server inside is local
-	identity      Networks // of those, the ones whose every address is the resolver's
-	anyResolver   bool     // resolvers or identity hold something
+	identity      Networks // the networks among these of which every address is the resolver's
 	localNames    *localNames
 	keepInside    bool // local names inside foreign names
 	localNetworks Networks
-	anyNetwork    bool
 	keepLookups   bool
 	uses          *nameSet
 	rootServers   addrSet
@@ -52,15 +81,14 @@ func NewPolicy(c Config) (*Policy, error) {
 		localServers: c.LocalServers,
 		keepResolver: c.KeepResolver,
 		keepInside:   c.KeepLocalNamesInside,
-		anyNetwork:   len(c.LocalNetworks) > 0,
 		keepLookups:  c.KeepLookups,
 		specialNames: c.SpecialNames,
 		resolution:   Time(c.TimeResolution),
 
-		publicResolver: slices.ContainsFunc(c.Resolvers, isPublicResolver),
+		publicResolver: slices.ContainsFunc(c.Resolvers, IsPublicResolver),
 	}
 	for _, r := range c.Rcodes {
-		if r > maskRcode {
+		if r > dnswire.MaskRcode {
 			return nil, fmt.Errorf("rcode %d does not fit a DNS header", r)
 		}
 		p.rcodes |= 1 << r
@@ -85,7 +113,8 @@ func NewPolicy(c Config) (*Policy, error) {
 	return p, err
 }
 
-// setResolvers takes a prefix of full length for that address.
+// setResolvers compiles the resolver's addresses and prefixes. A prefix of full length is an
+// address.
 func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 	var nets []netip.Prefix
 	for _, prefix := range prefixes {
@@ -102,23 +131,16 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 	}
 	p.resolverNets = NewNetworks(nets)
 	p.identity = NewNetworks(slices.DeleteFunc(nets, func(n netip.Prefix) bool { return !isIdentityPrefix(n) }))
-	p.anyResolver = !p.keepResolver && len(p.resolvers.members)+len(p.identity.all) > 0
 	if p.keepResolver {
 		p.identity = Networks{}
 	}
 	return nil
 }
 
-// isIdentityPrefix reports whether every address of a resolver's prefix identifies it. A
-// shorter prefix only says where to look for the resolver.
-func isIdentityPrefix(p netip.Prefix) bool {
-	if p.Addr().Is4() {
-		return p.Bits() >= 24 && isIdentity(p.Addr())
-	}
-	return p.Bits() >= 48 && isIdentity(p.Addr())
-}
-
 func isNetwork(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }
+
+// NamesPublicResolver reports whether a prefix of the configuration is one of [IsPublicResolver].
+func (p *Policy) NamesPublicResolver() bool { return p.publicResolver }
 
 // truncate cuts a time to the policy's resolution.
 func (p *Policy) truncate(t Time) Time {

@@ -334,6 +334,9 @@ func TestCountsAdd(t *testing.T) {
 	if sum.Read != 2*one.Read || sum.Sum() != 2*want || one.Sum() != want {
 		t.Errorf("%+v twice is %+v", one, sum)
 	}
+	if a := one.Account(); a.Whole.Value != one.Read || a.Sum() != want-one.Dropped[Kept] { // which no message is dropped as
+		t.Errorf("the account of %+v is %+v", one, a)
+	}
 	for r := range sum.Dropped {
 		if sum.Dropped[r] != 2*one.Dropped[r] {
 			t.Errorf("%v: %d", Reason(r), sum.Dropped[r])

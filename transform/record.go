@@ -1,10 +1,12 @@
 package transform
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
-// Record is what leaves: a scrubbed response and its query, or a query that
-// nobody answered. It borrows everything; whoever wants to keep it copies it
-// before the call that takes it returns.
+// Record is what leaves: a scrubbed response with its query, or a query without a response. Its
+// slices are borrowed until the call that takes the Record returns.
 type Record struct {
 	Server netip.AddrPort
 	// Resolver is the zero address of the server's family with port 0, unless the
@@ -14,16 +16,16 @@ type Record struct {
 	Zeroed   bool   // Resolver and ID were zeroed
 
 	Transport Transport
-	Answered  bool // Response is there
-	Asked     bool // the query itself was seen: Query is there
+	Answered  bool // there was a response
+	Asked     bool // the query itself was seen
 
 	Name  []byte // query name: wire form, uncompressed, lower case
 	Type  uint16
 	Class uint16
 	Rcode uint8  // of the response; meaningless unless Answered
-	Zone  []byte // wire form, lower case; empty where not told
+	Zone  []byte // wire form, lower case; empty if not stated
 
-	// Times are truncated to the policy's resolution; NoTime where not known.
+	// Times are truncated to the policy's resolution; NoTime if unknown.
 	QueryTime    Time
 	ResponseTime Time
 
@@ -31,11 +33,81 @@ type Record struct {
 	Response []byte // scrubbed response message; nil unless Answered
 }
 
-// Time is the instant that the record is filed under: its query's where known,
-// else its response's.
+// Time is the time of the record: that of its query if known, else that of its response.
 func (r *Record) Time() Time {
 	if r.QueryTime != NoTime {
 		return r.QueryTime
 	}
 	return r.ResponseTime
+}
+
+// identify sets the resolver's address and ID of a record, or zeros.
+func (r *Record) identify(resolver netip.AddrPort, id uint16, policy *Policy) {
+	server := r.Server.Addr()
+	r.ID = id
+	r.Zeroed = !policy.keepResolver
+	if policy.keepResolver && resolver.IsValid() && resolver.Addr().Is4() == server.Is4() {
+		r.Resolver = resolver
+		return
+	}
+	zero := netip.IPv6Unspecified()
+	if server.Is4() {
+		zero = netip.IPv4Unspecified()
+	}
+	r.Resolver = netip.AddrPortFrom(zero, 0)
+}
+
+// unmapped returns an IPv4-mapped address as IPv4.
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// appliedTo is the rules that changed the record of a response.
+func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) ruleSet {
+	w, r := p.walker, &p.record
+	flags, folded := w.Flags, p.rewriter.folded || p.folded
+	var by ruleSet
+	if q != nil {
+		flags |= q.flags
+		folded = folded || !bytes.Equal(p.pending.name(q), r.Name) // the letter case of a response may differ
+		by.add(QueryReduced, q.more)
+	}
+	by.add(ResolverZeroed, r.Resolver != resolver && isStated(resolver))
+	by.add(IDZeroed, r.ID != w.ID)
+	by.add(OPTRemoved, w.OPT >= 0)
+	by.add(CaseLowered, folded)
+	by.add(HeaderBitsCleared, flags&cleared != 0)
+	by.add(TrailingCut, w.End < len(w.Msg))
+	by.add(TimeTruncated, r.QueryTime != p.queryTime(m, q) || r.ResponseTime != m.ResponseTime)
+	by.add(RRsetRemoved, w.Omits())
+	by.add(Rebuilt, p.rewriter.rebuilt)
+	return by
+}
+
+// appliedToQuery is the rules that changed the record of a query.
+func appliedToQuery(q *pending, r *Record, folded bool) ruleSet {
+	var by ruleSet
+	by.add(ResolverZeroed, r.Resolver != q.resolverAddr() && isStated(q.resolverAddr()))
+	by.add(IDZeroed, r.ID != q.id)
+	by.add(QueryReduced, q.more)
+	by.add(CaseLowered, folded)
+	by.add(HeaderBitsCleared, q.flags&cleared != 0)
+	by.add(TimeTruncated, r.QueryTime != q.queryTime)
+	return by
+}
+
+// isStated reports whether a message states the resolver's address or port.
+func isStated(resolver netip.AddrPort) bool {
+	return resolver.IsValid() && (!resolver.Addr().IsUnspecified() || resolver.Port() != 0)
+}
+
+// leave counts the record, of a message or query with this ID, and passes it to emit.
+func (p *Pairer) leave(id uint16, query Time, emit func(*Record)) {
+	p.counts.Records++
+	p.counts.scrubbed(p.applied)
+	if p.log != nil {
+		r := &p.record
+		p.log.add(transactionKey(r.Server.Addr(), id, r.Type, r.Name), query, p.clock.now)
+	}
+	emit(&p.record)
 }

@@ -7,19 +7,22 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // scrubSeeds are messages that stand on the border of a rule.
 func scrubSeeds(tb testing.TB) [][]byte {
 	tb.Helper()
 	var seeds [][]byte
-	for _, tt := range walks {
-		seeds = append(seeds, unhex(tb, tt.hex))
+	for _, tt := range wiretest.Walks {
+		seeds = append(seeds, wiretest.Unhex(tb, tt.Hex))
 	}
-	seeds = append(seeds, realMessages(tb)...)
+	seeds = append(seeds, wiretest.RealMessages(tb)...)
 	for _, tt := range nameMatches {
-		seeds = append(seeds, newRaw(tt.name, dns.TypeA).wire, answering(dns.TypeNSEC, append(wireName(tt.name), 0, 1, 0x40)),
-			answering(65280, wireName(tt.name)))
+		seeds = append(seeds, wiretest.New(tt.name, dns.TypeA).Wire, answering(dns.TypeNSEC, append(wiretest.Name(tt.name), 0, 1, 0x40)),
+			answering(65280, wiretest.Name(tt.name)))
 	}
 	for _, tt := range textMatches {
 		seeds = append(seeds, answering(dns.TypeTXT, charStrings(tt.text[:3], tt.text[3:])), answering(65280, []byte(tt.text)))
@@ -33,8 +36,8 @@ func scrubSeeds(tb testing.TB) [][]byte {
 	for at := range len(behindOPT) + 1 {
 		seeds = append(seeds, withOPT(tb, at, behindOPT))
 	}
-	for _, typ := range knownTypes() {
-		seeds = append(seeds, answering(typ, sampleRdata(tb, typ)))
+	for _, typ := range wiretest.KnownTypes() {
+		seeds = append(seeds, answering(typ, wiretest.SampleRdata(tb, typ)))
 	}
 	return seeds
 }
@@ -51,14 +54,14 @@ func FuzzScrub(f *testing.F) {
 	var book notebook
 	lane.Trace(&book)
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		if len(wire) >= headerLen {
+		if len(wire) >= dnswire.HeaderLen {
 			wire = bytes.Clone(wire)
 			wire[2] = wire[2]&0x04 | 0x80 // else nearly nothing would get as far
 		}
 		var response []byte
 		reason := lane.Take(asResponse(wire), p, func(r *Record) {
 			response = r.Response
-			if want := lowered(presentation(t, wire, headerLen)); presentation(t, r.Name, 0) != want {
+			if want := lowered(wiretest.Presentation(t, wire, dnswire.HeaderLen)); wiretest.Presentation(t, r.Name, 0) != want {
 				t.Errorf("record's name is %q, want %s", r.Name, want)
 			}
 		})
@@ -82,12 +85,12 @@ func FuzzScrub(f *testing.F) {
 
 func checkScrubbed(t *testing.T, o *oracle, p *Policy, in, out []byte, edits []Edit) {
 	t.Helper()
-	var w walker
-	if !w.walk(out) || w.opt >= 0 || w.end != len(out) || len(out) > maxMessage || w.pointsOutsideNames {
+	var w dnswire.Walker
+	if !w.Walk(out) || w.OPT >= 0 || w.End != len(out) || len(out) > dnswire.MaxMessage || w.PointsOutsideNames {
 		t.Errorf("not clean: % x", out)
 	}
 	if binary.BigEndian.Uint16(out) != 0 || binary.BigEndian.Uint16(out[2:])&cleared != 0 {
-		t.Errorf("header % x", out[:headerLen])
+		t.Errorf("header % x", out[:dnswire.HeaderLen])
 	}
 	sameAnswer(t, in, out, edits...)
 	if leaks := o.leaks(t, out); len(leaks) > 0 {

@@ -1,7 +1,124 @@
 package transform
 
-// checkName judges one uncompressed name in lowercase wire form. What does not begin in
-// its first own octets has been judged: other names of the message end in it too.
+import (
+	"net/netip"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
+
+// Classes of octets in labels, as counts that are summed over a label.
+const (
+	digitClass = 1       // 0 to 9
+	hexClass   = 1 << 8  // a to f
+	dashClass  = 1 << 16 // hyphen and underscore
+	oddClass   = 1 << 24 // not an ASCII letter, digit, hyphen or underscore
+)
+
+var classes = func() (c [256]uint32) {
+	for i := range c {
+		switch b := byte(i); {
+		case isDigit(b):
+			c[i] = digitClass
+		case isHex(b):
+			c[i] = hexClass
+		case b == '-' || b == '_':
+			c[i] = dashClass
+		case !isLabelChar(b):
+			c[i] = oddClass
+		}
+	}
+	return c
+}()
+
+// mayHold reports whether checkName may find something in labels in wire form, without the
+// root. It reads each octet once, and rules out most names. open reports that the labels end
+// in part of what may be an address that continues after them.
+func (s *searcher) mayHold(b []byte) (may, open bool) {
+	count := uint32(0)
+	for _, c := range b {
+		count += classes[c]
+	}
+	begins := s.what.begins
+	short := 0 // labels in a row that may be numbers, nibbles or groups
+	for off := 0; off+1 < len(b); off += 1 + int(b[off]) {
+		n, first := b[off]&63, b[off+1]
+		count -= classes[n]
+		if begins.has(n, first) {
+			return true, false
+		}
+		switch {
+		case n >= shortestDecimal || classes[first]&(digitClass|hexClass) == 0 && first|0x20 != 'i':
+			short = 0
+		case isGroup(b[off:]):
+			short++
+			may = may || short == 4
+		default:
+			short = 0
+			may = may || isReverseZone(b[off:])
+		}
+	}
+	switch digits, hex, dashes := count&0xff, count>>8&0xff, count>>16&0xff; {
+	case count >= oddClass:
+		return true, false
+	case !s.what.addrs:
+		return false, false
+	case may || digits+hex >= 8 || digits+hex >= 3 && dashes >= 3:
+		return s.mayHoldAddress(b)
+	}
+	return false, short > 0
+}
+
+// isGroup reports whether a label may be a nibble, a group of an IPv6 address, or a number
+// with leading zeros.
+func isGroup(label []byte) bool {
+	n := label[0]
+	return n > 0 && n < shortestDecimal && allHex(label[1:1+n])
+}
+
+// isReverseZone reports whether a label is "in-addr" or "ip6".
+func isReverseZone(label []byte) bool {
+	switch label[0] {
+	case 7:
+		return dnswire.EqualFold(label[1:8], []byte("in-addr"))
+	case 3:
+		return dnswire.EqualFold(label[1:4], []byte("ip6"))
+	}
+	return false
+}
+
+// mayHoldAddress is mayHold for addresses, label by label.
+func (s *searcher) mayHoldAddress(b []byte) (may, open bool) {
+	numbers, groups := 0, 0 // labels in a row
+	for ; len(b) > 0; b = b[1+b[0]:] {
+		n := int(b[0])
+		count := uint32(0)
+		for _, c := range b[1 : 1+n] {
+			count += classes[c]
+		}
+		digits, hex, dashes := int(count&0xff), int(count>>8&0xff), int(count>>16&0xff)
+		switch {
+		case digits+hex == n && n < shortestDecimal: // numbers may have leading zeros
+			groups++
+			if numbers++; digits < n {
+				numbers = 0
+			}
+			if numbers == 4 || groups == groupsInAddress {
+				return true, false
+			}
+			continue
+		case isReverseZone(b),
+			digits >= shortestDecimal,
+			digits+hex >= 3 && dashes >= 3,
+			digits+hex >= 8 && (dashes > 0 || digits+hex == n && (n == 8 || n == 32)):
+			return true, false
+		}
+		numbers, groups = 0, 0
+	}
+	return false, groups > 0
+}
+
+// checkName judges one uncompressed name in lowercase wire form. Only matches that begin in
+// its first own octets count: the rest was judged as part of another name of the message.
 func (s *searcher) checkName(name []byte, own int) {
 	var l labels
 	l.split(name)
@@ -47,10 +164,10 @@ func (s *searcher) localName(name []byte, own int, l *labels) {
 
 const groupsInAddress, nibblesInAddress = 8, 32 // IPv6 in text, in reverse names
 
-// addressesInName judges reverse names with any labels before and after, addresses
-// as labels, and addresses inside one label. The numbers under in-addr.arpa count in
-// reverse order only, and under ip6.arpa only the reverse name counts: its labels of
-// one digit are IPv4 addresses by chance.
+// addressesInName judges reverse names with any labels before and after, addresses as labels,
+// and addresses inside one label. Numbers under in-addr.arpa count in reverse order only. Under
+// ip6.arpa only the reverse name counts, because its labels of one digit are IPv4 addresses by
+// chance.
 func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 	first := 0
 	var reversed [maxLabels + 1]bool // labels that are numbers under in-addr.arpa
@@ -89,7 +206,7 @@ func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 // shortestInLabel is the length of an address as text: 1-2-3-4.
 const shortestInLabel = 7
 
-// A labelRow is the latest labels in a row that are numbers, nibbles or groups of
+// A labelRow is the latest consecutive labels that are numbers, nibbles or groups of
 // hexadecimal digits.
 type labelRow struct {
 	octets, nibbles, groups int
@@ -138,7 +255,7 @@ func (r *labelRow) judge(s *searcher, own int) {
 	}
 }
 
-// pushNibble puts a nibble in front of an address that is given in reverse order.
+// pushNibble puts a nibble before the nibbles of an address in reverse order.
 func pushNibble(b *[16]byte, nibble byte) {
 	for i := 15; i > 0; i-- {
 		b[i] = b[i]>>4 | b[i-1]<<4
@@ -146,113 +263,116 @@ func pushNibble(b *[16]byte, nibble byte) {
 	b[0] = b[0]>>4 | nibble<<4
 }
 
-// What an octet of a label may be part of, as counts that add up over a label.
-const (
-	digitClass = 1       // 0 to 9
-	hexClass   = 1 << 8  // a to f
-	dashClass  = 1 << 16 // hyphen and underscore
-	oddClass   = 1 << 24 // no letter, digit, hyphen or underscore of ASCII
-)
-
-var classes = func() (c [256]uint32) {
-	for i := range c {
-		switch b := byte(i); {
-		case isDigit(b):
-			c[i] = digitClass
-		case isHex(b):
-			c[i] = hexClass
-		case b == '-' || b == '_':
-			c[i] = dashClass
-		case !isLabelChar(b):
-			c[i] = oddClass
-		}
-	}
-	return c
-}()
-
-// mayHold reports whether labels in wire form, without the root, may hold what checkName
-// would find. It lets most names pass by after one look at each octet. open reports that
-// they end in labels which may be part of an address that continues after them.
-func (s *searcher) mayHold(b []byte) (may, open bool) {
-	count := uint32(0)
-	for _, c := range b {
-		count += classes[c]
-	}
-	begins := &s.what.begins.first
-	short := 0 // labels in a row that may be numbers, nibbles or groups
-	for off := 0; off+1 < len(b); off += 1 + int(b[off]) {
-		n, first := b[off]&63, b[off+1]
-		count -= classes[n]
-		if begins[n][first>>6]>>(first&63)&1 != 0 {
-			return true, false
-		}
-		switch {
-		case n >= shortestDecimal || classes[first]&(digitClass|hexClass) == 0 && first|0x20 != 'i':
-			short = 0
-		case isGroup(b[off:]):
-			short++
-			may = may || short == 4
-		default:
-			short = 0
-			may = may || isReverseZone(b[off:])
-		}
-	}
-	switch digits, hex, dashes := count&0xff, count>>8&0xff, count>>16&0xff; {
-	case count >= oddClass:
-		return true, false
-	case !s.what.addrs:
-		return false, false
-	case may || digits+hex >= 8 || digits+hex >= 3 && dashes >= 3:
-		return s.mayHoldAddress(b)
-	}
-	return false, short > 0
+// A labels is the offsets of the labels of a name, without the root.
+type labels struct {
+	starts [maxLabels + 1]uint8
+	n      int
 }
 
-// isGroup reports whether a label may be a nibble, a group of an IPv6 address, or a number
-// with leading zeros.
-func isGroup(label []byte) bool {
-	n := label[0]
-	return n > 0 && n < shortestDecimal && isHex(label[1]) && allHex(label[2:1+n])
+const maxLabels = dnswire.MaxName / 2
+
+// split finds the labels of an uncompressed name in wire form.
+func (l *labels) split(name []byte) {
+	l.n = 0
+	for off := 0; off < len(name) && name[off] != 0; off += 1 + int(name[off]) {
+		l.starts[l.n] = uint8(off)
+		l.n++
+	}
 }
 
-// isReverseZone reports whether a label is the one before "arpa" in reverse names.
-func isReverseZone(label []byte) bool {
-	switch label[0] {
-	case 7:
-		return equalFold(label[1:8], []byte("in-addr"))
-	case 3:
-		return equalFold(label[1:4], []byte("ip6"))
-	}
-	return false
+// label returns a label with its length octet.
+func (l *labels) label(name []byte, i int) []byte {
+	off := int(l.starts[i])
+	return name[off : off+1+int(name[off])]
 }
 
-// mayHoldAddress is mayHold for addresses, label by label.
-func (s *searcher) mayHoldAddress(b []byte) (may, open bool) {
-	numbers, groups := 0, 0 // labels in a row
-	for ; len(b) > 0; b = b[1+b[0]:] {
-		n := int(b[0])
-		count := uint32(0)
-		for _, c := range b[1 : 1+n] {
-			count += classes[c]
-		}
-		digits, hex, dashes := int(count&0xff), int(count>>8&0xff), int(count>>16&0xff)
-		switch {
-		case digits+hex == n && n < shortestDecimal: // numbers may have leading zeros
-			groups++
-			if numbers++; digits < n {
-				numbers = 0
-			}
-			if numbers == 4 || groups == groupsInAddress {
-				return true, false
-			}
-			continue
-		case isReverseZone(b),
-			digits >= shortestDecimal,
-			digits+hex >= 3 && dashes >= 3,
-			digits+hex >= 8 && (dashes > 0 || digits+hex == n && (n == 8 || n == 32)):
-			return true, false
-		}
-		numbers, groups = 0, 0
+// A reversed is the network of a name below in-addr.arpa (RFC 1035 section 3.5) or ip6.arpa
+// (RFC 3596 section 2.5).
+type reversed struct {
+	prefix netip.Prefix // of the labels that are numbers, from the right
+	more   bool         // other labels follow, which may refine the address (RFC 2317)
+	hosts  []byte       // IPv4: numbers among these labels, each of which may be the last octet
+}
+
+// reverseAt reads the reverse name whose label "arpa" is the i-th label of a name in lowercase
+// wire form. The result's hosts are in scratch. six reports that the name is under ip6.arpa.
+func (l *labels) reverseAt(name []byte, i int, scratch []byte) (r reversed, six, ok bool) {
+	if i < 1 || string(l.label(name, i)) != "\x04arpa" {
+		return r, false, false
 	}
-	return false, groups > 0
+	switch string(l.label(name, i-1)) {
+	case "\x07in-addr":
+		return reverse4(name, l.starts[:i-1], scratch), false, true
+	case "\x03ip6":
+		return reverse6(name, l.starts[:i-1]), true, true
+	}
+	return r, false, false
+}
+
+func reverse4(name []byte, labels []uint8, scratch []byte) reversed {
+	var addr [4]byte
+	octets := 0
+	for ; octets < 4 && octets < len(labels); octets++ {
+		v, ok := octetLabel(name[labels[len(labels)-1-octets]:])
+		if !ok {
+			break
+		}
+		addr[octets] = v
+	}
+	r := reversed{
+		prefix: netip.PrefixFrom(netip.AddrFrom4(addr), 8*octets),
+		more:   octets < len(labels),
+		hosts:  scratch[:0],
+	}
+	if octets != 3 || !r.more {
+		return r
+	}
+	for _, l := range labels[:len(labels)-octets] {
+		if v, ok := octetLabel(name[l:]); ok {
+			r.hosts = append(r.hosts, v)
+		}
+	}
+	return r
+}
+
+func reverse6(name []byte, labels []uint8) reversed {
+	var addr [16]byte
+	nibbles := 0
+	for ; nibbles < 32 && nibbles < len(labels); nibbles++ {
+		label := name[labels[len(labels)-1-nibbles]:]
+		v, ok := nibble(label[1])
+		if label[0] != 1 || !ok {
+			break
+		}
+		addr[nibbles/2] |= v << (4 * (1 - nibbles%2))
+	}
+	return reversed{
+		prefix: netip.PrefixFrom(netip.AddrFrom16(addr), 4*nibbles),
+		more:   nibbles < len(labels),
+	}
+}
+
+// octetLabel reads a label that is a decimal number up to 255.
+func octetLabel(label []byte) (byte, bool) {
+	n := int(label[0])
+	if n < 1 || n > 3 {
+		return 0, false
+	}
+	v := 0
+	for _, c := range label[1 : 1+n] {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		v = v*10 + int(c-'0')
+	}
+	return byte(v), v <= 255
+}
+
+// within reports whether the addresses of the name are inside the network, or may be because
+// other labels follow.
+func (r reversed) within(network netip.Prefix) bool {
+	if r.more && r.prefix.Overlaps(network) {
+		return true
+	}
+	return network.Bits() <= r.prefix.Bits() && network.Contains(r.prefix.Addr())
 }

@@ -5,11 +5,156 @@ import (
 	"encoding/binary"
 
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// octets judges octets that are not names by their type: names in wire form and
-// addresses, except in printable text. random octets hold four octets of any value by
-// chance.
+// strings judges rdata of character-strings only.
+func (s *searcher) strings(b []byte) {
+	s.place = inRdata
+	s.octets(b, s.eachString(b), false)
+}
+
+// eachString judges character-strings, and if there are several, their text joined. It reports
+// whether all are printable ASCII.
+func (s *searcher) eachString(b []byte) (printable bool) {
+	for len(b) > 0 {
+		text := b[1 : 1+int(b[0])]
+		if b = b[1+len(text):]; len(b) > 0 || s.joint.n > 0 {
+			s.join(text)
+		} else {
+			return !s.text(text).odd
+		}
+	}
+	return s.endStrings()
+}
+
+// A joint is adjacent character-strings.
+type joint struct {
+	n      int
+	text   []byte
+	survey textSurvey
+}
+
+// join judges a character-string, and appends it to the joint.
+func (s *searcher) join(text []byte) {
+	s.joint.n++
+	s.joint.text = append(s.joint.text, text...)
+	s.joint.survey.add(s.text(text))
+}
+
+// endStrings judges the joint as one text, and reports whether it is printable ASCII.
+func (s *searcher) endStrings() (printable bool) {
+	j := &s.joint
+	if j.n > 1 {
+		s.surveyed(j.text, j.survey)
+	}
+	printable = !j.survey.odd
+	j.n, j.text, j.survey = 0, j.text[:0], textSurvey{}
+	return printable
+}
+
+// rdata judges rdata except for names: each field as text, adjacent character-strings joined
+// too, and the octets between names.
+func (s *searcher) rdata(w *dnswire.Walker, r *dnswire.Record) {
+	s.place = inRdata
+	from, random, printable := int(r.Rdata), false, true // of the octets since the last name
+	for f := w.Fields(r); f.Next(); {
+		if f.Kind == dnswire.String {
+			s.join(f.Data())
+			continue
+		}
+		printable = s.endStrings() && printable && f.IsName()
+		switch f.Kind {
+		case dnswire.Name, dnswire.CasedName:
+			s.octets(w.Msg[from:f.Start], printable, random)
+			from, random, printable = f.End, false, true
+		case dnswire.Random:
+			random = true
+			s.text(f.Data())
+		case dnswire.IPv4, dnswire.IPv6:
+			s.addresses(f.Data(), f.Kind == dnswire.IPv4)
+		case dnswire.Params:
+			s.parameters(f.Data())
+		case dnswire.HIPHeader:
+			s.text(f.Data())
+		case dnswire.Opaque:
+			s.text(f.Data())
+			if f.Start == int(r.Rdata) { // the layout is unknown
+				s.asStrings(f.Data())
+			}
+		}
+	}
+	printable = s.endStrings() && printable
+	s.octets(w.Msg[from:r.End], printable, random)
+	if r.Type == dns.TypeAPL {
+		s.prefixList(w.Msg[r.Rdata:r.End])
+	}
+}
+
+// parameters judges SvcParams: key, length, value (RFC 9460 section 2.2).
+func (s *searcher) parameters(b []byte) {
+	for len(b) >= 4 {
+		end := 4 + int(binary.BigEndian.Uint16(b[2:]))
+		if end > len(b) {
+			break
+		}
+		switch key := dns.SVCBKey(binary.BigEndian.Uint16(b)); key {
+		case dns.SVCB_IPV4HINT, dns.SVCB_IPV6HINT:
+			s.addresses(b[4:end], key == dns.SVCB_IPV4HINT)
+		}
+		s.text(b[4:end])
+		s.asStrings(b[4:end])
+		b = b[end:]
+	}
+	s.text(b)
+}
+
+// addresses judges consecutive addresses.
+func (s *searcher) addresses(b []byte, four bool) {
+	for ; four && len(b) >= 4; b = b[4:] {
+		s.addr4([4]byte(b), asIs)
+	}
+	for ; !four && len(b) >= 16; b = b[16:] {
+		s.addr16((*[16]byte)(b), asIs)
+	}
+}
+
+// prefixList judges the addresses of an APL record (RFC 3123 section 4), which omits zeros at
+// their end.
+func (s *searcher) prefixList(b []byte) {
+	for len(b) >= 4 {
+		n := int(b[3] & 0x7f)
+		if 4+n > len(b) {
+			return
+		}
+		var a [16]byte
+		switch family := binary.BigEndian.Uint16(b); {
+		case family == 1 && n <= 4:
+			copy(a[:], b[4:4+n])
+			s.addr4([4]byte(a[:]), asIs)
+		case family == 2 && n <= 16:
+			copy(a[:], b[4:4+n])
+			s.addr16(&a, asIs)
+		}
+		b = b[4+n:]
+	}
+}
+
+// asStrings judges octets as character-strings if they parse as such: in text, a length octet
+// may look like part of a name.
+func (s *searcher) asStrings(b []byte) {
+	end := 0
+	for end < len(b) {
+		end += 1 + int(b[end])
+	}
+	if end == len(b) {
+		s.eachString(b)
+	}
+}
+
+// octets judges octets that are not a name by their layout, for names in wire form and, unless
+// they are printable text, for addresses. In random octets any four octets occur by chance.
 func (s *searcher) octets(b []byte, printable, random bool) {
 	if s.what.names {
 		s.wireNames(b)
@@ -38,25 +183,6 @@ func (s *searcher) octets(b []byte, printable, random bool) {
 	}
 }
 
-// wirePrefixes judges IPv6 addresses by the resolver's prefixes, and the octets of the
-// prefixes alone where fewer octets follow than an address has.
-func (s *searcher) wirePrefixes(b []byte) {
-	const shortest = 6 // octets: 48 bits
-	for i := range max(0, len(b)-shortest+1) {
-		switch rest := b[i:]; {
-		case !s.policy.identity.first.has(rest[0]):
-		case len(rest) >= 16:
-			s.network(s.policy.identity.longest16((*[16]byte)(rest)), 0, s.place.resolver)
-		default:
-			for _, p := range s.policy.identity.all {
-				if a := p.Addr().As16(); p.Addr().Is6() && bytes.HasPrefix(rest, a[:p.Bits()/8]) {
-					s.found(s.place.resolver, Entry{Prefix: p})
-				}
-			}
-		}
-	}
-}
-
 // wireNames judges labels in wire form as local names.
 func (s *searcher) wireNames(b []byte) {
 	x := s.policy.localNames
@@ -67,7 +193,7 @@ func (s *searcher) wireNames(b []byte) {
 				break
 			}
 			at += next
-			if x.mayBegin(n, b[at+1]) && s.wireName(b[at:]) {
+			if x.begins.has(n, b[at+1]) && s.wireName(b[at:]) {
 				return
 			}
 		}
@@ -94,11 +220,11 @@ func (s *searcher) wireName(b []byte) bool {
 	return ok
 }
 
-// labelsText appends labels in wire form as lowercase text, up to n of them, and up to one
-// with a dot, which no entry has; root reports that the root follows.
+// labelsText appends up to n labels in wire form as lowercase text. It stops at a label with a
+// dot, which no entry has. root reports that the root follows.
 func labelsText(text, b []byte, n int) (_ []byte, root bool) {
 	for range n {
-		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > maxName {
+		if len(b) == 0 || b[0] == 0 || b[0] > 63 || 1+int(b[0]) > len(b) || len(text)+1+int(b[0]) > dnswire.MaxName {
 			break
 		}
 		label := b[1 : 1+b[0]]
@@ -111,7 +237,7 @@ func labelsText(text, b []byte, n int) (_ []byte, root bool) {
 		text = append(text, label...)
 		b = b[1+len(label):]
 	}
-	lower(text)
+	dnswire.Lower(text)
 	return text, len(b) > 0 && b[0] == 0
 }
 
@@ -128,7 +254,7 @@ func (s *searcher) wireReverseNames(b []byte) {
 			continue
 		}
 		name := append(append(s.name[:0], b[labelsBefore(b, at):at+5]...), 0)
-		lower(name)
+		dnswire.Lower(name)
 		var l labels
 		l.split(name)
 		if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
@@ -137,15 +263,11 @@ func (s *searcher) wireReverseNames(b []byte) {
 	}
 }
 
-func endsFold(b []byte, suffix string) bool {
-	return len(b) >= len(suffix) && equalFold(b[len(b)-len(suffix):], []byte(suffix))
-}
-
-// labelsBefore returns where the labels begin that lead to off, as far back as a
-// name can reach. Of the ways to go back the shortest label is taken: no length
-// is a character that host names are made of, but for those of more than 44.
+// labelsBefore returns the offset of the first of the labels that precede off, within the
+// length of a name. At each step it takes the shortest possible label: lengths up to 44 are
+// not characters of host names.
 func labelsBefore(b []byte, off int) int {
-	least := max(0, off+len("\x04arpa\x00")-maxName)
+	least := max(0, off+len("\x04arpa\x00")-dnswire.MaxName)
 	for start := off; ; {
 		n := 1
 		for n < 64 && start-1-n >= least && int(b[start-1-n]) != n {
@@ -163,147 +285,25 @@ func isARPA(label []byte) bool {
 	return len(label) == 5 && label[0] == 4 && binary.BigEndian.Uint32(label[1:])|0x20202020 == 'a'<<24|'r'<<16|'p'<<8|'a'
 }
 
-// strings judges rdata that is character-strings only, as most text is.
-func (s *searcher) strings(b []byte) {
-	s.place = inRdata
-	s.octets(b, s.eachString(b), false)
+func endsFold(b []byte, suffix string) bool {
+	return len(b) >= len(suffix) && dnswire.EqualFold(b[len(b)-len(suffix):], []byte(suffix))
 }
 
-// eachString judges character-strings, and as one text if there are several. It reports
-// whether all of it is printable ASCII.
-func (s *searcher) eachString(b []byte) (printable bool) {
-	for len(b) > 0 {
-		text := b[1 : 1+int(b[0])]
-		if b = b[1+len(text):]; len(b) > 0 || s.joint.n > 0 {
-			s.join(text)
-		} else {
-			return !s.text(text).odd
-		}
-	}
-	return s.endStrings()
-}
-
-// A joint is character-strings in a row.
-type joint struct {
-	n      int
-	text   []byte
-	survey textSurvey
-}
-
-// join judges a character-string, and keeps it for endStrings.
-func (s *searcher) join(text []byte) {
-	s.joint.n++
-	s.joint.text = append(s.joint.text, text...)
-	s.joint.survey.add(s.text(text))
-}
-
-// endStrings judges character-strings in a row as one text, and reports whether it is
-// printable ASCII.
-func (s *searcher) endStrings() (printable bool) {
-	j := &s.joint
-	if j.n > 1 {
-		s.surveyed(j.text, j.survey)
-	}
-	printable = !j.survey.odd
-	j.n, j.text, j.survey = 0, j.text[:0], textSurvey{}
-	return printable
-}
-
-// rdata judges what rdata holds other than names: each field as text, adjacent
-// character-strings joined too, and what is between names as octets.
-func (s *searcher) rdata(msg []byte, r rr) {
-	s.place = inRdata
-	from, random, printable := int(r.rdata), false, true // of the octets since the last name
-	c := newCursor(msg, r)
-	whole := c.steps == "x"
-	for c.next() {
-		if c.step == 's' {
-			s.join(c.data())
-			continue
-		}
-		printable = s.endStrings() && printable && c.isName()
-		switch c.step {
-		case 'n', 'N':
-			s.octets(msg[from:c.start], printable, random)
-			from, random, printable = c.at, false, true
-		case 'z':
-			random = true
-			s.text(c.data())
-		case 'a', 'A':
-			s.addresses(c.data(), c.step == 'a')
-		case 'p':
-			s.parameters(c.data())
-		case 'x', 'h':
-			s.text(c.data())
-			if whole {
-				s.asStrings(c.data())
+// wirePrefixes judges IPv6 addresses by the resolver's prefixes. If fewer octets follow than
+// an address has, it judges the octets of the prefixes alone.
+func (s *searcher) wirePrefixes(b []byte) {
+	const shortest = 6 // octets: 48 bits
+	for i := range max(0, len(b)-shortest+1) {
+		switch rest := b[i:]; {
+		case !s.policy.identity.first.has(rest[0]):
+		case len(rest) >= 16:
+			s.network(s.policy.identity.longest16((*[16]byte)(rest)), 0, s.place.resolver)
+		default:
+			for _, p := range s.policy.identity.all {
+				if a := p.Addr().As16(); p.Addr().Is6() && bytes.HasPrefix(rest, a[:p.Bits()/8]) {
+					s.found(s.place.resolver, Entry{Prefix: p})
+				}
 			}
 		}
-	}
-	printable = s.endStrings() && printable
-	s.octets(msg[from:r.end], printable, random)
-	if r.typ == dns.TypeAPL {
-		s.prefixList(msg[r.rdata:r.end])
-	}
-}
-
-// parameters judges SVCB's: key, length, value (RFC 9460 section 2.2).
-func (s *searcher) parameters(b []byte) {
-	for len(b) >= 4 {
-		end := 4 + int(binary.BigEndian.Uint16(b[2:]))
-		if end > len(b) {
-			break
-		}
-		switch key := dns.SVCBKey(binary.BigEndian.Uint16(b)); key {
-		case dns.SVCB_IPV4HINT, dns.SVCB_IPV6HINT:
-			s.addresses(b[4:end], key == dns.SVCB_IPV4HINT)
-		}
-		s.text(b[4:end])
-		s.asStrings(b[4:end])
-		b = b[end:]
-	}
-	s.text(b)
-}
-
-// addresses judges addresses in a row.
-func (s *searcher) addresses(b []byte, four bool) {
-	for ; four && len(b) >= 4; b = b[4:] {
-		s.addr4([4]byte(b), asIs)
-	}
-	for ; !four && len(b) >= 16; b = b[16:] {
-		s.addr16((*[16]byte)(b), asIs)
-	}
-}
-
-// prefixList judges the addresses of an APL record (RFC 3123 section 4), which leaves
-// out zeros at their end.
-func (s *searcher) prefixList(b []byte) {
-	for len(b) >= 4 {
-		n := int(b[3] & 0x7f)
-		if 4+n > len(b) {
-			return
-		}
-		var a [16]byte
-		switch family := binary.BigEndian.Uint16(b); {
-		case family == 1 && n <= 4:
-			copy(a[:], b[4:4+n])
-			s.addr4([4]byte(a[:]), asIs)
-		case family == 2 && n <= 16:
-			copy(a[:], b[4:4+n])
-			s.addr16(&a, asIs)
-		}
-		b = b[4+n:]
-	}
-}
-
-// asStrings judges octets as character-strings if they can be read as such: a length
-// octet may look like part of a name.
-func (s *searcher) asStrings(b []byte) {
-	end := 0
-	for end < len(b) {
-		end += 1 + int(b[end])
-	}
-	if end == len(b) {
-		s.eachString(b)
 	}
 }

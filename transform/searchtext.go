@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // text judges text of any length: local names, and the addresses of the resolver and
@@ -15,7 +17,7 @@ func (s *searcher) text(b []byte) textSurvey {
 	return v
 }
 
-// surveyed is text for text that has been surveyed.
+// surveyed is text with the survey of b.
 func (s *searcher) surveyed(b []byte, v textSurvey) {
 	if s.done() {
 		return
@@ -32,13 +34,13 @@ func (s *searcher) surveyed(b []byte, v textSurvey) {
 	}
 }
 
-// A textSurvey is how much text has of what addresses are made of.
+// A textSurvey counts the characters of a text that addresses are made of.
 type textSurvey struct {
 	digits, letters, dots, dashes, underscores, colons int  // letters: a to f
-	odd                                                bool // it has other than the printable characters of ASCII
+	odd                                                bool // it has characters that are not printable ASCII
 }
 
-// add adds the survey of text that follows.
+// add adds the survey of the text that follows.
 func (v *textSurvey) add(o textSurvey) {
 	v.digits += o.digits
 	v.letters += o.letters
@@ -59,7 +61,7 @@ const (
 	oddKind // not printable in ASCII
 )
 
-// kinds are counted eight bits each, so a sum is good for 255 octets.
+// kinds has a counter of eight bits for each kind, so a sum is valid for 255 octets.
 var kinds = func() (k [256]uint64) {
 	for i := range k {
 		switch b := byte(i); {
@@ -117,56 +119,6 @@ func (s *searcher) addressesIn(b []byte, v textSurvey) {
 	s.separated(b, ':', v.colons)
 }
 
-// separated judges what is between separators, of which there are n: four decimal
-// numbers in a row, in either order, and groups of hexadecimal digits.
-func (s *searcher) separated(b []byte, separator byte, n int) {
-	if n < 2 {
-		return
-	}
-	groups := n >= groupsInAddress-1 || separator == ':' && n >= 6 // four numbers may follow
-	for i := 0; ; {
-		at := bytes.IndexByte(b[i:], separator)
-		if i += at; at < 0 || i+1 == len(b) {
-			break
-		}
-		switch {
-		case b[i+1] == separator:
-			groups = true
-		case separator != ':' && n >= 3 && i > 0 && isDigit(b[i-1]) && isDigit(b[i+1]):
-			for i > 0 && isDigit(b[i-1]) {
-				i--
-			}
-			i += s.row(b[i:], separator)
-			continue
-		}
-		i++
-	}
-	if groups {
-		s.groupsBy(b, separator)
-	}
-}
-
-// row judges numbers in a row at the beginning of text, and returns where the last ends.
-func (s *searcher) row(b []byte, separator byte) (end int) {
-	var quad [4]byte
-	for n := 0; ; {
-		v, size, ok := decimal(b[end:])
-		copy(quad[:], quad[1:])
-		quad[3] = v
-		if n++; !ok {
-			n = 0
-		}
-		if n >= 4 {
-			s.addr4(quad, asIs)
-			s.addr4([4]byte{quad[3], quad[2], quad[1], quad[0]}, backwards)
-		}
-		if end += size; end+1 >= len(b) || b[end] != separator || !isDigit(b[end+1]) {
-			return end
-		}
-		end++
-	}
-}
-
 // words judges decimal numbers that are an address as a whole, and words that are
 // exactly 8 or 32 hexadecimal digits. Eight such digits in a row contain four that
 // begin at a multiple of four.
@@ -208,26 +160,6 @@ func (s *searcher) word(w []byte) {
 	case len(w) == 32 && allHex(w):
 		a := [16]byte(hexOctets(w))
 		s.addr16(&a, hexForm)
-	}
-}
-
-// nibbles judges the hexadecimal digits of an address in reverse order, between dots.
-func (s *searcher) nibbles(b []byte) {
-	var back [16]byte
-	n := 0
-	for i, c := range b {
-		alone := isHex(c) && (i == 0 || !isAlphanumeric(b[i-1])) && (i+1 == len(b) || !isAlphanumeric(b[i+1]))
-		if !alone {
-			if c != '.' || i > 0 && b[i-1] == '.' {
-				n = 0
-			}
-			continue
-		}
-		v, _ := nibble(c | 0x20)
-		pushNibble(&back, v)
-		if n++; n >= nibblesInAddress {
-			s.addr16(&back, asIs)
-		}
 	}
 }
 
@@ -293,7 +225,7 @@ func (s *searcher) reverseNames(b []byte) {
 // s.name.
 func (s *searcher) reverseText(text []byte) {
 	start := len(text)
-	for start > 0 && len(text)-start < maxName-2 {
+	for start > 0 && len(text)-start < dnswire.MaxName-2 {
 		r, size := utf8.DecodeLastRune(text[:start])
 		if r != '.' && !isNameRune(r) {
 			break
@@ -306,11 +238,11 @@ func (s *searcher) reverseText(text []byte) {
 			name = name[:0] // the name begins after it
 			continue
 		}
-		label = label[:min(len(label), 63)] // of a longer one, no number is left
+		label = label[:min(len(label), 63)] // a longer label is not a number
 		name = append(append(name, byte(len(label))), label...)
 	}
 	name = append(name, 0)
-	lower(name)
+	dnswire.Lower(name)
 	var l labels
 	l.split(name)
 	if r, _, ok := l.reverseAt(name, l.n-1, s.hosts[:]); ok {
@@ -318,24 +250,73 @@ func (s *searcher) reverseText(text []byte) {
 	}
 }
 
-func isAlphanumeric(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
-
-// indexFold is bytes.Index without regard to ASCII case, for text that begins with a dot.
-func indexFold(b []byte, text string) int {
-	for from := 0; ; {
-		i := bytes.IndexByte(b[from:], text[0])
-		if i < 0 || from+i+len(text) > len(b) {
-			return -1
+// nibbles judges the hexadecimal digits of an address in reverse order, between dots.
+func (s *searcher) nibbles(b []byte) {
+	var back [16]byte
+	n := 0
+	for i, c := range b {
+		alone := isHex(c) && (i == 0 || !isAlphanumeric(b[i-1])) && (i+1 == len(b) || !isAlphanumeric(b[i+1]))
+		if !alone {
+			if c != '.' || i > 0 && b[i-1] == '.' {
+				n = 0
+			}
+			continue
 		}
-		from += i
-		if equalFold(b[from:from+len(text)], []byte(text)) {
-			return from
+		v, _ := nibble(c | 0x20)
+		pushNibble(&back, v)
+		if n++; n >= nibblesInAddress {
+			s.addr16(&back, asIs)
 		}
-		from++
+	}
+}
+
+// separated judges what is between separators, of which there are n: four decimal
+// numbers in a row, in either order, and groups of hexadecimal digits.
+func (s *searcher) separated(b []byte, separator byte, n int) {
+	if n < 2 {
+		return
+	}
+	groups := n >= groupsInAddress-1 || separator == ':' && n >= 6 // four numbers may follow
+	for i := 0; ; {
+		at := bytes.IndexByte(b[i:], separator)
+		if i += at; at < 0 || i+1 == len(b) {
+			break
+		}
+		switch {
+		case b[i+1] == separator:
+			groups = true
+		case separator != ':' && n >= 3 && i > 0 && isDigit(b[i-1]) && isDigit(b[i+1]):
+			for i > 0 && isDigit(b[i-1]) {
+				i--
+			}
+			i += s.row(b[i:], separator)
+			continue
+		}
+		i++
+	}
+	if groups {
+		s.groupsBy(b, separator)
+	}
+}
+
+// row judges consecutive numbers at the beginning of text, and returns the end of the last.
+func (s *searcher) row(b []byte, separator byte) (end int) {
+	var quad [4]byte
+	for n := 0; ; {
+		v, size, ok := decimal(b[end:])
+		copy(quad[:], quad[1:])
+		quad[3] = v
+		if n++; !ok {
+			n = 0
+		}
+		if n >= 4 {
+			s.addr4(quad, asIs)
+			s.addr4([4]byte{quad[3], quad[2], quad[1], quad[0]}, backwards)
+		}
+		if end += size; end+1 >= len(b) || b[end] != separator || !isDigit(b[end+1]) {
+			return end
+		}
+		end++
 	}
 }
 
@@ -350,11 +331,10 @@ func decimal(b []byte) (v byte, size int, ok bool) {
 	return byte(n), size, size > 0 && n < 256
 }
 
-// groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a
-// separator between their groups, beginning and ending at any group of a longer row.
-// Only after colons may the last 32 bits be four decimal numbers. Between other
-// separators, of which two in a row have other meanings too, there are three groups at
-// least.
+// groupsBy judges IPv6 addresses (RFC 4291 section 2.2, in any spelling) with a separator
+// between their groups. They may begin and end at any group of a longer row. Only after
+// colons may the last 32 bits be four decimal numbers. With other separators, of which two in
+// a row have other meanings too, an address has at least three groups.
 func (s *searcher) groupsBy(b []byte, separator byte) {
 	for i := 0; i < len(b); {
 		first := bytes.IndexByte(b[i:], separator)
@@ -374,7 +354,7 @@ func (s *searcher) groupsBy(b []byte, separator byte) {
 	}
 }
 
-// A groupRun is the last groups of an address so far, eight at most, from the right.
+// A groupRun is the last groups of an address so far, at most eight, aligned to the right.
 type groupRun struct {
 	octets [16]byte
 	n      int
@@ -435,7 +415,7 @@ func (s *searcher) quadAt(b []byte, head, tail groupRun, gap bool) {
 	s.spread(&head, &tail, gap, 1)
 }
 
-// spread judges the groups with zeros filled in at the gap, where there are so many.
+// spread judges the groups with zeros inserted at the gap, if there are at least that many.
 func (s *searcher) spread(head, tail *groupRun, gap bool, least int) {
 	full := tail.octets
 	if tail.n == groupsInAddress {
@@ -449,8 +429,7 @@ func (s *searcher) spread(head, tail *groupRun, gap bool, least int) {
 	}
 }
 
-// hexGroup reads the hexadecimal digits of a group; ok reports that there are one to
-// four.
+// hexGroup reads the hexadecimal digits of a group; ok reports that they are one to four.
 func hexGroup(b []byte) (v uint16, size int, ok bool) {
 	for size < len(b) && isHex(b[size]) {
 		d, _ := nibble(b[size] | 0x20)
@@ -458,4 +437,44 @@ func hexGroup(b []byte) (v uint16, size int, ok bool) {
 		size++
 	}
 	return v, size, 0 < size && size <= 4
+}
+
+func isAlphanumeric(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+func allHex(b []byte) bool {
+	for _, c := range b {
+		if !isHex(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func nibble(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// indexFold is bytes.Index without regard to ASCII case, for text that begins with a dot.
+func indexFold(b []byte, text string) int {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], text[0])
+		if i < 0 || from+i+len(text) > len(b) {
+			return -1
+		}
+		from += i
+		if dnswire.EqualFold(b[from:from+len(text)], []byte(text)) {
+			return from
+		}
+		from++
+	}
 }

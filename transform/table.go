@@ -1,22 +1,29 @@
 package transform
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 const (
-	inlineText   = 88            // name, zone and client subnet of nearly every query
-	textSlot     = 2 * maxName   // name and zone of any other
-	slotCost     = 3             // queries' room that a slot takes
-	maxSameKey   = 64            // pending queries to one server with one ID: real resolvers have one or two
-	noIndex      = math.MaxInt32 // end of a list
+	inlineText   = 88                  // name, zone and client subnet of nearly every query
+	textSlot     = 2 * dnswire.MaxName // name and zone of any other
+	slotCost     = 3                   // queries' room that a slot takes
+	maxSameKey   = 64                  // pending queries to one server with one ID: real resolvers have one or two
+	noIndex      = math.MaxInt32       // end of a list
 	minBuckets   = 64
 	bucketsLimit = 1 << 20
 )
 
-// pending is a query that waits for its response. It holds no pointer, so that a
-// full table costs the garbage collector nothing.
+// pending is a query that waits for its response. It has no pointers, so that the garbage
+// collector need not scan a full table.
 type pending struct {
 	pendingFields
 	text [inlineText]byte // name as it was sent and zone, unless they are in a slot; then the client subnet
@@ -27,7 +34,7 @@ type pendingFields struct {
 	older, newer int32 // in order of arrival
 	slot         int32 // of text, or noIndex
 	key          uint32
-	arrival      uint32 // counts up; tells what came since a jump of the clock
+	arrival      uint32 // increases with each query; to find those since a jump of the clock
 
 	at        Time // lane time of arrival
 	queryTime Time
@@ -39,15 +46,14 @@ type pendingFields struct {
 	transport         Transport
 	forwarder, signed bool
 	packet            bool
-	told              bool // the source named the resolver's address
+	named             bool // the source stated the resolver's address
 	more              bool // it held more than header and question
 	nameLen, zoneLen  uint8
 	subnetLen         uint8
 }
 
-// table holds the pending queries of one lane: found by server and ID, ordered
-// by arrival. It grows and shrinks by segments; how many queries it may hold is
-// the budget's to say.
+// table holds the pending queries of one lane, by server and ID and in order of arrival. It
+// grows and shrinks by segments; the budget limits its queries.
 type table struct {
 	budget         *Budget
 	queries        store[pending]
@@ -76,12 +82,12 @@ func keyOf(server *[16]byte, id uint16) uint32 {
 	return uint32(h >> 32)
 }
 
-// insert puts a query at the end. It reports false where the budget has no room:
-// then the caller removes what is oldest, and tries again.
-func (t *table) insert(m *Message, w *walker, now Time) bool {
-	name := w.qname()
+// insert adds a query as the newest. It reports false if the budget has no room: then the
+// caller removes the oldest query and tries again.
+func (t *table) insert(m *Message, w *dnswire.Walker, now Time) bool {
+	name := w.Qname()
 	var scratch [maxSubnet]byte
-	subnet := w.appendSubnet(scratch[:0])
+	subnet := appendSubnet(scratch[:0], w)
 	cost := 1
 	if len(name)+len(m.Zone)+len(subnet) > inlineText {
 		cost += slotCost
@@ -97,13 +103,13 @@ func (t *table) insert(m *Message, w *walker, now Time) bool {
 		arrival: t.arrivals,
 		at:      now, queryTime: m.QueryTime,
 		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
-		id: w.id, flags: w.flags, qtype: w.qtype, qclass: w.qclass,
-		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.signed, packet: m.Packet,
-		more:    len(m.Wire) > w.qnameEnd+len("\x00\x01\x00\x01"),
+		id: w.ID, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
+		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.Signed, packet: m.Packet,
+		more:    len(m.Wire) > w.QnameEnd+len("\x00\x01\x00\x01"),
 		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)), subnetLen: uint8(len(subnet)),
 	}
 	if a := m.Resolver.Addr(); a.IsValid() {
-		q.told, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
+		q.named, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
 	}
 	q.key = keyOf(&q.server, q.id)
 	if cost > 1 {
@@ -144,7 +150,106 @@ func (t *table) rehash(n int) {
 	}
 }
 
-// remove takes a query out; what q points to is good until the next insert.
+// find returns the pending query that a response with this question answers: of several
+// queries the oldest in the same letter case, else the oldest. If there is none, other
+// reports whether a query with another question to that server with that ID is pending.
+func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
+	found = noIndex
+	if t.live == 0 {
+		return noIndex, false
+	}
+	server := m.Server.Addr().As16()
+	exact := false
+	for i := t.first(&server, w.ID); i != noIndex; i = t.following(i) {
+		q := t.at(i)
+		if !q.sameFlow(m) {
+			continue
+		}
+		other = true
+		if q.qtype != w.Qtype || q.qclass != w.Qclass {
+			continue
+		}
+		name := t.name(q)
+		switch {
+		case string(name) == string(w.Qname()):
+			found, exact = i, true
+		case !exact && dnswire.EqualFold(name, w.Qname()):
+			found = i
+		}
+	}
+	return found, other
+}
+
+// only returns the pending query to that server with that ID if there is exactly one. It is
+// for responses without a readable question.
+func (t *table) only(m *Message, id uint16) int32 {
+	found := int32(noIndex)
+	if t.live == 0 {
+		return found
+	}
+	server := m.Server.Addr().As16()
+	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
+		if !t.at(i).sameFlow(m) {
+			continue
+		}
+		if found != noIndex {
+			return noIndex
+		}
+		found = i
+	}
+	return found
+}
+
+// crowd returns the number of pending queries to that server with that ID, and the oldest of
+// them.
+func (t *table) crowd(m *Message, id uint16) (n int, oldest int32) {
+	oldest = noIndex
+	if t.live == 0 {
+		return 0, oldest
+	}
+	server := m.Server.Addr().As16()
+	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
+		n, oldest = n+1, i
+	}
+	return n, oldest
+}
+
+// repeated reports whether a query packet with the same five-tuple, ID and name
+// is pending already.
+func (t *table) repeated(m *Message, w *dnswire.Walker) bool {
+	i, _ := t.find(m, w)
+	return i != noIndex && string(t.name(t.at(i))) == string(w.Qname())
+}
+
+// sameFlow compares the five-tuple of packets. The port, query address and transport in
+// dnstap are not reliable.
+func (q *pending) sameFlow(m *Message) bool {
+	return !m.Packet || q.resolverPort == m.Resolver.Port() && q.serverPort == m.Server.Port() &&
+		q.transport == m.Transport && q.resolver == m.Resolver.Addr().As16()
+}
+
+func (t *table) first(server *[16]byte, id uint16) int32 {
+	key := keyOf(server, id)
+	return t.same(t.buckets[int(key)&(len(t.buckets)-1)], server, id)
+}
+
+func (t *table) following(i int32) int32 {
+	q := t.at(i)
+	return t.same(q.next, &q.server, q.id)
+}
+
+func (t *table) same(i int32, server *[16]byte, id uint16) int32 {
+	for i != noIndex {
+		q := t.at(i)
+		if q.id == id && q.server == *server {
+			break
+		}
+		i = q.next
+	}
+	return i
+}
+
+// remove removes a query; its memory stays valid until the next insert.
 func (t *table) remove(i int32) {
 	q := t.at(i)
 	for p := &t.buckets[int(q.key)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
@@ -177,107 +282,8 @@ func (t *table) remove(i int32) {
 	}
 }
 
-// find returns the pending query that a response with this question answers: of
-// several the one in the same letter case, of those the oldest. If there is none,
-// other tells whether anything else was asked of that server with that ID.
-func (t *table) find(m *Message, w *walker) (found int32, other bool) {
-	found = noIndex
-	if t.live == 0 {
-		return noIndex, false
-	}
-	server := m.Server.Addr().As16()
-	exact := false
-	for i := t.first(&server, w.id); i != noIndex; i = t.following(i) {
-		q := t.at(i)
-		if !q.sameFlow(m) {
-			continue
-		}
-		other = true
-		if q.qtype != w.qtype || q.qclass != w.qclass {
-			continue
-		}
-		name := t.name(q)
-		switch {
-		case string(name) == string(w.qname()):
-			found, exact = i, true
-		case !exact && equalFold(name, w.qname()):
-			found = i
-		}
-	}
-	return found, other
-}
-
-// only returns the pending query to that server with that ID if there is exactly
-// one, for responses that do not say what they answer.
-func (t *table) only(m *Message, id uint16) int32 {
-	found := int32(noIndex)
-	if t.live == 0 {
-		return found
-	}
-	server := m.Server.Addr().As16()
-	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
-		if !t.at(i).sameFlow(m) {
-			continue
-		}
-		if found != noIndex {
-			return noIndex
-		}
-		found = i
-	}
-	return found
-}
-
-// crowd returns how many queries to that server with that ID are pending, and the
-// oldest of them.
-func (t *table) crowd(m *Message, id uint16) (n int, oldest int32) {
-	oldest = noIndex
-	if t.live == 0 {
-		return 0, oldest
-	}
-	server := m.Server.Addr().As16()
-	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
-		n, oldest = n+1, i
-	}
-	return n, oldest
-}
-
-// repeated reports whether a query packet with the same five-tuple, ID and name
-// is pending already.
-func (t *table) repeated(m *Message, w *walker) bool {
-	i, _ := t.find(m, w)
-	return i != noIndex && string(t.name(t.at(i))) == string(w.qname())
-}
-
-// sameFlow holds packets to their five-tuple. dnstap's port, query address and
-// transport cannot be relied on.
-func (q *pending) sameFlow(m *Message) bool {
-	return !m.Packet || q.resolverPort == m.Resolver.Port() && q.serverPort == m.Server.Port() &&
-		q.transport == m.Transport && q.resolver == m.Resolver.Addr().As16()
-}
-
-func (t *table) first(server *[16]byte, id uint16) int32 {
-	key := keyOf(server, id)
-	return t.same(t.buckets[int(key)&(len(t.buckets)-1)], server, id)
-}
-
-func (t *table) following(i int32) int32 {
-	q := t.at(i)
-	return t.same(q.next, &q.server, q.id)
-}
-
-func (t *table) same(i int32, server *[16]byte, id uint16) int32 {
-	for i != noIndex {
-		q := t.at(i)
-		if q.id == id && q.server == *server {
-			break
-		}
-		i = q.next
-	}
-	return i
-}
-
-// restamp moves the queries that arrived since a count of arrivals to lane time
-// now: they were the first of a new time.
+// restamp sets the lane time of the queries that arrived since a count of arrivals: they
+// belong to the time after a jump.
 func (t *table) restamp(since uint32, now Time) {
 	for i := t.newest; i != noIndex; i = t.at(i).older {
 		q := t.at(i)
@@ -288,7 +294,7 @@ func (t *table) restamp(since uint32, now Time) {
 	}
 }
 
-// text is the room for name and zone.
+// text is the memory for name and zone.
 func (t *table) text(q *pending) []byte {
 	if q.slot != noIndex {
 		return t.slots.at(q.slot)[:]
@@ -302,8 +308,8 @@ func (t *table) zone(q *pending) []byte {
 	return t.text(q)[q.nameLen : int(q.nameLen)+int(q.zoneLen)]
 }
 
-// subnet is the client subnet that the query stated: a length in bits and an address;
-// empty if it stated none.
+// subnet is the client subnet in the query: its length in bits and an address; empty if
+// there is none.
 func (q *pending) subnet() []byte {
 	from := int(q.nameLen) + int(q.zoneLen)
 	if q.slot != noIndex {
@@ -317,11 +323,238 @@ func (q *pending) serverAddr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(q.server).Unmap(), q.serverPort)
 }
 
-// resolverAddr is the resolver's address and port; the zero AddrPort where the
-// source did not tell.
+// resolverAddr is the resolver's address and port; the zero AddrPort if the source did not
+// state them.
 func (q *pending) resolverAddr() netip.AddrPort {
-	if q == nil || !q.told {
+	if q == nil || !q.named {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(q.resolver).Unmap(), q.resolverPort)
+}
+
+const (
+	segmentBits = 6
+	segmentSize = 1 << segmentBits
+	noPlace     = segmentSize // end of a segment's free list
+)
+
+// A store is the memory of a table: values that do not move, in segments that are allocated
+// and released as their number changes. One empty segment is kept and filled last, so that a
+// table whose size varies around a multiple of segmentSize does not allocate at every query.
+type store[T any] struct {
+	segments []*segment[T] // nil: released
+	roomy    []int32       // segments with a free place, an empty one first
+}
+
+type segment[T any] struct {
+	values [segmentSize]T
+	next   [segmentSize]uint8 // free list
+	free   uint8              // first free place
+	live   int
+}
+
+func (s *store[T]) at(i int32) *T {
+	return &s.segments[i>>segmentBits].values[i&(segmentSize-1)]
+}
+
+// allocate returns a free place, in a new segment if there is none.
+func (s *store[T]) allocate() int32 {
+	if len(s.roomy) == 0 {
+		s.grow()
+	}
+	n := s.roomy[len(s.roomy)-1]
+	g := s.segments[n]
+	i := g.free
+	g.free = g.next[i]
+	g.live++
+	if g.free == noPlace {
+		s.roomy = s.roomy[:len(s.roomy)-1]
+	}
+	return n<<segmentBits | int32(i)
+}
+
+func (s *store[T]) grow() {
+	g := new(segment[T])
+	for i := range g.next {
+		g.next[i] = uint8(i) + 1
+	}
+	n := slices.Index(s.segments, nil)
+	if n < 0 {
+		n = len(s.segments)
+		s.segments = append(s.segments, nil)
+	}
+	s.segments[n] = g
+	s.roomy = append(s.roomy, int32(n))
+}
+
+// release frees a place.
+func (s *store[T]) release(i int32) {
+	n := i >> segmentBits
+	g := s.segments[n]
+	if g.free == noPlace {
+		s.roomy = append(s.roomy, n)
+	}
+	place := uint8(i & (segmentSize - 1))
+	g.next[place], g.free = g.free, place
+	if g.live--; g.live == 0 {
+		s.emptied(n)
+	}
+}
+
+// emptied releases an empty segment, unless it is the only one.
+func (s *store[T]) emptied(n int32) {
+	at, last := slices.Index(s.roomy, n), len(s.roomy)-1
+	if at == 0 || s.segments[s.roomy[0]].live > 0 {
+		s.roomy[0], s.roomy[at] = s.roomy[at], s.roomy[0]
+		return
+	}
+	s.segments[n] = nil
+	s.roomy[at] = s.roomy[last]
+	s.roomy = s.roomy[:last]
+}
+
+// Budget is the number of queries that all lanes together may hold, and memory for long
+// messages that it lends to lanes. Lanes share nothing else. It is safe for concurrent use.
+type Budget struct {
+	max, held atomic.Int64
+	each      atomic.Int64 // the limit of one lane
+
+	scratches [maxScratches]atomic.Pointer[scratch] // not lent; nil: a free place
+}
+
+// maxScratches is the number of scratches that a budget keeps. It makes another one when all
+// are lent.
+const maxScratches = 8
+
+// NewBudget returns a budget of maxQueries queries.
+func NewBudget(maxQueries int) *Budget {
+	b := new(Budget)
+	b.SetMax(maxQueries)
+	b.Relax()
+	return b
+}
+
+// SetMax changes the budget. If lanes hold more already, they drop their oldest queries as
+// they take new ones.
+func (b *Budget) SetMax(maxQueries int) { b.max.Store(int64(maxQueries)) }
+
+// Max is the number of queries that lanes may hold together.
+func (b *Budget) Max() int { return int(b.max.Load()) }
+
+// Ration limits each lane to n, until Relax. A lane that holds more already drops its oldest
+// queries as it takes new ones, or in [Pairer.Shrink].
+func (b *Budget) Ration(n int) { b.each.Store(int64(n)) }
+
+// Relax removes the limit of each lane.
+func (b *Budget) Relax() { b.each.Store(math.MaxInt64) }
+
+// Held is how much of the budget is in use.
+func (b *Budget) Held() int64 { return b.held.Load() }
+
+// take takes n of the budget for a lane that holds mine of it, or reports false: lanes do not
+// drop queries for each other.
+func (b *Budget) take(n, mine int) bool {
+	if int64(mine+n) > b.each.Load() {
+		return false
+	}
+	for {
+		held := b.held.Load()
+		if held+int64(n) > b.max.Load() {
+			return false
+		}
+		if b.held.CompareAndSwap(held, held+int64(n)) {
+			return true
+		}
+	}
+}
+
+func (b *Budget) give(n int) { b.held.Add(-int64(n)) }
+
+// lend returns a scratch; the lane returns it by takeBack.
+func (b *Budget) lend() *scratch {
+	for i := range b.scratches {
+		if s := b.scratches[i].Swap(nil); s != nil {
+			return s
+		}
+	}
+	return new(scratch)
+}
+
+func (b *Budget) takeBack(s *scratch) {
+	for i := range b.scratches {
+		if b.scratches[i].CompareAndSwap(nil, s) {
+			return
+		}
+	}
+}
+
+const (
+	memoryPlaces = 2048                               // of two answers each: 96 KiB
+	memoryTime   = Time(2 * time.Second)              // copies of a mirror arrive earlier
+	longestKey   = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
+)
+
+// A memory remembers recently answered queries, to recognise late copies of mirrored
+// packets: a mirror of both directions shows each packet twice. Each query has one place,
+// which holds the two newest. The zero value is empty; it allocates its places at first use.
+type memory struct {
+	seed    maphash.Seed
+	answers [][2]remembered // by place, newest first
+	scratch [longestKey]byte
+}
+
+type remembered struct {
+	key, response uint64 // hashes
+	at            Time   // of the response
+}
+
+// keyOf hashes five-tuple, ID and question, which are the same in copies of a query packet.
+// The letter case of the name is ignored.
+func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64 {
+	if y.answers == nil {
+		y.seed, y.answers = maphash.MakeSeed(), make([][2]remembered, memoryPlaces)
+	}
+	server, resolver := m.Server.Addr().As16(), m.Resolver.Addr().As16()
+	b := append(append(y.scratch[:0], server[:]...), resolver[:]...)
+	b = binary.LittleEndian.AppendUint16(b, m.Server.Port())
+	b = binary.LittleEndian.AppendUint16(b, m.Resolver.Port())
+	b = append(b, byte(m.Transport))
+	b = binary.LittleEndian.AppendUint16(b, id)
+	b = binary.LittleEndian.AppendUint16(b, qtype)
+	b = binary.LittleEndian.AppendUint16(b, qclass)
+	fixed := len(b)
+	b = append(b, name...)
+	dnswire.Lower(b[fixed:])
+	return maphash.Bytes(y.seed, b)
+}
+
+// note remembers the answer to a query. Times are the packets' own: after a lull the lane's
+// clock is late, and may jump between a packet and its copy.
+func (y *memory) note(key uint64, response []byte, at Time) {
+	place := &y.answers[key%memoryPlaces]
+	place[1] = place[0]
+	place[0] = remembered{key, maphash.Bytes(y.seed, response), at}
+}
+
+// recall returns what is remembered of an answer to the query about that time, or nil.
+func (y *memory) recall(key uint64, at Time) *remembered {
+	place := &y.answers[key%memoryPlaces]
+	for i := range place {
+		if r := &place[i]; r.key == key && distance(max(at, r.at), min(at, r.at)) <= uint64(memoryTime) {
+			return r
+		}
+	}
+	return nil
+}
+
+// asked reports whether a copy of the query packet was answered recently.
+func (y *memory) asked(m *Message, w *dnswire.Walker) bool {
+	return y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time()) != nil
+}
+
+// answered reports whether a response packet is a copy of the recent answer to its query, and
+// not another answer.
+func (y *memory) answered(m *Message, w *dnswire.Walker) bool {
+	r := y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time())
+	return r != nil && r.response == maphash.Bytes(y.seed, m.Wire)
 }

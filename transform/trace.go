@@ -1,35 +1,36 @@
 package transform
 
-import "net/netip"
+import (
+	"net/netip"
 
-// A Trace is told what becomes of each message of a lane, by Take, Drop, Finish and
-// Shrink before they return. It costs a lane what an ordinary sensor has no use for:
-// it is there while somebody wants to know.
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+)
+
+// A Trace receives the verdict on each message of a lane from Take, Drop, Finish and Shrink
+// before they return. Verdicts cost time, so a lane without a reader has no Trace.
 type Trace interface {
-	// Verdict borrows v, and all that it points to, to the Trace.
+	// Verdict borrows v, and everything that v points to, until it returns.
 	Verdict(v *Verdict)
 }
 
-// A Verdict is what became of one message. A query that is held has one when it
-// comes, and another if it ends without a response; what the response that closes
-// it becomes is the response's own.
+// A Verdict is the result for one message. A query has a Verdict when it is held, and another
+// one if it ends without a response. A response has its own.
 type Verdict struct {
 	Reason   Reason
-	Message  *Message // nil: never one (see Drop), or a query that was held and has gone
+	Message  *Message // nil: of Drop, or of a query that was held
 	Response bool
-	Server   netip.AddrPort // as the message tells
-	Name     []byte         // of the question, in lowercase wire form; empty where none was read
+	Server   netip.AddrPort // as the message states it
+	Name     []byte         // of the question, in lowercase wire form; empty if there is none
 	Type     uint16         // of the question
-	Time     Time           // at which the message was on the wire, as its source tells
+	Time     Time           // of the message, as its source states it
 
-	Finding Finding // what forbade a record, where a rule did
+	Finding Finding // what forbade a record; the zero Finding if no rule did
 	Record  *Record // what leaves; nil: nothing, or not yet
-	Edits   []Edit  // by which the record's message came about
+	Edits   []Edit  // what rules changed in the message
 }
 
-// A Finding is where something stands that forbids a record: octets From to To of
-// the message. Both are 0 where it is not in the message, but in its zone, or where
-// the message has gone.
+// A Finding is what forbids a record, and its place: octets From to To of the message. Both
+// are 0 if it is in the zone, which is not in the message, and for queries that were held.
 type Finding struct {
 	Rule     Rule
 	From, To int
@@ -55,17 +56,17 @@ func (e Entry) String() string {
 	return e.Prefix.String()
 }
 
-// An Edit is what a rule changed: octets From to To of the message, and what stands
-// in their place. From and To are 0 for what is beside the message (addresses,
-// times, the query): the Verdict's Message and Record tell it. Of a response that
-// was not [Rebuilt], all edits together make the record's.
+// An Edit is what a rule changed: octets From to To of the message, and the octets that replace
+// them. From and To are 0 for changes outside the message (addresses, times, the query), which
+// the Verdict's Message and Record show. All edits of a response together give the record's
+// response, unless it was [Rebuilt].
 type Edit struct {
 	Rule     Rule
 	From, To int
 	After    []byte
 }
 
-// Trace has t told of every message from now on; nil: nobody.
+// Trace makes the lane pass the verdict on every message to t; nil: to none.
 func (p *Pairer) Trace(t Trace) {
 	p.tracer = nil
 	if t != nil {
@@ -73,22 +74,22 @@ func (p *Pairer) Trace(t Trace) {
 	}
 }
 
-// A tracer makes verdicts in memory of its own.
+// A tracer makes verdicts in its own memory.
 type tracer struct {
 	trace   Trace
 	verdict Verdict
-	name    [maxName]byte
+	name    [dnswire.MaxName]byte
 	edits   []Edit
-	folded  []byte // what CaseLowered put in place
+	folded  []byte // the message in lowercase
 }
 
-// dropped tells of what never became a message.
+// dropped passes the verdict of Drop.
 func (t *tracer) dropped(r Reason) {
 	t.verdict = Verdict{Reason: r, Time: NoTime}
 	t.trace.Verdict(&t.verdict)
 }
 
-// taken tells of the message that Take has just dealt with.
+// taken passes the verdict on the message of Take.
 func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 	t.verdict = Verdict{
 		Reason:   reason,
@@ -99,10 +100,10 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 		Finding:  p.finding(reason),
 	}
 	v := &t.verdict
-	if w := p.walker; reason != Inward && w.asked {
-		v.Name = append(t.name[:0], w.qname()...)
-		lower(v.Name)
-		v.Type = w.qtype
+	if w := p.walker; reason != Inward && w.Asked {
+		v.Name = append(t.name[:0], w.Qname()...)
+		dnswire.Lower(v.Name)
+		v.Type = w.Qtype
 	}
 	if reason == Kept && v.Response {
 		v.Record = &p.record
@@ -115,18 +116,18 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 	}
 }
 
-// ended tells of a query that was held and ended without a response.
+// ended passes the verdict on a query that was held and ended without a response.
 func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 	t.verdict = Verdict{
 		Reason:  reason,
 		Server:  q.serverAddr(),
 		Type:    q.qtype,
 		Time:    q.queryTime,
-		Finding: Finding{Rule: p.finding(reason).Rule, Entry: p.finding(reason).Entry},
+		Finding: p.finding(reason), // without octets: there is no response
 	}
 	v := &t.verdict
 	v.Name = append(t.name[:0], p.pending.name(q)...)
-	lower(v.Name)
+	dnswire.Lower(v.Name)
 	if reason == Kept {
 		v.Record = &p.record
 		t.edits = t.edits[:0]
@@ -140,7 +141,7 @@ func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 	t.trace.Verdict(v)
 }
 
-// finding is what the search that forbade a record has found.
+// finding is what forbade the record that was judged last, if that is the reason.
 func (p *Pairer) finding(reason Reason) Finding {
 	if reason != Kept && p.found.Rule.Forbids() == reason {
 		return p.found
@@ -157,24 +158,24 @@ func (t *tracer) editsOf(p *Pairer) []Edit {
 		case !p.applied.has(r):
 		case r == IDZeroed:
 			t.edit(r, 0, 2, out[:2])
-		case r == HeaderBitsCleared && w.flags&cleared != 0:
+		case r == HeaderBitsCleared && w.Flags&cleared != 0:
 			t.edit(r, 2, 4, out[2:4])
 		case r == OPTRemoved:
 			t.edit(r, 10, 12, out[10:12])
-			opt := w.rrs[w.opt]
-			t.edit(r, int(opt.owner), int(opt.end), nil)
+			opt := w.Records[w.OPT]
+			t.edit(r, int(opt.Owner), int(opt.End), nil)
 		case r == RRsetRemoved:
-			for i := range w.rrs {
-				if w.rrs[i].removed {
-					t.edit(r, int(w.rrs[i].owner), int(w.rrs[i].end), nil)
+			for i := range w.Records {
+				if w.Records[i].Omitted {
+					t.edit(r, int(w.Records[i].Owner), int(w.Records[i].End), nil)
 				}
 			}
 		case r == TrailingCut:
-			t.edit(r, w.end, len(w.msg), nil)
+			t.edit(r, w.End, len(w.Msg), nil)
 		case r == CaseLowered:
 			t.foldedRuns(w)
 		case r == Rebuilt:
-			t.edit(r, 0, len(w.msg), out)
+			t.edit(r, 0, len(w.Msg), out)
 		default:
 			t.edit(r, 0, 0, nil)
 		}
@@ -186,14 +187,14 @@ func (t *tracer) edit(r Rule, from, to int, after []byte) {
 	t.edits = append(t.edits, Edit{r, from, to, after})
 }
 
-// foldedRuns lists the labels that were lowercased; if only the zone's or the query's were,
-// that.
-func (t *tracer) foldedRuns(w *walker) {
+// foldedRuns lists the labels that were lowercased. If this was only in the zone or the query,
+// it adds one edit without octets.
+func (t *tracer) foldedRuns(w *dnswire.Walker) {
 	n := len(t.edits)
-	t.folded = append(t.folded[:0], w.msg...)
-	for _, r := range w.runs {
-		if !r.keepCase && lower(t.folded[r.start:r.end]) {
-			t.edit(CaseLowered, int(r.start), int(r.end), t.folded[r.start:r.end])
+	t.folded = append(t.folded[:0], w.Msg...)
+	for _, r := range w.Runs {
+		if !r.KeepCase && dnswire.Lower(t.folded[r.Start:r.End]) {
+			t.edit(CaseLowered, int(r.Start), int(r.End), t.folded[r.Start:r.End])
 		}
 	}
 	if len(t.edits) == n {

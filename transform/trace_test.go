@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
 // A notebook keeps what a lane tells of messages.
@@ -136,32 +139,32 @@ func TestVerdictsOfRealResolvers(t *testing.T) {
 
 // TestFindings: which rule forbade a record, and where it stands.
 func TestFindings(t *testing.T) {
-	local := wireName("www.univ.example")
+	local := wiretest.Name("www.univ.example")
 	for _, row := range []struct {
 		name string
 		wire []byte
 		rule Rule
 		want string // what stands there
 	}{
-		{"query name", newRaw("www.Univ.example", dns.TypeA).wire, LocalNameInName, "\x03www\x04Univ\x07example\x00"},
+		{"query name", wiretest.New("www.Univ.example", dns.TypeA).Wire, LocalNameInName, "\x03www\x04Univ\x07example\x00"},
 		{"name in an answer", answering(dns.TypeNS, local), LocalNameInName, string(local)},
-		{"name inside a foreign name", newRaw("univ.example.fritz.box", dns.TypeA).wire, LocalNameInside, "\x04univ\x07example\x05fritz\x03box\x00"},
-		{"list", newRaw("4.3.2.1.list.example.net", dns.TypeA).wire, ListLookup, "\x014\x013\x012\x011\x04list\x07example\x03net\x00"},
+		{"name inside a foreign name", wiretest.New("univ.example.fritz.box", dns.TypeA).Wire, LocalNameInside, "\x04univ\x07example\x05fritz\x03box\x00"},
+		{"list", wiretest.New("4.3.2.1.list.example.net", dns.TypeA).Wire, ListLookup, "\x014\x013\x012\x011\x04list\x07example\x03net\x00"},
 		{"text", answering(dns.TypeTXT, charStrings("see www.univ.example")), LocalNameInRdata, "\x14see www.univ.example"},
 		{"labels in unknown data", answering(65280, local), LocalNameInRdata, string(local)},
-		{"reverse name of a local network", newRaw("7.100.51.198.in-addr.arpa", dns.TypePTR).wire, LocalNetwork,
+		{"reverse name of a local network", wiretest.New("7.100.51.198.in-addr.arpa", dns.TypePTR).Wire, LocalNetwork,
 			"\x017\x03100\x0251\x03198\x07in-addr\x04arpa\x00"},
 		{"own address", answering(dns.TypeA, []byte{192, 0, 2, 53}), ResolverInAddress, "\xc0\x00\x02\x35"},
 		{"own address, IPv6", answering(dns.TypeAAAA, ownAddr6.AsSlice()), ResolverInAddress, string(ownAddr6.AsSlice())},
-		{"own reverse name", newRaw("53.2.0.192.in-addr.arpa", dns.TypePTR).wire, ResolverInName, "\x0253\x012\x010\x03192\x07in-addr\x04arpa\x00"},
+		{"own reverse name", wiretest.New("53.2.0.192.in-addr.arpa", dns.TypePTR).Wire, ResolverInName, "\x0253\x012\x010\x03192\x07in-addr\x04arpa\x00"},
 		{"own address in text", answering(dns.TypeTXT, charStrings("192.0.2.53")), ResolverInRdata, "\x0a192.0.2.53"},
-		{"own address first, a local name behind it", newRaw("q.example.net", dns.TypeA).
-			with(answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).
-			with(answer, "q.example.net", dns.TypeCNAME, wireName("univ.example")).wire, LocalNameInName, "\x04univ\x07example\x00"},
-		{"own address twice", newRaw("q.example.net", dns.TypeA).
-			with(answer, "q.example.net", dns.TypeCNAME, wireName("ip-192-0-2-53.example.net")).
-			with(answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).wire, ResolverInName, "\x0dip-192-0-2-53\x07example\x03net\x00"},
-		{"special-use name", newRaw("printer.local", dns.TypeA).wire, SpecialUse, "\x07printer\x05local\x00"},
+		{"own address first, a local name behind it", wiretest.New("q.example.net", dns.TypeA).
+			With(dnswire.Answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).
+			With(dnswire.Answer, "q.example.net", dns.TypeCNAME, wiretest.Name("univ.example")).Wire, LocalNameInName, "\x04univ\x07example\x00"},
+		{"own address twice", wiretest.New("q.example.net", dns.TypeA).
+			With(dnswire.Answer, "q.example.net", dns.TypeCNAME, wiretest.Name("ip-192-0-2-53.example.net")).
+			With(dnswire.Answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).Wire, ResolverInName, "\x0dip-192-0-2-53\x07example\x03net\x00"},
+		{"special-use name", wiretest.New("printer.local", dns.TypeA).Wire, SpecialUse, "\x07printer\x05local\x00"},
 		{"no such TLD", nxdomain("fileserver"), NoTLD, "\x0afileserver\x00"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -182,7 +185,7 @@ func TestFindings(t *testing.T) {
 }
 
 func nxdomain(name string) []byte {
-	b := newRaw(name, dns.TypeA).wire
+	b := wiretest.New(name, dns.TypeA).Wire
 	b[3] |= dns.RcodeNameError
 	return b
 }
@@ -192,8 +195,8 @@ func TestFindingInTheZone(t *testing.T) {
 	p := NewPairer(NewBudget(8))
 	var book notebook
 	p.Trace(&book)
-	m := asResponse(newRaw("www.example.net", dns.TypeA).wire)
-	m.Zone = wireName("univ.example")
+	m := asResponse(wiretest.New("www.example.net", dns.TypeA).Wire)
+	m.Zone = wiretest.Name("univ.example")
 	if r := p.Take(m, scrubPolicy(t), func(*Record) {}); r != LocalName {
 		t.Fatal(r)
 	}

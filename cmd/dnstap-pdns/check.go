@@ -42,3 +42,19 @@ func checkTLS(sources []collector.Config) error {
 	}
 	return errors.Join(errs...)
 }
+
+// printExcluded prints which resolvers of this machine could not connect to a source if
+// this user started it.
+func printExcluded(std stdio, sources []collector.Config) {
+	mask := std.secrets.mask
+	for _, source := range sources {
+		all, err := collector.Exclusions(source)
+		if err != nil {
+			fmt.Fprintf(std.err, "warning: source %q: %s\n", source.Name, mask(err.Error()))
+		}
+		for _, e := range all {
+			fmt.Fprintf(std.err, "warning: source %q: %s, as user %s, cannot connect: %s.\n  If it is to: %s.\n",
+				source.Name, e.Resolver, e.User, mask(e.Problem), mask(e.Advice))
+		}
+	}
+}

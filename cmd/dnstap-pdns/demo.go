@@ -11,24 +11,28 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
 
-	dnstap "github.com/dnstap/golang-dnstap"
-
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// demoCapture is what an Unbound said over dnstap while clients asked it 60
-// questions in a closed DNS world.
+// demoCapture is the dnstap output of an Unbound in a closed DNS world, to which clients
+// sent 60 queries.
 //
 //go:embed demo.fstrm
 var demoCapture []byte
 
-// demoTimeout is far more than the demo takes.
+// demoTimeout bounds the demo, which takes a fraction of it.
 const demoTimeout = 30 * time.Second
 
 func demo(ctx context.Context, args []string, std stdio) error {
@@ -54,29 +58,26 @@ func demo(ctx context.Context, args []string, std stdio) error {
 	return showDemo(std.out, config.Sinks[0].Target.Address, frames, &seen, ledger)
 }
 
-// demoConfig is the built-in configuration with its socket and its files in dir.
+// demoConfig returns the built-in configuration with its socket and files in dir.
 func demoConfig(dir string) (*conf.Config, error) {
-	file, diags := conf.Default()
+	built, diags := conf.Default()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	c := file.Config
+	c := built.Config
 	c.Sources[0].Address = filepath.Join(dir, "dnstap.sock")
 	c.Sinks[0].Target.Address = filepath.Join(dir, "demo.nmsg")
-	c.Sinks[0].Rotate = 0
+	c.Sinks[0].Transport = file.Config{}
 	return &c, nil
 }
 
 // runDemo starts a sensor, plays the capture into its socket, and stops it.
 func runDemo(ctx context.Context, c *conf.Config, seen *witness) (ledger forward.Ledger, frames int, err error) {
-	s, err := sensor.New(c, sensor.Options{
-		Log:     slog.New(slog.DiscardHandler),
-		Stdout:  io.Discard,
-		Observe: seen.observe,
-	})
+	s, err := sensor.New(c, sensor.Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
 	if err != nil {
 		return ledger, 0, err
 	}
+	s.Trace(func(string) transform.Trace { return seen })
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
@@ -87,8 +88,7 @@ func runDemo(ctx context.Context, c *conf.Config, seen *witness) (ledger forward
 	return s.Ledger(), frames, err
 }
 
-// playCapture connects to the socket as a resolver does and says what the
-// resolver said.
+// playCapture connects to the socket as a resolver does, and writes demoCapture.
 func playCapture(ctx context.Context, socket string) (frames int, err error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
@@ -123,5 +123,70 @@ func playCapture(ctx context.Context, socket string) (frames int, err error) {
 			return frames, fmt.Errorf("playing the capture: %w", err)
 		}
 		frames++
+	}
+}
+
+// showDemo prints what left, what did not, and why.
+func showDemo(w io.Writer, file string, frames int, seen *witness, l forward.Ledger) error {
+	fmt.Fprintf(w, "An Unbound said %d things over dnstap while clients asked it 60 questions.\n\n", frames)
+	fmt.Fprintf(w, "WHAT LEFT (the sensor's NMSG file, as dnstap-pdns cat prints it: %d records whole, of the others the first line)\n\n", wholeRecords)
+	if err := showFile(w, file); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nWHAT DID NOT LEAVE, AND WHY\n\n")
+	for _, r := range transform.Reasons() {
+		if n := l.Total.Dropped[r]; n > 0 {
+			fmt.Fprintf(w, "%s %d (%s)\n", r, n, r.Meaning())
+			for _, example := range seen.examples[r] {
+				fmt.Fprintf(w, "    such as %s\n", example)
+			}
+		}
+	}
+	fmt.Fprint(w, ownNames)
+	fmt.Fprintf(w, "\nTHE LEDGER (every message, every record)\n\n")
+	printLedger(w, l)
+	if l.Total.Read != uint64(frames) || l.Total.Read != l.Total.Sum() {
+		return errors.New("the ledger does not add up")
+	}
+	return nil
+}
+
+// ownNames explains which names the built-in configuration cannot contain.
+const ownNames = `
+corp.example is this site's own zone, and some records above name it. Nothing but its operator can know that:
+with scrub { local_names = ["corp.example"] } those stay as well. dnstap-pdns replay tries such things out on a capture.
+`
+
+// wholeRecords is the number of records that are shown whole. Others show their first line.
+const wholeRecords = 4
+
+func showFile(w io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p := present.Printer{Format: present.Text}
+	r := nmsg.NewReader(f)
+	for n := 0; ; n++ {
+		m, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading what the sensor wrote: %w", err)
+		}
+		var out strings.Builder
+		if err := p.Print(&out, m); err != nil {
+			return err
+		}
+		text := out.String()
+		if n >= wholeRecords {
+			text, _, _ = strings.Cut(text, "\n")
+			text += "\n"
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
 	}
 }

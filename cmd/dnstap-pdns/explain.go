@@ -16,11 +16,11 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // errCanary is the error of a report with findings.
@@ -117,18 +117,18 @@ func isLateOption(input string) bool {
 // discarding returns sinks that encode everything that the configured sinks would send, as
 // plain NMSG, and discard it: one for each message type.
 func discarding(c *conf.Config) []forward.SinkConfig {
-	types := map[nmsg.MessageType]bool{}
+	formats := map[forward.Format]bool{}
 	for i := range c.Sinks {
-		types[c.Sinks[i].Message] = true
+		formats[c.Sinks[i].Format] = true
 	}
-	if len(types) == 0 {
-		types[nmsg.DNSQR] = true
+	if len(formats) == 0 {
+		formats[forward.NMSG{Message: nmsg.DNSQR}] = true
 	}
 	var sinks []forward.SinkConfig
 	for _, t := range nmsg.MessageTypes() {
-		if types[t] {
+		if format := (forward.NMSG{Message: t}); formats[format] {
 			s := conf.SinkFor(t.String(), forward.Target{Scheme: forward.Stdout})
-			s.Message, s.IDs = t, c.IDs
+			s.Format, s.IDs = format, c.IDs
 			sinks = append(sinks, s)
 		}
 	}
@@ -192,7 +192,7 @@ func (x *explaining) learn(ctx context.Context, inputs []string) {
 		return input == "-" || err != nil || !there.Mode().IsRegular()
 	})
 	r := inputReader{config: x.replayer.config, packets: x.replayer.inputs.packets}
-	r.readAll(ctx, again, x.Learner(), func(string) collector.Lane { return x.Learner() })
+	r.readAll(ctx, again, x.Learner(), func(string) transform.Lane { return x.Learner() })
 }
 
 // A sum is the length and hash of an input.

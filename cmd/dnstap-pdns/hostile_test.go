@@ -57,7 +57,7 @@ func TestHostileArguments(t *testing.T) {
 		"what to listen on":   {func(s string) []string { return []string{"cat", "udp://127.0.0.1:x" + s} }, 1},
 		"a file to replay":    {func(s string) []string { return []string{"replay", "--to", "stdout:", "/nonexistent/" + s} }, 0},
 		"where to replay to":  {func(s string) []string { return []string{"replay", "--to", "x" + s, "-"} }, 1},
-		"a file to write":     {func(s string) []string { return []string{"replay", "--to", "file:///nonexistent/" + s + "/x", "-"} }, 6},
+		"a file to write":     {func(s string) []string { return []string{"replay", "--to", "file:///nonexistent/" + s + "/x", "-"} }, 7}, // the ledger has six
 		"a host to send to":   {func(s string) []string { return []string{"replay", "--to", "udp://" + s, "-"} }, 1},
 		"a type to replay as": {func(s string) []string { return []string{"replay", "--to", "stdout:", "--message", "x" + s, "-"} }, 1},
 		"a configuration":     {func(s string) []string { return []string{"check", "-c", "/nonexistent/" + s} }, 2},
@@ -134,7 +134,7 @@ func logOf(t *testing.T, format string, play func(dial func() net.Conn)) string 
 	log := newLogger(conf.Log{Level: slog.LevelDebug, Format: format}, stdio{err: plainWriter{&b}}, &level)
 	cfg := conf.SourceDefaults()
 	cfg.Name, cfg.Network, cfg.Address, cfg.Mode = "x", "unix", filepath.Join(t.TempDir(), "s"), 0o600
-	s, err := collector.Listen(cfg, func() collector.Lane { return deaf{} }, log)
+	s, err := collector.Listen(cfg, func() transform.Lane { return deaf{} }, log)
 	if err != nil {
 		t.Fatal(err)
 	}

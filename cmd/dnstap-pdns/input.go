@@ -16,6 +16,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // An inputReader brings inputs to lanes: files, standard input and, where it listens,
@@ -42,8 +43,8 @@ type inputReader struct {
 // lingerTime even so; a socket is listened to no longer, and has no rest. An input that is
 // damaged costs what is behind the damage, not the inputs after it. Each closes the lane;
 // connections to a socket have lanes of their own.
-func (r *inputReader) readAll(ctx context.Context, inputs []string, lane collector.Lane,
-	open func(source string) collector.Lane) (whole bool, err error) {
+func (r *inputReader) readAll(ctx context.Context, inputs []string, lane transform.Lane,
+	open func(source string) transform.Lane) (whole bool, err error) {
 	defer r.endPackets()
 	var errs []error
 	for i, input := range inputs {
@@ -72,7 +73,7 @@ func (r *inputReader) endPackets() {
 	}
 }
 
-func (r *inputReader) read(ctx context.Context, input string, lane collector.Lane) error {
+func (r *inputReader) read(ctx context.Context, input string, lane transform.Lane) error {
 	file := r.in
 	if input != "-" {
 		f, err := openInput(input)
@@ -135,12 +136,12 @@ func isSocket(input string) bool {
 }
 
 // listen lets resolvers connect for as long as it is to, or until ctx ends.
-func (r *inputReader) listen(ctx context.Context, input string, open func(source string) collector.Lane) error {
+func (r *inputReader) listen(ctx context.Context, input string, open func(source string) transform.Lane) error {
 	at, err := r.socket(input)
 	if err != nil {
 		return &usageError{err}
 	}
-	source, err := collector.Listen(at, func() collector.Lane { return open(at.Name) }, r.log)
+	source, err := collector.Listen(at, func() transform.Lane { return open(at.Name) }, r.log)
 	if err != nil {
 		return err
 	}

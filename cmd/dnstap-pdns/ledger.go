@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"slices"
 	"text/tabwriter"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -16,123 +17,99 @@ import (
 // printLedger prints the whole account for people.
 func printLedger(w io.Writer, l forward.Ledger) {
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
-	total := admin.MessagesOf(&l.Total)
-	printMessages(t, &total)
+	defer t.Flush()
+	printAccount(t, l.Total.Account(), "")
 	for i := range l.Sinks {
 		s := admin.SinkOf(&l.Sinks[i])
 		printSink(t, &s)
 	}
-	t.Flush()
 }
 
-// printMessages prints what was read and what became of it, in lines that add up.
-func printMessages(w io.Writer, m *admin.Messages) {
-	printLine(w, "read", m.Read, "messages, and frames that should have been one")
-	printLine(w, "records", m.Records, "messages that became a record")
-	printLine(w, "paired", m.Paired, "queries that found their response")
-	if m.Held > 0 {
-		printLine(w, "held", m.Held, "queries that wait for their response")
+// printAccount prints an account in lines that add up. lost begins the meanings of losses.
+func printAccount(w io.Writer, a transform.Account, lost string) {
+	for _, r := range a.Shown() {
+		printRow(w, &r, "")
 	}
-	dropped := maps.Clone(m.Dropped)
-	for _, r := range transform.Reasons() {
-		printTold(w, dropped, r.String(), r.Meaning())
-	}
-	printRest(w, dropped)
-}
-
-// printScrubbed prints, beside the sum, how often scrubbing did what.
-func printScrubbed(w io.Writer, m *admin.Messages) {
-	scrubbed := maps.Clone(m.Scrubbed)
-	for _, r := range transform.Rules() {
-		printTold(w, scrubbed, r.String(), "scrubbed: "+r.Meaning())
-	}
-	printRest(w, scrubbed)
+	printCounters(w, a.Lost.Rows, lost)
 }
 
 func printSink(w io.Writer, s *admin.Sink) {
-	printLine(w, "offered", s.Offered, fmt.Sprintf("records, to sink %q", s.Name))
-	printLine(w, "delivered", s.Delivered, fmt.Sprintf("in %d containers", s.Containers))
-	if s.Queued > 0 {
-		printLine(w, "queued", s.Queued, "waiting")
-	}
-	if s.Filtered > 0 {
-		printLine(w, "filtered", s.Filtered, "the message type has no form for them")
-	}
-	lost := maps.Clone(s.Lost)
-	for _, why := range forward.Losses() {
-		printTold(w, lost, why.String(), "lost: "+why.Meaning())
-	}
-	printRest(w, lost)
-	printOnRotate(w, &s.OnRotate)
+	a := s.Account()
+	a.Whole.Meaning += fmt.Sprintf(", %q", s.Name)
+	printAccount(w, a, "lost: ")
+	printCounters(w, s.Rows(), "")
 }
 
-// printTold prints a count that is not zero, and takes it out.
-func printTold(w io.Writer, counts map[string]uint64, name, meaning string) {
-	if n := counts[name]; n > 0 {
-		printLine(w, name, n, meaning)
+// printPackets prints what packets count, if there were packets.
+func printPackets(w io.Writer, s *packet.Stats) {
+	if s.Packets == 0 {
+		return
 	}
-	delete(counts, name)
+	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	defer t.Flush()
+	printCounters(t, s.Rows(), "")
 }
 
-// printRest prints what a sensor of another version counts.
-func printRest(w io.Writer, counts map[string]uint64) {
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		printTold(w, counts, name, "")
+// printCounters prints the counters that are not zero. Gauges are in the lines that show
+// the state of a source or sink.
+func printCounters(w io.Writer, rows []transform.Row, prefix string) {
+	for i := range rows {
+		if rows[i].Kind == transform.Counter && rows[i].Value > 0 {
+			printRow(w, &rows[i], prefix)
+		}
 	}
 }
 
-// printOnRotate prints what became of finished files, where a command runs for them.
-func printOnRotate(w io.Writer, k *admin.OnRotate) {
-	if k.Done > 0 {
-		printLine(w, "on_rotate", k.Done, "files whose command ended well")
+// printRow prints a row. One that a sensor of another version counts has no meaning.
+func printRow(w io.Writer, r *transform.Row, prefix string) {
+	if r.Meaning == "" {
+		prefix = ""
 	}
-	if k.Failed > 0 {
-		printLine(w, "on_rotate_failed", k.Failed, "files whose command did not")
-	}
-	if k.Skipped > 0 {
-		printLine(w, "on_rotate_skipped", k.Skipped, "files whose command was not run")
-	}
-}
-
-func printLine(w io.Writer, name string, n uint64, meaning string) {
-	fmt.Fprintf(w, "%s\t%d\t  %s\n", name, n, meaning)
+	fmt.Fprintf(w, "%s\t%d\t  %s%s\n", r.Name, r.Value, prefix, r.Meaning)
 }
 
 // logLedger writes the whole account in one line.
 func logLedger(log *slog.Logger, l forward.Ledger) {
-	attrs := countAttrs(&l.Total)
-	for _, s := range l.Sources {
-		attrs = append(attrs, slog.Group("source."+s.Name, countAttrs(&s.Counts)...))
+	attrs := accountAttrs(l.Total.Account())
+	for i := range l.Sources {
+		s := &l.Sources[i]
+		attrs = append(attrs, slog.Group("source."+s.Name, accountAttrs(s.Counts.Account())...))
 	}
-	for _, s := range l.Sinks {
-		attrs = append(attrs, slog.Group("sink."+s.Name, sinkAttrs(&s)...))
+	for i := range l.Sinks {
+		s := &l.Sinks[i]
+		of := append(accountAttrs(s.Account()), slog.Group("on_rotate", nonzeroAttrs(s.OnRotate.Rows())...))
+		attrs = append(attrs, slog.Group("sink."+s.Name, of...))
 	}
 	log.Info("ledger", attrs...)
 }
 
-func countAttrs(c *transform.Counts) []any {
-	dropped := []any{}
-	for _, r := range transform.Reasons() {
-		if n := c.Dropped[r]; n > 0 {
-			dropped = append(dropped, slog.Uint64(r.String(), n))
+// logPackets writes a line for each packet source.
+func logPackets(log *slog.Logger, sources []sensor.PacketStats) {
+	for i := range sources {
+		s := &sources[i]
+		kernel := rowAttrs(s.Rings.Rows())
+		for j := range s.Rings.Interfaces {
+			of := &s.Rings.Interfaces[j]
+			kernel = append(kernel, slog.Group(of.Name, rowAttrs(of.Rows())...))
 		}
-	}
-	return []any{
-		slog.Uint64("read", c.Read),
-		slog.Uint64("records", c.Records),
-		slog.Uint64("paired", c.Paired),
-		slog.Uint64("held", c.Held),
-		slog.Group("dropped", dropped...),
+		attrs := []any{slog.String("source", s.Name), slog.Group("captures", rowAttrs(s.Rows())...), slog.Group("kernel", kernel...)}
+		log.Info("packets", append(attrs, nonzeroAttrs(s.Packets.Rows())...)...)
 	}
 }
 
-func sinkAttrs(s *forward.SinkLedger) []any {
-	return []any{
-		slog.Uint64("offered", s.Offered),
-		slog.Uint64("delivered", s.Delivered),
-		slog.Uint64("queued", s.Queued),
-		slog.Uint64("filtered", s.Filtered),
-		slog.Any("lost", s.Lost),
-		slog.Any("on_rotate", s.OnRotate),
+func accountAttrs(a transform.Account) []any {
+	attrs := append(rowAttrs([]transform.Row{a.Whole}), rowAttrs(a.Parts)...)
+	return append(attrs, slog.Group(a.Lost.Name, nonzeroAttrs(a.Lost.Rows)...))
+}
+
+func rowAttrs(rows []transform.Row) []any {
+	var attrs []any
+	for i := range rows {
+		attrs = append(attrs, slog.Uint64(rows[i].Name, rows[i].Value))
 	}
+	return attrs
+}
+
+func nonzeroAttrs(rows []transform.Row) []any {
+	return rowAttrs(slices.DeleteFunc(rows, func(r transform.Row) bool { return r.Value == 0 }))
 }

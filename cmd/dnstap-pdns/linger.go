@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lingerTime is how long a pipe is read on after a signal, if it does not end before.
-// Ctrl-C tells a whole pipeline to stop, and tcpdump writes what it has left only then.
+// Ctrl-C stops a whole pipeline, and tcpdump writes its last packets only then.
 const lingerTime = 3 * time.Second
 
 var (
@@ -18,7 +20,7 @@ var (
 	errNoSink   = errors.New("no sink is left")
 )
 
-// isPipe reports whether somebody may be writing to a file's other end.
+// isPipe reports whether f is a pipe or a socket, to which a process may be writing.
 func isPipe(f *os.File) bool {
 	is, err := f.Stat()
 	return err == nil && is.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
@@ -38,5 +40,32 @@ func lingering(ctx context.Context) (reading context.Context, done func()) {
 	return reading, func() {
 		unhook()
 		end(nil)
+	}
+}
+
+// pollMillis is the time, in milliseconds, after which a waiting reader checks its context.
+const pollMillis = 200
+
+// A patientReader reads a file that may have no data yet, such as a pipe or a terminal,
+// and stops waiting when its context ends. It polls because standard input has no
+// deadlines.
+type patientReader struct {
+	ctx  context.Context
+	file *os.File
+}
+
+func (r patientReader) Read(p []byte) (int, error) {
+	fds := []unix.PollFd{{Fd: int32(r.file.Fd()), Events: unix.POLLIN}}
+	for {
+		if r.ctx.Err() != nil {
+			return 0, context.Cause(r.ctx)
+		}
+		switch n, err := unix.Poll(fds, pollMillis); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, fmt.Errorf("waiting for %s: %w", r.file.Name(), err)
+		case n > 0: // data, or the end of the file
+			return r.file.Read(p)
+		}
 	}
 }

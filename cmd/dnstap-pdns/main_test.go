@@ -39,7 +39,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PACKETS", wd+"/testdata/unbound.pcap") // what CAPTURE tells, as packets
 			e.Setenv("CAPTURES", wd+"/../../transform/testdata/captures")
 			e.Setenv("ADMIN", adminAddress(e.WorkDir))
-			e.Setenv("VECTORS", wd+"/internal/present/testdata")
+			e.Setenv("VECTORS", wd+"/../../forward/nmsg/testdata")
+			e.Setenv("CASES", wd+"/testdata/cases")
 			return err
 		},
 		RequireExplicitExec: true,

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	vectors  = "internal/present/testdata/"
+	vectors  = "../../forward/nmsg/testdata/"
 	patience = 30 * time.Second
 )
 

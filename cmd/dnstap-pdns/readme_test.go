@@ -8,29 +8,33 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"gotest.tools/v3/golden"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 const readme = "../../README.md"
 
-// TestReadmeTablesAreTheCodes holds the README's tables to the tables in code.
+// TestReadmeTablesAreTheCodes holds the README's tables to the rows and tables in code.
 func TestReadmeTablesAreTheCodes(t *testing.T) {
-	raw, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := string(raw)
+	got := read(t, readme)
 	want := got
 	for name, table := range map[string]string{
-		"reasons":   reasonTable(),
-		"losses":    lossTable(),
-		"remedies":  remedyTable(),
-		"reference": referenceTable(),
+		"reasons":   rowTable("| reason | the message |", new(transform.Counts).Account().Lost.Rows),
+		"rules":     ruleTable(),
+		"losses":    rowTable("| loss | the record |", new(forward.SinkLedger).Account().Lost.Rows),
+		"packets":   rowTable("| count | counts |", new(packet.Stats).Rows()),
+		"metrics":   metricTable(t),
+		"remedies":  read(t, "../../collector/testdata/remedies.md"),
+		"reference": read(t, "../../conf/testdata/reference.md"),
 	} {
 		want = replaceTable(t, want, name, table)
 	}
@@ -41,16 +45,22 @@ func TestReadmeTablesAreTheCodes(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("README.md differs from the code (-want +got); go test ./cmd/dnstap-pdns -update writes it:\n%s", diff)
+		t.Errorf("README.md differs from the code (-want +got); go test -p 1 ./conf ./collector ./cmd/dnstap-pdns -update writes it:\n%s", diff)
 	}
 }
 
-func TestReadmeConfigurationsAreTaken(t *testing.T) {
-	raw, err := os.ReadFile(readme)
+func read(t *testing.T, path string) string {
+	t.Helper()
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?ms)^( *)```hcl\n(.*?)^ *```").FindAllStringSubmatch(string(raw), -1)
+	return string(raw)
+}
+
+func TestReadmeConfigurationsAreTaken(t *testing.T) {
+	raw := read(t, readme)
+	blocks := regexp.MustCompile("(?ms)^( *)```hcl\n(.*?)^ *```").FindAllStringSubmatch(raw, -1)
 	for _, b := range blocks {
 		f, diags := conf.Parse("README.md", []byte(b[2]))
 		if diags.HasErrors() {
@@ -69,20 +79,14 @@ func TestReadmeConfigurationsAreTaken(t *testing.T) {
 // TestReadmeShowsWhatExplainSays: each line of the README's report is one of the report
 // that a test holds to the code, in its order; where three dots stand some are left out.
 func TestReadmeShowsWhatExplainSays(t *testing.T) {
-	raw, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := os.ReadFile("testdata/explain/unbound.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(raw), "<!-- explain -->\n")
+	raw := read(t, readme)
+	report := read(t, "testdata/explain/unbound.txt")
+	_, rest, _ := strings.Cut(raw, "<!-- explain -->\n")
 	shown, _, ok := strings.Cut(rest, "<!-- /explain -->")
 	if !ok {
 		t.Fatal("README.md shows no report")
 	}
-	left, gap := string(report), true
+	left, gap := report, true
 	for line := range strings.Lines(shown) {
 		line = strings.TrimPrefix(line, "    ")
 		if line == "...\n" {
@@ -108,38 +112,54 @@ func replaceTable(t *testing.T, text, name, table string) string {
 	return before + begin + table + end + after
 }
 
-func reasonTable() string {
+func rowTable(heading string, rows []transform.Row) string {
 	var b strings.Builder
-	b.WriteString("| reason | the message |\n|---|---|\n")
-	for _, r := range transform.Reasons() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", r, cell(r.Meaning()))
+	b.WriteString(heading + "\n|---|---|\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Name, cell(r.Meaning))
 	}
 	return b.String()
 }
 
-func lossTable() string {
+func ruleTable() string {
 	var b strings.Builder
-	b.WriteString("| loss | the record |\n|---|---|\n")
-	for _, l := range forward.Losses() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", l, cell(l.Meaning()))
+	b.WriteString("| rule | what it does, or forbids | reason |\n|---|---|---|\n")
+	rows := new(transform.Counts).Scrubbing().Rows
+	for i, r := range transform.Rules() {
+		reason := ""
+		if r.Forbids() != transform.Kept {
+			reason = "`" + r.Forbids().String() + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", rows[i].Name, cell(rows[i].Meaning), reason)
 	}
 	return b.String()
 }
 
-func remedyTable() string {
-	var b strings.Builder
-	b.WriteString("| at the other end | remedy |\n|---|---|\n")
-	for _, r := range collector.Remedies() {
-		fmt.Fprintf(&b, "| %s | %s |\n", r.Sender, cell(r.Advice))
+// metricTable is made from a scrape of a sensor with one of everything.
+func metricTable(t *testing.T) string {
+	t.Helper()
+	state := sensor.State{
+		Ledger:  forward.Ledger{Sources: []forward.SourceLedger{{Name: "d"}, {Name: "p"}}, Sinks: []forward.SinkLedger{{Name: "s"}}},
+		Dnstap:  []sensor.DnstapState{{Name: "d", TLS: true}},
+		Packets: []sensor.PacketStats{{Name: "p", Stats: pcap.Stats{Rings: ring.Stats{Interfaces: []ring.InterfaceStats{{Name: "i"}}}}}},
 	}
-	return b.String()
-}
-
-func referenceTable() string {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(admin.NewCollector(&admin.View{
+		State:  func() sensor.State { return state },
+		Reload: func() admin.Reload { return admin.Reload{} },
+	}))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var b strings.Builder
-	b.WriteString("| block | attribute | default | takes | meaning |\n|---|---|---|---|---|\n")
-	for _, r := range conf.Reference() {
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", r.Block, r.Attribute, cell(r.Default), cell(r.Takes), cell(r.Meaning))
+	b.WriteString("| metric | labels | kind | meaning |\n|---|---|---|---|\n")
+	for _, f := range families {
+		var labels []string
+		for _, l := range f.Metric[0].Label {
+			labels = append(labels, l.GetName())
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.Join(labels, ", "), strings.ToLower(f.GetType().String()), cell(f.GetHelp()))
 	}
 	return b.String()
 }

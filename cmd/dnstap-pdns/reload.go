@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
@@ -26,7 +28,7 @@ type reloader struct {
 	path     string // of the configuration in force; empty: the built-in one
 	sensor   *sensor.Sensor
 	admin    *admin.Server
-	tap      leaving.Tap // of what sinks have sent
+	tap      leaving.Tap // sees what sinks have sent
 	notifier *service.Notifier
 	log      *slog.Logger
 	level    *slog.LevelVar
@@ -48,7 +50,7 @@ func (r *reloader) began(at time.Time) {
 	r.last = admin.Reload{OK: true, Time: at, InForceSince: at}
 }
 
-// status is how the latest reloads went, for those who ask.
+// status returns how the latest reload went.
 func (r *reloader) status() admin.Reload {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +96,7 @@ func (r *reloader) reload(ctx context.Context) {
 	})
 	switch {
 	case why != nil && ctx.Err() != nil:
-		return // the sensor stops, and so takes none
+		return // the sensor is stopping
 	case why != nil:
 		r.log.Error("reload failed; the configuration in force stays", "reason", why)
 		return
@@ -133,7 +135,7 @@ func (r *reloader) renew() {
 	r.log.Info("local_names_file was read again", "names", len(file.Policy.LocalNames))
 }
 
-// keepSecrets ends the masking of what only another configuration than that in force had.
+// keepSecrets ends the masking of secrets that the configuration in force does not contain.
 func (r *reloader) keepSecrets() { r.std.secrets.keep(r.inForce) }
 
 // apply changes all or nothing.
@@ -159,4 +161,89 @@ func (r *reloader) note(set func(*problems)) {
 	defer r.mu.Unlock()
 	set(&r.problems)
 	r.last = r.problems.latest(r.last)
+}
+
+// problems are the reasons why a configuration or its names are not in force.
+type problems struct{ config, names problem }
+
+// A problem is shown to every client of the admin address. It therefore quotes nothing of
+// the configuration: the log does. The zero value is no problem.
+type problem struct {
+	since    time.Time
+	says, do string
+}
+
+// problemOf returns the problem of a configuration.
+func problemOf(why error) problem {
+	p := problem{time.Now(), "the log says why", "Mend what the sensor's log tells of, and reload again (SIGHUP)."}
+	switch bad, ok := errors.AsType[*configError](why); {
+	case !ok:
+	case bad.place == "":
+		p.says = "the configuration file cannot be read; the log says why"
+		p.do = "See that the file is there and that the sensor's user may read it, and reload again (SIGHUP)."
+	default:
+		p.says = bad.place + " cannot be used; dnstap-pdns check says why"
+		p.do = "Mend what dnstap-pdns check finds (nothing, if that has been mended since), and reload again (SIGHUP)."
+	}
+	return p
+}
+
+// namesProblemOf returns the problem of local_names_file, which is read again when it changes.
+func namesProblemOf(why error) problem {
+	p := problemOf(why)
+	if _, ok := errors.AsType[*configError](why); ok {
+		p.do = "Mend what dnstap-pdns check finds; the file is read again by itself."
+	}
+	return p
+}
+
+// latest returns the reload to show: one that failed, until a later one puts in force what
+// it would have. before is what was shown so far.
+func (p *problems) latest(before admin.Reload) admin.Reload {
+	now := time.Now()
+	if left := cmp.Or(p.config, p.names); left != (problem{}) {
+		return admin.Reload{Time: left.since, InForceSince: before.InForceSince, Error: left.says, Advice: left.do}
+	}
+	return admin.Reload{OK: true, Time: now, InForceSince: now}
+}
+
+// A watch detects changes of a file. It polls, because that detects renames, links and
+// mounts, and works on every file system.
+type watch struct {
+	path  string
+	taken fileState // at the latest change that was reported
+	seen  fileState // at the latest poll
+}
+
+// A fileState differs between two states of a file. It is zero if the file does not exist
+// or is not accessible.
+type fileState struct {
+	device, inode uint64
+	size          int64
+	changed       unix.Timespec // ctime, which no user can set
+}
+
+func stateOf(path string) fileState {
+	var s unix.Stat_t
+	if unix.Stat(path, &s) != nil {
+		return fileState{}
+	}
+	return fileState{s.Dev, s.Ino, s.Size, s.Ctim}
+}
+
+// changed reports whether the file changed since the last report and has been stable for
+// two polls, so that a file that is being written is left alone. The first state is a
+// change.
+func (w *watch) changed() bool {
+	if w.path == "" {
+		return false
+	}
+	now := stateOf(w.path)
+	settled := now == w.seen
+	w.seen = now
+	if !settled || now == w.taken {
+		return false
+	}
+	w.taken = now
+	return true
 }

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 const resolversUsage = "whose packets to take, in place of the configured pcap sources' resolvers: a comma-separated `LIST` of addresses or prefixes"
@@ -107,9 +111,11 @@ func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, erro
 	if message == "" {
 		return []forward.SinkConfig{sink}, nil
 	}
-	if sink.Message, err = nmsg.ParseMessageType(message); err != nil {
+	typ, err := nmsg.ParseMessageType(message)
+	if err != nil {
 		return nil, fmt.Errorf("--message: %w; there are %s", err, messageTypes())
 	}
+	sink.Format = forward.NMSG{Message: typ}
 	return []forward.SinkConfig{sink}, nil
 }
 
@@ -120,3 +126,100 @@ func messageTypes() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// readingTime is how long reading may go on after a signal. Reading that waits for room in a
+// queue does not end by itself.
+const readingTime = time.Second
+
+// A replayer runs inputs, one after the other, through one lane.
+type replayer struct {
+	config *conf.Config
+	inputs inputReader
+	sinks  []forward.SinkConfig
+	log    *slog.Logger
+	out    io.Writer // what stdout: writes to
+	beside onlooker  // may be nil
+}
+
+// An onlooker sees the frames that a replay reads, the verdicts, and what leaves. It changes
+// nothing.
+type onlooker interface {
+	forward.Observer
+	Trace(source string) transform.Trace
+	Frame(frame []byte)
+}
+
+// run returns the ledger, nil if nothing could be read.
+func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, error) {
+	policy, err := transform.NewPolicy(r.config.Policy)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	f := r.forwarder(ctx)
+	if err := f.Apply(policy, r.sinks); err != nil {
+		return nil, err
+	}
+	reading, stopReading := context.WithCancelCause(ctx)
+	defer stopReading(nil)
+	forwarding, stopForwarding := context.WithCancel(context.Background())
+	defer stopForwarding()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.timeLeft(), stopForwarding) })()
+	forwarded := make(chan error, 1)
+	go func() {
+		err := f.Run(forwarding)
+		stopReading(errNoSink) // without a sink reading is useless
+		forwarded <- err
+	}()
+	lane := f.Lane("replay")
+	whole, failure := r.inputs.readAll(reading, inputs, r.shown(sharedLane{lane}), func(source string) transform.Lane {
+		return r.shown(f.Lane(source))
+	})
+	if ctx.Err() != nil && !whole {
+		failure = errors.Join(failure, errStopped)
+	}
+	lane.Close()
+	stopForwarding()
+	err = errors.Join(failure, <-forwarded)
+	ledger := f.Ledger()
+	return &ledger, err
+}
+
+// timeLeft returns how long reading may go on after a signal.
+func (r *replayer) timeLeft() time.Duration {
+	if r.inputs.piped.Load() {
+		return lingerTime + readingTime
+	}
+	return readingTime
+}
+
+func (r *replayer) forwarder(ctx context.Context) *forward.Forwarder {
+	options := []forward.Option{forward.WithStdout(r.out), forward.WithPatience(ctx)}
+	if r.beside != nil {
+		options = append(options, forward.WithObserver(r.beside))
+	}
+	f := forward.New(forward.Replay, transform.NewBudget(r.config.MaxQueries), r.log, options...)
+	if r.beside != nil {
+		f.Trace(r.beside.Trace)
+	}
+	return f
+}
+
+// A sharedLane outlives each of the inputs that use it.
+type sharedLane struct{ transform.Lane }
+
+func (sharedLane) Close() {}
+
+// shown returns a lane whose frames the onlooker sees.
+func (r *replayer) shown(l transform.Lane) transform.Lane {
+	if r.beside == nil {
+		return l
+	}
+	return shownLane{l, r.beside}
+}
+
+type shownLane struct {
+	transform.Lane
+	to onlooker
+}
+
+func (l shownLane) Frame(frame []byte) { l.to.Frame(frame) }

@@ -7,15 +7,23 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin/page"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/selftest"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/service"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 func run(ctx context.Context, args []string, std stdio) error {
@@ -93,8 +101,8 @@ func beFrugal() {
 	}
 }
 
-// statusOf is the sensor in one line. It takes every lane's lock and every queue's: that
-// it returns proves that none of them hangs.
+// statusOf returns the sensor's state in one line. It takes the lock of every lane and
+// queue: if it returns, none of them hangs.
 func statusOf(s *sensor.Sensor, reload admin.Reload) string {
 	l := s.Ledger()
 	parts := []string{fmt.Sprintf("read %d messages, made %d records", l.Total.Read, l.Total.Records)}
@@ -111,4 +119,72 @@ func statusOf(s *sensor.Sensor, reload admin.Reload) string {
 		parts = append([]string{failed}, parts...)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// logExcluded logs which resolvers of this machine cannot connect to sources that are open.
+func logExcluded(log *slog.Logger, all []sensor.Excluded) {
+	for _, x := range all {
+		if x.Err != nil {
+			log.Warn("whether resolvers may connect cannot be told", "source", x.Source, "error", x.Err)
+		}
+		for _, e := range x.Exclusions {
+			log.Warn("a resolver of this machine cannot connect", "source", x.Source,
+				"resolver", e.Resolver, "user", e.User, "problem", e.Problem, "remedy", e.Advice)
+		}
+	}
+}
+
+// listen binds the admin address.
+func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	view := &admin.View{
+		Version:   buildVersion(),
+		GoVersion: runtime.Version(),
+		Started:   r.started,
+		State:     r.state,
+		Reload:    r.status,
+		Domains:   func(n int) []transform.DomainCount { return r.sensor.Domains(n) },
+	}
+	shown, err := page.New(view.Ledger, &r.tap, r.log)
+	if err != nil {
+		return nil, err
+	}
+	return admin.Listen(c, view, admin.Options{
+		Page:     shown,
+		Selftest: selftest.New(func() selftest.Sensor { return r.sensor }, &r.tap),
+		Ready:    func() bool { return r.sensor.Open() },
+		Registry: registry,
+		Log:      r.log,
+	})
+}
+
+// state returns the sensor's state with secrets masked, which errors may quote.
+func (r *reloader) state() sensor.State {
+	s := r.sensor.State()
+	for i := range s.Ledger.Sinks {
+		s.Ledger.Sinks[i].Error = r.std.secrets.mask(s.Ledger.Sinks[i].Error)
+	}
+	for i := range s.Dnstap {
+		s.Dnstap[i].Certificate.Problem = r.std.secrets.mask(s.Dnstap[i].Certificate.Problem)
+	}
+	return s
+}
+
+// show serves the admin address until the returned function is called, which returns the
+// server's error. A failure of the server stops the sensor, by stop.
+func (r *reloader) show(stop func()) (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := r.admin.Run(ctx)
+		if err != nil {
+			stop()
+		}
+		done <- err
+	}()
+	return func() error {
+		cancel()
+		return <-done
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/selftest"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/udp"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 	"gotest.tools/v3/golden"
 )
@@ -83,7 +84,7 @@ var reports = []struct {
 			{Name: "away", Stage: selftest.Left, Error: "nobody listens where the datagrams go"},
 			{Name: "lossy", Stage: selftest.Lost, Lost: map[string]uint64{"refused": 2, "of_tomorrow": 1}, Error: "nobody listens"},
 		}
-		r.config.Sinks = []forward.SinkConfig{{Name: "slow", Flush: 10 * time.Minute}, {Name: "paced", Rate: 1}, {Name: "behind"}}
+		r.config.Sinks = []forward.SinkConfig{{Name: "slow", Flush: 10 * time.Minute}, {Name: "paced", Transport: udp.Config{Rate: 1}}, {Name: "behind"}}
 	}},
 	{"a sink that fails where nothing came", func(r *report) {
 		r.Name = selftest.Seen{Queries: 1}

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
@@ -22,8 +24,8 @@ const (
 	maxStatus  = 64 << 20 // of an answer, in bytes: 65536 connections
 )
 
-// status asks a running sensor, and prints what it answers. Warnings are no failure:
-// the exit code tells whether there is a sensor, and whether its books are right.
+// status prints the ledger of a running sensor. It fails if no sensor answers or a sum is
+// wrong, but not because of warnings.
 func status(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("status", "[-c FILE] [ADDR]", std)
 	path := fs.String("c", "", configUsage+"; its admin.listen is asked where there is no ADDR")
@@ -53,8 +55,129 @@ func status(ctx context.Context, args []string, std stdio) error {
 	return nil
 }
 
-// statusAddress is what was named, else where the configuration's sensor is. A
-// configuration that is broken may be why somebody asks: then it is the default.
+// printStatus prints warnings first, then the ledger.
+func printStatus(w io.Writer, l *admin.Ledger) {
+	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	defer t.Flush()
+	for _, warning := range l.Warnings() {
+		fmt.Fprintf(t, "warning: %s\n  %s\n", warning.Says, warning.Do)
+	}
+	fmt.Fprintf(t, "dnstap-pdns %s, up %s, as of %s\n", l.Version, span(l.Time.Sub(l.Started)), l.Time.Format(time.RFC3339))
+	fmt.Fprintf(t, "pairing table: %d of %d in use\n", l.Pairing.Used, l.Pairing.Max)
+	for i := range l.Sources {
+		s := &l.Sources[i]
+		fmt.Fprintf(t, "\nsource %q: %s\n", s.Name, strings.Join(sourceState(l, s), ", "))
+		printAccount(t, s.Account(), "")
+		printCounters(t, s.Scrubbing().Rows, "scrubbed: ")
+		if s.Dnstap != nil {
+			printDnstap(t, l, s.Dnstap)
+		}
+		if s.Pcap != nil {
+			printPcap(t, s.Pcap)
+		}
+	}
+	for i := range l.Sinks {
+		s := &l.Sinks[i]
+		fmt.Fprintf(t, "\nsink %q: %s\n", s.Name, sinkState(l, s))
+		printSink(t, s)
+	}
+	if len(l.Imbalances()) == 0 {
+		fmt.Fprintln(t, "\nevery message and record is accounted for")
+	}
+}
+
+// printDomains prints the domains that were dropped most, or nothing if there are none.
+func printDomains(w io.Writer, domains []admin.Domain) {
+	if len(domains) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer t.Flush()
+	fmt.Fprintln(t, "\nregistered domains with the most drops")
+	fmt.Fprintln(t, "answers that hold the asker's own address are dropped, and a zone can use that to hide from sensors")
+	fmt.Fprintln(t, "domain\tresolver_address\tlookup\tlocal_name_inside")
+	for _, d := range domains {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", d.Domain, d.ResolverAddress, d.Lookup, d.LocalNameInside)
+	}
+}
+
+func sourceState(l *admin.Ledger, s *admin.Source) []string {
+	var state []string
+	switch {
+	case s.Kind == admin.KindRemoved:
+		state = append(state, "removed by a reload")
+	case s.Dnstap != nil:
+		state = append(state, "dnstap", plural(len(s.Dnstap.Connections), "connection"))
+	case s.Pcap != nil && s.Pcap.Capturing:
+		state = append(state, "packets, capturing")
+	default:
+		state = append(state, "packets, not capturing")
+	}
+	if s.LastOutward.IsZero() {
+		return append(state, "nothing outward so far")
+	}
+	return append(state, fmt.Sprintf("last outward %s ago", span(l.Time.Sub(s.LastOutward))))
+}
+
+// printDnstap prints a line for each connection, and the counts of the source.
+func printDnstap(w io.Writer, l *admin.Ledger, d *admin.Dnstap) {
+	for i := range d.Connections {
+		c := &d.Connections[i]
+		who := []string{fmt.Sprintf("connection %d", c.Number)}
+		if c.UID != nil {
+			who = append(who, fmt.Sprintf("user %d, process %d", *c.UID, c.PID))
+		}
+		if c.Client != "" {
+			who = append(who, fmt.Sprintf("client %q", c.Client))
+		}
+		if c.Version != "" || c.Identity != "" {
+			who = append(who, fmt.Sprintf("%q at %q", c.Version, c.Identity))
+		}
+		fmt.Fprintf(w, "  %s: for %s, %s, %d messages outward\n", strings.Join(who, ", "), span(l.Time.Sub(c.Since)), plural(int(c.Frames), "frame"), c.Outward)
+	}
+	printCounters(w, d.Rows(), "")
+}
+
+// printPcap prints a line for each interface, and the counts of the source.
+func printPcap(w io.Writer, p *admin.Packets) {
+	for _, i := range p.Interfaces {
+		up := "up"
+		if !i.Up {
+			up = "down"
+		}
+		fmt.Fprintf(w, "  %s, %s: %s received, %d dropped by the kernel\n", i.Name, up, plural(int(i.Received), "packet"), i.Dropped)
+	}
+	printCounters(w, p.Rows(), "")
+}
+
+func sinkState(l *admin.Ledger, s *admin.Sink) string {
+	state := "works"
+	if s.Failing != nil {
+		state = fmt.Sprintf("fails for %s", span(l.Time.Sub(s.Failing.Since)))
+	}
+	switch {
+	case s.Removed && !s.Leaving:
+		return "removed by a reload"
+	case s.Removed:
+		state += ", removed by a reload and draining"
+	case s.Leaving:
+		state += ", and what it was before a reload is draining"
+	}
+	return fmt.Sprintf("%s, %d of %d bytes of its queue in use", state, s.QueueBytes, s.QueueMax)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// span returns a duration in whole seconds.
+func span(d time.Duration) string { return d.Truncate(time.Second).String() }
+
+// statusAddress returns the address that was given, else that of the configuration, else
+// the default: a broken configuration may be the reason for the command.
 func statusAddress(named, path string, std stdio) (string, error) {
 	if named != "" {
 		if host, port, err := net.SplitHostPort(named); err != nil || host == "" || port == "" {
@@ -74,7 +197,7 @@ func statusAddress(named, path string, std stdio) (string, error) {
 	return reachable(file.Admin.Listen), nil
 }
 
-// reachable is where one asks what listens on an address.
+// reachable returns the address at which a server that listens on the given one answers.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -133,7 +256,7 @@ func fetch(ctx context.Context, address, path string, answer any) (status int, e
 	return response.StatusCode, nil
 }
 
-// call makes a request to what should be a sensor, with a body of JSON or none.
+// call sends a request to a sensor, with a body of JSON or none.
 func call(ctx context.Context, method, address, path string, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, body)
 	if err != nil {
@@ -156,7 +279,7 @@ func call(ctx context.Context, method, address, path string, body io.Reader) (*h
 	return response, nil
 }
 
-// withoutURL leaves off the address, which is said.
+// withoutURL removes the address, which the message has already.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

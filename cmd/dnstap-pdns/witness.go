@@ -6,34 +6,23 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // maxExamples is how many messages a witness remembers for each reason.
 const maxExamples = 3
 
-// A witness stands beside lanes and remembers examples of what was dropped. It
-// has no part in what is done.
+// A witness is the trace of all lanes, and remembers examples of what was dropped.
 type witness struct {
 	mu       sync.Mutex
 	examples map[transform.Reason][]string
 }
 
-// observe puts the witness beside a lane.
-func (w *witness) observe(l collector.Lane) collector.Lane { return witnessed{l, w} }
-
-type witnessed struct {
-	collector.Lane
-	witness *witness
-}
-
-func (l witnessed) Take(m *transform.Message) transform.Reason {
-	r := l.Lane.Take(m)
-	if r != transform.Kept && r != transform.Inward {
-		l.witness.note(r, describe(m))
+// Verdict notes a message that was dropped as soon as it came.
+func (w *witness) Verdict(v *transform.Verdict) {
+	if v.Message != nil && v.Reason != transform.Kept && v.Reason != transform.Inward {
+		w.note(v.Reason, describe(v.Message))
 	}
-	return r
 }
 
 func (w *witness) note(r transform.Reason, example string) {

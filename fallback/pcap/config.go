@@ -1,8 +1,13 @@
 package pcap
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 )
 
 // When is when a source captures.
@@ -39,4 +44,59 @@ type Config struct {
 
 	Ring  int // bytes of each ring, of which there is one per interface and lane
 	Lanes int
+}
+
+// errNoResolvers explains why Resolvers has no default.
+var errNoResolvers = errors.New("no resolvers are named: only their addresses tell a resolver's own queries from its clients'")
+
+// errNoTunnelSources explains why DecapsulateFrom has no default.
+var errNoTunnelSources = errors.New("decapsulate is set without decapsulate_from: any host could send forged messages in a tunnel: " +
+	"set decapsulate_from to the addresses that tunnels come from")
+
+// check returns an error if a field that reading packets requires is missing or invalid.
+func (c *Config) check() error {
+	switch {
+	case len(c.Resolvers) == 0:
+		return errNoResolvers
+	case c.Decapsulate && len(c.DecapsulateFrom) == 0:
+		return errNoTunnelSources
+	}
+	for _, list := range []struct {
+		what     string
+		prefixes []netip.Prefix
+	}{{"resolver", c.Resolvers}, {"tunnel source", c.DecapsulateFrom}, {"tunnel destination", c.DecapsulateTo}} {
+		for _, p := range list.prefixes {
+			if !p.IsValid() {
+				return fmt.Errorf("%s %v is neither an address nor a prefix", list.what, p)
+			}
+		}
+	}
+	return nil
+}
+
+// dissection configures a dissector that opens only tunnels to the addresses in to.
+func (c *Config) dissection(to []netip.Prefix) packet.Config {
+	return packet.Config{
+		Resolvers:      c.Resolvers,
+		Decapsulate:    c.Decapsulate,
+		TunnelsFrom:    c.DecapsulateFrom,
+		TunnelsTo:      to,
+		VerifyChecksum: c.VerifyChecksum,
+	}
+}
+
+// everywhere returns the prefixes that hold every address.
+func everywhere() []netip.Prefix {
+	return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+}
+
+// rings configures the rings of a live capture.
+func (c *Config) rings() ring.Config {
+	return ring.Config{
+		Interfaces:  c.Interfaces,
+		Lanes:       c.Lanes,
+		Size:        c.Ring,
+		Promiscuous: c.Promiscuous,
+		Filter:      ring.Filter{Resolvers: c.Resolvers, Decapsulate: c.Decapsulate},
+	}
 }

@@ -15,8 +15,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/capfile"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+const (
+	recordHeader   = 16 // octets that precede a packet in pcap
+	byteOrder      = 0x1a2b3c4d
+	sectionHeader  = 0x0a0d0d0a
+	interfaceBlock = 1
+	simplePacket   = 3
+	enhancedPacket = 6
 )
 
 // ngSection is a pcapng section of one Ethernet interface with these options.
@@ -66,7 +76,7 @@ func TestOddHeadersAreRead(t *testing.T) {
 		b := classic(t, file, order, false)
 		at := 24
 		for _, p := range packets[:100] {
-			at += recordHead + len(p.Data)
+			at += recordHeader + len(p.Data)
 		}
 		binary.ByteOrder.PutUint32(order.(binary.ByteOrder), b[at+12:], uint32(len(packets[100].Data)-4))
 		return b
@@ -116,6 +126,50 @@ func TestOddHeadersAreRead(t *testing.T) {
 	}
 }
 
+// TestSimplePacketsHaveTheLatestTime of their section. Without one they are counted as
+// packets that are not needed, and not as malformed DNS.
+func TestSimplePacketsHaveTheLatestTime(t *testing.T) {
+	packets, _, _ := packetsOf(t, unbound(t))
+	whole, _, err := replay(t, bytes.NewReader(unbound(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	var simple []byte
+	for _, p := range packets {
+		simple = append(simple, ngBlock(simplePacket, append(le.AppendUint32(nil, uint32(len(p.Data))), p.Data...))...)
+	}
+	n := uint64(len(packets))
+	got, stats, err := replay(t, bytes.NewReader(ngSection(le, 1, 0, nil, simple)))
+	if len(got.messages)+len(got.dropped) > 0 || stats.Packets != n || stats.Other != n || err != nil {
+		t.Errorf("without a time: %d messages, dropped %v, stats %+v, error %v", len(got.messages), got.dropped, stats, err)
+	}
+	first := ngBlock(enhancedPacket, append(le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, 0), 0), 7_000_000), make([]byte, 8)...)) // empty
+	got, stats, err = replay(t, bytes.NewReader(ngSection(le, 1, 0, nil, append(first, simple...))))
+	if len(got.messages) != len(whole.messages) || stats.Packets != n+1 || err != nil {
+		t.Errorf("after a time: %d messages, want %d, stats %+v, error %v", len(got.messages), len(whole.messages), stats, err)
+	}
+	for i := range got.messages {
+		m := &got.messages[i]
+		for _, at := range []transform.Time{m.QueryTime, m.ResponseTime} {
+			if at != transform.NoTime && at != 7*second {
+				t.Fatalf("message %d has the time %d", i, at)
+			}
+		}
+	}
+}
+
+// TestTimesThatDoNotFitAreMalformed: 2^64 seconds after 1970, for example.
+func TestTimesThatDoNotFitAreMalformed(t *testing.T) {
+	packets, _, _ := packetsOf(t, unbound(t))
+	le := binary.LittleEndian
+	b := ngSection(le, 1, 0, []byte{9, 0, 1, 0, 0, 0, 0, 0}, ngPackets(le, packets[:3], 1, 0)) // nanoseconds as seconds
+	got, stats, err := replay(t, bytes.NewReader(b))
+	if len(got.messages) > 0 || count(got.dropped, transform.Malformed) != 3 || stats.Packets != 0 || err != nil {
+		t.Errorf("%d messages, dropped %v, stats %+v, error %v", len(got.messages), got.dropped, stats, err)
+	}
+}
+
 // TestSectionsOfUnknownVersionsAreSkipped and told of; those beside them are read.
 func TestSectionsOfUnknownVersionsAreSkipped(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
@@ -162,7 +216,7 @@ func TestEveryCutIsToldAlike(t *testing.T) {
 	records := classic(t, unbound(t), le, false)
 	recordEnds := []int{24}
 	for _, p := range packets {
-		recordEnds = append(recordEnds, recordEnds[len(recordEnds)-1]+recordHead+len(p.Data))
+		recordEnds = append(recordEnds, recordEnds[len(recordEnds)-1]+recordHeader+len(p.Data))
 	}
 	for _, c := range []struct {
 		name string
@@ -178,7 +232,7 @@ func TestEveryCutIsToldAlike(t *testing.T) {
 				continue
 			}
 			says := fmt.Sprintf("at byte %d: it ends in the middle of a packet", n)
-			if !errors.Is(err, errCutOff) || !strings.Contains(err.Error(), says) {
+			if !errors.Is(err, capfile.ErrCutOff) || !strings.Contains(err.Error(), says) {
 				t.Errorf("%s, %d bytes: error %v, want %q", c.name, n, err, says)
 			}
 			if got := count(lane.dropped, transform.Malformed); got != 1 {
@@ -188,7 +242,7 @@ func TestEveryCutIsToldAlike(t *testing.T) {
 	}
 	for n := 4; n < 24; n++ {
 		for name, b := range map[string][]byte{"pcap": records, "pcapng": blocks} {
-			if lane, _, err := replay(t, bytes.NewReader(b[:n])); !errors.Is(err, errNoHeader) || len(lane.dropped) > 0 {
+			if lane, _, err := replay(t, bytes.NewReader(b[:n])); err == nil || !strings.HasSuffix(err.Error(), "it ends within its header") || len(lane.dropped) > 0 {
 				t.Errorf("%s, %d bytes: error %v, dropped %v", name, n, err, lane.dropped)
 			}
 		}

@@ -5,25 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/capfile"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// longestBurst is how many packets a lane gets at once.
+// longestBurst is the most packets that a lane takes in one burst.
 const longestBurst = 256
 
-// A Replay brings capture files to a lane, one after the other, as if they were one: a
-// stream or a datagram may begin in one and go on in the next, as where captures rotate.
+// A Replay passes the messages of capture files to a lane. It reads the files one after
+// the other as if they were one: a stream or a datagram may begin in one file and end in
+// the next, as where captures rotate.
 type Replay struct {
 	dissector *packet.Dissector
-	lane      Lane
+	lane      transform.Lane
 }
 
-// NewReplay returns a Replay that has read nothing yet. Of cfg it uses Resolvers,
+// NewReplay returns a Replay that has read no file. Of cfg it uses Resolvers,
 // VerifyChecksum, and the fields about tunnels.
-func NewReplay(cfg Config, lane Lane) (*Replay, error) {
+func NewReplay(cfg Config, lane transform.Lane) (*Replay, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -34,19 +35,16 @@ func NewReplay(cfg Config, lane Lane) (*Replay, error) {
 	return &Replay{packet.New(cfg.dissection(to)), lane}, nil
 }
 
-// Read reads a file, pcap or pcapng. What is damaged is an error that names the byte
-// offset; what came before the damage is in the lane then.
+// Read reads a pcap or pcapng file. Damage is an error that names the byte offset; the
+// lane has taken the packets before it.
 //
-// When ctx ends, Read ends between two reads, with the context's cause.
+// When ctx ends, Read returns the context's cause before it reads again from r.
 func (p *Replay) Read(ctx context.Context, r io.Reader) error {
-	file, err := openFile(untilDone{ctx, r})
-	if err != nil {
-		return fmt.Errorf("reading the capture: %w", err)
-	}
+	file, err := openCapture(untilDone{ctx, r})
 	for err == nil {
 		err = replayBurst(file, p.dissector, p.lane)
 	}
-	if errors.Is(err, errCutOff) {
+	if errors.Is(err, capfile.ErrCutOff) {
 		p.lane.Begin()
 		p.lane.Drop(transform.Malformed)
 		p.lane.End()
@@ -57,11 +55,24 @@ func (p *Replay) Read(ctx context.Context, r io.Reader) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("reading the capture: at byte %d: %w", file.offset(err), err)
+	return fmt.Errorf("reading the capture: %w", err)
 }
 
-// Close ends what no further file can make whole, closes the lane, and returns the counts
-// of all files.
+// openCapture reads the file's header. It refuses a pcap file with a link layer that is
+// not read; of pcapng such packets are counted one by one.
+func openCapture(r io.Reader) (*capfile.Reader, error) {
+	file, err := capfile.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	if link, ok := file.FileLink(); ok {
+		return file, packet.Link(link).Check()
+	}
+	return file, nil
+}
+
+// Close ends the datagrams and streams that are incomplete, closes the lane, and returns
+// the counts of all files.
 func (p *Replay) Close() packet.Stats {
 	p.lane.Begin()
 	p.dissector.Finish(p.lane)
@@ -70,71 +81,50 @@ func (p *Replay) Close() packet.Stats {
 	return p.dissector.Stats()
 }
 
-// replayBurst reads packets for as long as none has to be waited for.
-func replayBurst(file *captureFile, d *packet.Dissector, lane Lane) error {
-	var c packet.Captured
-	link, err := file.next(&c)
-	if err != nil {
+// replayBurst reads packets into one burst, for as long as reading cannot block.
+func replayBurst(file *capfile.Reader, d *packet.Dissector, lane transform.Lane) error {
+	var p capfile.Packet
+	if err := file.Next(&p); err != nil {
 		return err
 	}
 	lane.Begin()
 	defer lane.End()
 	for range longestBurst {
-		replayPacket(d, link, &c, lane)
-		if file.waits() {
+		replayPacket(&p, d, lane)
+		if file.MayBlock() {
 			return nil
 		}
-		if link, err = file.next(&c); err != nil {
+		if err := file.Next(&p); err != nil {
 			return err
 		}
 	}
-	replayPacket(d, link, &c, lane)
+	replayPacket(&p, d, lane)
 	return nil
 }
 
-func replayPacket(d *packet.Dissector, link packet.Link, c *packet.Captured, lane Lane) {
-	if c.Time == transform.NoTime {
-		lane.Drop(transform.Malformed) // what became of it would have no time either
-		return
-	}
-	d.Frame(link, c, lane)
-}
-
-// errNoResolvers says why there is no default.
-var errNoResolvers = errors.New("no resolvers are named: only their addresses tell a resolver's own queries from its clients'")
-
-// errNoTunnelSources says why there is no default.
-var errNoTunnelSources = errors.New("decapsulate is set without decapsulate_from: any host could send forged messages in a tunnel: " +
-	"set decapsulate_from to the addresses that tunnels come from")
-
-// check holds the configuration to what packets cannot do without.
-func (c *Config) check() error {
+// replayPacket passes a packet to the dissector. A packet without a time cannot be
+// paired. It is malformed if its time does not fit; if the file has none for it, it is
+// counted as a packet that is not needed, and not as DNS.
+func replayPacket(p *capfile.Packet, d *packet.Dissector, lane transform.Lane) {
 	switch {
-	case len(c.Resolvers) == 0:
-		return errNoResolvers
-	case c.Decapsulate && len(c.DecapsulateFrom) == 0:
-		return errNoTunnelSources
+	case p.Untimed:
+		d.Skip()
+	case p.Time == transform.NoTime:
+		lane.Drop(transform.Malformed)
+	default:
+		d.Frame(packet.Link(p.Link), &packet.Captured{Data: p.Data, Length: p.Length, Time: p.Time}, lane)
 	}
-	for _, list := range []struct {
-		what     string
-		prefixes []netip.Prefix
-	}{{"resolver", c.Resolvers}, {"tunnel source", c.DecapsulateFrom}, {"tunnel destination", c.DecapsulateTo}} {
-		for _, p := range list.prefixes {
-			if !p.IsValid() {
-				return fmt.Errorf("%s %v is neither an address nor a prefix", list.what, p)
-			}
-		}
-	}
-	return nil
 }
 
-// dissection configures a dissector that opens only tunnels to the addresses in to.
-func (c *Config) dissection(to []netip.Prefix) packet.Config {
-	return packet.Config{
-		Resolvers:      c.Resolvers,
-		Decapsulate:    c.Decapsulate,
-		TunnelsFrom:    c.DecapsulateFrom,
-		TunnelsTo:      to,
-		VerifyChecksum: c.VerifyChecksum,
+// untilDone returns the context's cause from Read once the context has ended.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
 	}
+	return u.r.Read(p)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/capfile"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -172,7 +173,7 @@ func TestCutCapturesGiveWhatCameBefore(t *testing.T) {
 			if err != nil && n > 200 && !strings.Contains(err.Error(), "at byte") {
 				t.Errorf("%d bytes: %v does not say where", n, err)
 			}
-			if errors.Is(err, errCutOff) != (len(lane.dropped) > 0 && lane.dropped[len(lane.dropped)-1] == transform.Malformed) {
+			if errors.Is(err, capfile.ErrCutOff) != (len(lane.dropped) > 0 && lane.dropped[len(lane.dropped)-1] == transform.Malformed) {
 				t.Errorf("%d bytes: error %v, dropped %v", n, err, lane.dropped)
 			}
 		}
@@ -259,7 +260,7 @@ func TestInterfacesWithoutEndAreRefused(t *testing.T) {
 	ng := pcapng(t, unbound(t))
 	head := int(binary.LittleEndian.Uint32(ng[4:]))
 	stream := bytes.Clone(ng[:head])
-	for range maxInterfaces + 1 {
+	for range 1024 + 1 {
 		stream = append(stream, ngBlock(1, []byte{1, 0, 0, 0, 0, 0, 4, 0})...)
 	}
 	_, _, err := replay(t, bytes.NewReader(append(stream, ng[head:]...)))

@@ -2,10 +2,15 @@ package pcap
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // A session is one capture, from its beginning to its end.
@@ -38,7 +43,7 @@ func (s *session) stats() Stats {
 type reader struct {
 	ring      *ring.Reader
 	dissector *packet.Dissector
-	lane      Lane
+	lane      transform.Lane
 
 	mu    sync.Mutex
 	stats packet.Stats // as of the end of the last burst
@@ -77,4 +82,45 @@ func (r *reader) told() packet.Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stats
+}
+
+// destinations returns the destinations of tunnels that a live capture opens:
+// DecapsulateTo, or the present addresses of its interfaces.
+func (s *Source) destinations() ([]netip.Prefix, error) {
+	c := &s.config
+	if !c.Decapsulate || len(c.DecapsulateTo) > 0 {
+		return c.DecapsulateTo, nil
+	}
+	to, err := addressesOf(c.Interfaces)
+	if err == nil && len(to) == 0 {
+		s.log.Warn("all tunnels are refused: decapsulate_to is empty and the interfaces have no address: " +
+			"set decapsulate_to to the addresses that tunnels lead to")
+	}
+	return to, err
+}
+
+// addressesOf returns the addresses of the named interfaces, except loopback and
+// link-local ones. An interface that does not exist has none.
+func addressesOf(names []string) ([]netip.Prefix, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list the interfaces: %w", err)
+	}
+	var all []netip.Prefix
+	for _, i := range interfaces {
+		if !slices.Contains(names, i.Name) && !slices.Contains(names, ring.Any) {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			return nil, fmt.Errorf("read the addresses of interface %s: %w", i.Name, err)
+		}
+		for _, a := range addresses {
+			p, err := netip.ParsePrefix(a.String())
+			if err == nil && p.Addr().IsGlobalUnicast() {
+				all = append(all, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+			}
+		}
+	}
+	return all, nil
 }

@@ -50,16 +50,6 @@ func Open(cfg Config, outlet Outlet, senders *Senders, log *slog.Logger) (*Sourc
 	return s, nil
 }
 
-func (c *Config) rings() ring.Config {
-	return ring.Config{
-		Interfaces:  c.Interfaces,
-		Lanes:       c.Lanes,
-		Size:        c.Ring,
-		Promiscuous: c.Promiscuous,
-		Filter:      ring.Filter{Resolvers: c.Resolvers, Decapsulate: c.Decapsulate},
-	}
-}
-
 // Close releases what Open has opened. It is for a source that is not run.
 func (s *Source) Close() error {
 	if s.rings == nil {

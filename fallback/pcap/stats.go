@@ -5,6 +5,7 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // Stats counts what a source did, beside the account of messages.
@@ -22,6 +23,17 @@ type Endings struct {
 	Told    uint64 // a dnstap sender brings outward messages
 	Stopped uint64 // the source was told to stop
 	Broken  uint64 // the capture failed
+}
+
+// Rows returns how often the source captured, and why captures ended.
+func (s *Stats) Rows() []transform.Row {
+	return []transform.Row{
+		{Name: "begun", Metric: "captures_total", Meaning: "times that a capture began", Value: s.Captures},
+		{Name: "ended_by_dnstap", Meaning: "captures that ended because a dnstap sender brings outward messages", Value: s.Ended.Told},
+		{Name: "stopped", Meaning: "captures that ended with the source", Value: s.Ended.Stopped},
+		{Name: "broken", Metric: "captures_broken_total", Meaning: "captures that failed", Value: s.Ended.Broken},
+		{Name: "failed", Metric: "captures_failed_total", Meaning: "times that a capture could not begin", Value: s.Failed},
+	}
 }
 
 // Stats returns the source's counts since it was opened. They are not older than a

@@ -1,6 +1,9 @@
 package nmsg
 
 import (
+	"fmt"
+	"net/netip"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -31,4 +34,72 @@ func appendDNSObs(b []byte, r *transform.Record) []byte {
 	b = appendNumber(b, dnsobsRCode, uint64(r.Rcode))
 	b = appendBytes(b, dnsobsResponse, r.Response)
 	return appendBytes(b, dnsobsQueryZone, r.Zone)
+}
+
+// Observation is a base:dnsobs message. Byte slices borrow from the message it
+// was decoded from. Optional fields are nil where absent; an empty one that is
+// there is not nil.
+type Observation struct {
+	Time       uint64 // seconds since the Unix epoch
+	ResponseIP netip.Addr
+	QName      []byte // wire form, uncompressed
+	QType      uint32
+	QClass     uint32
+	RCode      uint32
+
+	Response  []byte // DNS message
+	QueryZone []byte // wire form, uncompressed
+	GeoID     []byte
+	SensorID  *uint32
+}
+
+// DecodeDNSObs decodes the data of a base:dnsobs message. It refuses what lacks
+// a required field and addresses of other than 4 or 16 bytes.
+func DecodeDNSObs(data []byte) (Observation, error) {
+	var o Observation
+	var seen required
+	for len(data) > 0 {
+		f, rest, err := nextField(data)
+		if err != nil {
+			return Observation{}, fmt.Errorf("dnsobs: %w", err)
+		}
+		data = rest
+		if err := o.set(&f, &seen); err != nil {
+			return Observation{}, fmt.Errorf("dnsobs: field %d: %w", f.num, err)
+		}
+	}
+	if err := seen.missing(dnsobsRCode); err != nil {
+		return Observation{}, fmt.Errorf("dnsobs: %w", err)
+	}
+	return o, nil
+}
+
+func (o *Observation) set(f *field, seen *required) (err error) {
+	switch {
+	case f.is(dnsobsTime, protowire.VarintType):
+		o.Time = f.value
+	case f.is(dnsobsResponseIP, protowire.BytesType):
+		o.ResponseIP, err = address(f.bytes)
+	case f.is(dnsobsQName, protowire.BytesType):
+		o.QName = f.bytes
+	case f.is(dnsobsQType, protowire.VarintType):
+		o.QType = uint32(f.value)
+	case f.is(dnsobsQClass, protowire.VarintType):
+		o.QClass = uint32(f.value)
+	case f.is(dnsobsRCode, protowire.VarintType):
+		o.RCode = uint32(f.value)
+	case f.is(dnsobsResponse, protowire.BytesType):
+		o.Response = f.bytes
+	case f.is(dnsobsQueryZone, protowire.BytesType):
+		o.QueryZone = f.bytes
+	case f.is(dnsobsGeoID, protowire.BytesType):
+		o.GeoID = f.bytes
+	case f.is(dnsobsSensorID, protowire.Fixed32Type):
+		id := uint32(f.value)
+		o.SensorID = &id
+	default:
+		return nil
+	}
+	seen.saw(f.num)
+	return err
 }

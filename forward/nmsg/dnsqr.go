@@ -1,6 +1,10 @@
 package nmsg
 
 import (
+	"fmt"
+	"math"
+	"net/netip"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -75,4 +79,267 @@ func queryResponseType(r *transform.Record) QueryResponseType {
 	default:
 		return UDPQueryResponse
 	}
+}
+
+// QueryResponseType says what a [QueryResponse] is made of (dnsqr.proto,
+// DnsQRType).
+type QueryResponseType uint32
+
+const (
+	UDPQueryResponse   QueryResponseType = 1
+	UDPUnansweredQuery QueryResponseType = 2
+	UDPResponseOnly    QueryResponseType = 7
+)
+
+// String returns the name that nmsgtool prints, or the number of an unknown type.
+func (t QueryResponseType) String() string {
+	return enumName(uint32(t), "UDP_INVALID", "UDP_QUERY_RESPONSE", "UDP_UNANSWERED_QUERY",
+		"UDP_UNSOLICITED_RESPONSE", "TCP", "ICMP", "UDP_QUERY_ONLY", "UDP_RESPONSE_ONLY")
+}
+
+// UDPChecksum is the verdict on a response's UDP checksum (dnsqr.proto,
+// UdpChecksum).
+type UDPChecksum uint32
+
+// ChecksumAbsent is a checksum field of zero: the sender computed none.
+const ChecksumAbsent UDPChecksum = 1
+
+// String returns the name that nmsgtool prints, or the number of an unknown value.
+func (c UDPChecksum) String() string {
+	return enumName(uint32(c), "ERROR", "ABSENT", "INCORRECT", "CORRECT")
+}
+
+func enumName(v uint32, names ...string) string {
+	if int64(v) < int64(len(names)) {
+		return names[v]
+	}
+	return fmt.Sprint(v)
+}
+
+// QueryResponse is a base:dnsqr message (dnsqr.proto). Byte slices borrow from
+// the message it was decoded from. Optional fields are nil where absent; an
+// empty one that is there is not nil.
+type QueryResponse struct {
+	Type         QueryResponseType
+	QueryIP      netip.Addr // the resolver
+	ResponseIP   netip.Addr // the server
+	Proto        uint32     // IP protocol number
+	QueryPort    uint32
+	ResponsePort uint32
+	ID           uint32 // DNS ID
+
+	QName  []byte // wire form, uncompressed
+	QType  *uint32
+	QClass *uint32
+	RCode  *uint32
+
+	// Whole IP packets, and when each was seen. Lengths differ only in messages
+	// that break the type's own rules.
+	QueryPacket      [][]byte
+	QueryTimeSec     []int64
+	QueryTimeNsec    []int32
+	ResponsePacket   [][]byte
+	ResponseTimeSec  []int64
+	ResponseTimeNsec []int32
+
+	TCP                   []byte
+	ICMP                  []byte
+	Timeout               *float64 // seconds that an unanswered query was waited for
+	UDPChecksum           *UDPChecksum
+	ResolverAddressZeroed *bool
+}
+
+// DecodeDNSQR decodes the data of a base:dnsqr message. It refuses what lacks a
+// required field and addresses of other than 4 or 16 bytes.
+func DecodeDNSQR(data []byte) (QueryResponse, error) {
+	var q QueryResponse
+	var seen required
+	for len(data) > 0 {
+		f, rest, err := nextField(data)
+		if err != nil {
+			return QueryResponse{}, fmt.Errorf("dnsqr: %w", err)
+		}
+		data = rest
+		if err := q.set(&f, &seen); err != nil {
+			return QueryResponse{}, fmt.Errorf("dnsqr: field %d: %w", f.num, err)
+		}
+	}
+	if err := seen.missing(dnsqrID); err != nil {
+		return QueryResponse{}, fmt.Errorf("dnsqr: %w", err)
+	}
+	return q, nil
+}
+
+func (q *QueryResponse) set(f *field, seen *required) error {
+	switch f.typ {
+	case protowire.VarintType:
+		q.setVarint(f, seen)
+	case protowire.BytesType:
+		return q.setBytes(f, seen)
+	case protowire.Fixed32Type:
+		switch f.num {
+		case dnsqrQueryTimeNsec:
+			q.QueryTimeNsec = append(q.QueryTimeNsec, int32(f.value))
+		case dnsqrResponseTimeNsec:
+			q.ResponseTimeNsec = append(q.ResponseTimeNsec, int32(f.value))
+		}
+	case protowire.Fixed64Type:
+		if f.num == dnsqrTimeout {
+			seconds := math.Float64frombits(f.value)
+			q.Timeout = &seconds
+		}
+	}
+	return nil
+}
+
+func (q *QueryResponse) setVarint(f *field, seen *required) {
+	v := uint32(f.value)
+	switch f.num {
+	case dnsqrType:
+		q.Type = QueryResponseType(v)
+	case dnsqrProto:
+		q.Proto = v
+	case dnsqrQueryPort:
+		q.QueryPort = v
+	case dnsqrResponsePort:
+		q.ResponsePort = v
+	case dnsqrID:
+		q.ID = v
+	case dnsqrQType:
+		q.QType = &v
+	case dnsqrQClass:
+		q.QClass = &v
+	case dnsqrRCode:
+		q.RCode = &v
+	case dnsqrQueryTimeSec:
+		q.QueryTimeSec = append(q.QueryTimeSec, int64(f.value))
+	case dnsqrResponseTimeSec:
+		q.ResponseTimeSec = append(q.ResponseTimeSec, int64(f.value))
+	case dnsqrUDPChecksum:
+		verdict := UDPChecksum(v)
+		q.UDPChecksum = &verdict
+	case dnsqrResolverAddressZeroed:
+		zeroed := f.value != 0
+		q.ResolverAddressZeroed = &zeroed
+	default:
+		return
+	}
+	seen.saw(f.num)
+}
+
+func (q *QueryResponse) setBytes(f *field, seen *required) (err error) {
+	switch f.num {
+	case dnsqrQueryIP:
+		q.QueryIP, err = address(f.bytes)
+	case dnsqrResponseIP:
+		q.ResponseIP, err = address(f.bytes)
+	case dnsqrQName:
+		q.QName = f.bytes
+	case dnsqrQueryPacket:
+		q.QueryPacket = append(q.QueryPacket, f.bytes)
+	case dnsqrResponsePacket:
+		q.ResponsePacket = append(q.ResponsePacket, f.bytes)
+	case dnsqrTCP:
+		q.TCP = f.bytes
+	case dnsqrICMP:
+		q.ICMP = f.bytes
+	// A protobuf writer may pack a repeated number; every parser has to take it.
+	case dnsqrQueryTimeSec:
+		q.QueryTimeSec, err = unpackInt64(q.QueryTimeSec, f.bytes)
+	case dnsqrResponseTimeSec:
+		q.ResponseTimeSec, err = unpackInt64(q.ResponseTimeSec, f.bytes)
+	case dnsqrQueryTimeNsec:
+		q.QueryTimeNsec, err = unpackFixed32(q.QueryTimeNsec, f.bytes)
+	case dnsqrResponseTimeNsec:
+		q.ResponseTimeNsec, err = unpackFixed32(q.ResponseTimeNsec, f.bytes)
+	default:
+		return nil
+	}
+	seen.saw(f.num)
+	return err
+}
+
+func unpackInt64(to []int64, b []byte) ([]int64, error) {
+	for len(b) > 0 {
+		v, n := protowire.ConsumeVarint(b)
+		if n < 0 {
+			return nil, wireError(n)
+		}
+		to, b = append(to, int64(v)), b[n:]
+	}
+	return to, nil
+}
+
+func unpackFixed32(to []int32, b []byte) ([]int32, error) {
+	for len(b) > 0 {
+		v, n := protowire.ConsumeFixed32(b)
+		if n < 0 {
+			return nil, wireError(n)
+		}
+		to, b = append(to, int32(v)), b[n:]
+	}
+	return to, nil
+}
+
+func address(b []byte) (netip.Addr, error) {
+	addr, ok := netip.AddrFromSlice(b)
+	if !ok {
+		return netip.Addr{}, fmt.Errorf("an address of %d bytes: want 4 or 16", len(b))
+	}
+	return addr, nil
+}
+
+// Query returns the DNS message of the query, if there is one that [PacketDNS]
+// can read.
+func (q *QueryResponse) Query() ([]byte, bool) { return firstDNS(q.QueryPacket) }
+
+// Response returns the DNS message of the response, if there is one that
+// [PacketDNS] can read.
+func (q *QueryResponse) Response() ([]byte, bool) { return firstDNS(q.ResponsePacket) }
+
+func firstDNS(packets [][]byte) ([]byte, bool) {
+	for _, packet := range packets {
+		if msg, ok := PacketDNS(packet); ok {
+			return msg, true
+		}
+	}
+	return nil, false
+}
+
+// Protocol returns the name that nmsgtool prints for the IP protocol, or its number.
+func (q *QueryResponse) Protocol() string {
+	const protoICMP, protoTCP = 1, 6
+	switch proto := uint16(q.Proto); proto {
+	case protoICMP:
+		return "ICMP"
+	case protoTCP:
+		return "TCP"
+	case protoUDP:
+		return "UDP"
+	default:
+		return fmt.Sprint(proto)
+	}
+}
+
+// Delay returns the seconds from the query to the last response packet; ok is false if one of
+// their times is absent.
+func (q *QueryResponse) Delay() (seconds float64, ok bool) {
+	n := len(q.ResponseTimeSec)
+	if q.Type != UDPQueryResponse || len(q.QueryTimeSec) != 1 || len(q.QueryTimeNsec) != 1 ||
+		n == 0 || n != len(q.ResponseTimeNsec) {
+		return 0, false
+	}
+	for i := range n {
+		sec := q.ResponseTimeSec[i] - q.QueryTimeSec[0]
+		nsec := int64(q.ResponseTimeNsec[i]) - int64(q.QueryTimeNsec[0])
+		if nsec < 0 {
+			sec, nsec = sec-1, nsec+1e9
+		}
+		delay := float64(sec) + float64(nsec)/1e9
+		if n == 1 {
+			return delay, true
+		}
+		seconds = max(seconds, delay)
+	}
+	return seconds, true
 }

@@ -1,8 +1,11 @@
 package nmsg
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -22,7 +25,7 @@ const fragmentOverhead = headerLen + 2*(1+5) + 3*(1+3)
 
 // AppendFragments cuts a container, sealed and numbered, into fragments of at most
 // size bytes (brought into MinSize to MaxSize), appends them back to back to buf and
-// the offset in buf behind each to ends. All carry id, which should differ from
+// the offset in buf after each to ends. All carry id, which should differ from
 // that of other containers of the last minute. A container that is compressed
 // comes out with both flags set, which go-nmsg cannot read: cut it before.
 func AppendFragments(buf []byte, ends []int, container []byte, size int, id uint32) ([]byte, []int) {
@@ -109,4 +112,169 @@ func (f *fragment) set(field *field, seen *required) {
 		return
 	}
 	seen.saw(field.num)
+}
+
+const (
+	// reassemblyTimeout is how long a container's fragments are waited for, as the
+	// reference receiver does.
+	reassemblyTimeout = 30 * time.Second
+
+	// Bounds on what is held: sets of fragments, and bytes, each fragment charged for
+	// its place as well. The oldest set goes first.
+	maxSets      = 4096
+	maxSetsBytes = 4 * maxBody
+	fragmentCost = 128
+)
+
+// origin is where a container came from. A file's have no source and no time.
+type origin struct {
+	source netip.AddrPort
+	now    time.Time
+	offset int64
+}
+
+// fragmentKey identifies a set of fragments. The id alone would do for correct senders;
+// with the other fields a damaged fragment does not spoil a whole set.
+type fragmentKey struct {
+	source netip.AddrPort
+	flags  byte
+	id     uint32
+	last   uint32
+	crc    uint32
+	hasCRC bool
+}
+
+// fragmentSet is what has arrived of one container. It stays, empty, when done, so
+// that late duplicates do not begin it again.
+type fragmentSet struct {
+	key    fragmentKey
+	since  time.Time
+	offset int64 // of the fragment that came first
+	parts  map[uint32][]byte
+	size   int
+	done   bool
+}
+
+// lostSet is a set that was given up before it was whole.
+type lostSet struct {
+	offset int64
+	err    error
+}
+
+var (
+	errIncomplete  = errors.New("fragments are missing")
+	errFragmentCRC = errors.New("reassembled fragments do not match their CRC")
+	errSetTooLong  = fmt.Errorf("fragments of a container over %d bytes", maxBody)
+)
+
+// reassembly puts containers together again. A set is whole when every fragment is
+// there, or all but the last and the CRC matches: where the body is an exact multiple
+// of the fragment size, the C writer announces one that it never sends.
+type reassembly struct {
+	sets  map[fragmentKey]*fragmentSet
+	order []*fragmentSet // as they began
+	bytes int            // held, fragmentCost included
+	body  []byte
+	lost  []lostSet // for the reader to take
+}
+
+// add takes a fragment, copying its data, and returns the body that it completes,
+// or nil. The body is good until the next call.
+func (r *reassembly) add(f *fragment, from origin) ([]byte, error) {
+	r.expire(from.now)
+	s := r.set(f, from)
+	if _, dup := s.parts[f.current]; dup || s.done {
+		return nil, nil
+	}
+	if s.size+len(f.data) > maxBody {
+		r.finish(s)
+		return nil, errSetTooLong
+	}
+	s.parts[f.current] = bytes.Clone(f.data)
+	s.size += len(f.data)
+	r.bytes += len(f.data) + fragmentCost
+	whole, err := r.complete(s)
+	if whole != nil || err != nil {
+		r.finish(s)
+		return whole, err
+	}
+	for r.bytes > maxSetsBytes {
+		r.dropOldest()
+	}
+	return nil, nil
+}
+
+// set returns the fragment's set, begun if need be.
+func (r *reassembly) set(f *fragment, from origin) *fragmentSet {
+	key := fragmentKey{source: from.source, flags: f.flags, id: f.id, last: f.last, crc: f.crc, hasCRC: f.hasCRC}
+	if s := r.sets[key]; s != nil {
+		return s
+	}
+	if r.sets == nil {
+		r.sets = make(map[fragmentKey]*fragmentSet)
+	}
+	if len(r.order) == maxSets {
+		r.dropOldest()
+	}
+	s := &fragmentSet{key: key, since: from.now, offset: from.offset, parts: make(map[uint32][]byte)}
+	r.sets[key] = s
+	r.order = append(r.order, s)
+	return s
+}
+
+// complete returns the body if the set is whole, nil if it is not yet, or an error
+// if it will never be.
+func (r *reassembly) complete(s *fragmentSet) ([]byte, error) {
+	n := uint64(len(s.parts))
+	_, hasLast := s.parts[s.key.last]
+	all := n == uint64(s.key.last)+1
+	allButLast := n == uint64(s.key.last) && !hasLast && s.key.hasCRC
+	if !all && !allButLast {
+		return nil, nil
+	}
+	r.body = r.body[:0]
+	for i := range uint32(n) {
+		r.body = append(r.body, s.parts[i]...)
+	}
+	if s.key.hasCRC && wireCRC(checksum(r.body)) != s.key.crc {
+		if all {
+			return nil, errFragmentCRC
+		}
+		return nil, nil
+	}
+	if r.body == nil {
+		r.body = []byte{}
+	}
+	return r.body, nil
+}
+
+// finish lets go of what the set holds, but not of its key.
+func (r *reassembly) finish(s *fragmentSet) {
+	r.bytes -= s.size + len(s.parts)*fragmentCost
+	s.parts, s.size, s.done = nil, 0, true
+}
+
+func (r *reassembly) expire(now time.Time) {
+	for len(r.order) > 0 && now.Sub(r.order[0].since) > reassemblyTimeout {
+		r.dropOldest()
+	}
+}
+
+// dropAll gives up every set that is not whole: no more fragments will come.
+func (r *reassembly) dropAll() {
+	for len(r.order) > 0 {
+		r.dropOldest()
+	}
+}
+
+func (r *reassembly) dropOldest() {
+	s := r.order[0]
+	r.order[0] = nil
+	r.order = r.order[1:]
+	delete(r.sets, s.key)
+	if !s.done {
+		err := fmt.Errorf("%w: %d of %d came", errIncomplete, len(s.parts), uint64(s.key.last)+1)
+		r.lost = append(r.lost, lostSet{offset: s.offset, err: err})
+	}
+	r.finish(s)
 }

@@ -48,7 +48,7 @@ func (u *unpacker) close() {
 	u.zlib.out.Reset()
 }
 
-// load reads what stands around the payloads: the CRCs come behind them all.
+// load reads the fields around the payloads: the CRCs follow all payloads.
 func (u *unpacker) load(body []byte) error {
 	var seq uint32
 	var seqID uint64
@@ -78,7 +78,7 @@ func (u *unpacker) load(body []byte) error {
 
 var errPayloadCRC = errors.New("its CRC does not match")
 
-// payload returns the next payload of the open container, io.EOF behind the last.
+// payload returns the next payload of the open container, io.EOF after the last.
 // Any other error is about that payload alone.
 func (u *unpacker) payload() (Message, error) {
 	for len(u.body) > 0 {
@@ -146,4 +146,61 @@ func (m *Message) set(f *field, seen *required) {
 		return
 	}
 	seen.saw(f.num)
+}
+
+// Gap says that containers of a writer did not arrive: those from Expected up to,
+// not including, Got. Sequence numbers wrap, so Got may be the smaller.
+type Gap struct {
+	SequenceID    uint64
+	Expected, Got uint32
+}
+
+// Missing is how many containers did not arrive.
+func (g Gap) Missing() uint32 { return g.Got - g.Expected }
+
+const (
+	// maxSequences bounds how many writers are followed. The one that was met first
+	// is forgotten first; met again, it starts anew, without a gap.
+	maxSequences = 4096
+
+	// reorderWindow is how far back a number may lie and still be one that came late
+	// or twice. Further back the writer is taken to have started over.
+	reorderWindow = 1024
+)
+
+// sequences follows the sequence numbers of each writer, identified by its sequence id.
+// A number ahead of the expected one is a gap, once; a number that fills the gap later
+// changes nothing. A writer begins with the first number of its id.
+type sequences struct {
+	report func(Gap) // nil: gaps are not reported
+	next   map[uint64]uint32
+	order  []uint64 // ids as they were met
+}
+
+func (s *sequences) saw(id uint64, seq uint32) {
+	expected, known := s.next[id]
+	if !known {
+		s.meet(id)
+		s.next[id] = seq + 1
+		return
+	}
+	ahead := int32(seq - expected)
+	if ahead < 0 && ahead >= -reorderWindow {
+		return
+	}
+	s.next[id] = seq + 1
+	if ahead > 0 && s.report != nil {
+		s.report(Gap{SequenceID: id, Expected: expected, Got: seq})
+	}
+}
+
+func (s *sequences) meet(id uint64) {
+	if s.next == nil {
+		s.next = make(map[uint64]uint32)
+	}
+	if len(s.order) == maxSequences {
+		delete(s.next, s.order[0])
+		s.order = s.order[1:]
+	}
+	s.order = append(s.order, id)
 }

@@ -1,6 +1,6 @@
-// Package nmsgcheck reads NMSG a second time: written from the format's
-// description, sharing no code with forward/nmsg, and strict where a reader for
-// production is lenient. Whatever it does not expect is an error.
+// Package nmsgcheck reads NMSG a second time: written from the format's description,
+// sharing no code with forward/nmsg or transform/dnswire, because it checks their work, and
+// strict where a reader for production is lenient. Everything unexpected is an error.
 package nmsgcheck
 
 import (

@@ -74,6 +74,12 @@ func (d *Dissector) Network(etherType uint16, c *Captured, sink Sink) {
 	d.network(etherType, c.Data)
 }
 
+// Skip counts a packet that is not needed, without reading it.
+func (d *Dissector) Skip() {
+	d.stats.Packets++
+	d.other()
+}
+
 func (d *Dissector) begin(c *Captured, sink Sink) {
 	d.stats.Packets++
 	d.sink, d.time, d.depth = sink, c.Time, 0

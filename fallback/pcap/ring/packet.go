@@ -49,6 +49,25 @@ type InterfaceStats struct {
 	Counts
 }
 
+// Rows returns what an interface counts.
+func (c *Counts) Rows() []transform.Row {
+	return []transform.Row{
+		{Name: "received", Metric: "capture_received_packets_total", Meaning: "packets that came into the ring", Value: c.Packets},
+		{Name: "dropped", Metric: "capture_dropped_packets_total", Meaning: "packets that found the ring full", Value: c.Drops},
+	}
+}
+
+// Rows returns what all interfaces count together. Received and dropped packets are no
+// metrics of their own here: those of the interfaces add up to them.
+func (s *Stats) Rows() []transform.Row {
+	rows := s.Counts.Rows()
+	for i := range rows {
+		rows[i].Metric = ""
+	}
+	return append(rows, transform.Row{Name: "damaged", Metric: "capture_damaged_packets_total",
+		Meaning: "packets in blocks of the ring that contradict themselves", Value: s.Damaged})
+}
+
 func (c *Counts) add(d Counts) {
 	c.Packets += d.Packets
 	c.Drops += d.Drops

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // checked is a sink that knows what no message may be.
 type checked struct{ t *testing.T }
 
 func (c checked) Message(_ *Flow, _ bool, wire []byte, _ transform.Time) {
-	if len(wire) < header || len(wire) > 65535 {
+	if len(wire) < dnswire.HeaderLen || len(wire) > 65535 {
 		c.t.Fatalf("a message of %d octets", len(wire))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 // A partial is a message that is not whole yet: an octet of its length, or its
@@ -45,7 +46,7 @@ func (t *Table) feed(h *half, data []byte, start bool, at transform.Time, sink S
 	}
 	for len(data) >= 2 {
 		length := int(binary.BigEndian.Uint16(data))
-		if length < header {
+		if length < dnswire.HeaderLen {
 			t.lie(h, data, sink)
 			return
 		}
@@ -77,7 +78,7 @@ func (t *Table) resume(h *half, data []byte, at transform.Time, sink Sink) []byt
 	m.at = max(m.at, at)
 	if m.halved {
 		m.halved, m.length = false, int(m.first)<<8|int(data[0])
-		if m.length < header {
+		if m.length < dnswire.HeaderLen {
 			m.length = 0
 			t.lie(h, data, sink)
 			return nil

@@ -1,12 +1,12 @@
 package stream
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-const (
-	header  = 12 // octets of a DNS header (RFC 1035 section 4.1.1)
-	maxName = 255
-	classIN = 1
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
+
+const classIN = 1
 
 // plausible says whether b may be the beginning of a message with its length
 // (RFC 1035 section 4.2.2) in a stream out of step. It wants to see the question,
@@ -35,11 +35,11 @@ func followed(rest []byte, response bool) bool {
 	if len(rest) == 0 {
 		return true
 	}
-	if len(rest) < 5 || int(binary.BigEndian.Uint16(rest)) < header {
+	if len(rest) < 5 || int(binary.BigEndian.Uint16(rest)) < dnswire.HeaderLen {
 		return false
 	}
 	body := rest[2:]
-	return directed(body, response) && (len(body) < header || heads(body, response))
+	return directed(body, response) && (len(body) < dnswire.HeaderLen || heads(body, response))
 }
 
 // directed says whether the third octet of a header tells of a query or an answer, as
@@ -51,18 +51,18 @@ func directed(b []byte, response bool) bool {
 
 // heads judges a DNS header: one question, in the right direction.
 func heads(b []byte, response bool) bool {
-	return len(b) >= header && directed(b, response) && binary.BigEndian.Uint16(b[4:]) == 1
+	return len(b) >= dnswire.HeaderLen && directed(b, response) && binary.BigEndian.Uint16(b[4:]) == 1
 }
 
 // opens says whether b, as much as there is of a message of that length, begins with
 // a header and a whole question.
 func opens(b []byte, length int, response bool) bool {
-	if length < header || !heads(b, response) {
+	if length < dnswire.HeaderLen || !heads(b, response) {
 		return false
 	}
-	i := header
+	i := dnswire.HeaderLen
 	for {
-		if i >= len(b) || b[i] > 63 || i+1+int(b[i])-header > maxName {
+		if i >= len(b) || b[i] > 63 || i+1+int(b[i])-dnswire.HeaderLen > dnswire.MaxName {
 			return false
 		}
 		label := int(b[i])
@@ -74,36 +74,15 @@ func opens(b []byte, length int, response bool) bool {
 	return len(b) >= i+4 && binary.BigEndian.Uint16(b[i+2:]) == classIN
 }
 
-// whole says whether the sections of a message that opens fill it exactly.
+// whole reports whether the sections of a message that opens fill it exactly.
 func whole(b []byte) bool {
 	records := 0
-	for i := 6; i < header; i += 2 {
+	for i := 6; i < dnswire.HeaderLen; i += 2 {
 		records += int(binary.BigEndian.Uint16(b[i:]))
 	}
-	i := skipName(b, header) + 4
-	for ; records > 0; records-- {
-		if i = skipName(b, i); i < 0 || i+10 > len(b) {
-			return false
-		}
-		i += 10 + int(binary.BigEndian.Uint16(b[i+8:]))
+	end := dnswire.NameEnd(b, dnswire.HeaderLen) + 4
+	for ; records > 0 && end >= 0; records-- {
+		_, end = dnswire.RecordEnd(b, end)
 	}
-	return i == len(b)
-}
-
-// skipName returns where the name at i ends, or -1 if it does not end within b. A
-// compression pointer ends it (RFC 1035 section 4.1.4).
-func skipName(b []byte, i int) int {
-	for i < len(b) {
-		switch c := int(b[i]); {
-		case c == 0:
-			return i + 1
-		case c >= 0xc0:
-			return i + 2
-		case c > 63:
-			return -1
-		default:
-			i += 1 + c
-		}
-	}
-	return -1
+	return end == len(b)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
 func TestPlausibleBeginnings(t *testing.T) {
@@ -14,7 +15,7 @@ func TestPlausibleBeginnings(t *testing.T) {
 		b[i] = c
 		return b
 	}
-	name := 2 + header
+	name := 2 + dnswire.HeaderLen
 	for what, row := range map[string]struct {
 		b    []byte
 		want bool

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
@@ -46,10 +47,10 @@ func fullState() sensor.State {
 		Connections: []collector.Connection{
 			{Number: 3, Peer: collector.Peer{UID: 104, PID: 4711}, Since: now.Add(-time.Hour), Identity: "ns\x1b[2J", Version: "unbound 1.17.1",
 				Bidirectional: true, Frames: 500, Outward: 400},
-			{Number: 7, Peer: collector.Peer{UID: 0}, Since: now.Add(-time.Minute), Remedy: collector.Remedies()[0]},
+			{Number: 7, Peer: collector.Peer{UID: 0}, Since: now.Add(-time.Minute), Remedy: collector.RemedyFor("unbound")},
 		},
 	}, {
-		Name: "remote", TLS: true, Certificate: collector.Certificate{Expires: now.Add(24 * time.Hour), Problem: "it is cut off"},
+		Name: "remote", TLS: true, Certificate: certs.Certificate{Expires: now.Add(24 * time.Hour), Problem: "it is cut off"},
 		Connections: []collector.Connection{
 			{Number: 1, Peer: collector.Peer{Address: netip.MustParseAddrPort("192.0.2.1:5"), Name: "resolver.example"}, Since: now.Add(-time.Hour)}},
 	}, {

@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,8 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Ledger is the account of a running sensor, and what an operator must know beside
-// it. As JSON it is what /ledger answers: the names below are stable, others may be
+// Ledger is the account of a running sensor, and what else an operator must know. As JSON it is what /ledger answers: the names below are stable, others may be
 // added. Times are RFC 3339 in UTC, and are left out where there is nothing to tell.
 //
 //	{
@@ -35,9 +37,10 @@ import (
 //
 // In total and in each source, read = records + paired + held + the sum of dropped;
 // in each sink, offered = delivered + queued + filtered + the sum of lost. The sources
-// add up to the total. Scrubbed is beside the sum: records that a RULE changed, of
-// which one may be counted under several, or messages that it forbade a record of.
-// Every REASON, RULE, LOSS and COUNT is there, be it zero.
+// add up to the total. Scrubbed is not part of a sum: it counts the records that a RULE
+// changed, one of them under several rules perhaps, and the messages of which it forbade
+// a record. Every REASON, RULE, LOSS and COUNT is present, also if zero. The rows of the
+// counters in transform, forward, collector and fallback/pcap explain them.
 type Ledger struct {
 	Time      time.Time `json:"time"` // of all that follows
 	Version   string    `json:"version"`
@@ -78,6 +81,93 @@ type Reload struct {
 type Pairing struct {
 	Used int64 `json:"used"` // room, in queries: one with a long name takes that of several
 	Max  int64 `json:"max"`
+}
+
+// Messages accounts for messages; see [transform.Counts].
+type Messages struct {
+	Read    uint64            `json:"read"`
+	Records uint64            `json:"records"`
+	Paired  uint64            `json:"paired"`
+	Held    uint64            `json:"held"`
+	Dropped map[string]uint64 `json:"dropped"` // by reason
+
+	Scrubbed map[string]uint64 `json:"scrubbed"` // by rule
+}
+
+// MessagesOf returns the counts by name.
+func MessagesOf(c *transform.Counts) Messages {
+	return Messages{Read: c.Read, Records: c.Records, Paired: c.Paired, Held: c.Held,
+		Dropped: byName(c.Account().Lost.Rows), Scrubbed: byName(c.Scrubbing().Rows)}
+}
+
+// Account returns the account of the messages. Reasons that this version does not know
+// come last.
+func (m *Messages) Account() transform.Account {
+	a := (&transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}).Account()
+	a.Lost.Rows = withValues(a.Lost.Rows, m.Dropped)
+	return a
+}
+
+// Scrubbing returns what the rules did. Rules that this version does not know come last.
+func (m *Messages) Scrubbing() transform.Group {
+	g := new(transform.Counts).Scrubbing()
+	g.Rows = withValues(g.Rows, m.Scrubbed)
+	return g
+}
+
+// byName returns the values of rows by their names.
+func byName(rows []transform.Row) map[string]uint64 {
+	values := map[string]uint64{}
+	for i := range rows {
+		values[rows[i].Name] = rows[i].Value
+	}
+	return values
+}
+
+// withValues sets the values of rows. Values of other names, which a sensor of another
+// version has, become rows without a meaning at the end.
+func withValues(rows []transform.Row, values map[string]uint64) []transform.Row {
+	left := maps.Clone(values)
+	for i := range rows {
+		rows[i].Value = left[rows[i].Name]
+		delete(left, rows[i].Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		rows = append(rows, transform.Row{Name: name, Value: left[name]})
+	}
+	return rows
+}
+
+// prefixed adds a prefix to the rows' names.
+func prefixed(prefix string, rows []transform.Row) []transform.Row {
+	for i := range rows {
+		rows[i].Name = prefix + rows[i].Name
+	}
+	return rows
+}
+
+// Imbalances returns what does not add up, a line for each; none unless there is a defect.
+func (l *Ledger) Imbalances() []string {
+	var all []string
+	check := func(what string, sum, whole uint64) {
+		if sum != whole {
+			all = append(all, fmt.Sprintf("%s: %d are accounted for, of %d", what, sum, whole))
+		}
+	}
+	var read uint64
+	for i := range l.Sources {
+		a := l.Sources[i].Account()
+		check(fmt.Sprintf("source %q", l.Sources[i].Name), a.Sum(), a.Whole.Value)
+		read += a.Whole.Value
+	}
+	total := l.Total.Account()
+	check("messages", total.Sum(), total.Whole.Value)
+	check("messages of all sources", read, total.Whole.Value)
+	for i := range l.Sinks {
+		a := l.Sinks[i].Account()
+		check(fmt.Sprintf("sink %q", l.Sinks[i].Name), a.Sum(), a.Whole.Value)
+	}
+	return all
 }
 
 // A View is what makes ledgers.

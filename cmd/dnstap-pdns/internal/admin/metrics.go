@@ -1,123 +1,167 @@
 package admin
 
-import "time"
+import (
+	"strings"
+	"time"
 
-var ofSensor = []metric[Ledger]{
-	{"start_time_seconds", "When the sensor started, since 1970.", gauge,
-		func(l *Ledger) float64 { return seconds(l.Started) }},
-	{"config_last_reload_successful", "Whether the latest reload succeeded; 1 where there was none.", gauge,
-		func(l *Ledger) float64 { return truth(l.Reload.OK) }},
-	{"config_last_reload_success_timestamp_seconds", "Since when the configuration is in force.", gauge,
-		func(l *Ledger) float64 { return seconds(l.Reload.InForceSince) }},
-	{"config_resolvers_set", "Whether the configuration names addresses of the resolver's.", gauge,
-		func(l *Ledger) float64 { return truth(l.ResolversConfigured) }},
-	{"resolver_addresses_known", "Addresses of the resolver that messages contained.", gauge,
-		func(l *Ledger) float64 { return float64(l.Resolver.Known) }},
-	{"resolver_addresses_full", "Whether no more of these are remembered, so that the oldest are forgotten.", gauge,
-		func(l *Ledger) float64 { return truth(l.Resolver.Full) }},
-	{"resolver_public_address_known", "Whether a public address of the resolver is known, from messages or by the configuration.", gauge,
-		func(l *Ledger) float64 { return truth(l.Resolver.Public) }},
-	{"pairing_table_used", "Room for waiting queries that is in use; one with a long name takes that of several.", gauge,
-		func(l *Ledger) float64 { return float64(l.Pairing.Used) }},
-	{"pairing_table_limit", "Room for waiting queries that there is.", gauge,
-		func(l *Ledger) float64 { return float64(l.Pairing.Max) }},
-	{"sinks_leaving", "Names of sinks of which one that a reload removed or replaced still drains.", gauge,
-		func(l *Ledger) float64 { return float64(l.leaving()) }},
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+const namespace = "dnstap_pdns_"
+
+// A Collector makes the metrics of one ledger for each scrape, so that what a scrape
+// shows adds up.
+type Collector struct {
+	ledger func() Ledger
+	descs  map[string]*prometheus.Desc // by the metric's name without its namespace
 }
 
-var ofSource = []metric[Source]{
-	{"messages_read_total", "DNS messages, and frames or packets that should have been one: records + queries paired + queries held + messages dropped.", counter,
-		func(s *Source) float64 { return float64(s.Read) }},
-	{"records_total", "Messages that became a record.", counter,
-		func(s *Source) float64 { return float64(s.Records) }},
-	{"queries_paired_total", "Queries that found their response.", counter,
-		func(s *Source) float64 { return float64(s.Paired) }},
-	{"queries_held", "Queries that wait for their response.", gauge,
-		func(s *Source) float64 { return float64(s.Held) }},
-	{"last_outward_message_timestamp_seconds", "When the latest message came that may be outward; 0: none has.", gauge,
-		func(s *Source) float64 { return seconds(s.LastOutward) }},
-	{"message_clock_offset_seconds", "How far the messages' own time was ahead of the clock then.", gauge,
-		func(s *Source) float64 {
-			if s.MessageClock.IsZero() {
-				return 0
+// NewCollector returns a Collector of what the view shows.
+func NewCollector(v *View) *Collector {
+	c := &Collector{ledger: v.Ledger, descs: map[string]*prometheus.Desc{}}
+	oneOfEach := Ledger{
+		Resolver: &Resolver{},
+		Sources:  []Source{{Dnstap: &Dnstap{Certificate: &Certificate{}}, Pcap: &Packets{Interfaces: make([]Interface, 1)}}},
+		Sinks:    make([]Sink, 1),
+	}
+	oneOfEach.metrics(func(name, meaning string, _ transform.Kind, _ float64, labels ...label) {
+		help := strings.ToUpper(meaning[:1]) + meaning[1:] + "."
+		c.descs[name] = prometheus.NewDesc(namespace+name, help, column(labels, func(l label) string { return l.name }), nil)
+	})
+	return c
+}
+
+// Describe implements [prometheus.Collector].
+func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		descs <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
+	l := c.ledger()
+	l.metrics(func(name, _ string, kind transform.Kind, value float64, labels ...label) {
+		valueType := prometheus.CounterValue
+		if kind == transform.Gauge {
+			valueType = prometheus.GaugeValue
+		}
+		m, err := prometheus.NewConstMetric(c.descs[name], valueType, value, column(labels, func(l label) string { return l.value })...)
+		if err != nil { // a label that is not UTF-8
+			m = prometheus.NewInvalidMetric(c.descs[name], err)
+		}
+		metrics <- m
+	})
+}
+
+type label struct{ name, value string }
+
+func column(labels []label, of func(label) string) []string {
+	var all []string
+	for _, l := range labels {
+		all = append(all, of(l))
+	}
+	return all
+}
+
+// emit takes one metric: its name without the namespace, its meaning as in
+// [transform.Row], and its value.
+type emit func(name, meaning string, kind transform.Kind, value float64, labels ...label)
+
+func (e emit) gauge(name, meaning string, value float64, labels ...label) {
+	e(name, meaning, transform.Gauge, value, labels...)
+}
+
+func (e emit) rows(rows []transform.Row, labels ...label) {
+	for i := range rows {
+		if r := &rows[i]; r.Metric != "" {
+			e(r.Metric, r.Meaning, r.Kind, float64(r.Value), labels...)
+		}
+	}
+}
+
+func (e emit) group(g transform.Group, labels ...label) {
+	for i := range g.Rows {
+		all := append(labels[:len(labels):len(labels)], label{g.Label, g.Rows[i].Name})
+		e(g.Metric, g.Meaning, transform.Counter, float64(g.Rows[i].Value), all...)
+	}
+}
+
+func (e emit) account(a transform.Account, labels ...label) {
+	sum := []string{}
+	for i := range a.Parts {
+		sum = append(sum, a.Parts[i].Name)
+	}
+	a.Whole.Meaning += ": " + strings.Join(append(sum, a.Lost.Name), " + ")
+	e.rows([]transform.Row{a.Whole}, labels...)
+	e.rows(a.Parts, labels...)
+	e.group(a.Lost, labels...)
+}
+
+// metrics emits every metric: the rows of each account, and what only this package computes.
+func (l *Ledger) metrics(e emit) {
+	e.gauge("build_info", "version of the sensor, and of Go that built it; the value is 1", 1, label{"version", l.Version}, label{"goversion", l.GoVersion})
+	e.gauge("start_time_seconds", "when the sensor started, since 1970", seconds(l.Started))
+	e.gauge("config_last_reload_successful", "whether the latest reload succeeded; 1 where there was none", truth(l.Reload.OK))
+	e.gauge("config_last_reload_success_timestamp_seconds", "since when the configuration is in force", seconds(l.Reload.InForceSince))
+	e.gauge("config_resolvers_set", "whether the configuration names addresses of the resolver's", truth(l.ResolversConfigured))
+	e.gauge("resolver_addresses_known", "addresses of the resolver that messages contained", float64(l.Resolver.Known))
+	e.gauge("resolver_addresses_full", "whether no more of these are remembered, so that the oldest are forgotten", truth(l.Resolver.Full))
+	e.gauge("resolver_public_address_known", "whether a public address of the resolver is known, from messages or by the configuration", truth(l.Resolver.Public))
+	e.gauge("pairing_table_used", "room for waiting queries that is in use; one with a long name takes that of several", float64(l.Pairing.Used))
+	e.gauge("pairing_table_limit", "room for waiting queries that there is", float64(l.Pairing.Max))
+	leaving := 0
+	for i := range l.Sinks {
+		if l.Sinks[i].Leaving {
+			leaving++
+		}
+	}
+	e.gauge("sinks_leaving", "names of sinks of which one that a reload removed or replaced still drains", float64(leaving))
+	for i := range l.Sources {
+		l.Sources[i].metrics(e)
+	}
+	for i := range l.Sinks {
+		s, sink := &l.Sinks[i], label{"sink", l.Sinks[i].Name}
+		e.account(s.Account(), sink)
+		e.rows(s.Rows(), sink)
+		e.gauge("sink_failing", "whether the sink failed the last time", truth(s.Failing != nil), sink)
+	}
+}
+
+func (s *Source) metrics(e emit) {
+	source := label{"source", s.Name}
+	e.account(s.Account(), source)
+	e.group(s.Scrubbing(), source)
+	e.gauge("last_outward_message_timestamp_seconds", "when the latest message came that may be outward; 0: none has", seconds(s.LastOutward), source)
+	var offset time.Duration
+	if !s.MessageClock.IsZero() {
+		offset = s.offset()
+	}
+	e.gauge("message_clock_offset_seconds", "how far the messages' own time was ahead of the clock then", offset.Seconds(), source)
+	e.gauge("resolver_address_known", "whether messages have told an address of the resolver's", truth(s.ResolverKnown), source)
+	if d := s.Dnstap; d != nil {
+		e.rows(d.Rows(), source)
+		without := 0
+		for i := range d.Connections {
+			if d.Connections[i].Remedy != nil {
+				without++
 			}
-			return s.offset().Seconds()
-		}},
-	{"resolver_address_known", "Whether messages have told an address of the resolver's.", gauge,
-		func(s *Source) float64 { return truth(s.ResolverKnown) }},
-}
-
-var ofDnstap = []metric[Dnstap]{
-	{"connections", "Resolvers' connections, after their handshake.", gauge,
-		func(d *Dnstap) float64 { return float64(len(d.Connections)) }},
-	{"connections_without_outward", "Of those, such as have brought nothing outward in their first minute.", gauge,
-		func(d *Dnstap) float64 { return float64(d.remedied()) }},
-	{"connections_accepted_total", "Connections that there were.", counter,
-		func(d *Dnstap) float64 { return float64(d.Accepted) }},
-	{"connections_refused_total", "Connections closed at once, because max_connections were open.", counter,
-		func(d *Dnstap) float64 { return float64(d.Refused) }},
-	{"connections_displaced_total", "Connections closed for a newcomer's sake, because max_connections were open.", counter,
-		func(d *Dnstap) float64 { return float64(d.Displaced) }},
-	{"connections_broken_total", "Connections closed because of broken framing.", counter,
-		func(d *Dnstap) float64 { return float64(d.Broken) }},
-	{"handshakes_failed_total", "Connections that never said how they speak.", counter,
-		func(d *Dnstap) float64 { return float64(d.HandshakesFailed) }},
-	{"accept_errors_total", "Failures to accept a connection.", counter,
-		func(d *Dnstap) float64 { return float64(d.AcceptErrors) }},
-}
-
-var ofCertificate = []metric[Certificate]{
-	{"certificate_expiry_timestamp_seconds", "When the source's TLS certificate expires.", gauge,
-		func(c *Certificate) float64 { return seconds(c.Expires) }},
-}
-
-var ofPackets = []metric[Packets]{
-	{"capturing", "Whether packets are captured.", gauge,
-		func(p *Packets) float64 { return truth(p.Capturing) }},
-	{"captures_total", "Times that a capture began.", counter,
-		func(p *Packets) float64 { return float64(p.Captures) }},
-	{"captures_broken_total", "Captures that failed.", counter,
-		func(p *Packets) float64 { return float64(p.Broken) }},
-	{"captures_failed_total", "Times that a capture could not begin.", counter,
-		func(p *Packets) float64 { return float64(p.Failed) }},
-	{"capture_damaged_packets_total", "Packets in blocks of the ring that contradict themselves.", counter,
-		func(p *Packets) float64 { return float64(p.Damaged) }},
-}
-
-var ofInterface = []metric[Interface]{
-	{"capture_received_packets_total", "Packets that came into the ring.", counter,
-		func(i *Interface) float64 { return float64(i.Received) }},
-	{"capture_dropped_packets_total", "Packets that found the ring full.", counter,
-		func(i *Interface) float64 { return float64(i.Dropped) }},
-}
-
-var ofSink = []metric[Sink]{
-	{"sink_records_offered_total", "Records for this sink: delivered + queued + filtered + lost.", counter,
-		func(s *Sink) float64 { return float64(s.Offered) }},
-	{"sink_records_delivered_total", "Records that were delivered.", counter,
-		func(s *Sink) float64 { return float64(s.Delivered) }},
-	{"sink_records_filtered_total", "Records that the message type has no form for.", counter,
-		func(s *Sink) float64 { return float64(s.Filtered) }},
-	{"sink_records_queued", "Records that wait.", gauge,
-		func(s *Sink) float64 { return float64(s.Queued) }},
-	{"sink_queue_bytes", "What waits in the queue.", gauge,
-		func(s *Sink) float64 { return float64(s.QueueBytes) }},
-	{"sink_queue_limit_bytes", "What may wait there, before the oldest is given up.", gauge,
-		func(s *Sink) float64 { return float64(s.QueueMax) }},
-	{"sink_sent_containers_total", "NMSG containers that were delivered.", counter,
-		func(s *Sink) float64 { return float64(s.Containers) }},
-	{"sink_sent_datagrams_total", "UDP: datagrams that were delivered, fragments included.", counter,
-		func(s *Sink) float64 { return float64(s.Datagrams) }},
-	{"sink_sent_bytes_total", "Bytes that were delivered.", counter,
-		func(s *Sink) float64 { return float64(s.Bytes) }},
-	{"sink_failing", "Whether the sink failed the last time.", gauge,
-		func(s *Sink) float64 { return truth(s.Failing != nil) }},
-	{"sink_on_rotate_done_total", "Files whose on_rotate command ended well.", counter,
-		func(s *Sink) float64 { return float64(s.OnRotate.Done) }},
-	{"sink_on_rotate_failed_total", "Files whose on_rotate command did not.", counter,
-		func(s *Sink) float64 { return float64(s.OnRotate.Failed) }},
-	{"sink_on_rotate_skipped_total", "Files whose on_rotate command was not run.", counter,
-		func(s *Sink) float64 { return float64(s.OnRotate.Skipped) }},
+		}
+		e.gauge("connections", "resolvers' connections, after their handshake", float64(len(d.Connections)), source)
+		e.gauge("connections_without_outward", "of those, such as have brought nothing outward in their first minute", float64(without), source)
+		if d.Certificate != nil {
+			e.gauge("certificate_expiry_timestamp_seconds", "when the source's TLS certificate expires", seconds(d.Certificate.Expires), source)
+		}
+	}
+	if p := s.Pcap; p != nil {
+		e.rows(p.Rows(), source)
+		e.gauge("capturing", "whether packets are captured", truth(p.Capturing), source)
+		for i := range p.Interfaces {
+			e.rows(p.Interfaces[i].Rows(), source, label{"interface", p.Interfaces[i].Name})
+		}
+	}
 }
 
 // seconds is a time as Prometheus has it; 0 where there is none.
@@ -128,20 +172,9 @@ func seconds(t time.Time) float64 {
 	return float64(t.UnixNano()) / 1e9
 }
 
-func (l *Ledger) leaving() (n int) {
-	for i := range l.Sinks {
-		if l.Sinks[i].Leaving {
-			n++
-		}
+func truth(b bool) float64 {
+	if b {
+		return 1
 	}
-	return n
-}
-
-func (d *Dnstap) remedied() (n int) {
-	for i := range d.Connections {
-		if d.Connections[i].Remedy != nil {
-			n++
-		}
-	}
-	return n
+	return 0
 }

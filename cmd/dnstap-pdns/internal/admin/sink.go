@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // Sink accounts for the records that a sink was offered; see [forward.SinkLedger].
@@ -42,7 +43,20 @@ type Failing struct {
 	Error string    `json:"error"`
 }
 
-func (s *Sink) sum() uint64 { return s.Delivered + s.Queued + s.Filtered + Total(s.Lost) }
+// Account returns the account of the records. Losses that this version does not know
+// come last.
+func (s *Sink) Account() transform.Account {
+	a := (&forward.SinkLedger{Offered: s.Offered, Delivered: s.Delivered, Queued: s.Queued, Filtered: s.Filtered}).Account()
+	a.Lost.Rows = withValues(a.Lost.Rows, s.Lost)
+	return a
+}
+
+// Rows returns what the sink counts outside the sum.
+func (s *Sink) Rows() []transform.Row {
+	l := forward.SinkLedger{QueueBytes: s.QueueBytes, QueueMax: s.QueueMax, OnRotate: forward.Kicks(s.OnRotate),
+		Sent: forward.Sent{Containers: s.Containers, Datagrams: s.Datagrams, Bytes: s.Bytes}}
+	return append(l.Rows(), prefixed("on_rotate_", l.OnRotate.Rows())...)
+}
 
 func sinksOf(ledgers []forward.SinkLedger) []Sink {
 	all := []Sink{}
@@ -52,7 +66,7 @@ func sinksOf(ledgers []forward.SinkLedger) []Sink {
 	return all
 }
 
-// SinkOf returns the account with its losses' names.
+// SinkOf returns the account of a sink by name.
 func SinkOf(l *forward.SinkLedger) Sink {
 	s := Sink{
 		Name:       l.Name,
@@ -62,16 +76,13 @@ func SinkOf(l *forward.SinkLedger) Sink {
 		Delivered:  l.Delivered,
 		Queued:     l.Queued,
 		Filtered:   l.Filtered,
-		Lost:       map[string]uint64{},
+		Lost:       byName(l.Account().Lost.Rows),
 		QueueBytes: l.QueueBytes,
 		QueueMax:   l.QueueMax,
 		Containers: l.Sent.Containers,
 		Datagrams:  l.Sent.Datagrams,
 		Bytes:      l.Sent.Bytes,
 		OnRotate:   OnRotate(l.OnRotate),
-	}
-	for _, why := range forward.Losses() {
-		s.Lost[why.String()] = l.Lost[why]
 	}
 	if !l.FailingSince.IsZero() {
 		s.Failing = &Failing{Since: l.FailingSince.UTC(), Error: oneLine(l.Error)}

@@ -6,6 +6,9 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -17,7 +20,7 @@ const (
 	KindRemoved = "removed" // by a reload; what it read stays in the account
 )
 
-// Source is one source's account, and its own counts beside it.
+// Source is a source's account, and what it counts besides.
 type Source struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
@@ -32,15 +35,9 @@ type Source struct {
 	Pcap   *Packets `json:"pcap,omitempty"`
 }
 
-// Dnstap is what a dnstap source counts beside its messages; see [collector.Stats].
+// Dnstap is what a dnstap source counts besides its messages.
 type Dnstap struct {
-	Open             int    `json:"open"`
-	Accepted         uint64 `json:"accepted"`
-	Refused          uint64 `json:"refused"`
-	Displaced        uint64 `json:"displaced"`
-	AcceptErrors     uint64 `json:"accept_errors"`
-	HandshakesFailed uint64 `json:"handshakes_failed"`
-	Broken           uint64 `json:"broken"`
+	collector.Stats
 
 	Certificate *Certificate `json:"certificate,omitempty"` // with TLS
 	Connections []Connection `json:"connections"`           // that have said START, the oldest first
@@ -127,16 +124,7 @@ func (s *Source) account(l *forward.SourceLedger) {
 }
 
 func dnstapOf(d *sensor.DnstapState) *Dnstap {
-	shown := &Dnstap{
-		Open:             d.Open,
-		Accepted:         d.Accepted,
-		Refused:          d.Refused,
-		Displaced:        d.Displaced,
-		AcceptErrors:     d.AcceptErrors,
-		HandshakesFailed: d.HandshakesFailed,
-		Broken:           d.Broken,
-		Connections:      []Connection{},
-	}
+	shown := &Dnstap{Stats: d.Stats, Connections: []Connection{}}
 	if d.TLS {
 		shown.Certificate = &Certificate{Expires: d.Certificate.Expires.UTC(), Problem: d.Certificate.Problem}
 	}
@@ -163,6 +151,60 @@ func connectionOf(c *collector.Connection) Connection {
 	}
 	if c.Remedy != (collector.Remedy{}) {
 		shown.Remedy = &Remedy{c.Remedy.Sender, c.Remedy.Advice}
+	}
+	return shown
+}
+
+// Packets is what a packet source counts besides its messages: a message may be many
+// packets, and a packet none.
+type Packets struct {
+	StandsIn  bool   `json:"stands_in"` // captures only while dnstap brings nothing outward
+	Capturing bool   `json:"capturing"`
+	Captures  uint64 `json:"captures"`
+	Broken    uint64 `json:"broken"`
+	Failed    uint64 `json:"failed"`
+
+	Damaged    uint64            `json:"damaged"`
+	Interfaces []Interface       `json:"interfaces"`
+	Counts     map[string]uint64 `json:"counts"` // by the names of the rows of packet.Stats
+}
+
+// Interface is what the kernel counts at an interface, of the packets that pass the filter.
+type Interface struct {
+	Name     string `json:"name"`
+	Up       bool   `json:"up"`
+	Received uint64 `json:"received"`
+	Dropped  uint64 `json:"dropped"`
+}
+
+// Rows returns the counts, except those of interfaces and those that only the closing log
+// line has.
+func (p *Packets) Rows() []transform.Row {
+	s := pcap.Stats{Captures: p.Captures, Ended: pcap.Endings{Broken: p.Broken}, Failed: p.Failed,
+		Rings: ring.Stats{Counts: ring.Counts{Damaged: p.Damaged}}}
+	own := append(prefixed("captures_", s.Rows()), s.Rings.Rows()...)
+	own = slices.DeleteFunc(own, func(r transform.Row) bool { return r.Metric == "" })
+	return append(own, withValues(new(packet.Stats).Rows(), p.Counts)...)
+}
+
+// Rows returns what the kernel counts at the interface.
+func (i *Interface) Rows() []transform.Row {
+	return (&ring.Counts{Packets: i.Received, Drops: i.Dropped}).Rows()
+}
+
+func packetsOf(p *sensor.PacketStats) *Packets {
+	shown := &Packets{
+		StandsIn:   p.StandsIn,
+		Capturing:  p.Capturing,
+		Captures:   p.Captures,
+		Broken:     p.Ended.Broken,
+		Failed:     p.Failed,
+		Damaged:    p.Rings.Damaged,
+		Interfaces: []Interface{},
+		Counts:     byName(p.Packets.Rows()),
+	}
+	for _, i := range p.Rings.Interfaces {
+		shown.Interfaces = append(shown.Interfaces, Interface{Name: i.Name, Up: i.Up, Received: i.Packets, Dropped: i.Drops})
 	}
 	return shown
 }

@@ -174,7 +174,7 @@ func (l *Ledger) warnOfSink(w *warnings, s *Sink) {
 		w.add(fmt.Sprintf("%sit fails since %s: %s", name, l.ago(s.Failing.Since), s.Failing.Error),
 			fmt.Sprintf("Mend what it writes to: %s of its queue is in use, and when it is full the oldest records are lost.", Share(uint64(s.QueueBytes), uint64(s.QueueMax))))
 	}
-	if lost := Total(s.Lost); lost > 0 {
+	if lost := s.Account().Lost.Sum(); lost > 0 {
 		w.add(fmt.Sprintf("%sit has lost %d records since the start, %s", name, lost, Share(lost, s.Offered)), "The ledger below says why.")
 	}
 	if s.OnRotate.Failed+s.OnRotate.Skipped > 0 {

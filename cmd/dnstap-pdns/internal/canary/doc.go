@@ -2,8 +2,9 @@
 // addresses and other texts.
 //
 // It is a second opinion on scrubbing and shares no code with it. It does not import
-// packages of this module, and reads DNS messages with miekg/dns and by itself. There are
-// two searches.
+// packages of this module, and reads DNS messages with miekg/dns and by itself: it does not
+// use transform/dnswire, because it checks the work of that package too. There are two
+// searches.
 //
 // A [Forbidden] finds what a policy forbids, in exactly the forms and places that DESIGN.md
 // lists under "What is local": local names, local networks, the resolver's addresses and

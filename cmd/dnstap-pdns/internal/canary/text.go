@@ -169,14 +169,6 @@ func (t *Text) stringsOf(rr dns.RR) {
 	t.strings(rdata)
 }
 
-// Joined is the character-strings of a record put together, as Text has them; empty where
-// its data is something else.
-func Joined(rr dns.RR) string {
-	var t Text
-	t.stringsOf(rr)
-	return string(t.joined)
-}
-
 // strings notes character-strings, as they are, put together.
 func (t *Text) strings(rdata []byte) {
 	if all, whole := characterStrings(rdata); whole {

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"cmp"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strconv"
@@ -25,7 +26,7 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 
 		Messages:     Messages{c.Read, c.Records, c.Paired, c.Held, examples(e.reasons[transform.Kept])},
 		Unmatched:    e.unmatched(),
-		Hiding:       e.hiding.top(),
+		Hiding:       topZones(e.hiding),
 		NeverCopied:  e.neverCopied(),
 		Output:       e.leaving.report(),
 		Verdicts:     e.verdicts(),
@@ -36,11 +37,18 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 		ResolverUnlisted: max(0, len(e.learned.addrs)-maxWatched),
 		ResolverNetworks: []string{},
 	}
-	for _, reason := range transform.Reasons() {
-		r.Dropped = append(r.Dropped, Reason{reason.String(), reason.Meaning(), c.Dropped[reason], examples(e.reasons[reason])})
+	dropped, scrubbed := c.Account().Lost, c.Scrubbing()
+	for i, reason := range transform.Reasons() {
+		row := dropped.Rows[i]
+		r.Dropped = append(r.Dropped, Reason{row.Name, row.Meaning, row.Value, examples(e.reasons[reason])})
 	}
-	for _, rule := range transform.Rules() {
-		r.Rules = append(r.Rules, ruleOf(rule, c, examples(e.rules[rule])))
+	for i, rule := range transform.Rules() {
+		row := scrubbed.Rows[i]
+		shown := Rule{Rule: row.Name, Meaning: row.Meaning, Records: row.Value, Examples: examples(e.rules[rule])}
+		if reason := rule.Forbids(); reason != transform.Kept {
+			shown.Forbids = reason.String()
+		}
+		r.Rules = append(r.Rules, shown)
 	}
 	for _, p := range e.policy.Resolvers {
 		if !p.IsSingleIP() {
@@ -62,14 +70,6 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	}
 	r.Found = slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Found+v.Outside > 0 && !v.Kept }) ||
 		slices.ContainsFunc(r.Forbidden, func(k Kind) bool { return k.Found > 0 })
-	return r
-}
-
-func ruleOf(rule transform.Rule, c *transform.Counts, examples []RuleExample) Rule {
-	r := Rule{Rule: rule.String(), Meaning: rule.Meaning(), Records: c.Scrubbed[rule], Examples: examples}
-	if reason := rule.Forbids(); reason != transform.Kept {
-		r.Forbids = reason.String()
-	}
 	return r
 }
 
@@ -122,36 +122,8 @@ func asASCII(s string) string {
 func (l *leaving) report() []Output {
 	all := []Output{}
 	for _, o := range l.outputs {
-		all = append(all, Output{o.message, o.records, o.containers, o.octets, o.unreadable, hexSum(o.sum)})
+		all = append(all, Output{o.message, o.records, o.containers, o.octets, o.unreadable, hex.EncodeToString(o.sum.Sum(nil))})
 	}
 	slices.SortFunc(all, func(a, b Output) int { return cmp.Compare(a.Message, b.Message) })
 	return all
-}
-
-func (e *Explainer) neverCopied() []Beside {
-	all := []Beside{}
-	for _, name := range slices.Sorted(maps.Keys(e.beside)) {
-		f := e.beside[name]
-		for _, v := range f.values {
-			b := Beside{Field: name, Value: octets(v.value), Frames: v.frames, Findings: []Finding{}}
-			if w := e.leaving.find(string(v.value)); w != nil {
-				b.Searched, b.Found = w.Searchable(), w.found
-				b.Findings = sorted(w.findings)
-			}
-			all = append(all, b)
-		}
-		if f.more {
-			all = append(all, Beside{Field: name, Value: "other values too", Findings: []Finding{}})
-		}
-	}
-	return all
-}
-
-func (l *leaving) find(text string) *watched {
-	for _, w := range l.watched {
-		if w.Text == text {
-			return w
-		}
-	}
-	return nil
 }

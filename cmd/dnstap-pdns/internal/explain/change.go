@@ -21,7 +21,7 @@ func changesOf(v *transform.Verdict, edits []transform.Edit) []Change {
 	for _, e := range edits[:min(len(edits), maxChanges)] {
 		switch {
 		case v.Message == nil || e.From == e.To:
-			all = append(all, besideMessage(v, e.Rule)...)
+			all = append(all, outsideMessage(v, e.Rule)...)
 		default:
 			c := inMessage(v.Message.Wire, e)
 			c.at(v.Message.Wire, e.From, e.To, e.After)
@@ -60,8 +60,8 @@ func inMessage(wire []byte, e transform.Edit) Change {
 }
 
 const (
-	gone        = "gone"
-	asQueryTold = "as in the query" // which is not known any more
+	gone      = "gone"
+	asInQuery = "as in the query" // which is no longer known
 )
 
 // recordAt names the resource record at those octets of a message.
@@ -102,12 +102,12 @@ func headerBits(b []byte) string {
 	return strings.Join(set, " ")
 }
 
-// besideMessage shows a change outside the message, as far as it is known.
-func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
+// outsideMessage shows a change outside the message, as far as it is known.
+func outsideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	r, m := v.Record, v.Message
 	switch rule {
 	case transform.ResolverZeroed:
-		before := asQueryTold
+		before := asInQuery
 		if m != nil && m.Resolver.IsValid() {
 			before = endpoint(m.Resolver)
 		}
@@ -120,12 +120,12 @@ func besideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	case transform.HeaderBitsCleared:
 		return []Change{{What: "header bits", Before: "of the query: some of RD, AD, CD, Z", After: "none of RD, AD, CD, Z"}}
 	case transform.IDZeroed:
-		return []Change{{What: "DNS ID", Before: asQueryTold, After: fmt.Sprint(r.ID)}}
+		return []Change{{What: "DNS ID", Before: asInQuery, After: fmt.Sprint(r.ID)}}
 	case transform.CaseLowered:
 		if m == nil || bytes.Equal(m.Zone, r.Zone) {
-			return []Change{{What: "name in the query", Before: asQueryTold, After: presented(r.Name)}}
+			return []Change{{What: "name in the query", Before: asInQuery, After: presented(r.Name)}}
 		}
-		return []Change{{What: "zone", Before: cmp.Or(presented(m.Zone), asQueryTold), After: presented(r.Zone)}}
+		return []Change{{What: "zone", Before: cmp.Or(presented(m.Zone), asInQuery), After: presented(r.Zone)}}
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func times(v *transform.Verdict) []Change {
 	}
 	var all []Change
 	if m.QueryTime != r.QueryTime {
-		all = append(all, Change{What: "query time", Before: cmp.Or(timeOf(m.QueryTime), asQueryTold), After: timeOf(r.QueryTime)})
+		all = append(all, Change{What: "query time", Before: cmp.Or(timeOf(m.QueryTime), asInQuery), After: timeOf(r.QueryTime)})
 	}
 	if m.ResponseTime != r.ResponseTime {
 		all = append(all, Change{What: "response time", Before: timeOf(m.ResponseTime), After: timeOf(r.ResponseTime)})

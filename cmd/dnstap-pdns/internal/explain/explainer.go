@@ -19,8 +19,8 @@ type Explainer struct {
 	entries      entries
 	learned      learned
 	transactions transactions
-	hiding       zones
-	beside       besides
+	hiding       *transform.DomainCounts
+	uncopied     uncopied
 
 	counting *counting // nil unless asked for
 
@@ -50,8 +50,8 @@ func New(policy transform.Config, o Options) *Explainer {
 		entries:      newEntries(&policy),
 		learned:      learned{addrs: map[netip.Addr]bool{}},
 		transactions: transactions{forbidden: canary.NewForbidden(canary.Policy{KeepResolver: policy.KeepResolver})},
-		hiding:       zones{},
-		beside:       besides{},
+		hiding:       transform.NewDomainCounts(maxZones),
+		uncopied:     uncopied{},
 	}
 	for _, c := range o.Canaries {
 		e.leaving.watch(c, given, asASCII(c.Text))
@@ -105,7 +105,7 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	}
 	e.entries.see(v)
 	e.counting.take(v)
-	e.hiding.see(v)
+	e.hiding.Count(v.Name, v.Finding.Rule)
 	e.transactions.see(v, func(a netip.Addr) bool { return e.learned.addrs[a.Unmap()] })
 	switch {
 	case v.Reason != transform.Kept:

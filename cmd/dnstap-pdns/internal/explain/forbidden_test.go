@@ -248,7 +248,7 @@ func TestZonesThatMayHideAreListed(t *testing.T) {
 		}
 	}
 	r = e.Report(&transform.Counts{}, Origin{})
-	if len(e.hiding) > maxZones || len(r.Hiding) > shownZones || r.Hiding[0].Zone != "list.org" {
-		t.Errorf("%d zones, shown %v", len(e.hiding), r.Hiding)
+	if held := len(e.hiding.Top(2 * maxZones)); held > maxZones || len(r.Hiding) > shownZones || r.Hiding[0].Zone != "list.org" {
+		t.Errorf("%d zones, shown %v", held, r.Hiding)
 	}
 }

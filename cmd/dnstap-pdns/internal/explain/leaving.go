@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
@@ -82,22 +83,29 @@ func (l *leaving) watch(c canary.Canary, o origin, shown string) {
 }
 
 func (l *leaving) add(c canary.Canary, o origin, shown string) {
-	for _, w := range l.watched {
-		if w.Text != c.Text {
-			continue
-		}
-		w.origin |= o
-		if o&local != 0 {
-			w.shown = shown // its entry
-		}
-		if c.Addr.IsValid() && !w.Addr.IsValid() { // there are more forms than of its text
-			*w = watched{Canary: c, shown: shown, origin: w.origin}
-			l.set = nil
-		}
+	w := l.find(c.Text)
+	if w == nil {
+		l.watched = append(l.watched, &watched{Canary: c, shown: shown, origin: o})
+		l.set = nil
 		return
 	}
-	l.watched = append(l.watched, &watched{Canary: c, shown: shown, origin: o})
-	l.set = nil
+	w.origin |= o
+	if o&local != 0 {
+		w.shown = shown // its entry
+	}
+	if c.Addr.IsValid() && !w.Addr.IsValid() { // an address has more forms than its text
+		*w = watched{Canary: c, shown: shown, origin: w.origin}
+		l.set = nil
+	}
+}
+
+// find returns the canary with this text, or nil.
+func (l *leaving) find(text string) *watched {
+	i := slices.IndexFunc(l.watched, func(w *watched) bool { return w.Text == text })
+	if i < 0 {
+		return nil
+	}
+	return l.watched[i]
 }
 
 // learn adds an address of the resolver; watch: as octets too.

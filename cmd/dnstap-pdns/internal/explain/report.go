@@ -1,36 +1,12 @@
 package explain
 
-// Report is what an Explainer reports. As JSON the names below are stable and others may be
-// added; every list is present, also if empty, except those with "omitempty".
+// Report is what an Explainer reports. As JSON the names below are stable and others may be added;
+// every list is present, also if empty, except those with "omitempty". Texts are printable ASCII,
+// except for line ends in the text of a finding.
 //
-//	{
-//	  "notice",
-//	  "version", "command", "configuration", "inputs": [{"name", "octets", "sha256"}], "problems": [TEXT],
-//	  "messages":  {"read", "records", "paired", "held", "examples": [EXAMPLE]},
-//	  "dropped":   [{"reason", "meaning", "messages", "examples": [EXAMPLE]}],
-//	  "rules":     [{"rule", "meaning", "forbids", "records", "examples": [EXAMPLE and "changes": [CHANGE]]}],
-//	  "hiding":    [{"zone", "resolver_address", "lookup", "local_name_inside"}],
-//	  "unmatched": [{"attribute", "value"}],
-//	  "never_copied": [{"field", "value", "frames", "searched", "found", "findings": [FINDING]}],
-//	  "output":    [{"message", "records", "containers", "octets", "unreadable", "sha256"}],
-//	  "verdicts":  [{"verdict", "canary", "kind", "resolver", "given", "told", "configured", "kept", "found", "records",
-//	                 "outside", "findings": [FINDING], "loose", "notes": [FINDING]}],
-//	  "forbidden": [{"kind", "entries", "found", "records"}],
-//	  "resolver_networks": [PREFIX], "resolver_unlisted", "resolver_more",
-//	  "census": {"unreadable", and what package census documents},
-//	  "found"
-//	}
-//
-// EXAMPLE is {"name", "type", "server", "time", "response"}. CHANGE is {"what", "before",
-// "after", "entry", "from", "to", "before_hex", "after_hex"}: octets of the message from one
-// offset to another. FINDING is {"message", "record", "form", "place", "where", "offset",
-// "text"}; records are counted from 1 in each message type. "message" is empty and "record"
-// is 0 where a record was searched before it was encoded. Texts are printable ASCII, except
-// for line ends in the text of a finding.
-//
-// In messages, read = records + paired + held + the sum of dropped. The sum of sha256 in
-// output is over the records (NmsgPayload messages) in their order: the containers around
-// them have a random number.
+// In messages, read = records + paired + held + the sum of dropped. The sum of sha256 in output is
+// over the records (NmsgPayload messages) in their order: the containers around them have a random
+// number.
 type Report struct {
 	Notice        string   `json:"notice"`
 	Version       string   `json:"version"`
@@ -45,10 +21,10 @@ type Report struct {
 	Hiding    []Zone   `json:"hiding"`
 	Unmatched []Entry  `json:"unmatched"`
 
-	NeverCopied []Beside  `json:"never_copied"`
-	Output      []Output  `json:"output"`
-	Verdicts    []Verdict `json:"verdicts"` // canaries that were given, the resolver's addresses, then what else was found
-	Forbidden   []Kind    `json:"forbidden"`
+	NeverCopied []Uncopied `json:"never_copied"`
+	Output      []Output   `json:"output"`
+	Verdicts    []Verdict  `json:"verdicts"` // canaries that were given, the resolver's addresses, then what else was found
+	Forbidden   []Kind     `json:"forbidden"`
 
 	ResolverNetworks []string `json:"resolver_networks"` // the prefixes that were configured
 	ResolverUnlisted int      `json:"resolver_unlisted"` // addresses that were searched for and have no verdict of their own
@@ -118,7 +94,7 @@ type Change struct {
 	Before    string `json:"before,omitempty"`
 	After     string `json:"after,omitempty"`
 	Entry     string `json:"entry,omitempty"` // of the configuration, that matched
-	From      int    `json:"from"`            // octets of the message; both 0: not in the message
+	From      int    `json:"from"`            // octets of the message, from this offset to the other; both 0: not in the message
 	To        int    `json:"to"`
 	BeforeHex string `json:"before_hex,omitempty"`
 	AfterHex  string `json:"after_hex,omitempty"`
@@ -130,9 +106,9 @@ type Entry struct {
 	Value     string `json:"value"`
 }
 
-// Beside is a value that frames have in addition to their message. If its octets are found,
+// Uncopied is a value that frames contain in addition to their message. If its octets are found,
 // that may be chance: they may be part of any name.
-type Beside struct {
+type Uncopied struct {
 	Field    string    `json:"field"`
 	Value    string    `json:"value"`
 	Frames   uint64    `json:"frames"`
@@ -190,8 +166,8 @@ type Verdict struct {
 
 // Finding is a place in which an item was found.
 type Finding struct {
-	Message string `json:"message"`
-	Record  uint64 `json:"record"`
+	Message string `json:"message"` // type of the record; empty, and Record is 0, if it was searched before it was encoded
+	Record  uint64 `json:"record"`  // from 1 in each message type
 	Form    string `json:"form"`
 	Place   string `json:"place"`
 	Where   string `json:"where,omitempty"` // the resource record; empty for a canary that was found as octets

@@ -2,11 +2,9 @@ package explain
 
 import (
 	"cmp"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -56,20 +54,14 @@ func octets(b []byte) string {
 	return s
 }
 
-// hexOf is octets as numbers.
+// hexOf shows octets as hexadecimal numbers.
 func hexOf(b []byte) string {
 	shown := b[:min(len(b), longestOctets)]
-	var s strings.Builder
-	for i, c := range shown {
-		if i > 0 {
-			s.WriteByte(' ')
-		}
-		s.WriteString(hex.EncodeToString([]byte{c}))
-	}
+	s := fmt.Sprintf("% x", shown)
 	if len(shown) < len(b) {
-		fmt.Fprintf(&s, " and %d more", len(b)-len(shown))
+		s += fmt.Sprintf(" and %d more", len(b)-len(shown))
 	}
-	return s.String()
+	return s
 }
 
 func typeName(t uint16) string { return dns.Type(t).String() }
@@ -105,7 +97,7 @@ func (e *Explainer) foundBy(v *transform.Verdict) Change {
 		c.What, c.Before = "query name or zone", presented(v.Name)
 		return c
 	case f.To == 0:
-		c.What, c.Before = "zone that the source gave", cmp.Or(presented(v.Message.Zone), asQueryTold)
+		c.What, c.Before = "zone that the source gave", cmp.Or(presented(v.Message.Zone), asInQuery)
 		return c
 	}
 	c.at(v.Message.Wire, f.From, f.To, nil)

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // WriteJSON writes the report as one JSON document.
@@ -67,7 +69,7 @@ func (t *text) verdicts(r *Report) {
 	if r.ResolverMore {
 		t.line("Messages showed more addresses of the resolver than are searched for.")
 	}
-	if !anyResolver(r.Verdicts) {
+	if !slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Resolver }) {
 		t.line("No address of the resolver is known: messages show none. Name it with --canary or in scrub.resolvers.")
 	}
 	if !r.asked() { // else they are problems
@@ -95,15 +97,6 @@ func (t *text) kind(k Kind) {
 	default:
 		t.line("%ss of the configuration (%d) appear in %d of %d output records", k.Kind, k.Entries, k.Found, k.Records)
 	}
-}
-
-func anyResolver(all []Verdict) bool {
-	for i := range all {
-		if all[i].Resolver {
-			return true
-		}
-	}
-	return false
 }
 
 func (t *text) verdict(v *Verdict, records uint64) {
@@ -162,12 +155,13 @@ func (t *text) findings(all []Finding, found uint64) {
 
 func (t *text) messages(r *Report) {
 	t.heading("WHAT WAS READ AND WHAT BECAME OF IT")
-	t.count("read", r.Messages.Read, "messages, and frames that should have been one")
-	t.count("records", r.Messages.Records, "messages that became a record")
-	t.examples(r.Messages.Examples)
-	t.count("paired", r.Messages.Paired, "queries that found their response")
-	if r.Messages.Held > 0 {
-		t.count("held", r.Messages.Held, "queries that wait for their response")
+	m := &r.Messages
+	account := (&transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}).Account()
+	for i, row := range account.Shown() {
+		t.count(row.Name, row.Value, row.Meaning)
+		if i == 1 {
+			t.examples(m.Examples) // of records
+		}
 	}
 	for _, d := range r.Dropped {
 		if d.Messages == 0 {
@@ -280,21 +274,21 @@ func (t *text) hiding(all []Zone) {
 	}
 }
 
-func (t *text) neverCopied(all []Beside) {
+func (t *text) neverCopied(all []Uncopied) {
 	t.heading("WHAT DNSTAP FRAMES HELD IN ADDITION TO THEIR MESSAGES: IT IS NEVER COPIED")
 	for i := range all {
-		b := &all[i]
+		u := &all[i]
 		switch {
-		case b.Frames == 0:
-			t.line("%s: %s", b.Field, b.Value)
-		case !b.Searched:
-			t.line("%s %s in %d frames: too short to search for", b.Field, b.Value, b.Frames)
+		case u.Frames == 0:
+			t.line("%s: %s", u.Field, u.Value)
+		case !u.Searched:
+			t.line("%s %s in %d frames: too short to search for", u.Field, u.Value, u.Frames)
 		default:
-			t.line("%s %s in %d frames: its octets appear in %d output records", b.Field, b.Value, b.Frames, b.Found)
-			if b.Found > 0 {
+			t.line("%s %s in %d frames: its octets appear in %d output records", u.Field, u.Value, u.Frames, u.Found)
+			if u.Found > 0 {
 				t.line("  That may be chance, because they may be part of any name; it is no verdict:")
 			}
-			t.findings(b.Findings, b.Found)
+			t.findings(u.Findings, u.Found)
 		}
 	}
 	if len(all) == 0 {

@@ -1,16 +1,13 @@
 package explain
 
 import (
-	"encoding/hex"
 	"fmt"
-	"hash"
+	"net/netip"
 	"slices"
 	"strconv"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 )
-
-func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
 // verdicts are on the canaries that were given, on the resolver's addresses, and on what
 // else was found.
@@ -120,12 +117,7 @@ func (r *Report) unsearched() []string {
 	return all
 }
 
-// isResolver reports whether an address is in a network of the resolver's.
+// isResolver reports whether an address is in a configured network of the resolver.
 func (e *Explainer) isResolver(w *watched) bool {
-	for _, p := range e.policy.Resolvers {
-		if p.Contains(w.Addr) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.policy.Resolvers, func(p netip.Prefix) bool { return p.Contains(w.Addr) })
 }

@@ -15,19 +15,40 @@ import (
 // Everything points down, sources and sinks do not know each other, and none
 // imports conf. Another room must be given its place here first.
 var mayImport = map[string][]string{
-	"transform":    nil,
+	"transform":    {"transform/dnswire", "transform/dnswire/wiretest"},
 	"forward/nmsg": {"transform"},
-	"forward":      {"transform", "forward/nmsg"},
-	"collector":    {"transform"},
-	"conf":         {"transform", "forward", "forward/nmsg", "collector", "fallback/pcap"},
 
-	"fallback/pcap/stream": {"transform"},
+	"forward/udp":         {"forward", "forward/nmsg", "forward/forwardtest"},
+	"forward/file":        {"transform", "forward", "forward/nmsg", "forward/forwardtest"}, // nmsg for recovery
+	"forward/stdout":      {"transform", "forward", "forward/forwardtest"},
+	"forward/forwardtest": {"transform", "forward", "forward/nmsg"}, // for tests of transports
+
+	"transform/dnstext":     {"transform/dnswire"},
+	"forward/nmsg/nmsgjson": {"forward/nmsg", "forward/nmsg/nmsgtest", "transform/dnstext"},
+	"forward/nmsg/nmsgtest": {"forward/nmsg"}, // for tests
+
+	"forward":   {"transform", "forward/nmsg"},
+	"collector": {"transform", "collector/certs", "collector/sockfile"},
+	"conf": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "forward/stdout",
+		"collector", "collector/certs", "fallback/pcap"},
+
+	"collector/certs":           nil,
+	"collector/certs/certstest": {"collector/certs"},
+	"collector/sockfile":        nil,
+
+	"transform/dnswire":          {"transform/dnswire/wiretest"},
+	"transform/dnswire/wiretest": nil, // it shares no code with what it tests
+
+	"fallback/pcap/stream": {"transform", "transform/dnswire"},
 	"fallback/pcap/ring":   {"transform"},
 	"fallback/pcap/packet": {"transform", "fallback/pcap/stream"},
-	"fallback/pcap":        {"transform", "fallback/pcap/packet", "fallback/pcap/ring"},
 
-	"cmd/dnstap-pdns/internal/present": {"forward/nmsg"},
-	"cmd/dnstap-pdns/internal/sensor":  {"transform", "forward", "forward/nmsg", "collector", "conf", "fallback/pcap"},
+	"fallback/pcap/capfile": {"transform"},
+	"fallback/pcap":         {"transform", "fallback/pcap/capfile", "fallback/pcap/packet", "fallback/pcap/ring"},
+
+	"cmd/dnstap-pdns/internal/present": {"forward/nmsg", "forward/nmsg/nmsgjson", "forward/nmsg/nmsgtest", "transform/dnstext"},
+	"cmd/dnstap-pdns/internal/sensor": {"transform", "forward", "forward/nmsg", "collector", "collector/certs", "collector/sockfile", "conf",
+		"fallback/pcap"},
 	"cmd/dnstap-pdns/internal/admin": {"transform", "forward", "collector", "conf", "fallback/pcap", "fallback/pcap/packet",
 		"fallback/pcap/ring", "cmd/dnstap-pdns/internal/sensor"},
 	"cmd/dnstap-pdns/internal/admin/page": {"transform", "forward", "conf", "cmd/dnstap-pdns/internal/admin",
@@ -44,7 +65,7 @@ var mayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/selftest": {"transform", "forward", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving"},
 
 	"cmd/dnstap-pdns/internal/uncompress": nil,
-	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "collector", "conf",
+	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "collector", "conf",
 		"fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for what they count
 		"cmd/dnstap-pdns/internal/admin", "cmd/dnstap-pdns/internal/admin/page", "cmd/dnstap-pdns/internal/canary",
 		"cmd/dnstap-pdns/internal/explain", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present",
@@ -55,12 +76,20 @@ var mayImport = map[string][]string{
 	"integration/nmsgcheck": nil,
 	"integration/lab":       nil,
 	"integration": {"integration/lab", "integration/nmsgcheck",
-		"collector",           // whose word on a socket's access is held to the kernel's, as root
+		"collector", "collector/sockfile", // whose word on a socket's access is held to the kernel's, as root
 		"fallback/pcap/ring"}, // which needs root and interfaces
 	"integration/bench": nil,
 
 	"integration/compose":        {"integration/lab", "integration/nmsgcheck"},
 	"integration/compose/client": nil,
+}
+
+// testsMayImport is what the tests of a package may import in addition.
+var testsMayImport = map[string][]string{
+	"cmd/dnstap-pdns/internal/admin": {"collector/certs"},
+
+	"collector":       {"collector/certs/certstest"},
+	"collector/certs": {"collector/certs/certstest"},
 }
 
 // TestEverythingPointsDown holds tests to the same: one that reaches for what is
@@ -81,7 +110,8 @@ func TestEverythingPointsDown(t *testing.T) {
 			}
 			room, ours := strings.CutPrefix(imported, module+"/")
 			itself := s.isTest() && room == s.folder() // of package x_test
-			if ours && !itself && !slices.Contains(allowed, room) {
+			forTests := s.isTest() && slices.Contains(testsMayImport[s.folder()], room)
+			if ours && !itself && !forTests && !slices.Contains(allowed, room) {
 				t.Errorf("%s imports %s; %s may import %v", s.at(spec), room, s.folder(), allowed)
 			}
 		}
@@ -99,13 +129,18 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 	for room, never := range map[string][]string{
 		"transform":    {"collector", "forward", "forward/nmsg", "conf"},
 		"forward/nmsg": {"collector", "forward", "conf"},
-		"forward":      {"collector", "conf"},
-		"collector":    {"forward", "forward/nmsg", "conf", "fallback/pcap"},
+
+		"forward/nmsg/nmsgjson": {"collector", "forward", "conf"},
+
+		"forward":   {"collector", "conf"},
+		"collector": {"forward", "forward/nmsg", "conf", "fallback/pcap"},
 
 		"fallback/pcap/stream": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/packet": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap":        {"collector", "forward", "forward/nmsg", "conf"},
+
+		"fallback/pcap/capfile": {"collector", "forward", "forward/nmsg", "conf", "fallback/pcap/packet"},
 	} {
 		reached := map[string]bool{}
 		var follow func(string)
@@ -121,6 +156,30 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 				t.Errorf("%s reaches %s", room, n)
 			}
 		}
+	}
+}
+
+// TestOnlyTestsUseGopacket: the sensor reads packets and capture files with its own code;
+// gopacket is the oracle of its tests, and writes the files of integration/bench.
+func TestOnlyTestsUseGopacket(t *testing.T) {
+	tests := 0
+	for _, s := range sources(t) {
+		for _, spec := range s.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case !strings.HasPrefix(imported, "github.com/gopacket/"):
+			case s.isTest():
+				tests++
+			case s.folder() != "integration/bench":
+				t.Errorf("%s imports %s: use fallback/pcap/capfile, which reads capture files without it", s.at(spec), imported)
+			}
+		}
+	}
+	if tests == 0 {
+		t.Error("no test uses gopacket: remove this test")
 	}
 }
 
@@ -141,13 +200,25 @@ var (
 		"transform": {
 			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
 			except: map[string]string{
-				"sync/atomic":                   "budget.go",                // of all lanes together
-				"golang.org/x/net/idna":         "name.go localnames.go",    // names only
+				"sync/atomic":                   "table.go",                 // the budget of all lanes together
+				"golang.org/x/net/idna":         "localnames.go",            // names only
 				"golang.org/x/net/publicsuffix": "domains.go localnames.go", // a table
 			},
 			uses: map[string][]string{"time": {"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}},
 		},
+		"transform/dnswire": { // the standard library only
+			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/...", "time",
+				"github.com/...", "golang.org/..."}),
+		},
 		"forward/nmsg": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"forward/nmsg/nmsgjson": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"transform/dnstext": {
 			packages: slices.Concat(sockets, files, people),
 			clock:    true,
 		},

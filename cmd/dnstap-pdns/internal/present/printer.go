@@ -5,57 +5,52 @@ import (
 	"io"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg/nmsgjson"
 )
 
 // Format is a way to show messages.
 type Format uint8
 
 const (
-	JSON Format = iota // as [AppendJSON]
+	JSON Format = iota // as [nmsgjson.Encoder]
 	Text               // as [AppendText]
 )
 
-// Printer prints messages one by one and reuses its buffers. It serves one
-// goroutine.
+// Printer prints messages one by one and reuses its memory. It is used by one goroutine at a time.
 type Printer struct {
 	Format Format
 
 	buf  []byte
-	json writer
+	json nmsgjson.Encoder
 	text textWriter
 }
 
-// Print writes the message to w in one call of Write. Where the message is not
-// what its type says, nothing is written, and the error is a [*MessageError];
-// the next message may be printed all the same. Any other error is w's.
+// Print writes the message to w in one call of Write. If the message is not of the type that its
+// payload says, nothing is written and the error is a [*MessageError]; the next message can be
+// printed. Every other error is that of w.
 func (p *Printer) Print(w io.Writer, m nmsg.Message) error {
-	b, err := p.append(m)
-	if err != nil {
-		return &MessageError{Vendor: m.Vendor, Type: m.Type, Err: err}
+	appendFormat := p.json.Append
+	if p.Format == Text {
+		appendFormat = p.text.append
 	}
-	p.buf = b[:0]
+	b, err := appendFormat(p.buf[:0], m)
+	if err != nil {
+		vendor, name, _ := m.Name()
+		return &MessageError{vendor + ":" + name, err}
+	}
+	p.buf = b
 	_, err = w.Write(b)
 	return err
 }
 
-func (p *Printer) append(m nmsg.Message) ([]byte, error) {
-	if p.Format == Text {
-		return p.text.lines(p.buf, m)
-	}
-	return p.json.line(p.buf, m)
-}
-
-// MessageError says that a payload is not what its message type says.
+// MessageError reports that a payload is not of its message type.
 type MessageError struct {
-	Vendor, Type uint32
-	Err          error
+	Type string // as nmsgtool names it, base:dnsqr for instance
+	Err  error
 }
 
-// Error names the type as nmsgtool does.
-func (e *MessageError) Error() string {
-	vendor, name := names(e.Vendor, e.Type)
-	return fmt.Sprintf("unreadable %s:%s message: %v", vendor, name, e.Err)
-}
+// Error names the type and the reason.
+func (e *MessageError) Error() string { return fmt.Sprintf("unreadable %s message: %v", e.Type, e.Err) }
 
-// Unwrap returns what is wrong with the payload.
+// Unwrap returns the reason.
 func (e *MessageError) Unwrap() error { return e.Err }

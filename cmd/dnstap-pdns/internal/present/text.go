@@ -2,59 +2,46 @@ package present
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/netip"
-	"strconv"
 
 	"github.com/miekg/dns"
 
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg/nmsgjson"
+	"github.com/dnstap-pdns/dnstap-pdns/transform/dnstext"
 )
 
-// summary is what the first line of a message's text says. What is zero, nil or
-// invalid is not known.
-type summary struct {
-	event            string // what it is, where that is not a response with its query
-	server, resolver netip.AddrPort
-	transport        string
-	qname            []byte // wire form
-	qtype, qclass    uint16
-	rcode            *uint16
-	zone             []byte   // wire form
-	delay            float64  // seconds from query to response; 0 where times are too coarse to tell
-	timeout          *float64 // seconds that a response was waited for
-	query, response  []byte   // DNS messages
-}
-
-// AppendText appends the message for a person to read: a line that says when,
-// who and what, then the response's records (or the query's, where there is no
-// response), indented, in zone file form. On an error, a message that is not
-// what its type says, b is returned as it was.
+// AppendText appends the message as a person reads it: a line with time, addresses, question and
+// result, then, indented, the records of the response, or of the query if there is no response,
+// in zone file form. If the message is not of the type that its payload says, it returns b and an
+// error.
 func AppendText(b []byte, m nmsg.Message) ([]byte, error) {
 	var w textWriter
-	return w.lines(b, m)
+	return w.append(b, m)
 }
 
-// textWriter writes text. Everything that came from outside goes through
-// appendName, appendRdata, appendPrintable or a mnemonic, which let through
-// printable ASCII only.
+// textWriter writes text. Every octet of a message passes package dnstext or is base64, so that
+// the text is printable ASCII.
 type textWriter struct {
 	b       []byte
-	message message
+	message dnstext.Message
 }
 
-func (w *textWriter) lines(b []byte, m nmsg.Message) ([]byte, error) {
-	w.b = appendTime(b, m.Sec, m.Nsec)
+func (w *textWriter) append(b []byte, m nmsg.Message) ([]byte, error) {
+	w.b = nmsgjson.AppendTime(b, m.Sec, m.Nsec)
 	if m.Nsec == 0 {
 		w.b = w.b[:len(w.b)-len(".000000000")]
 	}
-	kind, known := kindOf(m)
+	_, name, known := m.Name()
 	if !known {
-		w.unknown(m)
+		w.printf(" vendor=%d type=%d bytes=%d", m.Vendor, m.Type, len(m.Data))
+		w.ids(m)
+		w.printf("\n  ; %s\n", base64.StdEncoding.EncodeToString(m.Data))
 		return w.b, nil
 	}
-	_, name := names(m.Vendor, m.Type)
 	w.word(name)
-	s, err := summarize(kind, m.Data)
+	s, err := summarize(m.Type, m.Data)
 	if err != nil {
 		return b, err
 	}
@@ -62,57 +49,24 @@ func (w *textWriter) lines(b []byte, m nmsg.Message) ([]byte, error) {
 	return w.b, nil
 }
 
-func summarize(kind uint32, data []byte) (summary, error) {
-	switch kind {
-	case typeDNSQR:
-		return summarizeDNSQR(data)
-	case typeDNSTap:
-		return summarizeDNSTap(data)
-	}
-	return summarizeDNSObs(data)
-}
-
-// unknown writes a message of a type that nothing here can read.
-func (w *textWriter) unknown(m nmsg.Message) {
-	w.number("vendor", uint64(m.Vendor))
-	w.number("type", uint64(m.Type))
-	w.number("bytes", uint64(len(m.Data)))
-	w.ids(m)
-	w.b = append(w.b, "\n  ; "...)
-	w.b = base64.StdEncoding.AppendEncode(w.b, m.Data)
-	w.b = append(w.b, '\n')
-}
-
 func (w *textWriter) records(s *summary, m nmsg.Message) {
 	msg := s.response
 	if msg == nil {
 		msg = s.query
 	}
-	readable := msg != nil && w.message.parse(msg)
+	readable := msg != nil && w.message.Parse(msg)
 	if readable {
 		s.complete(&w.message)
 	}
 	w.headline(s, readable)
 	w.ids(m)
-	w.b = append(w.b, '\n')
+	w.printf("\n")
 	switch {
 	case readable:
 		w.edns()
 		w.sections()
 	case msg != nil:
-		w.b = strconv.AppendInt(append(w.b, "  ; no readable DNS message: "...), int64(len(msg)), 10)
-		w.b = append(w.b, " bytes\n"...)
-	}
-}
-
-// complete fills in what only the DNS message says.
-func (s *summary) complete(m *message) {
-	if s.qname == nil && len(m.questions) > 0 {
-		q := &m.questions[0]
-		s.qname, s.qtype, s.qclass = q.name.of(m.names), q.typ, q.class
-	}
-	if s.response != nil {
-		s.rcode = &m.rcode
+		w.printf("  ; no readable DNS message: %d bytes\n", len(msg))
 	}
 }
 
@@ -126,19 +80,23 @@ func (w *textWriter) headline(s *summary, readable bool) {
 	}
 	w.question(s)
 	if s.rcode != nil {
-		w.b = appendRcode(append(w.b, ' '), *s.rcode)
+		w.word(dnstext.Rcode(*s.rcode))
 	}
 	if readable && s.response != nil {
-		w.flags()
+		for _, flag := range w.message.AppendFlags(nil) {
+			if flag != "qr" { // a response has it
+				w.word(flag)
+			}
+		}
 	}
 	if len(s.zone) > 0 {
-		w.b = appendName(append(w.b, " zone="...), s.zone, zoneForm)
+		w.name(" zone=", s.zone)
 	}
 	if s.delay != 0 {
-		w.seconds(" delay=", s.delay)
+		w.printf(" delay=%.6fs", s.delay)
 	}
 	if s.timeout != nil {
-		w.seconds(" timeout=", *s.timeout)
+		w.printf(" timeout=%.6fs", *s.timeout)
 	}
 	if s.resolver.IsValid() && !s.resolver.Addr().IsUnspecified() {
 		w.endpoint("resolver=", s.resolver, 0)
@@ -149,42 +107,29 @@ func (w *textWriter) question(s *summary) {
 	if s.qname == nil {
 		return
 	}
-	w.b = appendName(append(w.b, ' '), s.qname, zoneForm)
+	w.name(" ", s.qname)
 	if s.qclass != dns.ClassINET {
-		w.b = appendClass(append(w.b, ' '), s.qclass)
+		w.word(dnstext.Class(s.qclass))
 	}
-	w.b = appendType(append(w.b, ' '), s.qtype)
+	w.word(dnstext.Type(s.qtype))
 }
 
-func (w *textWriter) flags() {
-	const flagQR = 1 << 15 // said by "response" already
-	for _, flag := range headerFlags {
-		if flag.bit != flagQR && w.message.flags&flag.bit != 0 {
-			w.word(flag.name)
-		}
-	}
-}
+func (w *textWriter) printf(format string, args ...any) { w.b = fmt.Appendf(w.b, format, args...) }
 
 func (w *textWriter) word(s string) { w.b = append(append(w.b, ' '), s...) }
 
-func (w *textWriter) number(key string, v uint64) {
-	w.word(key)
-	w.b = strconv.AppendUint(append(w.b, '='), v, 10)
+func (w *textWriter) name(before string, name []byte) {
+	w.b = dnstext.AppendName(append(w.b, before...), name, dnstext.Zone)
 }
 
-func (w *textWriter) seconds(key string, v float64) {
-	w.b = append(strconv.AppendFloat(append(w.b, key...), v, 'f', 6, 64), 's')
-}
-
-// endpoint writes an address, and its port unless it is the usual one or not
-// known.
+// endpoint writes an address, and its port unless it is the usual port or unknown.
 func (w *textWriter) endpoint(key string, e netip.AddrPort, usual uint16) {
 	if !e.IsValid() {
 		return
 	}
 	w.word(key)
 	if e.Port() == usual || e.Port() == 0 {
-		w.b = appendAddr(w.b, e.Addr())
+		w.b = dnstext.AppendAddr(w.b, e.Addr())
 		return
 	}
 	w.b = e.AppendTo(w.b)
@@ -192,65 +137,46 @@ func (w *textWriter) endpoint(key string, e netip.AddrPort, usual uint16) {
 
 func (w *textWriter) ids(m nmsg.Message) {
 	if m.Source != 0 {
-		w.word("source=")
-		w.b = appendSource(w.b, m.Source)
+		w.printf(" source=%08x", m.Source)
 	}
 	if m.Operator != 0 {
-		w.number("operator", uint64(m.Operator))
+		w.printf(" operator=%d", m.Operator)
 	}
 	if m.Group != 0 {
-		w.number("group", uint64(m.Group))
+		w.printf(" group=%d", m.Group)
 	}
 }
 
 func (w *textWriter) edns() {
-	e := &w.message.edns
-	if !e.present {
+	e := &w.message.EDNS
+	if !e.Present {
 		return
 	}
-	w.b = strconv.AppendUint(append(w.b, "  ; edns version "...), uint64(e.version), 10)
-	if e.flags&flagDO != 0 {
+	w.printf("  ; edns version %d", e.Version)
+	if e.DO {
 		w.word("do")
 	}
-	w.b = strconv.AppendUint(append(w.b, " udp "...), uint64(e.udpSize), 10)
-	for rest := e.options.of(w.message.wire); len(rest) > 0; {
-		w.b, rest = nextOption(append(w.b, ", "...), rest)
+	w.printf(" udp %d", e.UDPSize)
+	for rest := e.Options; len(rest) > 0; {
+		w.b, rest = dnstext.AppendOption(append(w.b, ", "...), rest)
 	}
-	w.b = append(w.b, '\n')
+	w.printf("\n")
 }
 
 func (w *textWriter) sections() {
-	for i, name := range sectionNames {
-		sets := w.message.sections[i]
-		if len(sets) == 0 {
-			continue
-		}
-		w.b = append(append(append(w.b, "  ; "...), name...), '\n')
-		for j := range sets {
-			w.rrset(&sets[j])
-		}
-	}
-}
-
-// rrset writes a line for each record.
-func (w *textWriter) rrset(set *rrset) {
 	m := &w.message
-	for i := set.first; i >= 0; i = m.rdatas[i].next {
-		w.b = appendName(append(w.b, "  "...), set.owner.of(m.names), zoneForm)
-		w.b = strconv.AppendUint(append(w.b, ' '), uint64(set.ttl), 10)
-		w.b = appendClass(append(w.b, ' '), set.class)
-		w.b = appendType(append(w.b, ' '), set.typ)
-		w.b = append(w.b, ' ')
-		w.rdata(set, m.rdatas[i].span)
-		w.b = append(w.b, '\n')
-	}
-}
-
-// rdata writes a record's data, as plain bytes where it has no better form.
-func (w *textWriter) rdata(set *rrset, data span) {
-	start := len(w.b)
-	w.b, _ = appendRdata(w.b, w.message.wire, set, data, zoneForm)
-	if len(w.b) == start {
-		w.b = appendGeneric(w.b, data.of(w.message.wire))
+	for i, sets := range m.Sections {
+		if len(sets) > 0 {
+			w.printf("  ; %s\n", dnstext.Sections[i])
+		}
+		for j := range sets {
+			set := &sets[j]
+			for rdata := range m.Records(set) {
+				w.name("  ", set.Owner)
+				w.printf(" %d %s %s ", set.TTL, dnstext.Class(set.Class), dnstext.Type(set.Type))
+				w.b, _ = m.AppendRdata(w.b, set, rdata, dnstext.Zone)
+				w.printf("\n")
+			}
+		}
 	}
 }

@@ -39,7 +39,7 @@ func BenchmarkFrameToBatch(b *testing.B) {
 }
 
 // unclosed keeps a lane from one stream to the next.
-type unclosed struct{ collector.Lane }
+type unclosed struct{ transform.Lane }
 
 func (unclosed) Close() {}
 

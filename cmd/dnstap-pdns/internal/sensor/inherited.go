@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // An address is where a source listens.
@@ -47,7 +48,7 @@ func listenerOf(f *os.File) (net.Listener, error) {
 }
 
 // listen opens a source on the socket that it inherited, else on one of its own.
-func (in inherited) listen(c collector.Config, lane func() collector.Lane, log *slog.Logger) (*collector.Source, error) {
+func (in inherited) listen(c collector.Config, lane func() transform.Lane, log *slog.Logger) (*collector.Source, error) {
 	f, ok := in[address{c.Network, c.Address}]
 	if !ok {
 		return collector.Listen(c, lane, log)

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
-	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -35,23 +33,16 @@ type always struct {
 	source string
 }
 
-func (o always) Lane(transform.Time) pcap.Lane { return o.watched(o.sensor.forwarder.Lane(o.source)) }
+func (o always) Lane(transform.Time) transform.Lane { return o.sensor.forwarder.Lane(o.source) }
 
 func (o always) HandOver(transform.Span) {}
-
-func (o always) watched(l *forward.Lane) pcap.Lane {
-	if o.sensor.observe == nil {
-		return l
-	}
-	return o.sensor.observe(collector.Lane(l))
-}
 
 // standIn is where packets go that stand in for dnstap: what they recorded is no
 // record again.
 type standIn struct{ always }
 
-func (o standIn) Lane(on transform.Time) pcap.Lane {
-	return o.watched(o.sensor.forwarder.PacketLane(o.source, on))
+func (o standIn) Lane(on transform.Time) transform.Lane {
+	return o.sensor.forwarder.PacketLane(o.source, on)
 }
 
 func (o standIn) HandOver(capture transform.Span) {

@@ -14,7 +14,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
@@ -26,7 +25,6 @@ type Sensor struct {
 	log       *slog.Logger
 	budget    *transform.Budget
 	forwarder *forward.Forwarder
-	observe   func(collector.Lane) collector.Lane
 
 	inherited inherited
 	senders   *pcap.Senders // the resolvers that connect to dnstap sources
@@ -48,10 +46,6 @@ type Sensor struct {
 type Options struct {
 	Log    *slog.Logger
 	Stdout io.Writer // where stdout: leads
-
-	// Observe, unless nil, is put around each lane: it sees every message and what
-	// became of it.
-	Observe func(collector.Lane) collector.Lane
 
 	// Observer, unless nil, is shown what every sink has sent.
 	Observer forward.Observer
@@ -77,7 +71,6 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 		log:       o.Log,
 		budget:    budget,
 		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout), forward.WithObserver(o.Observer)),
-		observe:   o.Observe,
 		policy:    policy,
 		inherited: sockets,
 		senders:   pcap.NewSenders(),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -19,14 +20,10 @@ type source struct {
 
 func (s *Sensor) open(c collector.Config) (*source, error) {
 	src := &source{config: c, name: c.Name}
-	lane := func() collector.Lane {
+	lane := func() transform.Lane {
 		s.naming.Lock()
 		defer s.naming.Unlock()
-		l := collector.Lane(&attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders})
-		if s.observe != nil {
-			l = s.observe(l)
-		}
-		return l
+		return &attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders}
 	}
 	listener, err := s.inherited.listen(c, lane, s.log)
 	if err != nil {
@@ -64,7 +61,7 @@ func (l *attentiveLane) Close() {
 // An Excluded source keeps resolvers of this machine out, or does not let it be told.
 type Excluded struct {
 	Source     string
-	Exclusions []collector.Exclusion
+	Exclusions []sockfile.Exclusion
 	Err        error
 }
 

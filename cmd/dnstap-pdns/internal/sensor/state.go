@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
@@ -23,7 +24,7 @@ type DnstapState struct {
 	Connections []collector.Connection // that have said START, the oldest first
 
 	TLS         bool
-	Certificate collector.Certificate // with TLS
+	Certificate certs.Certificate // with TLS
 }
 
 // State returns the sensor's state as of now. It waits for a reload under way.

@@ -16,12 +16,10 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/xi2/xz"
 )
 
-// What a file may make us keep of what it uncompressed to, in bytes: as much as
-// zstd itself allows, unless it is asked for more, and what xz -9 takes. Gzip needs
-// 32 KiB, bzip2 900 kB.
+// The most history that a file may require, in bytes: of zstd what the tool allows by
+// default, of xz what xz -9 requires. Gzip needs 32 KiB, bzip2 900 kB.
 const (
 	zstdWindow   = 128 << 20
 	xzDictionary = 64 << 20
@@ -92,7 +90,7 @@ func openZstd(r io.Reader) (io.Reader, func(), error) {
 }
 
 func openXZ(r io.Reader) (io.Reader, func(), error) {
-	x, err := xz.NewReader(r, xzDictionary)
+	x, err := newXZReader(r)
 	return x, func() {}, err
 }
 
@@ -116,9 +114,9 @@ type Reader struct {
 func (r *Reader) Close() { r.close() }
 
 // New returns what comes from r, uncompressed. It has read the beginning of r when it
-// returns. Errors of r, from here or from the Reader, stay recognisable. What is cut
-// off or damaged is an error once everything before it was read; what is compressed
-// twice is an error at once.
+// returns. Errors of r, from here or from the Reader, stay recognisable. Data that is cut
+// off or damaged is an error after everything before it was read, of xz after the last
+// whole chunk; data that is compressed twice is an error at once.
 func New(r io.Reader) (*Reader, error) {
 	buffered := bufio.NewReader(r)
 	m, err := peek(buffered)
@@ -171,9 +169,9 @@ func (u *uncompressed) Read(p []byte) (int, error) {
 // mean the file's end to whoever reads what is in it.
 func (m *method) explain(err error) error {
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, xz.ErrBuf):
+	case isEnd(err):
 		return fmt.Errorf("the %s data is cut off", m.name)
-	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, xz.ErrMemlimit):
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, errXZDictionary):
 		return fmt.Errorf("the %s data takes too much memory to be uncompressed here; use %s itself before: %w", m.name, m.name, err)
 	}
 	return fmt.Errorf("uncompressing %s: %w", m.name, err)

@@ -138,7 +138,7 @@ func TestShortInputsAreNotCompressed(t *testing.T) {
 // FuzzReader: whatever comes, reading ends without a panic, and an error does not
 // look like the file's end.
 func FuzzReader(f *testing.F) {
-	for _, name := range append(names(), "twice.gz", "dictionary.xz", "window.zst") {
+	for _, name := range append(names(), "twice.gz", "dictionary.xz", "window.zst", "streams.xz", "tiny.xz") {
 		f.Add(file(f, name))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

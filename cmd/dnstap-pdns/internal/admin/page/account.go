@@ -4,20 +4,19 @@ import (
 	"strconv"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
-	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An account is a sum and what it is made of: all of it, what is zero too.
+// An account is a [transform.Account] as a table: every row of it, also if zero.
 type account struct {
 	ID    string // of its parts that are folded
 	Of    string // what is counted: "messages"
 	Whole part
 	Kept  []part // what is no loss
-	Lost  part   // the sum of what follows
-	Some  []part // losses that there were, by their reason
-	None  []part // those that there were not
-	Sum   uint64 // of all parts: the whole
+	Lost  part   // the sum of Some and None
+	Some  []part // losses that occurred, by their reason
+	None  []part // losses that did not
+	Sum   uint64 // of all parts
 }
 
 // A part is a row of an account.
@@ -29,52 +28,24 @@ type part struct {
 	Share   string // of the whole
 }
 
-// Adds reports whether the parts are the whole: always.
+// Adds reports whether the parts add up to the whole; they do unless there is a defect.
 func (a *account) Adds() bool { return a.Sum == a.Whole.N }
 
-func (a *account) keep(key, meaning string, n uint64) {
-	a.Kept = append(a.Kept, part{Key: key, Name: key, Meaning: meaning, N: n, Share: admin.Share(n, a.Whole.N)})
-	a.Sum += n
-}
-
-func (a *account) lose(name, meaning string, n uint64) {
-	p := part{Key: a.Lost.Key, Name: name, Meaning: meaning, N: n, Share: admin.Share(n, a.Whole.N)}
-	a.Sum += n
-	a.Lost.N += n
-	a.Lost.Share = admin.Share(a.Lost.N, a.Whole.N)
-	if n == 0 {
-		a.None = append(a.None, p)
-	} else {
-		a.Some = append(a.Some, p)
+func accountOf(id, of string, from transform.Account) account {
+	row := func(key string, r transform.Row) part {
+		return part{Key: key, Name: r.Name, Meaning: r.Meaning, N: r.Value, Share: admin.Share(r.Value, from.Whole.Value)}
 	}
-}
-
-func messagesAccount(m *admin.Messages) account {
-	a := account{
-		ID: "messages", Of: "messages",
-		Whole: part{Key: "read", Name: "read", Meaning: "messages, and frames or packets that should have been one", N: m.Read},
-		Lost:  part{Key: "dropped", Name: "dropped", Meaning: "messages that became no record, by reason"},
+	lost := transform.Row{Name: from.Lost.Name, Meaning: from.Lost.Meaning, Value: from.Lost.Sum()}
+	a := account{ID: id, Of: of, Whole: row("read", from.Whole), Lost: row(lost.Name, lost), Sum: from.Sum()}
+	for _, r := range from.Parts {
+		a.Kept = append(a.Kept, row(r.Name, r))
 	}
-	a.keep("records", "messages that became a record", m.Records)
-	a.keep("paired", "queries that found their response", m.Paired)
-	a.keep("held", "queries that wait for their response", m.Held)
-	for _, r := range transform.Reasons() {
-		a.lose(r.String(), r.Meaning(), m.Dropped[r.String()])
-	}
-	return a
-}
-
-func sinkAccount(id string, s *admin.Sink) account {
-	a := account{
-		ID: id, Of: "records",
-		Whole: part{Key: "read", Name: "offered", Meaning: "records, since the sink is there", N: s.Offered},
-		Lost:  part{Key: "lost", Name: "lost", Meaning: "records that did not leave, by reason"},
-	}
-	a.keep("delivered", "records that left", s.Delivered)
-	a.keep("queued", "records that wait", s.Queued)
-	a.keep("filtered", "records that the message type has no form for", s.Filtered)
-	for _, l := range forward.Losses() {
-		a.lose(l.String(), l.Meaning(), s.Lost[l.String()])
+	for _, r := range from.Lost.Rows {
+		if p := row(lost.Name, r); r.Value > 0 {
+			a.Some = append(a.Some, p)
+		} else {
+			a.None = append(a.None, p)
+		}
 	}
 	return a
 }

@@ -47,7 +47,7 @@ func full() admin.Ledger {
 		Total:   messages(1_234_567, true),
 		Pairing: admin.Pairing{Used: 12, Max: 131072},
 		Sources: []admin.Source{
-			{Name: hostile, Kind: admin.KindDnstap, Messages: messages(1_234_567, true), LastOutward: now, Dnstap: &admin.Dnstap{Accepted: 3, Connections: []admin.Connection{
+			{Name: hostile, Kind: admin.KindDnstap, Messages: messages(1_234_567, true), LastOutward: now, Dnstap: &admin.Dnstap{Connections: []admin.Connection{
 				{Number: 3, UID: &uid, PID: 4711, Since: now.Add(-time.Hour), Identity: hostile, Version: hostile, Frames: 5678, Outward: 4567},
 				{Number: 4, Client: hostile, Since: now, Remedy: &admin.Remedy{Sender: "Unbound", Advice: "set this"}},
 			}}},
@@ -56,6 +56,7 @@ func full() admin.Ledger {
 			{Name: "before", Kind: admin.KindRemoved},
 		},
 	}
+	l.Sources[0].Dnstap.Accepted = 3
 	for _, s := range []forward.SinkLedger{{Name: hostile, Error: hostile, FailingSince: now.Add(-time.Minute)}, {Name: "files", Leaving: true}, {Name: "past", Removed: true}} {
 		s.Delivered, s.Queued, s.QueueMax = 98765, 5, 1<<20
 		for _, why := range forward.Losses() {

@@ -1,6 +1,10 @@
 package page
 
 import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,7 +16,7 @@ const (
 	window = time.Hour
 )
 
-// A measure is something of which there is so much in a second.
+// A measure is a rate per second that is plotted.
 type measure int
 
 const (
@@ -27,7 +31,7 @@ const (
 // amounts are what was counted, by measure.
 type amounts [numMeasures]uint64
 
-// A point is what happened in the time before it.
+// A point is what was counted in the time before it.
 type point struct {
 	at   time.Time
 	took time.Duration
@@ -44,7 +48,7 @@ type history struct {
 	n      int // points that there ever were
 }
 
-// add takes note of a ledger. What happened is what it has more than the one before.
+// add adds the difference to the ledger before.
 func (h *history) add(l *admin.Ledger) {
 	now := totalsOf(l)
 	h.mu.Lock()
@@ -68,7 +72,7 @@ func (h *history) within(now time.Time) (all []point) {
 	return all
 }
 
-// totals are what a ledger has counted, by who counted it.
+// totals are the counts of a ledger, of all sources and of each sink.
 type totals struct {
 	at time.Time          // zero: nothing was counted before
 	by map[string]amounts // "": all sources, else a sink
@@ -76,16 +80,16 @@ type totals struct {
 
 func totalsOf(l *admin.Ledger) totals {
 	t := totals{at: l.Time, by: map[string]amounts{}}
-	t.by[""] = amounts{read: l.Total.Read, records: l.Total.Records, dropped: admin.Total(l.Total.Dropped)}
+	t.by[""] = amounts{read: l.Total.Read, records: l.Total.Records, dropped: l.Total.Account().Lost.Sum()}
 	for i := range l.Sinks {
 		s := &l.Sinks[i]
-		t.by["sink "+s.Name] = amounts{delivered: s.Delivered, lost: admin.Total(s.Lost)}
+		t.by["sink "+s.Name] = amounts{delivered: s.Delivered, lost: s.Account().Lost.Sum()}
 	}
 	return t
 }
 
-// since is what has come since the totals before. Where a count went down, or was not
-// there, another began at zero.
+// since returns the difference to the totals before. A count that went down, or was not
+// there before, began at zero.
 func (t *totals) since(before *totals) point {
 	p := point{at: t.at}
 	if before.at.IsZero() {
@@ -102,4 +106,92 @@ func (t *totals) since(before *totals) point {
 		}
 	}
 	return p
+}
+
+// The plane of a plot, in units of its view box.
+const (
+	plotWidth  = 720.0
+	plotHeight = 100.0
+)
+
+// A plot is the last hour of a measure.
+type plot struct {
+	Key   string // of its colour
+	Title string
+	What  string // what is counted: "messages"
+
+	Now, Mean, Most string // a second
+	Top, Half       string // labels of the axis
+	Line, Area      string // paths; empty if there are no points yet
+	Since           string // the part of the hour that points cover
+}
+
+// Label returns the plot in words.
+func (p *plot) Label() string {
+	if p.Line == "" {
+		return p.Title + " over the last hour: nothing is known yet."
+	}
+	return fmt.Sprintf("%s over the last %s, %s per second: now %s, on average %s, at most %s.", p.Title, p.Since, p.What, p.Now, p.Mean, p.Most)
+}
+
+func (h *history) plots(now time.Time) []plot {
+	points := h.within(now)
+	return []plot{
+		draw(plot{Key: "read", Title: "Messages read", What: "messages"}, points, read, now),
+		draw(plot{Key: "records", Title: "Records made", What: "records"}, points, records, now),
+		draw(plot{Key: "dropped", Title: "Messages dropped", What: "messages"}, points, dropped, now),
+		draw(plot{Key: "delivered", Title: "Records delivered, all sinks", What: "records"}, points, delivered, now),
+		draw(plot{Key: "lost", Title: "Records lost, all sinks", What: "records"}, points, lost, now),
+	}
+}
+
+// draw adds the points of a measure to a plot.
+func draw(p plot, points []point, m measure, now time.Time) plot {
+	if len(points) == 0 {
+		p.Top, p.Half = "1", "0.5"
+		return p
+	}
+	var most float64
+	var all uint64
+	var took time.Duration
+	for i := range points {
+		most = max(most, points[i].rate(m))
+		all += points[i].amounts[m]
+		took += points[i].took
+	}
+	top := ceiling(most)
+	p.Now, p.Most, p.Mean = rate(points[len(points)-1].rate(m)), rate(most), rate(float64(all)/took.Seconds())
+	p.Top, p.Half, p.Since = rate(top), rate(top/2), span(min(took, window))
+	p.Line, p.Area = paths(points, m, top, now)
+	return p
+}
+
+// paths returns the line and the area below it, as SVG paths.
+func paths(points []point, m measure, top float64, now time.Time) (line, area string) {
+	x := func(t time.Time) string { return decimal(plotWidth * max(0, 1-now.Sub(t).Seconds()/window.Seconds())) }
+	y := func(i int) string { return decimal(plotHeight * (1 - points[i].rate(m)/top)) }
+	begins, ends := x(points[0].at.Add(-points[0].took)), x(points[len(points)-1].at)
+	var b strings.Builder
+	fmt.Fprintf(&b, "M%s %s", begins, y(0))
+	for i := range points {
+		fmt.Fprintf(&b, "L%s %s", x(points[i].at), y(i))
+	}
+	line = b.String()
+	return line, fmt.Sprintf("%sL%s %vL%s %vZ", line, ends, plotHeight, begins, plotHeight)
+}
+
+func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+
+// ceiling returns the least of 1, 2 and 5 times a power of ten that is at least f, and at least 1.
+func ceiling(f float64) float64 {
+	if f <= 1 {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(f)))
+	for _, c := range []float64{1, 2, 5} {
+		if f <= c*power {
+			return c * power
+		}
+	}
+	return 10 * power
 }

@@ -71,7 +71,23 @@ func every(doc *html.Node, name string) (all []*html.Node) {
 func TestEveryCountIsThere(t *testing.T) {
 	said := text(show(t, mustPage(t, full)))
 	l := full()
-	want := []string{"read messages, and frames or packets that should have been one " + number(l.Total.Read)}
+	rows := slices.Concat(flat(&l.Total), l.Total.Scrubbing().Rows)
+	for i := range l.Sources {
+		if d := l.Sources[i].Dnstap; d != nil {
+			rows = append(rows, d.Rows()...)
+		}
+		if p := l.Sources[i].Pcap; p != nil {
+			rows = append(rows, p.Rows()...)
+		}
+	}
+	for i := range l.Sinks {
+		a := l.Sinks[i].Account()
+		rows = slices.Concat(rows, []transform.Row{a.Whole}, a.Parts, a.Lost.Rows, l.Sinks[i].Rows())
+	}
+	want := []string{"read DNS messages, and frames or packets that should have been one " + number(l.Total.Read)}
+	for _, r := range rows {
+		want = append(want, fmt.Sprintf("%s %s %s", r.Name, r.Meaning, number(r.Value)))
+	}
 	for _, r := range transform.Reasons() {
 		want = append(want, fmt.Sprintf("%s %s %s", r, r.Meaning(), number(1000+uint64(r))))
 	}
@@ -251,13 +267,13 @@ func TestMarkupHelpsThoseWhoDoNotSee(t *testing.T) {
 func namesAlike() admin.Ledger {
 	l := full()
 	for _, s := range l.Sinks {
-		for _, end := range []string{"none", "beside"} {
+		for _, end := range []string{"none", "counts"} {
 			s.Name += "-" + end
 			l.Sinks = append(l.Sinks, s)
 		}
 	}
 	for _, s := range l.Sources {
-		for _, end := range []string{"none", "beside"} {
+		for _, end := range []string{"none", "counts"} {
 			s.Name += "-" + end
 			l.Sources = append(l.Sources, s)
 		}

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
@@ -33,9 +34,9 @@ type sourceView struct {
 	Kind        string
 	State       string
 	Well        bool
-	Connections []admin.Connection  // the first of them
-	More        int                 // that are not shown
-	Beside      []admin.PacketCount // its own counts, outside the ledger's sums
+	Connections []admin.Connection // the first of them
+	More        int                // that are not shown
+	Rows        []transform.Row    // its own counts, outside the ledger's sums
 }
 
 // A sinkView is a sink with its account.
@@ -43,12 +44,13 @@ type sinkView struct {
 	*admin.Sink
 	ID      string
 	Account account
+	Rows    []transform.Row // its own counts, outside the sum
 	State   string
 	Well    bool
 }
 
 func viewOf(l *admin.Ledger, h *history, s *samples.Samples) *view {
-	v := &view{Ledger: l, Warnings: l.Warnings(), Plots: h.plots(l.Time), Messages: messagesAccount(&l.Total)}
+	v := &view{Ledger: l, Warnings: l.Warnings(), Plots: h.plots(l.Time), Messages: accountOf("messages", "messages", l.Total.Account())}
 	for i := range l.Sources {
 		v.Sources = append(v.Sources, sourceOf(l, &l.Sources[i]))
 	}
@@ -78,14 +80,7 @@ func (v *sourceView) dnstap(d *admin.Dnstap) {
 	v.Kind, v.State, v.Well = "dnstap", counted(n, "resolver connection"), n > 0
 	v.Connections = d.Connections[:min(n, maxConnections)]
 	v.More = n - len(v.Connections)
-	v.Beside = []admin.PacketCount{
-		{Name: "accepted", N: d.Accepted, Meaning: "connections that there were"},
-		{Name: "refused", N: d.Refused, Meaning: "closed at once, because all places were taken"},
-		{Name: "displaced", N: d.Displaced, Meaning: "closed for a newcomer's sake, because all places were taken"},
-		{Name: "handshakes_failed", N: d.HandshakesFailed, Meaning: "never said how they speak"},
-		{Name: "broken", N: d.Broken, Meaning: "closed because of broken framing"},
-		{Name: "accept_errors", N: d.AcceptErrors, Meaning: "failures to accept a connection"},
-	}
+	v.Rows = d.Rows()
 }
 
 func (v *sourceView) packets(p *admin.Packets) {
@@ -98,13 +93,7 @@ func (v *sourceView) packets(p *admin.Packets) {
 	case !p.Capturing:
 		v.State, v.Well = "not capturing", false
 	}
-	v.Beside = []admin.PacketCount{
-		{Name: "captures", N: p.Captures, Meaning: "times that a capture began"},
-		{Name: "captures_broken", N: p.Broken, Meaning: "captures that failed"},
-		{Name: "captures_failed", N: p.Failed, Meaning: "times that a capture could not begin"},
-		{Name: "damaged", N: p.Damaged, Meaning: "packets in blocks of the ring that contradict themselves"},
-	}
-	v.Beside = append(v.Beside, p.Named()...)
+	v.Rows = p.Rows()
 }
 
 func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
@@ -120,14 +109,14 @@ func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
 	if s.Failing != nil {
 		v.State, v.Well = "fails for "+span(l.Time.Sub(s.Failing.Since)), false
 	}
-	v.Account = sinkAccount(v.ID, s)
+	v.Account, v.Rows = accountOf(v.ID, "records", s.Account()), s.Rows()
 	return v
 }
 
 // Ago is how long ago something was, by the ledger.
 func (v *view) Ago(t time.Time) string { return span(v.Time.Sub(t)) }
 
-// A matrixRow is one count of each source.
+// A matrixRow is one row of the account of messages, for each source.
 type matrixRow struct {
 	Name  string
 	By    []uint64 // in the order of the sources
@@ -136,21 +125,83 @@ type matrixRow struct {
 
 // Matrix is the account of messages, source by source.
 func (v *view) Matrix() []matrixRow {
-	row := func(name string, of func(*admin.Messages) uint64) matrixRow {
-		r := matrixRow{Name: name, Total: of(&v.Total)}
-		for i := range v.Sources {
-			r.By = append(r.By, of(&v.Sources[i].Messages))
+	var all []matrixRow
+	for _, r := range flat(&v.Total) {
+		all = append(all, matrixRow{Name: r.Name, Total: r.Value})
+	}
+	for i := range v.Sources {
+		for j, r := range flat(&v.Sources[i].Messages) {
+			all[j].By = append(all[j].By, r.Value)
 		}
-		return r
-	}
-	all := []matrixRow{
-		row("read", func(m *admin.Messages) uint64 { return m.Read }),
-		row("records", func(m *admin.Messages) uint64 { return m.Records }),
-		row("paired", func(m *admin.Messages) uint64 { return m.Paired }),
-		row("held", func(m *admin.Messages) uint64 { return m.Held }),
-	}
-	for _, r := range transform.Reasons() {
-		all = append(all, row(r.String(), func(m *admin.Messages) uint64 { return m.Dropped[r.String()] }))
 	}
 	return all
+}
+
+// flat returns every row of the account of messages.
+func flat(m *admin.Messages) []transform.Row {
+	a := m.Account()
+	return slices.Concat([]transform.Row{a.Whole}, a.Parts, a.Lost.Rows)
+}
+
+// A rule is a row of scrubbing.
+type rule struct {
+	Name    string
+	Meaning string
+	N       uint64
+	Never   string // why N may be 0; empty if it is not
+}
+
+// rulesOf returns the rules that change records, and those that forbid them.
+func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
+	scrubbed := l.Total.Scrubbing()
+	for i, r := range transform.Rules() {
+		row := scrubbed.Rows[i]
+		shown := rule{Name: row.Name, Meaning: row.Meaning, N: row.Value}
+		if shown.N == 0 {
+			shown.Never = never(l, r)
+		}
+		if r.Forbids() == transform.Kept {
+			changing = append(changing, shown)
+		} else {
+			forbidding = append(forbidding, shown)
+		}
+	}
+	return changing, forbidding
+}
+
+// never returns why a rule may have done nothing.
+func never(l *admin.Ledger, r transform.Rule) string {
+	switch {
+	case l.Total.Read == 0:
+		return "nothing has been read yet"
+	case l.Total.Records == 0 && r.Forbids() == transform.Kept:
+		return "no record has been made yet"
+	}
+	switch r {
+	case transform.LocalNameInName, transform.LocalNameInRdata:
+		return "no such name has been seen, or scrub.local_names does not say it"
+	case transform.LocalNetwork:
+		return "no such name has been seen, or scrub.local_networks does not say the network"
+	case transform.ResolverInAddress, transform.ResolverInName, transform.ResolverInRdata:
+		if !knowsResolver(l) {
+			return "it cannot match: neither messages nor scrub.resolvers tell an address of the resolver"
+		}
+		return "no answer has held an address of the resolver that messages or scrub.resolvers tell"
+	case transform.SpecialUse, transform.NoTLD:
+		return "no such name has been seen, or scrub.special_names is false"
+	case transform.ResolverZeroed, transform.IDZeroed:
+		return `messages tell none, or scrub.resolver_address is "keep"`
+	case transform.TimeTruncated:
+		return "all times were whole already"
+	}
+	return "no record has needed it"
+}
+
+func knowsResolver(l *admin.Ledger) bool {
+	for i := range l.Sources {
+		if l.Sources[i].ResolverKnown {
+			return true
+		}
+	}
+	return l.ResolversConfigured
 }

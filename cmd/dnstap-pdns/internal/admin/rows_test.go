@@ -1,0 +1,185 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// counters are the structs that count, with their rows.
+func counters() map[string]struct {
+	counts any
+	rows   func() []transform.Row
+} {
+	messages, sink, dnstap, packets, link := new(transform.Counts), new(forward.SinkLedger), new(collector.Stats), new(pcap.Stats), new(ring.InterfaceStats)
+	return map[string]struct {
+		counts any
+		rows   func() []transform.Row
+	}{
+		"messages": {messages, func() []transform.Row { return slices.Concat(rowsOf(messages.Account()), messages.Scrubbing().Rows) }},
+		"sink": {sink, func() []transform.Row {
+			return slices.Concat(rowsOf(sink.Account()), sink.Rows(), sink.OnRotate.Rows())
+		}},
+		"dnstap": {dnstap, dnstap.Rows},
+		"packets": {packets, func() []transform.Row {
+			return slices.Concat(packets.Rows(), packets.Rings.Rows(), packets.Packets.Rows())
+		}},
+		"interface": {link, link.Rows},
+	}
+}
+
+func rowsOf(a transform.Account) []transform.Row {
+	return slices.Concat([]transform.Row{a.Whole}, a.Parts, a.Lost.Rows)
+}
+
+// withoutRow are the numbers that have no row, with the reason.
+var withoutRow = map[string]string{
+	"messages.Dropped[0]":  "no reason has the number 0",
+	"messages.Scrubbed[0]": "no rule has the number 0",
+
+	"packets.Rings.Counts.Freezes": "the dropped packets show it",
+	"interface.Counts.Freezes":     "the dropped packets show it",
+	"interface.Counts.Damaged":     "the row is the source's, over all interfaces",
+
+	"packets.Packets.Streams.CopiedBytes": "nothing is lost: for tests",
+	"packets.Packets.Streams.Strayed":     "nothing is lost: for tests",
+	"packets.Packets.Streams.Doubted":     "nothing is lost: for tests",
+	"packets.Packets.Streams.Begun":       "nothing is lost: for tests",
+	"packets.Packets.Streams.Ended":       "nothing is lost: for tests",
+	"packets.Packets.Streams.Streams":     "memory in use, which is bounded: for tests",
+	"packets.Packets.Streams.Embryonic":   "memory in use, which is bounded: for tests",
+	"packets.Packets.Streams.Bytes":       "memory in use, which is bounded: for tests",
+	"sink.Written":                        "no transport leaves records in this state: always 0",
+	"sink.Spooled":                        "no transport leaves records in this state: always 0",
+}
+
+// numbers calls visit for each number in v. Types with a name, such as enumerations, are
+// no counts.
+func numbers(v reflect.Value, path string, visit func(path string, v reflect.Value)) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() {
+				numbers(v.Field(i), path+"."+f.Name, visit)
+			}
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			numbers(v.Index(i), fmt.Sprintf("%s[%d]", path, i), visit)
+		}
+	default:
+		if (v.CanInt() || v.CanUint()) && v.Type().PkgPath() == "" {
+			visit(path, v)
+		}
+	}
+}
+
+func set(v reflect.Value, n uint64) {
+	if v.CanInt() {
+		v.SetInt(int64(n))
+	} else {
+		v.SetUint(n)
+	}
+}
+
+// TestEveryCountHasARow finds counts that nobody would see: each number that is not zero
+// must show in some row.
+func TestEveryCountHasARow(t *testing.T) {
+	found := map[string]bool{}
+	for name, c := range counters() {
+		numbers(reflect.ValueOf(c.counts).Elem(), name, func(path string, v reflect.Value) {
+			set(v, 1)
+			shown := slices.ContainsFunc(c.rows(), func(r transform.Row) bool { return r.Value == 1 })
+			set(v, 0)
+			if why := withoutRow[path]; why != "" {
+				found[path] = true
+				if shown {
+					t.Errorf("%s has a row, but withoutRow has %q", path, why)
+				}
+			} else if !shown {
+				t.Errorf("%s has no row: add one, next to the count", path)
+			}
+		})
+	}
+	for _, path := range slices.Sorted(maps.Keys(withoutRow)) {
+		if !found[path] {
+			t.Errorf("withoutRow has %s, which does not exist", path)
+		}
+	}
+}
+
+// TestRowsAreComplete, and no two have one metric.
+func TestRowsAreComplete(t *testing.T) {
+	metrics := map[string]string{}
+	for name, c := range counters() {
+		for _, r := range c.rows() {
+			if r.Name == "" || r.Meaning == "" {
+				t.Errorf("%s: %+v is incomplete", name, r)
+			}
+			if at := metrics[r.Metric]; at != "" {
+				t.Errorf("metric %s of %s is also one of %s", r.Metric, name, at)
+			}
+			if r.Metric != "" {
+				metrics[r.Metric] = name
+			}
+		}
+	}
+}
+
+// TestLedgerAsJSONHasEveryRow: rows of a ledger that was read from JSON are those of the
+// sensor's own counts.
+func TestLedgerAsJSONHasEveryRow(t *testing.T) {
+	all := counters()
+	next := uint64(1000)
+	for _, c := range all {
+		numbers(reflect.ValueOf(c.counts).Elem(), "", func(_ string, v reflect.Value) {
+			next++
+			set(v, next)
+		})
+	}
+	messages, sink := all["messages"].counts.(*transform.Counts), all["sink"].counts.(*forward.SinkLedger)
+	dnstap, packets, link := all["dnstap"].counts.(*collector.Stats), all["packets"].counts.(*pcap.Stats), all["interface"].counts.(*ring.InterfaceStats)
+	packets.Rings.Interfaces = []ring.InterfaceStats{*link}
+	text, err := json.Marshal(Ledger{
+		Total: MessagesOf(messages),
+		Sources: []Source{
+			{Messages: MessagesOf(messages), Dnstap: dnstapOf(&sensor.DnstapState{Stats: *dnstap})},
+			{Pcap: packetsOf(&sensor.PacketStats{Stats: *packets})},
+		},
+		Sinks: []Sink{SinkOf(sink)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l Ledger
+	if err := json.Unmarshal(text, &l); err != nil {
+		t.Fatal(err)
+	}
+	shown := slices.DeleteFunc(slices.Concat(prefixed("captures_", packets.Rows()), packets.Rings.Rows()), func(r transform.Row) bool { return r.Metric == "" })
+	for name, rows := range map[string][2][]transform.Row{
+		"all messages":     {rowsOf(messages.Account()), rowsOf(l.Total.Account())},
+		"all rules":        {messages.Scrubbing().Rows, l.Total.Scrubbing().Rows},
+		"a source":         {rowsOf(messages.Account()), rowsOf(l.Sources[0].Account())},
+		"dnstap":           {dnstap.Rows(), l.Sources[0].Dnstap.Rows()},
+		"packets":          {append(shown, packets.Packets.Rows()...), l.Sources[1].Pcap.Rows()},
+		"interface":        {link.Rows(), l.Sources[1].Pcap.Interfaces[0].Rows()},
+		"sink":             {rowsOf(sink.Account()), rowsOf(l.Sinks[0].Account())},
+		"sink, no records": {append(sink.Rows(), prefixed("on_rotate_", sink.OnRotate.Rows())...), l.Sinks[0].Rows()},
+	} {
+		if d := cmp.Diff(rows[0], rows[1]); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package explain
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
+)
+
+// Fields of dnstap.proto. Of a frame only message and type are read, of a message its fields up to
+// lastOfMessage.
+const (
+	dnstapMessage protowire.Number = 14
+	dnstapType    protowire.Number = 15
+	lastOfMessage protowire.Number = 14
+)
+
+// Names of the fields that are never copied.
+var (
+	dnstapFields  = map[protowire.Number]string{1: "identity", 2: "version", 3: "extra"}
+	messageFields = map[protowire.Number]string{15: "policy", 16: "http_protocol"}
+)
+
+// Bounds of what is remembered of those fields.
+const (
+	maxValues    = 16 // of one field
+	maxFields    = 16
+	longestValue = 255 // of a value
+)
+
+// uncopied is the values of the fields that are never copied, by name.
+type uncopied map[string]*field
+
+type field struct {
+	values []value
+	more   bool // there are more values than are remembered
+}
+
+type value struct {
+	octets []byte
+	frames uint64
+}
+
+// Frame takes a dnstap frame before the lane takes its message, and notes the fields that
+// are not read. A damaged frame is read up to the damage.
+func (e *Explainer) Frame(frame []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	eachField(frame, func(n protowire.Number, octets []byte) {
+		switch n {
+		case dnstapType:
+		case dnstapMessage:
+			eachField(octets, func(n protowire.Number, octets []byte) {
+				if n > lastOfMessage {
+					e.note("message."+nameOf(n, messageFields), octets)
+				}
+			})
+		default:
+			e.note(nameOf(n, dnstapFields), octets)
+		}
+	})
+}
+
+func nameOf(n protowire.Number, names map[protowire.Number]string) string {
+	if name, ok := names[n]; ok {
+		return name
+	}
+	return fmt.Sprintf("field %d", n)
+}
+
+func (e *Explainer) note(name string, octets []byte) {
+	f := e.uncopied[name]
+	if f == nil {
+		if len(e.uncopied) == maxFields {
+			return
+		}
+		f = &field{}
+		e.uncopied[name] = f
+	}
+	octets = octets[:min(len(octets), longestValue)]
+	i := slices.IndexFunc(f.values, func(v value) bool { return bytes.Equal(v.octets, octets) })
+	switch {
+	case i >= 0:
+		f.values[i].frames++
+	case len(f.values) == maxValues:
+		f.more = true
+	default:
+		f.values = append(f.values, value{bytes.Clone(octets), 1})
+		e.leaving.watch(canary.OfText(string(octets)), never, asASCII(string(octets)))
+	}
+}
+
+// neverCopied reports the values, and how often each was found in what leaves.
+func (e *Explainer) neverCopied() []Uncopied {
+	all := []Uncopied{}
+	for _, name := range slices.Sorted(maps.Keys(e.uncopied)) {
+		f := e.uncopied[name]
+		for _, v := range f.values {
+			u := Uncopied{Field: name, Value: octets(v.octets), Frames: v.frames, Findings: []Finding{}}
+			if w := e.leaving.find(string(v.octets)); w != nil {
+				u.Searched, u.Found, u.Findings = w.Searchable(), w.found, sorted(w.findings)
+			}
+			all = append(all, u)
+		}
+		if f.more {
+			all = append(all, Uncopied{Field: name, Value: "other values too", Findings: []Finding{}})
+		}
+	}
+	return all
+}
+
+// eachField calls f for each field of a protobuf message; value is the contents of a field
+// of octets, and the encoding of another field.
+func eachField(b []byte, f func(n protowire.Number, value []byte)) bool {
+	for len(b) > 0 {
+		n, typ, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return false
+		}
+		b = b[size:]
+		var value []byte
+		if typ == protowire.BytesType {
+			value, size = protowire.ConsumeBytes(b)
+		} else {
+			size = protowire.ConsumeFieldValue(n, typ, b)
+			value = b[:max(size, 0)]
+		}
+		if size < 0 {
+			return false
+		}
+		f(n, value)
+		b = b[size:]
+	}
+	return true
+}

@@ -1,0 +1,167 @@
+// Package certs reads the PEM files with which a server speaks TLS, and reads them again when
+// they change.
+//
+// It must not know connections, dnstap or configuration: it returns a tls.Config for each
+// handshake.
+package certs
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Files names the PEM files of a server. The zero value means no TLS.
+type Files struct {
+	Cert     string // the server's certificate, followed by the intermediate certificates
+	Key      string // the server's private key
+	ClientCA string // CAs, one of which must have issued each client's certificate; empty: none is asked for
+}
+
+// Check reads the files, and returns an error if a server cannot use them. It returns nil for
+// the zero value.
+func (f Files) Check() error {
+	if f == (Files{}) {
+		return nil
+	}
+	_, err := f.load()
+	return err
+}
+
+// A loaded is the content of the files at one time.
+type loaded struct {
+	config   *tls.Config
+	versions versions
+}
+
+// versions are those of the files. The version of a file that is not named or not visible is
+// zero.
+type versions struct{ cert, key, clientCA version }
+
+func (f Files) versions() versions {
+	return versions{versionOf(f.Cert), versionOf(f.Key), versionOf(f.ClientCA)}
+}
+
+// load reads the files. It returns an error unless all are complete and the key belongs to the
+// certificate.
+func (f Files) load() (loaded, error) {
+	var l loaded
+	cert, err := readPEM(f.Cert)
+	if err == nil {
+		_, err = cert.certificates()
+	}
+	if err != nil {
+		return l, fmt.Errorf("TLS cert: %w", err)
+	}
+	key, err := readPEM(f.Key)
+	if err != nil {
+		return l, fmt.Errorf("TLS key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert.text, key.text)
+	if err != nil {
+		return l, fmt.Errorf("TLS cert %s with key %s: %w", f.Cert, f.Key, err)
+	}
+	l.versions = versions{cert: cert.version, key: key.version}
+	l.config = &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{pair},
+		// Connections are few and long. A session ticket would admit a client after its
+		// CA was removed.
+		SessionTicketsDisabled: true,
+	}
+	if f.ClientCA == "" {
+		return l, nil
+	}
+	l.config.ClientAuth = tls.RequireAndVerifyClientCert
+	l.config.ClientCAs, l.versions.clientCA, err = readPool(f.ClientCA)
+	if err != nil {
+		return l, fmt.Errorf("TLS client_ca: %w", err)
+	}
+	return l, nil
+}
+
+func readPool(path string) (*x509.CertPool, version, error) {
+	f, err := readPEM(path)
+	if err != nil {
+		return nil, version{}, err
+	}
+	all, err := f.certificates()
+	pool := x509.NewCertPool()
+	for _, ca := range all {
+		pool.AddCert(ca)
+	}
+	return pool, f.version, err
+}
+
+// Credentials are the content of Files when they were last usable. Its methods may be called
+// from any goroutine.
+type Credentials struct {
+	Files Files // do not change it
+
+	mu      sync.Mutex
+	log     *slog.Logger
+	inUse   loaded
+	problem string // with the files since then; empty: none
+}
+
+// Load reads the files. It reports later changes of the files to log. It returns an error if
+// the files are not usable.
+func Load(files Files, log *slog.Logger) (*Credentials, error) {
+	l, err := files.load()
+	if err != nil {
+		return nil, err
+	}
+	return &Credentials{Files: files, log: log, inUse: l}, nil
+}
+
+// LogTo replaces the log.
+func (c *Credentials) LogTo(log *slog.Logger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log = log
+}
+
+// Config returns the TLS configuration for a new handshake. It reads the files again if they
+// changed. If they are not usable, Config returns the configuration before, logs the problem
+// once, and reads the files at every call until they are usable: the cause may be outside the
+// files.
+func (c *Credentials) Config() *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh()
+	return c.inUse.config
+}
+
+// refresh is the part of Config that reads. c.mu is held.
+func (c *Credentials) refresh() {
+	if c.problem == "" && c.Files.versions() == c.inUse.versions {
+		return
+	}
+	l, err := c.Files.load()
+	switch {
+	case err == nil:
+		c.inUse, c.problem = l, ""
+		c.log.Info("TLS files were read again", "expires", l.config.Certificates[0].Leaf.NotAfter)
+	case err.Error() != c.problem:
+		c.problem = err.Error()
+		c.log.Warn("TLS files cannot be used; what was read before stays in force", "error", err)
+	}
+}
+
+// A Certificate is what an operator must know of a server's certificate.
+type Certificate struct {
+	Expires time.Time
+	Problem string // with the files since they were last usable; empty: none
+}
+
+// Certificate describes the certificate that a new handshake would use. It reads changed
+// files as Config does.
+func (c *Credentials) Certificate() Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh()
+	return Certificate{Expires: c.inUse.config.Certificates[0].Leaf.NotAfter, Problem: c.problem}
+}

@@ -1,0 +1,151 @@
+// Package capfile reads packets from capture files: pcap (draft-ietf-opsawg-pcap) and
+// pcapng (draft-ietf-opsawg-pcapng). It must not know what a packet contains, where
+// the file comes from, or what becomes of the packets.
+package capfile
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+const (
+	bufferSize = 1 << 20
+	// maxPacket is libpcap's MAXIMUM_SNAPLEN. A pcap record that claims more is
+	// damage; of a longer pcapng packet only this many octets are returned.
+	maxPacket = 256 << 10
+	// usualPacket is the most that a packet and its header take, except where a
+	// network interface joins segments before it captures them.
+	usualPacket = 1<<16 + 64
+)
+
+var (
+	// ErrCutOff reports a file that ends inside a record or block.
+	ErrCutOff = errors.New("it ends in the middle of a packet")
+
+	errNoHeader = errors.New("it ends within its header")
+)
+
+// A Packet is one captured packet.
+type Packet struct {
+	Data    []byte         // borrowed until the next call of Next
+	Length  int            // of the packet on the wire, in octets; at least len(Data)
+	Time    transform.Time // NoTime if it does not fit; of a simple packet, the latest time of its section
+	Untimed bool           // a simple packet that precedes every time of its section; Time is NoTime
+	Link    uint16         // https://www.tcpdump.org/linktypes.html
+}
+
+// A Reader reads the packets of one capture file. Its memory does not depend on the
+// file. It is not safe for concurrent use.
+type Reader struct {
+	in     *input
+	pcap   *pcap   // nil for pcapng
+	pcapng *pcapng // nil for pcap
+}
+
+// NewReader reads the file's header from r: of pcap the file header, of pcapng the
+// first section header with a known version. Errors of r can be recognised with
+// errors.Is, here and in Next.
+func NewReader(r io.Reader) (*Reader, error) {
+	in := &input{source: countingReader{r: r}}
+	in.Reader = bufio.NewReaderSize(&in.source, bufferSize)
+	magic, err := in.Peek(4)
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("there is nothing to read")
+	}
+	if err != nil {
+		return nil, err
+	}
+	file := &Reader{in: in}
+	if binary.BigEndian.Uint32(magic) == sectionHeader {
+		file.pcapng, err = newPcapng(in)
+	} else {
+		file.pcap, err = newPcap(in)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, ErrCutOff) {
+		return nil, errNoHeader
+	}
+	return file, err
+}
+
+// FileLink returns the link type that all packets of a pcap file have. ok is false for
+// pcapng, where each packet has its own.
+func (r *Reader) FileLink() (link uint16, ok bool) {
+	if r.pcap == nil {
+		return 0, false
+	}
+	return r.pcap.link, true
+}
+
+// Next reads the next packet into p. It returns io.EOF at the end of a whole file. Any
+// other error names the offset in the file and wraps its cause: ErrCutOff, an error of
+// the underlying reader, or a description of the damage. No packet follows an error.
+func (r *Reader) Next(p *Packet) (err error) {
+	if r.pcap != nil {
+		err = r.pcap.next(p)
+	} else {
+		err = r.pcapng.next(p)
+	}
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return fmt.Errorf("at byte %d: %w", r.in.offset(err), err)
+}
+
+// MayBlock reports whether Next may have to wait for the underlying reader. Only a
+// packet of more than 64 KiB can make it wait although MayBlock returned false.
+func (r *Reader) MayBlock() bool { return r.in.Buffered()-r.in.held < usualPacket }
+
+// An input is a file's octets, of which the first held ones are lent to the caller of
+// Next or are to be skipped.
+type input struct {
+	*bufio.Reader
+	source countingReader
+	held   int
+}
+
+// release passes the held octets.
+func (in *input) release() error {
+	n, err := in.Discard(in.held)
+	in.held -= n
+	if errors.Is(err, io.EOF) {
+		return ErrCutOff
+	}
+	return err
+}
+
+// peek returns the next n octets, which are borrowed until release. n is at most
+// bufferSize. It returns io.EOF if there is no octet left, and ErrCutOff if there are
+// fewer than n.
+func (in *input) peek(n int) ([]byte, error) {
+	b, err := in.Peek(n)
+	if len(b) > 0 && errors.Is(err, io.EOF) {
+		return nil, ErrCutOff
+	}
+	return b, err
+}
+
+// offset returns how many octets precede the record or block in which err was found.
+// Of a file that is cut off these are all octets.
+func (in *input) offset(err error) int64 {
+	if errors.Is(err, ErrCutOff) {
+		return in.source.total
+	}
+	return in.source.total - int64(in.Buffered())
+}
+
+// A countingReader counts the octets that it reads.
+type countingReader struct {
+	r     io.Reader
+	total int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.total += int64(n)
+	return n, err
+}

@@ -1,0 +1,19 @@
+// Package pcap makes messages from packets: of a live capture on Linux, for resolvers
+// without dnstap, and of capture files. A lane gets the same messages from both.
+//
+// Package packet reads link layers, IP and UDP, package stream TCP, package ring the
+// memory-mapped ring, and package capfile the files. This package must not know conf
+// or where messages go.
+package pcap
+
+import "github.com/dnstap-pdns/dnstap-pdns/transform"
+
+// An Outlet provides the lanes of a source.
+type Outlet interface {
+	// Lane returns a new lane. A source requests one for each of its rings whenever
+	// it begins to capture, at time on.
+	Lane(on transform.Time) transform.Lane
+	// HandOver is called after those lanes were closed. They recorded the outward
+	// messages of the span's resolvers within the span.
+	HandOver(transform.Span)
+}

@@ -1,0 +1,93 @@
+package file
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lestrrat-go/strftime"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// naming makes the names of a sink's files.
+type naming struct{ pattern *strftime.Strftime }
+
+func newNaming(pattern string) (naming, error) {
+	p, err := strftime.New(pattern)
+	if err != nil {
+		return naming{}, fmt.Errorf("the name %s is no strftime pattern (a percent sign is written %%%%): %w", pattern, err)
+	}
+	return naming{p}, nil
+}
+
+// path is the name of a file that begins at t.
+func (n naming) path(t time.Time) string { return n.pattern.FormatString(t.UTC()) }
+
+// numbered is the n-th choice where a name is taken: -1, -2 and so on before the
+// extension.
+func numbered(path string, n int) string {
+	if n == 0 {
+		return path
+	}
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "-" + strconv.Itoa(n) + ext
+}
+
+// unnumbered undoes numbered, for another choice than the first.
+func unnumbered(path string) (string, bool) {
+	ext := filepath.Ext(path)
+	stem := strings.TrimSuffix(path, ext)
+	i := strings.LastIndexByte(stem, '-')
+	if n, err := strconv.Atoi(stem[i+1:]); i < 0 || err != nil || n < 1 {
+		return "", false
+	}
+	return stem[:i] + ext, true
+}
+
+// partial is the name that a file has while it is written, in the same directory.
+func partial(path string) string {
+	dir, base := filepath.Split(path)
+	return dir + "." + base + ".part"
+}
+
+// permanent undoes partial, for a name without its directory.
+func permanent(temp string) (string, bool) {
+	base, hidden := strings.CutPrefix(temp, ".")
+	base, part := strings.CutSuffix(base, ".part")
+	return base, hidden && part && base != ""
+}
+
+// rotation is how long one file lasts; 0: as long as the run. A name without a time
+// does not change with it.
+func rotation(pattern string, rotate time.Duration) time.Duration {
+	if !strings.Contains(strings.ReplaceAll(pattern, "%%", ""), "%") {
+		return 0
+	}
+	return rotate
+}
+
+// intervalOf numbers intervals of length d from the epoch on, in UTC.
+func intervalOf(t time.Time, d time.Duration) int64 {
+	n := t.UnixNano() / int64(d)
+	if t.UnixNano()%int64(d) < 0 {
+		n--
+	}
+	return n
+}
+
+// intervalEnd is the end of the interval that contains t.
+func intervalEnd(t time.Time, d time.Duration) time.Time {
+	return time.Unix(0, (intervalOf(t, d)+1)*int64(d))
+}
+
+// wall is a message's time as the name of a file shows it: the epoch where it is not
+// known.
+func wall(t transform.Time) time.Time {
+	if t == transform.NoTime {
+		return time.Unix(0, 0)
+	}
+	return time.Unix(0, int64(t))
+}

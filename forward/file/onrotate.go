@@ -1,0 +1,234 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+)
+
+const (
+	kickTime  = 5 * time.Minute        // that a command may take
+	outputLag = 200 * time.Millisecond // that its output may stay open when it has ended
+	maxKicks  = 64                     // files whose command has not ended
+	maxOutput = 4 << 10                // bytes of what a command prints that are logged
+)
+
+// A kicker runs on_rotate for finished files, as nmsgtool's kicker does: the command
+// with the file's path after its arguments, one at a time, on a goroutine of its own.
+// A nil one runs nothing.
+type kicker struct {
+	command []string
+	limit   time.Duration
+	mode    forward.Mode
+	log     *slog.Logger
+	run     func(ctx context.Context, path string) error
+
+	ctx     context.Context // of the commands; its cause is why one is killed
+	working sync.WaitGroup  // for the goroutine, which ends when nothing waits
+
+	mu      sync.Mutex
+	room    sync.Cond // in waiting, and when ctx has ended
+	waiting []string  // the first one's command runs
+	kicks   forward.Kicks
+	late    bool      // files were skipped since nothing waited
+	failing time.Time // since when the command fails; zero: it does not
+}
+
+func newKicker(ctx context.Context, command []string, mode forward.Mode, log *slog.Logger) *kicker {
+	if len(command) == 0 {
+		return nil
+	}
+	k := &kicker{command: command, limit: kickTime, mode: mode, log: log, ctx: ctx}
+	k.run, k.room.L = k.execute, &k.mu
+	return k
+}
+
+// check logs that the program does not exist, before the first file is finished.
+func (k *kicker) check() {
+	if k == nil {
+		return
+	}
+	if _, err := exec.LookPath(k.command[0]); err != nil {
+		k.fails(fmt.Errorf("on_rotate: %w", err))
+	}
+}
+
+// kick has the command run for a finished file. In Live it never waits: when too many
+// files wait, it skips this one. In Replay, where the input waits, it waits.
+func (k *kicker) kick(path string) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for k.mode == forward.Replay && len(k.waiting) == maxKicks && k.ctx.Err() == nil {
+		k.room.Wait()
+	}
+	if len(k.waiting) == maxKicks {
+		k.skip(path)
+		return
+	}
+	k.add(path)
+}
+
+// kickRecovered is kick for files that a start finds, of which there may be many: it
+// waits, and leaves room for those that are finished meanwhile.
+func (k *kicker) kickRecovered(path string) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.waiting) >= maxKicks/2 {
+		k.room.Wait()
+	}
+	k.add(path)
+}
+
+func (k *kicker) add(path string) {
+	k.waiting = append(k.waiting, path)
+	if len(k.waiting) == 1 {
+		k.working.Go(k.work)
+	}
+}
+
+func (k *kicker) skip(path string) {
+	k.kicks.Skipped++
+	if !k.late {
+		k.late = true
+		k.log.Error("on_rotate falls behind; it is not run for files that are finished meanwhile, and the ledger counts these",
+			"waiting", len(k.waiting), "first", path)
+	}
+}
+
+func (k *kicker) work() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.waiting) > 0 && k.ctx.Err() == nil {
+		path := k.waiting[0]
+		k.mu.Unlock()
+		err := k.run(k.ctx, path)
+		k.ran(path, err)
+		k.mu.Lock()
+		k.waiting = k.waiting[1:]
+		if err == nil {
+			k.kicks.Done++
+		} else {
+			k.kicks.Failed++
+		}
+		k.room.Broadcast()
+	}
+	k.rest()
+}
+
+// ran notes how a run ended. k.mu is not held.
+func (k *kicker) ran(path string, err error) {
+	if err != nil {
+		k.fails(fmt.Errorf("on_rotate for %s: %w", path, err))
+		return
+	}
+	k.mu.Lock()
+	since := k.failing
+	k.failing = time.Time{}
+	k.mu.Unlock()
+	if !since.IsZero() {
+		k.log.Info("on_rotate works again", "after", time.Since(since).Round(time.Millisecond))
+	}
+}
+
+// fails logs the first failure in a row, and the one that the stop makes.
+func (k *kicker) fails(err error) {
+	k.mu.Lock()
+	first := k.failing.IsZero()
+	if first {
+		k.failing = time.Now()
+	}
+	k.mu.Unlock()
+	if first || k.ctx.Err() != nil {
+		k.log.Error("on_rotate fails; files are written all the same, and the ledger counts further failures", "error", err)
+	}
+}
+
+// rest ends the goroutine: nothing waits, or nothing may be started any more.
+func (k *kicker) rest() {
+	if n := len(k.waiting); n > 0 {
+		k.kicks.Skipped += uint64(n)
+		k.waiting = nil
+		k.log.Error("on_rotate was not run for every file", "files", n, "error", context.Cause(k.ctx))
+	} else if k.late {
+		k.log.Info("on_rotate has caught up", "skipped", k.kicks.Skipped)
+	}
+	k.late = false
+	k.room.Broadcast()
+}
+
+// wait returns when all has been run or, ctx having ended, given up.
+func (k *kicker) wait() {
+	if k != nil {
+		k.working.Wait()
+	}
+}
+
+// account returns what became of the files.
+func (k *kicker) account() forward.Kicks {
+	if k == nil {
+		return forward.Kicks{}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kicks := k.kicks
+	kicks.Waiting = uint64(len(k.waiting))
+	return kicks
+}
+
+// execute runs the command for one file. It returns when the process has ended, even
+// if others that it started go on; but when its time is over, its whole process group
+// is killed.
+func (k *kicker) execute(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, fmt.Errorf("killed, as it did not end within %v", k.limit))
+	defer cancel()
+	var out output
+	cmd := exec.CommandContext(ctx, k.command[0], append(slices.Clone(k.command[1:]), path)...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
+	cmd.WaitDelay = outputLag
+	start := time.Now()
+	err := cmd.Run()
+	switch {
+	case errors.Is(err, exec.ErrWaitDelay):
+		err = nil
+	case err != nil && ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	k.log.Debug("on_rotate has run", "file", path, "took", time.Since(start), "output", string(out.b), "error", err)
+	return err
+}
+
+func killGroup(pid int) error {
+	err := unix.Kill(-pid, unix.SIGKILL)
+	if errors.Is(err, unix.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// output is the beginning of a command's output. It discards the rest, so that the
+// command never waits.
+type output struct{ b []byte }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.b = append(o.b, p[:min(len(p), maxOutput-len(o.b))]...)
+	return len(p), nil
+}

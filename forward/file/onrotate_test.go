@@ -1,0 +1,424 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
+)
+
+// A fakeRun is a command that only its tests know.
+type fakeRun struct {
+	mu    sync.Mutex
+	paths []string      // in the order in which it was started for them
+	takes time.Duration // unless it is killed
+	err   error
+}
+
+func (r *fakeRun) run(ctx context.Context, path string) error {
+	r.mu.Lock()
+	r.paths = append(r.paths, path)
+	takes, err := r.takes, r.err
+	r.mu.Unlock()
+	select {
+	case <-time.After(takes):
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *fakeRun) set(takes time.Duration, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.takes, r.err = takes, err
+}
+
+func (r *fakeRun) ran() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.paths)
+}
+
+// stopTime is what a Forwarder gives its sinks to stop.
+const stopTime = 3 * time.Second
+
+// newFakeKicker is a kicker with its log and what ends it.
+func newFakeKicker(mode forward.Mode, r *fakeRun) (*kicker, *forwardtest.Log, context.CancelCauseFunc) {
+	var log forwardtest.Log
+	ctx, cut := context.WithCancelCause(context.Background())
+	k := newKicker(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
+	k.run = r.run
+	return k, &log, cut
+}
+
+// errFake is why a fake command fails.
+var errFake = errors.New("fake failure")
+
+func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: time.Minute}
+		k, log, cut := newFakeKicker(forward.Live, &r)
+		defer cut(nil)
+		for i := range 5 {
+			k.kick(fmt.Sprint(i))
+		}
+		time.Sleep(150 * time.Second) // the third is at work
+		synctest.Wait()
+		if diff := cmp.Diff(forward.Kicks{Done: 2, Waiting: 3}, k.account()); diff != "" || len(r.ran()) != 3 {
+			t.Errorf("meanwhile, %v started (-want +got):\n%s", r.ran(), diff)
+		}
+		k.wait()
+		k.kick("5")
+		k.wait()
+		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (forward.Kicks{Done: 6}) {
+			t.Errorf("%+v (-want +got):\n%s", k.account(), diff)
+		}
+		if log.String() != "" {
+			t.Errorf("log: %s", log)
+		}
+	})
+}
+
+func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: time.Minute}
+		k, log, cut := newFakeKicker(forward.Live, &r)
+		defer cut(nil)
+		for i := range maxKicks + 10 {
+			k.kick(fmt.Sprint(i))
+		}
+		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Waiting: maxKicks}, k.account()); diff != "" {
+			t.Errorf("while they wait (-want +got):\n%s", diff)
+		}
+		if n := strings.Count(log.String(), "falls behind"); n != 1 {
+			t.Errorf("said %d times:\n%s", n, log)
+		}
+		k.wait()
+		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Done: maxKicks}, k.account()); diff != "" {
+			t.Errorf("in the end (-want +got):\n%s", diff)
+		}
+		if !strings.Contains(log.String(), `msg="on_rotate has caught up" skipped=10`) {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+func TestReplayWaitsForItsCommands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: time.Minute}
+		k, log, cut := newFakeKicker(forward.Replay, &r)
+		defer cut(nil)
+		start := time.Now()
+		for i := range maxKicks + 10 {
+			k.kick(fmt.Sprint(i))
+		}
+		if took := time.Since(start); took != 10*time.Minute {
+			t.Errorf("it took %v to hand over %d files too many", took, 10)
+		}
+		k.wait()
+		if k.account() != (forward.Kicks{Done: maxKicks + 10}) || log.String() != "" {
+			t.Errorf("%+v, log:\n%s", k.account(), log)
+		}
+	})
+}
+
+func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: time.Minute}
+		k, log, cut := newFakeKicker(forward.Live, &r)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := range maxKicks + 10 {
+				k.kickRecovered(fmt.Sprint(i))
+			}
+		}()
+		synctest.Wait()
+		if diff := cmp.Diff(forward.Kicks{Waiting: maxKicks / 2}, k.account()); diff != "" {
+			t.Errorf("of many recovered files (-want +got):\n%s", diff)
+		}
+		k.kick("new")
+		time.Sleep(150 * time.Second)
+		synctest.Wait()
+		cut(errCut) // holds up nobody
+		<-done
+		k.wait()
+		if got := k.account(); got.Done != 2 || got.Failed != 1 || got.Skipped != maxKicks+10+1-3 {
+			t.Errorf("in the end: %+v, log:\n%s", got, log)
+		}
+	})
+}
+
+func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{err: errFake}
+		k, log, cut := newFakeKicker(forward.Live, &r)
+		defer cut(nil)
+		for i := range 3 {
+			k.kick(fmt.Sprint(i))
+			k.wait()
+		}
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "on_rotate for 0: fake failure") {
+			t.Errorf("log:\n%s", log)
+		}
+		r.set(0, nil)
+		k.kick("3")
+		k.wait()
+		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "works again") {
+			t.Errorf("log:\n%s", log)
+		}
+		if k.account() != (forward.Kicks{Done: 1, Failed: 3}) {
+			t.Errorf("%+v", k.account())
+		}
+	})
+}
+
+func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: time.Hour, err: errFake}
+		k, log, cut := newFakeKicker(forward.Live, &r)
+		for i := range 4 {
+			k.kick(fmt.Sprint(i))
+		}
+		synctest.Wait()
+		cut(errCut)
+		k.wait()
+		if diff := cmp.Diff(forward.Kicks{Failed: 1, Skipped: 3}, k.account()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		for _, want := range []string{"on_rotate for 0: " + errCut.Error(), "files=3"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("log without %q:\n%s", want, log)
+			}
+		}
+	})
+}
+
+func TestSinksWithoutOnRotateRunNothing(t *testing.T) {
+	k := newKicker(t.Context(), nil, forward.Live, nil)
+	k.check()
+	k.kick("x")
+	k.wait()
+	if k.account() != (forward.Kicks{}) {
+		t.Errorf("%+v", k.account())
+	}
+}
+
+// execute runs a shell's script for a file, within limit, and returns what is logged
+// from level on.
+func execute(t *testing.T, script, path string, limit time.Duration, level slog.Level) (logged string, err error) {
+	t.Helper()
+	var log bytes.Buffer
+	h := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})
+	k := newKicker(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, forward.Live, slog.New(h))
+	k.limit = limit
+	err = k.run(t.Context(), path)
+	return log.String(), err
+}
+
+func TestTheCommandGetsItsArgumentsAndThenThePath(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "args")
+	script := `printf '<%s>' "$@" >` + out + `; cat >>` + out // whose input is empty
+	if _, err := execute(t, script, "/d/a b.nmsg", time.Minute, slog.LevelInfo); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(out)
+	if want := "<two words; $HOME><></d/a b.nmsg>"; string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+func TestACommandThatFailsSaysHow(t *testing.T) {
+	if _, err := execute(t, "exit 7", "x", time.Minute, slog.LevelInfo); err == nil || err.Error() != "exit status 7" {
+		t.Errorf("got %v", err)
+	}
+	var log forwardtest.Log
+	k := newKicker(t.Context(), []string{"no-such-program"}, forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
+	k.check()
+	if !strings.Contains(log.String(), "no-such-program") {
+		t.Errorf("log: %s", &log)
+	}
+	if err := k.run(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "executable file not found") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// eventually waits for what another process is to bring about.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+func TestACommandThatTakesTooLongIsKilledWithAllItStarted(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	start := time.Now()
+	_, err := execute(t, "sleep 1000 & echo $! >"+pid+"; sleep 1000", "x", 300*time.Millisecond, slog.LevelInfo)
+	if err == nil || err.Error() != "killed, as it did not end within 300ms" {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	raw, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what it started dies", func() bool { return !alive(strings.TrimSpace(string(raw))) })
+}
+
+// alive reports whether a process runs; one that nobody has waited for does not.
+func alive(pid string) bool {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && !bytes.Contains(stat, []byte(") Z "))
+}
+
+func TestACommandIsOverWhenItsProcessHasEnded(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	start := time.Now()
+	if _, err := execute(t, "sleep 1000 & echo $! >"+pid, "x", time.Minute, slog.LevelInfo); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	raw, _ := os.ReadFile(pid)
+	n, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !alive(strconv.Itoa(n)) {
+		t.Error("what it left running was killed")
+	}
+	p, _ := os.FindProcess(n)
+	p.Kill()
+}
+
+func TestWhatACommandPrintsIsLoggedForDebuggingOnly(t *testing.T) {
+	const script = "echo told; echo wrong >&2; head -c 1000000 /dev/zero | tr '\\0' x"
+	logged, err := execute(t, script, "x", time.Minute, slog.LevelInfo)
+	if err != nil || logged != "" {
+		t.Errorf("logged %q, %v", logged, err)
+	}
+	logged, err = execute(t, script, "x", time.Minute, slog.LevelDebug)
+	if err != nil || !strings.Contains(logged, `output="told\nwrong\nxxx`) || len(logged) > maxOutput+1000 {
+		t.Errorf("%d bytes logged, %v: %.200s", len(logged), err, logged)
+	}
+}
+
+// kicked is a Forwarder with a file sink that has a fake command.
+func kicked(t *testing.T, mode forward.Mode, c forward.SinkConfig, r *fakeRun) (*forward.Forwarder, forward.SinkConfig) {
+	t.Helper()
+	config := c.Transport.(Config)
+	config.OnRotate = []string{"/bin/true"}
+	c.Transport = &altered{config, func(f *transport) { f.kicker.run = r.run }}
+	return forwardtest.New(t, mode, io.Discard, c), c
+}
+
+func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
+	for _, mode := range []forward.Mode{forward.Live, forward.Replay} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			var r fakeRun
+			f, c := kicked(t, mode, fileSink(dir, "out.nmsg", Config{RotateSize: 100_000}), &r)
+			if err := forwardtest.Run(f, func(l *forward.Lane) {
+				forwardtest.Burst(t, l, 0, 1000, 300)
+				time.Sleep(time.Second)
+				if mode == forward.Live { // a reload that removes the sink, and another that brings it back
+					for _, sinks := range [][]forward.SinkConfig{nil, {c}} {
+						if err := f.Apply(forwardtest.Policy(t), sinks); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(time.Second)
+					}
+				}
+				forwardtest.Burst(t, l, 1000, 10, 300)
+			}); err != nil {
+				t.Error(err)
+			}
+			var want []string
+			for name := range contents(t, dir) {
+				want = append(want, filepath.Join(dir, name))
+			}
+			got := r.ran()
+			slices.Sort(got)
+			slices.Sort(want)
+			if diff := cmp.Diff(want, got); diff != "" || len(got) < 4 {
+				t.Errorf("mode %v (-files +runs):\n%s", mode, diff)
+			}
+		})
+	}
+}
+
+func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: time.Hour}
+		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 10_000}), &r)
+		var start time.Time
+		if err := forwardtest.Run(f, func(l *forward.Lane) {
+			for i := range 10 {
+				forwardtest.Burst(t, l, 100*i, 100, 300)
+				time.Sleep(time.Second)
+			}
+			if s := f.Ledger().Sinks[0]; s.Delivered != 1000 || s.OnRotate.Waiting < 5 {
+				t.Errorf("meanwhile: %+v", s)
+			}
+			start = time.Now()
+		}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != stopTime {
+			t.Errorf("the stop took %v, want the %v that sinks have", took, stopTime)
+		}
+		s := f.Ledger().Sinks[0]
+		if s.OnRotate.Failed != 1 || s.OnRotate.Skipped < 5 || s.OnRotate.Waiting != 0 || s.Offered != s.Sum() {
+			t.Errorf("in the end: %+v", s)
+		}
+	})
+}
+
+func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{takes: stopTime - time.Millisecond}
+		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
+			t.Error(err)
+		}
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Done: 1}) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestAFailingCommandCostsNoRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := fakeRun{err: errors.New("no")}
+		f, _ := kicked(t, forward.Replay, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
+			t.Error(err)
+		}
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Failed: 1}) || s.Delivered != 10 || s.Error != "" {
+			t.Errorf("%+v", s)
+		}
+	})
+}

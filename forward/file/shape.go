@@ -1,0 +1,100 @@
+package file
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/lestrrat-go/strftime"
+)
+
+// A shape is the set of paths that a sink's pattern can make: an element for each part
+// between slashes, from the root on.
+type shape []element
+
+// An element is one name, or a set of them.
+type element struct {
+	literal string
+	set     *regexp.Regexp // nil: literal
+}
+
+// newShape returns the shape of a pattern that naming takes.
+func newShape(pattern string) (shape, error) {
+	var expr strings.Builder
+	at := 0
+	for _, m := range regexp.MustCompile(`%[-#]?.`).FindAllStringIndex(pattern, -1) {
+		expr.WriteString(regexp.QuoteMeta(pattern[at:m[0]]))
+		like, err := specification(pattern[m[0]:m[1]])
+		if err != nil {
+			return nil, err
+		}
+		expr.WriteString(like)
+		at = m[1]
+	}
+	expr.WriteString(regexp.QuoteMeta(pattern[at:]))
+	var s shape
+	for part := range strings.SplitSeq(strings.TrimPrefix(expr.String(), "/"), "/") {
+		e, err := newElement(part)
+		if err != nil {
+			return nil, err
+		}
+		s = append(s, e)
+	}
+	return s, nil
+}
+
+func newElement(expr string) (element, error) {
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return element{}, err
+	}
+	if literal, whole := re.LiteralPrefix(); whole {
+		return element{literal: literal}, nil
+	}
+	re, err = regexp.Compile(`\A(?:` + expr + `)\z`)
+	return element{set: re}, err
+}
+
+// specification returns an expression for what one % specification writes. It is made
+// from an example, at a time without single digits: padding may be zeros or spaces,
+// and %- leaves it out.
+func specification(spec string) (string, error) {
+	example, err := strftime.Format(spec, time.Date(2022, 12, 22, 22, 22, 22, 0, time.UTC))
+	if err != nil {
+		return "", err
+	}
+	digits := `[0-9 ]{%d}`
+	if len(spec) > 2 {
+		digits = `[0-9 ]{0,%d}`
+	}
+	return regexp.MustCompile(`[0-9]+|[A-Za-z]+|[^0-9A-Za-z]+`).ReplaceAllStringFunc(example, func(run string) string {
+		switch c := run[0]; {
+		case '0' <= c && c <= '9':
+			return fmt.Sprintf(digits, len(run))
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
+			return `[A-Za-z]+`
+		}
+		return regexp.QuoteMeta(run)
+	}), nil
+}
+
+func (e *element) has(name string) bool {
+	if e.set == nil {
+		return name == e.literal
+	}
+	return e.set.MatchString(name)
+}
+
+// permanent returns the name that a temporary file was to have, if e has it.
+func (e *element) permanent(temp string) (string, bool) {
+	base, ok := permanent(temp)
+	if !ok {
+		return "", false
+	}
+	if e.has(base) {
+		return base, true
+	}
+	base, ok = unnumbered(base)
+	return base, ok && e.has(base)
+}

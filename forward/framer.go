@@ -1,0 +1,81 @@
+package forward
+
+import (
+	"encoding/binary"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+// A Framer puts encoded records into the units of one batch after the other. Each
+// lane has one for each sink.
+type Framer interface {
+	// Add adds a record to b, whose last unit it closes when the record does not fit
+	// and opens where there is none. It returns false if b is full: then b is sealed,
+	// and the record belongs into the next batch. An empty batch takes any record.
+	Add(b *Batch, record []byte) bool
+
+	// Seal closes the last unit.
+	Seal(b *Batch)
+
+	// Number writes b's ID and the numbers of its units, from b.First on, into a
+	// sealed batch. It is called under the queue's lock.
+	Number(b *Batch)
+}
+
+const (
+	// containerSlack is more than a container adds to its only payload.
+	containerSlack = 64
+
+	// anyID reserves room for a sequence id until Number writes it. All have the
+	// highest bit set, so they take the same room: the same records make containers
+	// of the same sizes, with every id.
+	anyID = 1 << 63
+)
+
+// containers is the framer of NMSG.
+type containers struct {
+	limit     int
+	container nmsg.Container
+	open      bool // the container is
+}
+
+// Add adds a payload to the open container.
+func (c *containers) Add(b *Batch, record []byte) bool {
+	at := len(record) - crcLen
+	p := nmsg.Payload{Bytes: record[:at], CRC: binary.LittleEndian.Uint32(record[at:])}
+	if c.open && !c.container.Fits(b.Buf, p, c.limit, anyID) {
+		c.Seal(b)
+		if b.room() < c.roomFor(p) {
+			return false
+		}
+	}
+	if !c.open {
+		b.Buf = c.container.Begin(b.Buf)
+		c.open = true
+	}
+	b.Buf = c.container.Add(b.Buf, p)
+	return true
+}
+
+// roomFor is what a batch must have left to begin another container for p: enough
+// for a full one, or for p if that is larger.
+func (c *containers) roomFor(p nmsg.Payload) int {
+	return min(max(c.limit, len(p.Bytes)+containerSlack), BatchSize)
+}
+
+// Seal closes the open container.
+func (c *containers) Seal(b *Batch) {
+	if !c.open {
+		return
+	}
+	b.Buf = c.container.Seal(b.Buf, anyID)
+	b.Units = append(b.Units, Unit{End: len(b.Buf), Records: c.container.Payloads()})
+	c.open = false
+}
+
+// Number writes the sequence id and numbers of all containers.
+func (c *containers) Number(b *Batch) {
+	for i := range b.Units {
+		nmsg.SetSequence(b.Bytes(i), b.ID, b.First+uint32(i))
+	}
+}

@@ -1,0 +1,95 @@
+package nmsg
+
+import (
+	"net/netip"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+// dnsPort is where servers listen (RFC 1035 section 4.2).
+const dnsPort = 53
+
+// endpoints are a record's two ends in one family, the server's: NMSG readers
+// take both addresses to be of response_ip's.
+type endpoints struct {
+	resolver, server netip.AddrPort
+}
+
+// endpointsOf returns the record's ends. A resolver that is not known, or has an
+// address of the other family, is the zero address.
+func endpointsOf(r *transform.Record) endpoints {
+	server, resolver := r.Server.Addr().Unmap(), r.Resolver.Addr().Unmap()
+	port, resolverPort := r.Server.Port(), r.Resolver.Port()
+	if port == 0 {
+		port = dnsPort
+	}
+	if !server.IsValid() {
+		server = netip.IPv6Unspecified()
+	}
+	if !resolver.IsValid() || resolver.Is4() != server.Is4() {
+		resolver, resolverPort = zeroAddr(server), 0
+	}
+	return endpoints{resolver: netip.AddrPortFrom(resolver, resolverPort), server: netip.AddrPortFrom(server, port)}
+}
+
+func (e *endpoints) v4() bool { return e.server.Addr().Is4() }
+
+func zeroAddr(like netip.Addr) netip.Addr {
+	if like.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+func appendAddrField(b []byte, num protowire.Number, a netip.Addr) []byte {
+	return appendAddr(appendSize(b, num, addrLen(a)), a)
+}
+
+func appendAddr(b []byte, a netip.Addr) []byte {
+	if a.Is4() {
+		a4 := a.As4()
+		return append(b, a4[:]...)
+	}
+	a16 := a.As16()
+	return append(b, a16[:]...)
+}
+
+func addrLen(a netip.Addr) int {
+	if a.Is4() {
+		return 4
+	}
+	return 16
+}
+
+// split cuts a time into whole seconds, rounded down, and the nanoseconds since;
+// one that is not known is the epoch.
+func split(t transform.Time) (sec int64, nsec uint32) {
+	if t == transform.NoTime {
+		return 0, 0
+	}
+	const second = 1_000_000_000
+	sec = int64(t) / second
+	rest := int64(t) % second
+	if rest < 0 {
+		sec, rest = sec-1, rest+second
+	}
+	return sec, uint32(rest)
+}
+
+// knownTime returns t or, if it is not known, the record's time: each query and
+// response has to have one.
+func knownTime(t transform.Time, r *transform.Record) transform.Time {
+	if t != transform.NoTime {
+		return t
+	}
+	return r.Time()
+}
+
+// appendTimes appends the time of a query or response: seconds as field num,
+// nanoseconds as the next field.
+func appendTimes(b []byte, num protowire.Number, t transform.Time) []byte {
+	sec, nsec := split(t)
+	return appendFixed32(appendNumber(b, num, uint64(sec)), num+1, nsec)
+}

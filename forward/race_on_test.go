@@ -1,7 +1,0 @@
-//go:build race
-
-package forward
-
-// poolSlack is what a sync.Pool may allocate per use: the race detector empties
-// pools at random.
-const poolSlack = 16

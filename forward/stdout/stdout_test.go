@@ -1,0 +1,74 @@
+package stdout
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func sink() forward.SinkConfig {
+	c := forwardtest.Sink("out", forward.Target{Scheme: forward.Stdout}, Config{})
+	c.MTU = 8192
+	return c
+}
+
+func TestStdoutGetsWholeContainersAndBreaksForGood(t *testing.T) {
+	var got bytes.Buffer
+	w := &failingWriter{w: &got, after: 100_000}
+	f := forward.New(forward.Live, transform.NewBudget(1), slog.New(slog.DiscardHandler), forward.WithStdout(w))
+	if err := f.Apply(forwardtest.Policy(t), []forward.SinkConfig{sink()}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- f.Run(t.Context()) }()
+	l := f.Lane("source")
+	forwardtest.Burst(t, l, 0, 2000, 200)
+	err := <-done
+	l.Close()
+	if err == nil || !strings.Contains(err.Error(), `sink "out": standard output cannot be written to any more: the pipe is broken`) {
+		t.Errorf("Run: %v", err)
+	}
+	s := forwardtest.CheckLedger(t, f)
+	names, _, err := forwardtest.Names(got.Bytes()[:s.Sent.Bytes])
+	if err != nil || uint64(len(names)) != s.Delivered || s.Delivered == 0 {
+		t.Errorf("%d records delivered, %d can be read: %v", s.Delivered, len(names), err)
+	}
+	if s.Lost[forward.Failed] != 2000-s.Delivered {
+		t.Errorf("sink: %+v", s)
+	}
+}
+
+// A failingWriter takes so many bytes, in small portions.
+type failingWriter struct {
+	w     io.Writer
+	after int
+}
+
+func (f *failingWriter) Write(p []byte) (int, error) {
+	n := min(len(p), f.after, 1000)
+	f.after -= n
+	f.w.Write(p[:n])
+	if f.after == 0 {
+		return n, errors.New("the pipe is broken")
+	}
+	return n, nil
+}
+
+func TestWithoutStandardOutputThereIsNoTransport(t *testing.T) {
+	f := forward.New(forward.Live, transform.NewBudget(1), slog.New(slog.DiscardHandler))
+	err := f.Apply(forwardtest.Policy(t), []forward.SinkConfig{sink()})
+	if err == nil || err.Error() != `sink "out": there is no standard output here` {
+		t.Errorf("Apply: %v", err)
+	}
+}

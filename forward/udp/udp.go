@@ -1,0 +1,314 @@
+// Package udp sends NMSG containers as UDP datagrams: each in one datagram, or in
+// fragments if it is larger than the MTU, no faster than a rate.
+//
+// The package does not know what is in a container, what waits for it, or whether a
+// receiver exists. The network's errors reach it late, if at all.
+package udp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+const (
+	maxDatagrams = 64 // in one system call
+
+	dialTimeout = 10 * time.Second
+	redialAfter = 30 * time.Second // at most so often, when there is trouble
+	answerAfter = 100 * time.Millisecond
+
+	// The kernel's own queues may be full for a moment.
+	maxBusyTries = 20
+	busyWait     = 2 * time.Millisecond
+)
+
+// Config is what only a UDP sink has.
+type Config struct {
+	Rate int // datagrams a second at most, fragments counted one by one; 0: no limit
+}
+
+// New returns a transport to the sink's target. The host is resolved when there is
+// something to send.
+func (c Config) New(s *forward.SinkConfig, _ forward.Env) (forward.Transport, error) {
+	return newTransport(s.Target.Address, s.MTU, c.Rate), nil
+}
+
+func newTransport(address string, mtu, rate int) *transport {
+	return &transport{address: address, mtu: mtu, rate: rate, pace: newPace(rate)}
+}
+
+type transport struct {
+	address string
+	mtu     int // bytes of a datagram
+	rate    int
+	pace    pace
+
+	conn    *net.UDPConn
+	batch   datagramWriter // conn, for several datagrams at once
+	release func() bool    // of the watch that ends a blocked write
+	dialled time.Time
+	suspect bool      // there was trouble: the host may have moved
+	asked   time.Time // when to look for a refusal of what was sent; zero: never
+	refusal error     // that was found, until the next Send returns it too; nil: none
+
+	datagrams []ipv4.Message
+	buffers   [][]byte // one each
+	parts     []part   // one each
+	fragments []byte
+	ends      []int
+}
+
+// A datagramWriter is the part of an *ipv4.PacketConn that is used. It serves IPv6 too.
+type datagramWriter interface {
+	WriteBatch(datagrams []ipv4.Message, flags int) (int, error)
+}
+
+// A part is what a datagram carries: a container or a fragment of one.
+type part struct {
+	container int
+	last      bool // the container's last
+}
+
+// Open does nothing: Send opens the socket, again after trouble too.
+func (u *transport) Open(context.Context) error { return nil }
+
+// Send sends the units of the first batch.
+func (u *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (forward.Result, error) {
+	if err := u.connect(ctx); err != nil {
+		return forward.Result{}, err
+	}
+	b := bs[0]
+	u.lay(b, from)
+	r := forward.Result{Trouble: u.refusal}
+	u.refusal = nil
+	var t tries
+	for i := 0; i < len(u.datagrams); {
+		n, err := u.pace.await(ctx, min(maxDatagrams, len(u.datagrams)-i))
+		if err != nil {
+			return r, err
+		}
+		n, err = u.batch.WriteBatch(u.datagrams[i:i+n], 0)
+		for range n { // -1 with an error
+			u.took(&r, b, i)
+			i, t = i+1, tries{}
+		}
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		if why, again := u.judge(&r, err, &t); !again {
+			r.Lose(b, u.parts[i].container, why)
+			i, t = u.afterContainer(i), tries{}
+		}
+	}
+	return r, nil
+}
+
+// MayTake returns how long the rate holds up the first batch, of which there are no
+// more than twice as many datagrams as the MTU would need.
+func (u *transport) MayTake(bs []*forward.Batch) time.Duration {
+	if u.rate == 0 {
+		return 0
+	}
+	datagrams := len(bs[0].Units) + 2*len(bs[0].Buf)/u.mtu
+	return time.Duration(datagrams) * time.Second / time.Duration(u.rate)
+}
+
+// lay makes datagrams of the batch's containers.
+func (u *transport) lay(b *forward.Batch, from int) {
+	u.datagrams, u.buffers, u.parts = u.datagrams[:0], u.buffers[:0], u.parts[:0]
+	u.fragments, u.ends = u.fragments[:0], u.ends[:0]
+	for i := from; i < len(b.Units); i++ {
+		if c := b.Bytes(i); len(c) <= u.mtu {
+			u.put(c, part{i, true})
+		} else {
+			u.layFragments(c, i, uint32(b.ID)+b.First+uint32(i))
+		}
+	}
+}
+
+// layFragments cuts container i. Its id is the same whenever it is sent again, and
+// another one than the sink's other containers have.
+func (u *transport) layFragments(c []byte, i int, id uint32) {
+	at, first := len(u.fragments), len(u.ends)
+	u.fragments, u.ends = nmsg.AppendFragments(u.fragments, u.ends, c, u.mtu, id)
+	for k := first; k < len(u.ends); k++ {
+		u.put(u.fragments[at:u.ends[k]], part{i, k == len(u.ends)-1})
+		at = u.ends[k]
+	}
+}
+
+func (u *transport) put(datagram []byte, p part) {
+	u.buffers = append(u.buffers, datagram)
+	n := len(u.buffers)
+	u.datagrams = append(u.datagrams, ipv4.Message{Buffers: u.buffers[n-1 : n : n]})
+	u.parts = append(u.parts, p)
+}
+
+// took counts datagram i, which the kernel took.
+func (u *transport) took(r *forward.Result, b *forward.Batch, i int) {
+	u.pace.went()
+	u.asked = time.Now().Add(answerAfter)
+	r.Sent.Datagrams++
+	r.Sent.Bytes += uint64(len(u.datagrams[i].Buffers[0]))
+	if u.parts[i].last {
+		r.Units++
+		r.Delivered += uint64(b.Units[u.parts[i].container].Records)
+		r.Sent.Containers++
+	}
+}
+
+// afterContainer returns the first datagram of the next container.
+func (u *transport) afterContainer(i int) int {
+	for !u.parts[i].last {
+		i++
+	}
+	return i + 1
+}
+
+// tries are those of one datagram.
+type tries struct {
+	busy    int
+	refused bool
+}
+
+// judge decides what becomes of a datagram that was not taken: it is sent again, or
+// lost.
+func (u *transport) judge(r *forward.Result, err error, t *tries) (why forward.Loss, again bool) {
+	if (errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN)) && t.busy < maxBusyTries {
+		t.busy++
+		time.Sleep(busyWait)
+		return 0, true
+	}
+	u.suspect = true
+	r.Trouble = withoutAddress(err)
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return forward.Failed, false
+	}
+	// An earlier datagram was refused; this one was not even tried.
+	r.Trouble = refusedBy(r.Trouble)
+	again = !t.refused
+	t.refused = true
+	return forward.Refused, again
+}
+
+// connect opens a socket, and resolves the host again after trouble. An open socket
+// stays until there is another one.
+func (u *transport) connect(ctx context.Context) error {
+	if u.conn != nil && (!u.suspect || time.Since(u.dialled) < redialAfter) {
+		return nil
+	}
+	conn, err := dialUDP(ctx, u.address)
+	u.dialled, u.suspect = time.Now(), false
+	if err != nil {
+		if u.conn != nil {
+			return nil
+		}
+		return err
+	}
+	u.hangUp()
+	u.conn, u.batch = conn, ipv4.NewPacketConn(conn)
+	u.release = context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Unix(1, 0)) })
+	return nil
+}
+
+func dialUDP(ctx context.Context, address string) (*net.UDPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "udp", address)
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return nil, fmt.Errorf("the host in its URL cannot be resolved: %s (is the name right, does this machine resolve names?)", reasonOf(dns))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening a socket to its URL: %w", withoutAddress(err))
+	}
+	return conn.(*net.UDPConn), nil
+}
+
+// reasonOf says why a name was not resolved. The error's own text may hold addresses.
+func reasonOf(err *net.DNSError) string {
+	switch {
+	case err.IsNotFound:
+		return "no such host"
+	case err.IsTimeout:
+		return "no answer in time"
+	default:
+		return "no answer from the name service"
+	}
+}
+
+// withoutAddress removes the addresses that net puts before an error, as it is logged.
+func withoutAddress(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
+
+// Rest looks whether the peer has refused the last datagrams. The next Send would
+// find out, but may come much later.
+func (u *transport) Rest(context.Context) (time.Time, error) {
+	switch {
+	case u.asked.IsZero():
+		return time.Time{}, nil
+	case time.Now().Before(u.asked):
+		return u.asked, nil
+	}
+	u.asked = time.Time{}
+	if u.refusal = u.pending(); u.refusal == nil {
+		return time.Time{}, nil
+	}
+	u.suspect = true
+	return time.Time{}, forward.TroubleError{Err: u.refusal}
+}
+
+// pending takes the error that the socket holds for the next call.
+func (u *transport) pending() error {
+	raw, err := u.conn.SyscallConn()
+	if err != nil {
+		return withoutAddress(err)
+	}
+	var code int
+	var failed error
+	if err := raw.Control(func(fd uintptr) { code, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) }); err != nil {
+		return withoutAddress(err)
+	}
+	switch {
+	case failed != nil:
+		return fmt.Errorf("asking the socket what became of datagrams: %w", failed)
+	case unix.Errno(code) == unix.ECONNREFUSED:
+		return refusedBy(unix.ECONNREFUSED)
+	case code != 0:
+		return unix.Errno(code)
+	}
+	return nil
+}
+
+func refusedBy(err error) error { return fmt.Errorf("nobody listens where the datagrams go: %w", err) }
+
+// Close closes the socket.
+func (u *transport) Close(context.Context) error {
+	u.hangUp()
+	return nil
+}
+
+func (u *transport) hangUp() {
+	if u.conn == nil {
+		return
+	}
+	u.release()
+	u.conn.Close() // nothing is held that closing could lose
+	u.conn = nil
+}

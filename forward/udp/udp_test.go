@@ -1,0 +1,381 @@
+package udp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
+)
+
+// A peer is a UDP socket on loopback. It reads when everything has been sent, so
+// that must fit a socket's buffer.
+type peer struct {
+	conn *net.UDPConn
+	read nmsg.Assembler
+	gaps int
+
+	names     []string
+	datagrams int
+	largest   int
+}
+
+func listenUDP(tb testing.TB, address string) *peer {
+	tb.Helper()
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { conn.Close() })
+	p := &peer{conn: conn}
+	p.read.OnGap(func(g nmsg.Gap) { p.gaps += int(g.Missing()) })
+	return p
+}
+
+func (p *peer) sink() forward.SinkConfig { return sinkTo(p.conn.LocalAddr().String(), 0) }
+
+// sinkTo is a sink to an address, with the MTU of Ethernet.
+func sinkTo(address string, rate int) forward.SinkConfig {
+	c := forwardtest.Sink("udp", forward.Target{Scheme: forward.UDP, Address: address}, Config{Rate: rate})
+	c.MTU = 1280
+	return c
+}
+
+// receive reads what has come: on loopback it is there when the sender has sent it.
+func (p *peer) receive(tb testing.TB) {
+	tb.Helper()
+	buf := make([]byte, 1<<16)
+	for {
+		if err := p.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			tb.Fatal(err)
+		}
+		n, from, err := p.conn.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		p.datagrams++
+		p.largest = max(p.largest, n)
+		p.read.Add(buf[:n], time.Now(), from)
+		for {
+			m, err := p.read.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				tb.Fatal(err)
+			}
+			q, err := nmsg.DecodeDNSQR(m.Data)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			p.names = append(p.names, string(q.QName))
+		}
+	}
+}
+
+func TestDatagramsArriveOverBothFamilies(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		p := listenUDP(t, address)
+		f := forwardtest.New(t, forward.Live, io.Discard, p.sink())
+		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 200, 100) }); err != nil {
+			t.Fatal(err)
+		}
+		p.receive(t)
+		s := f.Ledger().Sinks[0]
+		forwardtest.CheckUnique(t, p.names)
+		if s.Delivered != 200 || len(p.names) != 200 || p.gaps != 0 {
+			t.Errorf("%s: delivered %d, received %d, %d containers missing", address, s.Delivered, len(p.names), p.gaps)
+		}
+		if s.Sent.Datagrams != uint64(p.datagrams) || s.Sent.Containers != s.Sent.Datagrams || p.largest > 1280 {
+			t.Errorf("%s: sent %+v; received %d datagrams, the largest of %d bytes", address, s.Sent, p.datagrams, p.largest)
+		}
+	}
+}
+
+func TestOnlyAPayloadBeyondTheMTUTravelsInFragments(t *testing.T) {
+	for _, zlib := range []bool{false, true} {
+		p := listenUDP(t, "127.0.0.1:0")
+		c := p.sink()
+		c.Zlib = zlib
+		f := forwardtest.New(t, forward.Live, io.Discard, c)
+		err := forwardtest.Run(f, func(l *forward.Lane) {
+			for i, size := range []int{100, 5000, 100, 60000, 100} {
+				data := make([]byte, size)
+				for k := range data {
+					data[k] = byte(k * k >> 5 * (k | 1)) // hard to compress
+				}
+				l.Begin()
+				l.Take(forwardtest.Message(t, fmt.Sprintf("n%d.example.", i), time.Now(), data))
+				l.End()
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.receive(t)
+		s := f.Ledger().Sinks[0]
+		if s.Delivered != 5 || len(p.names) != 5 || p.gaps != 0 || p.largest > c.MTU {
+			t.Errorf("zlib %v: delivered %d, received %d, %d containers missing, the largest of %d bytes",
+				zlib, s.Delivered, len(p.names), p.gaps, p.largest)
+		}
+		if s.Sent.Containers != 5 || s.Sent.Datagrams != uint64(p.datagrams) || p.datagrams < 3+65000/c.MTU {
+			t.Errorf("zlib %v: sent %+v, received %d datagrams", zlib, s.Sent, p.datagrams)
+		}
+	}
+}
+
+func TestAContainerThatIsSentAgainIsTheSame(t *testing.T) {
+	b := forwardtest.Batch(t, 2, 5000, 1)
+	u := newTransport("", 1280, 0)
+	u.lay(b, 0)
+	all := string(u.fragments)
+	n := len(u.parts)
+	u.lay(b, 1)
+	if len(u.parts) >= n || !strings.HasSuffix(all, string(u.fragments)) {
+		t.Errorf("%d and %d fragments, the second time other ones", n, len(u.parts))
+	}
+}
+
+// closedPort is a loopback address at which nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	p := listenUDP(t, "127.0.0.1:0")
+	address := p.conn.LocalAddr().String()
+	p.conn.Close()
+	return address
+}
+
+func TestAPeerThatRefusesIsToldAndHoldsNothingUp(t *testing.T) {
+	c := sinkTo(closedPort(t), 0)
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
+		for i := range 20 {
+			forwardtest.Burst(t, l, i*100, 100, 300)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	s := forwardtest.CheckLedger(t, f)
+	if s.Offered != 2000 || s.Delivered+s.Lost[forward.Refused] != 2000 {
+		t.Errorf("ledger: %+v", s)
+	}
+	if !strings.Contains(s.Error, "nobody listens where the datagrams go") || strings.Contains(s.Error, "127.0.0.1") {
+		t.Errorf("error %q", s.Error)
+	}
+}
+
+// A selftest has sent one record, and wants to know.
+func TestARefusalIsToldThoughNothingElseIsSent(t *testing.T) {
+	c := sinkTo(closedPort(t), 0)
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
+		forwardtest.Burst(t, l, 0, 1, 300)
+		eventually(t, "a refusal", func() bool { return f.Ledger().Sinks[0].Error != "" })
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if s := forwardtest.CheckLedger(t, f); s.Delivered != 1 || !strings.Contains(s.Error, "nobody listens where the datagrams go") {
+		t.Errorf("ledger: %+v", s)
+	}
+}
+
+func TestARefusedDatagramIsSentOnceMore(t *testing.T) {
+	u := &transport{parts: []part{{0, true}}}
+	var r forward.Result
+	var tr tries
+	if _, again := u.judge(&r, unix.ECONNREFUSED, &tr); !again {
+		t.Error("it is lost at once")
+	}
+	if why, again := u.judge(&r, unix.ECONNREFUSED, &tr); again || why != forward.Refused {
+		t.Errorf("%v, again %v", why, again)
+	}
+	if !u.suspect || r.Trouble == nil {
+		t.Error("nobody is told")
+	}
+}
+
+func TestAnErrorCostsItsDatagramOnly(t *testing.T) {
+	p := listenUDP(t, "127.0.0.1:0")
+	c := p.sink()
+	c.MTU = 1 << 20 // beyond what a datagram holds: EMSGSIZE
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
+		forwardtest.Burst(t, l, 0, 1, 100)
+		for i := range 3 {
+			forwardtest.Burst(t, l, 1+2*i, 1, 65400)
+			forwardtest.Burst(t, l, 2+2*i, 1, 100)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	p.receive(t)
+	s := f.Ledger().Sinks[0]
+	if s.Offered != 7 || s.Lost[forward.Failed] == 0 || s.Delivered != uint64(len(p.names)) || s.Delivered+s.Lost[forward.Failed] != 7 {
+		t.Errorf("received %d, ledger: %+v", len(p.names), s)
+	}
+	if !strings.Contains(s.Error, "message too long") {
+		t.Errorf("error %q", s.Error)
+	}
+}
+
+func TestABusyKernelIsWaitedForButNotForEver(t *testing.T) {
+	u := new(transport)
+	var r forward.Result
+	var tr tries
+	for range maxBusyTries {
+		if _, again := u.judge(&r, unix.ENOBUFS, &tr); !again || r.Trouble != nil {
+			t.Fatalf("given up after %d tries", tr.busy)
+		}
+	}
+	if why, again := u.judge(&r, unix.ENOBUFS, &tr); again || why != forward.Failed {
+		t.Errorf("%v, again %v", why, again)
+	}
+}
+
+const unresolvable = "no-such-host.invalid:9430"
+
+func TestAnUnresolvableHostEndsAReplayAtOnce(t *testing.T) {
+	c := sinkTo(unresolvable, 0)
+	f := forwardtest.New(t, forward.Replay, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) })
+	if err == nil || !strings.Contains(err.Error(), `sink "udp": the host in its URL cannot be resolved`) {
+		t.Errorf("Run: %v", err)
+	}
+	if s := f.Ledger().Sinks[0]; s.Lost[forward.Failed] != 10 {
+		t.Errorf("ledger: %+v", s)
+	}
+}
+
+func TestAnUnresolvableHostIsTriedAgainInLive(t *testing.T) {
+	c := sinkTo(unresolvable, 0)
+	c.Flush, c.Queue = time.Millisecond, 64<<10
+	f := forwardtest.New(t, forward.Live, io.Discard, c)
+	err := forwardtest.Run(f, func(l *forward.Lane) {
+		forwardtest.Burst(t, l, 0, 10, 100)
+		eventually(t, "the first try fails", func() bool { return f.Ledger().Sinks[0].Error != "" })
+		forwardtest.Burst(t, l, 10, 1000, 300)
+		if s := f.Ledger().Sinks[0]; s.Lost[forward.QueueFull] == 0 || s.Lost[forward.Failed] != 0 || s.Queued == 0 {
+			t.Errorf("meanwhile: %+v", s)
+		}
+	})
+	if !strings.Contains(fmt.Sprint(err), "the last try failed") {
+		t.Errorf("Run: %v, want that the last try failed", err)
+	}
+	s := f.Ledger().Sinks[0]
+	if s.Offered != 1010 || s.Sum() != 1010 || s.Lost[forward.Failed] == 0 || s.Queued != 0 {
+		t.Errorf("in the end: %+v", s)
+	}
+}
+
+func TestASocketStaysWhenTheHostCannotBeResolvedAnyMore(t *testing.T) {
+	p := listenUDP(t, "127.0.0.1:0")
+	u := newTransport(p.conn.LocalAddr().String(), 1280, 0)
+	defer u.Close(context.Background())
+	if err := u.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := u.conn
+	u.suspect = true
+	if err := u.connect(t.Context()); err != nil || u.conn != first {
+		t.Errorf("looked up again too soon: %v", err)
+	}
+	u.dialled = time.Time{}
+	if err := u.connect(t.Context()); err != nil || u.conn == first {
+		t.Errorf("not looked up again after trouble: %v", err)
+	}
+	second := u.conn
+	u.address, u.suspect, u.dialled = unresolvable, true, time.Time{}
+	if err := u.connect(t.Context()); err != nil || u.conn != second {
+		t.Errorf("the socket was given up: %v", err)
+	}
+}
+
+func TestSendEndsWithItsContext(t *testing.T) {
+	p := listenUDP(t, "127.0.0.1:0")
+	bs := []*forward.Batch{forwardtest.Batch(t, 10, 100, 1280)}
+	ctx, cancel := context.WithCancel(t.Context())
+	u := newTransport(p.conn.LocalAddr().String(), 1280, 0)
+	defer u.Close(context.Background())
+	if _, err := u.Send(ctx, bs, 0); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	deadline := time.Now().Add(5 * time.Second)
+	for { // the watch runs in a goroutine of its own
+		r, err := u.Send(ctx, bs, 0)
+		if errors.Is(err, context.Canceled) && r.Units == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it sends on: %+v, %v", r, err)
+		}
+	}
+}
+
+func TestNoAllocationFromBatchToSocket(t *testing.T) {
+	p := listenUDP(t, "127.0.0.1:0")
+	u, bs := sendable(t, p, 1280)
+	defer u.Close(context.Background())
+	work := func() {
+		if r, err := u.Send(context.Background(), bs, 0); err != nil || r.Units != len(bs[0].Units) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	work()
+	if n := testing.AllocsPerRun(20, work); n > poolSlack {
+		t.Errorf("%v allocations for a batch", n)
+	}
+}
+
+// sendable is a full batch and a transport to p.
+func sendable(tb testing.TB, p *peer, mtu int) (*transport, []*forward.Batch) {
+	return newTransport(p.conn.LocalAddr().String(), mtu, 0), []*forward.Batch{forwardtest.Batch(tb, 1000, 100, mtu)}
+}
+
+func BenchmarkUDP(b *testing.B) {
+	for name, mtu := range map[string]int{"mtu 1280": 1280, "mtu 8192": 8192} {
+		b.Run(name, func(b *testing.B) {
+			p := listenUDP(b, "127.0.0.1:0") // and never read: what is too much is dropped by the kernel
+			u, bs := sendable(b, p, mtu)
+			defer u.Close(context.Background())
+			b.ReportAllocs()
+			b.SetBytes(int64(len(bs[0].Buf)))
+			n := 0
+			for b.Loop() {
+				r, err := u.Send(context.Background(), bs, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				n += int(r.Sent.Datagrams)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/datagram")
+		})
+	}
+}
+
+// eventually waits for what a real socket is to bring about.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("never happened: %s", what)
+		}
+	}
+}

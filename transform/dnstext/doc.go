@@ -1,0 +1,15 @@
+// Package dnstext writes DNS messages in presentation form (RFC 1035 section 5.1): names, types,
+// classes, rcodes, rdata and EDNS options. What it writes is printable ASCII without line ends,
+// whatever a message contains.
+//
+// There are two forms. WDNS is the form of wdns, the library that nmsgtool prints with, so that
+// forward/nmsg/nmsgjson prints the same octets. Zone is a form that a zone file parser reads
+// back as the same record, for cmd/dnstap-pdns/internal/present. They differ only where the form
+// of wdns does not read back, or where malformed rdata has no form.
+//
+// wdns prints every type without a mnemonic as one and the same; both forms write TYPE and its
+// number (RFC 3597 section 5).
+//
+// The package does not know what a message is part of: NMSG, dnstap, files and flags are the
+// subject of its callers.
+package dnstext
