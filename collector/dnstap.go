@@ -176,7 +176,8 @@ func byteString(b []byte) (v []byte, n int) {
 }
 
 // skipField returns the length of the value that follows tag, negative if it is invalid. The end
-// of a group without its start is invalid.
+// of a group without its start is invalid. Package explain reads skipped fields with code of its
+// own (uncopied.go), to search for them in what leaves.
 func skipField(tag uint64, b []byte) int {
 	num, typ := tag>>3, protowire.Type(tag&7)
 	if num < uint64(protowire.MinValidNumber) || num > uint64(protowire.MaxValidNumber) {

@@ -109,7 +109,8 @@ func (r *connReader) read(p []byte) (int, error) {
 }
 
 // withoutAddress returns err without the addresses that package net adds. It keeps the errors
-// that package tls makes of alerts: they contain no address, and name the sender.
+// that package tls makes of alerts: they contain no address, and name the sender. forward/udp
+// has its own, because sources and sinks do not import each other.
 func withoutAddress(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Net != "" {
 		return op.Err

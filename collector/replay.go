@@ -45,7 +45,8 @@ func Replay(ctx context.Context, r io.Reader, cfg Config, lane transform.Lane) e
 	return fmt.Errorf("reading Frame Streams: %w", err)
 }
 
-// untilDone reads r until ctx ends, and then returns errStopped.
+// untilDone reads r until ctx ends, and then returns errStopped. fallback/pcap has its own,
+// because sources do not import each other.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader

@@ -64,7 +64,8 @@ func (s *section) warnIfExposed(c collector.Config) {
 	}
 }
 
-// longestSocketPath is what struct sockaddr_un holds before its final zero.
+// longestSocketPath is the length of sun_path in struct sockaddr_un without its final zero.
+// collector/sockfile checks it too, for all of its callers.
 const longestSocketPath = 107
 
 type listenAddress struct{ network, address string }

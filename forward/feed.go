@@ -28,6 +28,38 @@ func newFeed(to *sender) Feed {
 	return Feed{to: to, framer: to.config.Format.NewFramer(to.config.limit())}
 }
 
+// record is the lane's emit for its Pairer: it encodes a record once for each form in use,
+// and copies it into the feeds.
+func (l *Lane) record(r *transform.Record) {
+	clock := transform.NoTime
+	if l.forwarder.mode == Replay {
+		clock = l.filed.at(r.Time(), l.pairer.Clock())
+	}
+	for i := range l.plan.forms {
+		f := &l.plan.forms[i]
+		l.feed(f, r, l.feeds[f.from:f.to], clock)
+	}
+}
+
+// feed encodes a record in one form, and copies it into the feeds of that form.
+func (l *Lane) feed(f *form, r *transform.Record, feeds []Feed, clock transform.Time) {
+	if !f.format.Accepts(r) {
+		for i := range feeds {
+			feeds[i].counts.filtered++
+		}
+		return
+	}
+	encoded, err := f.format.Append(l.encoded[:0], r, f.ids)
+	l.encoded = encoded
+	for i := range feeds {
+		if err != nil {
+			feeds[i].counts.tooBig++
+			continue
+		}
+		feeds[i].add(encoded, l.now, clock)
+	}
+}
+
 // add copies an encoded record into the open batch. now is the burst's time in Live,
 // clock the lane's file clock in Replay.
 func (f *Feed) add(record []byte, now time.Time, clock transform.Time) {

@@ -76,36 +76,6 @@ func (l *Lane) End() {
 // batches are sealed, and its counts go to its source. It must not be used after.
 func (l *Lane) Close() { l.forwarder.closeLane(l) }
 
-// record encodes a record for each form in use, and copies it into the feeds.
-func (l *Lane) record(r *transform.Record) {
-	clock := transform.NoTime
-	if l.forwarder.mode == Replay {
-		clock = l.filed.at(r.Time(), l.pairer.Clock())
-	}
-	for i := range l.plan.forms {
-		f := &l.plan.forms[i]
-		l.feed(f, r, l.feeds[f.from:f.to], clock)
-	}
-}
-
-func (l *Lane) feed(f *form, r *transform.Record, feeds []Feed, clock transform.Time) {
-	if !f.format.Accepts(r) {
-		for i := range feeds {
-			feeds[i].counts.filtered++
-		}
-		return
-	}
-	encoded, err := f.format.Append(l.encoded[:0], r, f.ids)
-	l.encoded = encoded
-	for i := range feeds {
-		if err != nil {
-			feeds[i].counts.tooBig++
-			continue
-		}
-		feeds[i].add(encoded, l.now, clock)
-	}
-}
-
 // adopt makes the lane work by another plan. Feeds of senders that stay go on with
 // their open batch.
 func (l *Lane) adopt(p *plan) {
@@ -134,18 +104,6 @@ func takeFeed(feeds []Feed, s *sender) Feed {
 		}
 	}
 	return newFeed(s)
-}
-
-// sealDue seals the batches that have waited for as long as their sink says.
-func (l *Lane) sealDue(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.feeds {
-		f := &l.feeds[i]
-		if f.open != nil && now.Sub(f.open.opened) >= f.to.config.Flush {
-			f.seal()
-		}
-	}
 }
 
 // finish ends what the lane holds and seals all it has open.

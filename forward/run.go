@@ -131,6 +131,18 @@ func (f *Forwarder) sealDue(now time.Time) {
 	}
 }
 
+// sealDue seals the open batches that have waited for the flush time of their sink.
+func (l *Lane) sealDue(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.feeds {
+		f := &l.feeds[i]
+		if f.open != nil && now.Sub(f.open.opened) >= f.to.config.Flush {
+			f.seal()
+		}
+	}
+}
+
 // share gives every lane the resolver's addresses that any lane has seen.
 func (f *Forwarder) share(now time.Time) {
 	f.mu.Lock()

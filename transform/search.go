@@ -33,7 +33,8 @@ func (x *subject) nameInMessage() (from, to int) {
 // A searcher searches one message for everything that is local: the policy's local names and
 // networks, the resolver's addresses, and the transaction's client subnets. localnames.go and
 // local.go have the predicate; searchname.go, searchtext.go and searchoctets.go select what it
-// judges. A searcher is reused from message to message.
+// judges. Package canary searches for the same forms in the same places with code of its own,
+// because it checks this one. A searcher is reused from message to message.
 type searcher struct {
 	policy     *Policy
 	configured *addrSet // the resolver's addresses that are configured

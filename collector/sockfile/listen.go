@@ -19,7 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestPath is the length of sun_path in struct sockaddr_un without its final zero.
+// longestPath is the length of sun_path in struct sockaddr_un without its final zero. conf
+// checks it too, to report the place in the configuration.
 const longestPath = 107
 
 // Access is who may connect to a socket: only users who may write to its file.

@@ -116,7 +116,8 @@ func replayPacket(p *capfile.Packet, d *packet.Dissector, lane transform.Lane) {
 	}
 }
 
-// untilDone returns the context's cause from Read once the context has ended.
+// untilDone returns the context's cause from Read once the context has ended. collector has its
+// own, because sources do not import each other.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader

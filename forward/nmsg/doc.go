@@ -7,5 +7,8 @@
 // [Reader] for files and pipes and [Assembler] for datagrams, takes whatever the
 // reference tools write, reports damage, and goes on behind it.
 //
+// Package integration/nmsgcheck reads NMSG with code of its own, because it checks what this
+// package writes.
+//
 // The package knows bytes only: no socket, file, flag, log, clock or goroutine.
 package nmsg

@@ -249,7 +249,8 @@ func reasonOf(err *net.DNSError) string {
 	}
 }
 
-// withoutAddress removes the addresses that net puts before an error, as it is logged.
+// withoutAddress returns err without the addresses that package net adds. collector has its
+// own, because sources and sinks do not import each other.
 func withoutAddress(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Authority is a CA.
+// Authority is a CA. Package certstest is not used, because this package imports nothing of the
+// module.
 type Authority struct {
 	Path string // of its certificate, a PEM file
 	cert *x509.Certificate

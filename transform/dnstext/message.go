@@ -13,7 +13,7 @@ import (
 var Sections = [3]string{"answer", "authority", "additional"}
 
 // A Message is a DNS message, parsed as leniently as wdns does: a message that ends before its
-// counts do is accepted. The zero value is ready for Parse, which may be called repeatedly and
+// counts do is accepted, which a dnswire.Walker refuses. The zero value is ready for Parse, which may be called repeatedly and
 // reuses the memory. All of it is valid until the next Parse, and as long as its argument is.
 type Message struct {
 	ID, Flags uint16

@@ -5,6 +5,9 @@
 // The package must not know what a message is read for: neither what is local or forbidden,
 // nor how rdata is shown. It imports only the standard library. Nothing in it allocates
 // memory per message, except a Walker that meets a longer message than before.
+//
+// Package wiretest, for tests, and cmd/dnstap-pdns/internal/canary read and build messages with
+// code of their own, because they check the work of this package.
 package dnswire
 
 const (

@@ -50,6 +50,8 @@ const opaque = Layout(rune(Opaque))
 // check every field: then malformed keys and digests are no reason to refuse a message.
 // generic: wdns, the library of nmsgtool, does not know the type, and shows octets as RFC
 // 3597 section 5 does. onlyIN: wdns knows the type in class IN only.
+//
+// Package canary has a table of its own, because it checks the work that is done with this one.
 var layouts = [...]struct {
 	fields, coarse  Layout
 	generic, onlyIN bool

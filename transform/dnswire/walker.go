@@ -4,7 +4,7 @@ import "encoding/binary"
 
 // A Walker reads whole messages and checks them. Its zero value is ready; it is reused from
 // message to message and borrows the message that it walked last. Its memory grows with the
-// longest message.
+// longest message. dnstext.Message, which is for printing, accepts more than a Walker.
 type Walker struct {
 	Msg []byte // the message; the caller may set it to nil to release it
 

@@ -1,5 +1,5 @@
 // Package certstest issues certificates and writes the files of package certs, for tests. Only
-// tests may import it.
+// tests may import it. integration/lab has its own CA, because it imports nothing of the module.
 package certstest
 
 import (

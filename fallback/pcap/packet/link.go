@@ -39,7 +39,8 @@ func (l Link) known() bool {
 	return false
 }
 
-// EtherTypes (IEEE 802, https://www.iana.org/assignments/ieee-802-numbers).
+// EtherTypes (IEEE 802, https://www.iana.org/assignments/ieee-802-numbers). Package ring has its
+// own, because the two packages do not import each other.
 const (
 	etherIPv4     = 0x0800
 	etherIPv6     = 0x86dd

@@ -3,13 +3,14 @@ package packet
 import (
 	"net/netip"
 
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/stream"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 const portDNS = 53
 
-// role is the place of what goes from src to dst: between one of the resolvers and
-// port 53 of a server that is none of them, or not outward.
+// role returns the role of a message from src to dst: a query or response between one of the
+// resolvers and port 53 of a server that is not one of them, else NotOutward.
 func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	if src.Port() != portDNS && dst.Port() != portDNS {
 		return transform.NotOutward
@@ -24,15 +25,15 @@ func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	return transform.NotOutward
 }
 
-// turned reports whether a message between two ports 53 goes the other way: the
-// resolver itself is the server there, and its peer a client.
+// turned reports whether a message between two ports 53 has the opposite role: the resolver
+// is the server, and its peer a client.
 func turned(role transform.Role, src, dst netip.AddrPort, wire []byte) bool {
 	const atFlags, flagQR = 2, 0x80
 	return src.Port() == portDNS && dst.Port() == portDNS && len(wire) > atFlags &&
 		(wire[atFlags]&flagQR != 0) != (role == transform.ResolverResponse)
 }
 
-// take hands a message on.
+// take passes a message to the sink.
 func (d *Dissector) take(role transform.Role, transport transform.Transport, src, dst netip.AddrPort, wire []byte, at transform.Time) {
 	m := &d.message
 	*m = transform.Message{
@@ -47,3 +48,23 @@ func (d *Dissector) take(role transform.Role, transport transform.Transport, src
 	}
 	d.sink.Take(m)
 }
+
+// toMessages is the Dissector as the sink of its TCP streams.
+type toMessages Dissector
+
+// Message passes a message that came over TCP to the sink.
+func (t *toMessages) Message(f *stream.Flow, response bool, wire []byte, at transform.Time) {
+	d := (*Dissector)(t)
+	role, src, dst := transform.ResolverQuery, f.Resolver, f.Server
+	if response {
+		role, src, dst = transform.ResolverResponse, f.Server, f.Resolver
+	}
+	if turned(role, src, dst, wire) {
+		d.sink.Drop(transform.Inward)
+		return
+	}
+	d.take(role, transform.TCP, src, dst, wire, at)
+}
+
+// Broken counts a message that is incomplete.
+func (t *toMessages) Broken() { (*Dissector)(t).malformed() }

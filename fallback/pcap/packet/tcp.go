@@ -54,23 +54,3 @@ func (d *Dissector) tcp(g *datagram) {
 	}
 	d.streams.Take(s, (*toMessages)(d))
 }
-
-// toMessages is a Dissector as what streams end in.
-type toMessages Dissector
-
-// Message makes a message of what came over TCP.
-func (t *toMessages) Message(f *stream.Flow, response bool, wire []byte, at transform.Time) {
-	d := (*Dissector)(t)
-	role, src, dst := transform.ResolverQuery, f.Resolver, f.Server
-	if response {
-		role, src, dst = transform.ResolverResponse, f.Server, f.Resolver
-	}
-	if turned(role, src, dst, wire) {
-		d.sink.Drop(transform.Inward)
-		return
-	}
-	d.take(role, transform.TCP, src, dst, wire, at)
-}
-
-// Broken counts a message that did not come whole.
-func (t *toMessages) Broken() { (*Dissector)(t).malformed() }

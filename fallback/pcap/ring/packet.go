@@ -14,8 +14,9 @@ type Packet struct {
 	Time     transform.Time // at which the kernel got it
 }
 
-// Values of Packet.Protocol, EtherTypes (linux/if_ether.h). The kernel itself takes
-// the outermost VLAN tag away, if it is none of old.
+// Values of Packet.Protocol, EtherTypes (linux/if_ether.h). The kernel removes the outermost
+// VLAN tag, unless it is an OldQinQ. Package packet has its own constants, because the two
+// packages do not import each other.
 const (
 	IPv4    = 0x0800
 	IPv6    = 0x86dd

@@ -23,7 +23,8 @@ const (
 	hipField    // header, identity and key of HIP (RFC 8005)
 )
 
-// fieldsByType has the types whose rdata is more than octets.
+// fieldsByType has the types whose rdata is more than octets. It is not made from
+// transform/dnswire, whose work this package checks.
 var fieldsByType = map[uint16][]field{
 	dns.TypeA:    {ipv4Field},
 	dns.TypeAAAA: {ipv6Field},

@@ -11,8 +11,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 )
 
-// Fields of dnstap.proto. Of a frame only message and type are read, of a message its fields up to
-// lastOfMessage.
+// Fields of dnstap.proto. Records are made from message and type of a frame, and from the fields
+// of a message up to lastOfMessage. Frames are parsed here again, because package collector reads
+// identity and version only for what it shows of a connection, and skips the other fields.
 const (
 	dnstapMessage protowire.Number = 14
 	dnstapType    protowire.Number = 15

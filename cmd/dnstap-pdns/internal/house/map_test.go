@@ -1,0 +1,153 @@
+package house
+
+import (
+	"bufio"
+	"go/ast"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// architecture is the document that contains the map of files and the walks.
+const architecture = "docs/architecture.md"
+
+// A docLine is one line of a document.
+type docLine struct {
+	number  int
+	section string // the latest heading, without number signs
+	text    string
+}
+
+// readDoc returns the lines of a document that are not headings.
+func readDoc(t *testing.T, name string) []docLine {
+	t.Helper()
+	f, err := os.Open(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var lines []docLine
+	section := ""
+	scan := bufio.NewScanner(f)
+	for n := 1; scan.Scan(); n++ {
+		if heading := strings.TrimLeft(scan.Text(), "#"); heading != scan.Text() {
+			section = strings.TrimSpace(heading)
+			continue
+		}
+		lines = append(lines, docLine{n, section, scan.Text()})
+	}
+	if err := scan.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// mapLine is a file and what it contains. The heading above it names the folder.
+var mapLine = regexp.MustCompile("^- `([^`]+\\.go)`: (.+)$")
+
+// TestTheMapHasALineForEveryFile compares the map of files with the files. A package of
+// commands and the integration tests are in the map too; files of tests are not.
+func TestTheMapHasALineForEveryFile(t *testing.T) {
+	mapped := map[string]int{}
+	for _, l := range readDoc(t, architecture) {
+		if m := mapLine.FindStringSubmatch(l.text); m != nil {
+			mapped[path.Join(strings.Trim(l.section, "`"), m[1])] = l.number
+		}
+	}
+	for _, s := range sources(t) {
+		if s.isTest() {
+			continue
+		}
+		if _, ok := mapped[s.path]; !ok {
+			t.Errorf("%s has no line for %s", architecture, s.path)
+		}
+		delete(mapped, s.path)
+	}
+	for _, name := range slices.Sorted(maps.Keys(mapped)) {
+		t.Errorf("%s:%d: there is no file %s", architecture, mapped[name], name)
+	}
+}
+
+// walkLine is one step of a walk: a file and the functions in it that a message passes.
+var walkLine = regexp.MustCompile("^\\d+\\. `([^`]+\\.go)`: (.+)$")
+
+// funcName is a function or method in a step of a walk.
+var funcName = regexp.MustCompile("`((?:\\(\\*?\\w+\\)\\.)?\\w+)`")
+
+// TestTheWalksNeverTurnBack follows the walks of a message through the sensor: every
+// function is in the file that the step names, and no walk returns to a file that it has
+// left.
+func TestTheWalksNeverTurnBack(t *testing.T) {
+	declared := map[string]map[string]bool{}
+	for _, s := range sources(t) {
+		declared[s.path] = functions(s)
+	}
+	steps := 0
+	left := map[string]map[string]bool{} // by walk
+	for _, l := range readDoc(t, architecture) {
+		m := walkLine.FindStringSubmatch(l.text)
+		if m == nil {
+			continue
+		}
+		steps++
+		file := m[1]
+		if declared[file] == nil {
+			t.Errorf("%s:%d: there is no file %s", architecture, l.number, file)
+			continue
+		}
+		names := funcName.FindAllStringSubmatch(m[2], -1)
+		if len(names) == 0 {
+			t.Errorf("%s:%d: the step names no function", architecture, l.number)
+		}
+		for _, name := range names {
+			if !declared[file][name[1]] {
+				t.Errorf("%s:%d: %s has no function %s", architecture, l.number, file, name[1])
+			}
+		}
+		if left[l.section] == nil {
+			left[l.section] = map[string]bool{}
+		}
+		if left[l.section][file] {
+			t.Errorf("%s:%d: the walk %q turns back to %s", architecture, l.number, l.section, file)
+		}
+		left[l.section][file] = true
+	}
+	if steps < 20 {
+		t.Errorf("only %d steps: the test shows nothing", steps)
+	}
+}
+
+// functions returns the functions and methods of a file, as "Name", "(Type).Name" or
+// "(*Type).Name".
+func functions(s *source) map[string]bool {
+	all := map[string]bool{}
+	for _, d := range s.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		name := f.Name.Name
+		if f.Recv != nil {
+			name = "(" + receiverType(f.Recv.List[0].Type) + ")." + name
+		}
+		all[name] = true
+	}
+	return all
+}
+
+func receiverType(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return "*" + receiverType(e.X)
+	case *ast.IndexExpr:
+		return receiverType(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}
