@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -169,4 +170,14 @@ func (r *inputReader) socket(input string) (collector.Config, error) {
 		}
 	}
 	return at, nil
+}
+
+// openInput opens a file that is named on the command line. An error is one line,
+// whatever the name.
+func openInput(name string) (*os.File, error) {
+	f, err := os.Open(name)
+	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("open %s: %w", conf.Escape(name), wrong.Err)
+	}
+	return f, err
 }

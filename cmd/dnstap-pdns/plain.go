@@ -1,11 +1,7 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
 
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
@@ -20,14 +16,4 @@ func (p plainWriter) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
-}
-
-// openInput opens a file that is named on the command line. An error is one line,
-// whatever the name.
-func openInput(name string) (*os.File, error) {
-	f, err := os.Open(name)
-	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, fmt.Errorf("open %s: %w", conf.Escape(name), wrong.Err)
-	}
-	return f, err
 }

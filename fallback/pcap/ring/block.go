@@ -127,8 +127,6 @@ func extent(header []byte) (data, length int64) {
 
 func native32(b []byte, at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
 
-func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
-
 // network corrects what the kernel says of packets with a VLAN tag that it has not
 // taken away, which differs between its versions: new ones name what is behind the
 // tags, though what was received begins with one; old ones name the tag, though what

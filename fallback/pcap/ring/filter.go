@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -238,7 +239,7 @@ func (p *filter) lookUp(prefix netip.Prefix, found label) {
 		if left <= 32 {
 			matched = found
 		}
-		p.ifEqual(be32(bytes[4*i:]), matched, other)
+		p.ifEqual(binary.BigEndian.Uint32(bytes[4*i:]), matched, other)
 		left -= 32
 	}
 	if prefix.Bits() == 0 {
