@@ -55,7 +55,7 @@ func (r *recorder) Take(m *transform.Message) transform.Reason {
 	r.rule(r.inBurst, "Take outside a burst")
 	r.inThis++
 	kept := *m
-	kept.Wire, kept.Zone = bytes.Clone(m.Wire), bytes.Clone(m.Zone)
+	kept.Wire, kept.Zone, kept.Frame = bytes.Clone(m.Wire), bytes.Clone(m.Zone), nil
 	r.messages = append(r.messages, kept)
 	if r.judge != nil {
 		return r.judge(m)

@@ -161,18 +161,18 @@ func (c *cancelling) End() {
 	c.cancel()
 }
 
-// A frameRecorder is a lane that sees frames, too.
+// A frameRecorder is a lane that keeps the frames of messages.
 type frameRecorder struct {
 	recorder
 	frames [][]byte
 }
 
-func (r *frameRecorder) Frame(frame []byte) {
-	r.rule(r.inBurst, "Frame outside a burst")
-	r.frames = append(r.frames, bytes.Clone(frame))
+func (r *frameRecorder) Take(m *transform.Message) transform.Reason {
+	r.frames = append(r.frames, bytes.Clone(m.Frame))
+	return r.recorder.Take(m)
 }
 
-func TestALaneMaySeeFramesAsTheyCame(t *testing.T) {
+func TestMessagesHaveTheirFrames(t *testing.T) {
 	for _, name := range captures() {
 		file, want := capture(t, name)
 		lane := &frameRecorder{}

@@ -9,18 +9,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A FrameWatcher is a lane that also gets the bytes of each data frame. Frame borrows them, and
-// is called before Take or Drop of the same frame. It is not called for frames above MaxFrame.
-type FrameWatcher interface {
-	transform.Lane
-	Frame(frame []byte)
-}
-
 // A stream passes the data frames between START and STOP to a lane, in bursts.
 type stream struct {
 	frames     *frameReader
 	lane       transform.Lane
-	watcher    FrameWatcher // the lane, if it is one; else nil
 	account    account
 	afterBurst func() // may be nil
 
@@ -29,8 +21,7 @@ type stream struct {
 }
 
 func newStream(frames *frameReader, lane transform.Lane) stream {
-	watcher, _ := lane.(FrameWatcher)
-	return stream{frames: frames, lane: lane, watcher: watcher}
+	return stream{frames: frames, lane: lane}
 }
 
 // run reads until STOP, and then returns nil. Otherwise it returns io.EOF if the stream ends
@@ -81,9 +72,6 @@ func (s *stream) take(kind frameKind, frame []byte) {
 		s.lane.Drop(transform.Oversize)
 		return
 	}
-	if s.watcher != nil {
-		s.watcher.Frame(frame)
-	}
 	f := &s.fields
 	if !f.decode(frame) || !f.holdsMessage() {
 		s.lane.Drop(transform.Malformed)
@@ -94,6 +82,7 @@ func (s *stream) take(kind frameKind, frame []byte) {
 		s.lane.Drop(transform.Malformed)
 		return
 	}
+	s.message.Frame = frame
 	s.account.judged(s.message.Role, s.lane.Take(&s.message))
 }
 

@@ -52,8 +52,8 @@ const (
 )
 
 // Message is one DNS message between a resolver and a server. A source fills it and lends it
-// to a lane: Zone and Wire point into the source's buffer and are valid only until the call
-// that takes the message returns.
+// to a lane: Zone, Wire and Frame point into the source's buffer and are valid only until the
+// call that takes the message returns.
 type Message struct {
 	Role      Role
 	Packet    bool // seen as a packet: Resolver and its port are reliable
@@ -67,6 +67,10 @@ type Message struct {
 
 	Zone []byte // the zone for which the resolver queried the server: wire form, uncompressed; empty if not stated
 	Wire []byte // the DNS message
+
+	// Frame is the dnstap frame that contains the message; nil for packets. Only a Trace
+	// reads it: no record is made from it.
+	Frame []byte
 }
 
 // time is the time at which the message itself was sent.

@@ -141,12 +141,10 @@ type replayer struct {
 	beside onlooker  // may be nil
 }
 
-// An onlooker sees the frames that a replay reads, the verdicts, and what leaves. It changes
-// nothing.
+// An onlooker sees the verdicts of a replay and what leaves. It changes nothing.
 type onlooker interface {
 	forward.Observer
 	Trace(source string) transform.Trace
-	Frame(frame []byte)
 }
 
 // run returns the ledger, nil if nothing could be read.
@@ -171,8 +169,8 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 		forwarded <- err
 	}()
 	lane := f.Lane("replay")
-	whole, failure := r.inputs.readAll(reading, inputs, r.shown(sharedLane{lane}), func(source string) transform.Lane {
-		return r.shown(f.Lane(source))
+	whole, failure := r.inputs.readAll(reading, inputs, sharedLane{lane}, func(source string) transform.Lane {
+		return f.Lane(source)
 	})
 	if ctx.Err() != nil && !whole {
 		failure = errors.Join(failure, errStopped)
@@ -208,18 +206,3 @@ func (r *replayer) forwarder(ctx context.Context) *forward.Forwarder {
 type sharedLane struct{ transform.Lane }
 
 func (sharedLane) Close() {}
-
-// shown returns a lane whose frames the onlooker sees.
-func (r *replayer) shown(l transform.Lane) transform.Lane {
-	if r.beside == nil {
-		return l
-	}
-	return shownLane{l, r.beside}
-}
-
-type shownLane struct {
-	transform.Lane
-	to onlooker
-}
-
-func (l shownLane) Frame(frame []byte) { l.to.Frame(frame) }

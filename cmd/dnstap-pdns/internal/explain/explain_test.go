@@ -431,9 +431,9 @@ func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 func TestWhatFramesTellBesideIsNeverCopied(t *testing.T) {
 	e := New(site(), Options{})
 	frame := []byte("\x0a\x09resolver1\x12\x03abc\x1a\x02xy\x7a\x00\x78\x01\x72\x06\x7a\x04rule\x9a\x06\x04hush")
-	e.Frame(frame)
-	e.Frame(frame)
-	e.Frame([]byte("\x0a\xff")) // damaged
+	e.frame(frame)
+	e.frame(frame)
+	e.frame([]byte("\x0a\xff")) // damaged
 	payload := "\x08\x01\x10\x09\x18\x00\x25\x00\x00\x00\x00\x2a\x0c...resolver1"
 	var out nmsg.Container
 	buf := out.Add(out.Begin(nil), nmsg.Payload{Bytes: []byte(payload)})
@@ -468,7 +468,7 @@ func TestWhatFramesTellBesideIsNeverCopied(t *testing.T) {
 // addresses too.
 func TestAnIdentityThatIsAnAddressHidesNothing(t *testing.T) {
 	e := New(site(), Options{})
-	e.Frame([]byte("\x0a\x0a192.0.2.53"))
+	e.frame([]byte("\x0a\x0a192.0.2.53"))
 	e.Learner().Take(answered(nil))
 	var out nmsg.Container
 	buf := out.Add(out.Begin(nil), nmsg.Payload{Bytes: []byte("\x2a\x05.\xc0\x00\x02\x35")})
@@ -517,7 +517,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		id := binary.BigEndian.AppendUint32(nil, i)
 		frame := append([]byte{0x0a, 4}, id...)
 		frame = binary.AppendUvarint(frame, uint64(100+i)<<3|2)
-		e.Frame(append(frame, 0))
+		e.frame(append(frame, 0))
 		e.Verdict(&transform.Verdict{Message: &transform.Message{
 			Resolver: netip.AddrPortFrom(netip.AddrFrom4([4]byte(id)), 1)}, Reason: transform.Malformed})
 	}

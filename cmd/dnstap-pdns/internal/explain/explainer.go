@@ -96,6 +96,9 @@ func (e *Explainer) Trace(string) transform.Trace { return e }
 func (e *Explainer) Verdict(v *transform.Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if v.Message != nil {
+		e.frame(v.Message.Frame)
+	}
 	if v.Reason == transform.Inward {
 		e.drop(v)
 		return

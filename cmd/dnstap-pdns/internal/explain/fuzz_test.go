@@ -29,7 +29,7 @@ func FuzzReport(f *testing.F) {
 		}
 		e := New(site(), Options{Canaries: []canary.Canary{canary.OfText("test")}})
 		e.Count(len(wire)%2 == 0)
-		e.Frame(frame)
+		e.frame(frame)
 		p := transform.NewPairer(transform.NewBudget(10))
 		p.Trace(e.Trace(word))
 		for _, m := range []*transform.Message{asked(wire), answered(wire)} {

@@ -46,11 +46,9 @@ type value struct {
 	frames uint64
 }
 
-// Frame takes a dnstap frame before the lane takes its message, and notes the fields that
-// are not read. A damaged frame is read up to the damage.
-func (e *Explainer) Frame(frame []byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// frame notes the fields of a message's dnstap frame that no record is made from. A damaged
+// frame is read up to the damage.
+func (e *Explainer) frame(frame []byte) {
 	eachField(frame, func(n protowire.Number, octets []byte) {
 		switch n {
 		case dnstapType:

@@ -204,7 +204,7 @@ var (
 		"transform": {
 			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
 			except: map[string]string{
-				"sync/atomic":                   "table.go",                 // the budget of all lanes together
+				"sync/atomic":                   "pending.go",               // the budget of all lanes together
 				"golang.org/x/net/idna":         "localnames.go",            // names only
 				"golang.org/x/net/publicsuffix": "domains.go localnames.go", // a table
 			},

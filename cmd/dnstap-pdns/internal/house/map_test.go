@@ -122,6 +122,64 @@ func TestTheWalksNeverTurnBack(t *testing.T) {
 	}
 }
 
+// lookup is a file, perhaps followed by a name in it, in the table of what to look for.
+var lookup = regexp.MustCompile("`([^`]+\\.go)`(?:: `([^`]+)`(?:, `([^`]+)`)?)?")
+
+// TestTheTableOfWhatToLookForIsTrue checks that files and names in the table exist.
+func TestTheTableOfWhatToLookForIsTrue(t *testing.T) {
+	names := map[string]map[string]bool{}
+	for _, s := range sources(t) {
+		names[s.path] = declarations(s)
+	}
+	entries := 0
+	for _, l := range readDoc(t, architecture) {
+		if l.section != "Where is what" || !strings.HasPrefix(l.text, "| ") {
+			continue
+		}
+		for _, m := range lookup.FindAllStringSubmatch(l.text, -1) {
+			entries++
+			file := m[1]
+			if strings.HasPrefix(file, "internal/") {
+				file = "cmd/dnstap-pdns/" + file
+			}
+			if names[file] == nil {
+				t.Errorf("%s:%d: there is no file %s", architecture, l.number, file)
+				continue
+			}
+			for _, name := range m[2:] {
+				if name != "" && !names[file][name] {
+					t.Errorf("%s:%d: %s declares no %s", architecture, l.number, file, name)
+				}
+			}
+		}
+	}
+	if entries < 30 {
+		t.Errorf("only %d entries: the test shows nothing", entries)
+	}
+}
+
+// declarations returns the functions of a file, and its types, variables and constants.
+func declarations(s *source) map[string]bool {
+	all := functions(s)
+	for _, d := range s.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range g.Specs {
+			switch spec := spec.(type) {
+			case *ast.TypeSpec:
+				all[spec.Name.Name] = true
+			case *ast.ValueSpec:
+				for _, n := range spec.Names {
+					all[n.Name] = true
+				}
+			}
+		}
+	}
+	return all
+}
+
 // functions returns the functions and methods of a file, as "Name", "(Type).Name" or
 // "(*Type).Name".
 func functions(s *source) map[string]bool {
