@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,31 +22,45 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-const readme = "../../README.md"
+// root is the folder of README.md and docs.
+const root = "../../"
 
-// TestReadmeTablesAreTheCodes holds the README's tables to the rows and tables in code.
-func TestReadmeTablesAreTheCodes(t *testing.T) {
-	got := read(t, readme)
-	want := got
-	for name, table := range map[string]string{
-		"reasons":   rowTable("| reason | the message |", new(transform.Counts).Account().Lost.Rows),
-		"rules":     ruleTable(),
-		"losses":    rowTable("| loss | the record |", new(forward.SinkLedger).Account().Lost.Rows),
-		"packets":   rowTable("| count | counts |", new(packet.Stats).Rows()),
-		"metrics":   metricTable(t),
-		"remedies":  read(t, "../../collector/testdata/remedies.md"),
-		"reference": read(t, "../../conf/testdata/reference.md"),
+// TestTablesOfTheDocumentationAreTheCodes compares the tables in the documentation with the
+// rows and tables in the code that they are made from.
+func TestTablesOfTheDocumentationAreTheCodes(t *testing.T) {
+	for name, tables := range map[string]map[string]string{
+		"docs/resolvers.md": {
+			"remedies": read(t, "../../collector/testdata/remedies.md"),
+		},
+		"docs/packets.md": {
+			"packets": rowTable("| count | counts |", new(packet.Stats).Rows()),
+		},
+		"docs/privacy.md": {
+			"reasons": rowTable("| reason | the message |", new(transform.Counts).Account().Lost.Rows),
+			"rules":   ruleTable(),
+		},
+		"docs/operating.md": {
+			"losses":  rowTable("| loss | the record |", new(forward.SinkLedger).Account().Lost.Rows),
+			"metrics": metricTable(t),
+		},
+		"docs/configuration.md": {
+			"reference": read(t, "../../conf/testdata/reference.md"),
+		},
 	} {
-		want = replaceTable(t, want, name, table)
-	}
-	if golden.FlagUpdate() {
-		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
+		got := read(t, root+name)
+		want := got
+		for marker, table := range tables {
+			want = replaceTable(t, name, want, marker, table)
 		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("README.md differs from the code (-want +got); go test -p 1 ./conf ./collector ./cmd/dnstap-pdns -update writes it:\n%s", diff)
+		if golden.FlagUpdate() {
+			if err := os.WriteFile(root+name, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s differs from the code (-want +got); go test -p 1 ./conf ./collector ./cmd/dnstap-pdns -update writes it:\n%s", name, diff)
+		}
 	}
 }
 
@@ -58,33 +73,42 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
-func TestReadmeConfigurationsAreTaken(t *testing.T) {
-	raw := read(t, readme)
-	blocks := regexp.MustCompile("(?ms)^( *)```hcl\n(.*?)^ *```").FindAllStringSubmatch(raw, -1)
-	for _, b := range blocks {
-		f, diags := conf.Parse("README.md", []byte(b[2]))
-		if diags.HasErrors() {
-			var said strings.Builder
-			if err := conf.WriteDiagnostics(&said, f, diags); err != nil {
-				t.Fatal(err)
-			}
-			t.Errorf("%s\n%s", b[2], &said)
-		}
+// TestConfigurationsInTheDocumentationAreTaken parses every configuration that README.md and
+// docs show.
+func TestConfigurationsInTheDocumentationAreTaken(t *testing.T) {
+	names, err := filepath.Glob(root + "docs/*.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(blocks) < 7 {
-		t.Errorf("only %d blocks found", len(blocks))
+	found := 0
+	for _, name := range append(names, root+"README.md") {
+		blocks := regexp.MustCompile("(?ms)^( *)```hcl\n(.*?)^ *```").FindAllStringSubmatch(read(t, name), -1)
+		for _, b := range blocks {
+			f, diags := conf.Parse(filepath.Base(name), []byte(b[2]))
+			if diags.HasErrors() {
+				var said strings.Builder
+				if err := conf.WriteDiagnostics(&said, f, diags); err != nil {
+					t.Fatal(err)
+				}
+				t.Errorf("%s\n%s", b[2], &said)
+			}
+		}
+		found += len(blocks)
+	}
+	if found < 7 {
+		t.Errorf("only %d blocks found", found)
 	}
 }
 
-// TestReadmeShowsWhatExplainSays: each line of the README's report is one of the report
-// that a test holds to the code, in its order; where three dots stand some are left out.
-func TestReadmeShowsWhatExplainSays(t *testing.T) {
-	raw := read(t, readme)
+// TestDocumentationShowsWhatExplainPrints compares the report in the documentation with the
+// golden report. The lines and their order are the same; three dots replace lines.
+func TestDocumentationShowsWhatExplainPrints(t *testing.T) {
+	raw := read(t, root+"docs/privacy.md")
 	report := read(t, "testdata/explain/unbound.txt")
 	_, rest, _ := strings.Cut(raw, "<!-- explain -->\n")
 	shown, _, ok := strings.Cut(rest, "<!-- /explain -->")
 	if !ok {
-		t.Fatal("README.md shows no report")
+		t.Fatal("docs/privacy.md shows no report")
 	}
 	left, gap := report, true
 	for line := range strings.Lines(shown) {
@@ -95,19 +119,20 @@ func TestReadmeShowsWhatExplainSays(t *testing.T) {
 		}
 		before, after, found := strings.Cut("\n"+left, "\n"+line)
 		if !found || !gap && before != "" {
-			t.Fatalf("the report does not say there: %s", line)
+			t.Fatalf("the report does not have there: %s", line)
 		}
 		left, gap = after, false
 	}
 }
 
-func replaceTable(t *testing.T, text, name, table string) string {
+// replaceTable returns the text of a file with another table between the markers.
+func replaceTable(t *testing.T, file, text, marker, table string) string {
 	t.Helper()
-	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	begin, end := "<!-- "+marker+" -->\n", "<!-- /"+marker+" -->"
 	before, rest, ok := strings.Cut(text, begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("README.md has no table %q", name)
+		t.Fatalf("%s has no table %q", file, marker)
 	}
 	return before + begin + table + end + after
 }
