@@ -29,6 +29,9 @@ const root = "../../"
 // rows and tables in the code that they are made from.
 func TestTablesOfTheDocumentationAreTheCodes(t *testing.T) {
 	for name, tables := range map[string]map[string]string{
+		"README.md": {
+			"selftest": selftestOutput(t),
+		},
 		"docs/resolvers.md": {
 			"remedies": read(t, "../../collector/testdata/remedies.md"),
 		},
@@ -100,29 +103,50 @@ func TestConfigurationsInTheDocumentationAreTaken(t *testing.T) {
 	}
 }
 
-// TestDocumentationShowsWhatExplainPrints compares the report in the documentation with the
+// TestDocumentationShowsWhatExplainPrints compares the reports in the documentation with the
 // golden report. The lines and their order are the same; three dots replace lines.
 func TestDocumentationShowsWhatExplainPrints(t *testing.T) {
-	raw := read(t, root+"docs/privacy.md")
 	report := read(t, "testdata/explain/unbound.txt")
-	_, rest, _ := strings.Cut(raw, "<!-- explain -->\n")
-	shown, _, ok := strings.Cut(rest, "<!-- /explain -->")
-	if !ok {
-		t.Fatal("docs/privacy.md shows no report")
-	}
-	left, gap := report, true
-	for line := range strings.Lines(shown) {
-		line = strings.TrimPrefix(line, "    ")
-		if line == "...\n" {
-			gap = true
-			continue
+	for _, name := range []string{"README.md", "docs/privacy.md"} {
+		_, rest, _ := strings.Cut(read(t, root+name), "<!-- explain -->\n")
+		shown, _, ok := strings.Cut(rest, "<!-- /explain -->")
+		if !ok {
+			t.Fatalf("%s shows no report", name)
 		}
-		before, after, found := strings.Cut("\n"+left, "\n"+line)
-		if !found || !gap && before != "" {
-			t.Fatalf("the report does not have there: %s", line)
+		left, gap := report, true
+		for line := range strings.Lines(shown) {
+			line = strings.TrimPrefix(line, "    ")
+			if line == "...\n" {
+				gap = true
+				continue
+			}
+			before, after, found := strings.Cut("\n"+left, "\n"+line)
+			if !found || !gap && before != "" {
+				t.Fatalf("%s: the report does not have there: %s", name, line)
+			}
+			left, gap = after, false
 		}
-		left, gap = after, false
 	}
+}
+
+// selftestOutput returns two of the cases in testdata/selftest.txt as indented code.
+func selftestOutput(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, name := range []string{"all is well", "clients only"} {
+		_, rest, ok := strings.Cut(read(t, "testdata/selftest.txt"), "== "+name+"\n\n")
+		if !ok {
+			t.Fatalf("testdata/selftest.txt has no case %q", name)
+		}
+		output, _, _ := strings.Cut(rest, "\n== ")
+		b.WriteString("    $ dnstap-pdns selftest\n")
+		for line := range strings.Lines(output) {
+			if line != "\n" {
+				b.WriteString("    " + line)
+			}
+		}
+	}
+	return b.String()
 }
 
 // replaceTable returns the text of a file with another table between the markers.
