@@ -61,15 +61,16 @@ func heapOf(t *testing.T, cfg Config, dial func(*running) net.Conn) int {
 	return (liveHeap() - none) / connections
 }
 
-// README.md documents what TLS adds to a connection.
+// TestMemoryOfTLSConnections measures what TLS adds to a connection. docs/resolvers.md documents
+// it.
 func TestMemoryOfTLSConnections(t *testing.T) {
 	const documented, most = "TLS adds 64 KiB", 64 << 10
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../docs/resolvers.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(readme), documented) {
-		t.Errorf("README.md does not have: %s", documented)
+	if !strings.Contains(string(page), documented) {
+		t.Errorf("docs/resolvers.md does not have: %s", documented)
 	}
 	ca := certstest.NewCA(t, "CA")
 	client := certstest.ClientConfig(t, ca, ca.Issue(t, "resolver.example", nil))

@@ -191,7 +191,7 @@ func remedies() []Remedy {
 	return append(all, anyResolver, authority, forwarder)
 }
 
-// TestRemediesAreThese holds the remedies to remedies.md, which the README contains.
+// TestRemediesAreThese holds the remedies to remedies.md, which docs/resolvers.md contains.
 func TestRemediesAreThese(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| at the other end | remedy |\n|---|---|\n")

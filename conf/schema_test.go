@@ -36,7 +36,7 @@ func checkDefaults(t *testing.T, b blockSchema) {
 	}
 }
 
-// A row is one attribute of the configuration in the README's reference.
+// A row is one attribute of the configuration in docs/configuration.md.
 type row struct {
 	block     string // as it is opened: source "dnstap" NAME, or within another: source "dnstap" NAME { tls }
 	attribute string
@@ -64,7 +64,7 @@ func reference() []row {
 	return rows
 }
 
-// TestReferenceIsThis holds the schema to reference.md, which the README contains.
+// TestReferenceIsThis holds the schema to reference.md, which docs/configuration.md contains.
 func TestReferenceIsThis(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| block | attribute | default | takes | meaning |\n|---|---|---|---|---|\n")

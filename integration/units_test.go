@@ -46,16 +46,17 @@ func verify(t *testing.T, dir string) {
 	}
 }
 
-// The units are understood, and as closed as the README says.
+// TestServiceUnits has systemd check the units, and compares their exposure levels with
+// docs/operating.md.
 func TestServiceUnits(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := regexp.MustCompile("level of ([0-9][.][0-9]), with `pcap.conf` ([0-9][.][0-9])").FindStringSubmatch(string(readme))
+	said := regexp.MustCompile("level of ([0-9][.][0-9]), with `pcap.conf` ([0-9][.][0-9])").FindStringSubmatch(string(page))
 	if said == nil {
-		t.Fatal("README.md gives no exposure levels")
+		t.Fatal("docs/operating.md gives no exposure levels")
 	}
 	for _, resolver := range []string{"unbound", "bind", "pdns"} {
 		dir := layUnits(t)
@@ -81,7 +82,7 @@ func TestServiceUnits(t *testing.T) {
 		}
 		level := regexp.MustCompile(`Overall exposure level for dnstap-pdns.service: ([0-9.]+)`).FindSubmatch(out)
 		if level == nil || string(level[1]) != said[i+1] {
-			t.Errorf("%v: level %s, and the README says %s:\n%s", drops, level, said[i+1], out)
+			t.Errorf("%v: level %s, and docs/operating.md says %s:\n%s", drops, level, said[i+1], out)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (g Group) Sum() uint64 {
 }
 
 // Account is a number with its parts: Whole is the sum of Parts and Lost at every instant
-// (README, "The ledger").
+// (docs/operating.md, "The ledger").
 type Account struct {
 	Whole Row
 	Parts []Row

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
@@ -46,12 +45,10 @@ func TestInitWithoutAnAddress(t *testing.T) {
 	}
 }
 
-// What init prints is what the README shows, and so what its tests run.
-func TestReadmeShowsWhatInitPrints(t *testing.T) {
-	raw, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestDocumentationShowsWhatInitPrints compares what init prints with docs/resolvers.md, whose
+// set-ups the integration tests run.
+func TestDocumentationShowsWhatInitPrints(t *testing.T) {
+	raw := read(t, root+"docs/resolvers.md")
 	at := conf.Site{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8:53::53")}}
 	for name, marked := range map[string]string{"unbound": "Unbound", "bind": "BIND", "pdns": "PowerDNS"} {
 		setup, err := chooseSetup(name, nil)
@@ -59,18 +56,18 @@ func TestReadmeShowsWhatInitPrints(t *testing.T) {
 			t.Fatal(err)
 		}
 		for part, text := range map[string]func(conf.Site) (string, error){"sensor": setup.Source, "resolver": setup.Directives} {
-			_, rest, ok := strings.Cut(string(raw), "<!-- tried: "+marked+", "+part+" -->\n```")
+			_, rest, ok := strings.Cut(raw, "<!-- tried: "+marked+", "+part+" -->\n```")
 			_, rest, _ = strings.Cut(rest, "\n")
 			got, _, closed := strings.Cut(rest, "```\n")
 			if !ok || !closed {
-				t.Fatalf("README.md has no block of %s, %s", marked, part)
+				t.Fatalf("docs/resolvers.md has no block of %s, %s", marked, part)
 			}
 			want, err := text(at)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("README.md, %s, %s (-init +README):\n%s", marked, part, diff)
+				t.Errorf("docs/resolvers.md, %s, %s (-init +docs):\n%s", marked, part, diff)
 			}
 		}
 	}

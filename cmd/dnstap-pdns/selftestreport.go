@@ -269,7 +269,7 @@ func remedyFor(reason string) string {
 			return selftestRemedies[r]
 		}
 	}
-	return "The README says what the reason means."
+	return "docs/privacy.md says what the reason means."
 }
 
 const (

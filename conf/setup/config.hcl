@@ -1,5 +1,5 @@
 # dnstap-pdns beside {{.Title}}, written by "dnstap-pdns init {{.Name}}".
-# "dnstap-pdns check" says what it means, with every default; README.md lists what else there is.
+# "dnstap-pdns check" says what it means, with every default; docs/configuration.md lists what else there is.
 
 {{source .}}
 scrub {

@@ -92,15 +92,15 @@ func (r *resolver) exhaust(t *testing.T, number int) (records int) {
 	return records
 }
 
-// documented fails the test unless README.md has the text.
+// documented fails the test unless docs/resolvers.md has the text.
 func documented(t *testing.T, text string) {
 	t.Helper()
-	readme, err := os.ReadFile("../../../../README.md")
+	page, err := os.ReadFile("../../../../docs/resolvers.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(readme), text) {
-		t.Errorf("README.md does not have: %s", text)
+	if !strings.Contains(string(page), text) {
+		t.Errorf("docs/resolvers.md does not have: %s", text)
 	}
 }
 

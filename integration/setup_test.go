@@ -12,10 +12,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// The README's set-ups, as they stand there, with a resolver that runs as its own
-// user: until the socket is the resolver's to write to nothing comes, then records do, without
-// a restart. Only where files are differs: the README's addresses are the lab's.
-func TestReadmeSetUp(t *testing.T) {
+// TestDocumentedSetUp runs the set-ups of docs/resolvers.md, whose addresses are the lab's; only
+// the paths are replaced. The resolver runs as its own user. Nothing arrives until the resolver
+// may write to the socket; then records arrive without a restart.
+func TestDocumentedSetUp(t *testing.T) {
 	eachSpeaker(t, func(t *testing.T, r speaker) {
 		w := lab.NewWorld(t)
 		s := newSensor(t, w.Namespace)
@@ -24,8 +24,8 @@ func TestReadmeSetUp(t *testing.T) {
 			"/var/cache/bind/", s.dir+"/",
 			"/var/lib/unbound/", s.dir+"/",
 			"/var/lib/dnstap-pdns/", s.dir+"/first/")
-		config := here.Replace(readmeBlock(t, "sensor")+readmeBlock(t, r.name+", sensor")) + jsonLog
-		directives := here.Replace(readmeBlock(t, r.name+", resolver"))
+		config := here.Replace(setUpBlock(t, "sensor")+setUpBlock(t, r.name+", sensor")) + jsonLog
+		directives := here.Replace(setUpBlock(t, r.name+", resolver"))
 
 		access := regexp.MustCompile(`(?m)^ *(owner|group) .*\n`)
 		if !access.MatchString(config) {
@@ -41,7 +41,7 @@ func TestReadmeSetUp(t *testing.T) {
 		if r.name == "Unbound" {
 			await(t, "Unbound to say that it may not write to the socket", denied)
 		} else if forAWhile(r.retry + time.Second); denied() {
-			t.Error("it says that it may not write to the socket, and the README that it says nothing")
+			t.Error("it logs that it may not write to the socket, and docs/resolvers.md says that it logs nothing")
 		}
 		if n := len(s.logged(t, connected)); n > 0 {
 			t.Errorf("%d connections of a user that may not write to the socket", n)
@@ -83,11 +83,11 @@ func checkPeer(t *testing.T, s *sensor, name string) {
 	}
 }
 
-// readmeBlock returns the code block of README.md that follows the comment
+// setUpBlock returns the code block of docs/resolvers.md that follows the comment
 // "tried:" with that name.
-func readmeBlock(t *testing.T, name string) string {
+func setUpBlock(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../docs/resolvers.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func readmeBlock(t *testing.T, name string) string {
 	_, rest, fenced := strings.Cut(rest, "\n")
 	block, _, closed := strings.Cut(rest, "```\n")
 	if !marked || !fenced || !closed {
-		t.Fatalf("README.md has no block marked %q", "tried: "+name)
+		t.Fatalf("docs/resolvers.md has no block marked %q", "tried: "+name)
 	}
 	return block
 }
