@@ -23,7 +23,7 @@ func TestLedgerTellsOfTheLatestOutwardMessage(t *testing.T) {
 				t.Errorf("%s: got %v and %v, want %v and %v", when, s.LastOutward, s.Clock, at, clock)
 			}
 		}
-		inward := &transform.Message{Role: transform.NotOutward}
+		inward := &transform.Message{Role: transform.OtherRole}
 		take(l, inward)
 		l.Begin()
 		l.Drop(transform.Malformed)

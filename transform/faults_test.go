@@ -84,7 +84,7 @@ type fault struct {
 // faults stand in the ledger's order, each combinable with the others. DNS that
 // is malformed comes behind not_outward, frames that are before.
 var faults = []fault{
-	{Inward, false, false, func(x *exchange) { x.response.Role = NotOutward }},
+	{NotOutward, false, false, func(x *exchange) { x.response.Role = OtherRole }},
 	{Malformed, false, false, func(x *exchange) { x.response.with(cutShort) }},
 	{Forwarded, true, false, func(x *exchange) { x.both(withRD) }},
 	{LocalServer, true, false, func(x *exchange) { x.both(from("10.0.0.53")) }},

@@ -26,9 +26,9 @@ const NoTime Time = math.MinInt64
 type Role uint8
 
 const (
-	// NotOutward is every message that is not between the resolver and a server. Nothing
+	// OtherRole is every message that is not between the resolver and a server. Nothing
 	// else of such a message is read.
-	NotOutward Role = iota
+	OtherRole Role = iota
 	ResolverQuery
 	ResolverResponse
 	ForwarderQuery
@@ -80,5 +80,5 @@ func (m *Message) time() Time {
 // inward reports whether a message is not outward by its role and times. PowerDNS sends
 // events as RESOLVER_RESPONSE, with a client's address and without a response time.
 func (m *Message) inward() bool {
-	return m.Role == NotOutward || m.Role == ResolverResponse && m.ResponseTime == NoTime
+	return m.Role == OtherRole || m.Role == ResolverResponse && m.ResponseTime == NoTime
 }

@@ -53,7 +53,7 @@ func NewPairer(b *Budget) *Pairer {
 // message was dropped, or Kept.
 func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	p.counts.Read++
-	reason := Inward
+	reason := NotOutward
 	if !m.inward() {
 		p.tick(m, policy, emit)
 		reason = p.take(m, policy, emit)

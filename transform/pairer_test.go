@@ -75,7 +75,7 @@ func TestWhichQueryAResponseCloses(t *testing.T) {
 		{"rcode closes its own", ask(lower), aResponse(func(d *sketch) { d.dns.Rcode = dns.RcodeFormatError }), Rcode, nil},
 		{"special name closes its own", ask("a.test."), aResponse(asked("a.test.")), SpecialName, nil},
 		{"unscrubbable closes its own", ask(lower), aResponse(func(d *sketch) { d.wire = growsTooLong(nil) }), Unscrubbable, nil},
-		{"inward closes nothing", ask(lower), aResponse(func(d *sketch) { d.Role = NotOutward }), Inward, []int{0}},
+		{"inward closes nothing", ask(lower), aResponse(func(d *sketch) { d.Role = OtherRole }), NotOutward, []int{0}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			l := newLane(t, testPolicy(t))

@@ -72,7 +72,7 @@ func TestReasonsByTheirOtherCauses(t *testing.T) {
 		{"no zone", ok, Unanswered, both(zone(""))},
 		{"IPv6", ok, Unanswered, server("2001:db8:113::10")},
 
-		{"no response time", Inward, different, response(func(d *sketch) { d.ResponseTime = NoTime })},
+		{"no response time", NotOutward, different, response(func(d *sketch) { d.ResponseTime = NoTime })},
 		{"empty message", Malformed, different, response(func(d *sketch) { d.Wire = []byte{} })},
 		{"half a header", Malformed, different, response(func(d *sketch) { d.wire = func(b []byte) []byte { return b[:11] } })},
 		{"response that says it is a query", Malformed, different, response(func(d *sketch) { d.dns.Response = false })},
@@ -199,7 +199,7 @@ func TestQueriesThatNeverWait(t *testing.T) {
 		want  Reason
 		edits []func(*sketch)
 	}{
-		{"inward", Inward, []func(*sketch){func(d *sketch) { d.Role = NotOutward }}},
+		{"inward", NotOutward, []func(*sketch){func(d *sketch) { d.Role = OtherRole }}},
 		{"malformed", Malformed, []func(*sketch){cutShort}},
 		{"malformed, RD", Malformed, []func(*sketch){cutShort, withRD}},
 		{"query that says it is a response", Malformed, []func(*sketch){func(d *sketch) { d.dns.Response = true }}},

@@ -96,7 +96,7 @@ func (e *Explainer) Trace(string) transform.Trace { return e }
 func (e *Explainer) Verdict(v *transform.Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if v.Reason == transform.Inward {
+	if v.Reason == transform.NotOutward {
 		e.drop(v)
 		return
 	}
