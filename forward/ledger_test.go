@@ -133,7 +133,7 @@ func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 		stop := r.run()
 		l := r.Lane("source")
 		unanswered := testRecord(0, 1, 0)
-		unanswered.Answered, unanswered.Response = false, nil
+		unanswered.HasResponse, unanswered.Response = false, nil
 		l.Begin()
 		l.record(unanswered)
 		for n, size := range []int{65507, 65508, 65535, 65536} { // of the response

@@ -125,7 +125,7 @@ func (p *play) act(s step) {
 		lane.Begin()
 		for range s.n {
 			r := testRecord(s.lane, int(p.made), 0)
-			r.Answered, r.Response = false, nil
+			r.HasResponse, r.Response = false, nil
 			lane.record(r)
 			p.made++
 		}

@@ -248,7 +248,7 @@ func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 				if d := cmp.Diff(want, l.dropped()); d != "" {
 					t.Errorf("unanswered wanted: %v\n%s", policy == wanted, d)
 				}
-				made := slices.ContainsFunc(l.records, func(r Record) bool { return !r.Answered })
+				made := slices.ContainsFunc(l.records, func(r Record) bool { return !r.HasResponse })
 				if made != (policy == wanted && row.want == Kept) {
 					t.Errorf("unanswered wanted: %v, and there is a record: %v", policy == wanted, made)
 				}

@@ -137,7 +137,7 @@ func TestResponseAfterExpiry(t *testing.T) {
 	if got := l.take(aResponse(at(60 * time.Second))); got != Kept {
 		t.Errorf("dnstap: %v", got)
 	}
-	if c := l.Counts(); c.Records != 1 || c.Paired != 0 || c.Dropped[Unanswered] != 1 || l.records[0].Asked {
+	if c := l.Counts(); c.Records != 1 || c.Paired != 0 || c.Dropped[Unanswered] != 1 || l.records[0].HasQuery {
 		t.Errorf("%+v", c)
 	}
 	l = newLane(t, testPolicy(t))
@@ -162,7 +162,7 @@ func TestResolversRetry(t *testing.T) {
 	l.pass(62 * time.Second)
 	var unanswered []Time
 	for _, r := range l.records {
-		if !r.Answered {
+		if !r.HasResponse {
 			unanswered = append(unanswered, (r.QueryTime-epoch/second*second)/second)
 		}
 	}
@@ -199,7 +199,7 @@ func TestUnansweredSingleLabelsStay(t *testing.T) {
 	l.take(aQuery(asked("printer.")))
 	l.take(aQuery(asked("www.example.")))
 	l.pass(time.Minute)
-	unanswered := slices.DeleteFunc(l.records, func(r Record) bool { return r.Answered })
+	unanswered := slices.DeleteFunc(l.records, func(r Record) bool { return r.HasResponse })
 	if len(unanswered) != 1 || string(unanswered[0].Name) != string(mustPackName("www.example.")) {
 		t.Errorf("records %+v, want www.example alone", unanswered)
 	}
@@ -232,7 +232,7 @@ func TestLongNames(t *testing.T) {
 			if l.budget.Held() != 0 {
 				t.Errorf("%d held", l.budget.Held())
 			}
-			i := slices.IndexFunc(l.records, func(r Record) bool { return !r.Answered })
+			i := slices.IndexFunc(l.records, func(r Record) bool { return !r.HasResponse })
 			if i < 0 {
 				t.Fatal("no record")
 			}

@@ -15,22 +15,22 @@ type Record struct {
 	ID       uint16 // DNS ID; 0 unless the policy keeps the resolver's address
 	Zeroed   bool   // Resolver and ID were zeroed
 
-	Transport Transport
-	Answered  bool // there was a response
-	Asked     bool // the query itself was seen
+	Transport   Transport
+	HasResponse bool // there was a response
+	HasQuery    bool // the query itself was seen
 
 	Name  []byte // query name: wire form, uncompressed, lower case
 	Type  uint16
 	Class uint16
-	Rcode uint8  // of the response; meaningless unless Answered
+	Rcode uint8  // of the response; meaningless unless HasResponse
 	Zone  []byte // wire form, lower case; empty if not stated
 
 	// Times are truncated to the policy's resolution; NoTime if unknown.
 	QueryTime    Time
 	ResponseTime Time
 
-	Query    []byte // scrubbed query message: header and question; nil unless Asked
-	Response []byte // scrubbed response message; nil unless Answered
+	Query    []byte // scrubbed query message: header and question; nil unless HasQuery
+	Response []byte // scrubbed response message; nil unless HasResponse
 }
 
 // Time is the time of the record: that of its query if known, else that of its response.

@@ -46,7 +46,7 @@ var (
 func plainRecord() Record {
 	return Record{
 		Server: someServer, Resolver: zeroResolver, Zeroed: true,
-		Answered: true, Asked: true,
+		HasResponse: true, HasQuery: true,
 		Name: mustPackName("www.shop.example."), Type: dns.TypeA, Class: dns.ClassINET,
 		Zone:      mustPackName("shop.example."),
 		QueryTime: inWholeSeconds, ResponseTime: inWholeSeconds,
@@ -65,7 +65,7 @@ func TestWhatARecordHolds(t *testing.T) {
 		}
 	}
 	kept := func(r *Record) { r.Resolver, r.ID, r.Zeroed = someResolver, 0x1234, false }
-	alone := func(r *Record) { r.Asked = false }
+	alone := func(r *Record) { r.HasQuery = false }
 
 	for _, row := range []struct {
 		name            string
@@ -85,7 +85,7 @@ func TestWhatARecordHolds(t *testing.T) {
 			r.QueryTime += 2 * second
 			r.ResponseTime += 3 * second
 		}},
-		{"else none", nil, nil, aResponse(noQueryTime), func(r *Record) { r.Asked, r.QueryTime = false, NoTime }},
+		{"else none", nil, nil, aResponse(noQueryTime), func(r *Record) { r.HasQuery, r.QueryTime = false, NoTime }},
 		{"in nanoseconds", func(c *Config) { c.TimeResolution = 1 }, aQuery(), aResponse(), func(r *Record) {
 			r.QueryTime, r.ResponseTime = epoch, epoch+20e6
 		}},
@@ -104,7 +104,7 @@ func TestWhatARecordHolds(t *testing.T) {
 
 		{"TCP", nil, aQuery(), aResponse(overTCP), func(r *Record) { r.Transport = TCP }},
 		{"encrypted", nil, nil, aResponse(func(d *sketch) { d.Transport = Encrypted }), func(r *Record) {
-			r.Asked, r.Transport = false, Encrypted
+			r.HasQuery, r.Transport = false, Encrypted
 		}},
 		{"type and rcode", nil, aQuery(ofType(dns.TypeMX)), aResponse(ofType(dns.TypeMX), func(d *sketch) { d.dns.Rcode = dns.RcodeRefused }),
 			func(r *Record) { r.Type, r.Rcode = dns.TypeMX, dns.RcodeRefused }},
@@ -149,7 +149,7 @@ func TestWhatARecordHolds(t *testing.T) {
 			response.Id = want.ID
 			response.Question[0].Name = "www.shop.example."
 			showMessage(t, response, got.Response)
-			if !want.Asked {
+			if !want.HasQuery {
 				showMessage(t, nil, got.Query)
 				return
 			}
@@ -164,7 +164,7 @@ func TestWhatARecordHolds(t *testing.T) {
 // TestWhatAnUnansweredRecordHolds has the query alone.
 func TestWhatAnUnansweredRecordHolds(t *testing.T) {
 	unanswered := func(r *Record) {
-		r.Answered = false
+		r.HasResponse = false
 		r.ResponseTime = NoTime
 	}
 	for _, row := range []struct {

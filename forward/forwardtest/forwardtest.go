@@ -122,7 +122,7 @@ func Batch(tb testing.TB, n, size, limit int) *forward.Batch {
 		name := fmt.Sprintf("n%d.example.", i)
 		m := Message(tb, name, burstTime, make([]byte, size))
 		record, err := format.Append(nil, &transform.Record{
-			Server: m.Server, Answered: true, Name: dnsName(tb, name), Type: dns.TypeNULL, Class: dns.ClassINET,
+			Server: m.Server, HasResponse: true, Name: dnsName(tb, name), Type: dns.TypeNULL, Class: dns.ClassINET,
 			ResponseTime: m.ResponseTime, Response: m.Wire,
 		}, nmsg.IDs{})
 		if err != nil {

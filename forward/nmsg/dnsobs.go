@@ -23,7 +23,7 @@ const (
 	dnsobsSensorID
 )
 
-// appendDNSObs appends the record, which is Answered, as base:dnsobs.
+// appendDNSObs appends the record, which is HasResponse, as base:dnsobs.
 func appendDNSObs(b []byte, r *transform.Record) []byte {
 	sec, _ := split(r.Time())
 	b = appendNumber(b, dnsobsTime, uint64(max(sec, 0))) // the field is unsigned

@@ -50,15 +50,15 @@ func appendDNSQR(b []byte, r *transform.Record) []byte {
 	b = appendBytes(b, dnsqrQName, r.Name)
 	b = appendNumber(b, dnsqrQType, uint64(r.Type))
 	b = appendNumber(b, dnsqrQClass, uint64(r.Class))
-	if r.Answered {
+	if r.HasResponse {
 		b = appendNumber(b, dnsqrRCode, uint64(r.Rcode))
 	}
-	if r.Asked {
+	if r.HasQuery {
 		b = appendSize(b, dnsqrQueryPacket, e.packetLen(r.Query))
 		b = appendPacket(b, e.resolver, e.server, r.Query)
 		b = appendTimes(b, dnsqrQueryTimeSec, knownTime(r.QueryTime, r))
 	}
-	if r.Answered {
+	if r.HasResponse {
 		b = appendSize(b, dnsqrResponsePacket, e.packetLen(r.Response))
 		b = appendPacket(b, e.server, e.resolver, r.Response)
 		b = appendTimes(b, dnsqrResponseTimeSec, knownTime(r.ResponseTime, r))
@@ -72,9 +72,9 @@ func appendDNSQR(b []byte, r *transform.Record) []byte {
 
 func queryResponseType(r *transform.Record) QueryResponseType {
 	switch {
-	case !r.Answered:
+	case !r.HasResponse:
 		return UDPUnansweredQuery
-	case !r.Asked:
+	case !r.HasQuery:
 		return UDPResponseOnly
 	default:
 		return UDPQueryResponse

@@ -215,10 +215,10 @@ func recordBehind(t *testing.T, q *QueryResponse) *transform.Record {
 		QueryTime:    transform.NoTime,
 		ResponseTime: transform.NoTime,
 	}
-	if r.Query, r.Asked = q.Query(); r.Asked {
+	if r.Query, r.HasQuery = q.Query(); r.HasQuery {
 		r.QueryTime = transform.Time(q.QueryTimeSec[0]*1e9 + int64(q.QueryTimeNsec[0]))
 	}
-	if r.Response, r.Answered = q.Response(); r.Answered {
+	if r.Response, r.HasResponse = q.Response(); r.HasResponse {
 		r.ResponseTime = transform.Time(q.ResponseTimeSec[0]*1e9 + int64(q.ResponseTimeNsec[0]))
 		r.Rcode = uint8(*q.RCode)
 	}

@@ -59,7 +59,7 @@ func appendDNSTap(b []byte, r *transform.Record) []byte {
 func appendTap(b []byte, r *transform.Record) []byte {
 	e := endpointsOf(r)
 	kind, family := uint64(tapResolverQuery), uint64(tapINET6)
-	if r.Answered {
+	if r.HasResponse {
 		kind = tapResolverResponse
 	}
 	if e.v4() {
@@ -75,11 +75,11 @@ func appendTap(b []byte, r *transform.Record) []byte {
 	if r.QueryTime != transform.NoTime {
 		b = appendTimes(b, tapQueryTimeSec, unsigned(r.QueryTime))
 	}
-	if !r.Answered {
+	if !r.HasResponse {
 		b = append(appendSize(b, tapQueryMessage, len(r.Query)), r.Query...)
 	}
 	b = appendBytes(b, tapQueryZone, r.Zone)
-	if r.Answered {
+	if r.HasResponse {
 		b = appendTimes(b, tapResponseTimeSec, unsigned(knownTime(r.ResponseTime, r)))
 		b = append(appendSize(b, tapResponseMessage, len(r.Response)), r.Response...)
 	}

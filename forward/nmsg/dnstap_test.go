@@ -36,10 +36,10 @@ func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 		t.Fatalf("%d payloads", len(vectors))
 	}
 	for i, r := range []*transform.Record{
-		{Server: netip.MustParseAddrPort("203.0.113.10:53"), Answered: true, Asked: true, QueryTime: at, ResponseTime: at, Zone: bank},
-		{Server: netip.MustParseAddrPort("[2001:db8:113::10]:53"), Transport: transform.TCP, Answered: true, Asked: true, Rcode: 3, QueryTime: at, ResponseTime: at, Zone: bank},
-		{Server: netip.MustParseAddrPort("203.0.113.10:53"), Answered: true, Rcode: 2, QueryTime: at, ResponseTime: at},
-		{Server: netip.MustParseAddrPort("203.0.113.10:53"), Asked: true, QueryTime: at, ResponseTime: transform.NoTime, Zone: bank},
+		{Server: netip.MustParseAddrPort("203.0.113.10:53"), HasResponse: true, HasQuery: true, QueryTime: at, ResponseTime: at, Zone: bank},
+		{Server: netip.MustParseAddrPort("[2001:db8:113::10]:53"), Transport: transform.TCP, HasResponse: true, HasQuery: true, Rcode: 3, QueryTime: at, ResponseTime: at, Zone: bank},
+		{Server: netip.MustParseAddrPort("203.0.113.10:53"), HasResponse: true, Rcode: 2, QueryTime: at, ResponseTime: at},
+		{Server: netip.MustParseAddrPort("203.0.113.10:53"), HasQuery: true, QueryTime: at, ResponseTime: transform.NoTime, Zone: bank},
 	} {
 		want := vectors[i]
 		m, err := parsePayload(want.Bytes)
@@ -47,7 +47,7 @@ func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Query, r.Response = query, tapOf(t, m.Data).Message.ResponseMessage
-		if !r.Answered {
+		if !r.HasResponse {
 			r.Query = tapOf(t, m.Data).Message.QueryMessage
 		}
 		got := appendTo(t, DNSTap, IDs{}, r)

@@ -308,7 +308,7 @@ func FuzzRecord(f *testing.F) {
 		r := recordWith(func(r *transform.Record) {
 			r.Transport = transform.Transport(transport % 3)
 			r.QueryTime, r.ResponseTime, r.Zone = transform.Time(queryTime), transform.Time(responseTime), zone
-			r.Answered, r.Asked, r.Query, r.Response = answered, asked, nil, nil
+			r.HasResponse, r.HasQuery, r.Query, r.Response = answered, asked, nil, nil
 		})
 		if v6 {
 			onIPv6(r)
@@ -354,8 +354,8 @@ func checkTap(t *testing.T, r *transform.Record, data []byte) {
 	if d.Identity != nil || d.Version != nil || d.Extra != nil || m.GetSocketProtocol() > 2 {
 		t.Errorf("%v must not leave", d)
 	}
-	if (m.QueryMessage == nil) != r.Answered || (m.ResponseMessage == nil) == r.Answered || (m.ResponseTimeSec == nil) == r.Answered {
-		t.Errorf("answered %v: %v", r.Answered, d)
+	if (m.QueryMessage == nil) != r.HasResponse || (m.ResponseMessage == nil) == r.HasResponse || (m.ResponseTimeSec == nil) == r.HasResponse {
+		t.Errorf("answered %v: %v", r.HasResponse, d)
 	}
 	if len(m.QueryAddress) != len(m.ResponseAddress) || bytes.Trim(m.QueryAddress, "\x00") != nil || m.GetQueryPort() != 0 {
 		t.Errorf("the resolver is told: %v", d)

@@ -68,7 +68,7 @@ func (t MessageType) String() string { return types[t].name }
 // Takes reports whether the type has a form for the record. dnsobs has none for
 // a query that nobody answered.
 func (t MessageType) Takes(r *transform.Record) bool {
-	return r.Answered || r.Asked && types[t].unanswered
+	return r.HasResponse || r.HasQuery && types[t].unanswered
 }
 
 // carries reports whether the record's messages are short enough for the type.
