@@ -52,7 +52,7 @@ type SinkLedger struct {
 	Filtered  uint64 // the message type has no form for them
 	Lost      LossCounts
 
-	OnRotate   Kicks // outside the sum: these are files, not records
+	OnRotate   CommandRuns // outside the sum: these are files, not records
 	Sent       Sent
 	QueueBytes int64 // that wait
 	QueueMax   int64 // of those, at most
@@ -61,16 +61,16 @@ type SinkLedger struct {
 	FailingSince time.Time // zero: it does not
 }
 
-// Kicks accounts for a sink's on_rotate command: each file that got its final name
+// CommandRuns accounts for a sink's on_rotate command: each file that got its final name
 // is in one of these.
-type Kicks struct {
+type CommandRuns struct {
 	Done    uint64 // the command ended with exit status 0
 	Failed  uint64 // it could not be started, ended otherwise, or was killed
 	Skipped uint64 // it was not started: too many files waited, or the sensor stopped
 	Waiting uint64 // it runs, or is about to
 }
 
-func (k *Kicks) add(o Kicks) {
+func (k *CommandRuns) add(o CommandRuns) {
 	k.Done += o.Done
 	k.Failed += o.Failed
 	k.Skipped += o.Skipped
@@ -78,7 +78,7 @@ func (k *Kicks) add(o Kicks) {
 }
 
 // LogValue leaves out what is zero.
-func (k Kicks) LogValue() slog.Value {
+func (k CommandRuns) LogValue() slog.Value {
 	var attrs []slog.Attr
 	for _, n := range []struct {
 		name  string
@@ -119,7 +119,7 @@ func (l *SinkLedger) Rows() []transform.Row {
 }
 
 // Rows returns how many files the on_rotate command was run for, and how it ended.
-func (k *Kicks) Rows() []transform.Row {
+func (k *CommandRuns) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "done", Metric: "sink_on_rotate_done_total", Meaning: "files whose on_rotate command ended well", Value: k.Done},
 		{Name: "failed", Metric: "sink_on_rotate_failed_total", Meaning: "files whose on_rotate command failed", Value: k.Failed},
@@ -199,7 +199,7 @@ func (f *Forwarder) sinkLedger(s *sink) SinkLedger {
 	}
 	l.Leaving = len(s.senders) > 1 || s.removed && len(s.senders) > 0
 	for i, n := range slices.Backward(s.senders) {
-		l.OnRotate.add(n.kicks())
+		l.OnRotate.add(n.commandRuns())
 		if text, since := n.health.failure(time.Now()); l.FailingSince.IsZero() && !since.IsZero() {
 			l.Error, l.FailingSince = text, since
 			if i < len(s.senders)-1 {

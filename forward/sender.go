@@ -377,10 +377,10 @@ func (s *sender) show(bs []*Batch, from, n int) {
 	}
 }
 
-// kicks is what became of the files that the transport finished.
-func (s *sender) kicks() Kicks {
-	if k, ok := s.transport.(Kicker); ok {
-		return k.Kicks()
+// runs is what became of the files that the transport finished.
+func (s *sender) commandRuns() CommandRuns {
+	if k, ok := s.transport.(CommandRunner); ok {
+		return k.CommandRuns()
 	}
-	return Kicks{}
+	return CommandRuns{}
 }

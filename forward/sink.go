@@ -12,9 +12,9 @@ import (
 type sink struct {
 	name    string
 	queue   *queue
-	senders []*sender // those that have not ended, oldest first, and the current one
-	past    Kicks     // of other senders, which have ended
-	removed bool      // no sink of this name is configured
+	senders []*sender   // those that have not ended, oldest first, and the current one
+	past    CommandRuns // of other senders, which have ended
+	removed bool        // no sink of this name is configured
 }
 
 // current returns the sender that the configuration describes, or described last.
@@ -81,7 +81,7 @@ func (s *sink) forgetEnded() {
 	s.senders = slices.DeleteFunc(s.senders, func(n *sender) bool {
 		forget := n.ended && (s.removed || n != s.current())
 		if forget {
-			s.past.add(n.kicks())
+			s.past.add(n.commandRuns())
 		}
 		return forget
 	})

@@ -27,7 +27,7 @@ type Env struct {
 
 // A Transport takes batches to their target. Only one goroutine calls it, and
 // all calls have the same context. When that ends, a call returns soon.
-// A transport may have optional methods: see [Kicker], [Divider] and [Pacer].
+// A transport may have optional methods: see [CommandRunner], [Divider] and [Pacer].
 type Transport interface {
 	// Open prepares the transport. It is called at the start, and before the Send that
 	// follows an error.
@@ -49,9 +49,9 @@ type Transport interface {
 	Close(ctx context.Context) error
 }
 
-// A Kicker is a transport that runs a command for each file that it finishes. Kicks
+// A CommandRunner is a transport that runs a command for each file that it finishes. CommandRuns
 // returns what became of these. Any goroutine may call it.
-type Kicker interface{ Kicks() Kicks }
+type CommandRunner interface{ CommandRuns() CommandRuns }
 
 // A Divider is a transport that sends records of different times to different
 // places. Divides reports whether it does so with two records of these times; lanes

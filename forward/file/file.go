@@ -59,7 +59,7 @@ type transport struct {
 	background context.Context
 	cut        context.CancelCauseFunc // ends it before it is done
 	recovering sync.WaitGroup
-	kicker     *kicker
+	runner     *runner
 
 	open  openFile // nil: none
 	path  string   // its final name
@@ -100,7 +100,7 @@ func newTransport(pattern string, c Config, env forward.Env) (*transport, error)
 		create:  createFile,
 	}
 	f.background, f.cut = context.WithCancelCause(context.Background())
-	f.kicker = newKicker(f.background, c.OnRotate, env.Mode, env.Log)
+	f.runner = newRunner(f.background, c.OnRotate, env.Mode, env.Log)
 	return f, nil
 }
 
@@ -122,7 +122,7 @@ func createFile(path string) (openFile, error) {
 func (f *transport) Open(ctx context.Context) error {
 	defer f.until(ctx)()
 	f.start.Do(func() {
-		f.kicker.check()
+		f.runner.check()
 		if f.mode == forward.Live {
 			left, err := f.shape.leftovers(f.background) // before any file of ours is there
 			f.recovering.Go(func() { f.recover(left, err) })
@@ -245,14 +245,14 @@ func (f *transport) Close(ctx context.Context) error {
 	if f.open != nil {
 		err = f.publish()
 	}
-	f.recovering.Wait() // it may have files for the kicker
-	f.kicker.wait()
+	f.recovering.Wait() // it may have files for the runner
+	f.runner.wait()
 	f.cut(nil)
 	return err
 }
 
-// Kicks returns what became of finished files.
-func (f *transport) Kicks() forward.Kicks { return f.kicker.account() }
+// CommandRuns returns what became of finished files.
+func (f *transport) CommandRuns() forward.CommandRuns { return f.runner.account() }
 
 // advise adds to an error what the operator can do about it.
 func advise(err error, path string) error {

@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	kickTime  = 5 * time.Minute        // that a command may take
-	outputLag = 200 * time.Millisecond // that its output may stay open when it has ended
-	maxKicks  = 64                     // files whose command has not ended
-	maxOutput = 4 << 10                // bytes of what a command prints that are logged
+	commandTime = 5 * time.Minute        // that a command may take
+	outputLag   = 200 * time.Millisecond // that its output may stay open when it has ended
+	maxWaiting  = 64                     // files whose command has not ended
+	maxOutput   = 4 << 10                // bytes of what a command prints that are logged
 )
 
-// A kicker runs on_rotate for finished files, as nmsgtool's kicker does: the command
+// A runner runs on_rotate for finished files, as nmsgtool's kicker does: the command
 // with the file's path after its arguments, one at a time, on a goroutine of its own.
 // A nil one runs nothing.
-type kicker struct {
+type runner struct {
 	command []string
 	limit   time.Duration
 	mode    forward.Mode
@@ -40,22 +40,22 @@ type kicker struct {
 	mu      sync.Mutex
 	room    sync.Cond // in waiting, and when ctx has ended
 	waiting []string  // the first one's command runs
-	kicks   forward.Kicks
+	runs    forward.CommandRuns
 	late    bool      // files were skipped since nothing waited
 	failing time.Time // since when the command fails; zero: it does not
 }
 
-func newKicker(ctx context.Context, command []string, mode forward.Mode, log *slog.Logger) *kicker {
+func newRunner(ctx context.Context, command []string, mode forward.Mode, log *slog.Logger) *runner {
 	if len(command) == 0 {
 		return nil
 	}
-	k := &kicker{command: command, limit: kickTime, mode: mode, log: log, ctx: ctx}
+	k := &runner{command: command, limit: commandTime, mode: mode, log: log, ctx: ctx}
 	k.run, k.room.L = k.execute, &k.mu
 	return k
 }
 
 // check logs that the program does not exist, before the first file is finished.
-func (k *kicker) check() {
+func (k *runner) check() {
 	if k == nil {
 		return
 	}
@@ -64,47 +64,47 @@ func (k *kicker) check() {
 	}
 }
 
-// kick has the command run for a finished file. In Live it never waits: when too many
+// enqueue has the command run for a finished file. In Live it never waits: when too many
 // files wait, it skips this one. In Replay, where the input waits, it waits.
-func (k *kicker) kick(path string) {
+func (k *runner) enqueue(path string) {
 	if k == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for k.mode == forward.Replay && len(k.waiting) == maxKicks && k.ctx.Err() == nil {
+	for k.mode == forward.Replay && len(k.waiting) == maxWaiting && k.ctx.Err() == nil {
 		k.room.Wait()
 	}
-	if len(k.waiting) == maxKicks {
+	if len(k.waiting) == maxWaiting {
 		k.skip(path)
 		return
 	}
 	k.add(path)
 }
 
-// kickRecovered is kick for files that a start finds, of which there may be many: it
+// enqueueRecovered is enqueue for files that a start finds, of which there may be many: it
 // waits, and leaves room for those that are finished meanwhile.
-func (k *kicker) kickRecovered(path string) {
+func (k *runner) enqueueRecovered(path string) {
 	if k == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for len(k.waiting) >= maxKicks/2 {
+	for len(k.waiting) >= maxWaiting/2 {
 		k.room.Wait()
 	}
 	k.add(path)
 }
 
-func (k *kicker) add(path string) {
+func (k *runner) add(path string) {
 	k.waiting = append(k.waiting, path)
 	if len(k.waiting) == 1 {
 		k.working.Go(k.work)
 	}
 }
 
-func (k *kicker) skip(path string) {
-	k.kicks.Skipped++
+func (k *runner) skip(path string) {
+	k.runs.Skipped++
 	if !k.late {
 		k.late = true
 		k.log.Error("on_rotate falls behind; it is not run for files that are finished meanwhile, and the ledger counts these",
@@ -112,7 +112,7 @@ func (k *kicker) skip(path string) {
 	}
 }
 
-func (k *kicker) work() {
+func (k *runner) work() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for len(k.waiting) > 0 && k.ctx.Err() == nil {
@@ -123,9 +123,9 @@ func (k *kicker) work() {
 		k.mu.Lock()
 		k.waiting = k.waiting[1:]
 		if err == nil {
-			k.kicks.Done++
+			k.runs.Done++
 		} else {
-			k.kicks.Failed++
+			k.runs.Failed++
 		}
 		k.room.Broadcast()
 	}
@@ -133,7 +133,7 @@ func (k *kicker) work() {
 }
 
 // ran notes how a run ended. k.mu is not held.
-func (k *kicker) ran(path string, err error) {
+func (k *runner) ran(path string, err error) {
 	if err != nil {
 		k.fails(fmt.Errorf("on_rotate for %s: %w", path, err))
 		return
@@ -148,7 +148,7 @@ func (k *kicker) ran(path string, err error) {
 }
 
 // fails logs the first failure in a row, and the one that the stop makes.
-func (k *kicker) fails(err error) {
+func (k *runner) fails(err error) {
 	k.mu.Lock()
 	first := k.failing.IsZero()
 	if first {
@@ -161,41 +161,41 @@ func (k *kicker) fails(err error) {
 }
 
 // rest ends the goroutine: nothing waits, or nothing may be started any more.
-func (k *kicker) rest() {
+func (k *runner) rest() {
 	if n := len(k.waiting); n > 0 {
-		k.kicks.Skipped += uint64(n)
+		k.runs.Skipped += uint64(n)
 		k.waiting = nil
 		k.log.Error("on_rotate was not run for every file", "files", n, "error", context.Cause(k.ctx))
 	} else if k.late {
-		k.log.Info("on_rotate has caught up", "skipped", k.kicks.Skipped)
+		k.log.Info("on_rotate has caught up", "skipped", k.runs.Skipped)
 	}
 	k.late = false
 	k.room.Broadcast()
 }
 
 // wait returns when all has been run or, ctx having ended, given up.
-func (k *kicker) wait() {
+func (k *runner) wait() {
 	if k != nil {
 		k.working.Wait()
 	}
 }
 
 // account returns what became of the files.
-func (k *kicker) account() forward.Kicks {
+func (k *runner) account() forward.CommandRuns {
 	if k == nil {
-		return forward.Kicks{}
+		return forward.CommandRuns{}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	kicks := k.kicks
-	kicks.Waiting = uint64(len(k.waiting))
-	return kicks
+	runs := k.runs
+	runs.Waiting = uint64(len(k.waiting))
+	return runs
 }
 
 // execute runs the command for one file. It returns when the process has ended, even
 // if others that it started go on; but when its time is over, its whole process group
 // is killed.
-func (k *kicker) execute(ctx context.Context, path string) error {
+func (k *runner) execute(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, fmt.Errorf("killed, as it did not end within %v", k.limit))
 	defer cancel()
 	var out output

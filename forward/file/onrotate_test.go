@@ -59,11 +59,11 @@ func (r *fakeRun) ran() []string {
 // stopTime is what a Forwarder gives its sinks to stop.
 const stopTime = 3 * time.Second
 
-// newFakeKicker is a kicker with its log and what ends it.
-func newFakeKicker(mode forward.Mode, r *fakeRun) (*kicker, *forwardtest.Log, context.CancelCauseFunc) {
+// newTestRunner is a runner with its log and what ends it.
+func newTestRunner(mode forward.Mode, r *fakeRun) (*runner, *forwardtest.Log, context.CancelCauseFunc) {
 	var log forwardtest.Log
 	ctx, cut := context.WithCancelCause(context.Background())
-	k := newKicker(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
+	k := newRunner(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
 	k.run = r.run
 	return k, &log, cut
 }
@@ -74,20 +74,20 @@ var errFake = errors.New("fake failure")
 func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Live, &r)
+		k, log, cut := newTestRunner(forward.Live, &r)
 		defer cut(nil)
 		for i := range 5 {
-			k.kick(fmt.Sprint(i))
+			k.enqueue(fmt.Sprint(i))
 		}
 		time.Sleep(150 * time.Second) // the third is at work
 		synctest.Wait()
-		if diff := cmp.Diff(forward.Kicks{Done: 2, Waiting: 3}, k.account()); diff != "" || len(r.ran()) != 3 {
+		if diff := cmp.Diff(forward.CommandRuns{Done: 2, Waiting: 3}, k.account()); diff != "" || len(r.ran()) != 3 {
 			t.Errorf("meanwhile, %v started (-want +got):\n%s", r.ran(), diff)
 		}
 		k.wait()
-		k.kick("5")
+		k.enqueue("5")
 		k.wait()
-		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (forward.Kicks{Done: 6}) {
+		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (forward.CommandRuns{Done: 6}) {
 			t.Errorf("%+v (-want +got):\n%s", k.account(), diff)
 		}
 		if log.String() != "" {
@@ -99,19 +99,19 @@ func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Live, &r)
+		k, log, cut := newTestRunner(forward.Live, &r)
 		defer cut(nil)
-		for i := range maxKicks + 10 {
-			k.kick(fmt.Sprint(i))
+		for i := range maxWaiting + 10 {
+			k.enqueue(fmt.Sprint(i))
 		}
-		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Waiting: maxKicks}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Skipped: 10, Waiting: maxWaiting}, k.account()); diff != "" {
 			t.Errorf("while they wait (-want +got):\n%s", diff)
 		}
 		if n := strings.Count(log.String(), "falls behind"); n != 1 {
 			t.Errorf("said %d times:\n%s", n, log)
 		}
 		k.wait()
-		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Done: maxKicks}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Skipped: 10, Done: maxWaiting}, k.account()); diff != "" {
 			t.Errorf("in the end (-want +got):\n%s", diff)
 		}
 		if !strings.Contains(log.String(), `msg="on_rotate has caught up" skipped=10`) {
@@ -123,17 +123,17 @@ func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
 func TestReplayWaitsForItsCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Replay, &r)
+		k, log, cut := newTestRunner(forward.Replay, &r)
 		defer cut(nil)
 		start := time.Now()
-		for i := range maxKicks + 10 {
-			k.kick(fmt.Sprint(i))
+		for i := range maxWaiting + 10 {
+			k.enqueue(fmt.Sprint(i))
 		}
 		if took := time.Since(start); took != 10*time.Minute {
 			t.Errorf("it took %v to hand over %d files too many", took, 10)
 		}
 		k.wait()
-		if k.account() != (forward.Kicks{Done: maxKicks + 10}) || log.String() != "" {
+		if k.account() != (forward.CommandRuns{Done: maxWaiting + 10}) || log.String() != "" {
 			t.Errorf("%+v, log:\n%s", k.account(), log)
 		}
 	})
@@ -142,25 +142,25 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Live, &r)
+		k, log, cut := newTestRunner(forward.Live, &r)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for i := range maxKicks + 10 {
-				k.kickRecovered(fmt.Sprint(i))
+			for i := range maxWaiting + 10 {
+				k.enqueueRecovered(fmt.Sprint(i))
 			}
 		}()
 		synctest.Wait()
-		if diff := cmp.Diff(forward.Kicks{Waiting: maxKicks / 2}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Waiting: maxWaiting / 2}, k.account()); diff != "" {
 			t.Errorf("of many recovered files (-want +got):\n%s", diff)
 		}
-		k.kick("new")
+		k.enqueue("new")
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		cut(errCut) // holds up nobody
 		<-done
 		k.wait()
-		if got := k.account(); got.Done != 2 || got.Failed != 1 || got.Skipped != maxKicks+10+1-3 {
+		if got := k.account(); got.Done != 2 || got.Failed != 1 || got.Skipped != maxWaiting+10+1-3 {
 			t.Errorf("in the end: %+v, log:\n%s", got, log)
 		}
 	})
@@ -169,22 +169,22 @@ func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errFake}
-		k, log, cut := newFakeKicker(forward.Live, &r)
+		k, log, cut := newTestRunner(forward.Live, &r)
 		defer cut(nil)
 		for i := range 3 {
-			k.kick(fmt.Sprint(i))
+			k.enqueue(fmt.Sprint(i))
 			k.wait()
 		}
 		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "on_rotate for 0: fake failure") {
 			t.Errorf("log:\n%s", log)
 		}
 		r.set(0, nil)
-		k.kick("3")
+		k.enqueue("3")
 		k.wait()
 		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "works again") {
 			t.Errorf("log:\n%s", log)
 		}
-		if k.account() != (forward.Kicks{Done: 1, Failed: 3}) {
+		if k.account() != (forward.CommandRuns{Done: 1, Failed: 3}) {
 			t.Errorf("%+v", k.account())
 		}
 	})
@@ -193,14 +193,14 @@ func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Hour, err: errFake}
-		k, log, cut := newFakeKicker(forward.Live, &r)
+		k, log, cut := newTestRunner(forward.Live, &r)
 		for i := range 4 {
-			k.kick(fmt.Sprint(i))
+			k.enqueue(fmt.Sprint(i))
 		}
 		synctest.Wait()
 		cut(errCut)
 		k.wait()
-		if diff := cmp.Diff(forward.Kicks{Failed: 1, Skipped: 3}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Failed: 1, Skipped: 3}, k.account()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		for _, want := range []string{"on_rotate for 0: " + errCut.Error(), "files=3"} {
@@ -212,11 +212,11 @@ func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 }
 
 func TestSinksWithoutOnRotateRunNothing(t *testing.T) {
-	k := newKicker(t.Context(), nil, forward.Live, nil)
+	k := newRunner(t.Context(), nil, forward.Live, nil)
 	k.check()
-	k.kick("x")
+	k.enqueue("x")
 	k.wait()
-	if k.account() != (forward.Kicks{}) {
+	if k.account() != (forward.CommandRuns{}) {
 		t.Errorf("%+v", k.account())
 	}
 }
@@ -227,7 +227,7 @@ func execute(t *testing.T, script, path string, limit time.Duration, level slog.
 	t.Helper()
 	var log bytes.Buffer
 	h := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})
-	k := newKicker(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, forward.Live, slog.New(h))
+	k := newRunner(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, forward.Live, slog.New(h))
 	k.limit = limit
 	err = k.run(t.Context(), path)
 	return log.String(), err
@@ -250,7 +250,7 @@ func TestACommandThatFailsSaysHow(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var log forwardtest.Log
-	k := newKicker(t.Context(), []string{"no-such-program"}, forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
+	k := newRunner(t.Context(), []string{"no-such-program"}, forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
 	k.check()
 	if !strings.Contains(log.String(), "no-such-program") {
 		t.Errorf("log: %s", &log)
@@ -326,12 +326,12 @@ func TestWhatACommandPrintsIsLoggedForDebuggingOnly(t *testing.T) {
 	}
 }
 
-// kicked is a Forwarder with a file sink that has a fake command.
-func kicked(t *testing.T, mode forward.Mode, c forward.SinkConfig, r *fakeRun) (*forward.Forwarder, forward.SinkConfig) {
+// withCommand is a Forwarder with a file sink that has a fake command.
+func withCommand(t *testing.T, mode forward.Mode, c forward.SinkConfig, r *fakeRun) (*forward.Forwarder, forward.SinkConfig) {
 	t.Helper()
 	config := c.Transport.(Config)
 	config.OnRotate = []string{"/bin/true"}
-	c.Transport = &altered{config, func(f *transport) { f.kicker.run = r.run }}
+	c.Transport = &altered{config, func(f *transport) { f.runner.run = r.run }}
 	return forwardtest.New(t, mode, io.Discard, c), c
 }
 
@@ -340,7 +340,7 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
 			var r fakeRun
-			f, c := kicked(t, mode, fileSink(dir, "out.nmsg", Config{RotateSize: 100_000}), &r)
+			f, c := withCommand(t, mode, fileSink(dir, "out.nmsg", Config{RotateSize: 100_000}), &r)
 			if err := forwardtest.Run(f, func(l *forward.Lane) {
 				forwardtest.Burst(t, l, 0, 1000, 300)
 				time.Sleep(time.Second)
@@ -373,7 +373,7 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Hour}
-		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 10_000}), &r)
+		f, _ := withCommand(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 10_000}), &r)
 		var start time.Time
 		if err := forwardtest.Run(f, func(l *forward.Lane) {
 			for i := range 10 {
@@ -400,11 +400,11 @@ func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
 func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: stopTime - time.Millisecond}
-		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		f, _ := withCommand(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
 		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
 			t.Error(err)
 		}
-		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Done: 1}) {
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.CommandRuns{Done: 1}) {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -413,11 +413,11 @@ func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
 func TestAFailingCommandCostsNoRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errors.New("no")}
-		f, _ := kicked(t, forward.Replay, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		f, _ := withCommand(t, forward.Replay, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
 		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
 			t.Error(err)
 		}
-		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Failed: 1}) || s.Delivered != 10 || s.Error != "" {
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.CommandRuns{Failed: 1}) || s.Delivered != 10 || s.Error != "" {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -26,7 +26,7 @@ func (f *transport) publish() error {
 	if path == "" {
 		return fmt.Errorf("completing %s, which stays under this name: %w", f.temp, advise(err, f.temp))
 	}
-	f.kicker.kick(path)
+	f.runner.enqueue(path)
 	return errors.Join(err, syncDir(filepath.Dir(path)))
 }
 

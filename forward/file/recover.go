@@ -170,7 +170,7 @@ func (s *salvage) complete(f *transport, l leftover) error {
 	}
 	s.recovered++
 	s.cut += size - whole
-	f.kicker.kickRecovered(path)
+	f.runner.enqueueRecovered(path)
 	return syncDir(filepath.Dir(path))
 }
 

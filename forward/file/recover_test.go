@@ -66,8 +66,8 @@ func recoverAll(t rapid.TB, c forward.SinkConfig, r *fakeRun) string {
 		t.Fatal(err)
 	}
 	f := made.(*transport)
-	if f.kicker != nil {
-		f.kicker.run = r.run
+	if f.runner != nil {
+		f.runner.run = r.run
 	}
 	if err := f.Open(context.Background()); err != nil {
 		t.Fatal(err)
