@@ -206,7 +206,7 @@ func TestBadDatagramsAreErrorsAndTheNextIsRead(t *testing.T) {
 		{"garbage", []byte("GET / HTTP/1.1\r\n\r\n"), "no NMSG header", nil},
 		{"cut", good[:len(good)-1], "ends after", nil},
 		{"header only", good[:headerLen], "ends after", nil},
-		{"bytes behind", slices.Concat(good, []byte("xyz")), "3 bytes behind the container", p},
+		{"bytes after the container", slices.Concat(good, []byte("xyz")), "3 bytes after the container", p},
 		{"fragment beyond the last", f.append(nil), "beyond the last", nil},
 	} {
 		var a Assembler

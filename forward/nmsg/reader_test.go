@@ -181,7 +181,7 @@ func TestFileOfFragmentsIsRead(t *testing.T) {
 
 	got, damage := readAll(t, NewReader(bytes.NewReader(slices.Concat(whole, fa[0], slices.Concat(fb...)))))
 	checkMessages(t, slices.Concat(payloads[20:], payloads[10:20]), got)
-	checkDamage(t, []damaged{{len(whole), fmt.Sprintf("fragments are missing: 1 of %d came", len(fa))}}, damage)
+	checkDamage(t, []damaged{{len(whole), fmt.Sprintf("fragments are missing: 1 of %d arrived", len(fa))}}, damage)
 }
 
 func TestPayloadsWithoutCRCsAreTaken(t *testing.T) {
