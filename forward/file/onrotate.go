@@ -24,9 +24,9 @@ const (
 	maxOutput   = 4 << 10                // bytes of what a command prints that are logged
 )
 
-// A runner runs on_rotate for finished files, as nmsgtool's kicker does: the command
-// with the file's path after its arguments, one at a time, on a goroutine of its own.
-// A nil one runs nothing.
+// A runner runs the on_rotate command for finished files, like the kicker of nmsgtool: the
+// file's path follows the arguments. It runs one command at a time, in its own goroutine. A
+// nil runner runs nothing.
 type runner struct {
 	command []string
 	limit   time.Duration
@@ -34,8 +34,8 @@ type runner struct {
 	log     *slog.Logger
 	run     func(ctx context.Context, path string) error
 
-	ctx     context.Context // of the commands; its cause is why one is killed
-	working sync.WaitGroup  // for the goroutine, which ends when nothing waits
+	ctx     context.Context // of the commands; its cause is the reason to kill one
+	working sync.WaitGroup  // for the goroutine, which ends when no file waits
 
 	mu      sync.Mutex
 	room    sync.Cond // in waiting, and when ctx has ended
@@ -54,7 +54,7 @@ func newRunner(ctx context.Context, command []string, mode forward.Mode, log *sl
 	return k
 }
 
-// check logs that the program does not exist, before the first file is finished.
+// check logs an error if the program does not exist, before the first file is finished.
 func (k *runner) check() {
 	if k == nil {
 		return
@@ -64,8 +64,8 @@ func (k *runner) check() {
 	}
 }
 
-// enqueue has the command run for a finished file. In Live it never waits: when too many
-// files wait, it skips this one. In Replay, where the input waits, it waits.
+// enqueue adds a finished file, for which the command will run. If maxWaiting files wait,
+// it skips the file in Live, and waits in Replay.
 func (k *runner) enqueue(path string) {
 	if k == nil {
 		return
@@ -82,8 +82,8 @@ func (k *runner) enqueue(path string) {
 	k.add(path)
 }
 
-// enqueueRecovered is enqueue for files that a start finds, of which there may be many: it
-// waits, and leaves room for those that are finished meanwhile.
+// enqueueRecovered is enqueue for recovered files, of which there may be many: it waits
+// until there is room, and leaves half of the room for new files.
 func (k *runner) enqueueRecovered(path string) {
 	if k == nil {
 		return
@@ -107,7 +107,7 @@ func (k *runner) skip(path string) {
 	k.runs.Skipped++
 	if !k.late {
 		k.late = true
-		k.log.Error("on_rotate falls behind; it is not run for files that are finished meanwhile, and the ledger counts these",
+		k.log.Error("on_rotate is too slow: it is not run for files that are finished now, and the ledger counts them",
 			"waiting", len(k.waiting), "first", path)
 	}
 }
@@ -132,7 +132,7 @@ func (k *runner) work() {
 	k.rest()
 }
 
-// ran notes how a run ended. k.mu is not held.
+// ran notes the result of a run. k.mu is not held.
 func (k *runner) ran(path string, err error) {
 	if err != nil {
 		k.fails(fmt.Errorf("on_rotate for %s: %w", path, err))
@@ -147,7 +147,7 @@ func (k *runner) ran(path string, err error) {
 	}
 }
 
-// fails logs the first failure in a row, and the one that the stop makes.
+// fails logs the first failure in a row, and a failure that was caused by the stop.
 func (k *runner) fails(err error) {
 	k.mu.Lock()
 	first := k.failing.IsZero()
@@ -156,11 +156,12 @@ func (k *runner) fails(err error) {
 	}
 	k.mu.Unlock()
 	if first || k.ctx.Err() != nil {
-		k.log.Error("on_rotate fails; files are written all the same, and the ledger counts further failures", "error", err)
+		k.log.Error("on_rotate fails; files are still written, and the ledger counts further failures", "error", err)
 	}
 }
 
-// rest ends the goroutine: nothing waits, or nothing may be started any more.
+// rest ends the goroutine: no file waits, or ctx has ended and the waiting files are
+// skipped.
 func (k *runner) rest() {
 	if n := len(k.waiting); n > 0 {
 		k.runs.Skipped += uint64(n)
@@ -173,14 +174,15 @@ func (k *runner) rest() {
 	k.room.Broadcast()
 }
 
-// wait returns when all has been run or, ctx having ended, given up.
+// wait returns when the command has run for every waiting file, or ctx has ended and the
+// command is killed.
 func (k *runner) wait() {
 	if k != nil {
 		k.working.Wait()
 	}
 }
 
-// account returns what became of the files.
+// account returns the counts of files by result.
 func (k *runner) account() forward.CommandRuns {
 	if k == nil {
 		return forward.CommandRuns{}
@@ -192,9 +194,8 @@ func (k *runner) account() forward.CommandRuns {
 	return runs
 }
 
-// execute runs the command for one file. It returns when the process has ended, even
-// if others that it started go on; but when its time is over, its whole process group
-// is killed.
+// execute runs the command for one file. It returns when the process has ended, even if
+// child processes continue. At the limit it kills the whole process group.
 func (k *runner) execute(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, fmt.Errorf("killed, as it did not end within %v", k.limit))
 	defer cancel()
@@ -224,8 +225,8 @@ func killGroup(pid int) error {
 	return err
 }
 
-// output is the beginning of a command's output. It discards the rest, so that the
-// command never waits.
+// output keeps the first maxOutput bytes of a command's output. It discards the rest, so
+// that the command never blocks.
 type output struct{ b []byte }
 
 func (o *output) Write(p []byte) (int, error) {

@@ -23,11 +23,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 )
 
-// A fakeRun is a command that only its tests know.
+// A fakeRun replaces the execution of a command.
 type fakeRun struct {
 	mu    sync.Mutex
-	paths []string      // in the order in which it was started for them
-	takes time.Duration // unless it is killed
+	paths []string      // in the order of the runs
+	takes time.Duration // duration of a run, unless it is killed
 	err   error
 }
 
@@ -56,26 +56,26 @@ func (r *fakeRun) ran() []string {
 	return slices.Clone(r.paths)
 }
 
-// stopTime is what a Forwarder gives its sinks to stop.
+// stopTime is the time that a Forwarder gives its sinks to stop.
 const stopTime = 3 * time.Second
 
-// newTestRunner is a runner with its log and what ends it.
+// newTestRunner returns a runner with its log and the function that cancels its context.
 func newTestRunner(mode forward.Mode, r *fakeRun) (*runner, *forwardtest.Log, context.CancelCauseFunc) {
 	var log forwardtest.Log
-	ctx, cut := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	k := newRunner(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
 	k.run = r.run
-	return k, &log, cut
+	return k, &log, cancel
 }
 
-// errFake is why a fake command fails.
+// errFake is the error of fake commands.
 var errFake = errors.New("fake failure")
 
 func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newTestRunner(forward.Live, &r)
-		defer cut(nil)
+		k, log, cancel := newTestRunner(forward.Live, &r)
+		defer cancel(nil)
 		for i := range 5 {
 			k.enqueue(fmt.Sprint(i))
 		}
@@ -96,19 +96,19 @@ func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 	})
 }
 
-func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
+func TestFilesAreSkippedIfTooManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newTestRunner(forward.Live, &r)
-		defer cut(nil)
+		k, log, cancel := newTestRunner(forward.Live, &r)
+		defer cancel(nil)
 		for i := range maxWaiting + 10 {
 			k.enqueue(fmt.Sprint(i))
 		}
 		if diff := cmp.Diff(forward.CommandRuns{Skipped: 10, Waiting: maxWaiting}, k.account()); diff != "" {
 			t.Errorf("while they wait (-want +got):\n%s", diff)
 		}
-		if n := strings.Count(log.String(), "falls behind"); n != 1 {
-			t.Errorf("said %d times:\n%s", n, log)
+		if n := strings.Count(log.String(), "is too slow"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, log)
 		}
 		k.wait()
 		if diff := cmp.Diff(forward.CommandRuns{Skipped: 10, Done: maxWaiting}, k.account()); diff != "" {
@@ -123,8 +123,8 @@ func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
 func TestReplayWaitsForItsCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newTestRunner(forward.Replay, &r)
-		defer cut(nil)
+		k, log, cancel := newTestRunner(forward.Replay, &r)
+		defer cancel(nil)
 		start := time.Now()
 		for i := range maxWaiting + 10 {
 			k.enqueue(fmt.Sprint(i))
@@ -142,7 +142,7 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newTestRunner(forward.Live, &r)
+		k, log, cancel := newTestRunner(forward.Live, &r)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -157,7 +157,7 @@ func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 		k.enqueue("new")
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
-		cut(errCut) // holds up nobody
+		cancel(errStopped) // nothing waits for the rest
 		<-done
 		k.wait()
 		if got := k.account(); got.Done != 2 || got.Failed != 1 || got.Skipped != maxWaiting+10+1-3 {
@@ -169,8 +169,8 @@ func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errFake}
-		k, log, cut := newTestRunner(forward.Live, &r)
-		defer cut(nil)
+		k, log, cancel := newTestRunner(forward.Live, &r)
+		defer cancel(nil)
 		for i := range 3 {
 			k.enqueue(fmt.Sprint(i))
 			k.wait()
@@ -193,17 +193,17 @@ func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Hour, err: errFake}
-		k, log, cut := newTestRunner(forward.Live, &r)
+		k, log, cancel := newTestRunner(forward.Live, &r)
 		for i := range 4 {
 			k.enqueue(fmt.Sprint(i))
 		}
 		synctest.Wait()
-		cut(errCut)
+		cancel(errStopped)
 		k.wait()
 		if diff := cmp.Diff(forward.CommandRuns{Failed: 1, Skipped: 3}, k.account()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		for _, want := range []string{"on_rotate for 0: " + errCut.Error(), "files=3"} {
+		for _, want := range []string{"on_rotate for 0: " + errStopped.Error(), "files=3"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("log without %q:\n%s", want, log)
 			}
@@ -221,8 +221,7 @@ func TestSinksWithoutOnRotateRunNothing(t *testing.T) {
 	}
 }
 
-// execute runs a shell's script for a file, within limit, and returns what is logged
-// from level on.
+// execute runs a shell script for a file, within limit, and returns the log from level on.
 func execute(t *testing.T, script, path string, limit time.Duration, level slog.Level) (logged string, err error) {
 	t.Helper()
 	var log bytes.Buffer
@@ -235,7 +234,7 @@ func execute(t *testing.T, script, path string, limit time.Duration, level slog.
 
 func TestTheCommandGetsItsArgumentsAndThenThePath(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "args")
-	script := `printf '<%s>' "$@" >` + out + `; cat >>` + out // whose input is empty
+	script := `printf '<%s>' "$@" >` + out + `; cat >>` + out // standard input is empty
 	if _, err := execute(t, script, "/d/a b.nmsg", time.Minute, slog.LevelInfo); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +244,7 @@ func TestTheCommandGetsItsArgumentsAndThenThePath(t *testing.T) {
 	}
 }
 
-func TestACommandThatFailsSaysHow(t *testing.T) {
+func TestTheErrorOfACommandStatesItsStatus(t *testing.T) {
 	if _, err := execute(t, "exit 7", "x", time.Minute, slog.LevelInfo); err == nil || err.Error() != "exit status 7" {
 		t.Errorf("got %v", err)
 	}
@@ -260,7 +259,7 @@ func TestACommandThatFailsSaysHow(t *testing.T) {
 	}
 }
 
-// eventually waits for what another process is to bring about.
+// eventually waits until ok returns true.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -270,7 +269,7 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
-func TestACommandThatTakesTooLongIsKilledWithAllItStarted(t *testing.T) {
+func TestACommandThatTakesTooLongIsKilledWithItsProcessGroup(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	start := time.Now()
 	_, err := execute(t, "sleep 1000 & echo $! >"+pid+"; sleep 1000", "x", 300*time.Millisecond, slog.LevelInfo)
@@ -287,13 +286,13 @@ func TestACommandThatTakesTooLongIsKilledWithAllItStarted(t *testing.T) {
 	eventually(t, "what it started dies", func() bool { return !alive(strings.TrimSpace(string(raw))) })
 }
 
-// alive reports whether a process runs; one that nobody has waited for does not.
+// alive reports whether a process runs. A zombie does not run.
 func alive(pid string) bool {
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err == nil && !bytes.Contains(stat, []byte(") Z "))
 }
 
-func TestACommandIsOverWhenItsProcessHasEnded(t *testing.T) {
+func TestACommandEndsWithItsProcess(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	start := time.Now()
 	if _, err := execute(t, "sleep 1000 & echo $! >"+pid, "x", time.Minute, slog.LevelInfo); err != nil {
@@ -308,25 +307,25 @@ func TestACommandIsOverWhenItsProcessHasEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !alive(strconv.Itoa(n)) {
-		t.Error("what it left running was killed")
+		t.Error("the process that it started was killed")
 	}
 	p, _ := os.FindProcess(n)
 	p.Kill()
 }
 
-func TestWhatACommandPrintsIsLoggedForDebuggingOnly(t *testing.T) {
-	const script = "echo told; echo wrong >&2; head -c 1000000 /dev/zero | tr '\\0' x"
+func TestOutputOfACommandIsLoggedAtDebugLevelOnly(t *testing.T) {
+	const script = "echo out; echo wrong >&2; head -c 1000000 /dev/zero | tr '\\0' x"
 	logged, err := execute(t, script, "x", time.Minute, slog.LevelInfo)
 	if err != nil || logged != "" {
 		t.Errorf("logged %q, %v", logged, err)
 	}
 	logged, err = execute(t, script, "x", time.Minute, slog.LevelDebug)
-	if err != nil || !strings.Contains(logged, `output="told\nwrong\nxxx`) || len(logged) > maxOutput+1000 {
+	if err != nil || !strings.Contains(logged, `output="out\nwrong\nxxx`) || len(logged) > maxOutput+1000 {
 		t.Errorf("%d bytes logged, %v: %.200s", len(logged), err, logged)
 	}
 }
 
-// withCommand is a Forwarder with a file sink that has a fake command.
+// withCommand returns a Forwarder with a file sink that has a fake command.
 func withCommand(t *testing.T, mode forward.Mode, c forward.SinkConfig, r *fakeRun) (*forward.Forwarder, forward.SinkConfig) {
 	t.Helper()
 	config := c.Transport.(Config)
@@ -344,7 +343,7 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 			if err := forwardtest.Run(f, func(l *forward.Lane) {
 				forwardtest.Burst(t, l, 0, 1000, 300)
 				time.Sleep(time.Second)
-				if mode == forward.Live { // a reload that removes the sink, and another that brings it back
+				if mode == forward.Live { // a reload removes the sink, another one adds it again
 					for _, sinks := range [][]forward.SinkConfig{nil, {c}} {
 						if err := f.Apply(forwardtest.Policy(t), sinks); err != nil {
 							t.Error(err)
@@ -370,7 +369,7 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 	}
 }
 
-func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
+func TestACommandBlocksNeitherSinkNorStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Hour}
 		f, _ := withCommand(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 10_000}), &r)
@@ -397,7 +396,7 @@ func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
 	})
 }
 
-func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
+func TestTheStopWaitsForTheLastCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: stopTime - time.Millisecond}
 		f, _ := withCommand(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
@@ -410,7 +409,7 @@ func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
 	})
 }
 
-func TestAFailingCommandCostsNoRecord(t *testing.T) {
+func TestAFailingCommandLosesNoRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errors.New("no")}
 		f, _ := withCommand(t, forward.Replay, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
