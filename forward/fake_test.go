@@ -385,7 +385,7 @@ type taker struct {
 // pop returns the oldest batches; those that it returned before are recycled.
 func (t *taker) pop() []*Batch {
 	t.queue.pop(&t.sender)
-	return t.hand
+	return t.batches
 }
 
 // popped returns the oldest batches.

@@ -107,6 +107,6 @@ func BenchmarkQueue(b *testing.B) {
 		q.push(batch, framer, false)
 		q.pop(&s)
 		q.count(&s, &Result{Delivered: 100})
-		batch, s.hand = s.hand[0], s.hand[:0]
+		batch, s.batches = s.batches[0], s.batches[:0]
 	}
 }

@@ -163,7 +163,7 @@ func TestAnApplyThatFailsChangesNothing(t *testing.T) {
 	if err := r.Apply(r.policy, []SinkConfig{changed, bad}); !errors.Is(err, errFake) || !strings.Contains(err.Error(), `sink "bad"`) {
 		t.Errorf("a transport that cannot be made: %v", err)
 	}
-	if len(r.sinks) != 1 || r.sinks[0].current() != before || before.leaving {
+	if len(r.sinks) != 1 || r.sinks[0].current() != before || before.stopping {
 		t.Errorf("sinks: %v", r.sinks)
 	}
 }

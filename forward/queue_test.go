@@ -55,8 +55,8 @@ func TestFullQueueGivesUpItsOldestAndLeavesAGap(t *testing.T) {
 	if last := string(wireName("n4", "lane0")); names[len(names)-1] != last {
 		t.Errorf("the newest is %q, want %q", names[len(names)-1], last)
 	}
-	if q.tally.inHand+lost != 5 || q.waiting != 0 || q.bytes != 0 {
-		t.Errorf("in hand %d, lost %d, waiting %d (%d bytes)", q.tally.inHand, lost, q.waiting, q.bytes)
+	if q.tally.inFlight+lost != 5 || q.waiting != 0 || q.bytes != 0 {
+		t.Errorf("in hand %d, lost %d, waiting %d (%d bytes)", q.tally.inFlight, lost, q.waiting, q.bytes)
 	}
 }
 
@@ -159,14 +159,14 @@ func TestAnEndedQueueHoldsNobodyUpAndCountsWhatComes(t *testing.T) {
 	q.awaitRoom()
 	q.count(&taker.sender, &Result{Delivered: 2}) // comes too late: it was given up
 	want := LossCounts{Failed: 9}
-	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inHand != 0 || q.tally.delivered != 0 {
-		t.Errorf("in hand %d, delivered %d, lost (-want +got):\n%s", q.tally.inHand, q.tally.delivered, diff)
+	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inFlight != 0 || q.tally.delivered != 0 {
+		t.Errorf("in hand %d, delivered %d, lost (-want +got):\n%s", q.tally.inFlight, q.tally.delivered, diff)
 	}
 }
 
 func TestAClosedQueueTakesNoMoreAndDrains(t *testing.T) {
 	q := newQueue(Live, 1000)
-	taker := taker{queue: q, sender: sender{ending: make(chan struct{})}}
+	taker := taker{queue: q, sender: sender{stop: make(chan struct{})}}
 	q.current = &taker.sender
 	push(q, sealedBatch(t, q, 0, 1, 100))
 	q.close()

@@ -187,7 +187,7 @@ func TestZlibMakesContainersSmallerOrLeavesThemAlone(t *testing.T) {
 		s.queue.pop(s)
 		var got []byte
 		for i, d := range s.finish() {
-			b := s.hand[i]
+			b := s.batches[i]
 			if len(d.Buf) >= len(b.Buf) || len(d.Units) != len(b.Units) || d.records() != b.records() {
 				t.Errorf("%v: %d bytes of %d, %d containers of %d", c.Target, len(d.Buf), len(b.Buf), len(d.Units), len(b.Units))
 			}
