@@ -1,14 +1,14 @@
 package transform
 
-// Reason says why a message ended without a record. A message has exactly one:
-// the first that applies, in the order in which they stand here.
+// Reason is the reason why a message became no record. A message has exactly one: the first
+// that applies, in the order of the constants.
 type Reason uint8
 
 const (
 	Kept Reason = iota // no reason: the message became a record, was paired, or is held
 	Oversize
 	Malformed
-	NotOutward // "not_outward"
+	NotOutward
 	Forwarded
 	LocalServer
 	NotLookup

@@ -58,7 +58,7 @@ func checkStore(t *rapid.T, s *store[int], want map[int32]int) {
 			t.Fatalf("%d at %d, want %d", *s.at(i), i, v)
 		}
 	}
-	live, empty, roomy := 0, 0, 0
+	live, empty, available := 0, 0, 0
 	for n, g := range s.segments {
 		if g == nil {
 			continue
@@ -66,16 +66,16 @@ func checkStore(t *rapid.T, s *store[int], want map[int32]int) {
 		live += g.live
 		if g.live == 0 {
 			empty++
-			if s.roomy[0] != int32(n) {
-				t.Fatalf("segment %d is empty and would not be filled last: %v", n, s.roomy)
+			if s.available[0] != int32(n) {
+				t.Fatalf("segment %d is empty and would not be filled last: %v", n, s.available)
 			}
 		}
 		if g.live < segmentSize {
-			roomy++
+			available++
 		}
 	}
-	if live != len(want) || empty > 1 || roomy != len(s.roomy) {
-		t.Fatalf("%d live, want %d; %d empty segments; %d roomy, %d noted", live, len(want), empty, roomy, len(s.roomy))
+	if live != len(want) || empty > 1 || available != len(s.available) {
+		t.Fatalf("%d live, want %d; %d empty segments; %d available, %d noted", live, len(want), empty, available, len(s.available))
 	}
 }
 

@@ -40,7 +40,7 @@ func newTrial(t *rapid.T) *trial {
 		tr.model.lanes = append(tr.model.lanes, &modelLane{
 			answered: map[uint64][]modelAnswer{},
 			place: func(m *Message, id uint16, q dns.Question) uint64 {
-				return l.memory.keyOf(m, id, q.Qtype, q.Qclass, mustPackName(q.Name)) % memoryPlaces
+				return l.memory.keyOf(m, id, q.Qtype, q.Qclass, mustPackName(q.Name)) % memoryCells
 			},
 		})
 		tr.lanes = append(tr.lanes, l)
@@ -145,7 +145,7 @@ func (tr *trial) check() {
 		if d := cmp.Diff(want, l.Counts()); d != "" {
 			tr.Fatalf("lane %d counts (-want +got):\n%s", i, d)
 		}
-		if holds, _ := l.Pressed(); holds != tr.model.costOf(tr.model.lanes[i]) {
+		if holds, _ := l.BudgetUse(); holds != tr.model.costOf(tr.model.lanes[i]) {
 			tr.Fatalf("lane %d holds %d of the budget, want %d", i, holds, tr.model.costOf(tr.model.lanes[i]))
 		}
 		if uint64(len(l.records)) != want.Records {
