@@ -12,8 +12,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// account compares what the transports of a sink got with its ledger, in the end. So
-// many of these records were settled as lost.
+// account compares the records that the transports of a sink got with its ledger, after the
+// end of Run. ruined is the number of these records that were settled as lost.
 func account(t *testing.T, r *rig, name string, ruined uint64) SinkLedger {
 	t.Helper()
 	l := r.ledgerOf(name)
@@ -109,7 +109,7 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 		if l := r.ledgerOf("failing"); l.Lost[Refused] == 0 || l.Lost[QueueFull] == 0 {
 			t.Errorf("the failing sink lost nothing: the test shows nothing: %+v", l)
 		}
-		account(t, r, "guest", 0) // at any instant one guest at most was attached
+		account(t, r, "guest", 0) // at most one guest at a time
 		if n := len(r.fakes["guest"]); n != guests || guests < 10 {
 			t.Errorf("%d guests with %d transports: the test shows nothing", guests, n)
 		}
@@ -162,7 +162,7 @@ func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 	})
 }
 
-func TestLedgerSumsLanesLivingAndGone(t *testing.T) {
+func TestLedgerSumsOpenAndClosedLanes(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	one, two, other := r.Lane("s"), r.Lane("s"), r.Lane("t")
 	for _, l := range []*Lane{one, two, other} {
@@ -171,7 +171,7 @@ func TestLedgerSumsLanesLivingAndGone(t *testing.T) {
 		l.End()
 	}
 	one.Close()
-	one.Close() // takes nothing twice
+	one.Close() // a second Close has no effect
 	l := r.Ledger()
 	if l.Total.Read != 3 || l.Total.Dropped[transform.Malformed] != 3 || len(l.Sources) != 2 {
 		t.Fatalf("ledger: %+v", l)

@@ -12,7 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// sealedBatch is a batch of one container with records n, n+1 ... of lane 0.
+// sealedBatch returns a batch of one container with the records n, n+1 ... of lane 0.
 func sealedBatch(t testing.TB, q *queue, n, records, size int) *Batch {
 	t.Helper()
 	b := q.empty()
@@ -28,13 +28,13 @@ func sealedBatch(t testing.TB, q *queue, n, records, size int) *Batch {
 	return b
 }
 
-// push gives the queue a batch, of which it may give up the oldest.
+// push gives the queue a batch, and lets it drop its oldest batches.
 func push(q *queue, b *Batch) { q.push(b, &containers{}, false) }
 
-func TestFullQueueGivesUpItsOldestAndLeavesAGap(t *testing.T) {
+func TestFullQueueDropsItsOldestBatchesWithAGap(t *testing.T) {
 	q := newQueue(Live, 100<<10)
 	for i := range 5 {
-		push(q, sealedBatch(t, q, i, 1, 20<<10)) // 40 KiB each: packets and all
+		push(q, sealedBatch(t, q, i, 1, 20<<10)) // 40 KiB each, with the packets
 	}
 	var got []byte
 	var seqs []uint32
@@ -60,7 +60,7 @@ func TestFullQueueGivesUpItsOldestAndLeavesAGap(t *testing.T) {
 	}
 }
 
-func TestReceiverSeesWhatAQueueGaveUp(t *testing.T) {
+func TestReceiverSeesAGapForDroppedBatches(t *testing.T) {
 	q := newQueue(Live, 64<<10)
 	push(q, sealedBatch(t, q, 0, 1, 100))
 	taker := taker{queue: q}
@@ -121,7 +121,7 @@ func TestSmallBatchesShareABufferWhileTheyWait(t *testing.T) {
 	}
 }
 
-func TestReplayNeverGivesUpButWaits(t *testing.T) {
+func TestReplayWaitsAndDropsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(Replay, 1000)
 		for i := range 3 {
@@ -146,7 +146,7 @@ func TestReplayNeverGivesUpButWaits(t *testing.T) {
 	})
 }
 
-func TestAnEndedQueueHoldsNobodyUpAndCountsWhatComes(t *testing.T) {
+func TestAnEndedQueueDoesNotBlockAndCountsBatches(t *testing.T) {
 	q := newQueue(Replay, 0)
 	taker := taker{queue: q}
 	q.current = &taker.sender
@@ -157,14 +157,14 @@ func TestAnEndedQueueHoldsNobodyUpAndCountsWhatComes(t *testing.T) {
 	q.giveUp(&taker.sender, Stopped)
 	push(q, sealedBatch(t, q, 5, 4, 100))
 	q.awaitRoom()
-	q.count(&taker.sender, &Result{Delivered: 2}) // comes too late: it was given up
+	q.count(&taker.sender, &Result{Delivered: 2}) // too late: the batch was given up
 	want := LossCounts{Failed: 9}
 	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inFlight != 0 || q.tally.delivered != 0 {
 		t.Errorf("in hand %d, delivered %d, lost (-want +got):\n%s", q.tally.inFlight, q.tally.delivered, diff)
 	}
 }
 
-func TestAClosedQueueTakesNoMoreAndDrains(t *testing.T) {
+func TestAClosedQueueAcceptsNoBatchesAndDrains(t *testing.T) {
 	q := newQueue(Live, 1000)
 	taker := taker{queue: q, sender: sender{stop: make(chan struct{})}}
 	q.current = &taker.sender

@@ -100,7 +100,7 @@ func (f *Forwarder) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case s := <-f.failed:
-			f.log.Error("stopping: a sink failed for good", "error", s.err)
+			f.log.Error("stopping: a sink failed permanently", "error", s.err)
 			return
 		case now := <-due:
 			f.sealDue(now)

@@ -166,15 +166,15 @@ func (s *sender) release(ctx context.Context, err error) error {
 	}
 	switch replaced, kept, lost := s.queue.endSender(s, err != nil); {
 	case replaced && lost > 0:
-		s.log.Error("sink failed while it was changed; what it held in the old format is lost", "records", lost, "error", err)
+		s.log.Error("sink failed during a reload; its records in the old format are lost", "records", lost, "error", err)
 		return nil
 	case replaced && err != nil:
-		s.log.Warn("sink failed while it was changed; it goes on as it is configured now, with what it held", "records", kept, "error", err)
+		s.log.Warn("sink failed during a reload; it continues with the new configuration and its queued records", "records", kept, "error", err)
 		return nil
 	case replaced:
 		s.log.Info("sink changed", "records", kept)
 	case errors.Is(err, errGaveUp):
-		s.log.Error("sink stops while it fails; what it held is lost", "error", err)
+		s.log.Error("sink fails at the stop; its queued records are lost", "error", err)
 	}
 	return err
 }
@@ -348,7 +348,7 @@ func (s *sender) pause(ctx context.Context, wait time.Duration) {
 func (s *sender) note(trouble error) {
 	if trouble != nil {
 		if s.health.fail(trouble, time.Now(), true) {
-			s.log.Warn("sink is in trouble; the ledger counts what it loses", "error", trouble)
+			s.log.Warn("sink loses records; the ledger counts them", "error", trouble)
 		}
 		return
 	}
@@ -359,7 +359,7 @@ func (s *sender) note(trouble error) {
 
 func (s *sender) fails(err error) {
 	if s.health.fail(err, time.Now(), false) {
-		s.log.Error("sink fails and is tried again; records wait in its queue, and when that is full the oldest are lost",
+		s.log.Error("sink fails and is retried; records wait in its queue, and when it is full the oldest are lost",
 			"error", err)
 	}
 }

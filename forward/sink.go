@@ -108,9 +108,9 @@ func (f *Forwarder) ended(n *sender) {
 	switch {
 	case n.err == nil:
 	case s.removed:
-		n.log.Error("sink failed while it was removed", "error", n.err)
+		n.log.Error("sink failed during its removal", "error", n.err)
 	case n != s.current():
-		n.log.Error("sink failed while it was changed", "error", n.err)
+		n.log.Error("sink failed during a reload", "error", n.err)
 	default:
 		select {
 		case f.failed <- n:

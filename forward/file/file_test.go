@@ -403,7 +403,7 @@ func TestNoNameIsUsedTwice(t *testing.T) {
 				forwardtest.Burst(t, l, 10*i, 10, 300)
 				time.Sleep(time.Second)
 				synctest.Wait()
-				for name := range contents(t, dir) { // somebody takes them away
+				for name := range contents(t, dir) { // another program removes them
 					if !strings.HasPrefix(name, ".") {
 						seen = append(seen, name)
 						os.Remove(filepath.Join(dir, name))

@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// tapOf is what golang-dnstap reads, which must be all there is.
+// tapOf returns the message that golang-dnstap reads, which must have no unknown fields.
 func tapOf(t testing.TB, data []byte) *dnstap.Dnstap {
 	t.Helper()
 	d := new(dnstap.Dnstap)
@@ -27,7 +27,7 @@ func tapOf(t testing.TB, data []byte) *dnstap.Dnstap {
 	return d
 }
 
-// The vector was written by hand; nmsgtool prints it as the .json beside it says.
+// The vector was written by hand; the .json file of the same name is nmsgtool's output.
 func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 	at := transform.Time(1_790_000_000_000_000_000)
 	bank := []byte("\x04bank\x03com\x00")
@@ -57,7 +57,7 @@ func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 	}
 }
 
-// payloadsIn takes the only container of a file apart.
+// payloadsIn returns the payloads of the only container of a file.
 func payloadsIn(t testing.TB, file []byte) []Payload {
 	t.Helper()
 	var all []Payload

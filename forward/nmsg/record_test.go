@@ -17,7 +17,7 @@ var (
 	queryTime = transform.Time(1_700_000_000_250_000_000)
 )
 
-// record is an answered, asked, zeroed one over UDP on IPv4; tests change it.
+// record returns a zeroed record with query and response over UDP and IPv4; tests change it.
 func record() transform.Record {
 	return transform.Record{
 		Server:       server4,

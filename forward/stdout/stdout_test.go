@@ -49,7 +49,7 @@ func TestStdoutGetsWholeContainersAndBreaksForGood(t *testing.T) {
 	}
 }
 
-// A failingWriter takes so many bytes, in small portions.
+// A failingWriter accepts a limited number of bytes, in small portions.
 type failingWriter struct {
 	w     io.Writer
 	after int

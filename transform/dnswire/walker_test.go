@@ -78,7 +78,7 @@ func longThroughText(name string, label int) []byte {
 	return d.Wire
 }
 
-// pointerChain ends in a name of so many pointers, each to the one before.
+// pointerChain returns a message that ends in a name of n pointers, each to the one before.
 func pointerChain(n int) []byte {
 	d := wiretest.New("q", dns.TypeA)
 	at := HeaderLen
