@@ -27,7 +27,7 @@ type Lane struct {
 	passed  bool // a message of this burst may be outward
 	last    outwardBurst
 	filed   replayClock             // Replay
-	encoded []byte                  // scratch for the record at hand
+	encoded []byte                  // scratch for the current record
 	emit    func(*transform.Record) // record, bound once
 }
 

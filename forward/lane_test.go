@@ -153,7 +153,7 @@ func TestReloadKeepsUnchangedSinksAndTheirOpenBatches(t *testing.T) {
 func TestAFailedApplyChangesNothing(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	if err := r.Apply(r.policy, []SinkConfig{testSink("b"), testSink("b")}); err == nil {
-		t.Error("two sinks of one name were taken")
+		t.Error("two sinks of one name were accepted")
 	}
 	before := r.sinks[0].current()
 	bad := testSink("bad")
@@ -185,10 +185,10 @@ func TestPlanGroupsSinksByEncoding(t *testing.T) {
 	for _, s := range p.senders {
 		order += s.config.Name
 	}
-	if order != "acbed" || len(p.forms) != 3 {
-		t.Fatalf("order %q, %d forms", order, len(p.forms))
+	if order != "acbed" || len(p.encodings) != 3 {
+		t.Fatalf("order %q, %d encodings", order, len(p.encodings))
 	}
-	for _, f := range p.forms {
+	for _, f := range p.encodings {
 		for _, s := range p.senders[f.from:f.to] {
 			if s.config.IDs != f.ids {
 				t.Errorf("sink %s has the IDs %v", s.config.Name, f.ids)
@@ -216,7 +216,7 @@ func TestRunSealsOpenLanes(t *testing.T) {
 			t.Errorf("sink: %+v", s)
 		}
 		if err := r.Apply(r.policy, nil); err == nil {
-			t.Error("a forwarder that has stopped took a configuration")
+			t.Error("a stopped forwarder accepted a configuration")
 		}
 	})
 }

@@ -22,7 +22,7 @@ func account(t *testing.T, r *rig, name string, ruined uint64) SinkLedger {
 	}
 	names := r.delivered(t, name)
 	if uint64(len(names)) != l.Delivered+ruined {
-		t.Errorf("sink %s: its transports got %d records, its ledger says %d", name, len(names), l.Delivered)
+		t.Errorf("sink %s: its transports got %d records, its ledger has %d", name, len(names), l.Delivered)
 	}
 	for _, f := range r.fakes[name] {
 		if !f.closed {
@@ -107,11 +107,11 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 			t.Errorf("the steady sink delivered %d records of %d", l.Delivered, all)
 		}
 		if l := r.ledgerOf("failing"); l.Lost[Refused] == 0 || l.Lost[QueueFull] == 0 {
-			t.Errorf("the failing sink lost nothing: the test shows nothing: %+v", l)
+			t.Errorf("the failing sink lost nothing: the test proves nothing: %+v", l)
 		}
 		account(t, r, "guest", 0) // at most one guest at a time
 		if n := len(r.fakes["guest"]); n != guests || guests < 10 {
-			t.Errorf("%d guests with %d transports: the test shows nothing", guests, n)
+			t.Errorf("%d guests with %d transports: the test proves nothing", guests, n)
 		}
 		var last uint32
 		for i, f := range r.fakes["guest"] {
@@ -122,7 +122,7 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 			last += uint32(len(names))
 		}
 		if last == 0 {
-			t.Error("the guests got no record: the test shows nothing")
+			t.Error("the guests got no record: the test proves nothing")
 		}
 	})
 }
@@ -193,6 +193,6 @@ func TestLossesHaveNamesAndMeanings(t *testing.T) {
 		seen[l.String()] = true
 	}
 	if got := numLosses.String(); got != "unknown" {
-		t.Errorf("a loss that there is not is called %q", got)
+		t.Errorf("an invalid loss is called %q", got)
 	}
 }

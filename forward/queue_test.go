@@ -50,13 +50,13 @@ func TestFullQueueDropsItsOldestBatchesWithAGap(t *testing.T) {
 	}
 	lost := q.tally.lost[QueueFull]
 	if want := []uint32{uint32(lost)}; lost == 0 || seqs[0] != want[0] {
-		t.Errorf("%d records given up, the first left has sequence number %d", lost, seqs[0])
+		t.Errorf("%d records dropped, the first one left has sequence number %d", lost, seqs[0])
 	}
 	if last := string(wireName("n4", "lane0")); names[len(names)-1] != last {
 		t.Errorf("the newest is %q, want %q", names[len(names)-1], last)
 	}
 	if q.tally.inFlight+lost != 5 || q.waiting != 0 || q.bytes != 0 {
-		t.Errorf("in hand %d, lost %d, waiting %d (%d bytes)", q.tally.inFlight, lost, q.waiting, q.bytes)
+		t.Errorf("in flight %d, lost %d, waiting %d (%d bytes)", q.tally.inFlight, lost, q.waiting, q.bytes)
 	}
 }
 
@@ -76,15 +76,15 @@ func TestReceiverSeesAGapForDroppedBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	if lost := int(q.tally.lost[QueueFull]); lost == 0 || missing != lost {
-		t.Errorf("%d containers given up, the receiver misses %d", lost, missing)
+		t.Errorf("%d containers dropped, the receiver misses %d", lost, missing)
 	}
 }
 
 func TestTheOnlyBatchIsKeptHoweverLarge(t *testing.T) {
 	q := newQueue(Live, 1)
 	push(q, sealedBatch(t, q, 0, 1, 60000))
-	if hand := popped(q); len(hand) != 1 || q.tally.lost[QueueFull] != 0 {
-		t.Errorf("%d batches, %d lost", len(hand), q.tally.lost[QueueFull])
+	if batches := popped(q); len(batches) != 1 || q.tally.lost[QueueFull] != 0 {
+		t.Errorf("%d batches, %d lost", len(batches), q.tally.lost[QueueFull])
 	}
 }
 
@@ -97,12 +97,12 @@ func TestSmallBatchesShareABufferWhileTheyWait(t *testing.T) {
 	var got []byte
 	var batches int
 	for {
-		hand := popped(q)
-		if len(hand) == 0 {
+		popped := popped(q)
+		if len(popped) == 0 {
 			break
 		}
-		batches += len(hand)
-		for _, b := range hand {
+		batches += len(popped)
+		for _, b := range popped {
 			if len(b.Buf) > BatchSize {
 				t.Errorf("a batch of %d bytes", len(b.Buf))
 			}
@@ -160,7 +160,7 @@ func TestAnEndedQueueDoesNotBlockAndCountsBatches(t *testing.T) {
 	q.count(&taker.sender, &Result{Delivered: 2}) // too late: the batch was given up
 	want := LossCounts{Failed: 9}
 	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inFlight != 0 || q.tally.delivered != 0 {
-		t.Errorf("in hand %d, delivered %d, lost (-want +got):\n%s", q.tally.inFlight, q.tally.delivered, diff)
+		t.Errorf("in flight %d, delivered %d, lost (-want +got):\n%s", q.tally.inFlight, q.tally.delivered, diff)
 	}
 }
 
@@ -172,11 +172,11 @@ func TestAClosedQueueAcceptsNoBatchesAndDrains(t *testing.T) {
 	q.close()
 	push(q, sealedBatch(t, q, 1, 1, 100))
 	if !q.sleep(context.Background(), &taker.sender, time.Time{}) || len(taker.pop()) != 1 {
-		t.Error("what waited did not come out")
+		t.Error("the queued batches did not come out")
 	}
 	q.count(&taker.sender, &Result{Delivered: 1})
 	if q.sleep(context.Background(), &taker.sender, time.Time{}) {
-		t.Error("there is more to come from a closed queue")
+		t.Error("a closed queue did not end")
 	}
 	if q.tally.lost[Stopped] != 1 {
 		t.Errorf("lost %v", q.tally.lost)
@@ -187,7 +187,7 @@ func TestOnlyASleeperIsWoken(t *testing.T) {
 	q := newQueue(Live, 1<<20)
 	push(q, sealedBatch(t, q, 0, 1, 100))
 	if len(q.wake) != 0 {
-		t.Error("a sink that is awake was woken")
+		t.Error("a sender that does not sleep was woken")
 	}
 	q.asleep = true
 	push(q, sealedBatch(t, q, 1, 1, 100))

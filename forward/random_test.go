@@ -80,7 +80,7 @@ func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
 	})
 	for _, l := range Losses() {
 		if lost[l] == 0 {
-			t.Errorf("nothing was lost as %s: the test shows less than it says", l)
+			t.Errorf("nothing was lost as %s: the test proves less than it states", l)
 		}
 	}
 }

@@ -53,12 +53,12 @@ func TestLanesThatFillTheTableLeaveOthersTheirShare(t *testing.T) {
 		max := uint64(r.budget.Max())
 		stop := r.run()
 		defer stop()
-		greedy, modest, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
+		large, small, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
 		share := max / 3
-		unanswered(t, modest, 10)
-		unanswered(t, greedy, int(2*max))
+		unanswered(t, small, 10)
+		unanswered(t, large, int(2*max))
 		time.Sleep(2 * tick)
-		if n := held(greedy, modest); n[0] != max-10 || n[1] != 10 {
+		if n := held(large, small); n[0] != max-10 || n[1] != 10 {
 			t.Errorf("with room for all, %d and %d are held", n[0], n[1])
 		}
 		if unanswered(t, late, 1) != 1 {
@@ -68,31 +68,31 @@ func TestLanesThatFillTheTableLeaveOthersTheirShare(t *testing.T) {
 		if refused := unanswered(t, late, int(share)); refused != 0 {
 			t.Errorf("%d of an equal share were refused", refused)
 		}
-		if n := held(greedy, modest, late); n[0] != share || n[1] != 10 || n[2] != share {
+		if n := held(large, small, late); n[0] != share || n[1] != 10 || n[2] != share {
 			t.Errorf("%v are held", n)
 		}
 
-		// The others keep their share, regardless of the number of queries of the greedy lane.
+		// The others keep their share, regardless of the number of queries of the large lane.
 		for range 10 {
-			unanswered(t, greedy, int(max))
+			unanswered(t, large, int(max))
 			unanswered(t, late, int(share))
 			time.Sleep(tick)
-			if n := held(modest, late); n[0] != 10 || n[1] != share {
-				t.Fatalf("lanes hold %v in addition to the greedy lane, the share is %d", n, share)
+			if n := held(small, late); n[0] != 10 || n[1] != share {
+				t.Fatalf("lanes hold %v in addition to the large lane, the share is %d", n, share)
 			}
 		}
 		late.Close()
 		time.Sleep(2 * tick)
-		unanswered(t, greedy, int(2*max))
-		if n := held(greedy); n[0] != max-10 {
+		unanswered(t, large, int(2*max))
+		if n := held(large); n[0] != max-10 {
 			t.Errorf("%d are held when no other lane needs room", n[0])
 		}
 		l := r.Ledger()
 		if err := checkLedger(&l); err != nil {
 			t.Error(err)
 		}
-		greedy.Close()
-		modest.Close()
+		large.Close()
+		small.Close()
 		if left := r.budget.Held(); left != 0 {
 			t.Errorf("%d of the budget are held without a lane", left)
 		}
@@ -108,15 +108,15 @@ func TestLanesAreRationedNoLongerThanRoomIsShort(t *testing.T) {
 		max := r.budget.Max()
 		stop := r.run()
 		defer stop()
-		resolver, greedy, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
+		resolver, large, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
 		for range 13 {
 			defer r.Lane("x").Close() // idle
 		}
-		unanswered(t, greedy, 2*max)
+		unanswered(t, large, 2*max)
 		unanswered(t, late, 1)
 		unanswered(t, resolver, 1)
 		time.Sleep(tick * 3 / 2)
-		greedy.Close()
+		large.Close()
 		late.Close()
 		for range 4 {
 			unanswered(t, resolver, max)

@@ -101,7 +101,7 @@ func TestAFailingSinkContinuesWithItsNextTransport(t *testing.T) {
 		}
 		names := r.delivered(t, "a")
 		if s := r.only(t); s.Delivered != uint64(next) || len(names) != next {
-			t.Errorf("%d records came of %d: %+v", len(names), next, s)
+			t.Errorf("%d records arrived of %d: %+v", len(names), next, s)
 		}
 		if !slices.Equal(names, namesOf(0, next)) {
 			t.Errorf("not in order: %q", names)
@@ -133,7 +133,7 @@ func TestTheNewQueueLimitDropsTheOldestBatches(t *testing.T) {
 			t.Error(err)
 		}
 		if names, _ := r.fake("a").names(t); names[len(names)-1] != string(testRecord(0, 999, 0).Name) {
-			t.Errorf("the latest is not there")
+			t.Errorf("the latest record is missing")
 		}
 	})
 }
@@ -204,7 +204,7 @@ func TestANewTransportDoesNotWaitForAStuckOne(t *testing.T) {
 		r.mustApply(t, c)
 		time.Sleep(swapTime + time.Second)
 		if s := r.only(t); !s.Leaving || s.Removed || s.Delivered != 1000 || s.Queued != 10 || !strings.HasSuffix(s.Error, "has not returned for 14s") {
-			t.Errorf("when another is in its place: %+v", s)
+			t.Errorf("when another transport has replaced it: %+v", s)
 		}
 		close(released)
 		time.Sleep(time.Second)
@@ -302,10 +302,10 @@ func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged(t *testing.T) {
 		const all = lanes * bursts * perBurst
 		names := r.delivered(t, "a")
 		if s := r.only(t); s.Offered != all || s.Delivered != all || len(names) != all {
-			t.Errorf("%d came of %d: %+v", len(names), all, s)
+			t.Errorf("%d arrived of %d: %+v", len(names), all, s)
 		}
 		if len(r.fakes["a"]) < 10 {
-			t.Errorf("%d sinks: the test shows nothing", len(r.fakes["a"]))
+			t.Errorf("%d sinks: the test proves nothing", len(r.fakes["a"]))
 		}
 	})
 }

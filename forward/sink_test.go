@@ -119,10 +119,10 @@ func TestTroubleEndsAfterAQuietTime(t *testing.T) {
 		t.Error("the first failure in a row is not distinguished from the others")
 	}
 	if _, over := h.work(now.Add(quiet)); over {
-		t.Error("over too soon after the last trouble")
+		t.Error("ended too soon after the last failure")
 	}
 	if since, over := h.work(now.Add(time.Second + quiet)); !over || !since.Equal(now) {
-		t.Errorf("not over, or since %v", since)
+		t.Errorf("not ended, or since %v", since)
 	}
 	h.fail(errFake, now, false)
 	if _, over := h.work(now); !over {
@@ -297,7 +297,7 @@ func TestReplayMakesTheSameBytesExceptForTheSequenceID(t *testing.T) {
 		t.Errorf("%d and %d bytes differ in more than the sequence id", len(runs[0]), len(runs[1]))
 	}
 	if bytes.Equal(runs[0], runs[1]) || len(runs[0]) < BatchSize {
-		t.Error("the test shows nothing")
+		t.Error("the test proves nothing")
 	}
 }
 

@@ -32,7 +32,7 @@ type traffic struct {
 	log      *KeyLog
 	handover *Handover
 	backlog  []*Message // dnstap messages during an outage
-	silent   bool
+	outage   bool
 	left     map[string]int // records by name
 	packet   int            // how many of them are from packets
 }
@@ -50,7 +50,7 @@ func (x *traffic) emit(r *Record) { x.left[string(r.Name)]++ }
 
 // takeDnstap takes a dnstap message, now or after the outage.
 func (x *traffic) takeDnstap(m *Message) {
-	if x.silent {
+	if x.outage {
 		x.backlog = append(x.backlog, m)
 		return
 	}
@@ -102,7 +102,7 @@ func (x *traffic) moveClocks(when time.Duration) {
 }
 
 func (x *traffic) addOutage(o outage) {
-	x.at(o.from, func() { x.silent = true })
+	x.at(o.from, func() { x.outage = true })
 	x.at(o.on, func() {
 		x.packets, x.log = NewPairer(NewBudget(1e6)), NewKeyLog(epoch+Time(o.on))
 		x.packets.Log(x.log)
@@ -112,7 +112,7 @@ func (x *traffic) addOutage(o outage) {
 		x.packets = nil
 		x.handover = x.handover.With(Span{On: epoch + Time(o.on), Off: epoch + Time(o.to)}, x.log)
 		x.dnstap.HandOver(x.handover)
-		x.silent = false
+		x.outage = false
 		for _, m := range x.backlog {
 			x.takeDnstap(m)
 		}

@@ -130,7 +130,7 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 			k.enqueue(fmt.Sprint(i))
 		}
 		if took := time.Since(start); took != 10*time.Minute {
-			t.Errorf("it took %v to hand over %d files too many", took, 10)
+			t.Errorf("it took %v to enqueue %d files too many", took, 10)
 		}
 		k.wait()
 		if k.account() != (forward.CommandRuns{Done: maxWaiting + 10}) || log.String() != "" {
