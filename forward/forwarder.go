@@ -70,9 +70,9 @@ func WithObserver(o Observer) Option {
 	return func(f *Forwarder) { f.observer = o }
 }
 
-// WithPatience limits the time for which the end of a Replay waits for its sinks: when ctx
+// WithReplayWait limits the time for which the end of a Replay waits for its sinks: when ctx
 // has ended too, they have stopTime, as in Live.
-func WithPatience(ctx context.Context) Option {
+func WithReplayWait(ctx context.Context) Option {
 	return func(f *Forwarder) { f.replayWait = ctx }
 }
 

@@ -9,7 +9,7 @@ import (
 // Run sends records until ctx ends or a sink fails permanently. Then it seals the open
 // batches of lanes, and returns when the sinks have sent all batches and closed their
 // transports. If ctx has ended, the owners of lanes have closed them. In Live, sinks have
-// stopTime; in Replay, stopTime begins at the end of the context of [WithPatience]. The
+// stopTime; in Replay, stopTime begins at the end of the context of [WithReplayWait]. The
 // error names the sinks that failed permanently or did not finish.
 func (f *Forwarder) Run(ctx context.Context) error {
 	sending, abort := context.WithCancel(context.WithoutCancel(ctx))
