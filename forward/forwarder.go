@@ -37,24 +37,24 @@ type Forwarder struct {
 	stdout     io.Writer // nil: there is none
 	observer   Observer  // nil: none
 
-	failed chan *sender // the first that cannot go on
+	failed chan *sender // the first sender that failed permanently
 
 	mu      sync.Mutex
 	plan    *plan
-	handed  *transform.Handover // the plan's, which reloads keep
+	handed  *transform.Handover // of the plan; reloads keep it
 	trace   func(source string) transform.Trace
 	lanes   []*Lane
 	sources []*source
-	domains transform.DomainCounts // of lanes that are closed
-	sinks   []*sink                // those configured, in that order
-	removed []*sink                // those that a reload removed
+	domains transform.DomainCounts // of closed lanes
+	sinks   []*sink                // configured ones, in the order of the configuration
+	removed []*sink                // removed by a reload
 	sending context.Context        // of the sinks' goroutines; nil before Run
 	stopped bool
 
-	learned transform.Learned // the resolver's addresses, as messages to any lane have shown
-	shared  time.Time         // when lanes were last given those
+	learned transform.Learned // the resolver's addresses that messages of any lane have shown
+	shared  time.Time         // when lanes last got these
 
-	rationed bool // lanes are held to equal shares of the budget
+	rationed bool // lanes are limited to equal shares of the budget
 }
 
 // An Option sets what is not part of a configuration.

@@ -61,12 +61,12 @@ type transport struct {
 	recovering sync.WaitGroup
 	runner     *runner
 
-	open           openFile // nil: none
-	path           string   // its final name
-	temp           string   // its present name
-	began          time.Time
-	size           int64 // of what is whole
-	incompletebool       // there may be a part of a unit after size
+	open       openFile // nil: none
+	path       string   // final name of the open file
+	temp       string   // temporary name of the open file
+	began      time.Time
+	size       int64 // bytes of whole units
+	incomplete bool  // there may be a part of a unit after size
 
 	// No name is used twice, even if its file was removed.
 	given string // the final name of the last file, without its number

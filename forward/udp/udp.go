@@ -53,11 +53,11 @@ type transport struct {
 
 	conn    *net.UDPConn
 	batch   datagramWriter // conn, for several datagrams at once
-	release func() bool    // of the watch that ends a blocked write
+	release func() bool    // stops the context function that ends a blocked write
 	dialled time.Time
-	redial  bool      // there was trouble: the host may have moved
-	checkAt time.Time // when to look for a refusal of what was sent; zero: never
-	refusal error     // that was found, until the next Send returns it too; nil: none
+	redial  bool      // after an error: the host may have a new address
+	checkAt time.Time // when Rest checks for refused datagrams; zero: never
+	refusal error     // found by Rest; the next Send returns it too; nil: none
 
 	datagrams []ipv4.Message
 	buffers   [][]byte // one each
