@@ -129,7 +129,7 @@ func (a *account) rename(kept *[]byte, value []byte) {
 // forwarded.
 func (a *account) judged(role transform.Role, reason transform.Reason) {
 	switch {
-	case reason == transform.Inward:
+	case reason == transform.NotOutward:
 		a.inward++
 		return
 	case reason == transform.Forwarded:

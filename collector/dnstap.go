@@ -201,7 +201,7 @@ func (f *fields) message(m *transform.Message) bool {
 	*m = transform.Message{QueryTime: transform.NoTime, ResponseTime: transform.NoTime}
 	role := roleOf(f.messageType)
 	switch role {
-	case transform.NotOutward:
+	case transform.OtherRole:
 		return true
 	case transform.ResolverQuery, transform.ForwarderQuery:
 		m.Wire = f.queryMessage
@@ -232,7 +232,7 @@ func roleOf(t dnstap.Message_Type) transform.Role {
 	case dnstap.Message_FORWARDER_RESPONSE:
 		return transform.ForwarderResponse
 	default:
-		return transform.NotOutward
+		return transform.OtherRole
 	}
 }
 

@@ -46,7 +46,7 @@ func oracle(b []byte) verdict {
 	}
 	v := inward
 	v.Message.Role = roles[m.GetType()]
-	if v.Message.Role == transform.NotOutward {
+	if v.Message.Role == transform.OtherRole {
 		return inward
 	}
 	isQuery := v.Message.Role == transform.ResolverQuery || v.Message.Role == transform.ForwarderQuery
@@ -415,7 +415,7 @@ func TestMessageTypesThatAreNotOutwardNeedNothingElse(t *testing.T) {
 		role := roleOf(dnstap.Message_Type(number))
 		outward := name == "RESOLVER_QUERY" || name == "RESOLVER_RESPONSE" ||
 			name == "FORWARDER_QUERY" || name == "FORWARDER_RESPONSE"
-		if (role != transform.NotOutward) != outward {
+		if (role != transform.OtherRole) != outward {
 			t.Errorf("%s has role %d", name, role)
 		}
 		bare := &dnstap.Dnstap{

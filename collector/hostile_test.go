@@ -121,7 +121,7 @@ type taker struct {
 
 func (l *taker) Take(m *transform.Message) transform.Reason {
 	if len(m.Wire) == 0 {
-		return transform.Inward
+		return transform.NotOutward
 	}
 	l.taken.Add(1)
 	return transform.Kept

@@ -9,29 +9,28 @@ import (
 // BatchSize bounds a batch in bytes, unless its only record is larger.
 const BatchSize = 64 << 10
 
-// A Batch is a series of finished units with one owner at a time: a lane while it
-// fills, the queue while it waits, the sink's goroutine while it is sent.
+// A Batch is a series of finished units. Its owner is a lane while the lane fills it, then
+// the queue, then the sink's goroutine while it is sent.
 type Batch struct {
-	Buf   []byte         // units, back to back; while a lane fills it, the last one may be open
-	Units []Unit         // the finished ones
-	Time  transform.Time // Replay: the time under which the first record is filed
+	Buf   []byte         // units, back to back; while a lane fills it, the last unit may be open
+	Units []Unit         // finished units
+	Time  transform.Time // Replay: the time of the first record, which selects the file
 
 	// The queue sets these when the batch enters it.
 	ID    uint64 // of all units of the sink
 	First uint32 // number of the first unit, among those of that ID
 	total int    // records in all units
 
-	edition int       // of the sink's format
-	opened  time.Time // Live: the burst that brought the first record
+	edition int       // of the sink's format; see sender
+	opened  time.Time // Live: start of the burst of the first record
 	next    *Batch    // in a queue or its free list
 }
 
-// A Unit is a container, a frame or a line: bytes that are sent together or not at
-// all.
+// A Unit is a container, a frame or a line: bytes that are sent whole or not at all.
 type Unit struct {
 	End     int // offset in the batch
 	Records int
-	lost    bool // it was not sent
+	lost    bool // the unit was not sent
 }
 
 func newBatch() *Batch { return &Batch{Buf: make([]byte, 0, BatchSize)} }
@@ -39,10 +38,10 @@ func newBatch() *Batch { return &Batch{Buf: make([]byte, 0, BatchSize)} }
 // reset empties b.
 func (b *Batch) reset() { *b = Batch{Buf: b.Buf[:0], Units: b.Units[:0]} }
 
-// reusable is false for a batch that a large record has grown.
+// reusable reports whether b has its original size: a large record grows it.
 func (b *Batch) reusable() bool { return cap(b.Buf) <= BatchSize }
 
-// room is how many bytes b has left.
+// room returns the number of bytes that b has left.
 func (b *Batch) room() int { return BatchSize - len(b.Buf) }
 
 // Start returns the offset of unit i.
@@ -76,14 +75,14 @@ func (b *Batch) cut(n int) {
 	b.total = b.records()
 }
 
-// continues reports whether b's units are of the same edition as those of a, and were
-// numbered next after them.
+// continues reports whether the units of b have the edition of those of a, and the next
+// numbers after them.
 func (b *Batch) continues(a *Batch) bool {
 	return b.edition == a.edition && b.First == a.First+uint32(len(a.Units))
 }
 
-// pour appends the units of o to b.
-func (b *Batch) pour(o *Batch) {
+// appendUnits appends the units of o to b.
+func (b *Batch) appendUnits(o *Batch) {
 	at := len(b.Buf)
 	b.Buf = append(b.Buf, o.Buf...)
 	for _, u := range o.Units {

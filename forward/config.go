@@ -19,27 +19,27 @@ type SinkConfig struct {
 	Name      string // the block's label
 	Target    Target
 	Format    Format
-	IDs       nmsg.IDs        // of the payloads that lanes make for the sink
-	MTU       int             // bytes of one container at most; a single larger payload is fragmented on UDP, else alone in its container
-	Flush     time.Duration   // how long a record waits for its container to fill
-	Queue     int64           // bytes of finished batches that wait for the sink at most
+	IDs       nmsg.IDs        // of the sink's payloads
+	MTU       int             // bytes of one container at most; a larger payload is fragmented on UDP, else alone in its container
+	Flush     time.Duration   // longest time that a record waits for its container to fill
+	Queue     int64           // bytes of sealed batches in the queue at most
 	Zlib      bool            // compress containers
-	Transport TransportConfig // what only this kind of transport has
+	Transport TransportConfig // attributes of this kind of transport
 }
 
-// Equal reports whether both describe the same sink in every field.
+// Equal reports whether both configurations are equal in every field.
 func (c *SinkConfig) Equal(o *SinkConfig) bool { return reflect.DeepEqual(c, o) }
 
-// limit is the size, in bytes, that a unit is filled up to.
+// limit returns the size, in bytes, up to which a unit is filled.
 func (c *SinkConfig) limit() int { return min(c.MTU, BatchSize) }
 
-// carries reports whether batches that were made for old can be sent as c says: the
-// format is the same, and no unit was filled beyond c's limit.
+// carries reports whether batches made for old can be sent by c: the format is the same,
+// and no unit is larger than c's limit.
 func (c *SinkConfig) carries(old *SinkConfig) bool {
 	return c.Format == old.Format && c.limit() >= old.limit()
 }
 
-// Scheme is how a sink's bytes travel.
+// Scheme is the kind of a target, as the scheme of its URL states it.
 type Scheme uint8
 
 const (
@@ -48,14 +48,14 @@ const (
 	Stdout
 )
 
-// Target is where a sink's bytes go, as its URL says.
+// Target is the destination of a sink's bytes: its URL, parsed.
 type Target struct {
 	Scheme  Scheme
 	Address string // UDP: host:port; file: absolute path, a strftime pattern; stdout: empty
 }
 
-// ParseTarget reads udp://HOST:PORT, file:///DIR/PATTERN or stdout:. The host is
-// not resolved here. Errors say what is wrong with the URL.
+// ParseTarget reads udp://HOST:PORT, file:///DIR/PATTERN or stdout:. It does not resolve
+// the host. Errors state what is wrong with the URL.
 func ParseTarget(url string) (Target, error) {
 	switch {
 	case url == "stdout:":
@@ -89,7 +89,7 @@ func parseFile(path string) (Target, error) {
 	}
 	switch path[strings.LastIndexByte(path, '/')+1:] {
 	case "", ".", "..":
-		return Target{}, fmt.Errorf("file://%s: a file name is missing behind the directory", path)
+		return Target{}, fmt.Errorf("file://%s: the file name after the directory is missing", path)
 	}
 	return Target{Scheme: File, Address: filepath.Clean(path)}, nil
 }
@@ -106,8 +106,8 @@ func (t Target) String() string {
 	}
 }
 
-// DefaultMTU is the container size, in bytes, that suits the way: what loopback
-// and a file take whole, and what an Ethernet frame carries unfragmented.
+// DefaultMTU returns the default size of a container in bytes: 1 MiB for files and
+// standard output, 8192 on loopback, and 1280 elsewhere, which fits an Ethernet frame.
 func (t Target) DefaultMTU() int {
 	if t.Scheme != UDP {
 		return 1 << 20

@@ -6,7 +6,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// options is the configuration of a transport that has options.
+// options is a TransportConfig with options.
 type options struct {
 	size    int64
 	command []string

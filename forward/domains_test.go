@@ -10,14 +10,14 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// TestDomainsAreThoseOfAllLanes of any source, and of those that are closed.
-func TestDomainsAreThoseOfAllLanes(t *testing.T) {
+// TestDomainsCoverAllLanes covers lanes of several sources, open and closed.
+func TestDomainsCoverAllLanes(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	drop := func(l *Lane, names ...string) {
 		t.Helper()
 		for _, name := range names {
 			m := answer(t, name, time.Unix(1_700_000_000, 0))
-			m.Resolver = netip.MustParseAddrPort("192.0.2.1:5353") // which it answers
+			m.Resolver = netip.MustParseAddrPort("192.0.2.1:5353") // the address in its answer
 			if got := take(l, m); got != transform.ResolverAddress {
 				t.Fatalf("%s: got %v", name, got)
 			}
@@ -34,14 +34,14 @@ func TestDomainsAreThoseOfAllLanes(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", when, diff)
 		}
 	}
-	expect("of lanes that live", 20, want)
-	expect("the first", 1, want[:1])
+	expect("open lanes", 20, want)
+	expect("the first domain", 1, want[:1])
 	first.Close()
 	second.Close()
 	second.Close()
-	expect("of lanes that are closed", 20, want)
-	expect("again", 20, want)
+	expect("closed lanes", 20, want)
+	expect("a second call", 20, want)
 	drop(last, "d.unlucky.example.")
 	want[1].ResolverAddress = 2
-	expect("of both", 20, want)
+	expect("open and closed lanes", 20, want)
 }

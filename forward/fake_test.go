@@ -21,15 +21,14 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// wireName is the wire form of a name of two labels.
+// wireName returns a name of two labels in wire form.
 func wireName(label, parent string) []byte {
 	b := append([]byte{byte(len(label))}, label...)
 	b = append(append(b, byte(len(parent))), parent...)
 	return append(b, 0)
 }
 
-// testRecord is a record of a name that tells it from all others, with a response
-// of about size bytes.
+// testRecord returns a record with a unique name and a response of about size bytes.
 func testRecord(lane, n, size int) *transform.Record {
 	name := wireName(fmt.Sprintf("n%d", n), fmt.Sprintf("lane%d", lane))
 	query := append([]byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, name...)
@@ -38,8 +37,8 @@ func testRecord(lane, n, size int) *transform.Record {
 		Server:       netip.MustParseAddrPort("192.0.2.53:53"),
 		Resolver:     netip.MustParseAddrPort("0.0.0.0:0"),
 		Zeroed:       true,
-		Answered:     true,
-		Asked:        true,
+		HasResponse:  true,
+		HasQuery:     true,
 		Name:         name,
 		Type:         1,
 		Class:        1,
@@ -50,7 +49,7 @@ func testRecord(lane, n, size int) *transform.Record {
 	}
 }
 
-// nameOf is the query name of a message, wire form.
+// nameOf returns the query name of a message in wire form.
 func nameOf(m *nmsg.Message) (string, error) {
 	switch _, name, _ := m.Name(); name {
 	case "dnsqr":
@@ -68,8 +67,8 @@ func nameOf(m *nmsg.Message) (string, error) {
 	return "", fmt.Errorf("unknown message type %d", m.Type)
 }
 
-// readNames reads the query names, and the number of containers that are missing,
-// out of a series of containers.
+// readNames reads containers, and returns their query names and the number of missing
+// containers.
 func readNames(b []byte) (names []string, missing int, err error) {
 	r := nmsg.NewReader(bytes.NewReader(b))
 	r.OnGap(func(g nmsg.Gap) { missing += int(g.Missing()) })
@@ -89,10 +88,10 @@ func readNames(b []byte) (names []string, missing int, err error) {
 	}
 }
 
-// A fault is what a fake transport does once instead of its work.
+// A fault replaces one Send of a fake transport.
 type fault func(ctx context.Context, t *fake, b *Batch, from int) (Result, error)
 
-// A fake keeps what is delivered through it.
+// A fake is a transport that keeps the bytes that are sent.
 type fake struct {
 	mu     sync.Mutex
 	got    []byte
@@ -102,9 +101,9 @@ type fake struct {
 	opens  int
 	closed bool
 
-	closing   error         // what Close returns
-	paced     time.Duration // that a Send may take
-	tentative bool          // what it takes is tentative
+	closing   error         // result of Close
+	paced     time.Duration // result of MayTake
+	tentative bool          // records are tentative when they are sent
 	held      uint64
 }
 
@@ -115,7 +114,7 @@ func (t *fake) Open(context.Context) error {
 	return nil
 }
 
-// opened is how often the transport was opened.
+// opened returns the number of calls of Open.
 func (t *fake) opened() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,7 +139,7 @@ func (t *fake) Send(ctx context.Context, bs []*Batch, from int) (Result, error) 
 	return t.take(b, from, len(b.Units)), nil
 }
 
-// take delivers containers from to to.
+// take delivers the containers with the numbers from to before to.
 func (t *fake) take(b *Batch, from, to int) (r Result) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -169,15 +168,15 @@ func (t *fake) fail(faults ...fault) {
 	t.faults = append(t.faults, faults...)
 }
 
-// names are those that were delivered. It fails the test on anything that a
-// receiver could not read.
+// names returns the delivered names and the number of missing containers. It fails the test
+// if a receiver could not read the bytes.
 func (t *fake) names(tb testing.TB) (names []string, missing int) {
 	tb.Helper()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	names, missing, err := readNames(t.got)
 	if err != nil {
-		tb.Fatalf("what was delivered cannot be read: %v", err)
+		tb.Fatalf("the delivered bytes cannot be read: %v", err)
 	}
 	return names, missing
 }
@@ -195,7 +194,7 @@ func breaks(context.Context, *fake, *Batch, int) (Result, error) {
 	return Result{}, BrokenError{errFake}
 }
 
-// losesEverySecond is what UDP does when a peer refuses.
+// losesEverySecond loses every second unit, like UDP when a peer refuses datagrams.
 func losesEverySecond(_ context.Context, t *fake, b *Batch, from int) (Result, error) {
 	var r Result
 	for i := from; i < len(b.Units); i++ {
@@ -213,7 +212,7 @@ func losesEverySecond(_ context.Context, t *fake, b *Batch, from int) (Result, e
 	return r, nil
 }
 
-// stallsFor is a Send that takes its time but can be interrupted.
+// stallsFor returns a Send that takes d, unless its context ends.
 func stallsFor(d time.Duration) fault {
 	return func(ctx context.Context, t *fake, b *Batch, from int) (Result, error) {
 		select {
@@ -225,7 +224,7 @@ func stallsFor(d time.Duration) fault {
 	}
 }
 
-// A rig is a Forwarder on fake transports. Those of removed sinks are kept.
+// A rig is a Forwarder with fake transports. It keeps those of removed sinks.
 type rig struct {
 	*Forwarder
 	policy *transform.Policy
@@ -234,7 +233,7 @@ type rig struct {
 	fakes map[string][]*fake // by sink name, oldest first
 	setUp func(*fake)        // of new ones
 
-	tentative string // name of the sink whose fakes call what they take tentative
+	tentative string // name of the sink whose records are tentative when they are sent
 }
 
 func newRig(tb testing.TB, mode Mode, configs ...SinkConfig) *rig {
@@ -260,7 +259,7 @@ func testPolicy(tb testing.TB) *transform.Policy {
 	return p
 }
 
-// Apply gives sinks without a transport a fake one.
+// Apply gives a fake transport to sinks without a transport.
 func (r *rig) Apply(policy *transform.Policy, configs []SinkConfig) error {
 	configs = slices.Clone(configs)
 	for i := range configs {
@@ -286,7 +285,7 @@ func (f fakes) New(c *SinkConfig, env Env) (Transport, error) {
 	return t, nil
 }
 
-// fake is the transport of the sink's present incarnation.
+// fake returns the latest transport of a sink.
 func (r *rig) fake(name string) *fake {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -294,8 +293,8 @@ func (r *rig) fake(name string) *fake {
 	return all[len(all)-1]
 }
 
-// run runs the Forwarder until the returned function is called, which returns what
-// Run did.
+// run runs the Forwarder until the returned function is called, which returns the error of
+// Run.
 func (r *rig) run() (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -325,7 +324,7 @@ func testSink(name string) SinkConfig {
 	}
 }
 
-// checkLedger holds the ledger to its identities.
+// checkLedger returns an error if a sum in the ledger is wrong.
 func checkLedger(l *Ledger) error {
 	var errs []error
 	if l.Total.Read != l.Total.Sum() {
@@ -354,7 +353,7 @@ func checkLedger(l *Ledger) error {
 	return errors.Join(errs...)
 }
 
-// checkNames fails the test on a name that is there twice.
+// checkNames fails the test if a name occurs twice.
 func checkNames(tb testing.TB, names []string) {
 	tb.Helper()
 	seen := map[string]bool{}
@@ -366,7 +365,7 @@ func checkNames(tb testing.TB, names []string) {
 	}
 }
 
-// eventually waits for what a real socket is to bring about.
+// eventually waits until ok returns true.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -376,22 +375,22 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
-// A taker takes batches out of a queue, as a sender does.
+// A taker takes batches out of a queue, like a sender.
 type taker struct {
 	queue *queue
 	sender
 }
 
-// pop returns the oldest batches; those that it returned before are recycled.
+// pop returns the oldest batches, and recycles those that it returned before.
 func (t *taker) pop() []*Batch {
 	t.queue.pop(&t.sender)
-	return t.hand
+	return t.batches
 }
 
 // popped returns the oldest batches.
 func popped(q *queue) []*Batch { return (&taker{queue: q}).pop() }
 
-// namesOf are the names of records from to to of lane 0.
+// namesOf returns the names of records number from to before to of lane 0.
 func namesOf(from, to int) (names []string) {
 	for i := from; i < to; i++ {
 		names = append(names, string(testRecord(0, i, 0).Name))
@@ -399,7 +398,7 @@ func namesOf(from, to int) (names []string) {
 	return names
 }
 
-// ledgerOf is the account of one sink, removed or not.
+// ledgerOf returns the account of one sink, removed or not.
 func (r *rig) ledgerOf(name string) SinkLedger {
 	for _, l := range r.Ledger().Sinks {
 		if l.Name == name {
@@ -409,7 +408,7 @@ func (r *rig) ledgerOf(name string) SinkLedger {
 	return SinkLedger{}
 }
 
-// answer is a resolver's response from a server.
+// answer returns a resolver's response from a server.
 func answer(t *testing.T, name string, at time.Time) *transform.Message {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(name, dns.TypeA)

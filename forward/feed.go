@@ -6,8 +6,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A Feed is the way of a lane, or of another stage, into one sink: the batch that it
-// fills and the records that never entered one. A lane's mutex guards its feeds.
+// A Feed is the input of one sink from one lane or another stage: the open batch, and
+// counts of records that never entered a batch. A lane's mutex guards its feeds.
 type Feed struct {
 	to      *sender
 	framer  Framer
@@ -28,21 +28,21 @@ func newFeed(to *sender) Feed {
 	return Feed{to: to, framer: to.config.Format.NewFramer(to.config.limit())}
 }
 
-// record is the lane's emit for its Pairer: it encodes a record once for each form in use,
-// and copies it into the feeds.
+// record is the callback that takes records from the Pairer. It encodes a record once per
+// encoding in use, and copies it into the feeds.
 func (l *Lane) record(r *transform.Record) {
 	clock := transform.NoTime
 	if l.forwarder.mode == Replay {
 		clock = l.filed.at(r.Time(), l.pairer.Clock())
 	}
-	for i := range l.plan.forms {
-		f := &l.plan.forms[i]
+	for i := range l.plan.encodings {
+		f := &l.plan.encodings[i]
 		l.feed(f, r, l.feeds[f.from:f.to], clock)
 	}
 }
 
-// feed encodes a record in one form, and copies it into the feeds of that form.
-func (l *Lane) feed(f *form, r *transform.Record, feeds []Feed, clock transform.Time) {
+// feed encodes a record and copies it into the feeds with that encoding.
+func (l *Lane) feed(f *encoding, r *transform.Record, feeds []Feed, clock transform.Time) {
 	if !f.format.Accepts(r) {
 		for i := range feeds {
 			feeds[i].counts.filtered++
@@ -60,8 +60,8 @@ func (l *Lane) feed(f *form, r *transform.Record, feeds []Feed, clock transform.
 	}
 }
 
-// add copies an encoded record into the open batch. now is the burst's time in Live,
-// clock the lane's file clock in Replay.
+// add copies an encoded record into the open batch. now is the time of the burst (Live
+// only), clock the time that selects the file (Replay only).
 func (f *Feed) add(record []byte, now time.Time, clock transform.Time) {
 	if f.open != nil && f.to.divides(f.open.Time, clock) {
 		f.seal()
@@ -82,7 +82,7 @@ func (f *Feed) begin(now time.Time, clock transform.Time) {
 	f.open.opened, f.open.Time = now, clock
 }
 
-// seal sends the open batch to the sink, full or not.
+// seal gives the open batch, if any, to the sink.
 func (f *Feed) seal() {
 	if f.open == nil {
 		return
@@ -90,14 +90,14 @@ func (f *Feed) seal() {
 	b := f.open
 	f.framer.Seal(b)
 	f.open, f.records = nil, 0
-	f.Push(b, false) // what a sink that has ended does not take is counted there
+	f.Push(b, false) // if the sink has ended, the queue counts the records as lost
 }
 
-// Push gives a sealed batch, made with the feed's framer, to the sink, which owns it
-// from then on. With wait it first waits for room in the queue, and gives up nothing
-// that waits there; the caller then holds no lock. Without, it never blocks: in Live,
-// a queue that is full gives up its oldest batches. An error says that the sink takes
-// nothing more; the records are counted as lost.
+// Push gives a sealed batch, made with the feed's framer, to the sink, which owns it from
+// then on. With wait it first waits for room in the queue, and drops no batch; the caller
+// must hold no lock. Without wait it never blocks: in Live, a full queue drops its oldest
+// batches. An error states that the sink accepts no more batches; the records are counted
+// as lost.
 func (f *Feed) Push(b *Batch, wait bool) error {
 	b.edition = f.to.edition
 	if wait {
@@ -106,8 +106,9 @@ func (f *Feed) Push(b *Batch, wait bool) error {
 	return f.to.queue.push(b, f.framer, wait)
 }
 
-// end seals the feed for good. The queue takes over its counts.
+// end seals the open batch and adds the feed's counts to the queue. The feed must not be
+// used after that.
 func (f *Feed) end() {
 	f.seal()
-	f.to.queue.inherit(&f.counts)
+	f.to.queue.addCounts(&f.counts)
 }

@@ -14,51 +14,50 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Mode is whether the input waits.
+// Mode states whether the input waits for sinks.
 type Mode uint8
 
 const (
-	// Live never holds up a source: a queue that is full gives up its oldest batches.
-	// Batches are sealed by size and age, files are named and rotated by the wall clock.
+	// Live never blocks a source: a full queue drops its oldest batches. Batches are
+	// sealed by size and age; files are named and rotated by the wall clock.
 	Live Mode = iota
-	// Replay holds up its input while a queue is full. Batches are sealed by size
-	// only, files are named and rotated by record times: one lane and the same
-	// input make the same bytes, except for the sequence ids. The first failure of a
-	// sink ends it.
+	// Replay blocks its input while a queue is full. Batches are sealed by size only;
+	// files are named and rotated by record times. One lane and the same input make the
+	// same bytes, except for the sequence ids. The first failure of a sink ends a Replay.
 	Replay
 )
 
-// Forwarder owns lanes, sinks and the account of both. Apply gives it policy and
-// sinks, before Run and while it runs.
+// Forwarder owns lanes, sinks and their accounts. Apply sets policy and sinks, before Run
+// and while it runs.
 type Forwarder struct {
-	mode     Mode
-	patience context.Context // Replay: while it lasts, sinks are waited for
-	budget   *transform.Budget
-	log      *slog.Logger
-	stdout   io.Writer // nil: there is none
-	observer Observer  // nil: none
+	mode       Mode
+	replayWait context.Context // Replay: stopTime begins when it has ended
+	budget     *transform.Budget
+	log        *slog.Logger
+	stdout     io.Writer // nil: there is none
+	observer   Observer  // nil: none
 
-	failed chan *sender // the first that cannot go on
+	failed chan *sender // the first sender that failed permanently
 
 	mu      sync.Mutex
 	plan    *plan
-	handed  *transform.Handover // the plan's, which reloads keep
+	handed  *transform.Handover // of the plan; reloads keep it
 	trace   func(source string) transform.Trace
 	lanes   []*Lane
 	sources []*source
-	domains transform.DomainCounts // of lanes that are closed
-	sinks   []*sink                // those configured, in that order
-	removed []*sink                // those that a reload removed
+	domains transform.DomainCounts // of closed lanes
+	sinks   []*sink                // configured ones, in the order of the configuration
+	removed []*sink                // removed by a reload
 	sending context.Context        // of the sinks' goroutines; nil before Run
 	stopped bool
 
-	learned transform.Learned // the resolver's addresses, as messages to any lane have shown
-	shared  time.Time         // when lanes were last given those
+	learned transform.Learned // the resolver's addresses that messages of any lane have shown
+	shared  time.Time         // when lanes last got these
 
-	rationed bool // lanes are held to equal shares of the budget
+	rationed bool // lanes are limited to equal shares of the budget
 }
 
-// An Option is what a configuration does not say.
+// An Option sets what is not part of a configuration.
 type Option func(*Forwarder)
 
 // WithStdout sets the writer that stdout: writes to.
@@ -66,32 +65,32 @@ func WithStdout(w io.Writer) Option {
 	return func(f *Forwarder) { f.stdout = &sharedWriter{w: w} }
 }
 
-// WithObserver makes every sink show o what it has sent.
+// WithObserver makes every sink call o for each container that it has sent.
 func WithObserver(o Observer) Option {
 	return func(f *Forwarder) { f.observer = o }
 }
 
-// WithPatience sets how long a Replay's sinks are waited for: once ctx has ended, and
-// the Replay too, they have stopTime, as in Live.
-func WithPatience(ctx context.Context) Option {
-	return func(f *Forwarder) { f.patience = ctx }
+// WithReplayWait limits the time for which the end of a Replay waits for its sinks: when ctx
+// has ended too, they have stopTime, as in Live.
+func WithReplayWait(ctx context.Context) Option {
+	return func(f *Forwarder) { f.replayWait = ctx }
 }
 
-// New returns a Forwarder whose lanes hold queries within the budget. It does
-// nothing before Apply and Run.
+// New returns a Forwarder whose lanes hold queries within the budget. It does nothing
+// until Apply and Run are called.
 func New(mode Mode, budget *transform.Budget, log *slog.Logger, options ...Option) *Forwarder {
-	f := &Forwarder{mode: mode, budget: budget, log: log, failed: make(chan *sender, 1), patience: context.Background()}
+	f := &Forwarder{mode: mode, budget: budget, log: log, failed: make(chan *sender, 1), replayWait: context.Background()}
 	for _, o := range options {
 		o(f)
 	}
 	return f
 }
 
-// Apply puts policy and sinks in force, for all lanes. A sink whose configuration did
-// not change goes on. One with another configuration gets another transport, which
-// continues with what is queued; if the format is another one, or its units smaller,
-// the old transport first sends what was made for it. A sink that is no longer
-// configured delivers what it holds and ends by itself. With an error nothing has
+// Apply sets policy and sinks for all lanes. A sink with an unchanged configuration
+// continues. A sink with a changed configuration gets a new transport, which continues
+// with the queued batches; if the format differs or the units are smaller, the old
+// transport first sends the batches that were made for it. A sink that is no longer
+// configured sends its queued batches and ends by itself. After an error nothing has
 // changed.
 func (f *Forwarder) Apply(policy *transform.Policy, configs []SinkConfig) error {
 	f.mu.Lock()
@@ -118,22 +117,23 @@ func (f *Forwarder) Apply(policy *transform.Policy, configs []SinkConfig) error 
 	}
 	f.plan = newPlan(policy, f.handed, senders)
 	for _, l := range f.lanes {
-		l.adopt(f.plan)
+		l.setPlan(f.plan)
 	}
 	f.install(senders)
 	return nil
 }
 
-// A plan is what lanes work by. It is immutable; a reload gives each lane another.
+// A plan is the policy and the senders of lanes. It is immutable; a reload gives each lane
+// a new one.
 type plan struct {
-	policy   *transform.Policy
-	handover *transform.Handover // what packets have recorded already; nil: nothing
-	senders  []*sender           // one for each sink; those of one form are adjacent
-	forms    []form
+	policy    *transform.Policy
+	handover  *transform.Handover // what packets have recorded already; nil: nothing
+	senders   []*sender           // one for each sink; those of one form are adjacent
+	encodings []encoding
 }
 
-// A form is one way in which records are encoded, once for all sinks that use it.
-type form struct {
+// An encoding is a format with IDs. A record is encoded once for all senders that share it.
+type encoding struct {
 	format   Format
 	ids      nmsg.IDs
 	from, to int // its senders
@@ -143,16 +143,16 @@ func newPlan(policy *transform.Policy, handover *transform.Handover, senders []*
 	p := &plan{policy: policy, handover: handover}
 	for _, s := range senders {
 		if slices.Contains(p.senders, s) {
-			continue // it follows an earlier one of its form
+			continue // an earlier sender has the same encoding
 		}
-		f := form{format: s.config.Format, ids: s.config.IDs, from: len(p.senders)}
+		f := encoding{format: s.config.Format, ids: s.config.IDs, from: len(p.senders)}
 		for _, o := range senders {
 			if o.config.Format == f.format && o.config.IDs == f.ids {
 				p.senders = append(p.senders, o)
 			}
 		}
 		f.to = len(p.senders)
-		p.forms = append(p.forms, f)
+		p.encodings = append(p.encodings, f)
 	}
 	return p
 }

@@ -6,29 +6,29 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// A Framer puts encoded records into the units of one batch after the other. Each
-// lane has one for each sink.
+// A Framer puts encoded records into the units of one batch after another. Each lane has
+// one for each sink.
 type Framer interface {
-	// Add adds a record to b, whose last unit it closes when the record does not fit
-	// and opens where there is none. It returns false if b is full: then b is sealed,
-	// and the record belongs into the next batch. An empty batch takes any record.
+	// Add adds a record to the open unit of b, or to a new one if it does not fit. It
+	// returns false if b is full: then b is sealed, and the record belongs in the next
+	// batch. An empty batch takes any record.
 	Add(b *Batch, record []byte) bool
 
 	// Seal closes the last unit.
 	Seal(b *Batch)
 
-	// Number writes b's ID and the numbers of its units, from b.First on, into a
-	// sealed batch. It is called under the queue's lock.
+	// Number writes b.ID and the numbers of the units, from b.First on, into a sealed
+	// batch. The queue's lock is held.
 	Number(b *Batch)
 }
 
 const (
-	// containerSlack is more than a container adds to its only payload.
+	// containerSlack is more bytes than a container adds to its only payload.
 	containerSlack = 64
 
-	// anyID reserves room for a sequence id until Number writes it. All have the
-	// highest bit set, so they take the same room: the same records make containers
-	// of the same sizes, with every id.
+	// anyID is a placeholder until Number writes the sequence id. Every id has the
+	// highest bit set, so that all have the same length: the same records make
+	// containers of the same size with any id.
 	anyID = 1 << 63
 )
 
@@ -36,7 +36,7 @@ const (
 type containers struct {
 	limit     int
 	container nmsg.Container
-	open      bool // the container is
+	open      bool // a container is open
 }
 
 // Add adds a payload to the open container.
@@ -57,8 +57,8 @@ func (c *containers) Add(b *Batch, record []byte) bool {
 	return true
 }
 
-// roomFor is what a batch must have left to begin another container for p: enough
-// for a full one, or for p if that is larger.
+// roomFor returns the bytes that a batch must have left for another container that begins
+// with p: those of a full container, or of one with p alone if that is larger.
 func (c *containers) roomFor(p nmsg.Payload) int {
 	return min(max(c.limit, len(p.Bytes)+containerSlack), BatchSize)
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// moment is a message's time, so long after the tests' epoch.
+// moment returns the time that is after the epoch of the tests.
 func moment(after time.Duration) time.Time { return time.Unix(1_700_000_000, 0).Add(after) }
 
 func timeOf(t time.Time) transform.Time { return transform.Time(t.UnixNano()) }
 
-// packetsOf makes packets of a dnstap response and its query.
+// packetsOf returns a dnstap response and its query as packets.
 func packetsOf(m *transform.Message) []*transform.Message {
 	q, r := *m, *m
 	q.Role, q.Packet, q.ResponseTime = transform.ResolverQuery, true, transform.NoTime
@@ -35,7 +35,7 @@ func take(l *Lane, messages ...*transform.Message) (last transform.Reason) {
 	return last
 }
 
-// TestHandOverTakesEffectInAllLanes at once, in those to come, and after a reload.
+// TestHandOverTakesEffectInAllLanes covers open lanes, new lanes, and a reload.
 func TestHandOverTakesEffectInAllLanes(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	on, off := moment(0), moment(time.Minute)
@@ -77,7 +77,7 @@ func TestHandOverTakesEffectInAllLanes(t *testing.T) {
 		t.Errorf("packets after handing over: %v", got)
 	}
 
-	// A second capture knows nothing of the first one's keys; the first stays known.
+	// The second capture does not contain the keys of the first, which stays known.
 	r.HandOver("pcap", transform.Span{On: timeOf(moment(time.Hour)), Off: timeOf(moment(2 * time.Hour))})
 	wants("after another capture", living, transform.Duplicate, transform.Duplicate)
 	spans := r.plan.handover.Spans()
@@ -90,8 +90,8 @@ func TestHandOverTakesEffectInAllLanes(t *testing.T) {
 	}
 }
 
-// TestPacketsThatStandInForNobodyKeepNoLog, nor do lanes that were never packets'.
-func TestPacketsThatStandInForNobodyKeepNoLog(t *testing.T) {
+// TestOnlyLanesOfPacketLaneKeepALog covers packets that do not replace dnstap, and dnstap.
+func TestOnlyLanesOfPacketLaneKeepALog(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	edge := answer(t, "edge.example.", moment(time.Second))
 	always := r.Lane("pcap")
@@ -100,7 +100,7 @@ func TestPacketsThatStandInForNobodyKeepNoLog(t *testing.T) {
 	other := r.PacketLane("other", timeOf(moment(0)))
 	take(other, packetsOf(edge)...)
 	other.Close()
-	other.Close() // takes nothing twice
+	other.Close() // a second Close has no effect
 	if len(r.source("pcap").logs) != 0 || len(r.source("other").logs) != 1 {
 		t.Errorf("%d and %d logs", len(r.source("pcap").logs), len(r.source("other").logs))
 	}
@@ -110,8 +110,8 @@ func TestPacketsThatStandInForNobodyKeepNoLog(t *testing.T) {
 	}
 }
 
-// TestOpenBatchesOutliveHandOver: it makes no small ones.
-func TestOpenBatchesOutliveHandOver(t *testing.T) {
+// TestHandOverDoesNotSealOpenBatches, because that would make small containers.
+func TestHandOverDoesNotSealOpenBatches(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	l := r.Lane("dnstap")
 	burst(l, 0, 0, 3, 10)
@@ -123,8 +123,8 @@ func TestOpenBatchesOutliveHandOver(t *testing.T) {
 	}
 }
 
-// TestHandOverWhileLanesAreBusy: every transaction leaves once, the ledger always
-// holds, and from the moment that HandOver returns all is known.
+// TestHandOverWhileLanesAreBusy checks that every transaction becomes one record, that the
+// sums of the ledger are always right, and that HandOver has taken effect when it returns.
 func TestHandOverWhileLanesAreBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lanes, captures, perCapture = 3, 12, 40
@@ -197,7 +197,7 @@ func TestHandOverWhileLanesAreBusy(t *testing.T) {
 	})
 }
 
-// capture takes transactions as packets, and returns what dnstap will tell of them.
+// capture takes transactions as packets, and returns their dnstap messages.
 func capture(t *testing.T, r *rig, c int, on time.Time, n int) (backlog []*transform.Message) {
 	l := r.PacketLane("pcap", timeOf(on))
 	defer l.Close()

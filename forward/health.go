@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// quiet is how long a transport that lost single datagrams must lose none before it
-// counts as working: a peer's refusals come one by one.
+// quiet is the time without a lost datagram after which a transport that lost some counts
+// as working: a peer refuses datagrams one by one.
 const quiet = 10 * time.Second
 
-// longestWrite is how long a call may be under way that does not wait by design.
+// longestWrite is the longest time that a call may take, in addition to [Pacer].MayTake.
 const longestWrite = 10 * time.Second
 
-// health is whether a transport works, judged by its last calls.
+// health is the state of a transport, according to its last calls.
 type health struct {
 	mu    sync.Mutex
 	err   error     // of the latest failure
-	since time.Time // of the first failure in a row; zero: it works
-	last  time.Time // of the latest
-	soft  bool      // the latest cost single datagrams only
+	since time.Time // of the first failure in a row; zero: the transport works
+	last  time.Time // of the latest failure
+	soft  bool      // the latest failure lost single datagrams only
 
-	began time.Time     // of the call that is under way; zero: none is
-	limit time.Duration // how long that may take
+	began time.Time     // of the call in progress; zero: none
+	limit time.Duration // the longest time that the call may take
 }
 
-// begin notes that a call is under way, which may take until limit.
+// begin notes the start of a call that may take limit.
 func (h *health) begin(now time.Time, limit time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.began, h.limit = now, limit
 }
 
-// returned notes that none is under way.
+// returned notes the end of the call.
 func (h *health) returned() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -51,8 +51,8 @@ func (h *health) fail(err error, now time.Time, soft bool) bool {
 	return first
 }
 
-// work notes that all went well, and reports whether that ends a row of failures,
-// which began at since.
+// work notes a success, and reports whether it ends a row of failures, which began at
+// since.
 func (h *health) work(now time.Time) (since time.Time, recovered bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -64,8 +64,8 @@ func (h *health) work(now time.Time) (since time.Time, recovered bool) {
 	return since, true
 }
 
-// failure returns the latest failure and since when the transport fails, if it does. A
-// call that does not return is a failure as long as it lasts.
+// failure returns the latest failure and the time of the first one in a row; since is zero
+// if the transport works. A call that exceeds its limit is a failure until it returns.
 func (h *health) failure(now time.Time) (text string, since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,7 +81,7 @@ func (h *health) failure(now time.Time) (text string, since time.Time) {
 	return h.err.Error(), h.since
 }
 
-// stuck reports whether a call is under way that takes too long.
+// stuck reports whether the call in progress exceeds its limit.
 func (h *health) stuck(now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

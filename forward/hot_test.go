@@ -8,7 +8,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// benchLane is a lane with sinks whose batches drain takes away.
+// benchLane returns a lane with sinks, and a function that empties their queues.
 func benchLane(tb testing.TB, configs ...SinkConfig) (l *Lane, drain func()) {
 	r := newRig(tb, Live, configs...)
 	l = r.Lane("source")
@@ -24,8 +24,8 @@ func benchLane(tb testing.TB, configs ...SinkConfig) (l *Lane, drain func()) {
 	}
 }
 
-// everyForm is a sink for each message type.
-func everyForm() []SinkConfig {
+// everyType returns a sink for each message type.
+func everyType() []SinkConfig {
 	var all []SinkConfig
 	for _, typ := range nmsg.MessageTypes() {
 		c := testSink(typ.String())
@@ -36,7 +36,7 @@ func everyForm() []SinkConfig {
 }
 
 func TestNoAllocationFromRecordToBatch(t *testing.T) {
-	l, drain := benchLane(t, everyForm()...)
+	l, drain := benchLane(t, everyType()...)
 	r := testRecord(0, 0, 300)
 	work := func() {
 		for range 10 {
@@ -47,7 +47,7 @@ func TestNoAllocationFromRecordToBatch(t *testing.T) {
 				}
 				l.End()
 			}
-			drain() // before more batches wait than a queue keeps blanks
+			drain() // before the queue has more batches than its free list keeps
 		}
 	}
 	work()
@@ -79,7 +79,7 @@ func BenchmarkRecord(b *testing.B) {
 	for name, configs := range map[string][]SinkConfig{
 		"one sink":  {testSink("a")},
 		"one form":  {testSink("a"), testSink("b")},
-		"each form": everyForm(),
+		"each type": everyType(),
 	} {
 		b.Run(name, func(b *testing.B) {
 			l, drain := benchLane(b, configs...)
@@ -107,6 +107,6 @@ func BenchmarkQueue(b *testing.B) {
 		q.push(batch, framer, false)
 		q.pop(&s)
 		q.count(&s, &Result{Delivered: 100})
-		batch, s.hand = s.hand[0], s.hand[:0]
+		batch, s.batches = s.batches[0], s.batches[:0]
 	}
 }

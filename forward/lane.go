@@ -7,13 +7,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// keptScratch is the capacity of scratch that a lane keeps from burst to burst. Nearly
-// all encoded records fit.
+// keptScratch is the largest scratch, in bytes, that a lane keeps after a burst. Nearly all
+// encoded records fit.
 const keptScratch = 16 << 10
 
-// A Lane takes the messages of one connection, in order. Its owner calls Begin,
-// then Take and Drop for what one read has brought, then End, and so on until
-// Close. One goroutine at a time may do so.
+// A Lane takes the messages of one connection, in order. For each read its owner calls
+// Begin, then Take or Drop for each message, then End; at last it calls Close. Calls come
+// from one goroutine at a time.
 type Lane struct {
 	forwarder *Forwarder
 	source    *source
@@ -22,17 +22,17 @@ type Lane struct {
 	mu      sync.Mutex
 	pairer  *transform.Pairer
 	plan    *plan
-	feeds   []Feed // one for each of the plan's senders, in its order
+	feeds   []Feed // one for each sender of the plan, in the same order
 	now     time.Time
 	passed  bool // a message of this burst may be outward
-	last    sighting
+	last    outwardBurst
 	filed   replayClock             // Replay
-	encoded []byte                  // scratch for the record at hand
+	encoded []byte                  // scratch for the current record
 	emit    func(*transform.Record) // record, bound once
 }
 
-// Begin opens a burst: the lane is its caller's alone until End, so the caller must not
-// wait for anything between the two.
+// Begin opens a burst and locks the lane until End: the caller must not wait for anything
+// between the two.
 func (l *Lane) Begin() {
 	l.mu.Lock()
 	if l.forwarder.mode == Live {
@@ -40,26 +40,26 @@ func (l *Lane) Begin() {
 	}
 }
 
-// Take takes one message, which it borrows. The result says why the message was
-// dropped, or transform.Kept.
+// Take takes one message, which it borrows until it returns. The result is the reason why
+// the message was dropped, or transform.Kept.
 func (l *Lane) Take(m *transform.Message) transform.Reason {
 	l.passed = l.passed || l.plan.policy.Passes(m)
 	return l.pairer.Take(m, l.plan.policy, l.emit)
 }
 
-// Passes reports whether a message may be outward, as [transform.Policy.Passes] says
-// by the policy in force. It is asked within a burst.
+// Passes reports whether a message may be outward: see [transform.Policy.Passes]. It may be
+// called only within a burst.
 func (l *Lane) Passes(m *transform.Message) bool { return l.plan.policy.Passes(m) }
 
-// Drop counts a frame that did not become a message.
+// Drop counts a frame or packet that is not a valid message.
 func (l *Lane) Drop(r transform.Reason) { l.pairer.Drop(r) }
 
-// End closes the burst. In Replay it then waits for room in the sinks' queues: no lock
-// is held while anything blocks.
+// End closes the burst and unlocks the lane. In Replay it then waits for room in the
+// queues of the sinks.
 func (l *Lane) End() {
 	senders := l.plan.senders
 	if l.passed {
-		l.last, l.passed = sighting{l.now, l.pairer.Told()}, false
+		l.last, l.passed = outwardBurst{l.now, l.pairer.StatedTime()}, false
 	}
 	if cap(l.encoded) > keptScratch {
 		l.encoded = nil
@@ -72,13 +72,12 @@ func (l *Lane) End() {
 	}
 }
 
-// Close ends the lane: what it holds becomes transform.Unfinished, its open
-// batches are sealed, and its counts go to its source. It must not be used after.
+// Close ends the lane: pending queries are counted as transform.Unfinished, open batches
+// are sealed, and the source keeps the counts. The lane must not be used after that.
 func (l *Lane) Close() { l.forwarder.closeLane(l) }
 
-// adopt makes the lane work by another plan. Feeds of senders that stay go on with
-// their open batch.
-func (l *Lane) adopt(p *plan) {
+// setPlan replaces the plan. Feeds of senders that are in both plans keep their open batch.
+func (l *Lane) setPlan(p *plan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pairer.HandOver(p.handover)
@@ -94,7 +93,7 @@ func (l *Lane) adopt(p *plan) {
 	}
 }
 
-// takeFeed moves the sender's feed out of feeds, or begins one.
+// takeFeed moves the sender's feed out of feeds, or makes a new one.
 func takeFeed(feeds []Feed, s *sender) Feed {
 	for i := range feeds {
 		if feeds[i].to == s {
@@ -106,7 +105,7 @@ func takeFeed(feeds []Feed, s *sender) Feed {
 	return newFeed(s)
 }
 
-// finish ends what the lane holds and seals all it has open.
+// finish ends pending queries and seals open batches.
 func (l *Lane) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,7 +115,7 @@ func (l *Lane) finish() {
 	}
 }
 
-// retire ends what the lane holds and its feeds, and returns its closing counts.
+// retire ends pending queries and the feeds, and returns the final counts.
 func (l *Lane) retire() transform.Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestContainersKeepToTheMTUAndBatchesToTheirSize(t *testing.T) {
+func TestContainersAndBatchesKeepTheirLimits(t *testing.T) {
 	for _, mtu := range []int{512, 1280, 8192, 60000, 1 << 20} {
 		c := testSink("a")
 		c.MTU = mtu
@@ -100,7 +100,7 @@ func TestRecordsWaitNoLongerThanFlush(t *testing.T) {
 	})
 }
 
-func TestHousekeeperTicksToSuitTheShortestFlush(t *testing.T) {
+func TestTickDependsOnTheShortestFlush(t *testing.T) {
 	for flush, want := range map[time.Duration]time.Duration{
 		0:                      5 * time.Millisecond,
 		time.Millisecond:       5 * time.Millisecond,
@@ -150,10 +150,10 @@ func TestReloadKeepsUnchangedSinksAndTheirOpenBatches(t *testing.T) {
 	})
 }
 
-func TestAnApplyThatFailsChangesNothing(t *testing.T) {
+func TestAFailedApplyChangesNothing(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	if err := r.Apply(r.policy, []SinkConfig{testSink("b"), testSink("b")}); err == nil {
-		t.Error("two sinks of one name were taken")
+		t.Error("two sinks of one name were accepted")
 	}
 	before := r.sinks[0].current()
 	bad := testSink("bad")
@@ -163,17 +163,17 @@ func TestAnApplyThatFailsChangesNothing(t *testing.T) {
 	if err := r.Apply(r.policy, []SinkConfig{changed, bad}); !errors.Is(err, errFake) || !strings.Contains(err.Error(), `sink "bad"`) {
 		t.Errorf("a transport that cannot be made: %v", err)
 	}
-	if len(r.sinks) != 1 || r.sinks[0].current() != before || before.leaving {
+	if len(r.sinks) != 1 || r.sinks[0].current() != before || before.stopping {
 		t.Errorf("sinks: %v", r.sinks)
 	}
 }
 
-// refusing is the configuration of a transport that cannot be made.
+// refusing is a TransportConfig whose New fails.
 type refusing struct{}
 
 func (refusing) New(*SinkConfig, Env) (Transport, error) { return nil, errFake }
 
-func TestPlanKeepsSinksOfOneFormTogether(t *testing.T) {
+func TestPlanGroupsSinksByEncoding(t *testing.T) {
 	var senders []*sender
 	for i, group := range []uint32{1, 2, 1, 3, 2} {
 		c := testSink(string(rune('a' + i)))
@@ -185,19 +185,19 @@ func TestPlanKeepsSinksOfOneFormTogether(t *testing.T) {
 	for _, s := range p.senders {
 		order += s.config.Name
 	}
-	if order != "acbed" || len(p.forms) != 3 {
-		t.Fatalf("order %q, %d forms", order, len(p.forms))
+	if order != "acbed" || len(p.encodings) != 3 {
+		t.Fatalf("order %q, %d encodings", order, len(p.encodings))
 	}
-	for _, f := range p.forms {
+	for _, f := range p.encodings {
 		for _, s := range p.senders[f.from:f.to] {
 			if s.config.IDs != f.ids {
-				t.Errorf("sink %s stands with %v", s.config.Name, f.ids)
+				t.Errorf("sink %s has the IDs %v", s.config.Name, f.ids)
 			}
 		}
 	}
 }
 
-func TestRunSealsLanesThatNobodyClosed(t *testing.T) {
+func TestRunSealsOpenLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Live, testSink("a"))
 		stop := r.run()
@@ -206,7 +206,7 @@ func TestRunSealsLanesThatNobodyClosed(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		burst(l, 0, 4, 3, 10) // its owner has not noticed yet
+		burst(l, 0, 4, 3, 10) // after Run has sealed the lane
 		l.Close()
 		ledger := r.Ledger()
 		if err := checkLedger(&ledger); err != nil {
@@ -216,7 +216,7 @@ func TestRunSealsLanesThatNobodyClosed(t *testing.T) {
 			t.Errorf("sink: %+v", s)
 		}
 		if err := r.Apply(r.policy, nil); err == nil {
-			t.Error("a forwarder that has stopped took a configuration")
+			t.Error("a stopped forwarder accepted a configuration")
 		}
 	})
 }
@@ -249,7 +249,7 @@ func TestStopGivesSinksThreeSeconds(t *testing.T) {
 	})
 }
 
-func TestAWriteThatNeverReturnsIsLeftBehind(t *testing.T) {
+func TestStopDoesNotWaitForAWriteThatNeverReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		r := newRig(t, Live, testSink("a"), testSink("stuck"))

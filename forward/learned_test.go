@@ -8,8 +8,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// TestLanesShareTheResolversAddresses: what one lane has seen, open lanes of any source
-// know a second later, and new ones at once.
+// TestLanesShareTheResolversAddresses checks that the addresses that one lane has seen are
+// known to open lanes of any source a second later, and to new lanes at once.
 func TestLanesShareTheResolversAddresses(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	seeing, other, closing := r.Lane("source"), r.Lane("another"), r.Lane("source")

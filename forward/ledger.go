@@ -14,71 +14,71 @@ import (
 type Ledger struct {
 	Total   transform.Counts // of all sources
 	Sources []SourceLedger   // in the order in which they first had a lane
-	Sinks   []SinkLedger     // as configured; then those that a reload removed. No two have one name
+	Sinks   []SinkLedger     // as configured; then those that a reload removed. Names are unique
 
 	Resolver ResolverLedger
 }
 
-// SourceLedger accounts for the messages of a source: of its lanes, living and gone.
+// SourceLedger accounts for the messages of a source, over its open and closed lanes.
 type SourceLedger struct {
 	Name   string
-	Lanes  int // that live
+	Lanes  int // open lanes
 	Counts transform.Counts
 
-	// When the latest message that may be outward came, as [Lane.Passes] says, and the
-	// time in the messages that came then, transform.NoTime if they have none. In
-	// Replay, or where none has come, LastOutward is zero and Clock means nothing.
+	// LastOutward is when the latest message that may be outward arrived (see
+	// [Lane.Passes]), and Clock the time that messages stated then, transform.NoTime if
+	// they state none. LastOutward is zero in Replay and if there was no such message;
+	// then Clock has no meaning.
 	LastOutward time.Time
 	Clock       transform.Time
 
 	ResolverKnown bool // messages of any source have shown an address of the resolver
 }
 
-// SinkLedger accounts for the records that the sink of a name was offered, over all its
-// configurations. Offered = Delivered + Queued + Written + Spooled + Filtered + the sum
-// of Lost.
+// SinkLedger accounts for the records offered to a sink, over all configurations of its
+// name. Offered = Delivered + Queued + Written + Spooled + Filtered + the sum of Lost.
 type SinkLedger struct {
 	Name    string
 	Target  Target
 	Message nmsg.MessageType
-	Removed bool // by a reload: none of this name is configured
-	Leaving bool // one that a reload removed or replaced still drains
+	Removed bool // by a reload: no sink of this name is configured
+	Leaving bool // a sender that a reload removed or replaced still sends its batches
 
 	Offered   uint64
-	Delivered uint64 // UDP: the kernel took the datagram; file and stdout: it was written whole
-	Queued    uint64 // in open batches, in the queue and in the sink's hands
-	Written   uint64 // in files that are not complete; 0: no transport says so yet
-	Spooled   uint64 // in a spool; 0: there is none yet
-	Filtered  uint64 // the message type has no form for them
+	Delivered uint64 // UDP: the kernel took the datagram; file and stdout: the unit was written whole
+	Queued    uint64 // in open batches, in the queue, and taken by senders
+	Written   uint64 // in files that are not complete; 0: no transport reports it yet
+	Spooled   uint64 // in a spool; 0: no transport has one yet
+	Filtered  uint64 // the message type cannot represent them
 	Lost      LossCounts
 
-	OnRotate   Kicks // outside the sum: these are files, not records
+	OnRotate   CommandRuns // outside the sum: these are files, not records
 	Sent       Sent
-	QueueBytes int64 // that wait
-	QueueMax   int64 // of those, at most
+	QueueBytes int64 // in the queue
+	QueueMax   int64 // in the queue at most
 
 	Error        string    // of the latest failure, while the sink fails
-	FailingSince time.Time // zero: it does not
+	FailingSince time.Time // zero: the sink works
 }
 
-// Kicks accounts for a sink's on_rotate command: each file that got its final name
-// is in one of these.
-type Kicks struct {
+// CommandRuns accounts for a sink's on_rotate command: each file that got its final name
+// is counted in one of the fields.
+type CommandRuns struct {
 	Done    uint64 // the command ended with exit status 0
-	Failed  uint64 // it could not be started, ended otherwise, or was killed
-	Skipped uint64 // it was not started: too many files waited, or the sensor stopped
-	Waiting uint64 // it runs, or is about to
+	Failed  uint64 // the command could not be started, ended with another status, or was killed
+	Skipped uint64 // the command was not started: too many files waited, or the sensor stopped
+	Waiting uint64 // the command runs, or has not been started yet
 }
 
-func (k *Kicks) add(o Kicks) {
+func (k *CommandRuns) add(o CommandRuns) {
 	k.Done += o.Done
 	k.Failed += o.Failed
 	k.Skipped += o.Skipped
 	k.Waiting += o.Waiting
 }
 
-// LogValue leaves out what is zero.
-func (k Kicks) LogValue() slog.Value {
+// LogValue returns the counts that are not zero.
+func (k CommandRuns) LogValue() slog.Value {
 	var attrs []slog.Attr
 	for _, n := range []struct {
 		name  string
@@ -91,10 +91,10 @@ func (k Kicks) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Sum is what Offered must equal.
+// Sum returns the sum that Offered must equal.
 func (l *SinkLedger) Sum() uint64 { return l.Account().Sum() + l.Written + l.Spooled }
 
-// Account returns the account of the records that the sink was offered.
+// Account returns the account of the records that were offered to the sink.
 func (l *SinkLedger) Account() transform.Account {
 	return transform.Account{
 		Whole: transform.Row{Name: "offered", Metric: "sink_records_offered_total", Meaning: "records for this sink", Value: l.Offered},
@@ -107,7 +107,8 @@ func (l *SinkLedger) Account() transform.Account {
 	}
 }
 
-// Rows returns what the sink counts outside the sum: its queue and what it sent.
+// Rows returns the counts that are not part of the sum: those of the queue, and of sent
+// containers, datagrams and bytes.
 func (l *SinkLedger) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "queue_bytes", Metric: "sink_queue_bytes", Meaning: "what waits in the queue", Kind: transform.Gauge, Value: uint64(l.QueueBytes)},
@@ -118,8 +119,8 @@ func (l *SinkLedger) Rows() []transform.Row {
 	}
 }
 
-// Rows returns how many files the on_rotate command was run for, and how it ended.
-func (k *Kicks) Rows() []transform.Row {
+// Rows returns a row for each count.
+func (k *CommandRuns) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "done", Metric: "sink_on_rotate_done_total", Meaning: "files whose on_rotate command ended well", Value: k.Done},
 		{Name: "failed", Metric: "sink_on_rotate_failed_total", Meaning: "files whose on_rotate command failed", Value: k.Failed},
@@ -128,14 +129,14 @@ func (k *Kicks) Rows() []transform.Row {
 	}
 }
 
-// ResolverLedger is how far the resolver's own addresses are known.
+// ResolverLedger describes what is known about the resolver's own addresses.
 type ResolverLedger struct {
-	Known  int  // addresses that messages of any source contained
-	Public bool // one of these or of the configured ones is public
-	Full   bool // there were more than are remembered: the oldest are forgotten
+	Known  int  // number of addresses that messages of any source contained
+	Public bool // one of these or of the configured addresses is public
+	Full   bool // the limit was reached, and the oldest addresses were evicted
 }
 
-// Ledger returns the account as of now. It waits for bursts under way.
+// Ledger returns the account as of now. It waits for open bursts.
 func (f *Forwarder) Ledger() Ledger {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,7 +172,7 @@ func (f *Forwarder) sourceLedger(src *source) SourceLedger {
 	return s
 }
 
-// resolverLedger expects every lane to be locked.
+// resolverLedger requires that every lane is locked.
 func (f *Forwarder) resolverLedger() ResolverLedger {
 	known := map[netip.Addr]bool{}
 	l := ResolverLedger{Public: f.plan != nil && f.plan.policy.NamesPublicResolver(), Full: f.learned.Full()}
@@ -189,8 +190,8 @@ func (f *Forwarder) resolverLedger() ResolverLedger {
 	return l
 }
 
-// sinkLedger adds what lanes have not handed over to what the queue knows. Lanes are
-// locked, so they put nothing into the queue meanwhile.
+// sinkLedger adds the records in the open batches of lanes to the account of the queue.
+// Lanes are locked, so that no batch enters the queue meanwhile.
 func (f *Forwarder) sinkLedger(s *sink) SinkLedger {
 	c := &s.current().config
 	l := SinkLedger{Name: s.name, Target: c.Target, Removed: s.removed, OnRotate: s.past}
@@ -199,7 +200,7 @@ func (f *Forwarder) sinkLedger(s *sink) SinkLedger {
 	}
 	l.Leaving = len(s.senders) > 1 || s.removed && len(s.senders) > 0
 	for i, n := range slices.Backward(s.senders) {
-		l.OnRotate.add(n.kicks())
+		l.OnRotate.add(n.commandRuns())
 		if text, since := n.health.failure(time.Now()); l.FailingSince.IsZero() && !since.IsZero() {
 			l.Error, l.FailingSince = text, since
 			if i < len(s.senders)-1 {
@@ -221,7 +222,7 @@ func (f *Forwarder) sinkLedger(s *sink) SinkLedger {
 	return l
 }
 
-// account adds what the queue and the senders know.
+// account adds the counts of the queue and of its senders.
 func (q *queue) account(l *SinkLedger) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -229,12 +230,12 @@ func (q *queue) account(l *SinkLedger) {
 	l.Offered = t.entered + t.filtered + t.tooBig
 	l.Delivered, l.Filtered, l.Lost = t.delivered, t.filtered, t.lost
 	l.Lost[TooBig] += t.tooBig
-	l.Queued = q.waiting + t.inHand
+	l.Queued = q.waiting + t.inFlight
 	l.Written, l.Spooled = t.tentative[Written], t.tentative[Spooled]
 	l.Sent, l.QueueBytes, l.QueueMax = t.sent, q.bytes, q.limit
 }
 
-// account adds what the feed knows.
+// account adds the counts of the feed.
 func (f *Feed) account(l *SinkLedger) {
 	l.Offered += uint64(f.records) + f.counts.filtered + f.counts.tooBig
 	l.Filtered += f.counts.filtered

@@ -12,8 +12,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// account compares what the transports of a sink got with its ledger, in the end. So
-// many of these records were settled as lost.
+// account compares the records that the transports of a sink got with its ledger, after the
+// end of Run. ruined is the number of these records that were settled as lost.
 func account(t *testing.T, r *rig, name string, ruined uint64) SinkLedger {
 	t.Helper()
 	l := r.ledgerOf(name)
@@ -22,7 +22,7 @@ func account(t *testing.T, r *rig, name string, ruined uint64) SinkLedger {
 	}
 	names := r.delivered(t, name)
 	if uint64(len(names)) != l.Delivered+ruined {
-		t.Errorf("sink %s: its transports got %d records, its ledger says %d", name, len(names), l.Delivered)
+		t.Errorf("sink %s: its transports got %d records, its ledger has %d", name, len(names), l.Delivered)
 	}
 	for _, f := range r.fakes[name] {
 		if !f.closed {
@@ -107,11 +107,11 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 			t.Errorf("the steady sink delivered %d records of %d", l.Delivered, all)
 		}
 		if l := r.ledgerOf("failing"); l.Lost[Refused] == 0 || l.Lost[QueueFull] == 0 {
-			t.Errorf("the failing sink lost nothing: the test shows nothing: %+v", l)
+			t.Errorf("the failing sink lost nothing: the test proves nothing: %+v", l)
 		}
-		account(t, r, "guest", 0) // at any instant one guest at most was attached
+		account(t, r, "guest", 0) // at most one guest at a time
 		if n := len(r.fakes["guest"]); n != guests || guests < 10 {
-			t.Errorf("%d guests with %d transports: the test shows nothing", guests, n)
+			t.Errorf("%d guests with %d transports: the test proves nothing", guests, n)
 		}
 		var last uint32
 		for i, f := range r.fakes["guest"] {
@@ -122,7 +122,7 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 			last += uint32(len(names))
 		}
 		if last == 0 {
-			t.Error("the guests got no record: the test shows nothing")
+			t.Error("the guests got no record: the test proves nothing")
 		}
 	})
 }
@@ -133,7 +133,7 @@ func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 		stop := r.run()
 		l := r.Lane("source")
 		unanswered := testRecord(0, 1, 0)
-		unanswered.Answered, unanswered.Response = false, nil
+		unanswered.HasResponse, unanswered.Response = false, nil
 		l.Begin()
 		l.record(unanswered)
 		for n, size := range []int{65507, 65508, 65535, 65536} { // of the response
@@ -162,7 +162,7 @@ func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 	})
 }
 
-func TestLedgerSumsLanesLivingAndGone(t *testing.T) {
+func TestLedgerSumsOpenAndClosedLanes(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	one, two, other := r.Lane("s"), r.Lane("s"), r.Lane("t")
 	for _, l := range []*Lane{one, two, other} {
@@ -171,7 +171,7 @@ func TestLedgerSumsLanesLivingAndGone(t *testing.T) {
 		l.End()
 	}
 	one.Close()
-	one.Close() // takes nothing twice
+	one.Close() // a second Close has no effect
 	l := r.Ledger()
 	if l.Total.Read != 3 || l.Total.Dropped[transform.Malformed] != 3 || len(l.Sources) != 2 {
 		t.Fatalf("ledger: %+v", l)
@@ -193,6 +193,6 @@ func TestLossesHaveNamesAndMeanings(t *testing.T) {
 		seen[l.String()] = true
 	}
 	if got := numLosses.String(); got != "unknown" {
-		t.Errorf("a loss that there is not is called %q", got)
+		t.Errorf("an invalid loss is called %q", got)
 	}
 }

@@ -6,8 +6,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Loss says why a sink lost a record that it was offered. A lost record has
-// exactly one.
+// Loss is the reason why a sink lost a record. A lost record has exactly one.
 type Loss uint8
 
 const (
@@ -52,7 +51,7 @@ var losses = [numLosses]struct{ name, meaning string }{
 	Stopped:   {"stopped", "not delivered in time when the sensor stopped"},
 }
 
-// LossCounts are records by the loss that they are counted under.
+// LossCounts is the number of lost records by Loss.
 type LossCounts [numLosses]uint64
 
 // group returns a row for each loss.
@@ -64,7 +63,7 @@ func (c *LossCounts) group() transform.Group {
 	return g
 }
 
-// LogValue leaves out what is zero.
+// LogValue returns the counts that are not zero.
 func (c LossCounts) LogValue() slog.Value {
 	var attrs []slog.Attr
 	for why, n := range c {

@@ -11,7 +11,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// seen keeps what left, by sink.
+// seen is an Observer that keeps containers by sink.
 type seen struct {
 	mu sync.Mutex
 	by map[string][]byte
@@ -32,9 +32,8 @@ func (s *seen) of(sink string) []byte {
 	return slices.Clone(s.by[sink])
 }
 
-// TestTheObserverSeesWhatLeftAndNothingElse: of two sinks, whatever befalls them, a
-// reload included.
-func TestTheObserverSeesWhatLeftAndNothingElse(t *testing.T) {
+// TestTheObserverSeesExactlyTheSentContainers covers two sinks, faults, and a reload.
+func TestTheObserverSeesExactlyTheSentContainers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		zlib := testSink("zlib")
 		zlib.Zlib = true
@@ -79,7 +78,7 @@ func TestTheObserverSeesWhatLeftAndNothingElse(t *testing.T) {
 	})
 }
 
-// counter counts verdicts of one source.
+// counter counts the verdicts of one source.
 type counter struct {
 	mu sync.Mutex
 	n  map[transform.Reason]int
@@ -91,8 +90,8 @@ func (c *counter) Verdict(v *transform.Verdict) {
 	c.n[v.Reason]++
 }
 
-// TestTraceIsOfAllLanes that there are and that come, by source, over reloads, and
-// until it is taken back.
+// TestTraceIsOfAllLanes covers open and new lanes of several sources, reloads, and the end
+// of the trace.
 func TestTraceIsOfAllLanes(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	old := r.Lane("old")
@@ -122,7 +121,8 @@ func TestTraceIsOfAllLanes(t *testing.T) {
 	}
 }
 
-// TestTracingWhileLanesAreBusy begins and ends, and nobody is told afterwards.
+// TestTracingWhileLanesAreBusy begins and ends traces, and checks that none is called after
+// its end.
 func TestTracingWhileLanesAreBusy(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	m := answer(t, "www.example.", moment(0))

@@ -9,42 +9,42 @@ import (
 )
 
 const (
-	maxHand = 8 // batches that a sender takes at once
-	maxFree = 8 // emptied batches that a queue keeps for lanes to fill
+	maxTaken = 8 // batches that a sender takes at once
+	maxFree  = 8 // empty batches that a queue keeps for lanes
 )
 
 // A queue holds the sealed batches of one sink, in order and bounded in bytes, and the
-// sink's account. It lives as long as the sink. It numbers units as they enter, so that
-// receivers see a gap where it gave some up.
+// sink's account. It exists as long as the sink. It numbers units before it drops batches,
+// so that receivers see a gap.
 type queue struct {
 	mode Mode
 	id   uint64 // of all units that enter
 
-	wake chan struct{} // a token when the sender, asleep, is to look again
+	wake chan struct{} // wakes the sender from sleep
 
 	mu          sync.Mutex
-	limit       int64  // bytes that wait at most
-	first, last *Batch // that wait
-	bytes       int64  // of those
-	waiting     uint64 // records in those
+	limit       int64  // bytes in the queue at most
+	first, last *Batch // in the queue
+	bytes       int64  // in the queue
+	waiting     uint64 // records in the queue
 	next        uint32 // number of the next unit
 	asleep      bool
 	free        *Batch
 	numFree     int
 
-	current *sender // that the sink's configuration describes, or described last; nil: none was installed yet
-	closed  bool    // nothing more may enter; what waits is still sent
-	ended   bool    // nothing more is sent
-	reason  Loss    // of records that come nevertheless
+	current *sender // of the present configuration, or of the last one; nil: none was installed yet
+	closed  bool    // no batch may enter any more; those in the queue are still sent
+	ended   bool    // no batch is sent any more
+	reason  Loss    // of records that arrive when the queue is closed or has ended
 	room    sync.Cond
 	tally   tally
 }
 
-// tally is a sink's account without the records that its lanes still have.
+// tally is a sink's account without the records in the open batches of lanes.
 type tally struct {
 	feedCounts
 	entered   uint64
-	inHand    uint64 // that senders have taken out and are not done with
+	inFlight  uint64 // in batches that senders have taken and not sent
 	delivered uint64
 	tentative StateCounts
 	lost      LossCounts
@@ -63,7 +63,7 @@ func newQueue(mode Mode, limit int64) *queue {
 	return q
 }
 
-// empty returns a batch to fill.
+// empty returns an empty batch.
 func (q *queue) empty() *Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -76,11 +76,11 @@ func (q *queue) empty() *Batch {
 	return b
 }
 
-var errEnded = errors.New("the sink takes nothing more")
+var errEnded = errors.New("the sink has stopped and accepts no more batches")
 
-// push takes over a sealed batch and numbers its units. It never blocks. In Live the
-// oldest batches are given up when there are too many, unless the caller waits for
-// room. In Replay the lane waits when its burst has ended.
+// push takes a sealed batch, which it owns from then on, and numbers its units. It never
+// blocks. In Live it drops the oldest batches above the limit, unless the caller waits for
+// room. In Replay the lane waits at the end of its burst.
 func (q *queue) push(b *Batch, f Framer, waits bool) error {
 	b.total = b.records()
 	q.mu.Lock()
@@ -97,19 +97,19 @@ func (q *queue) push(b *Batch, f Framer, waits bool) error {
 	if !waits {
 		q.bound()
 	}
-	q.rouse()
+	q.wakeIfPending()
 	return nil
 }
 
-// bound gives up, in Live, the oldest batches when there are too many.
+// bound drops, in Live, the oldest batches above the limit, but never the newest.
 func (q *queue) bound() {
 	for q.mode == Live && q.bytes > q.limit && q.first != q.last {
 		q.lose(q.takeAfter(nil), QueueFull)
 	}
 }
 
-// rouse wakes a sleeper if there is something to send.
-func (q *queue) rouse() {
+// wakeIfPending wakes a sleeping sender if the queue has a batch.
+func (q *queue) wakeIfPending() {
 	if q.asleep && q.first != nil {
 		q.asleep = false
 		q.signal()
@@ -123,8 +123,8 @@ func (q *queue) signal() {
 	}
 }
 
-// enter appends b to what waits. In Live, where batches are sealed by age too, one
-// that fits is poured into the last: otherwise a sink that fails for long would hold
+// enter appends b to the queue. In Live, where batches are sealed by age too, it appends
+// the units to the last batch if they fit: otherwise a sink that fails for long would hold
 // thousands of batches with a few records each.
 func (q *queue) enter(b *Batch) {
 	q.bytes += int64(len(b.Buf))
@@ -133,7 +133,7 @@ func (q *queue) enter(b *Batch) {
 	case q.last == nil:
 		q.first, q.last = b, b
 	case q.mode == Live && q.last.room() >= len(b.Buf) && b.continues(q.last):
-		q.last.pour(b)
+		q.last.appendUnits(b)
 		q.recycle(b)
 	default:
 		q.last.next, q.last = b, b
@@ -148,7 +148,7 @@ func (q *queue) oldest(edition int) (before, b *Batch) {
 	return before, b
 }
 
-// takeAfter takes out the batch after before; nil: the oldest.
+// takeAfter removes and returns the batch after before; nil: the oldest batch.
 func (q *queue) takeAfter(before *Batch) *Batch {
 	b := q.first
 	if before == nil {
@@ -171,7 +171,7 @@ func (q *queue) lose(b *Batch, why Loss) {
 	q.recycle(b)
 }
 
-// recycle keeps a batch for lanes to fill.
+// recycle puts a batch on the free list, from which lanes take theirs.
 func (q *queue) recycle(b *Batch) {
 	if q.numFree == maxFree || !b.reusable() {
 		return
@@ -181,35 +181,35 @@ func (q *queue) recycle(b *Batch) {
 	q.numFree++
 }
 
-// pop gives s the oldest batches of its edition, up to maxHand; s is done with those
-// that it had before.
+// pop gives s the oldest batches of its edition, up to maxTaken, and recycles those that s
+// had before.
 func (q *queue) pop(s *sender) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, b := range s.hand {
+	for _, b := range s.batches {
 		q.recycle(b)
 	}
-	s.hand, s.sent = s.hand[:0], 0
-	for len(s.hand) < maxHand {
+	s.batches, s.sent = s.batches[:0], 0
+	for len(s.batches) < maxTaken {
 		before, b := q.oldest(s.edition)
 		if b == nil {
 			break
 		}
 		q.takeAfter(before)
-		s.inHand += uint64(b.total)
-		q.tally.inHand += uint64(b.total)
-		s.hand = append(s.hand, b)
+		s.inFlight += uint64(b.total)
+		q.tally.inFlight += uint64(b.total)
+		s.batches = append(s.batches, b)
 	}
 	q.room.Broadcast()
 }
 
-// sleep returns when there may be something for s, or until has passed; the zero time
-// never does. It returns false when s is to end and no other sender can put anything
-// back, or ctx ended.
+// sleep returns when there may be a batch for s, or at the time until; zero: no limit. It
+// returns false if ctx has ended, or if s has to stop and no other sender can put a batch
+// back.
 func (q *queue) sleep(ctx context.Context, s *sender, until time.Time) bool {
 	q.mu.Lock()
 	_, b := q.oldest(s.edition)
-	ends := s.leaving && (s.yields || b == nil && q.tally.inHand == 0)
+	ends := s.stopping && (s.yields || b == nil && q.tally.inFlight == 0)
 	if ends || b != nil {
 		q.mu.Unlock()
 		return !ends && ctx.Err() == nil
@@ -232,14 +232,14 @@ func (q *queue) sleep(ctx context.Context, s *sender, until time.Time) bool {
 	return true
 }
 
-// shrink releases the memory of a queue that is out of use.
+// shrink releases the memory of a queue that is not in use any more.
 func (q *queue) shrink() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.free, q.numFree = nil, 0
 }
 
-// count accounts for a part of what s has in hand, unless that was given up already.
+// count accounts for records of the batches of s, unless these were given up already.
 func (q *queue) count(s *sender, r *Result) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -256,13 +256,13 @@ func (q *queue) count(s *sender, r *Result) {
 		q.tally.lost[why] += n
 		done += n
 	}
-	s.inHand -= done
-	q.tally.inHand -= done
+	s.inFlight -= done
+	q.tally.inFlight -= done
 	q.tally.sent.add(&r.Sent)
 }
 
-// settle is the sink's [Settle]. It moves no more than there is: a sender that was
-// abandoned was given up together with what it then called tentative.
+// settle implements [Settle]. It moves at most the tentative records of that state: those of
+// an abandoned sender were counted as lost already.
 func (q *queue) settle(from State, records uint64, to Fate) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -275,7 +275,7 @@ func (q *queue) settle(from State, records uint64, to Fate) {
 	}
 }
 
-// awaitRoom waits until no more bytes wait than may, or none will ever leave.
+// awaitRoom waits until the queue is within its limit, or has ended.
 func (q *queue) awaitRoom() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -284,22 +284,22 @@ func (q *queue) awaitRoom() {
 	}
 }
 
-// inherit takes over what a feed that ends has counted.
-func (q *queue) inherit(c *feedCounts) {
+// addCounts adds the counts of a feed that ends, and resets them.
+func (q *queue) addCounts(c *feedCounts) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.tally.feedCounts.add(c)
 	*c = feedCounts{}
 }
 
-// install makes s the current sender, for which the queue has the given bounds. The
-// sender before it leaves: with the same edition it leaves everything to s, otherwise
-// it first sends what is of its own.
+// install makes s the current sender, and applies its limit. The sender before it stops: if
+// it has the same edition, its batches go to s; otherwise it first sends the batches of its
+// edition.
 func (q *queue) install(s *sender) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.current != nil {
-		q.leave(q.current, q.current.edition == s.edition)
+		q.stopSender(q.current, q.current.edition == s.edition)
 	}
 	q.current, q.limit = s, s.config.Queue
 	q.closed, q.ended, q.reason = false, false, Stopped
@@ -307,54 +307,56 @@ func (q *queue) install(s *sender) {
 	q.room.Broadcast()
 }
 
-// reopen lets batches enter again, after close or giveUp.
+// reopen allows batches to enter again, after close or giveUp.
 func (q *queue) reopen() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed, q.ended, q.reason = false, false, Stopped
 }
 
-// close lets nothing more enter. The sender leaves when it has sent what waits.
+// close allows no more batches to enter. The sender stops when it has sent those in the
+// queue.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 	if q.current != nil {
-		q.leave(q.current, false)
+		q.stopSender(q.current, false)
 	}
 }
 
-func (q *queue) leave(s *sender, yields bool) {
-	if !s.leaving {
-		s.leaving = true
-		close(s.ending)
+func (q *queue) stopSender(s *sender, yields bool) {
+	if !s.stopping {
+		s.stopping = true
+		close(s.stop)
 	}
 	s.yields = yields
-	q.stir()
+	q.wakeSender()
 }
 
-// stir wakes a sleeper to look again whether it is to end.
-func (q *queue) stir() {
+// wakeSender wakes a sleeping sender, which then checks whether it has to stop.
+func (q *queue) wakeSender() {
 	if q.asleep {
 		q.asleep = false
 		q.signal()
 	}
 }
 
-// isLeaving reports whether s is to end, and whether it yields to another sender.
-func (q *queue) isLeaving(s *sender) (leaving, yields bool) {
+// stopState reports whether s has to stop, and whether its batches go to another sender.
+func (q *queue) stopState(s *sender) (stopping, yields bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return s.leaving, s.yields
+	return s.stopping, s.yields
 }
 
-// resign ends a sender. What it has in hand is kept if it yields to another sender: it
-// goes back to the front of the queue. Otherwise the sender has sent everything, or it
-// failed, and what it has is lost. It was replaced if another sender is the current one.
-func (q *queue) resign(s *sender, failed bool) (replaced bool, kept, lost uint64) {
+// endSender ends a sender. If it yields to another sender, its unsent batches go back to
+// the front of the queue: kept is the number of their records. Otherwise it has sent all
+// batches, or it failed, and its batches are lost. replaced reports that another sender is
+// the current one.
+func (q *queue) endSender(s *sender, failed bool) (replaced bool, kept, lost uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.stir()
+	defer q.wakeSender()
 	switch {
 	case s.yields && !s.abandoned:
 		kept = q.putBack(s)
@@ -365,11 +367,11 @@ func (q *queue) resign(s *sender, failed bool) (replaced bool, kept, lost uint64
 }
 
 func (q *queue) putBack(s *sender) (records uint64) {
-	records = s.inHand
-	q.tally.inHand -= s.inHand
-	s.inHand = 0
-	for i := len(s.hand) - 1; i >= s.sent; i-- {
-		b := s.hand[i]
+	records = s.inFlight
+	q.tally.inFlight -= s.inFlight
+	s.inFlight = 0
+	for i := len(s.batches) - 1; i >= s.sent; i-- {
+		b := s.batches[i]
 		if q.ended {
 			q.lose(b, q.reason)
 			continue
@@ -381,27 +383,27 @@ func (q *queue) putBack(s *sender) (records uint64) {
 		q.bytes += int64(len(b.Buf))
 		q.waiting += uint64(b.total)
 	}
-	s.hand = nil
+	s.batches = nil
 	q.bound()
 	return records
 }
 
-// giveUp counts as lost what s has in hand and what waits for it. After the current
-// sender nothing more is sent. The first reason stays.
+// giveUp counts the batches of s and those in the queue for it as lost. If s is the current
+// sender, the queue has ended. The first reason stays.
 func (q *queue) giveUp(s *sender, why Loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.drop(s, why)
-	q.stir()
+	q.wakeSender()
 }
 
 func (q *queue) drop(s *sender, why Loss) (records uint64) {
 	before := q.tally.lost[why]
 	if !s.abandoned {
 		s.abandoned = true
-		q.tally.lost[why] += s.inHand
-		q.tally.inHand -= s.inHand
-		s.inHand = 0
+		q.tally.lost[why] += s.inFlight
+		q.tally.inFlight -= s.inFlight
+		s.inFlight = 0
 	}
 	if s == q.current && !q.ended {
 		q.ended, q.reason = true, why

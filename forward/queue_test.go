@@ -12,7 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// sealedBatch is a batch of one container with records n, n+1 ... of lane 0.
+// sealedBatch returns a batch of one container with the records n, n+1 ... of lane 0.
 func sealedBatch(t testing.TB, q *queue, n, records, size int) *Batch {
 	t.Helper()
 	b := q.empty()
@@ -28,13 +28,13 @@ func sealedBatch(t testing.TB, q *queue, n, records, size int) *Batch {
 	return b
 }
 
-// push gives the queue a batch, of which it may give up the oldest.
+// push gives the queue a batch, and lets it drop its oldest batches.
 func push(q *queue, b *Batch) { q.push(b, &containers{}, false) }
 
-func TestFullQueueGivesUpItsOldestAndLeavesAGap(t *testing.T) {
+func TestFullQueueDropsItsOldestBatchesWithAGap(t *testing.T) {
 	q := newQueue(Live, 100<<10)
 	for i := range 5 {
-		push(q, sealedBatch(t, q, i, 1, 20<<10)) // 40 KiB each: packets and all
+		push(q, sealedBatch(t, q, i, 1, 20<<10)) // 40 KiB each, with the packets
 	}
 	var got []byte
 	var seqs []uint32
@@ -50,17 +50,17 @@ func TestFullQueueGivesUpItsOldestAndLeavesAGap(t *testing.T) {
 	}
 	lost := q.tally.lost[QueueFull]
 	if want := []uint32{uint32(lost)}; lost == 0 || seqs[0] != want[0] {
-		t.Errorf("%d records given up, the first left has sequence number %d", lost, seqs[0])
+		t.Errorf("%d records dropped, the first one left has sequence number %d", lost, seqs[0])
 	}
 	if last := string(wireName("n4", "lane0")); names[len(names)-1] != last {
 		t.Errorf("the newest is %q, want %q", names[len(names)-1], last)
 	}
-	if q.tally.inHand+lost != 5 || q.waiting != 0 || q.bytes != 0 {
-		t.Errorf("in hand %d, lost %d, waiting %d (%d bytes)", q.tally.inHand, lost, q.waiting, q.bytes)
+	if q.tally.inFlight+lost != 5 || q.waiting != 0 || q.bytes != 0 {
+		t.Errorf("in flight %d, lost %d, waiting %d (%d bytes)", q.tally.inFlight, lost, q.waiting, q.bytes)
 	}
 }
 
-func TestReceiverSeesWhatAQueueGaveUp(t *testing.T) {
+func TestReceiverSeesAGapForDroppedBatches(t *testing.T) {
 	q := newQueue(Live, 64<<10)
 	push(q, sealedBatch(t, q, 0, 1, 100))
 	taker := taker{queue: q}
@@ -76,15 +76,15 @@ func TestReceiverSeesWhatAQueueGaveUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if lost := int(q.tally.lost[QueueFull]); lost == 0 || missing != lost {
-		t.Errorf("%d containers given up, the receiver misses %d", lost, missing)
+		t.Errorf("%d containers dropped, the receiver misses %d", lost, missing)
 	}
 }
 
 func TestTheOnlyBatchIsKeptHoweverLarge(t *testing.T) {
 	q := newQueue(Live, 1)
 	push(q, sealedBatch(t, q, 0, 1, 60000))
-	if hand := popped(q); len(hand) != 1 || q.tally.lost[QueueFull] != 0 {
-		t.Errorf("%d batches, %d lost", len(hand), q.tally.lost[QueueFull])
+	if batches := popped(q); len(batches) != 1 || q.tally.lost[QueueFull] != 0 {
+		t.Errorf("%d batches, %d lost", len(batches), q.tally.lost[QueueFull])
 	}
 }
 
@@ -97,12 +97,12 @@ func TestSmallBatchesShareABufferWhileTheyWait(t *testing.T) {
 	var got []byte
 	var batches int
 	for {
-		hand := popped(q)
-		if len(hand) == 0 {
+		popped := popped(q)
+		if len(popped) == 0 {
 			break
 		}
-		batches += len(hand)
-		for _, b := range hand {
+		batches += len(popped)
+		for _, b := range popped {
 			if len(b.Buf) > BatchSize {
 				t.Errorf("a batch of %d bytes", len(b.Buf))
 			}
@@ -121,7 +121,7 @@ func TestSmallBatchesShareABufferWhileTheyWait(t *testing.T) {
 	}
 }
 
-func TestReplayNeverGivesUpButWaits(t *testing.T) {
+func TestReplayWaitsAndDropsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(Replay, 1000)
 		for i := range 3 {
@@ -146,7 +146,7 @@ func TestReplayNeverGivesUpButWaits(t *testing.T) {
 	})
 }
 
-func TestAnEndedQueueHoldsNobodyUpAndCountsWhatComes(t *testing.T) {
+func TestAnEndedQueueDoesNotBlockAndCountsBatches(t *testing.T) {
 	q := newQueue(Replay, 0)
 	taker := taker{queue: q}
 	q.current = &taker.sender
@@ -157,26 +157,26 @@ func TestAnEndedQueueHoldsNobodyUpAndCountsWhatComes(t *testing.T) {
 	q.giveUp(&taker.sender, Stopped)
 	push(q, sealedBatch(t, q, 5, 4, 100))
 	q.awaitRoom()
-	q.count(&taker.sender, &Result{Delivered: 2}) // comes too late: it was given up
+	q.count(&taker.sender, &Result{Delivered: 2}) // too late: the batch was given up
 	want := LossCounts{Failed: 9}
-	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inHand != 0 || q.tally.delivered != 0 {
-		t.Errorf("in hand %d, delivered %d, lost (-want +got):\n%s", q.tally.inHand, q.tally.delivered, diff)
+	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inFlight != 0 || q.tally.delivered != 0 {
+		t.Errorf("in flight %d, delivered %d, lost (-want +got):\n%s", q.tally.inFlight, q.tally.delivered, diff)
 	}
 }
 
-func TestAClosedQueueTakesNoMoreAndDrains(t *testing.T) {
+func TestAClosedQueueAcceptsNoBatchesAndDrains(t *testing.T) {
 	q := newQueue(Live, 1000)
-	taker := taker{queue: q, sender: sender{ending: make(chan struct{})}}
+	taker := taker{queue: q, sender: sender{stop: make(chan struct{})}}
 	q.current = &taker.sender
 	push(q, sealedBatch(t, q, 0, 1, 100))
 	q.close()
 	push(q, sealedBatch(t, q, 1, 1, 100))
 	if !q.sleep(context.Background(), &taker.sender, time.Time{}) || len(taker.pop()) != 1 {
-		t.Error("what waited did not come out")
+		t.Error("the queued batches did not come out")
 	}
 	q.count(&taker.sender, &Result{Delivered: 1})
 	if q.sleep(context.Background(), &taker.sender, time.Time{}) {
-		t.Error("there is more to come from a closed queue")
+		t.Error("a closed queue did not end")
 	}
 	if q.tally.lost[Stopped] != 1 {
 		t.Errorf("lost %v", q.tally.lost)
@@ -187,7 +187,7 @@ func TestOnlyASleeperIsWoken(t *testing.T) {
 	q := newQueue(Live, 1<<20)
 	push(q, sealedBatch(t, q, 0, 1, 100))
 	if len(q.wake) != 0 {
-		t.Error("a sink that is awake was woken")
+		t.Error("a sender that does not sleep was woken")
 	}
 	q.asleep = true
 	push(q, sealedBatch(t, q, 1, 1, 100))

@@ -26,10 +26,10 @@ type step struct {
 	fault int
 }
 
-// An ending of the property test.
+// An ending is how a run of the property test ends.
 type ending struct {
-	breaks bool // a sink cannot go on, and so the Forwarder ends by itself
-	open   bool // lanes are closed only when it has ended
+	breaks bool // a sink fails permanently, which ends the Forwarder
+	open   bool // lanes are closed after the end of the Forwarder
 }
 
 var faultKinds = []fault{failsOnce, failsInside, losesEverySecond, stallsFor(2 * time.Second), stallsFor(time.Hour)}
@@ -49,8 +49,8 @@ func drawStep(t *rapid.T) step {
 	}
 }
 
-// TestLedgerHoldsUnderRandomFaults checks the ledger after each of many random
-// steps, and in the end what was delivered. Each loss must have come about.
+// TestLedgerHoldsUnderRandomFaults checks the ledger after each of many random steps, and
+// the delivered records at the end. Every kind of loss must have occurred.
 func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
 	var lost [numLosses]uint64
 	rapid.Check(t, func(rt *rapid.T) {
@@ -80,7 +80,7 @@ func TestLedgerHoldsUnderRandomFaults(t *testing.T) {
 	})
 	for _, l := range Losses() {
 		if lost[l] == 0 {
-			t.Errorf("nothing was lost as %s: the test shows less than it says", l)
+			t.Errorf("nothing was lost as %s: the test proves less than it states", l)
 		}
 	}
 }
@@ -90,10 +90,10 @@ type play struct {
 	*testing.T
 	*rig
 	stop    func() error
-	configs []SinkConfig // of the two that are always there; the guest comes third
+	configs []SinkConfig // of the two permanent sinks; the guest is the third
 	lanes   [3]*Lane
-	read    uint64 // messages that lanes were given
-	made    uint64 // records that they were given in addition to those
+	read    uint64 // messages given to lanes
+	made    uint64 // records given to lanes without messages
 
 	settling sync.WaitGroup
 	ruined   uint64 // tentative records that were settled as lost
@@ -125,7 +125,7 @@ func (p *play) act(s step) {
 		lane.Begin()
 		for range s.n {
 			r := testRecord(s.lane, int(p.made), 0)
-			r.Answered, r.Response = false, nil
+			r.HasResponse, r.Response = false, nil
 			lane.record(r)
 			p.made++
 		}
@@ -136,7 +136,7 @@ func (p *play) act(s step) {
 		time.Sleep(s.after)
 	case "fault":
 		p.fake(fmt.Sprint(s.sink)).fail(faultKinds[s.fault])
-		p.records(lane, s) // that it may strike
+		p.records(lane, s) // so that the fault occurs
 		time.Sleep(s.after)
 	case "change":
 		p.configs[s.sink].IDs.Source++
@@ -172,7 +172,7 @@ func (p *play) records(lane *Lane, s step) {
 	p.made += uint64(s.n)
 }
 
-// settle settles some of what a transport holds, in a goroutine of its own.
+// settle settles some tentative records of a transport, in another goroutine.
 func (p *play) settle(f *fake, most uint64, lost bool) {
 	f.mu.Lock()
 	n := min(most, f.held)
@@ -192,8 +192,7 @@ func (p *play) apply(configs []SinkConfig) {
 	}
 }
 
-// messages gives a lane queries, most with their responses, and what never became
-// a message.
+// messages gives a lane queries, most with their responses, and drops a frame.
 func (p *play) messages(lane *Lane, n int) {
 	lane.Begin()
 	defer lane.End()
@@ -228,14 +227,14 @@ func (p *play) check(when string) {
 	}
 }
 
-// conclude stops, and compares all that was delivered with the sinks' last words.
+// conclude stops the Forwarder, and compares the delivered records with the final ledger.
 func (p *play) conclude(e ending) {
 	if e.breaks {
 		p.fake("0").fail(breaks)
 		p.act(step{kind: "records", n: 50, size: 1500})
 		time.Sleep(time.Hour)
 		p.check("broken")
-		p.act(step{kind: "records", n: 50, size: 1500}) // into what has ended
+		p.act(step{kind: "records", n: 50, size: 1500}) // after the end
 	}
 	if !e.open {
 		p.closeLanes()

@@ -11,9 +11,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// ask takes queries that nobody answers, each with a name of its own, and returns
-// how many of them the lane had no room for.
-func ask(t *testing.T, l *Lane, n int) (refused int) {
+// unanswered takes queries with different names, and returns the number of queries for which
+// the lane had no room.
+func unanswered(t *testing.T, l *Lane, n int) (refused int) {
 	t.Helper()
 	l.Begin()
 	defer l.End()
@@ -34,7 +34,7 @@ func ask(t *testing.T, l *Lane, n int) (refused int) {
 	return refused
 }
 
-// held is what each lane holds.
+// held returns the number of queries that each lane holds.
 func held(lanes ...*Lane) (n []uint64) {
 	for _, l := range lanes {
 		l.Begin()
@@ -44,8 +44,8 @@ func held(lanes ...*Lane) (n []uint64) {
 	return n
 }
 
-// What silent connections hold of the pairing table, others get when they need it,
-// up to an equal share; those that need no more keep what they have.
+// Lanes get the room that idle lanes hold in the pairing table when they need it, up to an
+// equal share. Lanes that need no more room keep theirs.
 func TestLanesThatFillTheTableLeaveOthersTheirShare(t *testing.T) {
 	const tick = 125 * time.Millisecond // a quarter of the sinks' flush
 	synctest.Test(t, func(t *testing.T) {
@@ -53,54 +53,54 @@ func TestLanesThatFillTheTableLeaveOthersTheirShare(t *testing.T) {
 		max := uint64(r.budget.Max())
 		stop := r.run()
 		defer stop()
-		greedy, modest, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
+		large, small, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
 		share := max / 3
-		ask(t, modest, 10)
-		ask(t, greedy, int(2*max))
+		unanswered(t, small, 10)
+		unanswered(t, large, int(2*max))
 		time.Sleep(2 * tick)
-		if n := held(greedy, modest); n[0] != max-10 || n[1] != 10 {
+		if n := held(large, small); n[0] != max-10 || n[1] != 10 {
 			t.Errorf("with room for all, %d and %d are held", n[0], n[1])
 		}
-		if ask(t, late, 1) != 1 {
+		if unanswered(t, late, 1) != 1 {
 			t.Fatal("the table was not full")
 		}
 		time.Sleep(2 * tick)
-		if refused := ask(t, late, int(share)); refused != 0 {
+		if refused := unanswered(t, late, int(share)); refused != 0 {
 			t.Errorf("%d of an equal share were refused", refused)
 		}
-		if n := held(greedy, modest, late); n[0] != share || n[1] != 10 || n[2] != share {
+		if n := held(large, small, late); n[0] != share || n[1] != 10 || n[2] != share {
 			t.Errorf("%v are held", n)
 		}
 
-		// However much the greedy one asks, the others keep their share of it.
+		// The others keep their share, regardless of the number of queries of the large lane.
 		for range 10 {
-			ask(t, greedy, int(max))
-			ask(t, late, int(share))
+			unanswered(t, large, int(max))
+			unanswered(t, late, int(share))
 			time.Sleep(tick)
-			if n := held(modest, late); n[0] != 10 || n[1] != share {
-				t.Fatalf("%v are held beside the greedy one, the share is %d", n, share)
+			if n := held(small, late); n[0] != 10 || n[1] != share {
+				t.Fatalf("lanes hold %v in addition to the large lane, the share is %d", n, share)
 			}
 		}
 		late.Close()
 		time.Sleep(2 * tick)
-		ask(t, greedy, int(2*max))
-		if n := held(greedy); n[0] != max-10 {
-			t.Errorf("%d are held when nobody else wants room", n[0])
+		unanswered(t, large, int(2*max))
+		if n := held(large); n[0] != max-10 {
+			t.Errorf("%d are held when no other lane needs room", n[0])
 		}
 		l := r.Ledger()
 		if err := checkLedger(&l); err != nil {
 			t.Error(err)
 		}
-		greedy.Close()
-		modest.Close()
+		large.Close()
+		small.Close()
 		if left := r.budget.Held(); left != 0 {
-			t.Errorf("%d of the budget are held by nobody", left)
+			t.Errorf("%d of the budget are held without a lane", left)
 		}
 	})
 }
 
-// When those that filled the table have gone, one that has much to ask is not held
-// to an equal share of what nobody else wants.
+// A lane with many queries is not limited to an equal share after the lanes that filled the
+// table are closed.
 func TestLanesAreRationedNoLongerThanRoomIsShort(t *testing.T) {
 	const tick = 125 * time.Millisecond // a quarter of the sinks' flush
 	synctest.Test(t, func(t *testing.T) {
@@ -108,22 +108,22 @@ func TestLanesAreRationedNoLongerThanRoomIsShort(t *testing.T) {
 		max := r.budget.Max()
 		stop := r.run()
 		defer stop()
-		resolver, greedy, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
+		resolver, large, late := r.Lane("x"), r.Lane("x"), r.Lane("x")
 		for range 13 {
 			defer r.Lane("x").Close() // idle
 		}
-		ask(t, greedy, 2*max)
-		ask(t, late, 1)
-		ask(t, resolver, 1)
+		unanswered(t, large, 2*max)
+		unanswered(t, late, 1)
+		unanswered(t, resolver, 1)
 		time.Sleep(tick * 3 / 2)
-		greedy.Close()
+		large.Close()
 		late.Close()
 		for range 4 {
-			ask(t, resolver, max)
+			unanswered(t, resolver, max)
 			time.Sleep(tick)
 		}
 		if n := held(resolver); n[0] != uint64(max) {
-			t.Errorf("%d of %d are held, though nobody else asks", n[0], max)
+			t.Errorf("%d of %d are held, though no other lane has queries", n[0], max)
 		}
 		resolver.Close()
 	})

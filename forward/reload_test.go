@@ -13,14 +13,14 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// always fails whenever it is called.
+// always makes every Send fail.
 func always(t *fake) {
 	for range 1000 {
 		t.fail(failsInside)
 	}
 }
 
-// hangs until it is released, whatever ctx says, and fails then.
+// hangs returns a Send that ignores ctx, and fails when it is released.
 func hangs(released <-chan struct{}) fault {
 	return func(context.Context, *fake, *Batch, int) (Result, error) {
 		<-released
@@ -28,7 +28,7 @@ func hangs(released <-chan struct{}) fault {
 	}
 }
 
-// only is the account of the only sink, and holds.
+// only returns the account of the only sink, and checks its sum.
 func (r *rig) only(t *testing.T) SinkLedger {
 	t.Helper()
 	l := r.Ledger()
@@ -41,7 +41,7 @@ func (r *rig) only(t *testing.T) SinkLedger {
 	return l.Sinks[0]
 }
 
-// delivered are the names that all of a sink's transports got, in order.
+// delivered returns the names that all transports of a sink got, in order.
 func (r *rig) delivered(t *testing.T, sink string) (names []string) {
 	t.Helper()
 	for _, f := range r.fakes[sink] {
@@ -59,9 +59,9 @@ func (r *rig) mustApply(t *testing.T, configs ...SinkConfig) {
 	}
 }
 
-// TestAFailingSinkGoesOnWithItsNextTransport, several times, in order, and all of it is
-// in one account.
-func TestAFailingSinkGoesOnWithItsNextTransport(t *testing.T) {
+// TestAFailingSinkContinuesWithItsNextTransport covers several reloads: records stay in
+// order and in one account.
+func TestAFailingSinkContinuesWithItsNextTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -101,7 +101,7 @@ func TestAFailingSinkGoesOnWithItsNextTransport(t *testing.T) {
 		}
 		names := r.delivered(t, "a")
 		if s := r.only(t); s.Delivered != uint64(next) || len(names) != next {
-			t.Errorf("%d records came of %d: %+v", len(names), next, s)
+			t.Errorf("%d records arrived of %d: %+v", len(names), next, s)
 		}
 		if !slices.Equal(names, namesOf(0, next)) {
 			t.Errorf("not in order: %q", names)
@@ -109,8 +109,8 @@ func TestAFailingSinkGoesOnWithItsNextTransport(t *testing.T) {
 	})
 }
 
-// TestWhatWaitsIsBoundedByTheNewQueue: the oldest batches are given up.
-func TestWhatWaitsIsBoundedByTheNewQueue(t *testing.T) {
+// TestTheNewQueueLimitDropsTheOldestBatches at a reload.
+func TestTheNewQueueLimitDropsTheOldestBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -133,15 +133,15 @@ func TestWhatWaitsIsBoundedByTheNewQueue(t *testing.T) {
 			t.Error(err)
 		}
 		if names, _ := r.fake("a").names(t); names[len(names)-1] != string(testRecord(0, 999, 0).Name) {
-			t.Errorf("the latest is not there")
+			t.Errorf("the latest record is missing")
 		}
 	})
 }
 
-// TestLossesOfRemovedSinksStayInTheAccount, under their name, and are logged.
+// TestLossesOfRemovedSinksStayInTheAccount of their name, and are logged.
 func TestLossesOfRemovedSinksStayInTheAccount(t *testing.T) {
 	obs := testSink("a")
-	obs.Format = NMSG{nmsg.DNSObs} // which cannot take what is a dnsqr
+	obs.Format = NMSG{nmsg.DNSObs} // so that queued dnsqr batches cannot be sent
 	for name, after := range map[string][]SinkConfig{"removed": nil, "another form": {obs}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, Live)
@@ -166,7 +166,7 @@ func TestLossesOfRemovedSinksStayInTheAccount(t *testing.T) {
 			}
 			line := `level=WARN msg="sink removed" sink=a offered=100`
 			if after != nil {
-				line = fmt.Sprintf(`level=ERROR msg="sink failed while it was changed; what it held in the old format is lost" sink=a records=%d`, s.Lost[Failed])
+				line = fmt.Sprintf(`level=ERROR msg="sink failed during a reload; its records in the old format are lost" sink=a records=%d`, s.Lost[Failed])
 			}
 			if !strings.Contains(log.String(), line) {
 				t.Errorf("%s: %s", name, log)
@@ -179,9 +179,9 @@ func TestLossesOfRemovedSinksStayInTheAccount(t *testing.T) {
 	}
 }
 
-// TestANewTransportDoesNotWaitForOneThatIsStuck, but takes what waits; what the stuck one
-// holds comes when it returns.
-func TestANewTransportDoesNotWaitForOneThatIsStuck(t *testing.T) {
+// TestANewTransportDoesNotWaitForAStuckOne, but sends the queued batches. It sends those of
+// the stuck transport when that returns.
+func TestANewTransportDoesNotWaitForAStuckOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -204,7 +204,7 @@ func TestANewTransportDoesNotWaitForOneThatIsStuck(t *testing.T) {
 		r.mustApply(t, c)
 		time.Sleep(swapTime + time.Second)
 		if s := r.only(t); !s.Leaving || s.Removed || s.Delivered != 1000 || s.Queued != 10 || !strings.HasSuffix(s.Error, "has not returned for 14s") {
-			t.Errorf("when another is in its place: %+v", s)
+			t.Errorf("when another transport has replaced it: %+v", s)
 		}
 		close(released)
 		time.Sleep(time.Second)
@@ -221,8 +221,7 @@ func TestANewTransportDoesNotWaitForOneThatIsStuck(t *testing.T) {
 	})
 }
 
-// TestASlowRateIsNoHang.
-func TestASlowRateIsNoHang(t *testing.T) {
+func TestASlowRateDoesNotCountAsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Live, testSink("a"))
 		r.fake("a").paced = 50 * time.Second
@@ -242,7 +241,7 @@ func TestASlowRateIsNoHang(t *testing.T) {
 	})
 }
 
-// TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged again and again, under load.
+// TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged many times, under load.
 func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lanes, bursts, perBurst = 3, 150, 10
@@ -303,16 +302,16 @@ func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged(t *testing.T) {
 		const all = lanes * bursts * perBurst
 		names := r.delivered(t, "a")
 		if s := r.only(t); s.Offered != all || s.Delivered != all || len(names) != all {
-			t.Errorf("%d came of %d: %+v", len(names), all, s)
+			t.Errorf("%d arrived of %d: %+v", len(names), all, s)
 		}
 		if len(r.fakes["a"]) < 10 {
-			t.Errorf("%d sinks: the test shows nothing", len(r.fakes["a"]))
+			t.Errorf("%d sinks: the test proves nothing", len(r.fakes["a"]))
 		}
 	})
 }
 
-// TestAnotherFormatWaitsForTheOldOne: the old transport sends what the old format made,
-// then the new one begins, and the account is one.
+// TestAnotherFormatWaitsForTheOldOne checks that the old transport first sends the batches of
+// the old format, and that both share one account.
 func TestAnotherFormatWaitsForTheOldOne(t *testing.T) {
 	obs, smaller, larger := testSink("a"), testSink("a"), testSink("a")
 	obs.Format = NMSG{nmsg.DNSObs}
@@ -365,8 +364,8 @@ func TestAnotherFormatWaitsForTheOldOne(t *testing.T) {
 	}
 }
 
-// TestAStuckTransportDoesNotHoldUpAnotherFormat, and sends what is its own later.
-func TestAStuckTransportDoesNotHoldUpAnotherFormat(t *testing.T) {
+// TestAStuckTransportDoesNotBlockAnotherFormat, and sends its own batches later.
+func TestAStuckTransportDoesNotBlockAnotherFormat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -383,7 +382,7 @@ func TestAStuckTransportDoesNotHoldUpAnotherFormat(t *testing.T) {
 		if s := r.only(t); !s.Leaving || s.Delivered != 10 || s.Queued != 1000 || !strings.HasPrefix(s.Error, "as it was before the reload: ") {
 			t.Errorf("while it is stuck: %+v", s)
 		}
-		r.mustApply(t) // removed, while the old transport still holds something
+		r.mustApply(t) // removed, while the old transport still has batches
 		time.Sleep(time.Second)
 		if s := r.only(t); !s.Leaving || !s.Removed {
 			t.Errorf("removed while it is stuck: %+v", s)
@@ -400,9 +399,9 @@ func TestAStuckTransportDoesNotHoldUpAnotherFormat(t *testing.T) {
 	})
 }
 
-// TestWhatAStuckTransportReturnsIsSentByTheNextOne, although that has nothing else to do
-// and the sink was removed.
-func TestWhatAStuckTransportReturnsIsSentByTheNextOne(t *testing.T) {
+// TestBatchesOfAStuckTransportAreSentByTheNextOne, even if it is idle and the sink was
+// removed.
+func TestBatchesOfAStuckTransportAreSentByTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		r := newRig(t, Live, c)
@@ -429,8 +428,8 @@ func TestWhatAStuckTransportReturnsIsSentByTheNextOne(t *testing.T) {
 	})
 }
 
-// TestASinkThatComesBackGoesOnWithItsAccount and with what it still holds.
-func TestASinkThatComesBackGoesOnWithItsAccount(t *testing.T) {
+// TestASinkThatIsAddedAgainKeepsItsAccount and its queued batches.
+func TestASinkThatIsAddedAgainKeepsItsAccount(t *testing.T) {
 	for _, drained := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, Live, testSink("a"))
@@ -468,7 +467,8 @@ func TestASinkThatComesBackGoesOnWithItsAccount(t *testing.T) {
 	}
 }
 
-// TestAReplacedTransportThatCannotBeClosedIsLogged: what it delivered may be incomplete.
+// TestAReplacedTransportThatCannotBeClosedIsLogged, because delivered records may be
+// incomplete.
 func TestAReplacedTransportThatCannotBeClosedIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
@@ -483,7 +483,7 @@ func TestAReplacedTransportThatCannotBeClosedIsLogged(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if !strings.Contains(log.String(), `level=ERROR msg="sink failed while it was changed" sink=a error="sink \"a\": fake failure"`) {
+		if !strings.Contains(log.String(), `level=ERROR msg="sink failed during a reload" sink=a error="sink \"a\": fake failure"`) {
 			t.Errorf("log: %s", log)
 		}
 	})

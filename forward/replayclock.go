@@ -6,13 +6,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// maxLull is the longest time between two records that is plausible.
+// maxLull is the longest plausible time between two records.
 const maxLull = transform.Time(24 * time.Hour)
 
-// A replayClock gives the time under which a replayed record is filed: the latest time
-// of a record so far. A record that is days off does not count, so that a single
-// broken record makes no file of its own, until the lane's clock, which moves only when
-// several records agree, is days off too.
+// A replayClock gives the time that selects the file of a replayed record: the latest time
+// of a record so far. Times that differ by more than maxLull are ignored, so that a single
+// wrong time does not make a file of its own, until the lane's clock, which changes only
+// when several messages agree, differs by more than maxLull too.
 type replayClock struct {
 	set bool
 	now transform.Time
@@ -32,5 +32,5 @@ func (c *replayClock) at(record, lane transform.Time) transform.Time {
 
 func near(a, b transform.Time) bool {
 	a, b = min(a, b), max(a, b)
-	return uint64(b)-uint64(a) <= uint64(maxLull) // their difference may be more than a Time holds
+	return uint64(b)-uint64(a) <= uint64(maxLull) // a Time cannot hold every difference
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-func TestRecordsAreFiledByTheirTimes(t *testing.T) {
+func TestReplayClockFollowsRecordTimes(t *testing.T) {
 	const (
 		start  = transform.Time(1_700_000_000_000_000_000)
 		minute = transform.Time(time.Minute)

@@ -9,7 +9,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-func TestLedgerTellsHowFarTheResolverIsKnown(t *testing.T) {
+func TestLedgerReportsWhichAddressesAreKnown(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	first, second := r.Lane("one"), r.Lane("other")
 	expect := func(when string, want ResolverLedger) {

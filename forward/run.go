@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Run delivers until ctx ends or a sink cannot go on. Then it seals what lanes hold
-// (their owners have closed them, where ctx ended), and returns when the sinks have
-// delivered all of it and closed what they hold. In Live they have stopTime for that,
-// and in Replay the same after patience has ended. The error names the sinks that
-// failed for good or did not finish.
+// Run sends records until ctx ends or a sink fails permanently. Then it seals the open
+// batches of lanes, and returns when the sinks have sent all batches and closed their
+// transports. If ctx has ended, the owners of lanes have closed them. In Live, sinks have
+// stopTime; in Replay, stopTime begins at the end of the context of [WithReplayWait]. The
+// error names the sinks that failed permanently or did not finish.
 func (f *Forwarder) Run(ctx context.Context) error {
-	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
+	sending, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
 	f.startAll(sending)
-	f.keepHouse(ctx)
-	return f.drain(f.shut(), cut)
+	f.maintain(ctx)
+	return f.drain(f.stopSinks(), abort)
 }
 
 func (f *Forwarder) startAll(sending context.Context) {
@@ -28,9 +28,9 @@ func (f *Forwarder) startAll(sending context.Context) {
 	}
 }
 
-// shut ends what lanes hold, lets nothing more enter the queues, and returns the
+// stopSinks ends pending queries, seals open batches, closes the queues, and returns the
 // senders that have not ended.
-func (f *Forwarder) shut() []*sender {
+func (f *Forwarder) stopSinks() []*sender {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopped = true
@@ -44,24 +44,24 @@ func (f *Forwarder) shut() []*sender {
 }
 
 const (
-	// stopTime is what sinks have to deliver what they hold when a sensor stops.
+	// stopTime is the time that sinks have to send their batches when a sensor stops.
 	stopTime = 3 * time.Second
-	// graceTime is what a system call has to return after that.
+	// graceTime is the time that a system call has to return after stopTime.
 	graceTime = 500 * time.Millisecond
 )
 
-// drain waits for the sinks. When their time is up, cut makes them give up.
-func (f *Forwarder) drain(senders []*sender, cut context.CancelFunc) error {
-	late, leave := context.WithCancel(context.Background())
-	defer leave()
-	hurry := func() { // the timers' functions are harmless after the end
-		time.AfterFunc(stopTime, cut)
-		time.AfterFunc(stopTime+graceTime, leave)
+// drain waits for the sinks. After stopTime it calls abort, which makes them give up.
+func (f *Forwarder) drain(senders []*sender, abort context.CancelFunc) error {
+	late, stopWaiting := context.WithCancel(context.Background())
+	defer stopWaiting()
+	startTimers := func() { // after the end of drain these functions have no effect
+		time.AfterFunc(stopTime, abort)
+		time.AfterFunc(stopTime+graceTime, stopWaiting)
 	}
 	if f.mode == Live {
-		hurry()
+		startTimers()
 	} else {
-		defer context.AfterFunc(f.patience, hurry)()
+		defer context.AfterFunc(f.replayWait, startTimers)()
 	}
 	var errs []error
 	for _, s := range senders {
@@ -74,22 +74,21 @@ func (f *Forwarder) drain(senders []*sender, cut context.CancelFunc) error {
 	return errors.Join(errs...)
 }
 
-// The housekeeper looks for batches that are due a few times within the shortest
-// flush, within these bounds.
+// maintain runs ticksPerFlush times within the shortest flush time, within these bounds.
 const (
-	looksPerFlush = 4
+	ticksPerFlush = 4
 	shortestTick  = 5 * time.Millisecond
 	longestTick   = 250 * time.Millisecond
 )
 
-// shareTime is how long lanes wait for the resolver's addresses that other lanes have
-// seen. The rule that judges a message by its own address covers the time until then.
+// shareTime is the interval at which lanes share the resolver's addresses that they have
+// seen. Until then a lane applies the rule to the addresses in its own messages.
 const shareTime = time.Second
 
-// keepHouse seals batches that are due, rations room for queries and shares what lanes
-// have seen of the resolver's addresses, until ctx ends or a sink cannot go on. In
-// Replay it only waits for that.
-func (f *Forwarder) keepHouse(ctx context.Context) {
+// maintain seals batches whose flush time has passed, rations room for queries and shares
+// the resolver's addresses, until ctx ends or a sink fails permanently. In Replay it only
+// waits for either.
+func (f *Forwarder) maintain(ctx context.Context) {
 	t := time.NewTimer(f.tick())
 	defer t.Stop()
 	due := t.C
@@ -101,7 +100,7 @@ func (f *Forwarder) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case s := <-f.failed:
-			f.log.Error("stopping: a sink failed for good", "error", s.err)
+			f.log.Error("stopping: a sink failed permanently", "error", s.err)
 			return
 		case now := <-due:
 			f.sealDue(now)
@@ -112,15 +111,15 @@ func (f *Forwarder) keepHouse(ctx context.Context) {
 	}
 }
 
-// tick is how long the housekeeper rests.
+// tick returns the time between two runs of the work of maintain.
 func (f *Forwarder) tick() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shortest := longestTick * looksPerFlush
+	shortest := longestTick * ticksPerFlush
 	for _, s := range f.sinks {
 		shortest = min(shortest, s.current().config.Flush)
 	}
-	return max(shortest/looksPerFlush, shortestTick)
+	return max(shortest/ticksPerFlush, shortestTick)
 }
 
 func (f *Forwarder) sealDue(now time.Time) {
@@ -164,11 +163,10 @@ func (f *Forwarder) share(now time.Time) {
 	}
 }
 
-// ration sees that no lane is left without room for queries by others that hold
-// more than an equal share: a connection that fills the budget and falls silent
-// would keep it for ever, since a lane's clock runs on its own messages. Lanes are
-// held to equal shares for as long as one of them is refused room and less than a
-// share is free.
+// ration limits lanes to equal shares of the budget when a lane with less than a share is
+// refused room, for as long as a lane is refused room and less than a share is free. A
+// lane's clock runs on its own messages, so that a connection which fills the budget and
+// then sends nothing would keep its room.
 func (f *Forwarder) ration() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,14 +174,14 @@ func (f *Forwarder) ration() {
 		return
 	}
 	share := f.budget.Max() / len(f.lanes)
-	refused, poor := false, false
+	refused, short := false, false
 	for _, l := range f.lanes {
-		holds, was := l.pressed()
+		holds, was := l.budgetUse()
 		refused = refused || was
-		poor = poor || was && holds < share
+		short = short || was && holds < share
 	}
 	switch {
-	case poor:
+	case short:
 		f.rationed = true
 		f.budget.Ration(share)
 		for _, l := range f.lanes {
@@ -197,10 +195,10 @@ func (f *Forwarder) ration() {
 	}
 }
 
-func (l *Lane) pressed() (holds int, refused bool) {
+func (l *Lane) budgetUse() (holds int, refused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.pairer.Pressed()
+	return l.pairer.BudgetUse()
 }
 
 func (l *Lane) shrink(share int) {

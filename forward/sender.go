@@ -13,49 +13,49 @@ import (
 )
 
 const (
-	// Waits between tries of a transport that fails: doubled while nothing is sent.
+	// Waits between retries of a transport that fails, doubled until a unit is sent.
 	firstWait   = time.Second
 	longestWait = 30 * time.Second
 
-	// swapTime is how long a sender waits for the one before it to close its transport
-	// after that has returned what it held, or while that is stuck in a call. It is
-	// shorter than stopTime.
+	// swapTime is how long a sender waits for the earlier sender to close its transport
+	// when that has returned its batches or is stuck in a call. It is shorter than
+	// stopTime.
 	swapTime = 2 * time.Second
 )
 
 // A sender is one configuration of a sink, with its transport and the goroutine that
 // takes batches from the sink's queue to the transport. A reload that changes the
-// configuration puts another sender in its place.
+// configuration replaces the sender.
 type sender struct {
 	sink      *sink
 	queue     *queue // the sink's
 	config    SinkConfig
-	edition   int // of the sink's format: batches of another one are for another sender
+	edition   int // of the sink's format: batches of another edition are for another sender
 	mode      Mode
 	observer  Observer // nil: none
 	log       *slog.Logger
 	transport Transport
-	divider   Divider // the transport, if lanes have to ask it; nil: they have not
+	divider   Divider // the transport, if it is a Divider and the mode is Replay; else nil
 	health    health
 
-	after    *sender       // the one before it, for which it waits; nil: none
-	ending   chan struct{} // closed when it is to leave
-	released chan struct{} // closed when it takes nothing more from the queue
+	after    *sender       // the earlier sender, for which this one waits; nil: none
+	stop     chan struct{} // closed when the sender has to stop
+	released chan struct{} // closed when the sender takes no more batches from the queue
 	done     chan struct{} // closed when the goroutine has ended
-	err      error         // after done is closed: why it failed, or what Close returned
+	err      error         // valid when done is closed: the failure, or the error of Close
 
-	// The goroutine's own.
-	hand     []*Batch // that it took from the queue
-	sent     int      // of these, from the first on
+	// The goroutine owns these.
+	batches  []*Batch // taken from the queue
+	sent     int      // number of these that are sent, from the first on
 	ready    bool     // the transport is open
 	deflater nmsg.Deflater
-	deflated []*Batch // those in hand, in their final form
+	deflated []*Batch // batches, compressed
 
 	// The queue's mutex guards these.
-	leaving   bool   // it is to end
-	yields    bool   // it leaves what it holds to another sender
-	abandoned bool   // what it held was given up
-	inHand    uint64 // records
+	stopping  bool   // the sender has to stop
+	yields    bool   // its unsent batches go to another sender
+	abandoned bool   // its batches were given up
+	inFlight  uint64 // records in batches that are not sent
 
 	ended bool // the goroutine is about to end; the Forwarder's mutex guards it
 }
@@ -74,7 +74,7 @@ func (f *Forwarder) newSender(s *sink, c *SinkConfig) (*sender, error) {
 		observer:  f.observer,
 		log:       log,
 		transport: t,
-		ending:    make(chan struct{}),
+		stop:      make(chan struct{}),
 		released:  make(chan struct{}),
 		done:      make(chan struct{}),
 	}
@@ -90,26 +90,26 @@ func (f *Forwarder) newSender(s *sink, c *SinkConfig) (*sender, error) {
 	return n, nil
 }
 
-// divides reports whether records of these times belong into different batches.
+// divides reports whether records of these times belong in different batches.
 func (s *sender) divides(a, b transform.Time) bool {
 	return s.divider != nil && s.divider.Divides(a, b)
 }
 
-// run sends what enters the queue until it is to leave, or ctx ends: then it gives up
-// what is left.
+// run sends batches until the sender has to stop or ctx ends; when ctx has ended, it gives
+// up the rest.
 func (s *sender) run(ctx context.Context) {
 	s.await(ctx)
 	err := s.release(ctx, s.serve(ctx))
-	s.hand, s.deflated = nil, nil
+	s.batches, s.deflated = nil, nil
 	close(s.released)
 	if err := errors.Join(err, s.transport.Close(ctx)); err != nil {
 		s.err = fmt.Errorf("sink %q: %w", s.config.Name, err)
 	}
 }
 
-// await waits for the sender before this one, so that what is older is sent first and
-// its transport is closed. It does not wait for one that is stuck in a call or in
-// Close: that one returns what it holds later.
+// await waits for the earlier sender, so that older batches are sent first and its
+// transport is closed. It does not wait for a sender that is stuck in a call or in Close:
+// that sender returns its batches later.
 func (s *sender) await(ctx context.Context) {
 	for s.after != nil {
 		t := time.NewTimer(swapTime)
@@ -136,15 +136,15 @@ func (s *sender) isReleased() bool {
 	}
 }
 
-// serve returns nil when it is to leave and has nothing more to send, or ctx has
-// ended, and an error when nothing more can be sent.
+// serve sends batches. It returns nil when the sender has to stop and has sent its batches,
+// or when ctx has ended, and an error when no more batches can be sent.
 func (s *sender) serve(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if _, yields := s.queue.isLeaving(s); yields {
+		if _, yields := s.queue.stopState(s); yields {
 			return nil
 		}
 		s.queue.pop(s)
-		if len(s.hand) == 0 {
+		if len(s.batches) == 0 {
 			if !s.queue.sleep(ctx, s, s.rest(ctx)) {
 				return nil
 			}
@@ -157,30 +157,30 @@ func (s *sender) serve(ctx context.Context) error {
 	return nil
 }
 
-// release gives up or puts back what the sender holds after serve returned err. Where
-// another sender takes over, err is not a failure.
+// release gives up or puts back the unsent batches after serve returned err. If another
+// sender continues, err is not a failure.
 func (s *sender) release(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		s.queue.giveUp(s, Stopped)
 		return err
 	}
-	switch replaced, kept, lost := s.queue.resign(s, err != nil); {
+	switch replaced, kept, lost := s.queue.endSender(s, err != nil); {
 	case replaced && lost > 0:
-		s.log.Error("sink failed while it was changed; what it held in the old format is lost", "records", lost, "error", err)
+		s.log.Error("sink failed during a reload; its records in the old format are lost", "records", lost, "error", err)
 		return nil
 	case replaced && err != nil:
-		s.log.Warn("sink failed while it was changed; it goes on as it is configured now, with what it held", "records", kept, "error", err)
+		s.log.Warn("sink failed during a reload; it continues with the new configuration and its queued records", "records", kept, "error", err)
 		return nil
 	case replaced:
 		s.log.Info("sink changed", "records", kept)
 	case errors.Is(err, errGaveUp):
-		s.log.Error("sink stops while it fails; what it held is lost", "error", err)
+		s.log.Error("sink fails at the stop; its queued records are lost", "error", err)
 	}
 	return err
 }
 
-// abandon returns why the sender ended. One that has not is in a system call that does
-// not return: what it held is lost.
+// abandon returns the error of the sender. If the sender has not ended, it is in a system
+// call that does not return: its batches are lost.
 func (s *sender) abandon() error {
 	select {
 	case <-s.done:
@@ -191,7 +191,8 @@ func (s *sender) abandon() error {
 	}
 }
 
-// rest lets the transport do what is due while there is nothing to send.
+// rest calls the transport's Rest while there is no batch to send. It returns the time of
+// the next call; zero: none.
 func (s *sender) rest(ctx context.Context) time.Time {
 	s.health.begin(time.Now(), longestWrite)
 	err := s.open(ctx)
@@ -219,21 +220,22 @@ func (s *sender) open(ctx context.Context) error {
 	return err
 }
 
-// deliver sends what is in hand. It returns nil when all of it is sent, when the sender
-// is to yield, or when ctx has ended. What is left stays in hand.
+// deliver sends the batches that the sender took. It returns nil when all are sent, when
+// the sender yields to another, or when ctx has ended. The sender keeps the rest.
 func (s *sender) deliver(ctx context.Context) error {
 	done, from, err := s.send(ctx, s.finish())
-	if s.sent = done; done < len(s.hand) {
-		s.hand[done].cut(from)
+	if s.sent = done; done < len(s.batches) {
+		s.batches[done].cut(from)
 	}
 	return err
 }
 
-// send returns how many batches it is done with, and how many units of the next one.
+// send returns the number of batches that are sent or lost, and the number of such units in
+// the next batch.
 func (s *sender) send(ctx context.Context, bs []*Batch) (done, from int, err error) {
 	wait := firstWait
 	for done < len(bs) {
-		last, _ := s.queue.isLeaving(s)
+		last, _ := s.queue.stopState(s)
 		r, err := s.try(ctx, bs[done:], from)
 		s.show(bs[done:], from, r.Units)
 		s.queue.count(s, &r)
@@ -243,7 +245,7 @@ func (s *sender) send(ctx context.Context, bs []*Batch) (done, from int, err err
 		if r.Units > 0 {
 			wait = firstWait
 		}
-		_, yields := s.queue.isLeaving(s)
+		_, yields := s.queue.stopState(s)
 		switch {
 		case ctx.Err() != nil:
 			return done, from, nil
@@ -263,14 +265,14 @@ func (s *sender) send(ctx context.Context, bs []*Batch) (done, from int, err err
 		s.fails(err)
 		s.pause(ctx, wait)
 		wait = min(2*wait, longestWait)
-		if _, yields := s.queue.isLeaving(s); yields || ctx.Err() != nil {
+		if _, yields := s.queue.stopState(s); yields || ctx.Err() != nil {
 			return done, from, nil
 		}
 	}
 	return done, from, nil
 }
 
-// try opens the transport if need be, and calls its Send.
+// try opens the transport if necessary, and calls its Send.
 func (s *sender) try(ctx context.Context, bs []*Batch, from int) (Result, error) {
 	s.health.begin(time.Now(), s.mayTake(bs))
 	defer s.health.returned()
@@ -285,7 +287,7 @@ func (s *sender) try(ctx context.Context, bs []*Batch, from int) (Result, error)
 	return r, err
 }
 
-// mayTake is how long a Send may be under way before something is wrong.
+// mayTake returns the longest time that a Send may take.
 func (s *sender) mayTake(bs []*Batch) time.Duration {
 	if p, ok := s.transport.(Pacer); ok {
 		return longestWrite + p.MayTake(bs)
@@ -293,15 +295,15 @@ func (s *sender) mayTake(bs []*Batch) time.Duration {
 	return longestWrite
 }
 
-// finish returns the batches in hand in their final form.
+// finish returns the batches to send: compressed ones if Zlib is set.
 func (s *sender) finish() []*Batch {
 	if !s.config.Zlib {
-		return s.hand
+		return s.batches
 	}
-	for len(s.deflated) < len(s.hand) {
+	for len(s.deflated) < len(s.batches) {
 		s.deflated = append(s.deflated, newBatch())
 	}
-	for i, b := range s.hand {
+	for i, b := range s.batches {
 		d := s.deflated[i]
 		d.reset()
 		d.ID, d.First, d.Time = b.ID, b.First, b.Time
@@ -310,11 +312,11 @@ func (s *sender) finish() []*Batch {
 			d.Units = append(d.Units, Unit{End: len(d.Buf), Records: b.Units[k].Records})
 		}
 	}
-	return s.deflated[:len(s.hand)]
+	return s.deflated[:len(s.batches)]
 }
 
-// deflate appends the container, compressed if that makes it smaller. On UDP it also
-// has to make it fit: some readers cannot take fragments of a compressed container.
+// deflate appends the container, compressed if that is smaller. On UDP the compressed
+// container must also fit the MTU: some readers cannot read fragments of one.
 func (s *sender) deflate(buf, container []byte) []byte {
 	at := len(buf)
 	buf, err := s.deflater.Append(buf, container)
@@ -325,28 +327,28 @@ func (s *sender) deflate(buf, container []byte) []byte {
 	return buf
 }
 
-// final reports whether trying again is useless, or would hold up a replay's input.
+// final reports whether a retry is useless, or would block the input of a Replay.
 func (s *sender) final(err error) bool {
 	_, broken := errors.AsType[BrokenError](err)
 	return broken || s.mode == Replay
 }
 
-// pause waits before the transport is tried again, or for the last time.
+// pause waits before a retry. It returns early if the sender has to stop.
 func (s *sender) pause(ctx context.Context, wait time.Duration) {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.ending:
+	case <-s.stop:
 	case <-ctx.Done():
 	}
 }
 
-// note notes that units were sent, or were lost to trouble.
+// note notes that units were sent, or that some were lost because of trouble.
 func (s *sender) note(trouble error) {
 	if trouble != nil {
 		if s.health.fail(trouble, time.Now(), true) {
-			s.log.Warn("sink is in trouble; the ledger counts what it loses", "error", trouble)
+			s.log.Warn("sink loses records; the ledger counts them", "error", trouble)
 		}
 		return
 	}
@@ -357,12 +359,12 @@ func (s *sender) note(trouble error) {
 
 func (s *sender) fails(err error) {
 	if s.health.fail(err, time.Now(), false) {
-		s.log.Error("sink fails and is tried again; records wait in its queue, and when that is full the oldest are lost",
+		s.log.Error("sink fails and is retried; records wait in its queue, and when it is full the oldest are lost",
 			"error", err)
 	}
 }
 
-// show shows the observer the n units from number from on that were sent.
+// show passes the observer those of n units, from number from on, that were sent.
 func (s *sender) show(bs []*Batch, from, n int) {
 	if s.observer == nil {
 		return
@@ -377,10 +379,10 @@ func (s *sender) show(bs []*Batch, from, n int) {
 	}
 }
 
-// kicks is what became of the files that the transport finished.
-func (s *sender) kicks() Kicks {
-	if k, ok := s.transport.(Kicker); ok {
-		return k.Kicks()
+// commandRuns returns the account of the transport's on_rotate command.
+func (s *sender) commandRuns() CommandRuns {
+	if k, ok := s.transport.(CommandRunner); ok {
+		return k.CommandRuns()
 	}
-	return Kicks{}
+	return CommandRuns{}
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// The ledger tells when something outward came last, of lanes that are closed too,
-// and what time it was by the messages; what is not outward changes nothing.
-func TestLedgerTellsOfTheLatestOutwardMessage(t *testing.T) {
+// The ledger reports when the latest outward message arrived, over open and closed lanes,
+// and the time that messages stated then. Other messages change neither.
+func TestLedgerReportsTheLatestOutwardMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Live, testSink("a"))
-		told := time.Date(2000, 1, 2, 3, 4, 5, 0, time.UTC)
+		stated := time.Date(2000, 1, 2, 3, 4, 5, 0, time.UTC)
 		l, other := r.Lane("source"), r.Lane("source")
 		expect := func(when string, at, clock time.Time) {
 			t.Helper()
@@ -23,38 +23,38 @@ func TestLedgerTellsOfTheLatestOutwardMessage(t *testing.T) {
 				t.Errorf("%s: got %v and %v, want %v and %v", when, s.LastOutward, s.Clock, at, clock)
 			}
 		}
-		inward := &transform.Message{Role: transform.NotOutward}
-		take(l, inward)
+		notOutward := &transform.Message{Role: transform.OtherRole}
+		take(l, notOutward)
 		l.Begin()
 		l.Drop(transform.Malformed)
 		l.End()
 		expect("before the first", time.Time{}, time.Time{})
 
 		first := time.Now()
-		take(l, inward, answer(t, "a.example.com.", told), inward)
-		expect("in a burst with others", first, told)
+		take(l, notOutward, answer(t, "a.example.com.", stated), notOutward)
+		expect("in a burst with others", first, stated)
 		time.Sleep(time.Minute)
-		take(l, inward)
-		expect("after what is inward", first, told)
+		take(l, notOutward)
+		expect("after messages that are not outward", first, stated)
 
 		time.Sleep(time.Hour)
-		late, alone := time.Now(), told.Add(time.Hour)
+		late, alone := time.Now(), stated.Add(time.Hour)
 		take(l, answer(t, "late.example.com.", alone))
 		expect("after an hour without a message", late, alone)
-		take(l, answer(t, "now.example.com.", told))
-		expect("of a message that agrees with those before", late, told)
+		take(l, answer(t, "now.example.com.", stated))
+		expect("a message that agrees with earlier ones", late, stated)
 
 		time.Sleep(time.Second)
 		second := time.Now()
-		take(other, answer(t, "b.example.com.", told.Add(time.Second)))
+		take(other, answer(t, "b.example.com.", stated.Add(time.Second)))
 		other.Close()
-		expect("of a lane that is closed", second, told.Add(time.Second))
+		expect("a closed lane", second, stated.Add(time.Second))
 		l.Close()
-		expect("of the latest, though another closed later", second, told.Add(time.Second))
+		expect("the latest, though another lane closed later", second, stated.Add(time.Second))
 	})
 }
 
-func TestLedgerTellsWhetherTheResolverIsKnown(t *testing.T) {
+func TestLedgerReportsWhetherTheResolverIsKnown(t *testing.T) {
 	r := newRig(t, Live, testSink("a"))
 	l := r.Lane("source")
 	m := answer(t, "a.example.com.", time.Unix(1_700_000_000, 0))
@@ -65,13 +65,13 @@ func TestLedgerTellsWhetherTheResolverIsKnown(t *testing.T) {
 		}
 	}
 	take(l, m)
-	expect("no address told", false)
+	expect("no address stated", false)
 	m.Resolver = anyResolver
 	take(l, m)
-	expect("0.0.0.0 told", false)
+	expect("0.0.0.0 stated", false)
 	m.Resolver = oneResolver
 	take(l, m)
-	expect("an address told", true)
+	expect("an address stated", true)
 	l.Close()
 	expect("after that lane has closed", true)
 }

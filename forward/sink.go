@@ -7,21 +7,21 @@ import (
 	"slices"
 )
 
-// A sink is what has one name, as long as the Forwarder lives: a queue with the
-// sink's account, and a sender, which a reload swaps. The Forwarder's mutex guards it.
+// A sink is the queue and account of one name, and its senders, of which a reload replaces
+// the current one. It exists as long as the Forwarder. The Forwarder's mutex guards it.
 type sink struct {
 	name    string
 	queue   *queue
-	senders []*sender // those that have not ended, oldest first, and the current one
-	past    Kicks     // of other senders, which have ended
-	removed bool      // no sink of this name is configured
+	senders []*sender   // those that have not ended, oldest first, and the current one
+	past    CommandRuns // of other senders, which have ended
+	removed bool        // no sink of this name is configured
 }
 
-// current returns the sender that the configuration describes, or described last.
+// current returns the sender of the present configuration, or of the last one.
 func (s *sink) current() *sender { return s.queue.current }
 
-// senderFor returns the sink's sender if its configuration is c, else one that is
-// neither installed nor started. It takes effect with install.
+// senderFor returns the sink's sender if its configuration is c, else a new one, which is
+// neither installed nor started.
 func (f *Forwarder) senderFor(c *SinkConfig) (*sender, error) {
 	s := f.sink(c.Name)
 	if s == nil {
@@ -33,7 +33,7 @@ func (f *Forwarder) senderFor(c *SinkConfig) (*sender, error) {
 	return f.newSender(s, c)
 }
 
-// sink returns the sink of that name, removed or not; nil: there was none.
+// sink returns the sink of that name, removed or not; nil if there was none.
 func (f *Forwarder) sink(name string) *sink {
 	all := slices.Concat(f.sinks, f.removed)
 	if i := slices.IndexFunc(all, func(s *sink) bool { return s.name == name }); i >= 0 {
@@ -42,8 +42,8 @@ func (f *Forwarder) sink(name string) *sink {
 	return nil
 }
 
-// install makes the senders of a plan, in the order of the configuration, the current
-// ones of their sinks, and removes the other sinks. No lane feeds these any more.
+// install makes senders, in the order of the configuration, the current senders of their
+// sinks, and removes all other sinks, which no lane feeds any more.
 func (f *Forwarder) install(senders []*sender) {
 	old := f.sinks
 	f.sinks = nil
@@ -75,13 +75,13 @@ func (f *Forwarder) install(senders []*sender) {
 	}
 }
 
-// forgetEnded removes the senders that have ended, except the current one of a sink
-// that is configured: what it failed with stays in the ledger.
+// forgetEnded removes the senders that have ended, except the current one of a configured
+// sink, whose failure stays in the ledger.
 func (s *sink) forgetEnded() {
 	s.senders = slices.DeleteFunc(s.senders, func(n *sender) bool {
 		forget := n.ended && (s.removed || n != s.current())
 		if forget {
-			s.past.add(n.kicks())
+			s.past.add(n.commandRuns())
 		}
 		return forget
 	})
@@ -97,8 +97,8 @@ func (f *Forwarder) start(s *sender) {
 	}()
 }
 
-// ended notes that a sender is about to end. The Forwarder stops if it is the one of a
-// configured sink and failed.
+// ended notes that a sender is about to end. The Forwarder stops if the current sender of a
+// configured sink has failed.
 func (f *Forwarder) ended(n *sender) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -108,9 +108,9 @@ func (f *Forwarder) ended(n *sender) {
 	switch {
 	case n.err == nil:
 	case s.removed:
-		n.log.Error("sink failed while it was removed", "error", n.err)
+		n.log.Error("sink failed during its removal", "error", n.err)
 	case n != s.current():
-		n.log.Error("sink failed while it was changed", "error", n.err)
+		n.log.Error("sink failed during a reload", "error", n.err)
 	default:
 		select {
 		case f.failed <- n:
@@ -123,7 +123,7 @@ func (f *Forwarder) ended(n *sender) {
 	}
 }
 
-// logRemoved writes the closing account of a sink that was removed and has drained.
+// logRemoved logs the final account of a removed sink that has sent its batches.
 func (f *Forwarder) logRemoved(last *sender) {
 	l := f.sinkLedger(last.sink)
 	level := slog.LevelInfo
@@ -134,7 +134,7 @@ func (f *Forwarder) logRemoved(last *sender) {
 		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, "lost", l.Lost, "on_rotate", l.OnRotate)
 }
 
-// senders returns the senders of all sinks that have not ended.
+// senders returns the senders of all sinks, except those that were forgotten.
 func (f *Forwarder) senders() (all []*sender) {
 	for _, s := range slices.Concat(f.sinks, f.removed) {
 		all = append(all, s.senders...)
@@ -142,5 +142,5 @@ func (f *Forwarder) senders() (all []*sender) {
 	return all
 }
 
-// errGaveUp ends a sender that was to end while its transport failed.
+// errGaveUp ends a sender that had to stop while its transport failed.
 var errGaveUp = errors.New("the last try failed")

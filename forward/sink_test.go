@@ -17,7 +17,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// A lockedBuffer is a log to read in a test.
+// A lockedBuffer collects a log. It is safe for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -35,14 +35,14 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// logged is a Forwarder's log for tests.
+// logged makes the Forwarder log to the returned buffer.
 func (r *rig) logged() *lockedBuffer {
 	var b lockedBuffer
 	r.log = slog.New(slog.NewTextHandler(&b, nil))
 	return &b
 }
 
-func TestAFailingSinkIsTriedAgainLessAndLess(t *testing.T) {
+func TestRetriesOfAFailingSinkBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Live)
 		log := r.logged()
@@ -112,24 +112,24 @@ func TestAFailingSinkIsTriedOnceMoreAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestTroubleIsOverWhenItHasBeenQuiet(t *testing.T) {
+func TestTroubleEndsAfterAQuietTime(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var h health
 	if !h.fail(errFake, now, true) || h.fail(errFake, now.Add(time.Second), true) {
-		t.Error("the first failure in a row is not told from the others")
+		t.Error("the first failure in a row is not distinguished from the others")
 	}
 	if _, over := h.work(now.Add(quiet)); over {
-		t.Error("over too soon after the last trouble")
+		t.Error("ended too soon after the last failure")
 	}
 	if since, over := h.work(now.Add(time.Second + quiet)); !over || !since.Equal(now) {
-		t.Errorf("not over, or since %v", since)
+		t.Errorf("not ended, or since %v", since)
 	}
 	h.fail(errFake, now, false)
 	if _, over := h.work(now); !over {
 		t.Error("a success does not end a failure")
 	}
 	if text, since := h.failure(now); text != "" || !since.IsZero() {
-		t.Errorf("it tells %q since %v", text, since)
+		t.Errorf("failure %q since %v", text, since)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestARemovedSinkLogsItsLedgerWhenDrained(t *testing.T) {
 	})
 }
 
-func TestZlibMakesContainersSmallerOrLeavesThemAlone(t *testing.T) {
+func TestZlibNeverMakesContainersLarger(t *testing.T) {
 	for _, scheme := range []Scheme{UDP, File} {
 		c := testSink("a")
 		c.Zlib = true
@@ -187,7 +187,7 @@ func TestZlibMakesContainersSmallerOrLeavesThemAlone(t *testing.T) {
 		s.queue.pop(s)
 		var got []byte
 		for i, d := range s.finish() {
-			b := s.hand[i]
+			b := s.batches[i]
 			if len(d.Buf) >= len(b.Buf) || len(d.Units) != len(b.Units) || d.records() != b.records() {
 				t.Errorf("%v: %d bytes of %d, %d containers of %d", c.Target, len(d.Buf), len(b.Buf), len(d.Units), len(b.Units))
 			}
@@ -205,7 +205,7 @@ func TestZlibMakesContainersSmallerOrLeavesThemAlone(t *testing.T) {
 	}
 }
 
-func TestReplayEndsAtTheFirstFailureAndSaysWhy(t *testing.T) {
+func TestReplayEndsAtTheFirstFailureWithItsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testSink("a")
 		c.Queue = 1
@@ -263,7 +263,7 @@ func TestReplayDeliversEverythingHoweverSlow(t *testing.T) {
 	})
 }
 
-func TestReplayMakesTheSameBytesButForTheSequenceID(t *testing.T) {
+func TestReplayMakesTheSameBytesExceptForTheSequenceID(t *testing.T) {
 	var runs [2][]byte
 	var ids [2]uint64
 	for i := range runs {
@@ -273,7 +273,7 @@ func TestReplayMakesTheSameBytesButForTheSequenceID(t *testing.T) {
 			l := r.Lane("replay")
 			for n := range 100 {
 				burst(l, 0, n*7, 7, n*13%900)
-				time.Sleep(time.Duration(i) * 300 * time.Millisecond) // that is not to matter
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond) // which must not have an effect
 			}
 			l.Close()
 			if err := stop(); err != nil {
@@ -297,11 +297,11 @@ func TestReplayMakesTheSameBytesButForTheSequenceID(t *testing.T) {
 		t.Errorf("%d and %d bytes differ in more than the sequence id", len(runs[0]), len(runs[1]))
 	}
 	if bytes.Equal(runs[0], runs[1]) || len(runs[0]) < BatchSize {
-		t.Error("the test shows nothing")
+		t.Error("the test proves nothing")
 	}
 }
 
-func TestAWriterThatTakesNothingIsNoEndlessLoop(t *testing.T) {
+func TestAWriterThatAcceptsNothingIsAnError(t *testing.T) {
 	s := sharedWriter{w: takesNothing{}}
 	if n, err := s.Write([]byte("x")); n != 0 || err == nil {
 		t.Errorf("%d, %v", n, err)
@@ -356,8 +356,8 @@ func TestASendThatDoesNothingIsAFailure(t *testing.T) {
 	})
 }
 
-// TestTentativeRecordsAreSettledOnce: they stay in the account through a reload and the
-// stop, and no more can be settled than there are.
+// TestTentativeRecordsAreSettledOnce checks that they stay in the account over a reload and
+// the stop, and that at most their number can be settled.
 func TestTentativeRecordsAreSettledOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Live)
@@ -374,7 +374,7 @@ func TestTentativeRecordsAreSettledOnce(t *testing.T) {
 		}
 		settle(Written, 30, Fate{})
 		settle(Written, 20, Fate{Lost: true, Why: Refused})
-		settle(Spooled, 20, Fate{}) // there are none
+		settle(Spooled, 20, Fate{}) // no records are spooled
 		c.Queue++
 		r.mustApply(t, c)
 		burst(l, 0, 100, 10, 300)

@@ -7,34 +7,34 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A source is what lanes of one name have in common.
+// A source is the account of closed lanes with the same name.
 type source struct {
 	name string
-	gone transform.Counts // of lanes that are closed
-	last sighting         // of lanes that are closed
+	gone transform.Counts // of closed lanes
+	last outwardBurst     // of closed lanes
 
-	logs []*transform.KeyLog // of lanes that are closed, until HandOver
+	logs []*transform.KeyLog // of closed lanes, until HandOver
 }
 
-// A sighting is the latest burst with a message that may be outward.
-type sighting struct {
-	at    time.Time      // when it came; Live, zero: there was none
-	clock transform.Time // the time in its messages
+// An outwardBurst is the latest burst with a message that may be outward.
+type outwardBurst struct {
+	at    time.Time      // when the burst began; Live only; zero: there was none
+	clock transform.Time // the time that its messages state
 }
 
-// later returns the later of two.
-func (s sighting) later(o sighting) sighting {
+// later returns the later of two bursts.
+func (s outwardBurst) later(o outwardBurst) outwardBurst {
 	if o.at.After(s.at) {
 		return o
 	}
 	return s
 }
 
-// Lane returns a new lane of the source, which works by what was last applied:
-// Apply comes first.
+// Lane returns a new lane of the source, with the policy and sinks of the last Apply, which
+// must precede it.
 func (f *Forwarder) Lane(name string) *Lane { return f.lane(name, nil) }
 
-// lane returns a lane that keeps a log, unless that is nil.
+// lane returns a lane that notes its records in log, unless log is nil.
 func (f *Forwarder) lane(name string, log *transform.KeyLog) *Lane {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -43,13 +43,13 @@ func (f *Forwarder) lane(name string, log *transform.KeyLog) *Lane {
 	f.traceLane(l)
 	l.pairer.Know(f.learned.Known())
 	l.emit = l.record
-	l.adopt(f.plan)
+	l.setPlan(f.plan)
 	f.lanes = append(f.lanes, l)
 	return l
 }
 
-// PacketLane is [Forwarder.Lane] for packets that replace dnstap, of a capture that
-// began at on. What the lane recorded is known at [Forwarder.HandOver].
+// PacketLane is [Forwarder.Lane] for packets that replace dnstap, of a capture that began
+// at on. [Forwarder.HandOver] uses what the lane recorded.
 func (f *Forwarder) PacketLane(name string, on transform.Time) *Lane {
 	return f.lane(name, transform.NewKeyLog(on))
 }
@@ -70,7 +70,7 @@ func (f *Forwarder) closeLane(l *Lane) {
 	defer f.mu.Unlock()
 	i := slices.Index(f.lanes, l)
 	if i < 0 {
-		return // closed before
+		return // closed already
 	}
 	f.learned.See(l.pairer.Seen())
 	counts := l.retire()
@@ -83,11 +83,11 @@ func (f *Forwarder) closeLane(l *Lane) {
 	f.lanes = slices.Delete(f.lanes, i, i+1)
 }
 
-// HandOver notes when and of whom a source's capture was, whose lanes are closed. When
-// it returns, what these lanes recorded is [transform.Duplicate] in all lanes of
-// dnstap, those to come included. It waits for bursts under way, so a lane whose
-// message ends the capture closes its burst first, and takes the message in another.
-// Each capture has to end in one: logs wait for it.
+// HandOver notes a capture of the source, whose lanes are closed. When it returns, all
+// present and future dnstap lanes drop the transactions that these lanes recorded as
+// [transform.Duplicate]. It waits for open bursts: a lane whose message ends the capture
+// must close its burst first, and take the message in the next one. Every capture must end
+// with a HandOver, because the source keeps its logs until then.
 func (f *Forwarder) HandOver(name string, capture transform.Span) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -96,13 +96,12 @@ func (f *Forwarder) HandOver(name string, capture transform.Span) {
 	src.logs = nil
 	f.plan = newPlan(f.plan.policy, f.handed, f.plan.senders)
 	for _, l := range f.lanes {
-		l.adopt(f.plan)
+		l.setPlan(f.plan)
 	}
 }
 
-// Rename gives sources other names, all at once: from the old one to the new. What is
-// counted of a source goes along, its lanes that live and those that are gone; sources
-// that have one name then become one.
+// Rename gives sources new names, all at once: names maps old to new ones. Sources keep
+// their counts and lanes; sources that get the same name are merged.
 func (f *Forwarder) Rename(names map[string]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,7 +120,7 @@ func (f *Forwarder) Rename(names map[string]string) {
 	})
 }
 
-// merge gives s all that another source has. f.mu is held.
+// merge adds lanes, counts and logs of another source to s. f.mu is held.
 func (f *Forwarder) merge(s, other *source) {
 	for _, l := range f.lanes {
 		if l.source == other {
@@ -133,8 +132,8 @@ func (f *Forwarder) merge(s, other *source) {
 	s.logs = append(s.logs, other.logs...)
 }
 
-// Domains returns the n registered domains that were dropped most, by all lanes since
-// the start. It waits for bursts under way.
+// Domains returns the n registered domains with the most drops, over all lanes since the
+// start. It waits for open bursts.
 func (f *Forwarder) Domains(n int) []transform.DomainCount {
 	f.mu.Lock()
 	defer f.mu.Unlock()

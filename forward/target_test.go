@@ -32,7 +32,7 @@ func TestTargetsAreReadFromURLs(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoTargetIsRefused(t *testing.T) {
+func TestInvalidTargetsAreRefused(t *testing.T) {
 	for _, url := range []string{
 		"", "udp:", "udp://", "udp://host", "udp://:9430", "udp://host:0", "udp://host:65536", "udp://host:name",
 		"file://dir/name", "file:///dir/", "file:///dir/.", "file:///dir/..", "file:name", "stdout", "stdout://", "http://host/",
@@ -43,8 +43,8 @@ func TestWhatIsNoTargetIsRefused(t *testing.T) {
 	}
 }
 
-// FuzzParseTarget checks that what is taken as a target is one that reads the same
-// when it is written, and leads somewhere.
+// FuzzParseTarget checks that String of an accepted target parses to the same target, and
+// that the target has a destination.
 func FuzzParseTarget(f *testing.F) {
 	for _, url := range []string{
 		"stdout:", "udp://192.0.2.1:9430", "udp://[2001:db8::1%25lo]:9430", "udp://localhost:65536", "udp://:1", "udp://h:+1",
@@ -56,7 +56,7 @@ func FuzzParseTarget(f *testing.F) {
 		target, err := ParseTarget(url)
 		if err != nil {
 			if target != (Target{}) || err.Error() == "" {
-				t.Fatalf("%v beside %v", target, err)
+				t.Fatalf("%v with %v", target, err)
 			}
 			return
 		}

@@ -10,27 +10,27 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A TransportConfig is the configuration of one kind of transport, and makes it. Its
-// fields are data only: two of them are compared with reflect.DeepEqual.
+// A TransportConfig is the configuration of one kind of transport, and makes the
+// transport. Its fields are data only, because reflect.DeepEqual compares configurations.
 type TransportConfig interface {
-	// New returns the transport of the sink that c describes. It opens nothing.
+	// New returns the transport of the sink that c describes, not yet opened.
 	New(c *SinkConfig, env Env) (Transport, error)
 }
 
-// Env is what a Forwarder gives to its transports.
+// Env is the environment that a Forwarder gives to its transports.
 type Env struct {
 	Mode   Mode
 	Log    *slog.Logger // with the sink's name
-	Stdout io.Writer    // several transports may write to it at once; nil: there is none
+	Stdout io.Writer    // safe for concurrent use; nil: there is no standard output
 	Settle Settle
 }
 
-// A Transport takes batches to their target. Only one goroutine calls it, and
-// all calls have the same context. When that ends, a call returns soon.
-// A transport may have optional methods: see [Kicker], [Divider] and [Pacer].
+// A Transport sends batches to their target. Only one goroutine calls it, and all calls
+// have the same context. When that ends, a call returns soon.
+// A transport may have optional methods: see [CommandRunner], [Divider] and [Pacer].
 type Transport interface {
-	// Open prepares the transport. It is called at the start, and before the Send that
-	// follows an error.
+	// Open prepares the transport. It is called at the start, and before the next Send
+	// after an error.
 	Open(ctx context.Context) error
 
 	// Send sends the units of bs, in order, from unit number from of the first batch.
@@ -39,45 +39,46 @@ type Transport interface {
 	// rest again, unless the error is a [BrokenError].
 	Send(ctx context.Context, bs []*Batch, from int) (Result, error)
 
-	// Rest does what is due while there is nothing to send, and returns the time at
-	// which it should be called again if nothing was sent until then; the zero time:
-	// never. A [TroubleError] is about what was sent before and is not sent again.
+	// Rest does due work while there is nothing to send, and returns the time at which it
+	// should be called again if nothing is sent until then; the zero time: never. A
+	// [TroubleError] concerns units that were sent before and are not sent again.
 	Rest(ctx context.Context) (next time.Time, err error)
 
-	// Close releases what the transport holds, and ends its goroutines; when ctx ends,
-	// at once. An error says what was delivered and may be incomplete.
+	// Close releases the resources of the transport and waits for its goroutines; when
+	// ctx ends, it ends them at once. An error states what was delivered and may be
+	// incomplete.
 	Close(ctx context.Context) error
 }
 
-// A Kicker is a transport that runs a command for each file that it finishes. Kicks
-// returns what became of these. Any goroutine may call it.
-type Kicker interface{ Kicks() Kicks }
+// A CommandRunner is a transport that runs a command for each file that it finishes.
+// CommandRuns returns their account. Any goroutine may call it.
+type CommandRunner interface{ CommandRuns() CommandRuns }
 
-// A Divider is a transport that sends records of different times to different
-// places. Divides reports whether it does so with two records of these times; lanes
-// then put them into different batches. Lanes ask in Replay only, and at once.
+// A Divider is a transport whose target depends on the time of a record. Divides reports
+// whether records of these times have different targets; then lanes put them into different
+// batches. Lanes call it in Replay only, and concurrently.
 type Divider interface {
 	Divides(a, b transform.Time) bool
 }
 
-// A Pacer is a transport whose Send waits by design. MayTake returns how long, at most,
+// A Pacer is a transport whose Send waits by design. MayTake returns the longest time that
 // a Send of these batches waits.
 type Pacer interface {
 	MayTake(bs []*Batch) time.Duration
 }
 
-// A Result is what became of units. The zero Result: the transport is done with none.
+// A Result is the outcome of a Send. The zero Result: the transport handled no unit.
 type Result struct {
-	Units     int         // that the transport is done with
+	Units     int         // sent or lost
 	Delivered uint64      // records in them
 	Tentative StateCounts // records in them, which Settle moves later
 	Lost      LossCounts  // records in them
-	Sent      Sent        // what the transport took
-	Trouble   error       // why records were lost although Send had no error; nil: none were
+	Sent      Sent        // volume that the transport sent
+	Trouble   error       // why records were lost although Send returned no error; nil: none were lost
 }
 
-// Deliver counts the units of b, from number from on, that are whole in the first n
-// bytes of them.
+// Deliver counts as delivered the units of b, from number from on, that are whole within
+// their first n bytes.
 func (r *Result) Deliver(b *Batch, from, n int) {
 	start := b.Start(from)
 	for _, u := range b.Units[from:] {
@@ -99,7 +100,7 @@ func (r *Result) Lose(b *Batch, i int, why Loss) {
 	b.Units[i].lost = true
 }
 
-// Sent is what a sink's transports took.
+// Sent is the volume that a sink's transports sent.
 type Sent struct {
 	Containers uint64
 	Datagrams  uint64 // UDP; fragments count one by one
@@ -112,49 +113,49 @@ func (s *Sent) add(o *Sent) {
 	s.Bytes += o.Bytes
 }
 
-// A State is where tentative records are: a transport is done with them, but they are
+// A State is the state of tentative records: a transport has taken them, but they are
 // neither delivered nor lost yet.
 type State uint8
 
 const (
 	Written   State = iota // in a file that is not complete
 	Spooled                // in a spool
-	numStates              // how many there are
+	numStates              // the number of states
 )
 
-// StateCounts are records by the state that they are in.
+// StateCounts is the number of tentative records by State.
 type StateCounts [numStates]uint64
 
-// A Fate is what tentative records become. The zero Fate: delivered.
+// A Fate is the final outcome of tentative records. The zero Fate: delivered.
 type Fate struct {
 	Lost bool
-	Why  Loss // where they are lost
+	Why  Loss // meaningless unless Lost
 }
 
-// Settle moves tentative records of a sink from a state to their fate. Any goroutine
-// may call it.
+// Settle counts tentative records of a sink in that state under their final outcome. Any
+// goroutine may call it.
 type Settle func(from State, records uint64, to Fate)
 
-// A BrokenError ends a transport for good: trying again is useless.
+// A BrokenError is a permanent failure of a transport: a retry is useless.
 type BrokenError struct{ Err error }
 
-// Error returns the text of the error inside.
+// Error returns the text of Err.
 func (e BrokenError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error inside.
+// Unwrap returns Err.
 func (e BrokenError) Unwrap() error { return e.Err }
 
 // A TroubleError is the reason why records that were counted as delivered may not
 // have arrived.
 type TroubleError struct{ Err error }
 
-// Error returns the text of the error inside.
+// Error returns the text of Err.
 func (e TroubleError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error inside.
+// Unwrap returns Err.
 func (e TroubleError) Unwrap() error { return e.Err }
 
-// A sharedWriter keeps the writes of several sinks to standard output whole.
+// A sharedWriter serialises the writes of several sinks to standard output.
 type sharedWriter struct {
 	mu sync.Mutex
 	w  io.Writer

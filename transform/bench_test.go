@@ -10,8 +10,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// aStream is the outward messages of a capture, half of them queries and half
-// responses, to be taken over and over.
+// aStream returns the outward messages of a capture, half of them queries and half responses,
+// which can be taken repeatedly.
 func aStream(tb testing.TB) []*Message {
 	var stream []*Message
 	var waiting []*Message
@@ -71,8 +71,8 @@ func BenchmarkTake(b *testing.B) {
 	}
 }
 
-// asPackets makes a stream what packets would bring: each query with its response
-// on a port of its own.
+// asPackets turns a stream into packets: each query and its response have a port of their
+// own.
 func asPackets(stream []*Message) []*Message {
 	var packets []*Message
 	for i, m := range stream {
@@ -88,7 +88,7 @@ func asPackets(stream []*Message) []*Message {
 	return packets
 }
 
-// later moves a stream on by so much time.
+// later adds a duration to the times of a stream.
 func later(stream []*Message, by Time) {
 	for _, m := range stream {
 		if m.QueryTime != NoTime {
@@ -120,8 +120,8 @@ func BenchmarkTakePackets(b *testing.B) {
 	}
 }
 
-// BenchmarkTakeAfterHandovers is BenchmarkTake with as many captures known as can
-// be, all of them over.
+// BenchmarkTakeAfterHandovers is BenchmarkTake with the largest number of captures known, all
+// of them ended.
 func BenchmarkTakeAfterHandovers(b *testing.B) {
 	stream := aStream(b)
 	policy := testPolicy(b, func(c *Config) { c.LocalNames = []string{"univ.example"} })
@@ -142,7 +142,7 @@ func BenchmarkTakeAfterHandovers(b *testing.B) {
 	}
 }
 
-// BenchmarkKeyLog is what a record costs that is noted, in a full ring.
+// BenchmarkKeyLog measures noting a record in a full ring.
 func BenchmarkKeyLog(b *testing.B) {
 	k := NewKeyLog(epoch)
 	name := wiretest.Name("www.shop.example")
@@ -154,8 +154,8 @@ func BenchmarkKeyLog(b *testing.B) {
 	}
 }
 
-// BenchmarkPair is the table alone: a query in, its response's match, and out,
-// with ten thousand others waiting.
+// BenchmarkPair measures the table alone: insert, find and remove a query, with ten thousand
+// others pending.
 func BenchmarkPair(b *testing.B) {
 	q, r := aQuery().message(), aResponse().message()
 	t := newTable(NewBudget(131072))
@@ -172,14 +172,14 @@ func BenchmarkPair(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w.ID = 20000
-		t.crowd(q, w.ID)
+		t.countSameKey(q, w.ID)
 		t.insert(q, &w, 0)
 		found, _ := t.find(r, &w)
 		t.remove(found)
 	}
 }
 
-// BenchmarkFullTable takes queries that nobody answers, each pushing out another.
+// BenchmarkFullTable takes queries without responses, each of which evicts another.
 func BenchmarkFullTable(b *testing.B) {
 	policy := testPolicy(b)
 	p := NewPairer(NewBudget(131072))

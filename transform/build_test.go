@@ -38,7 +38,7 @@ var (
 	ownNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.99.0/24"), netip.MustParsePrefix("2001:db8:55::/48")}
 )
 
-// single are the prefixes of these addresses alone.
+// single returns prefixes of full length for these addresses.
 func single(addrs ...netip.Addr) []netip.Prefix {
 	var all []netip.Prefix
 	for _, a := range addrs {
@@ -47,7 +47,7 @@ func single(addrs ...netip.Addr) []netip.Prefix {
 	return all
 }
 
-// scrubPolicy is the default with what these tests take for local.
+// scrubPolicy returns the default policy with the local names and networks of these tests.
 func scrubPolicy(tb testing.TB, edits ...func(*Config)) *Policy {
 	tb.Helper()
 	c := Config{
@@ -71,7 +71,7 @@ func scrubPolicy(tb testing.TB, edits ...func(*Config)) *Policy {
 	return p
 }
 
-// asResponse is a message as a dnstap source hands it over.
+// asResponse returns a response as a dnstap source gives it to a lane.
 func asResponse(wire []byte) *Message {
 	return &Message{
 		Role:         ResolverResponse,
@@ -97,7 +97,7 @@ func scrubOne(p *Policy, m *Message) (*Record, Reason) {
 	return record, reason
 }
 
-// wantReason gives one response to a new lane and compares what becomes of it.
+// wantReason gives one response to a new lane, and compares its reason.
 func wantReason(t *testing.T, p *Policy, wire []byte, want Reason) {
 	t.Helper()
 	record, got := scrubOne(p, asResponse(wire))
@@ -109,10 +109,10 @@ func wantReason(t *testing.T, p *Policy, wire []byte, want Reason) {
 	}
 }
 
-// removed is the verdict on a response that leaves without an RRset.
+// removed is the verdict on a response whose record lacks an RRset.
 const removed = "removed"
 
-// verdict is what becomes of one response in a new lane: a reason, kept or removed.
+// verdict returns the result for one response in a new lane: a reason, kept or removed.
 func verdict(p *Policy, m *Message) string {
 	lane := NewPairer(NewBudget(8))
 	reason := lane.Take(m, p, func(*Record) {})
@@ -122,7 +122,7 @@ func verdict(p *Policy, m *Message) string {
 	return reason.String()
 }
 
-// wantRemoved gives one response to a new lane, which is to remove an RRset.
+// wantRemoved gives one response to a new lane, which must remove an RRset.
 func wantRemoved(t *testing.T, p *Policy, wire []byte) {
 	t.Helper()
 	if got := verdict(p, asResponse(wire)); got != removed {
@@ -130,7 +130,7 @@ func wantRemoved(t *testing.T, p *Policy, wire []byte) {
 	}
 }
 
-// mustScrub gives one response to a new lane, and returns what leaves.
+// mustScrub gives one response to a new lane, and returns the response of its record.
 func mustScrub(t *testing.T, p *Policy, wire []byte) []byte {
 	t.Helper()
 	in := bytes.Clone(wire)

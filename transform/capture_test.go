@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// captures are what Debian 12's resolvers sent in a closed DNS world.
+// captures are dnstap streams of the resolvers of Debian 12 in an isolated DNS tree.
 var captures = []string{
 	"unbound", "unbound-noout", "unbound-2", "unbound-3", "bind", "bind-2", "bind-fwd", "pdns", "pdns-2", "kresd",
 }
@@ -49,7 +49,7 @@ func loadFrames(tb testing.TB, name string) []*dnstap.Message {
 	}
 }
 
-// loadCapture reads a capture as a dnstap source would hand it to a lane.
+// loadCapture returns the messages of a capture as a dnstap source gives them to a lane.
 func loadCapture(tb testing.TB, name string) []*Message {
 	tb.Helper()
 	var messages []*Message

@@ -21,7 +21,7 @@ type form4 struct {
 	form, example      string
 	write              func(a [4]byte) string
 	forward, backwards int
-	isBackwards        bool // the name does spell the address in reverse order
+	isBackwards        bool // the name spells the address in reverse order
 }
 
 var forms4 = []form4{
@@ -214,7 +214,7 @@ func TestChancesOfIPv6InNames(t *testing.T) {
 	wantInDocs(t, table)
 }
 
-// An embedding is a form in which IPv6 addresses hold IPv4 addresses.
+// An embedding is a form in which IPv6 addresses contain IPv4 addresses.
 type embedding struct {
 	form     string
 	fixed    int  // bits that the form fixes

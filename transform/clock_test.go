@@ -10,14 +10,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Times that a broken sender may tell.
+// Times that a broken sender may state.
 const (
 	in1970 = Time(0)
 	in2106 = Time(math.MaxUint32) * second
 	in2262 = Time(math.MaxInt64)
 )
 
-// outOfTime moves a query to a time of its own.
+// outOfTime sets the time of a query.
 func outOfTime(when Time) func(*sketch) {
 	return func(d *sketch) {
 		d.QueryTime = when
@@ -27,7 +27,7 @@ func outOfTime(when Time) func(*sketch) {
 	}
 }
 
-// sees is for clocks that count no arrivals.
+// sees calls see without arrivals.
 func (c *clock) sees(t Time) bool { return c.see(t, 0) }
 
 func TestClockIsTheHighestTimeSeen(t *testing.T) {
@@ -57,8 +57,8 @@ func TestClockIsTheHighestTimeSeen(t *testing.T) {
 	}
 }
 
-// TestJumpsAreBelievedWhenSixteenAgree, in both directions.
-func TestJumpsAreBelievedWhenSixteenAgree(t *testing.T) {
+// TestJumpsAreAcceptedWhenSixteenAgree covers both directions.
+func TestJumpsAreAcceptedWhenSixteenAgree(t *testing.T) {
 	const hour = 3600 * second
 	for _, row := range []struct {
 		name    string
@@ -117,7 +117,7 @@ func interleave(n int, a, b Time) []Time {
 	return offsets
 }
 
-// TestQuietResolverMovesTheClock: its bursts are minutes apart, each too short to
+// TestQuietResolverMovesTheClock has bursts minutes apart, each of which is too short to
 // confirm the jump alone.
 func TestQuietResolverMovesTheClock(t *testing.T) {
 	var c clock
@@ -129,14 +129,14 @@ func TestQuietResolverMovesTheClock(t *testing.T) {
 		c.sees(at + second)
 	}
 	if lag := at - c.now; lag > Time(40*time.Minute) {
-		t.Errorf("the clock is %v behind", time.Duration(lag))
+		t.Errorf("the clock is %v late", time.Duration(lag))
 	}
 	if c.elapsed != c.now-epoch {
 		t.Errorf("%v elapsed in %v", time.Duration(c.elapsed), time.Duration(c.now-epoch))
 	}
 }
 
-// TestClockAtTheEndsOfTime: nothing overflows.
+// TestClockAtTheEndsOfTime checks that nothing overflows.
 func TestClockAtTheEndsOfTime(t *testing.T) {
 	ends := []Time{NoTime + 1, NoTime + 2, -1, in1970, epoch, in2262 - 1, in2262}
 	for _, a := range ends {
@@ -157,8 +157,8 @@ func TestClockAtTheEndsOfTime(t *testing.T) {
 	}
 }
 
-// TestOneFrameOutOfTimeExpiresNothing, wherever it stands; what else is sent
-// expires when its own time is up. Query n is sent at n seconds.
+// TestOneFrameOutOfTimeExpiresNothing at any position; all other queries expire on time.
+// Query n is sent at n seconds.
 func TestOneFrameOutOfTimeExpiresNothing(t *testing.T) {
 	for _, when := range []Time{in1970, in2106, in2262} {
 		for _, n := range []int{1, 15} {
@@ -191,9 +191,9 @@ func count(from, n int) []int {
 	return s
 }
 
-// TestSixteenFramesOutOfTimeAreBelieved: what waited has expired then, and when
-// time is as before, later queries wait as long as ever.
-func TestSixteenFramesOutOfTimeAreBelieved(t *testing.T) {
+// TestSixteenFramesOutOfTimeAreAccepted checks that pending queries have expired then, and
+// that after the return to the old time, later queries wait for the whole timeout.
+func TestSixteenFramesOutOfTimeAreAccepted(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	query := func(i int) *sketch { return aQuery(withID(uint16(i)), at(time.Duration(i)*time.Second)) }
 	for i := range 40 {
@@ -209,7 +209,7 @@ func TestSixteenFramesOutOfTimeAreBelieved(t *testing.T) {
 		l.take(query(i))
 		want := count(max(40, i-59), min(i-39, 60))
 		if i < 40+15+60 {
-			want = count(40, i-39) // the first 15 wait until the clock is believed, and then as long as any
+			want = count(40, i-39) // the first 15 wait until the jump is confirmed, and then for the whole timeout
 		} else if i == 40+15+60-1 {
 			want = count(54, 60)
 		}
@@ -219,8 +219,8 @@ func TestSixteenFramesOutOfTimeAreBelieved(t *testing.T) {
 	}
 }
 
-// TestSilence: after it the clock goes on once 16 messages agree; what came with
-// them is not taken for old.
+// TestSilence checks that the clock continues after a silence when 16 messages agree, and
+// that these messages do not count as old.
 func TestSilence(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	for i := range 10 {
@@ -228,7 +228,7 @@ func TestSilence(t *testing.T) {
 	}
 	const gap = 7200
 	for i := gap; i < gap+100; i++ {
-		// A message that tells no time neither helps nor hinders.
+		// A message without a time has no effect.
 		l.take(aQuery(withID(60000), func(d *sketch) { d.QueryTime = NoTime }))
 		l.take(aResponse(withID(60000), func(d *sketch) { d.ResponseTime, d.Role = NoTime, ForwarderResponse }))
 		l.take(aQuery(withID(uint16(i)), at(time.Duration(i)*time.Second)))
@@ -247,7 +247,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestTimeStepsBack as resolvers' times do, and nothing expires twice or late.
+// TestTimeStepsBack has times that step back like those of resolvers: nothing expires twice or
+// late.
 func TestTimeStepsBack(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	for i := range 200 {
@@ -285,8 +286,8 @@ func TestElapsedNeverDecreases(t *testing.T) {
 	})
 }
 
-// TestOneOutlierChangesNothing compares a lane with one that sees, somewhere
-// behind its first message, one more from any other time.
+// TestOneOutlierChangesNothing compares a lane with one that sees, anywhere after its first
+// message, one more message with any time.
 func TestOneOutlierChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		policy := testPolicy(t)
@@ -311,5 +312,5 @@ func TestOneOutlierChangesNothing(t *testing.T) {
 	})
 }
 
-// firstTime is the first instant that is one.
+// firstTime is the first valid Time.
 const firstTime = int64(NoTime) + 1

@@ -63,7 +63,7 @@ func captureNames(t *testing.T) []string {
 		for _, m := range loadCapture(t, capture) {
 			var d dns.Msg
 			if d.Unpack(m.Wire) != nil {
-				continue // hostile servers' garbage
+				continue // invalid names of hostile servers
 			}
 			for _, q := range d.Question {
 				seen[q.Name] = true
@@ -107,7 +107,7 @@ var trueFindings = map[string]Rule{
 	"activationcode.r.mail-abuse.com":      ListLookup,
 	"bl.score.senderscore.com":             ListLookup,
 
-	// The closed world of the captures has special-use names.
+	// The isolated DNS tree of the captures has special-use names.
 	"a.fwd.test":     SpecialUse,
 	"b.fwd.test":     SpecialUse,
 	"c.fwd.test":     SpecialUse,
@@ -133,15 +133,15 @@ var trueFindings = map[string]Rule{
 	"1.168.192.in-addr.arpa": SpecialUse,
 }
 
-// A corpusFinding is why a name of the corpus was dropped or removed.
+// A corpusFinding is the reason why a name of the corpus was dropped or removed.
 type corpusFinding struct {
 	list, name string
 	rule       Rule
 	entry      Entry
 }
 
-// judgeAs judges a name as query name and as owner in additional, in answers that hold an
-// address. A finding without a rule leaves.
+// judgeAs judges a name as query name and as owner in additional, in answers that contain an
+// address. A finding without a rule means that the name is kept.
 func judgeAs(t *testing.T, lane *Pairer, p *Policy, f corpusFinding) (asQuery, asOwner corpusFinding) {
 	address := []byte{203, 0, 113, 7}
 	take := func(d *wiretest.Message) Reason {

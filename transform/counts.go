@@ -5,13 +5,13 @@ package transform
 type Counts struct {
 	Read    uint64 // messages, and frames or packets that should have been one
 	Records uint64 // messages that became a record
-	Paired  uint64 // queries that found their response, whatever became of it
+	Paired  uint64 // queries whose response arrived, with or without a record
 	Held    uint64 // queries that wait for their response
 	Dropped [numReasons]uint64
 
-	// Scrubbed counts, by rule, the records that the rule changed, and the messages of
-	// which it forbade a record: if several rules did, the first that was found. It is
-	// not part of the sum.
+	// Scrubbed counts, by rule, the records that the rule changed, and the messages whose
+	// record it forbade: if several rules did, only the first that was found. It is not
+	// part of the sum.
 	Scrubbed [numRules]uint64
 }
 
@@ -33,7 +33,7 @@ func (c *Counts) Account() Account {
 	return a
 }
 
-// Scrubbing returns Scrubbed, a row for each rule.
+// Scrubbing returns a row of Scrubbed for each rule.
 func (c *Counts) Scrubbing() Group {
 	g := Group{Name: "scrubbed", Metric: "scrubbed_total", Label: "rule",
 		Meaning: "records that scrubbing changed, each under every rule that did, and messages that it forbade a record of, under the first",
@@ -44,7 +44,7 @@ func (c *Counts) Scrubbing() Group {
 	return g
 }
 
-// Add adds another's counts to c.
+// Add adds the counts of o to c.
 func (c *Counts) Add(o *Counts) {
 	c.Read += o.Read
 	c.Records += o.Records
@@ -58,7 +58,7 @@ func (c *Counts) Add(o *Counts) {
 	}
 }
 
-// Sum is what Read must equal.
+// Sum returns the sum that Read must equal.
 func (c *Counts) Sum() uint64 {
 	sum := c.Records + c.Paired + c.Held
 	for _, n := range c.Dropped {

@@ -177,17 +177,17 @@ func (d *DomainCounts) registered(name []byte) []byte {
 		if d.lengths == nil || len(d.lengths) == maxDomains {
 			d.lengths = map[string]uint8{}
 		}
-		n = uint8(len(d.ask(name)))
+		n = uint8(len(d.registeredPart(name)))
 		d.lengths[string(name)] = n
 	}
 	return name[len(name)-int(n):]
 }
 
-// ask calls the public suffix list. Its text is the name without the first length octet and
-// the root; the other length octets become dots. Octets that host names do not contain become
-// NUL: a dot in a label does not end it, and the list reads "::1%label.example.com" as an
-// address.
-func (d *DomainCounts) ask(name []byte) []byte {
+// registeredPart returns the registered domain of a name, by the public suffix list. The text
+// for the list is the name without the first length octet and the root; the other length
+// octets become dots. Octets that host names do not contain become NUL: a dot in a label does
+// not end it, and the list reads "::1%label.example.com" as an address.
+func (d *DomainCounts) registeredPart(name []byte) []byte {
 	text := d.text[:copy(d.text[:], name[1:len(name)-1])]
 	for i, c := range text {
 		if !isLabelChar(c) {

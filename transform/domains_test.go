@@ -130,8 +130,8 @@ func TestMergedDomainsAddUp(t *testing.T) {
 	}
 }
 
-// TestDroppedMessagesAreCountedByDomain takes an answer and an unanswered query that
-// hold the resolver's address, and messages that are not counted.
+// TestDroppedMessagesAreCountedByDomain takes an answer and an unanswered query that contain
+// the resolver's address, and messages that are not counted.
 func TestDroppedMessagesAreCountedByDomain(t *testing.T) {
 	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
 	own := someResolver.Addr().String()
@@ -146,9 +146,9 @@ func TestDroppedMessagesAreCountedByDomain(t *testing.T) {
 	}
 }
 
-// TestDomainsThatAreHeldCostNoMemory but for the 48 bytes that the public suffix list
-// allocates to see that a name is no address.
-func TestDomainsThatAreHeldCostNoMemory(t *testing.T) {
+// TestKnownDomainsDoNotAllocate except for the 48 bytes that the public suffix list allocates
+// to check that a name is not an address.
+func TestKnownDomainsDoNotAllocate(t *testing.T) {
 	var d DomainCounts
 	name := mustPackName("4.3.2.1.zen.example.co.uk")
 	list := testing.AllocsPerRun(100, func() { publicsuffix.PublicSuffix("4.3.2.1.zen.example.co.uk") })
@@ -161,8 +161,8 @@ func TestDomainsThatAreHeldCostNoMemory(t *testing.T) {
 	}
 }
 
-// FuzzDomains holds registered domains to the list's own function, for names that it
-// reads as DNS does, and takes any octets for a name.
+// FuzzDomains compares registered domains with the function of the public suffix list, for
+// names that this parses like DNS does, and accepts any octets as a name.
 func FuzzDomains(f *testing.F) {
 	for _, name := range []string{"www.example.co.uk", "a.b.c.ck", "x.someone.github.io", `a\.b.com`, "com"} {
 		f.Add(mustPackName(name))

@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// An exchange is a query and its response, and the policy they meet.
+// An exchange is a query and its response, and the policy that judges them.
 type exchange struct {
 	config          []func(*Config)
 	before          []*sketch
@@ -35,7 +35,7 @@ func (x *exchange) both(edit func(*sketch)) {
 
 func (x *exchange) configure(edit func(*Config)) { x.config = append(x.config, edit) }
 
-// answered sends both and returns what becomes of the response.
+// answered sends both, and returns the reason of the response.
 func (x *exchange) answered(t *testing.T) (*lane, Reason) {
 	l := newLane(t, testPolicy(t, x.config...))
 	for _, d := range x.before {
@@ -55,8 +55,8 @@ func (x *exchange) expired(t *testing.T) Reason {
 	if r := l.take(x.query); r != Kept {
 		t.Errorf("the query was %v", r)
 	}
-	// What follows is not outward: it does not tell the time, so the clock is moved
-	// by the next query, which is still held at the end.
+	// Messages that are not outward do not move the clock, so the next query moves it,
+	// which is still pending at the end.
 	l.take(aQuery(at(60*time.Second), withID(1)))
 	dropped := l.dropped()
 	switch len(dropped) {
@@ -73,7 +73,7 @@ func (x *exchange) expired(t *testing.T) Reason {
 	return numReasons
 }
 
-// A fault is one thing wrong with an exchange.
+// A fault is one error in an exchange.
 type fault struct {
 	reason  Reason
 	query   bool // a query that expires shows it too
@@ -81,10 +81,10 @@ type fault struct {
 	apply   func(x *exchange)
 }
 
-// faults stand in the ledger's order, each combinable with the others. DNS that
-// is malformed comes behind not_outward, frames that are before.
+// faults are in the order of the ledger, and can be combined. Malformed DNS follows
+// not_outward, malformed frames precede it.
 var faults = []fault{
-	{Inward, false, false, func(x *exchange) { x.response.Role = NotOutward }},
+	{NotOutward, false, false, func(x *exchange) { x.response.Role = OtherRole }},
 	{Malformed, false, false, func(x *exchange) { x.response.with(cutShort) }},
 	{Forwarded, true, false, func(x *exchange) { x.both(withRD) }},
 	{LocalServer, true, false, func(x *exchange) { x.both(from("10.0.0.53")) }},
@@ -95,8 +95,8 @@ var faults = []fault{
 	{Rcode, false, false, func(x *exchange) { x.response.dns.Rcode = dns.RcodeNotImplemented }},
 	{Mismatched, false, false, func(x *exchange) { x.query.with(ofType(dns.TypeMX)) }},
 	{Unsolicited, false, true, func(x *exchange) {
-		// Not by an ID of its own: where a query is pending that asked something
-		// else, mismatched comes first.
+		// Not by another ID: if a query with another question is pending, mismatched
+		// comes first.
 		x.query.Resolver = netip.AddrPortFrom(x.query.Resolver.Addr(), 1)
 	}},
 	{LocalName, true, false, func(x *exchange) {
@@ -115,9 +115,9 @@ var faults = []fault{
 	{Unanswered, true, false, func(*exchange) {}},
 }
 
-// growsTooLong adds so many records with compressed names to a message that they
-// fit no more when they are written out, and an OPT before the last, so that they
-// must be.
+// growsTooLong adds records with compressed names to a message, which exceed the longest
+// message when they are written without compression, and an OPT before the last, so that the
+// message must be rebuilt.
 func growsTooLong(then func([]byte) []byte) func([]byte) []byte {
 	const n = 1500
 	return func(b []byte) []byte {
@@ -161,7 +161,7 @@ func TestTheFirstReasonThatAppliesWins(t *testing.T) {
 					}
 					want := a.reason
 					if a.reason == Mismatched && b.reason == Unsolicited {
-						want = Unsolicited // on another five-tuple nothing was asked
+						want = Unsolicited // there is no query with that five-tuple
 					}
 					l, got := x.answered(t)
 					if got != want {

@@ -12,8 +12,8 @@ import (
 	"gotest.tools/v3/golden"
 )
 
-// TestCapturesGiveTheirGoldenRecords has the records and the account of real
-// resolvers' captures under the default policy.
+// TestCapturesGiveTheirGoldenRecords compares the records and the account of captures of real
+// resolvers under the default policy with golden files.
 func TestCapturesGiveTheirGoldenRecords(t *testing.T) {
 	for _, name := range captures {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func line(t *testing.T, r *Record) string {
 		len(m.Answer), len(m.Ns), len(m.Extra))
 }
 
-// account is a capture's file: why what was dropped was, the records, the account.
+// account returns the golden file of a capture: the explanations, the records, the account.
 func account(name string, records []string, c *Counts) string {
 	var b bytes.Buffer
 	for _, why := range strings.Split(strings.TrimSpace(explanations[name]), "\n") {
@@ -77,8 +77,8 @@ func account(name string, records []string, c *Counts) string {
 	return b.String()
 }
 
-// TestCapturesAgreeWithNaiveJudgement decodes each frame with the libraries and
-// judges it by the rules as they read.
+// TestCapturesAgreeWithNaiveJudgement decodes each frame with the libraries, and judges it by
+// a simple implementation of the rules.
 func TestCapturesAgreeWithNaiveJudgement(t *testing.T) {
 	for _, name := range captures {
 		t.Run(name, func(t *testing.T) {
@@ -110,8 +110,8 @@ func TestCapturesAgreeWithNaiveJudgement(t *testing.T) {
 	}
 }
 
-// explanations say which questions led to each reason. What is unfinished is what
-// no capture is long enough to see expire: none lasts a minute longer.
+// explanations list the questions that led to each reason. Queries are unfinished because no
+// capture lasts a minute longer, so that they could expire.
 var explanations = map[string]string{
 	"unbound": `
 		not_outward: 62 CLIENT_QUERY, 60 CLIENT_RESPONSE.
@@ -155,7 +155,7 @@ var explanations = map[string]string{
 		nosuchtld, a single label that is NXDOMAIN.
 		unfinished: 17 queries to 203.0.113.99, which is dead: dead.com (11) and ns1.dead.com (6).`,
 	"bind-2": `
-		forwarded: 4 below fwd.test, with RD=1; they would be special_name besides.
+		forwarded: 4 below fwd.test, with RD=1; they would be special_name too.
 		not_lookup: 6 without a question, REFUSED (5) and FORMERR (1); each closed the only query pending with its ID.
 		truncated: 5 over UDP: huge, manya and txt.big.com, h2 and www.tconly.com.
 		mismatched: 1 about www.bank.com where www.wrongq.com was asked, which stays pending until its own answer, a record.
@@ -175,7 +175,7 @@ var explanations = map[string]string{
 		unfinished: 2 to 203.0.113.99, which is dead: dead.com A and AAAA.`,
 	"pdns-2": `
 		malformed: 2, ptr.garbage.com (pointers in a loop) and www.garbage.com (cut within a record).
-		forwarded: 4 below fwd.test, with RD=1; they would be special_name besides.
+		forwarded: 4 below fwd.test, with RD=1; they would be special_name too.
 		not_lookup: 2 without a question, REFUSED and FORMERR; each closed the only query pending with its ID.
 		truncated: 5 over UDP: huge, manya and txt.big.com, h2 and www.tconly.com.
 		special_name: 10: local, 5 below 10.in-addr.arpa, 2 below 168.192.in-addr.arpa; NXDOMAIN of the root for bind, no-such-tld.
@@ -183,5 +183,5 @@ var explanations = map[string]string{
 		intranet.corp.example, whose ID and flags were taken for an address when addresses were rewritten: the answer is
 		a record without its query.`,
 	"kresd": `
-		not_outward: all, 62 CLIENT_QUERY and 62 CLIENT_RESPONSE: Knot Resolver tells nothing else.`,
+		not_outward: all, 62 CLIENT_QUERY and 62 CLIENT_RESPONSE: Knot Resolver reports nothing else.`,
 }

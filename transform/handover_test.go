@@ -19,7 +19,7 @@ const (
 	spanOff = epoch + 200*second
 )
 
-// during gives a message its times, as so much after epoch. Of a query there is but one.
+// during sets the times of a message, as durations after epoch. A query has only the first.
 func during(query, response time.Duration) func(*sketch) {
 	return func(d *sketch) {
 		d.QueryTime = epoch + Time(query)
@@ -29,7 +29,7 @@ func during(query, response time.Duration) func(*sketch) {
 	}
 }
 
-// captured runs packets through a lane of a capture and returns what it kept.
+// captured runs packets through a lane of a capture, and returns its log.
 func captured(t *testing.T, policy *Policy, packets ...*sketch) *KeyLog {
 	t.Helper()
 	log := NewKeyLog(spanOn)
@@ -49,7 +49,7 @@ func captured(t *testing.T, policy *Policy, packets ...*sketch) *KeyLog {
 
 const s, ns = time.Second, time.Nanosecond
 
-// TestDnstapInsideACaptureIsDuplicate has the edges, where no key is kept.
+// TestDnstapInsideACaptureIsDuplicate covers the edges, without keys.
 func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
 	h := (*Handover)(nil).With(Span{On: spanOn, Off: spanOff})
 	noQuery := func(d *sketch) { d.QueryTime = NoTime }
@@ -66,10 +66,10 @@ func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
 		{"ends inside it", 150 * s, 198*s - ns, nil, Duplicate},
 		{"from edge to edge", 102*s + ns, 198*s - ns, nil, Duplicate},
 		{"before", 50 * s, 51 * s, nil, Kept},
-		{"behind", 250 * s, 251 * s, nil, Kept},
+		{"after", 250 * s, 251 * s, nil, Kept},
 		{"all around", 50 * s, 250 * s, nil, Kept},
 		{"begins before", 99 * s, 150 * s, nil, Kept},
-		{"ends behind", 150 * s, 201 * s, nil, Kept},
+		{"ends after", 150 * s, 201 * s, nil, Kept},
 		{"query time not known", 0, 150 * s, noQuery, Duplicate},
 		{"query time not known, at the edge", 0, 102 * s, noQuery, Kept},
 		{"query time not known, inside the edge", 0, 102*s + ns, noQuery, Duplicate},
@@ -88,8 +88,8 @@ func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
 	}
 }
 
-// TestWhatPacketsCannotReadIsNoDuplicate: encrypted, or at another port.
-func TestWhatPacketsCannotReadIsNoDuplicate(t *testing.T) {
+// TestTransactionsThatPacketsCannotShowAreKept are encrypted, or use another port.
+func TestTransactionsThatPacketsCannotShowAreKept(t *testing.T) {
 	to := func(port uint16) func(*sketch) {
 		return func(d *sketch) { d.Server = netip.AddrPortFrom(d.Server.Addr(), port) }
 	}
@@ -101,10 +101,10 @@ func TestWhatPacketsCannotReadIsNoDuplicate(t *testing.T) {
 	}{
 		{"UDP", to(53), Duplicate},
 		{"TCP", overTCP, Duplicate},
-		{"a port that is not told", to(0), Duplicate},
+		{"a port that is not stated", to(0), Duplicate},
 		{"another port", to(5300), Kept},
 		{"DoT", func(d *sketch) { d.with(to(853), encrypted) }, Kept},
-		{"encrypted, to a port that is not told", func(d *sketch) { d.with(to(0), encrypted) }, Kept},
+		{"encrypted, to a port that is not stated", func(d *sketch) { d.with(to(0), encrypted) }, Kept},
 		{"DNSCrypt", encrypted, Kept},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -124,8 +124,8 @@ func TestWhatPacketsCannotReadIsNoDuplicate(t *testing.T) {
 	}
 }
 
-// TestHandoverIsNothingToPackets: they may well be of another source.
-func TestHandoverIsNothingToPackets(t *testing.T) {
+// TestPacketLanesIgnoreAHandover, because they may be of another source.
+func TestPacketLanesIgnoreAHandover(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff}))
 	l.take(aQuery(asPacket, during(150*s, 0)))
@@ -134,9 +134,8 @@ func TestHandoverIsNothingToPackets(t *testing.T) {
 	}
 }
 
-// TestHandoverKnowsTheQuerysTime, where the response does not tell it, and closes the
-// query.
-func TestHandoverKnowsTheQuerysTime(t *testing.T) {
+// TestHandoverUsesTheTimeOfTheQuery if the response does not state it, and closes the query.
+func TestHandoverUsesTheTimeOfTheQuery(t *testing.T) {
 	for query, want := range map[time.Duration]Reason{102 * s: Kept, 103 * s: Duplicate} {
 		l := newLane(t, testPolicy(t))
 		l.HandOver((*Handover)(nil).With(Span{On: spanOn, Off: spanOff}))
@@ -148,7 +147,7 @@ func TestHandoverKnowsTheQuerysTime(t *testing.T) {
 	}
 }
 
-// TestForwarderResponsesWithoutTimes are not known to be inside.
+// TestForwarderResponsesWithoutTimes checks that these do not count as inside a capture.
 func TestForwarderResponsesWithoutTimes(t *testing.T) {
 	forwarded := func(d *sketch) { d.Role, d.ResponseTime = ForwarderResponse, NoTime }
 	noQuery := func(d *sketch) { d.QueryTime = NoTime }
@@ -168,8 +167,8 @@ func TestForwarderResponsesWithoutTimes(t *testing.T) {
 	}
 }
 
-// TestKeysDecideAtTheEdges has one transaction that packets recorded near the
-// beginning, and what dnstap tells.
+// TestKeysDecideAtTheEdges has one transaction that packets recorded near the beginning, and
+// dnstap messages.
 func TestKeysDecideAtTheEdges(t *testing.T) {
 	log := captured(t, testPolicy(t), aQuery(during(101*s, 0)), aResponse(during(101*s, 101*s)))
 	h := (*Handover)(nil).With(Span{On: spanOn, Off: spanOff}, log)
@@ -206,7 +205,7 @@ func TestKeysDecideAtTheEdges(t *testing.T) {
 	}
 }
 
-// TestUnansweredQueriesAreHandedOverToo, where they are wanted. The timeout is 60 s.
+// TestUnansweredQueriesAreHandedOverToo if the policy keeps them. The timeout is 60 s.
 func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 	wanted := testPolicy(t, func(c *Config) { c.Unanswered = true })
 	log := captured(t, wanted, aQuery(during(101*s, 0), withID(1)), aQuery(during(161*s, 0), withID(2)), aQuery(during(199*s, 0), withID(3)))
@@ -233,7 +232,7 @@ func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 			for _, policy := range []*Policy{wanted, testPolicy(t)} {
 				l := newLane(t, policy)
 				l.HandOver(h)
-				l.take(aQuery(during(130*s, 0), withID(9), withRD)) // whence the clock runs
+				l.take(aQuery(during(130*s, 0), withID(9), withRD)) // sets the clock
 				l.take(row.query)
 				l.pass(300 * s)
 				want := map[Reason]uint64{Forwarded: 1}
@@ -248,7 +247,7 @@ func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 				if d := cmp.Diff(want, l.dropped()); d != "" {
 					t.Errorf("unanswered wanted: %v\n%s", policy == wanted, d)
 				}
-				made := slices.ContainsFunc(l.records, func(r Record) bool { return !r.Answered })
+				made := slices.ContainsFunc(l.records, func(r Record) bool { return !r.HasResponse })
 				if made != (policy == wanted && row.want == Kept) {
 					t.Errorf("unanswered wanted: %v, and there is a record: %v", policy == wanted, made)
 				}
@@ -257,8 +256,8 @@ func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 	}
 }
 
-// TestDuplicateStandsBetweenUnsolicitedAndLocalName in the order of reasons.
-func TestDuplicateStandsBetweenUnsolicitedAndLocalName(t *testing.T) {
+// TestDuplicateIsBetweenUnsolicitedAndLocalName in the order of reasons.
+func TestDuplicateIsBetweenUnsolicitedAndLocalName(t *testing.T) {
 	inside := during(150*s, 151*s)
 	for name, row := range map[string]struct {
 		before []*sketch
@@ -281,8 +280,8 @@ func TestDuplicateStandsBetweenUnsolicitedAndLocalName(t *testing.T) {
 	}
 }
 
-// TestHandoverRemembersEightCaptures, and those that have one already do not notice
-// another.
+// TestHandoverRemembersEightCaptures, and a Handover does not change when another is made from
+// it.
 func TestHandoverRemembersEightCaptures(t *testing.T) {
 	var all []*Handover
 	var h *Handover
@@ -316,7 +315,7 @@ func TestHandoverRemembersEightCaptures(t *testing.T) {
 	}
 }
 
-// TestHandoverTakesManyLogs: one of each lane, with keys in common.
+// TestHandoverTakesManyLogs of several lanes, with keys in common.
 func TestHandoverTakesManyLogs(t *testing.T) {
 	var logs []*KeyLog
 	for i := range 3 {
@@ -336,8 +335,8 @@ func TestHandoverTakesManyLogs(t *testing.T) {
 	}
 }
 
-// TestTransactionKeysDiffer in every bit of what they are made of, and are the same
-// for good: two lanes need not be of one process.
+// TestTransactionKeysDiffer in every bit of their input, and do not change between processes,
+// because two lanes may be of different processes.
 func TestTransactionKeysDiffer(t *testing.T) {
 	seen := map[uint64]string{}
 	note := func(what string, key uint64) {
@@ -388,7 +387,7 @@ func TestHandoverDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for %d packets", n, len(packets))
 	}
 	stream := aStream(t)
-	off := stream[len(stream)/2].QueryTime + spanEdge // inside for one half, near for the other
+	off := stream[len(stream)/2].QueryTime + spanEdge // one half is inside, the other near
 	others := NewKeyLog(off)
 	for i := range uint64(1000) {
 		others.add(i<<54, off, off)
@@ -409,8 +408,7 @@ func TestHandoverDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// TestACaptureOfOneResolverHandsOverNothingOfAnother, as far as dnstap tells whose a
-// transaction is.
+// TestACaptureOfOneResolverHandsOverNothingOfAnother if dnstap states the resolver.
 func TestACaptureOfOneResolverHandsOverNothingOfAnother(t *testing.T) {
 	asked := func(addr string) func(*sketch) {
 		return func(d *sketch) {
@@ -458,13 +456,13 @@ func idsKept(k *KeyLog, n int) (ids []int) {
 	return ids
 }
 
-// answeredAt is a query and its response, both at one time.
+// answeredAt returns a query and its response with the same time.
 func answeredAt(id uint16, when time.Duration) []*sketch {
 	return []*sketch{aQuery(withID(id), during(when, 0)), aResponse(withID(id), during(when, when))}
 }
 
-// TestKeyLogKeepsBothEnds: what was asked in the first four seconds, and what was
-// answered in the last eight.
+// TestKeyLogKeepsBothEnds checks that the log has the queries of the first four seconds and the
+// responses of the last eight.
 func TestKeyLogKeepsBothEnds(t *testing.T) {
 	var packets []*sketch
 	for id, when := range []time.Duration{
@@ -484,10 +482,10 @@ func TestKeyLogKeepsBothEnds(t *testing.T) {
 	}
 }
 
-// TestKeyLogKeepsUnanswered ones by when they expired.
+// TestKeyLogKeepsUnanswered queries by the time at which they expired.
 func TestKeyLogKeepsUnanswered(t *testing.T) {
 	packets := []*sketch{aQuery(withID(1), during(103*s, 0)), aQuery(withID(2), during(105*s, 0)), aQuery(withID(3), during(130*s, 0))}
-	for i := range 10 { // time goes by until 195 s
+	for i := range 10 { // until 195 s
 		packets = append(packets, aQuery(withID(100), withRD, during(140*s+time.Duration(i)*5*s+s/2, 0)))
 	}
 	packets = append(packets, aQuery(withID(4), during(195*s, 0)))
@@ -497,8 +495,8 @@ func TestKeyLogKeepsUnanswered(t *testing.T) {
 	}
 }
 
-// TestKeyLogIsOfTheTrueTime: the records' own times are cut off.
-func TestKeyLogIsOfTheTrueTime(t *testing.T) {
+// TestKeyLogUsesTheFullTime, because the times of records are truncated.
+func TestKeyLogUsesTheFullTime(t *testing.T) {
 	policy := testPolicy(t, func(c *Config) { c.TimeResolution = time.Hour })
 	log := captured(t, policy, append(answeredAt(1, 105*s), answeredAt(2, 130*s)...)...)
 	if d := cmp.Diff([]int{2}, idsKept(log, 2)); d != "" {
@@ -517,7 +515,7 @@ func TestKeyLogStopsWithItsLane(t *testing.T) {
 	}
 }
 
-// TestKeyLogIsBounded: of the beginning the first are kept, of the end the last.
+// TestKeyLogIsBounded: it keeps the first keys of the beginning and the last of the end.
 func TestKeyLogIsBounded(t *testing.T) {
 	const n = maxKeys + 1000
 	k := NewKeyLog(spanOn)
@@ -559,7 +557,7 @@ func TestKeyLogsRingKeepsItsOrder(t *testing.T) {
 			want = want[1:]
 		}
 		if i%3 == 0 {
-			continue // nothing has been added, so nothing has gone
+			continue // nothing was added, so nothing was removed
 		}
 		var keys []uint64
 		for _, r := range want {
@@ -574,8 +572,8 @@ func TestKeyLogsRingKeepsItsOrder(t *testing.T) {
 	}
 }
 
-// After a lull of more than a minute the lane's clock stays behind until enough messages
-// agree. Copies and keys go by the packets' own times.
+// After a lull of more than a minute the lane's clock is late until enough messages agree.
+// Copies and keys use the packets' own times.
 const lull = 100 * time.Second
 
 func TestKeyLogKeepsWhatFollowsALull(t *testing.T) {

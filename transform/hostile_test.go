@@ -17,21 +17,21 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// full is a record of rdata as long as a message can hold, made of a pattern.
+// full returns a message with the longest possible record, whose rdata repeats a pattern.
 func full(typ uint16, before []byte, pattern string) []byte {
 	d := wiretest.New("q", typ)
 	room := dnswire.MaxMessage - len(d.Wire) - 11 - len(before)
 	return d.With(dnswire.Answer, "", typ, append(bytes.Clone(before), strings.Repeat(pattern, room/len(pattern))...)).Wire
 }
 
-// fullTXT is the same in character-strings of 255.
+// fullTXT is full with character-strings of 255 octets.
 func fullTXT(pattern string) []byte {
 	one := strings.Repeat(pattern, 255/len(pattern))
 	return full(dns.TypeTXT, nil, string(charStrings(one+strings.Repeat(" ", 255-len(one)))))
 }
 
-// manyNames is a HIP record, which holds names of two octets and more, that all
-// end in one name of so many labels and pointers.
+// manyNames returns a HIP record with many names of two octets and more, which all end in one
+// name with that number of labels and pointers.
 func manyNames(labels int, each string) []byte {
 	d := wiretest.New("q", dns.TypeHIP)
 	at := len(d.Wire) + 11 + 4
@@ -49,8 +49,8 @@ func manyNames(labels int, each string) []byte {
 	return d.With(dnswire.Answer, "", dns.TypeHIP, rdata).Wire
 }
 
-// astray has names that all lead into rdata that holds none by its type.
-func astray(opt bool) []byte {
+// intoOpaque returns a message whose names all point into rdata that by its type has no names.
+func intoOpaque(opt bool) []byte {
 	d := wiretest.New("q", dns.TypeNS)
 	at := len(d.Wire) + 11
 	chain := []byte{0}
@@ -73,7 +73,7 @@ func astray(opt bool) []byte {
 	return d.Wire
 }
 
-// manyRecords has the most records that a message can hold.
+// manyRecords returns a message with the largest possible number of records.
 func manyRecords(typ uint16, rdata string) []byte {
 	d := wiretest.New("q", typ)
 	for len(d.Wire)+11+len(rdata) <= dnswire.MaxMessage {
@@ -82,7 +82,7 @@ func manyRecords(typ uint16, rdata string) []byte {
 	return d.Wire
 }
 
-// afterOPT has names that a rebuild must compress anew, each another.
+// afterOPT returns a message with different names that a rebuild must compress again.
 func afterOPT() []byte {
 	d := wiretest.New("q", dns.TypeNS).With(dnswire.Additional, "", dns.TypeOPT, nil)
 	for i := 0; ; i++ {
@@ -100,18 +100,18 @@ func afterOPT() []byte {
 
 func hostileMessages() map[string][]byte {
 	messages := map[string][]byte{
-		"names of 123 pointers":          manyNames(122, "\x01b"),
-		"bare names of 123 pointers":     manyNames(122, ""),
-		"reverse names":                  manyNames(34, "\x01b"),
-		"names that lead astray":         astray(false),
-		"names that lead astray and OPT": astray(true),
-		"names to compress anew":         afterOPT(),
-		"empty records":                  manyRecords(65280, ""),
-		"small records":                  manyRecords(65280, "\x01\x02\x03"),
-		"addresses":                      manyRecords(dns.TypeA, "\xcb\x00\x71\x00"),
-		"empty texts":                    full(dns.TypeTXT, nil, "\x00"),
-		"empty parameters":               full(dns.TypeSVCB, []byte{0, 1, 0}, "\x00\x00\x00\x00"),
-		"parameters of empty texts":      full(dns.TypeSVCB, []byte{0, 1, 0, 0, 1, 0xff, 0}, "\x00"),
+		"names of 123 pointers":           manyNames(122, "\x01b"),
+		"bare names of 123 pointers":      manyNames(122, ""),
+		"reverse names":                   manyNames(34, "\x01b"),
+		"names into opaque rdata":         intoOpaque(false),
+		"names into opaque rdata and OPT": intoOpaque(true),
+		"names to compress anew":          afterOPT(),
+		"empty records":                   manyRecords(65280, ""),
+		"small records":                   manyRecords(65280, "\x01\x02\x03"),
+		"addresses":                       manyRecords(dns.TypeA, "\xcb\x00\x71\x00"),
+		"empty texts":                     full(dns.TypeTXT, nil, "\x00"),
+		"empty parameters":                full(dns.TypeSVCB, []byte{0, 1, 0}, "\x00\x00\x00\x00"),
+		"parameters of empty texts":       full(dns.TypeSVCB, []byte{0, 1, 0, 0, 1, 0xff, 0}, "\x00"),
 	}
 	for _, pattern := range []string{
 		".", "..", ":", "::", ":::", "1:", "1:1:1:", "1::", "ffff:", "1.", "1.2.3.", "1.1.1.1:", "0", "a", "a.", "-", "univ.", "univ.example", "mail.",
@@ -130,8 +130,8 @@ func hostileMessages() map[string][]byte {
 	return messages
 }
 
-// cpuTime runs work and returns what it cost this thread, whatever else the machine
-// is doing.
+// cpuTime runs work and returns the CPU time of this thread, which does not depend on other
+// load of the machine.
 func cpuTime(tb testing.TB, work func()) time.Duration {
 	tb.Helper()
 	runtime.LockOSThread()
@@ -148,8 +148,8 @@ func cpuTime(tb testing.TB, work func()) time.Duration {
 	return now() - start
 }
 
-// onePass is the time that a plain loop over the longest message takes here and
-// now: what is measured in it holds on slow machines and with -race too.
+// onePass returns the time of a simple loop over the longest message: limits that are
+// multiples of it hold on slow machines and with -race too.
 func onePass(tb testing.TB) time.Duration {
 	tb.Helper()
 	text := full(65280, nil, "a.b c")
@@ -170,10 +170,10 @@ func onePass(tb testing.TB) time.Duration {
 	return best
 }
 
-// TestNoMessageTakesLong: the search reads each octet a bounded number of times,
-// whatever it is made of and however many local names there are.
+// TestNoMessageTakesLong checks that the search reads each octet a bounded number of times, for
+// any octets and any number of local names.
 func TestNoMessageTakesLong(t *testing.T) {
-	limit := 4000 * onePass(t) // several times what the worst takes
+	limit := 4000 * onePass(t) // several times the worst case
 	var many []string
 	for i := range 1000 {
 		many = append(many, fmt.Sprintf("mail.d%d.%sexample", i, strings.Repeat("x.", i%40)), fmt.Sprintf("d%d.bücher.example", i))
@@ -182,7 +182,7 @@ func TestNoMessageTakesLong(t *testing.T) {
 	for i := range 60 {
 		resolvers = append(resolvers, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), netip.MustParseAddr(fmt.Sprintf("2001:db8:53::%x", i+1)))
 	}
-	var networks []netip.Prefix // which hold the nearest to what is tried, and not that
+	var networks []netip.Prefix // next to the addresses in the messages, but without them
 	for i := range 60 {
 		networks = append(networks, netip.PrefixFrom(netip.AddrFrom4([4]byte{1, 1, 0, byte(4 * i)}), 30),
 			netip.MustParsePrefix(fmt.Sprintf("1:1:1:1:0:%x::/96", i)))
@@ -225,8 +225,8 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
-// TestCompressionTableCannotBeMadeSlow writes names whose hashes are neighbours: no
-// more of them are kept than one look-up reads.
+// TestCompressionTableCannotBeMadeSlow writes names with adjacent hashes: the table keeps at
+// most as many as one look-up reads.
 func TestCompressionTableCannotBeMadeSlow(t *testing.T) {
 	var c, empty compressor
 	var out []byte

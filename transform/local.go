@@ -416,8 +416,8 @@ func IsPublic(a netip.Addr) bool {
 // more is useless: the resolver chooses them at random from a prefix.
 const maxLearned = 4096
 
-// Learned is the resolver's addresses that messages have shown in any lane. It is not safe for
-// concurrent use. The zero value is empty.
+// Learned holds the resolver's addresses that messages in any lane have shown. It is not safe
+// for concurrent use. The zero value is empty.
 type Learned struct {
 	order   list.List // of netip.Addr, the least recently seen first
 	at      map[netip.Addr]*list.Element
@@ -471,17 +471,17 @@ func (l *Learned) Known() *KnownAddrs {
 	return l.current
 }
 
-// sightings is the resolver's addresses that a lane has seen since the last call of Know.
+// seenAddrs holds the resolver's addresses that a lane has seen since the last call of Know.
 // Each is noted once per noteTime of message time.
-type sightings struct {
+type seenAddrs struct {
 	fresh  addrSet
 	order  []netip.Addr // of fresh; a ring once it is full
 	oldest int
 
-	recent [64]sighting // by last octet
+	recent [64]seenAddr // by last octet
 }
 
-type sighting struct {
+type seenAddr struct {
 	addr netip.Addr
 	at   Time // lane time
 	own  bool // the address identifies the resolver
@@ -492,14 +492,14 @@ const noteTime = Time(time.Second)
 
 // see notes an address if it identifies the resolver, unless it has just been noted,
 // and reports whether it does.
-func (s *sightings) see(a netip.Addr, now Time, policy *Policy) (own bool) {
+func (s *seenAddrs) see(a netip.Addr, now Time, policy *Policy) (own bool) {
 	if !a.IsValid() {
 		return false
 	}
 	last := a.As16()[15]
 	r := &s.recent[last%uint8(len(s.recent))]
 	if r.addr != a || uint64(now-r.at) >= uint64(noteTime) {
-		*r = sighting{a, now, isIdentity(a)}
+		*r = seenAddr{a, now, isIdentity(a)}
 		if r.own && !policy.identity.Has(a) {
 			s.note(a)
 		}
@@ -507,7 +507,7 @@ func (s *sightings) see(a netip.Addr, now Time, policy *Policy) (own bool) {
 	return r.own
 }
 
-func (s *sightings) note(a netip.Addr) {
+func (s *seenAddrs) note(a netip.Addr) {
 	if s.fresh.has(a) {
 		return
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// ownTexts are texts, and whether they hold 192.0.2.53 or 2001:db8:53::53.
+// ownTexts are texts, and whether they contain 192.0.2.53 or 2001:db8:53::53.
 var ownTexts = []struct {
 	text string
 	own  bool
@@ -99,7 +99,7 @@ func TestResolverAddressIsFoundInText(t *testing.T) {
 			"HTTPS":        answering(dns.TypeHTTPS, svcb(65280, s)),
 			"unknown type": answering(65280, []byte(s)),
 			"strings of unknown type": answering(65280,
-				charStrings("a", s+strings.Repeat(" ", 57-len(s)%57))), // behind "9"
+				charStrings("a", s+strings.Repeat(" ", 57-len(s)%57))), // the length octet is "9"
 		} {
 			want := Kept
 			if tt.own {
@@ -206,8 +206,8 @@ func TestResolverAddressIsFoundAsReverseName(t *testing.T) {
 	}
 }
 
-// TestResolverAddressIsFoundAsCompressedReverseName: labels and pointers in turn,
-// each one a record of its own.
+// TestResolverAddressIsFoundAsCompressedReverseName has labels and pointers in turn, each in
+// its own record.
 func TestResolverAddressIsFoundAsCompressedReverseName(t *testing.T) {
 	for name, want := range map[string]Reason{
 		reverseName("2001:db8:53::53"):                ResolverAddress,
@@ -241,8 +241,8 @@ func mappedReverseName(a netip.Addr) string {
 	return name.String() + "ip6.arpa."
 }
 
-// TestResolverAddressIsLearnedFromMessages: what query_address told once holds
-// for answers to come.
+// TestResolverAddressIsLearnedFromMessages checks that an address that query_address stated
+// once counts for later answers.
 func TestResolverAddressIsLearnedFromMessages(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.Resolvers = ownNetworks })
 	lane := NewPairer(NewBudget(8))
@@ -323,8 +323,8 @@ func judgeText(p *Policy, text string) Reason {
 	return s.rule.Forbids()
 }
 
-// TestAddressesInTextAgainstNetip compares the search with netip.ParseAddr on
-// every stretch of random text.
+// TestAddressesInTextAgainstNetip compares the search with netip.ParseAddr on every substring
+// of random text.
 func TestAddressesInTextAgainstNetip(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	owns := []netip.Addr{
@@ -370,9 +370,8 @@ func naiveAddresses(text string, owns []netip.Addr) bool {
 
 func octets(addr string) []byte { return netip.MustParseAddr(addr).AsSlice() }
 
-// networkAddresses are responses, and whether they tell of an address inside
-// 198.18.99.0/24 or 2001:db8:55::/48; embedded: as part of an IPv6 address that is
-// not inside.
+// networkAddresses are responses, and whether they contain an address inside 198.18.99.0/24 or
+// 2001:db8:55::/48; embedded: as part of an IPv6 address that is not inside.
 var networkAddresses = []struct {
 	name     string
 	wire     []byte
@@ -382,11 +381,11 @@ var networkAddresses = []struct {
 	{"A, first", answering(dns.TypeA, octets("198.18.99.0")), ResolverAddress, false},
 	{"A, last", answering(dns.TypeA, octets("198.18.99.255")), ResolverAddress, false},
 	{"A, before", answering(dns.TypeA, octets("198.18.98.255")), Kept, false},
-	{"A, behind", answering(dns.TypeA, octets("198.18.100.0")), Kept, false},
+	{"A, after it", answering(dns.TypeA, octets("198.18.100.0")), Kept, false},
 	{"AAAA, first", answering(dns.TypeAAAA, octets("2001:db8:55::")), ResolverAddress, false},
 	{"AAAA, last", answering(dns.TypeAAAA, octets("2001:db8:55:ffff:ffff:ffff:ffff:ffff")), ResolverAddress, false},
 	{"AAAA, before", answering(dns.TypeAAAA, octets("2001:db8:54:ffff:ffff:ffff:ffff:ffff")), Kept, false},
-	{"AAAA, behind", answering(dns.TypeAAAA, octets("2001:db8:56::")), Kept, false},
+	{"AAAA, after it", answering(dns.TypeAAAA, octets("2001:db8:56::")), Kept, false},
 	{"AAAA, IPv4-mapped", answering(dns.TypeAAAA, octets("::ffff:198.18.99.1")), ResolverAddress, false},
 	{"AAAA, NAT64", answering(dns.TypeAAAA, octets("64:ff9b::198.18.99.1")), ResolverAddress, true},
 	{"AAAA, another's NAT64", answering(dns.TypeAAAA, octets("64:ff9b::198.18.9.1")), Kept, false},
@@ -437,7 +436,7 @@ var networkAddresses = []struct {
 }
 
 func TestAddressesInResolverNetworksAreFound(t *testing.T) {
-	// Exact addresses are none, so that what is found is found by its network.
+	// There are no single addresses, so that only networks can match.
 	alone := scrubPolicy(t, func(c *Config) { c.Resolvers = ownNetworks })
 	none := scrubPolicy(t, func(c *Config) { c.Resolvers = single(ownAddr4, ownAddr6) })
 	for _, tt := range networkAddresses {
@@ -476,7 +475,7 @@ func TestServersInResolverNetworksAreLocal(t *testing.T) {
 	}
 }
 
-// TestANetworkOfOneAddressIsThatAddress: found as octets of any meaning too.
+// TestANetworkOfOneAddressIsThatAddress, and is found in opaque octets too.
 func TestANetworkOfOneAddressIsThatAddress(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) {
 		c.Resolvers = single(ownAddr4, ownAddr6)
@@ -493,8 +492,8 @@ func TestANetworkOfOneAddressIsThatAddress(t *testing.T) {
 	}
 }
 
-// TestNetworksAgainstContains compares the search with the plain way, on random
-// networks that overlap and border on each other.
+// TestNetworksAgainstContains compares the search with a simple loop, on random networks that
+// overlap and are adjacent.
 func TestNetworksAgainstContains(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	address := func() netip.Addr {

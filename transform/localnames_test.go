@@ -52,8 +52,8 @@ func TestParseLocalNameRefuses(t *testing.T) {
 	}
 }
 
-// A file may be one line of anything, and must not keep a sensor from its work.
-func TestParseLocalNameRefusesWhatIsTooLongAtOnce(t *testing.T) {
+// A file may be one long line of any text, which must not block a sensor.
+func TestParseLocalNameRefusesLongEntriesAtOnce(t *testing.T) {
 	var long strings.Builder
 	for c := rune(0x4e00); long.Len() < 30000; c++ {
 		long.WriteRune(c)
@@ -103,19 +103,19 @@ func charStrings(texts ...string) []byte {
 	return b
 }
 
-// param is one SVCB parameter, behind priority and target.
+// svcb returns rdata of SVCB with priority, target and one parameter.
 func svcb(key uint16, value string) []byte {
 	b := append([]byte{0, 1}, wiretest.Name("svc.example.net")...)
 	b = append(b, byte(key>>8), byte(key), byte(len(value)>>8), byte(len(value)))
 	return append(b, value...)
 }
 
-// answering is a response with one record in answer.
+// answering returns a response with one record in answer.
 func answering(typ uint16, rdata []byte) []byte {
 	return wiretest.New("q.example.net", typ).With(dnswire.Answer, "q.example.net", typ, rdata).Wire
 }
 
-// setName puts another name in the place of a record's n-th.
+// setName replaces the n-th name of a record.
 func setName(r dns.RR, n int, name string) {
 	v := reflect.ValueOf(r).Elem()
 	if v.Type().Field(0).Name != "Hdr" {
@@ -142,7 +142,7 @@ func setName(r dns.RR, n int, name string) {
 	}
 }
 
-// nameMatches are names as they may stand anywhere, and whether they are local.
+// nameMatches are names in any field, and whether they are local.
 var nameMatches = []struct {
 	name string
 	want Reason
@@ -230,44 +230,43 @@ func TestLocalNamesAreFoundThroughPointers(t *testing.T) {
 	d = wiretest.New("example", dns.TypeNS)
 	wantReason(t, p, ns(d, append([]byte("\x07notuniv"), wiretest.PointTo(dnswire.HeaderLen)...)...).Wire, Kept)
 
-	// The rest of the name stands in rdata that holds no name by its type.
+	// The rest of the name is in rdata that by its type has no name.
 	d = wiretest.New("q.example.net", dns.TypeNS)
 	at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), 65280, wiretest.Name("example"))
 	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), wiretest.PointTo(at)...)...).Wire)
 
-	// The rest of the name stands in fixed fields: class, TTL and length 7.
+	// The rest of the name is in fixed fields: class, TTL and length 7.
 	d = wiretest.New("q.example.net", dns.TypeNS)
 	at = d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), 65280, []byte("example\x00")) - 1
-	d.Wire[at-1], d.Wire[at] = 0, 7 // and so the root is left over
+	d.Wire[at-1], d.Wire[at] = 0, 7 // the root remains
 	d.Wire = d.Wire[:len(d.Wire)-1]
 	d.Record(dnswire.Answer, []byte{0}, 65280, nil)
 	wantRemoved(t, p, ns(d, append([]byte("\x04univ"), wiretest.PointTo(at)...)...).Wire)
 
-	// The rest stands in an OPT that will go.
+	// The rest is in an OPT that will be removed.
 	d = wiretest.New("q.example.net", dns.TypeNS)
 	at = d.Record(dnswire.Additional, []byte{0}, dns.TypeOPT, append([]byte{0xfd, 0xe9, 0, 9}, wiretest.Name("example")...)) + 4
 	d.Record(dnswire.Additional, append([]byte("\x04univ"), wiretest.PointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
 	wantRemoved(t, p, d.Wire)
 
-	// All of it stands in rdata, in two pieces, and nothing but a pointer in the name.
+	// All labels are in rdata, in two parts; the name itself is only a pointer.
 	d = wiretest.New("example", dns.TypeNS)
 	at = d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), 65280, append([]byte("\x04univ"), wiretest.PointTo(dnswire.HeaderLen)...))
 	wantRemoved(t, p, ns(d, wiretest.PointTo(at)...).Wire)
 
-	// All of it is the owner of an OPT that will go.
+	// The whole name is the owner of an OPT that will be removed.
 	d = wiretest.New("q.example.net", dns.TypeNS)
 	at = len(d.Wire)
 	d.Record(dnswire.Additional, wiretest.Name("univ.example"), dns.TypeOPT, nil)
 	d.Record(dnswire.Additional, append([]byte("\x01x"), wiretest.PointTo(at)...), dns.TypeA, []byte{203, 0, 113, 7})
 	wantRemoved(t, p, d.Wire)
 
-	// Only OPT knows the name.
+	// Only the OPT contains the name.
 	d = wiretest.New("q.example.net", dns.TypeNS).With(dnswire.Additional, "univ.example", dns.TypeOPT, nil)
 	wantReason(t, p, d.Wire, Kept)
 }
 
-// textMatches are texts as they may stand in any rdata, and whether they hold a
-// local name.
+// textMatches are texts in any rdata, and whether they contain a local name.
 var textMatches = []struct {
 	text string
 	want Reason
@@ -350,9 +349,9 @@ func naptr(texts ...string) []byte {
 	return append(append([]byte{0, 1, 0, 1}, charStrings(texts...)...), 0)
 }
 
-// TestLocalNameBehindALengthThatIsALetter: 45 is "-", so that the name would look
-// like the end of a longer label.
-func TestLocalNameBehindALengthThatIsALetter(t *testing.T) {
+// TestLocalNameAfterALengthThatIsAHyphen: 45 is "-", so that the name looks like the end of a
+// longer label.
+func TestLocalNameAfterALengthThatIsAHyphen(t *testing.T) {
 	p := scrubPolicy(t)
 	for _, n := range []int{45, 48, 57, 65, 90, 95, 97, 122} {
 		text := "univ.example" + strings.Repeat("!", n-len("univ.example"))
@@ -368,15 +367,14 @@ func TestLocalNameBehindALengthThatIsALetter(t *testing.T) {
 	}
 }
 
-// TestLocalNamesAreFoundInLongTokens slides a name along text without an end, over
-// every edge that the search may have.
+// TestLocalNamesAreFoundInLongTokens tries a name at every offset of a long token.
 func TestLocalNamesAreFoundInLongTokens(t *testing.T) {
 	p := scrubPolicy(t)
 	for before := range 1200 {
 		for _, filler := range []string{"a.", "abcdefghi."} {
 			text := strings.Repeat(filler, before/len(filler)) + "univ.example" + strings.Repeat(".b", 700)
 			if _, got := scrubOne(p, asResponse(answering(65280, []byte(text)))); got != LocalName {
-				t.Fatalf("behind %d octets of %q: %v", before, filler, got)
+				t.Fatalf("after %d octets of %q: %v", before, filler, got)
 			}
 		}
 	}
@@ -453,7 +451,7 @@ func TestLocalNamesThatShareLabels(t *testing.T) {
 	}
 }
 
-// TestLocalNetworksWithinOctets: the border of a network need not be that of a label.
+// TestLocalNetworksWithinOctets has networks whose boundary is not that of a label.
 func TestLocalNetworksWithinOctets(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) {
 		c.LocalNetworks = []netip.Prefix{
@@ -467,7 +465,7 @@ func TestLocalNetworksWithinOctets(t *testing.T) {
 		"95.100.51.198.in-addr.arpa":            LocalName,
 		"96.100.51.198.in-addr.arpa":            Kept,
 		"63.100.51.198.in-addr.arpa":            Kept,
-		"100.51.198.in-addr.arpa":               Kept, // holds more than the network
+		"100.51.198.in-addr.arpa":               Kept, // contains more than the network
 		"64/27.100.51.198.in-addr.arpa":         LocalName,
 		"65.64/27.100.51.198.in-addr.arpa":      LocalName, // RFC 2317
 		"65.64-95.100.51.198.in-addr.arpa":      LocalName,
@@ -483,7 +481,7 @@ func TestLocalNetworksWithinOctets(t *testing.T) {
 		"9.8.b.d.0.1.0.0.2.ip6.arpa":            Kept,
 		"c.8.b.d.0.1.0.0.2.ip6.arpa":            Kept,
 		"8.b.d.0.1.0.0.2.ip6.arpa":              Kept,
-		"256.100.51.198.in-addr.arpa":           LocalName, // no number of an address: may be a part of it
+		"256.100.51.198.in-addr.arpa":           LocalName, // not an octet: may be a part of the network
 		reverseName("2001:db8:c:d::1"):          LocalName,
 		reverseName("2001:db8:c:d::2"):          Kept,
 		"a.8.b.d.0.1.0.0.2.ip6.int":             Kept,
@@ -499,8 +497,8 @@ func TestLocalNetworksWithinOctets(t *testing.T) {
 	}
 }
 
-// TestALabelsHoldNoHexadecimalDigits: theirs are letters of another script.
-func TestALabelsHoldNoHexadecimalDigits(t *testing.T) {
+// TestALabelsHaveNoHexadecimalDigits, because their digits encode letters of another script.
+func TestALabelsHaveNoHexadecimalDigits(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("62.11.112.0/24")} })
 	for name, want := range map[string]Reason{"www.example.xn--3e0b707e": Kept, "3e0b707e.example": LocalName, "x-3e0b707e.example": LocalName} {
 		wantReason(t, p, wiretest.New(name, dns.TypeA).Wire, want)

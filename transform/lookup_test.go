@@ -15,8 +15,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// specials are query names and whether they are special-use; the list of DESIGN.md
-// exactly, with its neighbours.
+// specials are query names and whether they are special-use: every name of the list, and
+// similar names.
 var specials = map[string]bool{
 	"local": true, "printer.local": true, "localhost": true, "a.localhost": true, "test": true, "x.test": true,
 	"invalid": true, "onion": true, "x.onion": true, "alt": true, "internal": true, "home.arpa": true, "x.home.arpa": true,
@@ -62,8 +62,8 @@ func TestSpecialNames(t *testing.T) {
 	}
 }
 
-// TestSpecialNamesAreThoseOfTheQuery: an owner or rdata under them is data.
-func TestSpecialNamesAreThoseOfTheQuery(t *testing.T) {
+// TestOnlyQueryNamesAreSpecial, not owners or rdata.
+func TestOnlyQueryNamesAreSpecial(t *testing.T) {
 	p := scrubPolicy(t)
 	wire := wiretest.New("www.example.net", dns.TypeA).
 		With(dnswire.Answer, "printer.local", dns.TypeNS, wiretest.Name("localhost")).
@@ -91,7 +91,7 @@ func TestNamesUnderNoTLD(t *testing.T) {
 		{"two labels", plain("www.example", dns.RcodeNameError).Wire, "example", Kept},
 		{"the root itself", plain("", dns.RcodeNameError).Wire, "example", Kept},
 		{"root SOA in authority", plain("www.printer1", dns.RcodeNameError).With(dnswire.Authority, "", dns.TypeSOA, soa).Wire, "example", Kept}, // any server can send it
-		{"root SOA behind a pointer", compressedRoot.Wire, "example", Kept},
+		{"root SOA after a pointer", compressedRoot.Wire, "example", Kept},
 		{"root SOA in answer", plain("www.printer1", dns.RcodeNameError).With(dnswire.Answer, "", dns.TypeSOA, soa).Wire, "example", Kept},
 		{"root NS in authority", plain("www.printer1", dns.RcodeNameError).With(dnswire.Authority, "", dns.TypeNS, wiretest.Name("a")).Wire, "example", Kept},
 		{"other SOA in authority", plain("www.printer1", dns.RcodeNameError).With(dnswire.Authority, "example", dns.TypeSOA, soa).Wire, "example", Kept},
@@ -102,7 +102,7 @@ func TestNamesUnderNoTLD(t *testing.T) {
 		{"REFUSED", plain("www.printer1", dns.RcodeRefused).Wire, "example", Kept},
 		{"single label, REFUSED", plain("printer1", dns.RcodeRefused).Wire, "example", SpecialName},
 		{"zone of the root, NOERROR", plain("www.example.com", dns.RcodeSuccess).Wire, ".", Kept},
-		{"no zone told", plain("www.printer1", dns.RcodeNameError).Wire, "", Kept},
+		{"no zone stated", plain("www.printer1", dns.RcodeNameError).Wire, "", Kept},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := asResponse(tt.wire)
@@ -146,7 +146,7 @@ func TestTimesAreTruncated(t *testing.T) {
 			t.Errorf("%d to %v: got %d, want %d", tt.in, tt.resolution, got, tt.want)
 		}
 		if tt.in == NoTime {
-			continue // no response is without a time
+			continue // every response has a time
 		}
 		m := asResponse(wiretest.New("q.example.net", dns.TypeA).Wire)
 		m.QueryTime, m.ResponseTime = tt.in, tt.in
@@ -156,8 +156,8 @@ func TestTimesAreTruncated(t *testing.T) {
 	}
 }
 
-// A zone that is given twice, below another, or as a public suffix is a mistake: it
-// changes nothing, or drops names that are no lookups.
+// A zone that occurs twice, is below another, or is a public suffix is an error: it has no
+// effect, or drops names that are not lookups.
 func TestDefaultLookupZonesAreDistinctZones(t *testing.T) {
 	zones := DefaultLookupZones()
 	if len(zones) < 80 {
@@ -183,7 +183,7 @@ func TestRootServersAreThirteenOfEachFamily(t *testing.T) {
 	families := map[int]int{}
 	for _, a := range RootServers() {
 		if seen[a] || !a.IsGlobalUnicast() {
-			t.Errorf("%v is given twice, or is no server's", a)
+			t.Errorf("%v occurs twice, or is not the address of a server", a)
 		}
 		seen[a] = true
 		families[a.BitLen()]++

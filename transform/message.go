@@ -26,9 +26,9 @@ const NoTime Time = math.MinInt64
 type Role uint8
 
 const (
-	// NotOutward is every message that is not between the resolver and a server. Nothing
-	// else of such a message is read.
-	NotOutward Role = iota
+	// OtherRole is the role of every message that is not between the resolver and a
+	// server. Nothing else of such a message is read.
+	OtherRole Role = iota
 	ResolverQuery
 	ResolverResponse
 	ForwarderQuery
@@ -81,8 +81,9 @@ func (m *Message) time() Time {
 	return m.QueryTime
 }
 
-// inward reports whether a message is not outward by its role and times. PowerDNS sends
-// events as RESOLVER_RESPONSE, with a client's address and without a response time.
-func (m *Message) inward() bool {
-	return m.Role == NotOutward || m.Role == ResolverResponse && m.ResponseTime == NoTime
+// notOutward reports whether a message is not outward according to its role and times.
+// PowerDNS sends events as RESOLVER_RESPONSE, with a client's address and without a response
+// time.
+func (m *Message) notOutward() bool {
+	return m.Role == OtherRole || m.Role == ResolverResponse && m.ResponseTime == NoTime
 }

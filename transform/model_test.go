@@ -9,17 +9,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// The model is what a Pairer does, as slowly and simply as it can be said: a slice
-// of queries for all lanes together, in order of arrival.
+// A model is a slow and simple implementation of Pairers: one slice of queries of all lanes, in
+// order of arrival.
 type model struct {
 	max     int
-	each    int // what one lane may hold
+	each    int // limit of one lane
 	timeout Time
 	wanted  bool // unanswered queries make records
 	lanes   []*modelLane
 	waiting []*modelQuery
-	crowded int // queries that went for one too many like them
-	copies  int // packets that came again after the answer
+	crowded int // queries evicted because of maxSameKey
+	copies  int // packets that were repeated after the answer
 }
 
 type modelLane struct {
@@ -27,28 +27,28 @@ type modelLane struct {
 	set    bool
 	now    Time
 	passed Time
-	far    []Time        // times in the present run of those far off
-	recent []*modelQuery // what came since that run began
+	far    []Time        // times in the current run of messages far away
+	recent []*modelQuery // queries that arrived since that run began
 
-	answered map[uint64][]modelAnswer                           // by place, oldest first
-	place    func(m *Message, id uint16, q dns.Question) uint64 // which holds the two newest
+	answered map[uint64][]modelAnswer                           // by cell, oldest first
+	cell     func(m *Message, id uint16, q dns.Question) uint64 // returns the cell, which has the two newest
 }
 
-// A modelAnswer is what was answered, and how.
+// A modelAnswer is an answered query and its response.
 type modelAnswer struct {
 	query, response string
 	at              Time
 }
 
 func (l *modelLane) note(q *modelQuery, m *Message) {
-	place := l.place(m, q.dns.Id, q.question())
+	place := l.cell(m, q.dns.Id, q.question())
 	l.answered[place] = append(l.answered[place], modelAnswer{describe(q.m, q.dns.Id, q.question()), string(m.Wire), m.ResponseTime})
 }
 
-// recall returns how a query was answered within two seconds of the message, by the
-// times of both.
+// recall returns the response to a query within two seconds of the message, by the times of
+// both.
 func (l *modelLane) recall(m *Message, id uint16, q dns.Question) (response string, ok bool) {
-	all := l.answered[l.place(m, id, q)]
+	all := l.answered[l.cell(m, id, q)]
 	for _, a := range slices.Backward(all[max(0, len(all)-2):]) {
 		if a.query == describe(m, id, q) && uint64(max(m.time(), a.at))-uint64(min(m.time(), a.at)) <= uint64(2*second) {
 			return a.response, true
@@ -149,7 +149,7 @@ func (mo *model) tick(l *modelLane, t Time) {
 	}
 }
 
-// judgeModel knows of no names and addresses but private ones.
+// judgeModel judges without names, and of addresses only private ones.
 func judgeModel(query, response *dns.Msg, m *Message) Reason {
 	switch {
 	case query != nil && query.RecursionDesired, response != nil && response.RecursionDesired:
@@ -172,7 +172,7 @@ func sameTuple(q *modelQuery, m *Message) bool {
 	return !m.Packet || q.m.Server.Port() == m.Server.Port() && q.m.Resolver == m.Resolver && q.m.Transport == m.Transport
 }
 
-// match finds what a response to this question closes, or a query repeats.
+// match finds the query that a response to this question closes, or that a query repeats.
 func (mo *model) match(l *modelLane, m *Message, id uint16, question *dns.Question) (q *modelQuery, other bool) {
 	var candidates []*modelQuery
 	for _, q := range mo.heldBy(l) {

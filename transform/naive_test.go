@@ -10,13 +10,12 @@ import (
 	"github.com/miekg/dns"
 )
 
-// naive judges frames by the rules of DESIGN.md, with the libraries, strings and
-// maps. It knows the default policy only.
+// naive judges frames by the rules of the default policy, with the libraries, strings and maps.
 type naive struct {
 	pending map[string][]*naiveQuery // by server and ID
 	known   map[netip.Addr]bool
 	now     time.Time
-	reasons []string // by frame; "" for what is held, paired or a record
+	reasons []string // by frame; "": held, paired or a record
 	records []string
 	late    int // queries that waited for a minute
 }
@@ -35,7 +34,7 @@ func newNaive() *naive {
 
 func (n *naive) take(f *dnstap.Message) { n.reasons = append(n.reasons, n.judge(f)) }
 
-// finish tells the queries that nobody answered.
+// finish ends the queries without a response.
 func (n *naive) finish() {
 	for key := range n.pending {
 		n.end(key, "unfinished")
@@ -86,7 +85,7 @@ func (n *naive) query(f *dnstap.Message, server netip.Addr, zone string, forward
 	return ""
 }
 
-// tick notes whether anything would have expired: in the captures nothing does.
+// tick counts queries that would have expired: in the captures there are none.
 func (n *naive) tick(now time.Time) {
 	if now.After(n.now) {
 		n.now = now
@@ -100,7 +99,7 @@ func (n *naive) tick(now time.Time) {
 	}
 }
 
-// close takes out the query that a response answers.
+// close removes the query that a response answers.
 func (n *naive) close(key string, m *dns.Msg) (found *naiveQuery, other bool) {
 	queries := n.pending[key]
 	index := -1
@@ -159,7 +158,7 @@ func (n *naive) response(f *dnstap.Message, server netip.Addr, zone string, forw
 		return "rcode"
 	case q == nil && other:
 		return "mismatched"
-	case n.tellsResolver(m):
+	case n.showsResolver(m):
 		return "resolver_address"
 	case strings.EqualFold(m.Question[0].Name, "4.3.2.1.zen.shop.com."): // the captures' only lookup
 		return "lookup"
@@ -193,9 +192,8 @@ func plain(m *dns.Msg) bool {
 	return m.IsTsig() == nil
 }
 
-// tellsResolver goes by what records look like in text, which tells addresses in
-// their canonical form.
-func (n *naive) tellsResolver(m *dns.Msg) bool {
+// showsResolver searches the text of records, which has addresses in their canonical form.
+func (n *naive) showsResolver(m *dns.Msg) bool {
 	for a := range n.known {
 		reverse, err := dns.ReverseAddr(a.String())
 		if err != nil {

@@ -15,24 +15,24 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// An oracle says what may not leave, slowly and by other means than the scrubber:
-// it decodes with miekg/dns, and searches names in presentation form, texts by
-// regular substrings and rdata octet by octet.
+// An oracle finds forbidden data slowly and with other code than the scrubber: it decodes with
+// miekg/dns, and searches names in presentation form, all substrings of texts, and rdata octet
+// by octet.
 //
-// What it exempts, the rules exempt: an address's octets in keys, digests and signatures, where four equal ones are
-// chance; and labels or texts that only come about by reading across fields.
+// It has the exemptions of the rules: the octets of an IPv4 address in keys, digests and
+// signatures, where they occur by chance, and labels or texts that span several fields.
 type oracle struct {
 	names     []string // local, lower case, with the final dot
 	networks  []netip.Prefix
 	addresses []netip.Addr
-	own       []netip.Prefix // whose every address is the resolver's
+	own       []netip.Prefix // all addresses inside are the resolver's
 }
 
 func (o *oracle) isOwn(a netip.Addr) bool {
 	return slices.Contains(o.addresses, a) || slices.ContainsFunc(o.own, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// leaks lists what should not be in a message that leaves.
+// leaks lists the forbidden data in a message.
 func (o *oracle) leaks(t *testing.T, wire []byte) []string {
 	t.Helper()
 	var m dns.Msg
@@ -93,7 +93,7 @@ func (o *oracle) badName(name string) bool {
 	return bits == a.BitLen() && o.isOwn(a)
 }
 
-// fromReverse reads a reverse name as far as it goes from the right by numbers.
+// fromReverse reads the numbers of a reverse name from the right.
 func fromReverse(labels []string) (a netip.Addr, bits int, ok bool) {
 	if len(labels) < 2 {
 		return a, 0, false
@@ -126,7 +126,7 @@ func fromReverse(labels []string) (a netip.Addr, bits int, ok bool) {
 	return a, 0, false
 }
 
-// badText looks for local names and addresses as people write them.
+// badText searches for local names and addresses in text.
 func (o *oracle) badText(text []byte) bool {
 	s := lowered(string(text))
 	for _, local := range o.names {
@@ -189,7 +189,7 @@ func (o *oracle) badOctets(typ uint16, rdata []byte) bool {
 	return false
 }
 
-// addressesOf are the addresses that a record holds as such.
+// addressesOf returns the addresses in the address fields of a record.
 func addressesOf(r dns.RR) (found []netip.Addr) {
 	add := func(ips ...net.IP) {
 		for _, ip := range ips {
@@ -238,13 +238,13 @@ func rdataWithoutNames(t *testing.T, r dns.RR) []byte {
 	buf := make([]byte, 70000)
 	n, err := dns.PackRR(r, buf, 0, nil, false)
 	if err != nil {
-		return nil // what miekg/dns reads and cannot write
+		return nil // miekg/dns can read the record but not write it
 	}
 	return buf[11:n]
 }
 
-// texts are the pieces of rdata to read as text: its strings, and those of one
-// field joined, where that is what it is made of; else all of it.
+// texts returns the parts of rdata to read as text: its character-strings, and those of one
+// field joined; if there are none, all of it.
 func texts(r dns.RR, rdata []byte) [][]byte {
 	switch r.(type) {
 	case *dns.TXT, *dns.SPF, *dns.AVC, *dns.NINFO, *dns.RESINFO, *dns.HINFO, *dns.ISDN, *dns.X25, *dns.GPOS, *dns.UINFO,
@@ -300,7 +300,7 @@ func newOracle() *oracle {
 	}
 }
 
-// TestOracleSees: an oracle that finds nothing proves nothing.
+// TestOracleSees checks that the oracle finds forbidden data.
 func TestOracleSees(t *testing.T) {
 	o := newOracle()
 	for _, tt := range nameMatches {
@@ -337,7 +337,7 @@ func TestOracleSees(t *testing.T) {
 	}
 	for _, tt := range networkAddresses {
 		if strings.Contains(tt.name, "octets") {
-			continue // it looks for whole addresses that are configured one by one
+			continue // the oracle searches only for single addresses here
 		}
 		if got := o.leaks(t, tt.wire); (len(got) > 0) != (tt.want == ResolverAddress && !tt.embedded) {
 			t.Errorf("%s: sees %q", tt.name, got)

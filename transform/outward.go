@@ -72,5 +72,5 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known, fresh *addrSe
 func (p *Policy) Passes(m *Message) bool {
 	const atFlags = 2
 	asked := len(m.Wire) > atFlags && m.Wire[atFlags]&(dnswire.FlagRD>>8) != 0
-	return !m.inward() && (p.forwarded || !m.Role.forwarder() && !asked)
+	return !m.notOutward() && (p.forwarded || !m.Role.forwarder() && !asked)
 }

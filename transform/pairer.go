@@ -14,7 +14,7 @@ type Pairer struct {
 	clock   clock
 	pending *table
 	memory  memory // packets only
-	pressed bool   // the budget refused room since Pressed was last asked
+	refused bool   // the budget refused room since the last BudgetUse
 
 	handover *Handover // what packets have recorded already; for dnstap only
 	log      *KeyLog   // of the records; nil: none
@@ -22,7 +22,7 @@ type Pairer struct {
 	tracer *tracer // nil: no Trace
 
 	known *addrSet  // the resolver's addresses that all lanes have shared
-	seen  sightings // the resolver's addresses that this lane has seen since
+	seen  seenAddrs // the resolver's addresses that this lane has seen since
 
 	resolver netip.Addr // of the current message, if it identifies the resolver
 
@@ -53,8 +53,8 @@ func NewPairer(b *Budget) *Pairer {
 // message was dropped, or Kept.
 func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	p.counts.Read++
-	reason := Inward
-	if !m.inward() {
+	reason := NotOutward
+	if !m.notOutward() {
 		p.tick(m, policy, emit)
 		reason = p.take(m, policy, emit)
 	}
@@ -113,11 +113,11 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 	if w.Questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w)) {
 		return p.refuse(m, policy)
 	}
-	if n, oldest := p.pending.crowd(m, w.ID); n >= maxSameKey {
+	if n, oldest := p.pending.countSameKey(m, w.ID); n >= maxSameKey {
 		p.giveUp(oldest, PairingFull)
 	}
 	for !p.pending.insert(m, w, p.clock.elapsed) {
-		p.pressed = true
+		p.refused = true
 		if p.pending.live == 0 {
 			return PairingFull
 		}
@@ -153,7 +153,7 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 	}
 	if reason == Kept {
 		if p.buildAnswer(m, q, policy) {
-			p.leave(p.walker.ID, p.queryTime(m, q), emit)
+			p.emitRecord(p.walker.ID, p.queryTime(m, q), emit)
 		} else {
 			reason = Unscrubbable
 		}
@@ -170,7 +170,7 @@ func (p *Pairer) match(m *Message) (found int32, other bool) {
 	switch w := p.walker; {
 	case len(m.Wire) < dnswire.HeaderLen:
 		return noIndex, false
-	case w.Asked:
+	case w.HasQuestion:
 		return p.pending.find(m, w)
 	default:
 		return p.pending.only(m, w.ID), false
@@ -194,7 +194,7 @@ func (p *Pairer) expire(q *pending, policy *Policy, emit func(*Record)) {
 	}
 	if reason == Kept {
 		p.buildUnanswered(q, policy)
-		p.leave(q.id, q.queryTime, emit)
+		p.emitRecord(q.id, q.queryTime, emit)
 	} else {
 		p.counts.Dropped[reason]++
 	}
@@ -220,10 +220,10 @@ func (p *Pairer) Finish() {
 	}
 }
 
-// Pressed returns how much of the budget the lane holds, and whether the budget refused it
+// BudgetUse returns how much of the budget the lane holds, and whether the budget refused it
 // more since the last call.
-func (p *Pairer) Pressed() (holds int, refused bool) {
-	refused, p.pressed = p.pressed, false
+func (p *Pairer) BudgetUse() (holds int, refused bool) {
+	refused, p.refused = p.refused, false
 	return p.pending.cost, refused
 }
 
@@ -253,9 +253,9 @@ func (p *Pairer) Clock() Time {
 	return p.clock.now
 }
 
-// Told is the time that the latest messages state, which the clock has not accepted yet if
-// it is far from Clock; NoTime before the first message.
-func (p *Pairer) Told() Time {
+// StatedTime is the time that the latest messages state; NoTime before the first message. If
+// it is far from Clock, the clock has not accepted it yet.
+func (p *Pairer) StatedTime() Time {
 	if p.clock.run > 0 {
 		return p.clock.candidate
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// heldTimes lists, oldest first, the query times of what a lane holds, in seconds
-// after epoch.
+// heldTimes lists the times of the pending queries of a lane, oldest first, in seconds after
+// epoch.
 func heldTimes(p *Pairer) []int {
 	var held []int
 	t := p.pending
@@ -28,8 +28,8 @@ func heldTimes(p *Pairer) []int {
 	return held
 }
 
-// TestWhichQueryAResponseCloses has queries sent a second apart, and which of them
-// wait on after the response.
+// TestWhichQueryAResponseCloses has queries one second apart, and states which of them are
+// still pending after the response.
 func TestWhichQueryAResponseCloses(t *testing.T) {
 	ask := func(names ...string) []*sketch {
 		var queries []*sketch
@@ -75,7 +75,7 @@ func TestWhichQueryAResponseCloses(t *testing.T) {
 		{"rcode closes its own", ask(lower), aResponse(func(d *sketch) { d.dns.Rcode = dns.RcodeFormatError }), Rcode, nil},
 		{"special name closes its own", ask("a.test."), aResponse(asked("a.test.")), SpecialName, nil},
 		{"unscrubbable closes its own", ask(lower), aResponse(func(d *sketch) { d.wire = growsTooLong(nil) }), Unscrubbable, nil},
-		{"inward closes nothing", ask(lower), aResponse(func(d *sketch) { d.Role = NotOutward }), Inward, []int{0}},
+		{"not outward closes nothing", ask(lower), aResponse(func(d *sketch) { d.Role = OtherRole }), NotOutward, []int{0}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			l := newLane(t, testPolicy(t))
@@ -95,7 +95,7 @@ func TestWhichQueryAResponseCloses(t *testing.T) {
 	}
 }
 
-// TestExactCaseQueryIsTheOneInTheRecord looks at which query became part of it.
+// TestExactCaseQueryIsTheOneInTheRecord checks which query became part of the record.
 func TestExactCaseQueryIsTheOneInTheRecord(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	l.take(aQuery(asked("WWW.shop.example.")))
@@ -128,8 +128,7 @@ func TestRetryOverTCPReplacesTruncated(t *testing.T) {
 	}
 }
 
-// TestResponseAfterExpiry: to dnstap it is a record all the same, to packets it is
-// unsolicited.
+// TestResponseAfterExpiry is a record from dnstap, and unsolicited from packets.
 func TestResponseAfterExpiry(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	l.take(aQuery())
@@ -137,7 +136,7 @@ func TestResponseAfterExpiry(t *testing.T) {
 	if got := l.take(aResponse(at(60 * time.Second))); got != Kept {
 		t.Errorf("dnstap: %v", got)
 	}
-	if c := l.Counts(); c.Records != 1 || c.Paired != 0 || c.Dropped[Unanswered] != 1 || l.records[0].Asked {
+	if c := l.Counts(); c.Records != 1 || c.Paired != 0 || c.Dropped[Unanswered] != 1 || l.records[0].HasQuery {
 		t.Errorf("%+v", c)
 	}
 	l = newLane(t, testPolicy(t))
@@ -151,7 +150,7 @@ func TestResponseAfterExpiry(t *testing.T) {
 	}
 }
 
-// TestResolversRetry: one question, several queries, one response; the others are
+// TestResolversRetry has one question, several queries and one response; the other queries are
 // unanswered.
 func TestResolversRetry(t *testing.T) {
 	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
@@ -162,7 +161,7 @@ func TestResolversRetry(t *testing.T) {
 	l.pass(62 * time.Second)
 	var unanswered []Time
 	for _, r := range l.records {
-		if !r.Answered {
+		if !r.HasResponse {
 			unanswered = append(unanswered, (r.QueryTime-epoch/second*second)/second)
 		}
 	}
@@ -171,7 +170,7 @@ func TestResolversRetry(t *testing.T) {
 	}
 }
 
-// TestQueriesToOneServerWithOneIDAreBounded: nothing that a real resolver does.
+// TestQueriesToOneServerWithOneIDAreBounded, which does not affect real resolvers.
 func TestQueriesToOneServerWithOneIDAreBounded(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	const n = maxSameKey + 10
@@ -185,7 +184,7 @@ func TestQueriesToOneServerWithOneIDAreBounded(t *testing.T) {
 	for i := range n {
 		want := Kept
 		if i < n-maxSameKey {
-			want = Mismatched // pushed out
+			want = Mismatched // the query was evicted
 		}
 		if got := l.take(aResponse(asked(fmt.Sprintf("n%d.example.", i)))); got != want && i != n-1 {
 			t.Errorf("%d: got %v, want %v", i, got, want)
@@ -193,13 +192,13 @@ func TestQueriesToOneServerWithOneIDAreBounded(t *testing.T) {
 	}
 }
 
-// TestUnansweredSingleLabelsStay: nothing shows that there is such a top-level domain.
+// TestUnansweredSingleLabelsAreDropped: nothing shows that such a top-level domain exists.
 func TestUnansweredSingleLabelsStay(t *testing.T) {
 	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
 	l.take(aQuery(asked("printer.")))
 	l.take(aQuery(asked("www.example.")))
 	l.pass(time.Minute)
-	unanswered := slices.DeleteFunc(l.records, func(r Record) bool { return r.Answered })
+	unanswered := slices.DeleteFunc(l.records, func(r Record) bool { return r.HasResponse })
 	if len(unanswered) != 1 || string(unanswered[0].Name) != string(mustPackName("www.example.")) {
 		t.Errorf("records %+v, want www.example alone", unanswered)
 	}
@@ -208,10 +207,10 @@ func TestUnansweredSingleLabelsStay(t *testing.T) {
 	}
 }
 
-// TestLongNames go in and out whole, whatever room they take.
+// TestLongNames checks that names of every length are preserved.
 func TestLongNames(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("x", 61)+".", 4)
-	atTheEdge := strings.Repeat("x", inlineText/2-2) + "." // twice it is just room enough
+	atTheEdge := strings.Repeat("x", inlineText/2-2) + "." // twice this just fits
 	for _, name := range []string{".", "a.", atTheEdge, "abc." + long, "abcd." + long} {
 		for _, zone := range []string{"", ".", long, atTheEdge, "y" + atTheEdge, name} {
 			l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered, c.SpecialNames = true, false }))
@@ -232,7 +231,7 @@ func TestLongNames(t *testing.T) {
 			if l.budget.Held() != 0 {
 				t.Errorf("%d held", l.budget.Held())
 			}
-			i := slices.IndexFunc(l.records, func(r Record) bool { return !r.Answered })
+			i := slices.IndexFunc(l.records, func(r Record) bool { return !r.HasResponse })
 			if i < 0 {
 				t.Fatal("no record")
 			}
@@ -264,7 +263,7 @@ func TestLanesShareABudget(t *testing.T) {
 		b.take(aQuery(withID(uint16(i))))
 	}
 	held(7, 3)
-	for i := range 5 { // each lane gives up its own
+	for i := range 5 { // each lane drops its own queries
 		b.take(aQuery(withID(uint16(100 + i))))
 	}
 	held(7, 3)
@@ -313,7 +312,7 @@ func TestABudgetTooSmallForAnything(t *testing.T) {
 	}
 }
 
-// TestAFinishedLaneHoldsNothing, and may go on.
+// TestAFinishedLaneHoldsNothing, and may be used further.
 func TestAFinishedLaneHoldsNothing(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	l.Finish()
@@ -331,7 +330,8 @@ func TestAFinishedLaneHoldsNothing(t *testing.T) {
 	}
 }
 
-// TestLanesShareABudgetAtTheSameTime: never more than there is, and nothing is left.
+// TestLanesShareABudgetAtTheSameTime checks that the budget is never exceeded, and that all of
+// it is returned.
 func TestLanesShareABudgetAtTheSameTime(t *testing.T) {
 	const maxQueries = 50
 	budget := NewBudget(maxQueries)
@@ -385,7 +385,7 @@ func liveHeap() int {
 	return int(m.HeapAlloc)
 }
 
-// TestALaneKeepsLittleMemory whatever messages it has taken, and none of the messages.
+// TestALaneKeepsLittleMemory after any messages, and none of the messages.
 func TestALaneKeepsLittleMemory(t *testing.T) {
 	const (
 		lanes       = 16
@@ -402,7 +402,7 @@ func TestALaneKeepsLittleMemory(t *testing.T) {
 		}
 		return p
 	}
-	use(NewPairer(budget)) // which leaves a scratch to borrow
+	use(NewPairer(budget)) // so that the budget has a scratch to lend
 	before := liveHeap()
 	var all []*Pairer
 	for range lanes {

@@ -15,7 +15,7 @@ import (
 const (
 	inlineText   = 88                  // name, zone and client subnet of nearly every query
 	textSlot     = 2 * dnswire.MaxName // name and zone of any other
-	slotCost     = 3                   // queries' room that a slot takes
+	slotCost     = 3                   // room of a slot, in queries
 	maxSameKey   = 64                  // pending queries to one server with one ID: real resolvers have one or two
 	noIndex      = math.MaxInt32       // end of a list
 	minBuckets   = 64
@@ -47,7 +47,7 @@ type pendingFields struct {
 	forwarder, signed bool
 	packet            bool
 	named             bool // the source stated the resolver's address
-	more              bool // it held more than header and question
+	more              bool // the query had more than header and question
 	nameLen, zoneLen  uint8
 	subnetLen         uint8
 }
@@ -200,9 +200,9 @@ func (t *table) only(m *Message, id uint16) int32 {
 	return found
 }
 
-// crowd returns the number of pending queries to that server with that ID, and the oldest of
+// countSameKey returns the number of pending queries to that server with that ID, and the oldest of
 // them.
-func (t *table) crowd(m *Message, id uint16) (n int, oldest int32) {
+func (t *table) countSameKey(m *Message, id uint16) (n int, oldest int32) {
 	oldest = noIndex
 	if t.live == 0 {
 		return 0, oldest
@@ -335,21 +335,21 @@ func (q *pending) resolverAddr() netip.AddrPort {
 const (
 	segmentBits = 6
 	segmentSize = 1 << segmentBits
-	noPlace     = segmentSize // end of a segment's free list
+	noFree      = segmentSize // end of a segment's free list
 )
 
 // A store is the memory of a table: values that do not move, in segments that are allocated
 // and released as their number changes. One empty segment is kept and filled last, so that a
 // table whose size varies around a multiple of segmentSize does not allocate at every query.
 type store[T any] struct {
-	segments []*segment[T] // nil: released
-	roomy    []int32       // segments with a free place, an empty one first
+	segments  []*segment[T] // nil: released
+	available []int32       // segments with a free element, an empty one first
 }
 
 type segment[T any] struct {
 	values [segmentSize]T
 	next   [segmentSize]uint8 // free list
-	free   uint8              // first free place
+	free   uint8              // first free element
 	live   int
 }
 
@@ -357,18 +357,18 @@ func (s *store[T]) at(i int32) *T {
 	return &s.segments[i>>segmentBits].values[i&(segmentSize-1)]
 }
 
-// allocate returns a free place, in a new segment if there is none.
+// allocate returns a free element, in a new segment if there is none.
 func (s *store[T]) allocate() int32 {
-	if len(s.roomy) == 0 {
+	if len(s.available) == 0 {
 		s.grow()
 	}
-	n := s.roomy[len(s.roomy)-1]
+	n := s.available[len(s.available)-1]
 	g := s.segments[n]
 	i := g.free
 	g.free = g.next[i]
 	g.live++
-	if g.free == noPlace {
-		s.roomy = s.roomy[:len(s.roomy)-1]
+	if g.free == noFree {
+		s.available = s.available[:len(s.available)-1]
 	}
 	return n<<segmentBits | int32(i)
 }
@@ -384,18 +384,18 @@ func (s *store[T]) grow() {
 		s.segments = append(s.segments, nil)
 	}
 	s.segments[n] = g
-	s.roomy = append(s.roomy, int32(n))
+	s.available = append(s.available, int32(n))
 }
 
-// release frees a place.
+// release frees an element.
 func (s *store[T]) release(i int32) {
 	n := i >> segmentBits
 	g := s.segments[n]
-	if g.free == noPlace {
-		s.roomy = append(s.roomy, n)
+	if g.free == noFree {
+		s.available = append(s.available, n)
 	}
-	place := uint8(i & (segmentSize - 1))
-	g.next[place], g.free = g.free, place
+	e := uint8(i & (segmentSize - 1))
+	g.next[e], g.free = g.free, e
 	if g.live--; g.live == 0 {
 		s.emptied(n)
 	}
@@ -403,23 +403,23 @@ func (s *store[T]) release(i int32) {
 
 // emptied releases an empty segment, unless it is the only one.
 func (s *store[T]) emptied(n int32) {
-	at, last := slices.Index(s.roomy, n), len(s.roomy)-1
-	if at == 0 || s.segments[s.roomy[0]].live > 0 {
-		s.roomy[0], s.roomy[at] = s.roomy[at], s.roomy[0]
+	at, last := slices.Index(s.available, n), len(s.available)-1
+	if at == 0 || s.segments[s.available[0]].live > 0 {
+		s.available[0], s.available[at] = s.available[at], s.available[0]
 		return
 	}
 	s.segments[n] = nil
-	s.roomy[at] = s.roomy[last]
-	s.roomy = s.roomy[:last]
+	s.available[at] = s.available[last]
+	s.available = s.available[:last]
 }
 
 // Budget is the number of queries that all lanes together may hold, and memory for long
 // messages that it lends to lanes. Lanes share nothing else. It is safe for concurrent use.
 type Budget struct {
 	max, held atomic.Int64
-	each      atomic.Int64 // the limit of one lane
+	each      atomic.Int64 // limit of one lane
 
-	scratches [maxScratches]atomic.Pointer[scratch] // not lent; nil: a free place
+	scratches [maxScratches]atomic.Pointer[scratch] // not lent; nil: a free element
 }
 
 // maxScratches is the number of scratches that a budget keeps. It makes another one when all
@@ -489,17 +489,17 @@ func (b *Budget) takeBack(s *scratch) {
 }
 
 const (
-	memoryPlaces = 2048                               // of two answers each: 96 KiB
-	memoryTime   = Time(2 * time.Second)              // copies of a mirror arrive earlier
-	longestKey   = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
+	memoryCells = 2048                               // of two answers each: 96 KiB
+	memoryTime  = Time(2 * time.Second)              // copies of a mirror arrive earlier
+	longestKey  = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
 )
 
 // A memory remembers recently answered queries, to recognise late copies of mirrored
-// packets: a mirror of both directions shows each packet twice. Each query has one place,
-// which holds the two newest. The zero value is empty; it allocates its places at first use.
+// packets: a mirror of both directions shows each packet twice. Each query has one cell, which
+// holds the two newest answers. The zero value is empty; it allocates its cells at first use.
 type memory struct {
 	seed    maphash.Seed
-	answers [][2]remembered // by place, newest first
+	answers [][2]remembered // by cell, newest first
 	scratch [longestKey]byte
 }
 
@@ -512,7 +512,7 @@ type remembered struct {
 // The letter case of the name is ignored.
 func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64 {
 	if y.answers == nil {
-		y.seed, y.answers = maphash.MakeSeed(), make([][2]remembered, memoryPlaces)
+		y.seed, y.answers = maphash.MakeSeed(), make([][2]remembered, memoryCells)
 	}
 	server, resolver := m.Server.Addr().As16(), m.Resolver.Addr().As16()
 	b := append(append(y.scratch[:0], server[:]...), resolver[:]...)
@@ -531,16 +531,16 @@ func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64
 // note remembers the answer to a query. Times are the packets' own: after a lull the lane's
 // clock is late, and may jump between a packet and its copy.
 func (y *memory) note(key uint64, response []byte, at Time) {
-	place := &y.answers[key%memoryPlaces]
-	place[1] = place[0]
-	place[0] = remembered{key, maphash.Bytes(y.seed, response), at}
+	cell := &y.answers[key%memoryCells]
+	cell[1] = cell[0]
+	cell[0] = remembered{key, maphash.Bytes(y.seed, response), at}
 }
 
 // recall returns what is remembered of an answer to the query about that time, or nil.
 func (y *memory) recall(key uint64, at Time) *remembered {
-	place := &y.answers[key%memoryPlaces]
-	for i := range place {
-		if r := &place[i]; r.key == key && distance(max(at, r.at), min(at, r.at)) <= uint64(memoryTime) {
+	cell := &y.answers[key%memoryCells]
+	for i := range cell {
+		if r := &cell[i]; r.key == key && distance(max(at, r.at), min(at, r.at)) <= uint64(memoryTime) {
 			return r
 		}
 	}

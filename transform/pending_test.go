@@ -14,9 +14,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestStoreIsAsAMap: values stay, places are not given twice, and of the empty
-// segments one at most is kept.
-func TestStoreIsAsAMap(t *testing.T) {
+// TestStoreBehavesLikeAMap: values stay, an element is not allocated twice, and at most one
+// empty segment is kept.
+func TestStoreBehavesLikeAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s store[int]
 		want := map[int32]int{}
@@ -58,7 +58,7 @@ func checkStore(t *rapid.T, s *store[int], want map[int32]int) {
 			t.Fatalf("%d at %d, want %d", *s.at(i), i, v)
 		}
 	}
-	live, empty, roomy := 0, 0, 0
+	live, empty, available := 0, 0, 0
 	for n, g := range s.segments {
 		if g == nil {
 			continue
@@ -66,21 +66,21 @@ func checkStore(t *rapid.T, s *store[int], want map[int32]int) {
 		live += g.live
 		if g.live == 0 {
 			empty++
-			if s.roomy[0] != int32(n) {
-				t.Fatalf("segment %d is empty and would not be filled last: %v", n, s.roomy)
+			if s.available[0] != int32(n) {
+				t.Fatalf("segment %d is empty and would not be filled last: %v", n, s.available)
 			}
 		}
 		if g.live < segmentSize {
-			roomy++
+			available++
 		}
 	}
-	if live != len(want) || empty > 1 || roomy != len(s.roomy) {
-		t.Fatalf("%d live, want %d; %d empty segments; %d roomy, %d noted", live, len(want), empty, roomy, len(s.roomy))
+	if live != len(want) || empty > 1 || available != len(s.available) {
+		t.Fatalf("%d live, want %d; %d empty segments; %d available, %d noted", live, len(want), empty, available, len(s.available))
 	}
 }
 
-// TestTableAtTheBrinkDoesNotAllocate: a new segment is not given back at once.
-func TestTableAtTheBrinkDoesNotAllocate(t *testing.T) {
+// TestTableAtASegmentBoundaryDoesNotAllocate, because an empty segment is not released at once.
+func TestTableAtASegmentBoundaryDoesNotAllocate(t *testing.T) {
 	var s store[pending]
 	for range segmentSize - 1 {
 		s.allocate()
@@ -97,7 +97,7 @@ func TestTableAtTheBrinkDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// asking fills a message with the n-th of many queries, each with a key of its own.
+// asking fills a message with the n-th of many queries, each with a different key.
 type asking struct {
 	m    Message
 	wire []byte
@@ -114,7 +114,7 @@ func (a *asking) query(n int) *Message {
 	return &a.m
 }
 
-// usedHeap is what is in use after garbage was collected.
+// usedHeap returns the octets in use after a garbage collection.
 func usedHeap() int64 {
 	runtime.GC()
 	var s runtime.MemStats
@@ -122,7 +122,7 @@ func usedHeap() int64 {
 	return int64(s.HeapAlloc)
 }
 
-// TestAFullTablesMemory is bounded, with short names and with long, and given back.
+// TestAFullTablesMemory is bounded, with short and with long names, and released.
 func TestAFullTablesMemory(t *testing.T) {
 	const maxQueries = 131072
 	for _, row := range []struct {
@@ -159,8 +159,8 @@ func TestAFullTablesMemory(t *testing.T) {
 	}
 }
 
-// TestAShrunkenTablesMemory is given back by a lane that goes on: a peak of long
-// names does not stay with it, nor does it with each lane that had one.
+// TestAShrunkenTablesMemory is released while the lane is in use, after a peak of long names in
+// one lane or in several.
 func TestAShrunkenTablesMemory(t *testing.T) {
 	policy := testPolicy(t)
 	before := usedHeap()
@@ -185,7 +185,7 @@ func TestAShrunkenTablesMemory(t *testing.T) {
 	runtime.KeepAlive(p)
 }
 
-// TestExpiryOfAFullTable is one message's work: it must not take long.
+// TestExpiryOfAFullTable by one message must not take long.
 func TestExpiryOfAFullTable(t *testing.T) {
 	policy := testPolicy(t, func(c *Config) { c.Unanswered = true })
 	p := NewPairer(NewBudget(131072))
@@ -204,8 +204,8 @@ func TestExpiryOfAFullTable(t *testing.T) {
 	}
 }
 
-// TestPacketCopies has the orders in which a mirror brings a query, its response
-// and their copies, and what comes before duplicate.
+// TestPacketCopies has the orders in which a mirror sends a query, its response and their
+// copies, and reasons that precede duplicate.
 func TestPacketCopies(t *testing.T) {
 	q := func(edits ...func(*sketch)) *sketch { return aQuery(asPacket).with(edits...) }
 	r := func(edits ...func(*sketch)) *sketch { return aResponse(asPacket).with(edits...) }
@@ -273,8 +273,8 @@ func TestPacketCopies(t *testing.T) {
 
 func rcode(n int) func(*sketch) { return func(d *sketch) { d.dns.Rcode = n } }
 
-// TestDnstapRemembersNoAnswers: resolvers log what they send, and a lane of theirs
-// has no room for it either.
+// TestDnstapRemembersNoAnswers, because resolvers log each message once; a dnstap lane has no
+// memory for answers.
 func TestDnstapRemembersNoAnswers(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	for range 2 {
@@ -289,8 +289,7 @@ func TestDnstapRemembersNoAnswers(t *testing.T) {
 	}
 }
 
-// TestTakingPacketsDoesNotAllocate once a lane has its memory; half of these are
-// copies.
+// TestTakingPacketsDoesNotAllocate once a lane has its memory; half of the packets are copies.
 func TestTakingPacketsDoesNotAllocate(t *testing.T) {
 	stream := asPackets(aStream(t))
 	policy := testPolicy(t, func(c *Config) { c.LocalNames = []string{"univ.example"} })

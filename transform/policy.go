@@ -29,7 +29,7 @@ type Config struct {
 	Resolvers []netip.Prefix
 
 	LocalNames           []string // presentation form, in A-labels or U-labels
-	KeepLocalNamesInside bool     // scrub.local_names_inside = "keep": a local name inside a foreign name may leave
+	KeepLocalNamesInside bool     // scrub.local_names_inside = "keep": a local name inside a foreign name does not forbid a record
 	LocalNetworks        []netip.Prefix
 	KeepLookups          bool         // scrub.lookups = "keep"
 	LookupZones          []string     // names below these query a list about an address or a name
@@ -38,8 +38,8 @@ type Config struct {
 	TimeResolution       time.Duration // times are truncated to multiples of this; at least 1ns
 }
 
-// Policy is what leaves and how it is scrubbed. It is immutable. Lanes share one; a reload
-// replaces it.
+// Policy states which messages become records, and how these are scrubbed. It is immutable.
+// Lanes share one; a reload replaces it.
 type Policy struct {
 	timeout      Time
 	forwarded    bool
@@ -49,7 +49,7 @@ type Policy struct {
 
 	keepResolver  bool
 	resolvers     addrSet
-	resolverNets  Networks // a server inside is local
+	resolverNets  Networks // servers inside are local
 	identity      Networks // the networks among these of which every address is the resolver's
 	localNames    *localNames
 	keepInside    bool // local names inside foreign names

@@ -1,14 +1,14 @@
 package transform
 
-// Reason says why a message ended without a record. A message has exactly one:
-// the first that applies, in the order in which they stand here.
+// Reason is the reason why a message became no record. A message has exactly one: the first
+// that applies, in the order of the constants.
 type Reason uint8
 
 const (
 	Kept Reason = iota // no reason: the message became a record, was paired, or is held
 	Oversize
 	Malformed
-	Inward // "not_outward"
+	NotOutward
 	Forwarded
 	LocalServer
 	NotLookup
@@ -57,7 +57,7 @@ var reasons = [numReasons]struct{ name, meaning string }{
 	Kept:            {"kept", "became a record, was paired with its response, or is held"},
 	Oversize:        {"oversize", "larger than max_frame"},
 	Malformed:       {"malformed", "not dnstap, not DNS, or DNS that breaks its own rules"},
-	Inward:          {"not_outward", "not between the resolver and a server: client, stub, tool, update and authority traffic"},
+	NotOutward:      {"not_outward", "not between the resolver and a server: client, stub, tool, update and authority traffic"},
 	Forwarded:       {"forwarded", "asked of another resolver, or with recursion desired"},
 	LocalServer:     {"local_server", "the server is on a private, local or own address"},
 	NotLookup:       {"not_lookup", "not a plain lookup: class, opcode, question count, zone transfer, TKEY, TSIG or SIG(0)"},

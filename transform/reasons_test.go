@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestReasonsAreTheLedgersRows holds names and order to the contract.
+// TestReasonsAreTheLedgersRows compares names and order with the documented ones.
 func TestReasonsAreTheLedgersRows(t *testing.T) {
 	want := strings.Fields(`oversize malformed not_outward forwarded local_server not_lookup truncated rcode mismatched
 		unsolicited duplicate local_name resolver_address lookup special_name unscrubbable unanswered pairing_full unfinished`)
@@ -29,7 +29,7 @@ func TestReasonsAreTheLedgersRows(t *testing.T) {
 	}
 }
 
-// TestReasonsByTheirOtherCauses has the rows that the faults above do not.
+// TestReasonsByTheirOtherCauses has the causes that are not among the faults.
 func TestReasonsByTheirOtherCauses(t *testing.T) {
 	configured := func(edit func(*Config)) func(*exchange) {
 		return func(x *exchange) { x.configure(edit) }
@@ -72,13 +72,13 @@ func TestReasonsByTheirOtherCauses(t *testing.T) {
 		{"no zone", ok, Unanswered, both(zone(""))},
 		{"IPv6", ok, Unanswered, server("2001:db8:113::10")},
 
-		{"no response time", Inward, different, response(func(d *sketch) { d.ResponseTime = NoTime })},
+		{"no response time", NotOutward, different, response(func(d *sketch) { d.ResponseTime = NoTime })},
 		{"empty message", Malformed, different, response(func(d *sketch) { d.Wire = []byte{} })},
 		{"half a header", Malformed, different, response(func(d *sketch) { d.wire = func(b []byte) []byte { return b[:11] } })},
 		{"response that says it is a query", Malformed, different, response(func(d *sketch) { d.dns.Response = false })},
-		{"zone that is no name", Malformed, different, response(zone("\x04shop"))},
+		{"zone that is not a name", Malformed, different, response(zone("\x04shop"))},
 		{"zone with a pointer", Malformed, different, response(zone("\x04shop\xc0\x0c"))},
-		{"zone with something behind it", Malformed, different, response(zone("\x04shop\x00\x00"))},
+		{"zone followed by an octet", Malformed, different, response(zone("\x04shop\x00\x00"))},
 		{"two OPT", Malformed, different, response(edns, edns)},
 
 		{"RD in the response", Forwarded, different, response(withRD)},
@@ -191,7 +191,7 @@ func TestReasonsByTheirOtherCauses(t *testing.T) {
 	}
 }
 
-// TestQueriesThatNeverWait has those that are counted as they come.
+// TestQueriesThatNeverWait has queries that are counted when they arrive.
 func TestQueriesThatNeverWait(t *testing.T) {
 	two := func(d *sketch) { d.dns.Question = append(d.dns.Question, d.dns.Question[0]) }
 	for _, row := range []struct {
@@ -199,11 +199,11 @@ func TestQueriesThatNeverWait(t *testing.T) {
 		want  Reason
 		edits []func(*sketch)
 	}{
-		{"inward", Inward, []func(*sketch){func(d *sketch) { d.Role = NotOutward }}},
+		{"not outward", NotOutward, []func(*sketch){func(d *sketch) { d.Role = OtherRole }}},
 		{"malformed", Malformed, []func(*sketch){cutShort}},
 		{"malformed, RD", Malformed, []func(*sketch){cutShort, withRD}},
 		{"query that says it is a response", Malformed, []func(*sketch){func(d *sketch) { d.dns.Response = true }}},
-		{"zone that is no name", Malformed, []func(*sketch){func(d *sketch) { d.Zone = []byte{64} }}},
+		{"zone that is not a name", Malformed, []func(*sketch){func(d *sketch) { d.Zone = []byte{64} }}},
 		{"no question", NotLookup, []func(*sketch){withoutQuestion}},
 		{"two questions", NotLookup, []func(*sketch){two}},
 		{"two questions, local server", LocalServer, []func(*sketch){two, from("::ffff:10.0.0.1")}},
@@ -221,7 +221,7 @@ func TestQueriesThatNeverWait(t *testing.T) {
 	}
 }
 
-// TestRepeatedQueryPackets has duplicates, and what comes before in the order.
+// TestRepeatedQueryPackets has duplicates, and reasons that precede duplicate.
 func TestRepeatedQueryPackets(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -253,11 +253,11 @@ func TestRepeatedQueryPackets(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	l.take(aQuery())
 	if got := l.take(aQuery()); got != Kept {
-		t.Errorf("dnstap tells of the same query twice: %v", got) // resolvers log what they send
+		t.Errorf("the same query twice in dnstap: %v", got) // resolvers log each query that they send
 	}
 }
 
-// TestPacketsAreHeldToTheirFiveTuple has what dnstap does not look at.
+// TestPacketsAreHeldToTheirFiveTuple has differences that dnstap lanes ignore.
 func TestPacketsAreHeldToTheirFiveTuple(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -287,7 +287,7 @@ func TestPacketsAreHeldToTheirFiveTuple(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotJudged has the queries that end before their time.
+// TestWhatIsNotJudged has queries that end before their timeout.
 func TestWhatIsNotJudged(t *testing.T) {
 	bad := []func(*sketch){withRD, from("10.0.0.53"), ofType(dns.TypeAXFR), asked("www.shop.test.")}
 	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
@@ -304,7 +304,7 @@ func TestWhatIsNotJudged(t *testing.T) {
 	}
 }
 
-// TestDropCountsWhatNeverBecameAMessage has the rows that sources find.
+// TestDropCountsWhatNeverBecameAMessage has the reasons that sources use.
 func TestDropCountsWhatNeverBecameAMessage(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	l.Drop(Oversize)

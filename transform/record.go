@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// Record is what leaves: a scrubbed response with its query, or a query without a response. Its
-// slices are borrowed until the call that takes the Record returns.
+// Record is a passive DNS record: a scrubbed response with its query, or a query without a
+// response. Its slices are borrowed until the call that takes the Record returns.
 type Record struct {
 	Server netip.AddrPort
 	// Resolver is the zero address of the server's family with port 0, unless the
@@ -15,22 +15,22 @@ type Record struct {
 	ID       uint16 // DNS ID; 0 unless the policy keeps the resolver's address
 	Zeroed   bool   // Resolver and ID were zeroed
 
-	Transport Transport
-	Answered  bool // there was a response
-	Asked     bool // the query itself was seen
+	Transport   Transport
+	HasResponse bool
+	HasQuery    bool // false if only the response was seen
 
 	Name  []byte // query name: wire form, uncompressed, lower case
 	Type  uint16
 	Class uint16
-	Rcode uint8  // of the response; meaningless unless Answered
+	Rcode uint8  // of the response; meaningless unless HasResponse
 	Zone  []byte // wire form, lower case; empty if not stated
 
 	// Times are truncated to the policy's resolution; NoTime if unknown.
 	QueryTime    Time
 	ResponseTime Time
 
-	Query    []byte // scrubbed query message: header and question; nil unless Asked
-	Response []byte // scrubbed response message; nil unless Answered
+	Query    []byte // scrubbed query message: header and question; nil unless HasQuery
+	Response []byte // scrubbed response message; nil unless HasResponse
 }
 
 // Time is the time of the record: that of its query if known, else that of its response.
@@ -62,7 +62,7 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// appliedTo is the rules that changed the record of a response.
+// appliedTo returns the rules that changed the record of a response.
 func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) ruleSet {
 	w, r := p.walker, &p.record
 	flags, folded := w.Flags, p.rewriter.folded || p.folded
@@ -84,7 +84,7 @@ func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) rule
 	return by
 }
 
-// appliedToQuery is the rules that changed the record of a query.
+// appliedToQuery returns the rules that changed the record of a query.
 func appliedToQuery(q *pending, r *Record, folded bool) ruleSet {
 	var by ruleSet
 	by.add(ResolverZeroed, r.Resolver != q.resolverAddr() && isStated(q.resolverAddr()))
@@ -101,8 +101,8 @@ func isStated(resolver netip.AddrPort) bool {
 	return resolver.IsValid() && (!resolver.Addr().IsUnspecified() || resolver.Port() != 0)
 }
 
-// leave counts the record, of a message or query with this ID, and passes it to emit.
-func (p *Pairer) leave(id uint16, query Time, emit func(*Record)) {
+// emitRecord counts the record, of a message or query with this ID, and passes it to emit.
+func (p *Pairer) emitRecord(id uint16, query Time, emit func(*Record)) {
 	p.counts.Records++
 	p.counts.scrubbed(p.applied)
 	if p.log != nil {

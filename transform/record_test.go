@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// show compares records but for their messages, which are compared as text.
+// show compares records, and their messages as text.
 func show(t *testing.T, want, got Record) {
 	t.Helper()
 	addr := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
@@ -42,19 +42,19 @@ var (
 	zeroResolver   = netip.MustParseAddrPort("0.0.0.0:0")
 )
 
-// plainRecord is what becomes of aQuery and aResponse.
+// plainRecord returns the record of aQuery and aResponse.
 func plainRecord() Record {
 	return Record{
 		Server: someServer, Resolver: zeroResolver, Zeroed: true,
-		Answered: true, Asked: true,
+		HasResponse: true, HasQuery: true,
 		Name: mustPackName("www.shop.example."), Type: dns.TypeA, Class: dns.ClassINET,
 		Zone:      mustPackName("shop.example."),
 		QueryTime: inWholeSeconds, ResponseTime: inWholeSeconds,
 	}
 }
 
-// TestWhatARecordHolds has an exchange each, and what is other than in plainRecord.
-func TestWhatARecordHolds(t *testing.T) {
+// TestFieldsOfARecord has exchanges, and the differences from plainRecord.
+func TestFieldsOfARecord(t *testing.T) {
 	keep := func(c *Config) { c.KeepResolver = true }
 	noQueryTime := func(d *sketch) { d.QueryTime = NoTime }
 	zone := func(name string) func(*sketch) {
@@ -65,7 +65,7 @@ func TestWhatARecordHolds(t *testing.T) {
 		}
 	}
 	kept := func(r *Record) { r.Resolver, r.ID, r.Zeroed = someResolver, 0x1234, false }
-	alone := func(r *Record) { r.Asked = false }
+	alone := func(r *Record) { r.HasQuery = false }
 
 	for _, row := range []struct {
 		name            string
@@ -85,7 +85,7 @@ func TestWhatARecordHolds(t *testing.T) {
 			r.QueryTime += 2 * second
 			r.ResponseTime += 3 * second
 		}},
-		{"else none", nil, nil, aResponse(noQueryTime), func(r *Record) { r.Asked, r.QueryTime = false, NoTime }},
+		{"else none", nil, nil, aResponse(noQueryTime), func(r *Record) { r.HasQuery, r.QueryTime = false, NoTime }},
 		{"in nanoseconds", func(c *Config) { c.TimeResolution = 1 }, aQuery(), aResponse(), func(r *Record) {
 			r.QueryTime, r.ResponseTime = epoch, epoch+20e6
 		}},
@@ -104,7 +104,7 @@ func TestWhatARecordHolds(t *testing.T) {
 
 		{"TCP", nil, aQuery(), aResponse(overTCP), func(r *Record) { r.Transport = TCP }},
 		{"encrypted", nil, nil, aResponse(func(d *sketch) { d.Transport = Encrypted }), func(r *Record) {
-			r.Asked, r.Transport = false, Encrypted
+			r.HasQuery, r.Transport = false, Encrypted
 		}},
 		{"type and rcode", nil, aQuery(ofType(dns.TypeMX)), aResponse(ofType(dns.TypeMX), func(d *sketch) { d.dns.Rcode = dns.RcodeRefused }),
 			func(r *Record) { r.Type, r.Rcode = dns.TypeMX, dns.RcodeRefused }},
@@ -115,10 +115,10 @@ func TestWhatARecordHolds(t *testing.T) {
 		{"IPv4-mapped", nil, aQuery(from("::ffff:203.0.113.10")), aResponse(from("::ffff:203.0.113.10")), func(*Record) {}},
 
 		{"kept", keep, aQuery(), aResponse(), kept},
-		{"kept, told by the query", keep, aQuery(), aResponse(func(d *sketch) { d.Resolver = netip.AddrPort{} }), kept},
-		{"kept, told by the response first", keep, aQuery(by("192.0.2.54:1")), aResponse(), kept},
+		{"kept, stated by the query", keep, aQuery(), aResponse(func(d *sketch) { d.Resolver = netip.AddrPort{} }), kept},
+		{"kept, stated by the response first", keep, aQuery(by("192.0.2.54:1")), aResponse(), kept},
 		{"kept, mapped", keep, nil, aResponse(by("[::ffff:192.0.2.53]:40000")), func(r *Record) { kept(r); alone(r) }},
-		{"kept, not told", keep, nil, aResponse(func(d *sketch) { d.Resolver = netip.AddrPort{} }), func(r *Record) {
+		{"kept, not stated", keep, nil, aResponse(func(d *sketch) { d.Resolver = netip.AddrPort{} }), func(r *Record) {
 			kept(r)
 			alone(r)
 			r.Resolver = zeroResolver
@@ -149,7 +149,7 @@ func TestWhatARecordHolds(t *testing.T) {
 			response.Id = want.ID
 			response.Question[0].Name = "www.shop.example."
 			showMessage(t, response, got.Response)
-			if !want.Asked {
+			if !want.HasQuery {
 				showMessage(t, nil, got.Query)
 				return
 			}
@@ -161,10 +161,10 @@ func TestWhatARecordHolds(t *testing.T) {
 	}
 }
 
-// TestWhatAnUnansweredRecordHolds has the query alone.
-func TestWhatAnUnansweredRecordHolds(t *testing.T) {
+// TestFieldsOfAnUnansweredRecord has queries without responses.
+func TestFieldsOfAnUnansweredRecord(t *testing.T) {
 	unanswered := func(r *Record) {
-		r.Answered = false
+		r.HasResponse = false
 		r.ResponseTime = NoTime
 	}
 	for _, row := range []struct {
@@ -189,7 +189,7 @@ func TestWhatAnUnansweredRecordHolds(t *testing.T) {
 			unanswered(r)
 			r.Resolver, r.ID, r.Zeroed = someResolver, 0x1234, false
 		}},
-		{"kept, not told", true, aQuery(func(d *sketch) { d.Resolver = netip.AddrPort{} }), func(r *Record) {
+		{"kept, not stated", true, aQuery(func(d *sketch) { d.Resolver = netip.AddrPort{} }), func(r *Record) {
 			unanswered(r)
 			r.ID, r.Zeroed = 0x1234, false
 		}},
@@ -219,7 +219,7 @@ func TestWhatAnUnansweredRecordHolds(t *testing.T) {
 	}
 }
 
-// TestARecordsTime is its query's, else its response's.
+// TestARecordsTime is that of its query, else that of its response.
 func TestARecordsTime(t *testing.T) {
 	for _, row := range []struct{ query, response, want Time }{
 		{1, 2, 1}, {NoTime, 2, 2}, {1, NoTime, 1}, {0, 2, 0}, {NoTime, NoTime, NoTime},
@@ -231,7 +231,7 @@ func TestARecordsTime(t *testing.T) {
 	}
 }
 
-// TestTakeLeavesItsMessageAsItIs: it is lent.
+// TestTakeLeavesItsMessageAsItIs, because the lane only borrows it.
 func TestTakeLeavesItsMessageAsItIs(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	for _, d := range []*sketch{aQuery(asked("WWW.Shop.Example.")), aResponse(asked("WWW.Shop.Example."))} {

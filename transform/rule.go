@@ -2,14 +2,13 @@ package transform
 
 import "math/bits"
 
-// Rule is one of the ways in which scrubbing keeps something in the house: it
-// changes what leaves, or forbids a record.
+// Rule is a rule of scrubbing: it changes records, or forbids a record.
 type Rule uint8
 
 const (
 	NoRule Rule = iota
 
-	// These change.
+	// Rules that change a record.
 	ResolverZeroed
 	IDZeroed
 	OPTRemoved
@@ -21,7 +20,7 @@ const (
 	RRsetRemoved
 	Rebuilt
 
-	// These forbid.
+	// Rules that forbid a record.
 	LocalNameInName
 	LocalNameInside
 	LocalNameInRdata
@@ -53,7 +52,7 @@ func (r Rule) String() string {
 	return ruleTable[r].name
 }
 
-// Meaning returns one phrase for people: what is taken out.
+// Meaning returns one phrase for people: what the rule changes or forbids.
 func (r Rule) Meaning() string {
 	if r >= numRules {
 		return ""
@@ -61,8 +60,8 @@ func (r Rule) Meaning() string {
 	return ruleTable[r].meaning
 }
 
-// Forbids returns the reason for which the rule forbids a record, or Kept if it
-// changes what leaves.
+// Forbids returns the reason for which the rule forbids a record, or Kept if the rule changes
+// records.
 func (r Rule) Forbids() Reason {
 	if r >= numRules {
 		return Kept

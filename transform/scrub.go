@@ -27,7 +27,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 	*r = Record{
 		Server:       unmapped(m.Server),
 		Transport:    m.Transport,
-		Answered:     true,
+		HasResponse:  true,
 		Name:         response[dnswire.HeaderLen:w.QnameEnd],
 		Type:         w.Qtype,
 		Class:        w.Qclass,
@@ -42,7 +42,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 		if !resolver.IsValid() {
 			resolver = q.resolverAddr()
 		}
-		r.Asked = true
+		r.HasQuery = true
 		r.Query = p.rewriter.question(id, q.flags, r.Name, w.Qtype, w.Qclass)
 	}
 	r.identify(resolver, id, policy)
@@ -273,7 +273,7 @@ func (p *Pairer) buildUnanswered(q *pending, policy *Policy) {
 	*r = Record{
 		Server:       q.serverAddr(),
 		Transport:    q.transport,
-		Asked:        true,
+		HasQuery:     true,
 		Name:         name,
 		Type:         q.qtype,
 		Class:        q.qclass,

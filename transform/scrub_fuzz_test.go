@@ -12,7 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// scrubSeeds are messages that stand on the border of a rule.
+// scrubSeeds returns messages at the boundary of a rule.
 func scrubSeeds(tb testing.TB) [][]byte {
 	tb.Helper()
 	var seeds [][]byte
@@ -33,8 +33,8 @@ func scrubSeeds(tb testing.TB) [][]byte {
 	for _, tt := range networkAddresses {
 		seeds = append(seeds, tt.wire)
 	}
-	for at := range len(behindOPT) + 1 {
-		seeds = append(seeds, withOPT(tb, at, behindOPT))
+	for at := range len(afterOPTRecords) + 1 {
+		seeds = append(seeds, withOPT(tb, at, afterOPTRecords))
 	}
 	for _, typ := range wiretest.KnownTypes() {
 		seeds = append(seeds, answering(typ, wiretest.SampleRdata(tb, typ)))
@@ -42,8 +42,8 @@ func scrubSeeds(tb testing.TB) [][]byte {
 	return seeds
 }
 
-// FuzzScrub: whatever becomes a record is whole, says the same as before, and
-// holds nothing that an oracle knows to be the organisation's.
+// FuzzScrub checks that every record is whole, has the same content as the message, and
+// contains nothing that an oracle finds to be local.
 func FuzzScrub(f *testing.F) {
 	for _, seed := range scrubSeeds(f) {
 		f.Add(seed)
@@ -56,7 +56,7 @@ func FuzzScrub(f *testing.F) {
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		if len(wire) >= dnswire.HeaderLen {
 			wire = bytes.Clone(wire)
-			wire[2] = wire[2]&0x04 | 0x80 // else nearly nothing would get as far
+			wire[2] = wire[2]&0x04 | 0x80 // otherwise few inputs would be scrubbed
 		}
 		var response []byte
 		reason := lane.Take(asResponse(wire), p, func(r *Record) {

@@ -15,9 +15,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// sameAnswer compares what leaves with what miekg/dns makes of the input, without
-// OPT and what RRsetRemoved removed, and in the letter case of DESIGN.md. It reports
-// whether miekg/dns could read it.
+// sameAnswer compares the scrubbed response with what miekg/dns reads from the input, without
+// OPT and the removed RRsets, and in canonical letter case. It reports whether miekg/dns could
+// read the input.
 func sameAnswer(t *testing.T, in, out []byte, edits ...Edit) bool {
 	t.Helper()
 	var want, got dns.Msg
@@ -49,7 +49,7 @@ func sameAnswer(t *testing.T, in, out []byte, edits ...Edit) bool {
 	return true
 }
 
-// removeRRsets takes out of a message what RRsetRemoved removed: whole RRsets.
+// removeRRsets removes from a message what RRsetRemoved removed, which must be whole RRsets.
 func removeRRsets(t *testing.T, m *dns.Msg, wire []byte, edits []Edit) {
 	t.Helper()
 	gone := map[int]bool{} // offsets of records
@@ -97,7 +97,7 @@ func removeRRsets(t *testing.T, m *dns.Msg, wire []byte, edits []Edit) {
 	}
 }
 
-// canonical is records as they are to be: uncompressed, and lowercased by type.
+// canonical returns records uncompressed, and lowercased by type.
 func canonical(t *testing.T, records []dns.RR) []string {
 	t.Helper()
 	var all []string
@@ -132,7 +132,7 @@ func lowered(name string) string {
 	}, name)
 }
 
-// withOPT is a compressed message with an OPT before so many records of additional.
+// withOPT returns a compressed message with an OPT after at records of additional.
 func withOPT(tb testing.TB, at int, records []string) []byte {
 	tb.Helper()
 	m := new(dns.Msg)
@@ -159,7 +159,7 @@ func withOPT(tb testing.TB, at int, records []string) []byte {
 	return b
 }
 
-var behindOPT = []string{
+var afterOPTRecords = []string{
 	"NS1.Other.Example. 60 IN A 203.0.113.7",
 	"Deep.NS2.Other.Example. 60 IN A 203.0.113.8",
 	"Deep.NS2.Other.Example. 60 IN MX 10 Mail.Deep.NS2.Other.Example.",
@@ -167,11 +167,11 @@ var behindOPT = []string{
 	"Host.Mail.Deep.NS2.Other.Example. 60 IN SRV 1 2 3 Mail.Deep.NS2.Other.Example.",
 }
 
-func TestOPTIsRemovedWhereverItStands(t *testing.T) {
+func TestOPTIsRemovedAtEveryPosition(t *testing.T) {
 	p := scrubPolicy(t)
-	for at := range len(behindOPT) + 1 {
-		t.Run(fmt.Sprintf("before %d records", len(behindOPT)-at), func(t *testing.T) {
-			in := withOPT(t, at, behindOPT)
+	for at := range len(afterOPTRecords) + 1 {
+		t.Run(fmt.Sprintf("before %d records", len(afterOPTRecords)-at), func(t *testing.T) {
+			in := withOPT(t, at, afterOPTRecords)
 			out := mustScrub(t, p, in)
 			if !sameAnswer(t, in, out) {
 				t.Error("not read by miekg/dns")
@@ -186,8 +186,8 @@ func TestOPTIsRemovedWhereverItStands(t *testing.T) {
 	}
 }
 
-// TestPointersIntoWhatGoesOrChanges are the messages that must be rebuilt.
-func TestPointersIntoWhatGoesOrChanges(t *testing.T) {
+// TestPointersIntoRemovedOrChangedOctets has messages that must be rebuilt.
+func TestPointersIntoRemovedOrChangedOctets(t *testing.T) {
 	address := []byte{203, 0, 113, 7}
 	option := func(value []byte) []byte {
 		return append([]byte{0xfd, 0xe9, 0, byte(len(value))}, value...)
@@ -242,7 +242,7 @@ func TestPointersIntoWhatGoesOrChanges(t *testing.T) {
 	}
 }
 
-// TestCaseThatIsDataIsKept: one NSEC name points into another.
+// TestCaseThatIsDataIsKept has an NSEC name that points into another.
 func TestCaseThatIsDataIsKept(t *testing.T) {
 	d := wiretest.New("Q.Example.NET", dns.TypeNSEC)
 	at := d.Record(dnswire.Answer, wiretest.PointTo(dnswire.HeaderLen), dns.TypeNSEC, append(wiretest.Name("Next.Example.NET"), 0, 1, 0x40))
@@ -277,7 +277,7 @@ func TestRealMessagesKeepTheirRecords(t *testing.T) {
 		if again == nil || !bytes.Equal(again.Response, record.Response) {
 			t.Errorf("scrubbed twice it is another message:\n% x", record.Response)
 		}
-		if w.Walk(in) && rw.rebuild(&w) { // what need not be rebuilt can be
+		if w.Walk(in) && rw.rebuild(&w) { // a rebuild is possible even if not necessary
 			rebuilt++
 			binary.BigEndian.PutUint16(rw.out, 0)
 			binary.BigEndian.PutUint16(rw.out[2:], w.Flags&^cleared)
@@ -309,12 +309,12 @@ func TestHeaderBits(t *testing.T) {
 	}
 }
 
-func TestOctetsBehindTheLastRecordAreCut(t *testing.T) {
+func TestOctetsAfterTheLastRecordAreCut(t *testing.T) {
 	p := scrubPolicy(t)
 	for _, in := range [][]byte{
 		wiretest.New("q.example.net", dns.TypeA).Wire,
 		wiretest.New("q.example.net", dns.TypeA).With(dnswire.Additional, "", dns.TypeOPT, nil).Wire,
-		withOPT(t, 0, behindOPT),
+		withOPT(t, 0, afterOPTRecords),
 	} {
 		want := mustScrub(t, p, in)
 		got := mustScrub(t, p, append(slices.Clone(in), "www.univ.example 192.0.2.53"...))
@@ -366,7 +366,7 @@ func TestResolverAddressPortAndIDAreZeroUnlessKept(t *testing.T) {
 	}
 }
 
-// TestRebuildWouldGrowTooLong: names that may not be compressed are written out.
+// TestRebuildWouldGrowTooLong has names that must not be compressed.
 func TestRebuildWouldGrowTooLong(t *testing.T) {
 	long := strings.Repeat("abcdefg.", 30) + "example"
 	build := func(n int) []byte {
@@ -391,7 +391,8 @@ func TestRebuildWouldGrowTooLong(t *testing.T) {
 	}
 }
 
-// TestRebuildBeyondCompression: pointers reach 16,383, and the table ends.
+// TestRebuildBeyondCompression has names after offset 16,383 and more names than the table
+// holds.
 func TestRebuildBeyondCompression(t *testing.T) {
 	for _, n := range []int{100, 600, 1000} {
 		d := wiretest.New("q.example.net", dns.TypeNS)
@@ -411,8 +412,8 @@ func TestRebuildBeyondCompression(t *testing.T) {
 
 func plainAndRebuilt(tb testing.TB) map[string]*Message {
 	return map[string]*Message{
-		"plain":   asResponse(withOPT(tb, len(behindOPT), behindOPT)),
-		"rebuild": asResponse(withOPT(tb, 0, behindOPT)),
+		"plain":   asResponse(withOPT(tb, len(afterOPTRecords), afterOPTRecords)),
+		"rebuild": asResponse(withOPT(tb, 0, afterOPTRecords)),
 		"text":    asResponse(wiretest.New("q.example.net", dns.TypeTXT).With(dnswire.Answer, "q.example.net", dns.TypeTXT, charStrings("v=spf1 ip4:203.0.113.7 ip6:2001:db8::7", " include:spf.example.net -all")).Wire),
 	}
 }
@@ -446,7 +447,7 @@ func BenchmarkScrub(b *testing.B) {
 	}
 }
 
-// TestScrubKeepsOrLowersCaseByType sends a record of every type through.
+// TestScrubKeepsOrLowersCaseByType scrubs a record of every type.
 func TestScrubKeepsOrLowersCaseByType(t *testing.T) {
 	p := scrubPolicy(t)
 	for _, typ := range wiretest.KnownTypes() {

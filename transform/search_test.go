@@ -11,9 +11,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// TestReverseNamesThatGoOnInTheQueryName: the query name is the reverse name of a wider
-// network, and labels before it make it one inside (RFC 2317).
-func TestReverseNamesThatGoOnInTheQueryName(t *testing.T) {
+// TestReverseNamesThatContinueInTheQueryName: the query name is the reverse name of a wider
+// network, and labels before it make it one of a network inside (RFC 2317).
+func TestReverseNamesThatContinueInTheQueryName(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) {
 		c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.5.64/26")}
 		c.Resolvers = single(netip.MustParseAddr("198.18.5.7"))
@@ -41,8 +41,8 @@ func TestKeptResolverAddressesAreFoundNowhere(t *testing.T) {
 	wantReason(t, p, wiretest.New("ip-198-51-100-7.example.net", dns.TypeA).Wire, LocalName)
 }
 
-// TestNamesAreWholeWhileTextInThemIsJudged: a reverse name inside a label is read apart from
-// the name that the label is in.
+// TestNamesAreWholeWhileTextInThemIsJudged: a reverse name inside a label does not depend on
+// the name of the label.
 func TestNamesAreWholeWhileTextInThemIsJudged(t *testing.T) {
 	p := scrubPolicy(t)
 	owner := []byte("\x017\x03100\x0251\x03198\x10the.in-addr.arpa\x03net\x00")
@@ -51,8 +51,8 @@ func TestNamesAreWholeWhileTextInThemIsJudged(t *testing.T) {
 	wantRemoved(t, p, d.Wire)
 }
 
-// TestReverseNamesInTextEndWhereNamesEnd: at what is no letter of any script, digit, hyphen or
-// underscore, and at an empty label.
+// TestReverseNamesInTextEndWhereNamesEnd: at a character that is not a letter of any script,
+// digit, hyphen or underscore, and at an empty label.
 func TestReverseNamesInTextEndWhereNamesEnd(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.Resolvers = append(c.Resolvers, netip.MustParsePrefix("198.18.5.64/26")) })
 	for text, want := range map[string]Reason{
@@ -75,8 +75,8 @@ func TestReverseNamesInTextEndWhereNamesEnd(t *testing.T) {
 	}
 }
 
-// TestSingleAddressesAreFoundEmbedded whatever they are entries of; wider ones only where an
-// ordinary address has nothing by chance.
+// TestSingleAddressesAreFoundEmbedded in every form; networks only in forms that an ordinary
+// address does not have by chance.
 func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
 	wide := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.5.4/31")} })
 	one := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.5.4/32")} })
@@ -165,15 +165,15 @@ func TestAddressesWithoutColonsHaveThreeGroups(t *testing.T) {
 	}
 }
 
-// TestUnknownA6IsText, as other types that are made up in an unknown way.
+// TestUnknownA6IsText, like all types with unknown rdata.
 func TestUnknownA6IsText(t *testing.T) {
 	p := scrubPolicy(t)
 	wantReason(t, p, answering(wiretest.TypeA6, append([]byte{0xff, 0}, "univ.example"...)), LocalName)
 	wantReason(t, p, answering(wiretest.TypeA6, append([]byte("\x8a"+strings.Repeat("!", 0x8a)), charStrings("univ.", "example")...)), LocalName)
 }
 
-// TestAddressesOfEveryHostIdentifyNoResolver, even if they are configured: many names have
-// such an address.
+// TestAddressesOfEveryHostIdentifyNoResolver, even if they are configured, because many names
+// have such an address.
 func TestAddressesOfEveryHostIdentifyNoResolver(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) {
 		c.Resolvers = single(netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("255.255.255.255"))
@@ -184,7 +184,7 @@ func TestAddressesOfEveryHostIdentifyNoResolver(t *testing.T) {
 	}
 }
 
-// TestDotsInLabelsInOctets: a label with a dot is none of an entry's.
+// TestDotsInLabelsInOctets: an entry has no label with a dot.
 func TestDotsInLabelsInOctets(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"a.internal.test-tld"} })
 	for octets, want := range map[string]Reason{

@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// epoch is when made-up messages are sent, unless they say otherwise.
+// epoch is the time of sketches, unless an edit changes it.
 const epoch = Time(1_700_000_000_123_456_789)
 
 const second = Time(time.Second)
@@ -18,14 +18,14 @@ var (
 	someResolver = netip.MustParseAddrPort("192.0.2.53:40000")
 )
 
-// A sketch is a message in the making.
+// A sketch is a message that a test builds.
 type sketch struct {
 	Message
 	dns  dns.Msg
-	wire func([]byte) []byte // edits what was packed; may be nil
+	wire func([]byte) []byte // edits the packed message; nil: no edit
 }
 
-// aQuery asks for www.shop.example A as resolvers do.
+// aQuery returns a query for www.shop.example A, like that of a resolver.
 func aQuery(edits ...func(*sketch)) *sketch {
 	d := &sketch{Message: Message{
 		Role: ResolverQuery, Server: someServer, Resolver: someResolver,
@@ -36,7 +36,7 @@ func aQuery(edits ...func(*sketch)) *sketch {
 	return d.with(edits...)
 }
 
-// aResponse answers aQuery.
+// aResponse returns the response to aQuery.
 func aResponse(edits ...func(*sketch)) *sketch {
 	d := aQuery()
 	d.Role = ResolverResponse
@@ -102,7 +102,7 @@ func by(resolver string) func(*sketch) {
 	return func(d *sketch) { d.Resolver = netip.MustParseAddrPort(resolver) }
 }
 
-// at moves a message to so long after epoch.
+// at sets the time of a message, as a duration after epoch.
 func at(after time.Duration) func(*sketch) {
 	return func(d *sketch) {
 		d.QueryTime = epoch + Time(after)
@@ -130,7 +130,7 @@ func withoutQuestion(d *sketch) { d.dns.Question, d.dns.Answer = nil, nil }
 
 func cutShort(d *sketch) { d.wire = func(b []byte) []byte { return b[:len(b)-1] } }
 
-// A lane runs a Pairer and holds it to its account after every message.
+// A lane runs a Pairer, and checks its account after every message.
 type lane struct {
 	*Pairer
 	tb      failer
@@ -178,7 +178,7 @@ func checkForbidden(tb failer, c *Counts) {
 	}
 }
 
-// pass lets time go by, until everything that waits has expired.
+// pass moves the clock, so that every pending query expires.
 func (l *lane) pass(after time.Duration) {
 	l.tb.Helper()
 	for i := range agreement {
@@ -186,7 +186,7 @@ func (l *lane) pass(after time.Duration) {
 	}
 }
 
-// dropped lists what was dropped so far, by reason.
+// dropped returns the number of drops by reason.
 func (l *lane) dropped() map[Reason]uint64 {
 	m := map[Reason]uint64{}
 	c := l.Counts()

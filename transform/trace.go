@@ -25,8 +25,8 @@ type Verdict struct {
 	Time     Time           // of the message, as its source states it
 
 	Finding Finding // what forbade a record; the zero Finding if no rule did
-	Record  *Record // what leaves; nil: nothing, or not yet
-	Edits   []Edit  // what rules changed in the message
+	Record  *Record // nil: there is none, or not yet
+	Edits   []Edit  // changes by rules
 }
 
 // A Finding is what forbids a record, and its place: octets From to To of the message. Both
@@ -100,7 +100,7 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 		Finding:  p.finding(reason),
 	}
 	v := &t.verdict
-	if w := p.walker; reason != Inward && w.Asked {
+	if w := p.walker; reason != NotOutward && w.HasQuestion {
 		v.Name = append(t.name[:0], w.Qname()...)
 		dnswire.Lower(v.Name)
 		v.Type = w.Qtype

@@ -16,10 +16,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// A notebook keeps what a lane tells of messages.
+// A notebook is a Trace that keeps verdicts.
 type notebook struct {
 	verdicts []Verdict
-	wires    [][]byte // of their messages, from when they were told
+	wires    [][]byte // copies of their messages
 }
 
 func (n *notebook) Verdict(v *Verdict) {
@@ -54,7 +54,7 @@ func applied(wire []byte, edits []Edit) []byte {
 	return wire
 }
 
-// checkEdits fails unless the edits of a message make what leaves of it.
+// checkEdits fails unless the edits of a message give the response of the record.
 func checkEdits(t *testing.T, wire []byte, v *Verdict) {
 	t.Helper()
 	edits := v.Edits
@@ -66,7 +66,7 @@ func checkEdits(t *testing.T, wire []byte, v *Verdict) {
 	}
 }
 
-// TestRulesAreTheLedgersRows holds names and order to what is documented.
+// TestRulesAreTheLedgersRows compares names and order with the documented ones.
 func TestRulesAreTheLedgersRows(t *testing.T) {
 	want := strings.Fields(`resolver_zeroed id_zeroed opt_removed query_reduced case_lowered header_bits_cleared trailing_cut
 		time_truncated rrset_removed rebuilt local_name_in_name local_name_inside local_name_in_rdata local_network resolver_in_address resolver_in_name
@@ -86,13 +86,14 @@ func TestRulesAreTheLedgersRows(t *testing.T) {
 	}
 }
 
-// TestVerdictsOfRealResolvers: one for each message, one more for each query that
-// ends alone; together they are the ledger, and the edits make what leaves.
+// TestVerdictsOfRealResolvers checks that there is one verdict for each message, and one more
+// for each query that ends without a response; that their sums are the counts; and that the
+// edits give the response of the record.
 func TestVerdictsOfRealResolvers(t *testing.T) {
 	for _, resolver := range []string{"unbound", "bind", "pdns"} {
 		t.Run(resolver, func(t *testing.T) {
 			policy := scrubPolicy(t, func(c *Config) { c.Unanswered = true; c.PairingTimeout = 100 * time.Millisecond })
-			p := NewPairer(NewBudget(16)) // so that some are pushed out
+			p := NewPairer(NewBudget(16)) // so that some queries are evicted
 			var book notebook
 			p.Trace(&book)
 			taken := 0
@@ -103,13 +104,13 @@ func TestVerdictsOfRealResolvers(t *testing.T) {
 			p.Drop(Oversize)
 			p.Finish()
 			c := p.Counts()
-			var told Counts
+			var traced Counts
 			for i, v := range book.verdicts {
 				switch {
 				case v.Record != nil:
-					told.Records++
+					traced.Records++
 				case v.Reason != Kept:
-					told.Dropped[v.Reason]++
+					traced.Dropped[v.Reason]++
 				}
 				if v.Record != nil && v.Response {
 					checkEdits(t, book.wires[i], &v)
@@ -119,10 +120,10 @@ func TestVerdictsOfRealResolvers(t *testing.T) {
 					rules.add(e.Rule, true)
 				}
 				rules.add(v.Finding.Rule, v.Finding.Rule != NoRule)
-				told.scrubbed(rules)
+				traced.scrubbed(rules)
 			}
-			if told.Records != c.Records || told.Dropped != c.Dropped || told.Scrubbed != c.Scrubbed {
-				t.Errorf("told %+v\ncounted %+v", told, c)
+			if traced.Records != c.Records || traced.Dropped != c.Dropped || traced.Scrubbed != c.Scrubbed {
+				t.Errorf("traced %+v\ncounted %+v", traced, c)
 			}
 			if c.Records < 20 || c.Scrubbed[OPTRemoved] == 0 || c.Scrubbed[QueryReduced] == 0 || c.Scrubbed[ResolverZeroed] == 0 {
 				t.Errorf("not what a resolver sends: %+v", c)
@@ -131,20 +132,20 @@ func TestVerdictsOfRealResolvers(t *testing.T) {
 			before := len(book.verdicts)
 			p.Drop(Oversize)
 			if len(book.verdicts) != before {
-				t.Error("told of a message when nobody wanted to know any more")
+				t.Error("a verdict after the end of the trace")
 			}
 		})
 	}
 }
 
-// TestFindings: which rule forbade a record, and where it stands.
+// TestFindings checks which rule forbade a record, and the place of the finding.
 func TestFindings(t *testing.T) {
 	local := wiretest.Name("www.univ.example")
 	for _, row := range []struct {
 		name string
 		wire []byte
 		rule Rule
-		want string // what stands there
+		want string // octets at that place
 	}{
 		{"query name", wiretest.New("www.Univ.example", dns.TypeA).Wire, LocalNameInName, "\x03www\x04Univ\x07example\x00"},
 		{"name in an answer", answering(dns.TypeNS, local), LocalNameInName, string(local)},
@@ -158,7 +159,7 @@ func TestFindings(t *testing.T) {
 		{"own address, IPv6", answering(dns.TypeAAAA, ownAddr6.AsSlice()), ResolverInAddress, string(ownAddr6.AsSlice())},
 		{"own reverse name", wiretest.New("53.2.0.192.in-addr.arpa", dns.TypePTR).Wire, ResolverInName, "\x0253\x012\x010\x03192\x07in-addr\x04arpa\x00"},
 		{"own address in text", answering(dns.TypeTXT, charStrings("192.0.2.53")), ResolverInRdata, "\x0a192.0.2.53"},
-		{"own address first, a local name behind it", wiretest.New("q.example.net", dns.TypeA).
+		{"own address first, a local name after it", wiretest.New("q.example.net", dns.TypeA).
 			With(dnswire.Answer, "q.example.net", dns.TypeA, []byte{192, 0, 2, 53}).
 			With(dnswire.Answer, "q.example.net", dns.TypeCNAME, wiretest.Name("univ.example")).Wire, LocalNameInName, "\x04univ\x07example\x00"},
 		{"own address twice", wiretest.New("q.example.net", dns.TypeA).
@@ -190,7 +191,7 @@ func nxdomain(name string) []byte {
 	return b
 }
 
-// TestFindingInTheZone is nowhere in the message.
+// TestFindingInTheZone has no place in the message.
 func TestFindingInTheZone(t *testing.T) {
 	p := NewPairer(NewBudget(8))
 	var book notebook
@@ -205,7 +206,7 @@ func TestFindingInTheZone(t *testing.T) {
 	}
 }
 
-// TestEditsByRule: what each rule changes, and what is told of it.
+// TestEditsByRule has the edits of each rule.
 func TestEditsByRule(t *testing.T) {
 	exchange := func(edits ...func(q, r *sketch)) (q, r *sketch) {
 		q, r = aQuery(withID(0)), aResponse(withID(0))
@@ -253,8 +254,8 @@ func TestEditsByRule(t *testing.T) {
 	}
 }
 
-// TestCaseOfTheQueryAloneIsTold: a server may answer in another case than was asked in.
-func TestCaseOfTheQueryAloneIsTold(t *testing.T) {
+// TestCaseOfTheQueryAloneIsReported: the case in a response may differ from that of its query.
+func TestCaseOfTheQueryAloneIsReported(t *testing.T) {
 	l := newLane(t, testPolicy(t, func(*Config) {}))
 	var book notebook
 	l.Trace(&book)
@@ -270,8 +271,8 @@ func TestCaseOfTheQueryAloneIsTold(t *testing.T) {
 	}
 }
 
-// TestUnansweredQueryTellsItsRules too, where it becomes a record.
-func TestUnansweredQueryTellsItsRules(t *testing.T) {
+// TestRecordOfAnUnansweredQueryHasEdits by rule.
+func TestRecordOfAnUnansweredQueryHasEdits(t *testing.T) {
 	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
 	var book notebook
 	l.Trace(&book)

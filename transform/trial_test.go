@@ -21,7 +21,7 @@ type trial struct {
 	model   *model
 	lanes   []*lane
 	packets []bool
-	last    [2]func() // gives each lane once more what it took last
+	last    [2]func() // repeats the last message of each lane
 	now     time.Duration
 }
 
@@ -39,8 +39,8 @@ func newTrial(t *rapid.T) *trial {
 		l.Pairer = NewPairer(tr.budget)
 		tr.model.lanes = append(tr.model.lanes, &modelLane{
 			answered: map[uint64][]modelAnswer{},
-			place: func(m *Message, id uint16, q dns.Question) uint64 {
-				return l.memory.keyOf(m, id, q.Qtype, q.Qclass, mustPackName(q.Name)) % memoryPlaces
+			cell: func(m *Message, id uint16, q dns.Question) uint64 {
+				return l.memory.keyOf(m, id, q.Qtype, q.Qclass, mustPackName(q.Name)) % memoryCells
 			},
 		})
 		tr.lanes = append(tr.lanes, l)
@@ -72,7 +72,7 @@ func (tr *trial) draw(i int, d *sketch) *sketch {
 	return d
 }
 
-// when gives a message its time: now, or far off.
+// when sets the time of a message: now, or far away.
 func (tr *trial) when(d *sketch) {
 	d.with(at(tr.now))
 	if rapid.IntRange(0, 30).Draw(tr.T, "outlier") == 0 {
@@ -82,15 +82,15 @@ func (tr *trial) when(d *sketch) {
 
 func (tr *trial) query(i int) { tr.takeQuery(i, tr.draw(i, aQuery())) }
 
-// again gives a lane a copy of what it took last.
+// again repeats the last message of a lane.
 func (tr *trial) again(i int) {
 	if tr.last[i] != nil {
 		tr.last[i]()
 	}
 }
 
-// crowd asks one server so many questions with one ID that the oldest must go.
-func (tr *trial) crowd(i int) {
+// sameKey sends one server more queries with one ID than maxSameKey.
+func (tr *trial) sameKey(i int) {
 	first := tr.draw(i, aQuery())
 	for n := range rapid.IntRange(maxSameKey-4, maxSameKey+8).Draw(tr.T, "queries") {
 		d := tr.draw(i, aQuery())
@@ -118,7 +118,7 @@ func (tr *trial) response(i int) {
 		d.with(withoutQuestion)
 	case 2:
 		broken = true
-		d.wire = func(b []byte) []byte { b[7] = 1; return b } // an answer that is not there
+		d.wire = func(b []byte) []byte { b[7] = 1; return b } // the answer is missing
 	}
 	tr.takeResponse(i, d, broken)
 }
@@ -131,8 +131,8 @@ func (tr *trial) takeResponse(i int, d *sketch, broken bool) {
 	}
 }
 
-// check compares the lanes with the model; that Read is the sum is checked by the
-// lane itself, at every message.
+// check compares the lanes with the model. The lane itself checks after every message that
+// Read is the sum.
 func (tr *trial) check() {
 	if got, want := tr.budget.Held(), int64(tr.model.held()); got != want {
 		tr.Fatalf("budget: %d held, want %d", got, want)
@@ -141,11 +141,11 @@ func (tr *trial) check() {
 		want := tr.model.lanes[i].counts
 		queries := tr.model.heldBy(tr.model.lanes[i])
 		want.Held = uint64(len(queries))
-		want.Scrubbed = l.Counts().Scrubbed // the lane holds that to what was dropped
+		want.Scrubbed = l.Counts().Scrubbed // the lane compares it with the drops
 		if d := cmp.Diff(want, l.Counts()); d != "" {
 			tr.Fatalf("lane %d counts (-want +got):\n%s", i, d)
 		}
-		if holds, _ := l.Pressed(); holds != tr.model.costOf(tr.model.lanes[i]) {
+		if holds, _ := l.BudgetUse(); holds != tr.model.costOf(tr.model.lanes[i]) {
 			tr.Fatalf("lane %d holds %d of the budget, want %d", i, holds, tr.model.costOf(tr.model.lanes[i]))
 		}
 		if uint64(len(l.records)) != want.Records {
@@ -190,7 +190,7 @@ func TestPairingIsAsTheModel(t *testing.T) {
 					tr.query(i)
 				}
 			},
-			"crowd":       func(t *rapid.T) { tr.crowd(lane.Draw(t, "lane")) },
+			"sameKey":     func(t *rapid.T) { tr.sameKey(lane.Draw(t, "lane")) },
 			"time passes": func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-600e6, 15e9).Draw(t, "step")) },
 			"time jumps":  func(t *rapid.T) { tr.now += time.Duration(rapid.Int64Range(-300e9, 300e9).Draw(t, "step")) },
 			"budget": func(t *rapid.T) {

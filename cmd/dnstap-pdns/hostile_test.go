@@ -121,7 +121,7 @@ func TestHostileFileNames(t *testing.T) {
 type deaf struct{}
 
 func (deaf) Begin()                                   {}
-func (deaf) Take(*transform.Message) transform.Reason { return transform.Inward }
+func (deaf) Take(*transform.Message) transform.Reason { return transform.NotOutward }
 func (deaf) Drop(transform.Reason)                    {}
 func (deaf) End()                                     {}
 func (deaf) Close()                                   {}

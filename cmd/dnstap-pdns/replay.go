@@ -191,7 +191,7 @@ func (r *replayer) timeLeft() time.Duration {
 }
 
 func (r *replayer) forwarder(ctx context.Context) *forward.Forwarder {
-	options := []forward.Option{forward.WithStdout(r.out), forward.WithPatience(ctx)}
+	options := []forward.Option{forward.WithStdout(r.out), forward.WithReplayWait(ctx)}
 	if r.beside != nil {
 		options = append(options, forward.WithObserver(r.beside))
 	}

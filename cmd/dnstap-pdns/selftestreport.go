@@ -281,7 +281,7 @@ const (
 var selftestRemedies = map[transform.Reason]string{
 	transform.Oversize:        "Raise max_frame of the source.",
 	transform.Malformed:       remedyDefect,
-	transform.Inward:          "Have the resolver tell what servers say to it.",
+	transform.NotOutward:      "Have the resolver tell what servers say to it.",
 	transform.Forwarded:       "This resolver asks another one, and that one is where the sensor belongs; outward.forwarded = true takes what this one says.",
 	transform.LocalServer:     "The answer came from a private or local address: choose a --zone that servers on the Internet answer for; outward.local_servers = true takes all that such servers say.",
 	transform.NotLookup:       remedyDefect,

@@ -20,7 +20,7 @@ type witness struct {
 
 // Verdict notes a message that was dropped as soon as it came.
 func (w *witness) Verdict(v *transform.Verdict) {
-	if v.Message != nil && v.Reason != transform.Kept && v.Reason != transform.Inward {
+	if v.Message != nil && v.Reason != transform.Kept && v.Reason != transform.NotOutward {
 		w.note(v.Reason, describe(v.Message))
 	}
 }

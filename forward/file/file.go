@@ -1,10 +1,10 @@
 // Package file writes batches to files: their names, rotation by time and size,
 // completion after a crash, locking, and the command that runs for each finished file.
 //
-// A file gets its final name when it is complete. Goroutines for recovery and for
-// on_rotate run next to the sink's, and are waited for when the transport is closed.
+// A file gets its final name when it is complete. Recovery and on_rotate run in goroutines
+// of their own, for which Close of the transport waits.
 //
-// The package does not know what waits for it, or which records a batch holds; of
+// The package does not know which batches are queued, or which records a batch contains. Of
 // NMSG it knows only where the last whole container of an unfinished file ends.
 package file
 
@@ -24,56 +24,56 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// filePerm lets the group read: files are often collected by another user.
+// filePerm allows the group to read, because another user often collects the files.
 const filePerm = 0o640
 
-// Config is what only a file sink has.
+// Config is the configuration that only file sinks have.
 type Config struct {
-	Rotate     time.Duration // length of a file's interval, aligned to the epoch; 0: however long
-	RotateSize int64         // bytes that a file holds at most, unless its only batch is larger; 0: however large
-	OnRotate   []string      // program and arguments, run for each finished file, whose path is appended; nil: none
+	Rotate     time.Duration // length of a file's interval, aligned to the epoch; 0: no limit
+	RotateSize int64         // bytes of a file at most, unless its only batch is larger; 0: no limit
+	OnRotate   []string      // program and arguments to run for each finished file, whose path is appended; nil: none
 }
 
-// New returns a transport to files whose names the sink's target, a strftime pattern,
-// gives.
+// New returns a transport that writes files. The address of the sink's target is the
+// strftime pattern of their names.
 func (c Config) New(s *forward.SinkConfig, env forward.Env) (forward.Transport, error) {
 	return newTransport(s.Target.Address, c, env)
 }
 
-// A transport writes units to files that have their final name when they are complete:
-// each is written under a temporary one in the same directory, synced to disk, and
-// renamed. Its name shows the time at which it begins: the wall clock's in Live, the
-// first record's in Replay. It never replaces a file. What a crash leaves under a
-// temporary name is completed when a sink of that name starts again, in Live.
+// A transport writes units to files. Each file is written under a temporary name in the
+// same directory, synced to disk, and renamed when it is complete. Its name contains the
+// time at which it begins: that of the wall clock in Live, that of the first record in
+// Replay. A transport never replaces a file. In Live, it first completes the temporary
+// files that a crash of an earlier run left.
 type transport struct {
 	naming  naming
 	shape   shape         // of all names
-	rotate  time.Duration // 0: none by time
-	maxSize int64         // 0: none by size
+	rotate  time.Duration // 0: no rotation by time
+	maxSize int64         // 0: no rotation by size
 	mode    forward.Mode
 	log     *slog.Logger
 	create  func(path string) (openFile, error)
 
-	// What goes on next to the sink's goroutine, from Open to Close.
+	// Recovery and on_rotate, which run in other goroutines from Open to Close.
 	start      sync.Once
 	background context.Context
-	cut        context.CancelCauseFunc // ends it before it is done
+	cancel     context.CancelCauseFunc // ends it before it is done
 	recovering sync.WaitGroup
-	kicker     *kicker
+	runner     *runner
 
-	open  openFile // nil: none
-	path  string   // its final name
-	temp  string   // its present name
-	began time.Time
-	size  int64 // of what is whole
-	torn  bool  // there may be a part of a unit after size
+	open       openFile // nil: none
+	path       string   // final name of the open file
+	temp       string   // temporary name of the open file
+	began      time.Time
+	size       int64 // bytes of whole units
+	incomplete bool  // there may be a part of a unit after size
 
-	// No name is given twice, though its file may have been taken away.
-	given string // the last file's final name, without its number
-	next  int    // number of another of that name
+	// No name is used twice, even if its file was removed.
+	given string // the final name of the last file, without its number
+	next  int    // number of the next file of that name
 }
 
-// An openFile is the part of an *os.File that is used.
+// An openFile is the part of *os.File that is used.
 type openFile interface {
 	WriteAt(b []byte, offset int64) (int, error)
 	Truncate(size int64) error
@@ -99,13 +99,13 @@ func newTransport(pattern string, c Config, env forward.Env) (*transport, error)
 		log:     env.Log,
 		create:  createFile,
 	}
-	f.background, f.cut = context.WithCancelCause(context.Background())
-	f.kicker = newKicker(f.background, c.OnRotate, env.Mode, env.Log)
+	f.background, f.cancel = context.WithCancelCause(context.Background())
+	f.runner = newRunner(f.background, c.OnRotate, env.Mode, env.Log)
 	return f, nil
 }
 
-// createFile makes a file and locks it, so that no other start completes it. Where files
-// cannot be locked, none does.
+// createFile makes a file and locks it, so that recovery in another process does not
+// complete it. If files cannot be locked, no process recovers any.
 func createFile(path string) (openFile, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePerm)
 	if err != nil {
@@ -118,13 +118,13 @@ func createFile(path string) (openFile, error) {
 	return f, nil
 }
 
-// Open starts the recovery of what a crash left, once.
+// Open starts the recovery of temporary files, once.
 func (f *transport) Open(ctx context.Context) error {
 	defer f.until(ctx)()
 	f.start.Do(func() {
-		f.kicker.check()
+		f.runner.check()
 		if f.mode == forward.Live {
-			left, err := f.shape.leftovers(f.background) // before any file of ours is there
+			left, err := f.shape.leftovers(f.background) // before this transport creates a file
 			f.recovering.Go(func() { f.recover(left, err) })
 		}
 	})
@@ -133,7 +133,7 @@ func (f *transport) Open(ctx context.Context) error {
 
 // Divides reports whether records of these times belong in different files.
 func (f *transport) Divides(a, b transform.Time) bool {
-	return f.rotate != 0 && intervalOf(wall(a), f.rotate) != intervalOf(wall(b), f.rotate)
+	return f.rotate != 0 && intervalOf(wallTime(a), f.rotate) != intervalOf(wallTime(b), f.rotate)
 }
 
 // Send writes the units, each batch into the file of its time.
@@ -149,7 +149,7 @@ func (f *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (r 
 }
 
 func (f *transport) write(r *forward.Result, b *forward.Batch, from int) error {
-	now := wall(b.Time)
+	now := wallTime(b.Time)
 	if f.mode == forward.Live {
 		now = time.Now()
 	}
@@ -162,16 +162,16 @@ func (f *transport) write(r *forward.Result, b *forward.Batch, from int) error {
 	r.Deliver(b, from, n)
 	f.size += int64(r.Sent.Bytes - before)
 	if err != nil {
-		f.torn = true
-		f.trim() // or else the next write does, or Close
+		f.incomplete = true
+		f.trim() // if it fails, the next write or Close retries it
 		return fmt.Errorf("writing to a file: %w", advise(err, f.temp))
 	}
 	return nil
 }
 
-// ready opens the file to which n bytes belong now.
+// ready opens the file for n bytes at the time now, and publishes the one before it.
 func (f *transport) ready(now time.Time, n int) error {
-	if f.open != nil && (f.over(now) || f.full(n)) {
+	if f.open != nil && (f.intervalOver(now) || f.full(n)) {
 		if err := f.publish(); err != nil {
 			return err
 		}
@@ -189,30 +189,30 @@ func (f *transport) ready(now time.Time, n int) error {
 		if err != nil {
 			return fmt.Errorf("creating a file: %w", advise(err, temp))
 		}
-		f.open, f.path, f.temp, f.began, f.size, f.torn = open, path, temp, now, 0, false
+		f.open, f.path, f.temp, f.began, f.size, f.incomplete = open, path, temp, now, 0, false
 		return nil
 	}
 }
 
-// over reports whether now is in another interval than the open file's.
-func (f *transport) over(now time.Time) bool {
+// intervalOver reports whether now is in another interval than the open file's.
+func (f *transport) intervalOver(now time.Time) bool {
 	return f.rotate != 0 && intervalOf(now, f.rotate) != intervalOf(f.began, f.rotate)
 }
 
-// full reports whether n bytes more would be too many for the open file.
+// full reports whether n more bytes would exceed the size of the open file.
 func (f *transport) full(n int) bool {
 	return f.maxSize != 0 && f.size != 0 && f.size+int64(n) > f.maxSize
 }
 
-// trim removes what follows the last whole unit.
+// trim removes the bytes after the last whole unit.
 func (f *transport) trim() error {
-	if !f.torn {
+	if !f.incomplete {
 		return nil
 	}
 	if err := f.open.Truncate(f.size); err != nil {
 		return err
 	}
-	f.torn = false
+	f.incomplete = false
 	return nil
 }
 
@@ -223,19 +223,19 @@ func (f *transport) Rest(ctx context.Context) (time.Time, error) {
 	if f.open == nil || f.rotate == 0 || f.mode == forward.Replay {
 		return time.Time{}, nil
 	}
-	if f.over(time.Now()) {
+	if f.intervalOver(time.Now()) {
 		return time.Time{}, f.publish()
 	}
 	return intervalEnd(f.began, f.rotate), nil
 }
 
-// errCut is why recovery or on_rotate was given up.
-var errCut = errors.New("the sensor stopped, and it was not done in time")
+// errStopped is the reason why recovery or on_rotate was cancelled.
+var errStopped = errors.New("the sensor stopped before it was done")
 
-// until ends recovery and on_rotate when ctx ends, until the returned function is
-// called. So a call that ctx cannot end, on a disk that hangs, leaves nothing running.
+// until cancels recovery and on_rotate if ctx ends before the returned function is called.
+// A call that ctx cannot end, such as a write to a disk that hangs, would not cancel them.
 func (f *transport) until(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { f.cut(errCut) })
+	return context.AfterFunc(ctx, func() { f.cancel(errStopped) })
 }
 
 // Close publishes the open file, and waits for recovery and on_rotate.
@@ -245,16 +245,16 @@ func (f *transport) Close(ctx context.Context) error {
 	if f.open != nil {
 		err = f.publish()
 	}
-	f.recovering.Wait() // it may have files for the kicker
-	f.kicker.wait()
-	f.cut(nil)
+	f.recovering.Wait() // recovery may give files to the runner
+	f.runner.wait()
+	f.cancel(nil)
 	return err
 }
 
-// Kicks returns what became of finished files.
-func (f *transport) Kicks() forward.Kicks { return f.kicker.account() }
+// CommandRuns returns the account of on_rotate.
+func (f *transport) CommandRuns() forward.CommandRuns { return f.runner.account() }
 
-// advise adds to an error what the operator can do about it.
+// advise adds to an error how the operator can fix it.
 func advise(err error, path string) error {
 	dir := filepath.Dir(path)
 	switch {

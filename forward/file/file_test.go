@@ -22,12 +22,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// fileSink is a sink to files of that name in a directory.
+// fileSink returns a sink to files of that name in a directory.
 func fileSink(dir, name string, c Config) forward.SinkConfig {
 	return forwardtest.Sink("files", forward.Target{Scheme: forward.File, Address: filepath.Join(dir, name)}, c)
 }
 
-// An altered configuration makes a transport that a test alters before it is used.
+// An altered configuration makes a transport that a test changes before it is used.
 type altered struct {
 	forward.TransportConfig
 	alter func(*transport)
@@ -41,8 +41,8 @@ func (a *altered) New(c *forward.SinkConfig, env forward.Env) (forward.Transport
 	return t, err
 }
 
-// newForwarder is a Forwarder with one file sink, whose files create makes; nil: the
-// real ones.
+// newForwarder returns a Forwarder with one file sink. create makes its files; nil: real
+// files.
 func newForwarder(t *testing.T, mode forward.Mode, c forward.SinkConfig, create func(string) (openFile, error)) *forward.Forwarder {
 	t.Helper()
 	if create != nil {
@@ -51,8 +51,8 @@ func newForwarder(t *testing.T, mode forward.Mode, c forward.SinkConfig, create 
 	return forwardtest.New(t, mode, io.Discard, c)
 }
 
-// contents are the numbers of records in a directory's files. The test fails on
-// one that cannot be read to its end.
+// contents returns the number of records of each file in a directory. It fails the test if
+// a file cannot be read to its end.
 func contents(t *testing.T, dir string) map[string]int {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -126,7 +126,7 @@ func TestNoFileIsEverReplaced(t *testing.T) {
 	})
 }
 
-func TestLiveFilesRotateByTheWallClockEvenWhenNothingComes(t *testing.T) {
+func TestLiveFilesRotateByTheWallClockWithoutRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which begins at midnight UTC, 2000-01-01
 		dir := t.TempDir()
 		c := fileSink(dir, "%Y%m%dT%H%M%S.nmsg", Config{Rotate: time.Hour})
@@ -178,7 +178,7 @@ func TestReplayedFilesRotateByTheMessagesTimes(t *testing.T) {
 	}
 }
 
-// A fullDisk is a file that takes so many bytes in all, until there is room.
+// A fullDisk is a file on a disk with limited room, which the test can extend.
 type fullDisk struct {
 	*os.File
 	room *atomic.Int64
@@ -197,7 +197,7 @@ func (d fullDisk) WriteAt(b []byte, offset int64) (int, error) {
 	return n, nil
 }
 
-func TestAFullDiskCostsNothingWhenThereIsRoomAgain(t *testing.T) {
+func TestAFullDiskLosesNothingIfRoomReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		var room atomic.Int64
@@ -218,7 +218,7 @@ func TestAFullDiskCostsNothingWhenThereIsRoomAgain(t *testing.T) {
 			if s.Delivered == 0 || s.Queued != 1000-s.Delivered || !strings.Contains(s.Error, "no space left on device (free some space for "+dir) {
 				t.Errorf("while the disk is full: %+v", s)
 			}
-			got := contents(t, dir) // nothing torn is left
+			got := contents(t, dir) // without an incomplete unit
 			if got[".out.nmsg.part"] != int(s.Delivered) {
 				t.Errorf("the file holds %v, delivered are %d", got, s.Delivered)
 			}
@@ -238,7 +238,7 @@ func TestAFullDiskCostsNothingWhenThereIsRoomAgain(t *testing.T) {
 	})
 }
 
-func TestADiskThatStaysFullLosesWhatIsHeldWhenItStops(t *testing.T) {
+func TestADiskThatStaysFullLosesTheQueueAtStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		var room atomic.Int64
@@ -264,7 +264,7 @@ func TestADiskThatStaysFullLosesWhatIsHeldWhenItStops(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeWrittenIsClearToTheOperator(t *testing.T) {
+func TestErrorsOfFilesStateTheRemedy(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		create error
@@ -293,7 +293,7 @@ func TestWhatCannotBeWrittenIsClearToTheOperator(t *testing.T) {
 	}
 }
 
-func TestAMissingDirectoryIsFoundOutAndWaitedFor(t *testing.T) {
+func TestAMissingDirectoryIsReportedAndRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "later")
 		f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), nil)
@@ -317,7 +317,7 @@ func TestAMissingDirectoryIsFoundOutAndWaitedFor(t *testing.T) {
 	})
 }
 
-// A badDisk is a file that cannot be made to last.
+// A badDisk is a file whose Sync fails.
 type badDisk struct{ *os.File }
 
 func (badDisk) Sync() error { return unix.EIO }
@@ -330,7 +330,7 @@ func TestAFileThatCannotBeSyncedKeepsItsTemporaryName(t *testing.T) {
 	}
 	f := newForwarder(t, forward.Replay, fileSink(dir, "out.nmsg", Config{}), bad)
 	err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) })
-	if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), ".out.nmsg.part, which stays under this name") {
+	if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), ".out.nmsg.part, which keeps this name") {
 		t.Errorf("Run: %v", err)
 	}
 	if diff := cmp.Diff(map[string]int{".out.nmsg.part": 10}, contents(t, dir)); diff != "" {
@@ -392,7 +392,7 @@ func TestReplayRotatesBySizeAtTheSameRecordsEachTime(t *testing.T) {
 	}
 }
 
-func TestNoNameIsGivenTwice(t *testing.T) {
+func TestNoNameIsUsedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		c := fileSink(dir, "out.nmsg", Config{RotateSize: 10_000})
@@ -403,7 +403,7 @@ func TestNoNameIsGivenTwice(t *testing.T) {
 				forwardtest.Burst(t, l, 10*i, 10, 300)
 				time.Sleep(time.Second)
 				synctest.Wait()
-				for name := range contents(t, dir) { // somebody takes them away
+				for name := range contents(t, dir) { // another program removes them
 					if !strings.HasPrefix(name, ".") {
 						seen = append(seen, name)
 						os.Remove(filepath.Join(dir, name))

@@ -12,22 +12,22 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// naming makes the names of a sink's files.
+// naming makes the names of a sink's files from a pattern.
 type naming struct{ pattern *strftime.Strftime }
 
 func newNaming(pattern string) (naming, error) {
 	p, err := strftime.New(pattern)
 	if err != nil {
-		return naming{}, fmt.Errorf("the name %s is no strftime pattern (a percent sign is written %%%%): %w", pattern, err)
+		return naming{}, fmt.Errorf("the name %s is not a strftime pattern (a percent sign is written %%%%): %w", pattern, err)
 	}
 	return naming{p}, nil
 }
 
-// path is the name of a file that begins at t.
+// path returns the name of a file that begins at t.
 func (n naming) path(t time.Time) string { return n.pattern.FormatString(t.UTC()) }
 
-// numbered is the n-th choice where a name is taken: -1, -2 and so on before the
-// extension.
+// numbered returns the name to use if n names are taken: path for 0, else path with -n
+// before the extension.
 func numbered(path string, n int) string {
 	if n == 0 {
 		return path
@@ -36,7 +36,7 @@ func numbered(path string, n int) string {
 	return strings.TrimSuffix(path, ext) + "-" + strconv.Itoa(n) + ext
 }
 
-// unnumbered undoes numbered, for another choice than the first.
+// unnumbered undoes numbered for n above 0.
 func unnumbered(path string) (string, bool) {
 	ext := filepath.Ext(path)
 	stem := strings.TrimSuffix(path, ext)
@@ -47,7 +47,7 @@ func unnumbered(path string) (string, bool) {
 	return stem[:i] + ext, true
 }
 
-// partial is the name that a file has while it is written, in the same directory.
+// partial returns the temporary name of a file, in the same directory.
 func partial(path string) string {
 	dir, base := filepath.Split(path)
 	return dir + "." + base + ".part"
@@ -60,8 +60,8 @@ func permanent(temp string) (string, bool) {
 	return base, hidden && part && base != ""
 }
 
-// rotation is how long one file lasts; 0: as long as the run. A name without a time
-// does not change with it.
+// rotation returns the length of a file's interval; 0: no rotation, because a name without a
+// time does not change.
 func rotation(pattern string, rotate time.Duration) time.Duration {
 	if !strings.Contains(strings.ReplaceAll(pattern, "%%", ""), "%") {
 		return 0
@@ -69,7 +69,8 @@ func rotation(pattern string, rotate time.Duration) time.Duration {
 	return rotate
 }
 
-// intervalOf numbers intervals of length d from the epoch on, in UTC.
+// intervalOf returns the number of the interval of length d that contains t, counted from
+// the Unix epoch.
 func intervalOf(t time.Time, d time.Duration) int64 {
 	n := t.UnixNano() / int64(d)
 	if t.UnixNano()%int64(d) < 0 {
@@ -78,14 +79,13 @@ func intervalOf(t time.Time, d time.Duration) int64 {
 	return n
 }
 
-// intervalEnd is the end of the interval that contains t.
+// intervalEnd returns the end of the interval that contains t.
 func intervalEnd(t time.Time, d time.Duration) time.Time {
 	return time.Unix(0, (intervalOf(t, d)+1)*int64(d))
 }
 
-// wall is a message's time as the name of a file shows it: the epoch where it is not
-// known.
-func wall(t transform.Time) time.Time {
+// wallTime returns t as a time.Time: the epoch if t is unknown.
+func wallTime(t transform.Time) time.Time {
 	if t == transform.NoTime {
 		return time.Unix(0, 0)
 	}

@@ -18,44 +18,44 @@ import (
 )
 
 const (
-	kickTime  = 5 * time.Minute        // that a command may take
-	outputLag = 200 * time.Millisecond // that its output may stay open when it has ended
-	maxKicks  = 64                     // files whose command has not ended
-	maxOutput = 4 << 10                // bytes of what a command prints that are logged
+	commandTime = 5 * time.Minute        // that a command may take
+	outputLag   = 200 * time.Millisecond // that its output may stay open when it has ended
+	maxWaiting  = 64                     // files whose command has not ended
+	maxOutput   = 4 << 10                // bytes of what a command prints that are logged
 )
 
-// A kicker runs on_rotate for finished files, as nmsgtool's kicker does: the command
-// with the file's path after its arguments, one at a time, on a goroutine of its own.
-// A nil one runs nothing.
-type kicker struct {
+// A runner runs the on_rotate command for finished files, like the kicker of nmsgtool: the
+// file's path follows the arguments. It runs one command at a time, in its own goroutine. A
+// nil runner runs nothing.
+type runner struct {
 	command []string
 	limit   time.Duration
 	mode    forward.Mode
 	log     *slog.Logger
 	run     func(ctx context.Context, path string) error
 
-	ctx     context.Context // of the commands; its cause is why one is killed
-	working sync.WaitGroup  // for the goroutine, which ends when nothing waits
+	ctx     context.Context // of the commands; its cause is the reason to kill one
+	working sync.WaitGroup  // for the goroutine, which ends when no file waits
 
 	mu      sync.Mutex
 	room    sync.Cond // in waiting, and when ctx has ended
 	waiting []string  // the first one's command runs
-	kicks   forward.Kicks
+	runs    forward.CommandRuns
 	late    bool      // files were skipped since nothing waited
 	failing time.Time // since when the command fails; zero: it does not
 }
 
-func newKicker(ctx context.Context, command []string, mode forward.Mode, log *slog.Logger) *kicker {
+func newRunner(ctx context.Context, command []string, mode forward.Mode, log *slog.Logger) *runner {
 	if len(command) == 0 {
 		return nil
 	}
-	k := &kicker{command: command, limit: kickTime, mode: mode, log: log, ctx: ctx}
+	k := &runner{command: command, limit: commandTime, mode: mode, log: log, ctx: ctx}
 	k.run, k.room.L = k.execute, &k.mu
 	return k
 }
 
-// check logs that the program does not exist, before the first file is finished.
-func (k *kicker) check() {
+// check logs an error if the program does not exist, before the first file is finished.
+func (k *runner) check() {
 	if k == nil {
 		return
 	}
@@ -64,55 +64,55 @@ func (k *kicker) check() {
 	}
 }
 
-// kick has the command run for a finished file. In Live it never waits: when too many
-// files wait, it skips this one. In Replay, where the input waits, it waits.
-func (k *kicker) kick(path string) {
+// enqueue adds a finished file, for which the command will run. If maxWaiting files wait,
+// it skips the file in Live, and waits in Replay.
+func (k *runner) enqueue(path string) {
 	if k == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for k.mode == forward.Replay && len(k.waiting) == maxKicks && k.ctx.Err() == nil {
+	for k.mode == forward.Replay && len(k.waiting) == maxWaiting && k.ctx.Err() == nil {
 		k.room.Wait()
 	}
-	if len(k.waiting) == maxKicks {
+	if len(k.waiting) == maxWaiting {
 		k.skip(path)
 		return
 	}
 	k.add(path)
 }
 
-// kickRecovered is kick for files that a start finds, of which there may be many: it
-// waits, and leaves room for those that are finished meanwhile.
-func (k *kicker) kickRecovered(path string) {
+// enqueueRecovered is enqueue for recovered files, of which there may be many: it waits
+// until there is room, and leaves half of the room for new files.
+func (k *runner) enqueueRecovered(path string) {
 	if k == nil {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for len(k.waiting) >= maxKicks/2 {
+	for len(k.waiting) >= maxWaiting/2 {
 		k.room.Wait()
 	}
 	k.add(path)
 }
 
-func (k *kicker) add(path string) {
+func (k *runner) add(path string) {
 	k.waiting = append(k.waiting, path)
 	if len(k.waiting) == 1 {
 		k.working.Go(k.work)
 	}
 }
 
-func (k *kicker) skip(path string) {
-	k.kicks.Skipped++
+func (k *runner) skip(path string) {
+	k.runs.Skipped++
 	if !k.late {
 		k.late = true
-		k.log.Error("on_rotate falls behind; it is not run for files that are finished meanwhile, and the ledger counts these",
+		k.log.Error("on_rotate is too slow: it is not run for files that are finished now, and the ledger counts them",
 			"waiting", len(k.waiting), "first", path)
 	}
 }
 
-func (k *kicker) work() {
+func (k *runner) work() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for len(k.waiting) > 0 && k.ctx.Err() == nil {
@@ -123,17 +123,17 @@ func (k *kicker) work() {
 		k.mu.Lock()
 		k.waiting = k.waiting[1:]
 		if err == nil {
-			k.kicks.Done++
+			k.runs.Done++
 		} else {
-			k.kicks.Failed++
+			k.runs.Failed++
 		}
 		k.room.Broadcast()
 	}
 	k.rest()
 }
 
-// ran notes how a run ended. k.mu is not held.
-func (k *kicker) ran(path string, err error) {
+// ran notes the result of a run. k.mu is not held.
+func (k *runner) ran(path string, err error) {
 	if err != nil {
 		k.fails(fmt.Errorf("on_rotate for %s: %w", path, err))
 		return
@@ -147,8 +147,8 @@ func (k *kicker) ran(path string, err error) {
 	}
 }
 
-// fails logs the first failure in a row, and the one that the stop makes.
-func (k *kicker) fails(err error) {
+// fails logs the first failure in a row, and a failure that was caused by the stop.
+func (k *runner) fails(err error) {
 	k.mu.Lock()
 	first := k.failing.IsZero()
 	if first {
@@ -156,46 +156,47 @@ func (k *kicker) fails(err error) {
 	}
 	k.mu.Unlock()
 	if first || k.ctx.Err() != nil {
-		k.log.Error("on_rotate fails; files are written all the same, and the ledger counts further failures", "error", err)
+		k.log.Error("on_rotate fails; files are still written, and the ledger counts further failures", "error", err)
 	}
 }
 
-// rest ends the goroutine: nothing waits, or nothing may be started any more.
-func (k *kicker) rest() {
+// rest ends the goroutine: no file waits, or ctx has ended and the waiting files are
+// skipped.
+func (k *runner) rest() {
 	if n := len(k.waiting); n > 0 {
-		k.kicks.Skipped += uint64(n)
+		k.runs.Skipped += uint64(n)
 		k.waiting = nil
 		k.log.Error("on_rotate was not run for every file", "files", n, "error", context.Cause(k.ctx))
 	} else if k.late {
-		k.log.Info("on_rotate has caught up", "skipped", k.kicks.Skipped)
+		k.log.Info("on_rotate has caught up", "skipped", k.runs.Skipped)
 	}
 	k.late = false
 	k.room.Broadcast()
 }
 
-// wait returns when all has been run or, ctx having ended, given up.
-func (k *kicker) wait() {
+// wait returns when the command has run for every waiting file, or ctx has ended and the
+// command is killed.
+func (k *runner) wait() {
 	if k != nil {
 		k.working.Wait()
 	}
 }
 
-// account returns what became of the files.
-func (k *kicker) account() forward.Kicks {
+// account returns the counts of files by result.
+func (k *runner) account() forward.CommandRuns {
 	if k == nil {
-		return forward.Kicks{}
+		return forward.CommandRuns{}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	kicks := k.kicks
-	kicks.Waiting = uint64(len(k.waiting))
-	return kicks
+	runs := k.runs
+	runs.Waiting = uint64(len(k.waiting))
+	return runs
 }
 
-// execute runs the command for one file. It returns when the process has ended, even
-// if others that it started go on; but when its time is over, its whole process group
-// is killed.
-func (k *kicker) execute(ctx context.Context, path string) error {
+// execute runs the command for one file. It returns when the process has ended, even if
+// child processes continue. At the limit it kills the whole process group.
+func (k *runner) execute(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, fmt.Errorf("killed, as it did not end within %v", k.limit))
 	defer cancel()
 	var out output
@@ -224,8 +225,8 @@ func killGroup(pid int) error {
 	return err
 }
 
-// output is the beginning of a command's output. It discards the rest, so that the
-// command never waits.
+// output keeps the first maxOutput bytes of a command's output. It discards the rest, so
+// that the command never blocks.
 type output struct{ b []byte }
 
 func (o *output) Write(p []byte) (int, error) {

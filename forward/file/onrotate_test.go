@@ -23,11 +23,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 )
 
-// A fakeRun is a command that only its tests know.
+// A fakeRun replaces the execution of a command.
 type fakeRun struct {
 	mu    sync.Mutex
-	paths []string      // in the order in which it was started for them
-	takes time.Duration // unless it is killed
+	paths []string      // in the order of the runs
+	takes time.Duration // duration of a run, unless it is killed
 	err   error
 }
 
@@ -56,38 +56,38 @@ func (r *fakeRun) ran() []string {
 	return slices.Clone(r.paths)
 }
 
-// stopTime is what a Forwarder gives its sinks to stop.
+// stopTime is the time that a Forwarder gives its sinks to stop.
 const stopTime = 3 * time.Second
 
-// newFakeKicker is a kicker with its log and what ends it.
-func newFakeKicker(mode forward.Mode, r *fakeRun) (*kicker, *forwardtest.Log, context.CancelCauseFunc) {
+// newTestRunner returns a runner with its log and the function that cancels its context.
+func newTestRunner(mode forward.Mode, r *fakeRun) (*runner, *forwardtest.Log, context.CancelCauseFunc) {
 	var log forwardtest.Log
-	ctx, cut := context.WithCancelCause(context.Background())
-	k := newKicker(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
+	ctx, cancel := context.WithCancelCause(context.Background())
+	k := newRunner(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
 	k.run = r.run
-	return k, &log, cut
+	return k, &log, cancel
 }
 
-// errFake is why a fake command fails.
+// errFake is the error of fake commands.
 var errFake = errors.New("fake failure")
 
 func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Live, &r)
-		defer cut(nil)
+		k, log, cancel := newTestRunner(forward.Live, &r)
+		defer cancel(nil)
 		for i := range 5 {
-			k.kick(fmt.Sprint(i))
+			k.enqueue(fmt.Sprint(i))
 		}
 		time.Sleep(150 * time.Second) // the third is at work
 		synctest.Wait()
-		if diff := cmp.Diff(forward.Kicks{Done: 2, Waiting: 3}, k.account()); diff != "" || len(r.ran()) != 3 {
+		if diff := cmp.Diff(forward.CommandRuns{Done: 2, Waiting: 3}, k.account()); diff != "" || len(r.ran()) != 3 {
 			t.Errorf("meanwhile, %v started (-want +got):\n%s", r.ran(), diff)
 		}
 		k.wait()
-		k.kick("5")
+		k.enqueue("5")
 		k.wait()
-		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (forward.Kicks{Done: 6}) {
+		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (forward.CommandRuns{Done: 6}) {
 			t.Errorf("%+v (-want +got):\n%s", k.account(), diff)
 		}
 		if log.String() != "" {
@@ -96,22 +96,22 @@ func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 	})
 }
 
-func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
+func TestFilesAreSkippedIfTooManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Live, &r)
-		defer cut(nil)
-		for i := range maxKicks + 10 {
-			k.kick(fmt.Sprint(i))
+		k, log, cancel := newTestRunner(forward.Live, &r)
+		defer cancel(nil)
+		for i := range maxWaiting + 10 {
+			k.enqueue(fmt.Sprint(i))
 		}
-		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Waiting: maxKicks}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Skipped: 10, Waiting: maxWaiting}, k.account()); diff != "" {
 			t.Errorf("while they wait (-want +got):\n%s", diff)
 		}
-		if n := strings.Count(log.String(), "falls behind"); n != 1 {
-			t.Errorf("said %d times:\n%s", n, log)
+		if n := strings.Count(log.String(), "is too slow"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, log)
 		}
 		k.wait()
-		if diff := cmp.Diff(forward.Kicks{Skipped: 10, Done: maxKicks}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Skipped: 10, Done: maxWaiting}, k.account()); diff != "" {
 			t.Errorf("in the end (-want +got):\n%s", diff)
 		}
 		if !strings.Contains(log.String(), `msg="on_rotate has caught up" skipped=10`) {
@@ -123,17 +123,17 @@ func TestFilesThatDoNotFitAreSkipped(t *testing.T) {
 func TestReplayWaitsForItsCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Replay, &r)
-		defer cut(nil)
+		k, log, cancel := newTestRunner(forward.Replay, &r)
+		defer cancel(nil)
 		start := time.Now()
-		for i := range maxKicks + 10 {
-			k.kick(fmt.Sprint(i))
+		for i := range maxWaiting + 10 {
+			k.enqueue(fmt.Sprint(i))
 		}
 		if took := time.Since(start); took != 10*time.Minute {
-			t.Errorf("it took %v to hand over %d files too many", took, 10)
+			t.Errorf("it took %v to enqueue %d files too many", took, 10)
 		}
 		k.wait()
-		if k.account() != (forward.Kicks{Done: maxKicks + 10}) || log.String() != "" {
+		if k.account() != (forward.CommandRuns{Done: maxWaiting + 10}) || log.String() != "" {
 			t.Errorf("%+v, log:\n%s", k.account(), log)
 		}
 	})
@@ -142,25 +142,25 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Minute}
-		k, log, cut := newFakeKicker(forward.Live, &r)
+		k, log, cancel := newTestRunner(forward.Live, &r)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for i := range maxKicks + 10 {
-				k.kickRecovered(fmt.Sprint(i))
+			for i := range maxWaiting + 10 {
+				k.enqueueRecovered(fmt.Sprint(i))
 			}
 		}()
 		synctest.Wait()
-		if diff := cmp.Diff(forward.Kicks{Waiting: maxKicks / 2}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Waiting: maxWaiting / 2}, k.account()); diff != "" {
 			t.Errorf("of many recovered files (-want +got):\n%s", diff)
 		}
-		k.kick("new")
+		k.enqueue("new")
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
-		cut(errCut) // holds up nobody
+		cancel(errStopped) // nothing waits for the rest
 		<-done
 		k.wait()
-		if got := k.account(); got.Done != 2 || got.Failed != 1 || got.Skipped != maxKicks+10+1-3 {
+		if got := k.account(); got.Done != 2 || got.Failed != 1 || got.Skipped != maxWaiting+10+1-3 {
 			t.Errorf("in the end: %+v, log:\n%s", got, log)
 		}
 	})
@@ -169,22 +169,22 @@ func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errFake}
-		k, log, cut := newFakeKicker(forward.Live, &r)
-		defer cut(nil)
+		k, log, cancel := newTestRunner(forward.Live, &r)
+		defer cancel(nil)
 		for i := range 3 {
-			k.kick(fmt.Sprint(i))
+			k.enqueue(fmt.Sprint(i))
 			k.wait()
 		}
 		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "on_rotate for 0: fake failure") {
 			t.Errorf("log:\n%s", log)
 		}
 		r.set(0, nil)
-		k.kick("3")
+		k.enqueue("3")
 		k.wait()
 		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "works again") {
 			t.Errorf("log:\n%s", log)
 		}
-		if k.account() != (forward.Kicks{Done: 1, Failed: 3}) {
+		if k.account() != (forward.CommandRuns{Done: 1, Failed: 3}) {
 			t.Errorf("%+v", k.account())
 		}
 	})
@@ -193,17 +193,17 @@ func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Hour, err: errFake}
-		k, log, cut := newFakeKicker(forward.Live, &r)
+		k, log, cancel := newTestRunner(forward.Live, &r)
 		for i := range 4 {
-			k.kick(fmt.Sprint(i))
+			k.enqueue(fmt.Sprint(i))
 		}
 		synctest.Wait()
-		cut(errCut)
+		cancel(errStopped)
 		k.wait()
-		if diff := cmp.Diff(forward.Kicks{Failed: 1, Skipped: 3}, k.account()); diff != "" {
+		if diff := cmp.Diff(forward.CommandRuns{Failed: 1, Skipped: 3}, k.account()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		for _, want := range []string{"on_rotate for 0: " + errCut.Error(), "files=3"} {
+		for _, want := range []string{"on_rotate for 0: " + errStopped.Error(), "files=3"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("log without %q:\n%s", want, log)
 			}
@@ -212,22 +212,21 @@ func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 }
 
 func TestSinksWithoutOnRotateRunNothing(t *testing.T) {
-	k := newKicker(t.Context(), nil, forward.Live, nil)
+	k := newRunner(t.Context(), nil, forward.Live, nil)
 	k.check()
-	k.kick("x")
+	k.enqueue("x")
 	k.wait()
-	if k.account() != (forward.Kicks{}) {
+	if k.account() != (forward.CommandRuns{}) {
 		t.Errorf("%+v", k.account())
 	}
 }
 
-// execute runs a shell's script for a file, within limit, and returns what is logged
-// from level on.
+// execute runs a shell script for a file, within limit, and returns the log from level on.
 func execute(t *testing.T, script, path string, limit time.Duration, level slog.Level) (logged string, err error) {
 	t.Helper()
 	var log bytes.Buffer
 	h := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})
-	k := newKicker(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, forward.Live, slog.New(h))
+	k := newRunner(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, forward.Live, slog.New(h))
 	k.limit = limit
 	err = k.run(t.Context(), path)
 	return log.String(), err
@@ -235,7 +234,7 @@ func execute(t *testing.T, script, path string, limit time.Duration, level slog.
 
 func TestTheCommandGetsItsArgumentsAndThenThePath(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "args")
-	script := `printf '<%s>' "$@" >` + out + `; cat >>` + out // whose input is empty
+	script := `printf '<%s>' "$@" >` + out + `; cat >>` + out // standard input is empty
 	if _, err := execute(t, script, "/d/a b.nmsg", time.Minute, slog.LevelInfo); err != nil {
 		t.Fatal(err)
 	}
@@ -245,12 +244,12 @@ func TestTheCommandGetsItsArgumentsAndThenThePath(t *testing.T) {
 	}
 }
 
-func TestACommandThatFailsSaysHow(t *testing.T) {
+func TestTheErrorOfACommandStatesItsStatus(t *testing.T) {
 	if _, err := execute(t, "exit 7", "x", time.Minute, slog.LevelInfo); err == nil || err.Error() != "exit status 7" {
 		t.Errorf("got %v", err)
 	}
 	var log forwardtest.Log
-	k := newKicker(t.Context(), []string{"no-such-program"}, forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
+	k := newRunner(t.Context(), []string{"no-such-program"}, forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
 	k.check()
 	if !strings.Contains(log.String(), "no-such-program") {
 		t.Errorf("log: %s", &log)
@@ -260,7 +259,7 @@ func TestACommandThatFailsSaysHow(t *testing.T) {
 	}
 }
 
-// eventually waits for what another process is to bring about.
+// eventually waits until ok returns true.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -270,7 +269,7 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
-func TestACommandThatTakesTooLongIsKilledWithAllItStarted(t *testing.T) {
+func TestACommandThatTakesTooLongIsKilledWithItsProcessGroup(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	start := time.Now()
 	_, err := execute(t, "sleep 1000 & echo $! >"+pid+"; sleep 1000", "x", 300*time.Millisecond, slog.LevelInfo)
@@ -287,13 +286,13 @@ func TestACommandThatTakesTooLongIsKilledWithAllItStarted(t *testing.T) {
 	eventually(t, "what it started dies", func() bool { return !alive(strings.TrimSpace(string(raw))) })
 }
 
-// alive reports whether a process runs; one that nobody has waited for does not.
+// alive reports whether a process runs. A zombie does not run.
 func alive(pid string) bool {
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err == nil && !bytes.Contains(stat, []byte(") Z "))
 }
 
-func TestACommandIsOverWhenItsProcessHasEnded(t *testing.T) {
+func TestACommandEndsWithItsProcess(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	start := time.Now()
 	if _, err := execute(t, "sleep 1000 & echo $! >"+pid, "x", time.Minute, slog.LevelInfo); err != nil {
@@ -308,30 +307,30 @@ func TestACommandIsOverWhenItsProcessHasEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !alive(strconv.Itoa(n)) {
-		t.Error("what it left running was killed")
+		t.Error("the process that it started was killed")
 	}
 	p, _ := os.FindProcess(n)
 	p.Kill()
 }
 
-func TestWhatACommandPrintsIsLoggedForDebuggingOnly(t *testing.T) {
-	const script = "echo told; echo wrong >&2; head -c 1000000 /dev/zero | tr '\\0' x"
+func TestOutputOfACommandIsLoggedAtDebugLevelOnly(t *testing.T) {
+	const script = "echo out; echo wrong >&2; head -c 1000000 /dev/zero | tr '\\0' x"
 	logged, err := execute(t, script, "x", time.Minute, slog.LevelInfo)
 	if err != nil || logged != "" {
 		t.Errorf("logged %q, %v", logged, err)
 	}
 	logged, err = execute(t, script, "x", time.Minute, slog.LevelDebug)
-	if err != nil || !strings.Contains(logged, `output="told\nwrong\nxxx`) || len(logged) > maxOutput+1000 {
+	if err != nil || !strings.Contains(logged, `output="out\nwrong\nxxx`) || len(logged) > maxOutput+1000 {
 		t.Errorf("%d bytes logged, %v: %.200s", len(logged), err, logged)
 	}
 }
 
-// kicked is a Forwarder with a file sink that has a fake command.
-func kicked(t *testing.T, mode forward.Mode, c forward.SinkConfig, r *fakeRun) (*forward.Forwarder, forward.SinkConfig) {
+// withCommand returns a Forwarder with a file sink that has a fake command.
+func withCommand(t *testing.T, mode forward.Mode, c forward.SinkConfig, r *fakeRun) (*forward.Forwarder, forward.SinkConfig) {
 	t.Helper()
 	config := c.Transport.(Config)
 	config.OnRotate = []string{"/bin/true"}
-	c.Transport = &altered{config, func(f *transport) { f.kicker.run = r.run }}
+	c.Transport = &altered{config, func(f *transport) { f.runner.run = r.run }}
 	return forwardtest.New(t, mode, io.Discard, c), c
 }
 
@@ -340,11 +339,11 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
 			var r fakeRun
-			f, c := kicked(t, mode, fileSink(dir, "out.nmsg", Config{RotateSize: 100_000}), &r)
+			f, c := withCommand(t, mode, fileSink(dir, "out.nmsg", Config{RotateSize: 100_000}), &r)
 			if err := forwardtest.Run(f, func(l *forward.Lane) {
 				forwardtest.Burst(t, l, 0, 1000, 300)
 				time.Sleep(time.Second)
-				if mode == forward.Live { // a reload that removes the sink, and another that brings it back
+				if mode == forward.Live { // a reload removes the sink, another one adds it again
 					for _, sinks := range [][]forward.SinkConfig{nil, {c}} {
 						if err := f.Apply(forwardtest.Policy(t), sinks); err != nil {
 							t.Error(err)
@@ -370,10 +369,10 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 	}
 }
 
-func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
+func TestACommandBlocksNeitherSinkNorStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: time.Hour}
-		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 10_000}), &r)
+		f, _ := withCommand(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 10_000}), &r)
 		var start time.Time
 		if err := forwardtest.Run(f, func(l *forward.Lane) {
 			for i := range 10 {
@@ -397,27 +396,27 @@ func TestACommandHoldsUpNeitherSinkNorStop(t *testing.T) {
 	})
 }
 
-func TestTheLastCommandEndsWithinTheStop(t *testing.T) {
+func TestTheStopWaitsForTheLastCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{takes: stopTime - time.Millisecond}
-		f, _ := kicked(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		f, _ := withCommand(t, forward.Live, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
 		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
 			t.Error(err)
 		}
-		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Done: 1}) {
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.CommandRuns{Done: 1}) {
 			t.Errorf("%+v", s)
 		}
 	})
 }
 
-func TestAFailingCommandCostsNoRecord(t *testing.T) {
+func TestAFailingCommandLosesNoRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := fakeRun{err: errors.New("no")}
-		f, _ := kicked(t, forward.Replay, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
+		f, _ := withCommand(t, forward.Replay, fileSink(t.TempDir(), "out.nmsg", Config{}), &r)
 		if err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) }); err != nil {
 			t.Error(err)
 		}
-		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.Kicks{Failed: 1}) || s.Delivered != 10 || s.Error != "" {
+		if s := f.Ledger().Sinks[0]; s.OnRotate != (forward.CommandRuns{Failed: 1}) || s.Delivered != 10 || s.Error != "" {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// publish completes the open file and gives it its final name. If that fails, the file
-// keeps its temporary name, and the error says so.
+// publish completes the open file and renames it to its final name. If that fails, the file
+// keeps its temporary name, which the error states.
 func (f *transport) publish() error {
 	open := f.open
 	defer func() { f.open = nil }()
@@ -22,15 +22,15 @@ func (f *transport) publish() error {
 	if err == nil {
 		path, err = f.complete()
 	}
-	err = errors.Join(err, open.Close()) // which gives up the lock: not before the file has its name
+	err = errors.Join(err, open.Close()) // it releases the lock, so it must follow the rename
 	if path == "" {
-		return fmt.Errorf("completing %s, which stays under this name: %w", f.temp, advise(err, f.temp))
+		return fmt.Errorf("completing %s, which keeps this name: %w", f.temp, advise(err, f.temp))
 	}
-	f.kicker.kick(path)
+	f.runner.enqueue(path)
 	return errors.Join(err, syncDir(filepath.Dir(path)))
 }
 
-// complete gives the open file its final name, which it returns.
+// complete renames the open file to its final name, and returns that name.
 func (f *transport) complete() (string, error) {
 	if f.path != f.given {
 		f.given, f.next = f.path, 0
@@ -43,8 +43,8 @@ func (f *transport) complete() (string, error) {
 	return path, nil
 }
 
-// complete syncs a file to disk and gives it the first free name from the n-th choice
-// on. It returns that name and its number.
+// complete syncs a file to disk and renames it to the first free name, from number n on. It
+// returns that name and its number.
 func complete(f openFile, temp, path string, n int) (string, int, error) {
 	if err := f.Sync(); err != nil {
 		return "", 0, err
@@ -57,8 +57,8 @@ func complete(f openFile, temp, path string, n int) (string, int, error) {
 	}
 }
 
-// rename never replaces. Not every file system can do that in one step; where a
-// crash came between two, the file has both names.
+// rename renames a file and never replaces another. Some file systems need two steps; after
+// a crash between them the file has both names, and rename removes the old one.
 func rename(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
@@ -94,7 +94,7 @@ func syncDir(dir string) error {
 		return fmt.Errorf("syncing a directory: %w", err)
 	}
 	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems have no need of it
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems do not need it
 		return fmt.Errorf("syncing a directory: %w", err)
 	}
 	return nil
@@ -102,10 +102,10 @@ func syncDir(dir string) error {
 
 var errInUse = errors.New("it is in use")
 
-// lock locks an open file until it is closed, against all processes: a locked file is
-// being written, another one was left by an earlier run. The error is errInUse if the
-// file is locked, or was and has been renamed or removed since: the holder of the lock
-// can rely on the file's name.
+// lock locks an open file until it is closed, against all processes: a locked file is being
+// written, an unlocked one was left by an earlier run. The error is errInUse if the file is
+// locked, or if path is no longer its name, so that the holder of the lock can rely on the
+// name.
 func lock(f *os.File, path string) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {

@@ -16,26 +16,27 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// maxLeftovers is how many files one start completes. The next start completes others.
+// maxLeftovers is the number of files that one start completes. The next start completes
+// others.
 const maxLeftovers = 1000
 
-var errManyLeftovers = fmt.Errorf("more than %d; the others are seen to at the next start", maxLeftovers)
+var errManyLeftovers = fmt.Errorf("there are more than %d: the next start completes the others", maxLeftovers)
 
 // A leftover is a temporary file that an earlier run did not complete.
 type leftover struct {
 	temp string
-	path string // the name that it was to have, or a numbered one
+	path string // its intended final name
 }
 
-// A search collects leftovers. It goes on after a directory that it cannot read.
+// A search collects leftovers. It continues after a directory that it cannot read.
 type search struct {
 	ctx   context.Context
 	found []leftover
-	err   error // the first
+	err   error // the first error
 }
 
-// leftovers returns temporary files of that shape, and the first error that prevented
-// finding more. A directory that does not exist is no error.
+// leftovers returns the temporary files of that shape, and the first error that prevented
+// finding more. A missing directory is not an error.
 func (s shape) leftovers(ctx context.Context) ([]leftover, error) {
 	found := search{ctx: ctx}
 	found.under("/", s)
@@ -91,19 +92,19 @@ func (s *search) fail(err error) {
 	}
 }
 
-// A salvage is what became of the files that earlier runs left.
-type salvage struct {
-	recovered int   // have their final name
-	removed   int   // held nothing whole
-	cut       int64 // bytes, after the last whole container of either
+// A recovery is the result of completing leftovers.
+type recovery struct {
+	recovered int   // files that have their final name
+	removed   int   // files without a whole container
+	cut       int64 // bytes removed after the last whole container
 	failed    []error
 }
 
-// recover completes files that earlier runs left when they crashed; err is the error,
-// if any, that prevented finding all of them. It never touches a file that is being
-// written, by any process.
+// recover completes the files that earlier runs left when they crashed; err is the error,
+// if any, that prevented finding all of them. It never changes a file that a process is
+// writing.
 func (f *transport) recover(left []leftover, err error) {
-	var s salvage
+	var s recovery
 	if err != nil {
 		s.failed = append(s.failed, fmt.Errorf("looking for them: %w", err))
 	}
@@ -118,27 +119,28 @@ func (f *transport) recover(left []leftover, err error) {
 	s.report(f)
 }
 
-func (s *salvage) report(f *transport) {
+func (s *recovery) report(f *transport) {
 	if s.recovered+s.removed > 0 {
-		f.log.Info("completed files that an earlier run had left behind",
+		f.log.Info("completed files of an earlier run",
 			"recovered", s.recovered, "removed", s.removed, "bytes_cut", s.cut)
 	}
 	if n := len(s.failed); n > 0 && f.background.Err() == nil {
-		f.log.Error("cannot complete all files that an earlier run has left behind; they stay as they are",
+		f.log.Error("cannot complete all files of an earlier run; the others stay as they are",
 			"failures", n, "error", s.failed[0])
 	}
 }
 
-// complete keeps what is whole of one file, and gives it its final name.
-func (s *salvage) complete(f *transport, l leftover) error {
+// complete truncates one file after its last whole container, and renames it to its final
+// name.
+func (s *recovery) complete(f *transport, l leftover) error {
 	open, err := os.OpenFile(l.temp, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // another process was quicker
+		return nil // another process has completed it
 	}
 	if err != nil {
 		return advise(err, l.temp)
 	}
-	defer open.Close() // all is synced before
+	defer open.Close() // complete has synced the file
 	switch err := lock(open, l.temp); {
 	case errors.Is(err, errInUse):
 		return nil
@@ -150,7 +152,7 @@ func (s *salvage) complete(f *transport, l leftover) error {
 		return err
 	}
 	size := info.Size()
-	whole, err := nmsg.Whole(whileReader{f.background, open})
+	whole, err := nmsg.Whole(contextReader{f.background, open})
 	if err != nil {
 		return err
 	}
@@ -170,17 +172,17 @@ func (s *salvage) complete(f *transport, l leftover) error {
 	}
 	s.recovered++
 	s.cut += size - whole
-	f.kicker.kickRecovered(path)
+	f.runner.enqueueRecovered(path)
 	return syncDir(filepath.Dir(path))
 }
 
-// A whileReader reads until its context ends.
-type whileReader struct {
+// A contextReader reads from r until ctx ends.
+type contextReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
-func (w whileReader) Read(p []byte) (int, error) {
+func (w contextReader) Read(p []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
 		return 0, err
 	}

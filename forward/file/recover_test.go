@@ -24,7 +24,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// holdLock has a file locked until the test ends, as whoever writes it does.
+// holdLock locks a file until the test ends, like its writer does.
 func holdLock(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -37,8 +37,8 @@ func holdLock(t *testing.T, path string) {
 	}
 }
 
-// series is a series of n containers with one record each, and where each ends. With
-// zlib every other one is compressed.
+// series returns n containers with one record each, and the offset of the end of each. With
+// zlib every second container is compressed.
 func series(t *testing.T, n int, zlib bool) (b []byte, ends []int) {
 	t.Helper()
 	batch := forwardtest.Batch(t, n, 40, 1)
@@ -57,7 +57,7 @@ func series(t *testing.T, n int, zlib bool) (b []byte, ends []int) {
 	return b, ends
 }
 
-// recoverAll has a live sink start and stop, and returns its log.
+// recoverAll starts and stops a sink in Live, and returns its log.
 func recoverAll(t rapid.TB, c forward.SinkConfig, r *fakeRun) string {
 	t.Helper()
 	var log forwardtest.Log
@@ -66,8 +66,8 @@ func recoverAll(t rapid.TB, c forward.SinkConfig, r *fakeRun) string {
 		t.Fatal(err)
 	}
 	f := made.(*transport)
-	if f.kicker != nil {
-		f.kicker.run = r.run
+	if f.runner != nil {
+		f.runner.run = r.run
 	}
 	if err := f.Open(context.Background()); err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func write(t rapid.TB, path string, b []byte) {
 	}
 }
 
-func TestAStartCompletesWhatAnEarlierRunLeft(t *testing.T) {
+func TestAStartCompletesFilesOfAnEarlierRun(t *testing.T) {
 	dir := t.TempDir()
 	b, ends := series(t, 3, false)
 	write(t, filepath.Join(dir, "2024/02/.0711.nmsg.part"), b)
@@ -121,13 +121,13 @@ func TestAStartCompletesWhatAnEarlierRunLeft(t *testing.T) {
 		t.Errorf("log: %s\nwant one line with %s", log, line)
 	}
 	if again := recoverAll(t, c, &r); again != "" {
-		t.Errorf("the next start has something to say: %s", again)
+		t.Errorf("the next start logs: %s", again)
 	}
 }
 
-// TestWhatWasWholeIsThereAndNothingHalf: files that are cut at every byte, and go on
-// with garbage, zeros, or something that looks like a container.
-func TestWhatWasWholeIsThereAndNothingHalf(t *testing.T) {
+// TestExactlyWholeContainersAreRecovered truncates files at every byte, and appends
+// garbage, zeros, or the beginning of a container.
+func TestExactlyWholeContainersAreRecovered(t *testing.T) {
 	for _, zlib := range []bool{false, true} {
 		b, ends := series(t, 4, zlib)
 		names, _, _ := forwardtest.Names(b)
@@ -158,7 +158,7 @@ func TestWhatWasWholeIsThereAndNothingHalf(t *testing.T) {
 	}
 }
 
-func TestDamageCostsNothingBeforeItAndLeavesNothingBehindIt(t *testing.T) {
+func TestContainersBeforeDamageAreRecoveredAndNothingAfterIt(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		if err != nil {
@@ -191,7 +191,7 @@ func TestDamageCostsNothingBeforeItAndLeavesNothingBehindIt(t *testing.T) {
 	})
 }
 
-// countRecords counts what a reader finds, of whatever type.
+// countRecords counts the payloads that a reader returns, of any type.
 func countRecords(b []byte) (n int, err error) {
 	for r := nmsg.NewReader(bytes.NewReader(b)); ; n++ {
 		if _, err := r.Next(); errors.Is(err, io.EOF) {
@@ -232,9 +232,9 @@ func TestFilesThatAreBeingWrittenAreLeftAlone(t *testing.T) {
 	})
 }
 
-// TestNobodyTakesAFileFromItsWriter: sinks of one pattern start, write and stop all
-// at once, each recovering what it may take for left behind.
-func TestNobodyTakesAFileFromItsWriter(t *testing.T) {
+// TestRecoveryDoesNotTakeAFileFromItsWriter starts, writes and stops sinks of one pattern
+// concurrently, so that each may find temporary files of the others.
+func TestRecoveryDoesNotTakeAFileFromItsWriter(t *testing.T) {
 	dir := t.TempDir()
 	const sinks, files = 4, 30
 	done := make(chan error, sinks)
@@ -279,7 +279,7 @@ func TestAReplayRecoversNothing(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoLeftoverIsNotTouched(t *testing.T) {
+func TestOtherFilesAreNotTouched(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := series(t, 1, false)
 	others := []string{".other.nmsg.part", ".2024-x.nmsg.part", "2024.nmsg.part", ".2024.nmsg", ".20240.nmsg.part", "sub/.2024.nmsg.part"}
@@ -305,7 +305,7 @@ func TestWhatIsNoLeftoverIsNotTouched(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeRecoveredIsToldAndStays(t *testing.T) {
+func TestAFileThatCannotBeRecoveredIsReportedAndStays(t *testing.T) {
 	dir := t.TempDir()
 	b, _ := series(t, 1, false)
 	write(t, filepath.Join(dir, ".out.nmsg.part"), b)
@@ -316,19 +316,19 @@ func TestWhatCannotBeRecoveredIsToldAndStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := made.(*transport)
-	s := salvage{recovered: 1, failed: []error{errFake, errFake}}
+	s := recovery{recovered: 1, failed: []error{errFake, errFake}}
 	s.report(f)
 	if !strings.Contains(log.String(), "recovered=1") || !strings.Contains(log.String(), `failures=2 error="fake failure"`) {
 		t.Errorf("log: %s", &log)
 	}
-	f.cut(errCut) // the stop came before the file's turn
+	f.cancel(errStopped) // before recovery reaches the file
 	f.recover(f.shape.leftovers(f.background))
 	if diff := cmp.Diff(map[string]int{".out.nmsg.part": 1}, contents(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
 
-func TestAStartSeesToSoManyLeftoversOnly(t *testing.T) {
+func TestAStartCompletesALimitedNumberOfLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	for i := range maxLeftovers + 5 {
 		write(t, filepath.Join(dir, partial(numbered("out.nmsg", i))), nil)
@@ -342,8 +342,8 @@ func TestAStartSeesToSoManyLeftoversOnly(t *testing.T) {
 	}
 }
 
-// TestEveryNameOfAPatternIsOfItsShape: whatever a sink can have called a file, it
-// finds again.
+// TestEveryNameOfAPatternIsOfItsShape checks that recovery finds every name that a pattern
+// can make.
 func TestEveryNameOfAPatternIsOfItsShape(t *testing.T) {
 	specs := strings.Split("AaBbCcDdeFHIjklMmnpRrSTtUuVvWwXxYyZz%", "")
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,17 +9,17 @@ import (
 	"github.com/lestrrat-go/strftime"
 )
 
-// A shape is the set of paths that a sink's pattern can make: an element for each part
-// between slashes, from the root on.
+// A shape is the set of paths that a sink's pattern can make: one element for each file or
+// directory name, from the root on.
 type shape []element
 
-// An element is one name, or a set of them.
+// An element is one name, or a set of names.
 type element struct {
 	literal string
 	set     *regexp.Regexp // nil: literal
 }
 
-// newShape returns the shape of a pattern that naming takes.
+// newShape returns the shape of a pattern that newNaming accepts.
 func newShape(pattern string) (shape, error) {
 	var expr strings.Builder
 	at := 0
@@ -56,9 +56,9 @@ func newElement(expr string) (element, error) {
 	return element{set: re}, err
 }
 
-// specification returns an expression for what one % specification writes. It is made
-// from an example, at a time without single digits: padding may be zeros or spaces,
-// and %- leaves it out.
+// specification returns a regular expression for the text that one % specification can
+// write. It derives it from an example, at a time without single digits: padding may be
+// zeros or spaces, and %- omits it.
 func specification(spec string) (string, error) {
 	example, err := strftime.Format(spec, time.Date(2022, 12, 22, 22, 22, 22, 0, time.UTC))
 	if err != nil {
@@ -86,7 +86,7 @@ func (e *element) has(name string) bool {
 	return e.set.MatchString(name)
 }
 
-// permanent returns the name that a temporary file was to have, if e has it.
+// permanent returns the intended final name of a temporary file, if it is in e.
 func (e *element) permanent(temp string) (string, bool) {
 	base, ok := permanent(temp)
 	if !ok {

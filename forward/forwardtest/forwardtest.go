@@ -1,5 +1,5 @@
-// Package forwardtest is what tests of transports need: a Forwarder with one sink on
-// the transport, records for it, and a reader of what came out. Only tests import it.
+// Package forwardtest helps to test transports: it makes a Forwarder with a sink that uses
+// the transport, makes records, and reads the output. Only tests import it.
 package forwardtest
 
 import (
@@ -34,7 +34,7 @@ func Sink(name string, target forward.Target, transport forward.TransportConfig)
 	}
 }
 
-// A Made is the configuration of a transport that a test makes itself.
+// A Made is a TransportConfig that returns a transport made by the test.
 type Made func(c *forward.SinkConfig, env forward.Env) (forward.Transport, error)
 
 // New returns the test's transport.
@@ -62,7 +62,7 @@ func New(tb testing.TB, mode forward.Mode, log io.Writer, sinks ...forward.SinkC
 	return f
 }
 
-// Run runs f while feed fills a lane, then stops it and returns what f.Run did.
+// Run runs f while feed fills a lane, then stops it and returns the error of f.Run.
 func Run(f *forward.Forwarder, feed func(*forward.Lane)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -111,8 +111,8 @@ func Message(tb testing.TB, name string, at time.Time, data []byte) *transform.M
 	}
 }
 
-// Batch returns a numbered batch of containers of at most limit bytes, of n records or
-// as many as it holds. With limit 1 each record has its own container.
+// Batch returns a numbered batch of n records, or as many as fit, in containers of at most
+// limit bytes. With limit 1 each record has its own container.
 func Batch(tb testing.TB, n, size, limit int) *forward.Batch {
 	tb.Helper()
 	b := &forward.Batch{ID: 1<<63 | 7}
@@ -122,7 +122,7 @@ func Batch(tb testing.TB, n, size, limit int) *forward.Batch {
 		name := fmt.Sprintf("n%d.example.", i)
 		m := Message(tb, name, burstTime, make([]byte, size))
 		record, err := format.Append(nil, &transform.Record{
-			Server: m.Server, Answered: true, Name: dnsName(tb, name), Type: dns.TypeNULL, Class: dns.ClassINET,
+			Server: m.Server, HasResponse: true, Name: dnsName(tb, name), Type: dns.TypeNULL, Class: dns.ClassINET,
 			ResponseTime: m.ResponseTime, Response: m.Wire,
 		}, nmsg.IDs{})
 		if err != nil {
@@ -146,8 +146,8 @@ func dnsName(tb testing.TB, name string) []byte {
 	return wire[:n]
 }
 
-// Names reads the query names of dnsqr records, and the number of containers that are
-// missing, out of a series of containers.
+// Names reads containers, and returns the query names of their dnsqr records and the number
+// of missing containers.
 func Names(b []byte) (names []string, missing int, err error) {
 	r := nmsg.NewReader(bytes.NewReader(b))
 	r.OnGap(func(g nmsg.Gap) { missing += int(g.Missing()) })
@@ -167,7 +167,7 @@ func Names(b []byte) (names []string, missing int, err error) {
 	}
 }
 
-// CheckLedger returns the ledger of the only sink, whose sum must hold.
+// CheckLedger returns the ledger of the only sink, and fails the test if its sum is wrong.
 func CheckLedger(tb testing.TB, f *forward.Forwarder) forward.SinkLedger {
 	tb.Helper()
 	l := f.Ledger()
@@ -180,7 +180,7 @@ func CheckLedger(tb testing.TB, f *forward.Forwarder) forward.SinkLedger {
 	return l.Sinks[0]
 }
 
-// CheckUnique fails the test on a name that is there twice.
+// CheckUnique fails the test if a name occurs twice.
 func CheckUnique(tb testing.TB, names []string) {
 	tb.Helper()
 	seen := map[string]bool{}
@@ -192,7 +192,7 @@ func CheckUnique(tb testing.TB, names []string) {
 	}
 }
 
-// A Log is a log to read in a test. The zero value is empty.
+// A Log collects a log for a test. The zero value is empty. It is safe for concurrent use.
 type Log struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Assembler reads the messages of NMSG datagrams, one container or fragment each,
-// in whatever order they come. The zero value is ready.
+// Assembler reads the messages of NMSG datagrams, each of which is a container or a
+// fragment, in any order. The zero value is ready to use.
 //
 //	for {
 //		// receive datagram from source
@@ -26,14 +26,14 @@ type Assembler struct {
 	pending []error
 }
 
-// OnGap has report called whenever a container's sequence number shows that others
-// before it are missing; see [Gap].
+// OnGap sets the function that is called when a sequence number shows that containers are
+// missing; see [Gap].
 func (a *Assembler) OnGap(report func(Gap)) { a.unpack.sequences.report = report }
 
-// Add takes a datagram that came from source at the time now, by any clock that
-// does not run backwards, and borrows it until Next has returned io.EOF. What Next
-// has not handed out of the datagram before is lost. Fragments are kept, by source
-// and id, until they are whole or 30 s have passed.
+// Add takes a datagram that arrived from source at the time now, of any clock that does not
+// go backwards. It borrows the datagram until Next returns io.EOF. Messages of the previous
+// datagram that Next has not returned are lost. Fragments are copied and kept, by source and
+// id, until their container is complete or 30 s have passed.
 func (a *Assembler) Add(datagram []byte, now time.Time, source netip.AddrPort) {
 	a.pending = a.pending[:0]
 	if err := a.open(datagram, origin{source: source, now: now}); err != nil {
@@ -60,14 +60,14 @@ func (a *Assembler) open(datagram []byte, from origin) error {
 		return err
 	}
 	if extra := len(body) - h.length; extra > 0 {
-		return fmt.Errorf("%d bytes behind the container", extra)
+		return fmt.Errorf("%d bytes after the container", extra)
 	}
 	return nil
 }
 
-// Next returns the next message that the datagram made readable, io.EOF behind the
-// last. Any other error stands for a part that could not be read, or for fragments
-// that were given up; the next call goes on behind it.
+// Next returns the next message of the datagram, or of a container that it completed, and
+// io.EOF after the last. Any other error reports a part that could not be read, or
+// fragments that were given up; the next call continues after it.
 func (a *Assembler) Next() (Message, error) {
 	if len(a.pending) > 0 {
 		err := a.pending[0]

@@ -12,7 +12,7 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// feed adds one datagram and returns what comes out.
+// feed adds one datagram, and returns the messages and errors that result.
 func feed(a *Assembler, datagram []byte, now time.Time, from netip.AddrPort) (messages []Message, errs []error) {
 	a.Add(datagram, now, from)
 	for {
@@ -23,7 +23,7 @@ func feed(a *Assembler, datagram []byte, now time.Time, from netip.AddrPort) (me
 		case err != nil:
 			errs = append(errs, err)
 		default:
-			messages = append(messages, own(m))
+			messages = append(messages, cloneMessage(m))
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestFragmentsOfTwoSendersDoNotMix(t *testing.T) {
 	checkMessages(t, p[10:], fromThem)
 }
 
-func TestFragmentsAreWaitedForThirtySeconds(t *testing.T) {
+func TestFragmentsExpireAfterThirtySeconds(t *testing.T) {
 	p := payloadsOf(t, 10)
 	for _, tc := range []struct {
 		after time.Duration
@@ -98,8 +98,8 @@ func TestFragmentsAreWaitedForThirtySeconds(t *testing.T) {
 	}
 }
 
-// The C writer announces a fragment that it never sends where the body is an exact
-// multiple of the fragment size; go-nmsg sends it, empty.
+// The C writer announces a last fragment that it never sends if the body is an exact
+// multiple of the fragment size; go-nmsg sends it empty.
 func TestAnnouncedButEmptyLastFragment(t *testing.T) {
 	p := payloadsOf(t, 10)
 	body := sealed(p, seqID, 0)[headerLen:]
@@ -129,7 +129,7 @@ func TestAnnouncedButEmptyLastFragment(t *testing.T) {
 	}
 }
 
-func TestDamagedFragmentSpoilsNothingElse(t *testing.T) {
+func TestDamagedFragmentDoesNotDamageOthers(t *testing.T) {
 	p := payloadsOf(t, 10)
 	fragments := cut(sealed(p, seqID, 0), MinSize, 7)
 	bad := slices.Clone(fragments[1])
@@ -150,7 +150,7 @@ func TestDamagedFragmentSpoilsNothingElse(t *testing.T) {
 	}
 }
 
-func TestFragmentsHeldAreBounded(t *testing.T) {
+func TestMemoryForFragmentsIsLimited(t *testing.T) {
 	for _, tc := range []struct{ size, sets int }{{0, 2 * maxSets}, {60_000, 2 * maxSetsBytes / 60_000}} {
 		var a Assembler
 		data := make([]byte, tc.size)
@@ -169,7 +169,7 @@ func TestFragmentsHeldAreBounded(t *testing.T) {
 	}
 }
 
-func TestNextDatagramEndsTheOneBefore(t *testing.T) {
+func TestAddDropsTheRestOfTheDatagramBefore(t *testing.T) {
 	var a Assembler
 	a.Add(sealed(payloadsOf(t, 3), seqID, 0), noon, sender)
 	if _, err := a.Next(); err != nil {
@@ -206,7 +206,7 @@ func TestBadDatagramsAreErrorsAndTheNextIsRead(t *testing.T) {
 		{"garbage", []byte("GET / HTTP/1.1\r\n\r\n"), "no NMSG header", nil},
 		{"cut", good[:len(good)-1], "ends after", nil},
 		{"header only", good[:headerLen], "ends after", nil},
-		{"bytes behind", slices.Concat(good, []byte("xyz")), "3 bytes behind the container", p},
+		{"bytes after the container", slices.Concat(good, []byte("xyz")), "3 bytes after the container", p},
 		{"fragment beyond the last", f.append(nil), "beyond the last", nil},
 	} {
 		var a Assembler
@@ -217,7 +217,7 @@ func TestBadDatagramsAreErrorsAndTheNextIsRead(t *testing.T) {
 		checkMessages(t, tc.payloads, got)
 		got, errs = feed(&a, good, noon, sender)
 		if len(errs) > 0 {
-			t.Errorf("behind %s: %v", tc.name, errs)
+			t.Errorf("after %s: %v", tc.name, errs)
 		}
 		checkMessages(t, p, got)
 	}

@@ -13,8 +13,8 @@ import (
 // stream.
 const inflatedLen = 4
 
-// Deflater compresses containers. The zero value is ready; it keeps the
-// compressor between calls.
+// Deflater compresses containers. The zero value is ready to use. It keeps the compressor
+// between calls.
 type Deflater struct {
 	w   *zlib.Writer
 	out appender
@@ -27,8 +27,8 @@ func (a *appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Append appends the container, which Seal has closed, to buf in compressed
-// form. On an error buf is returned as it was.
+// Append appends a sealed container to buf in compressed form. After an error it returns
+// buf unchanged.
 func (d *Deflater) Append(buf, container []byte) ([]byte, error) {
 	h, err := parseHeader(container)
 	if err != nil {
@@ -62,17 +62,17 @@ func (d *Deflater) deflate(body []byte) error {
 	return d.w.Close()
 }
 
-// inflater undoes what a Deflater did. What it returns is good until its next call.
+// inflater decompresses the bodies of containers. Its result is valid until the next call.
 type inflater struct {
 	in  bytes.Reader
 	z   io.ReadCloser // a zlib.Resetter too
 	out bytes.Buffer
 }
 
-var errInflatedLength = errors.New("the inflated length is not what the container says")
+var errInflatedLength = errors.New("the inflated length differs from the length that the container states")
 
-// inflate returns the inflated body. It holds no more than the stream yields, and
-// no more than maxBody of that, whatever the length before it says.
+// inflate returns the inflated body. It allocates memory as the stream is inflated, up to
+// maxBody, and not by the stated length.
 func (i *inflater) inflate(body []byte) ([]byte, error) {
 	if len(body) < inflatedLen {
 		return nil, fmt.Errorf("zlib: %w", io.ErrUnexpectedEOF)

@@ -35,7 +35,7 @@ func TestDeflaterIsReusedAndReadBack(t *testing.T) {
 	checkMessages(t, payloads, readWhole(t, buf))
 }
 
-func TestDeflaterRefusesWhatIsNoPlainContainer(t *testing.T) {
+func TestDeflaterRefusesOtherThanPlainContainers(t *testing.T) {
 	var d Deflater
 	c := sealed(payloadsOf(t, 1), seqID, 0)
 	fragment, _ := AppendFragments(nil, nil, c, MinSize, 1)
@@ -49,7 +49,7 @@ func TestDeflaterRefusesWhatIsNoPlainContainer(t *testing.T) {
 	}
 }
 
-func TestInflaterIsNotFooledByLengths(t *testing.T) {
+func TestInflaterRefusesWrongLengths(t *testing.T) {
 	good := deflated(t, sealed(payloadsOf(t, 3), seqID, 0))[headerLen:]
 	for name, damage := range map[string]func(b []byte) []byte{
 		"too short for a length": func(b []byte) []byte { return b[:3] },
@@ -66,13 +66,13 @@ func TestInflaterIsNotFooledByLengths(t *testing.T) {
 			t.Errorf("%s: inflated to %d bytes", name, len(got))
 		}
 		if _, err := i.inflate(good); err != nil {
-			t.Errorf("behind %s: %v", name, err)
+			t.Errorf("after %s: %v", name, err)
 		}
 	}
 }
 
-// A bomb that says its true length, over the bound, and one that lies.
-func TestBombIsDefusedAtTheBound(t *testing.T) {
+// One stream states its true length, above the limit; the other states a wrong length.
+func TestInflatingStopsAtTheLimit(t *testing.T) {
 	big := appendHeader(nil, 0)
 	big = append(big, make([]byte, maxBody+1<<20)...)
 	var d Deflater

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Sizes of a container in bytes, header included, that the reference tools take.
+// Sizes of a container in bytes, header included, that the reference tools accept.
 const MinSize, MaxSize = 512, 1 << 20
 
 // A container begins with 10 bytes:
@@ -25,8 +25,8 @@ const (
 	flagFragment = 2
 )
 
-// maxBody bounds what a reader holds of one container, as it came and inflated:
-// sixteen times what a writer may send.
+// maxBody is the longest body in bytes that is read, both compressed and inflated: sixteen
+// times the largest container that a writer may send.
 const maxBody = 16 * MaxSize
 
 type header struct {
@@ -36,8 +36,8 @@ type header struct {
 
 var errNoHeader = errors.New("no NMSG header")
 
-// parseHeader reads the header at b's start. A nil error makes it a plausible one:
-// a version and flags that exist, and a length within maxBody.
+// parseHeader reads the header at the start of b. It returns an error for an unknown
+// version, unknown flags, or a length above maxBody.
 func parseHeader(b []byte) (header, error) {
 	if len(b) < headerLen || string(b[:4]) != magic {
 		return header{}, errNoHeader
@@ -75,33 +75,33 @@ const (
 	containerSequenceID  protowire.Number = 4
 )
 
-// sequenceRoom is the size of any sequence number: a varint of five bytes, padded.
+// sequenceRoom is the size in bytes of every sequence number: a varint, padded.
 const sequenceRoom = 5
 
-// Container builds containers, back to back, at the end of a buffer that its caller
-// owns and passes to each call: Begin, Add for each payload, Seal. It holds the state
-// of the open container. The zero value is ready, and can be used again.
+// Container builds containers, one after another, at the end of a buffer that the caller
+// owns and passes to each call: Begin, Add for each payload, Seal. It holds the state of the
+// open container. The zero value is ready to use, and can be used for further containers.
 type Container struct {
-	start    int // where in the buffer it begins
+	start    int // offset of the container in the buffer
 	payloads int
 	crcs     []byte // the payload_crcs fields, which follow all payloads
 }
 
-// Begin opens a container at buf's end and leaves room for its header.
+// Begin opens a container at the end of buf, with room for its header.
 func (c *Container) Begin(buf []byte) []byte {
 	c.start, c.payloads, c.crcs = len(buf), 0, c.crcs[:0]
 	return appendHeader(buf, 0)
 }
 
-// Payloads is how many payloads the open container holds.
+// Payloads returns the number of payloads in the open container.
 func (c *Container) Payloads() int { return c.payloads }
 
-// maxOverhead is more than a payload adds to a sealed container, without its bytes: tags,
-// its length, its CRC, and the sequence fields.
+// maxOverhead is more bytes than a payload adds to a sealed container in addition to its
+// own: tags, its length, its CRC, and the sequence fields.
 const maxOverhead = 32
 
-// Fits reports whether the container, sealed with seqID, would be at most max
-// bytes long with p in it. An empty one takes one payload, however long.
+// Fits reports whether the container with p, sealed with seqID, would be at most max bytes
+// long. One payload of any length fits an empty container.
 func (c *Container) Fits(buf []byte, p Payload, max int, seqID uint64) bool {
 	size := len(buf) - c.start + len(p.Bytes) + len(c.crcs)
 	if c.payloads == 0 || size+maxOverhead <= max {
@@ -119,8 +119,8 @@ func (c *Container) Add(buf []byte, p Payload) []byte {
 	return append(appendSize(buf, containerPayloads, len(p.Bytes)), p.Bytes...)
 }
 
-// Seal closes the open container: CRCs, room for a sequence number, which reads
-// as 0 until SetSequence, the sequence id, and the header.
+// Seal closes the open container: it appends CRCs, the sequence number 0, which SetSequence
+// replaces, and the sequence id, and completes the header.
 func (c *Container) Seal(buf []byte, seqID uint64) []byte {
 	buf = append(buf, c.crcs...)
 	buf = appendTag(buf, containerSequence, protowire.VarintType)
@@ -130,9 +130,9 @@ func (c *Container) Seal(buf []byte, seqID uint64) []byte {
 	return buf
 }
 
-// SetSequence writes the sequence id and number into a container that Seal has closed
-// with an id of the same length. The container must be the whole slice, and not yet
-// deflated or in fragments.
+// SetSequence writes the sequence id and number into a container that was sealed with an id
+// of the same length. The slice must be exactly the container, neither deflated nor in
+// fragments.
 func SetSequence(container []byte, seqID uint64, seq uint32) {
 	room := container[len(container)-trailerLen(seqID)+1:]
 	for i := range sequenceRoom - 1 {
@@ -143,17 +143,17 @@ func SetSequence(container []byte, seqID uint64, seq uint32) {
 	protowire.AppendVarint(room[:sequenceRoom+1], seqID)
 }
 
-// trailerLen is the length of the sequence and sequence_id fields.
+// trailerLen returns the length in bytes of the sequence and sequence_id fields.
 func trailerLen(seqID uint64) int {
 	return 1 + sequenceRoom + 1 + protowire.SizeVarint(seqID)
 }
 
-// checksum is CRC-32C. MakeTable hands out the package's own table for it, which
-// lets the processor do the work.
+// checksum returns the CRC-32C of b. MakeTable returns a table for which package crc32 uses
+// instructions of the processor.
 func checksum(b []byte) uint32 {
 	return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 }
 
-// wireCRC turns a CRC into the number that NMSG carries: the reference library
-// puts it into network order and then writes that as an integer of the host.
+// wireCRC returns the number that NMSG contains for a CRC: the reference library converts
+// the CRC to network order, and writes the result as an integer of the host.
 func wireCRC(crc uint32) uint32 { return bits.ReverseBytes32(crc) }

@@ -38,7 +38,7 @@ func payloadsOf(t testing.TB, n int, changes ...func(*transform.Record)) []Paylo
 }
 
 // One dnsobs payload: header, payload (vid, type, time, data, ids), CRC, sequence,
-// sequence id. The CRC was computed by other means.
+// sequence id. The CRC was computed with other code.
 func TestContainerIsThisToTheByte(t *testing.T) {
 	p := appendTo(t, DNSObs, IDs{Source: 1, Operator: 2, Group: 300}, recordWith())
 	got := sealed([]Payload{p}, seqID, 300)
@@ -89,7 +89,7 @@ func TestCRCIsCastagnoliByteSwapped(t *testing.T) {
 	}
 }
 
-func TestFitsForetellsTheSealedSize(t *testing.T) {
+func TestFitsComputesTheSealedSize(t *testing.T) {
 	for _, id := range []uint64{0, 1, 1 << 62, 1<<64 - 1} {
 		var c Container
 		buf := []byte("an earlier container")
@@ -124,7 +124,7 @@ func TestEmptyContainerTakesAnyPayload(t *testing.T) {
 	}
 }
 
-func TestContainersStandBackToBack(t *testing.T) {
+func TestContainersFollowOneAnother(t *testing.T) {
 	payloads := payloadsOf(t, 6)
 	var c Container
 	var buf []byte
@@ -150,7 +150,7 @@ func checkMessages(t testing.TB, want []Payload, got []Message) {
 		}
 		all = append(all, m)
 	}
-	// cmp walks in random ways, which fuzzing would take for new coverage.
+	// cmp is not deterministic, so that fuzzing would see new coverage.
 	if !reflect.DeepEqual(all, got) {
 		t.Errorf("messages (-written +read):\n%s", cmp.Diff(all, got))
 	}

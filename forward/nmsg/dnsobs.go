@@ -23,7 +23,7 @@ const (
 	dnsobsSensorID
 )
 
-// appendDNSObs appends the record, which is Answered, as base:dnsobs.
+// appendDNSObs appends the record, which has a response, as base:dnsobs.
 func appendDNSObs(b []byte, r *transform.Record) []byte {
 	sec, _ := split(r.Time())
 	b = appendNumber(b, dnsobsTime, uint64(max(sec, 0))) // the field is unsigned
@@ -36,9 +36,8 @@ func appendDNSObs(b []byte, r *transform.Record) []byte {
 	return appendBytes(b, dnsobsQueryZone, r.Zone)
 }
 
-// Observation is a base:dnsobs message. Byte slices borrow from the message it
-// was decoded from. Optional fields are nil where absent; an empty one that is
-// there is not nil.
+// Observation is a base:dnsobs message. Byte slices point into the decoded data. An optional
+// field is nil if it is absent, and not nil if it is empty.
 type Observation struct {
 	Time       uint64 // seconds since the Unix epoch
 	ResponseIP netip.Addr
@@ -53,8 +52,8 @@ type Observation struct {
 	SensorID  *uint32
 }
 
-// DecodeDNSObs decodes the data of a base:dnsobs message. It refuses what lacks
-// a required field and addresses of other than 4 or 16 bytes.
+// DecodeDNSObs decodes the data of a base:dnsobs message. It returns an error if a required
+// field is missing or an address does not have 4 or 16 bytes.
 func DecodeDNSObs(data []byte) (Observation, error) {
 	var o Observation
 	var seen required

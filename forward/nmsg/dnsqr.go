@@ -36,8 +36,8 @@ const (
 	dnsqrResolverAddressZeroed
 )
 
-// appendDNSQR appends the record as base:dnsqr. What travelled over TCP is
-// written as UDP too: readers decode nothing else.
+// appendDNSQR appends the record as base:dnsqr. Messages of all transports are written as
+// UDP, because readers decode only UDP.
 func appendDNSQR(b []byte, r *transform.Record) []byte {
 	e := endpointsOf(r)
 	b = appendNumber(b, dnsqrType, uint64(queryResponseType(r)))
@@ -50,15 +50,15 @@ func appendDNSQR(b []byte, r *transform.Record) []byte {
 	b = appendBytes(b, dnsqrQName, r.Name)
 	b = appendNumber(b, dnsqrQType, uint64(r.Type))
 	b = appendNumber(b, dnsqrQClass, uint64(r.Class))
-	if r.Answered {
+	if r.HasResponse {
 		b = appendNumber(b, dnsqrRCode, uint64(r.Rcode))
 	}
-	if r.Asked {
+	if r.HasQuery {
 		b = appendSize(b, dnsqrQueryPacket, e.packetLen(r.Query))
 		b = appendPacket(b, e.resolver, e.server, r.Query)
 		b = appendTimes(b, dnsqrQueryTimeSec, knownTime(r.QueryTime, r))
 	}
-	if r.Answered {
+	if r.HasResponse {
 		b = appendSize(b, dnsqrResponsePacket, e.packetLen(r.Response))
 		b = appendPacket(b, e.server, e.resolver, r.Response)
 		b = appendTimes(b, dnsqrResponseTimeSec, knownTime(r.ResponseTime, r))
@@ -72,16 +72,16 @@ func appendDNSQR(b []byte, r *transform.Record) []byte {
 
 func queryResponseType(r *transform.Record) QueryResponseType {
 	switch {
-	case !r.Answered:
+	case !r.HasResponse:
 		return UDPUnansweredQuery
-	case !r.Asked:
+	case !r.HasQuery:
 		return UDPResponseOnly
 	default:
 		return UDPQueryResponse
 	}
 }
 
-// QueryResponseType says what a [QueryResponse] is made of (dnsqr.proto,
+// QueryResponseType states which packets a [QueryResponse] contains (dnsqr.proto,
 // DnsQRType).
 type QueryResponseType uint32
 
@@ -97,11 +97,11 @@ func (t QueryResponseType) String() string {
 		"UDP_UNSOLICITED_RESPONSE", "TCP", "ICMP", "UDP_QUERY_ONLY", "UDP_RESPONSE_ONLY")
 }
 
-// UDPChecksum is the verdict on a response's UDP checksum (dnsqr.proto,
+// UDPChecksum is the result of checking a response's UDP checksum (dnsqr.proto,
 // UdpChecksum).
 type UDPChecksum uint32
 
-// ChecksumAbsent is a checksum field of zero: the sender computed none.
+// ChecksumAbsent means that the checksum field is zero: the sender computed no checksum.
 const ChecksumAbsent UDPChecksum = 1
 
 // String returns the name that nmsgtool prints, or the number of an unknown value.
@@ -116,9 +116,8 @@ func enumName(v uint32, names ...string) string {
 	return fmt.Sprint(v)
 }
 
-// QueryResponse is a base:dnsqr message (dnsqr.proto). Byte slices borrow from
-// the message it was decoded from. Optional fields are nil where absent; an
-// empty one that is there is not nil.
+// QueryResponse is a base:dnsqr message (dnsqr.proto). Byte slices point into the decoded
+// data. An optional field is nil if it is absent, and not nil if it is empty.
 type QueryResponse struct {
 	Type         QueryResponseType
 	QueryIP      netip.Addr // the resolver
@@ -133,8 +132,8 @@ type QueryResponse struct {
 	QClass *uint32
 	RCode  *uint32
 
-	// Whole IP packets, and when each was seen. Lengths differ only in messages
-	// that break the type's own rules.
+	// Whole IP packets, and the time of each. The lengths differ only in invalid
+	// messages.
 	QueryPacket      [][]byte
 	QueryTimeSec     []int64
 	QueryTimeNsec    []int32
@@ -144,13 +143,13 @@ type QueryResponse struct {
 
 	TCP                   []byte
 	ICMP                  []byte
-	Timeout               *float64 // seconds that an unanswered query was waited for
+	Timeout               *float64 // seconds after which the query counted as unanswered
 	UDPChecksum           *UDPChecksum
 	ResolverAddressZeroed *bool
 }
 
-// DecodeDNSQR decodes the data of a base:dnsqr message. It refuses what lacks a
-// required field and addresses of other than 4 or 16 bytes.
+// DecodeDNSQR decodes the data of a base:dnsqr message. It returns an error if a required
+// field is missing or an address does not have 4 or 16 bytes.
 func DecodeDNSQR(data []byte) (QueryResponse, error) {
 	var q QueryResponse
 	var seen required
@@ -243,7 +242,7 @@ func (q *QueryResponse) setBytes(f *field, seen *required) (err error) {
 		q.TCP = f.bytes
 	case dnsqrICMP:
 		q.ICMP = f.bytes
-	// A protobuf writer may pack a repeated number; every parser has to take it.
+	// A protobuf writer may pack a repeated number, and every parser must accept it.
 	case dnsqrQueryTimeSec:
 		q.QueryTimeSec, err = unpackInt64(q.QueryTimeSec, f.bytes)
 	case dnsqrResponseTimeSec:
@@ -289,12 +288,10 @@ func address(b []byte) (netip.Addr, error) {
 	return addr, nil
 }
 
-// Query returns the DNS message of the query, if there is one that [PacketDNS]
-// can read.
+// Query returns the DNS message of the query; false if [PacketDNS] can read none.
 func (q *QueryResponse) Query() ([]byte, bool) { return firstDNS(q.QueryPacket) }
 
-// Response returns the DNS message of the response, if there is one that
-// [PacketDNS] can read.
+// Response returns the DNS message of the response; false if [PacketDNS] can read none.
 func (q *QueryResponse) Response() ([]byte, bool) { return firstDNS(q.ResponsePacket) }
 
 func firstDNS(packets [][]byte) ([]byte, bool) {

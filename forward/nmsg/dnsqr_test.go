@@ -13,7 +13,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// appendTo encodes r behind other bytes, which have to stay.
+// appendTo appends r to other bytes, and checks that these do not change.
 func appendTo(t testing.TB, typ MessageType, ids IDs, r *transform.Record) Payload {
 	t.Helper()
 	before := []byte("before")
@@ -52,7 +52,7 @@ func TestDNSQRHoldsWhatIsKnown(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		changes []func(*transform.Record)
-		want    fields // beside what all have
+		want    fields // in addition to the fields of all cases
 		without []string
 	}{
 		{name: "answered", want: fields{"type": int32(1)}},
@@ -172,9 +172,9 @@ func TestDNSQRFamiliesAgree(t *testing.T) {
 	}
 }
 
-// TestDNSQRAgreesWithNmsgtool rebuilds the records behind nmsgtool's own dnsqr
-// messages and encodes them. Left out of the comparison is what a sniffed packet has
-// and a synthesised one has not: flow label, IP ID, DF, hops, checksums.
+// TestDNSQRAgreesWithNmsgtool encodes the records of nmsgtool's own dnsqr messages. It does
+// not compare the fields that only a captured packet has: flow label, IP ID, DF, hops,
+// checksums.
 func TestDNSQRAgreesWithNmsgtool(t *testing.T) {
 	for i, m := range readWhole(t, vector(t, "unbound-dnsqr.nmsg")) {
 		q, err := DecodeDNSQR(m.Data)
@@ -182,14 +182,14 @@ func TestDNSQRAgreesWithNmsgtool(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := readByOracle(t, "DnsQR", m.Data)
-		p := appendTo(t, DNSQR, IDs{}, recordBehind(t, &q))
+		p := appendTo(t, DNSQR, IDs{}, recordOf(t, &q))
 		got := readByOracle(t, "DnsQR", dataOf(t, p))
 		for _, f := range []fields{want, got} {
 			delete(f, "udp_checksum")
 			delete(f, "timeout")
 			for _, k := range []string{"query_packet", "response_packet"} {
 				if packets, ok := f[k].([]any); ok {
-					f[k] = []any{settled(t, packets[0].([]byte))}
+					f[k] = []any{normalized(t, packets[0].([]byte))}
 				}
 			}
 		}
@@ -203,7 +203,7 @@ func TestDNSQRAgreesWithNmsgtool(t *testing.T) {
 	}
 }
 
-func recordBehind(t *testing.T, q *QueryResponse) *transform.Record {
+func recordOf(t *testing.T, q *QueryResponse) *transform.Record {
 	t.Helper()
 	r := &transform.Record{
 		Server:       netip.AddrPortFrom(q.ResponseIP, uint16(q.ResponsePort)),
@@ -215,10 +215,10 @@ func recordBehind(t *testing.T, q *QueryResponse) *transform.Record {
 		QueryTime:    transform.NoTime,
 		ResponseTime: transform.NoTime,
 	}
-	if r.Query, r.Asked = q.Query(); r.Asked {
+	if r.Query, r.HasQuery = q.Query(); r.HasQuery {
 		r.QueryTime = transform.Time(q.QueryTimeSec[0]*1e9 + int64(q.QueryTimeNsec[0]))
 	}
-	if r.Response, r.Answered = q.Response(); r.Answered {
+	if r.Response, r.HasResponse = q.Response(); r.HasResponse {
 		r.ResponseTime = transform.Time(q.ResponseTimeSec[0]*1e9 + int64(q.ResponseTimeNsec[0]))
 		r.Rcode = uint8(*q.RCode)
 	}
@@ -228,9 +228,9 @@ func recordBehind(t *testing.T, q *QueryResponse) *transform.Record {
 	return r
 }
 
-// settled returns a packet with what differs between a sniffed and a synthesised
-// one set to one value, after a look at the checksum of a synthesised one.
-func settled(t *testing.T, packet []byte) []byte {
+// normalized returns a packet without the fields in which captured and synthesised packets
+// differ. It checks the checksum of a synthesised one.
+func normalized(t *testing.T, packet []byte) []byte {
 	t.Helper()
 	packet = bytes.Clone(packet)
 	udp := ipv6HeaderLen
@@ -266,7 +266,7 @@ func TestHeaderChecksumFoldsEveryCarry(t *testing.T) {
 	}
 }
 
-// sumOfHeader is 0 for a header that holds its right checksum.
+// sumOfHeader returns 0 for a header with its correct checksum.
 func sumOfHeader(header []byte) uint16 {
 	var words []uint32
 	for ; len(header) > 0; header = header[4:] {

@@ -6,8 +6,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Field numbers of base:dnstap, which is a Dnstap (dnstap.proto). Those for
-// identity, version and extra are not here: they never leave.
+// Field numbers of base:dnstap, which is a Dnstap (dnstap.proto). The sensor never sends
+// identity, version and extra.
 const (
 	dnstapMessage protowire.Number = 14
 	dnstapType    protowire.Number = 15
@@ -45,7 +45,7 @@ const (
 	tapTCP = 2
 )
 
-// appendDNSTap appends the record as base:dnstap, a Dnstap of what a resolver saw.
+// appendDNSTap appends the record as base:dnstap, like the dnstap of a resolver.
 func appendDNSTap(b []byte, r *transform.Record) []byte {
 	b, message := openMessage(b, dnstapMessage)
 	b = appendTap(b, r)
@@ -53,13 +53,13 @@ func appendDNSTap(b []byte, r *transform.Record) []byte {
 	return appendNumber(b, dnstapType, dnstapIsMessage)
 }
 
-// appendTap appends a Dnstap's Message: the response, or the query that nobody
-// answered. A response has no query beside it, whose rcode nmsgtool would take for
-// its own.
+// appendTap appends a Dnstap's Message: the response, or the query if it was not answered.
+// A response is written without its query, because nmsgtool would print the rcode of the
+// query.
 func appendTap(b []byte, r *transform.Record) []byte {
 	e := endpointsOf(r)
 	kind, family := uint64(tapResolverQuery), uint64(tapINET6)
-	if r.Answered {
+	if r.HasResponse {
 		kind = tapResolverResponse
 	}
 	if e.v4() {
@@ -75,20 +75,20 @@ func appendTap(b []byte, r *transform.Record) []byte {
 	if r.QueryTime != transform.NoTime {
 		b = appendTimes(b, tapQueryTimeSec, unsigned(r.QueryTime))
 	}
-	if !r.Answered {
+	if !r.HasResponse {
 		b = append(appendSize(b, tapQueryMessage, len(r.Query)), r.Query...)
 	}
 	b = appendBytes(b, tapQueryZone, r.Zone)
-	if r.Answered {
+	if r.HasResponse {
 		b = appendTimes(b, tapResponseTimeSec, unsigned(knownTime(r.ResponseTime, r)))
 		b = append(appendSize(b, tapResponseMessage, len(r.Response)), r.Response...)
 	}
 	return b
 }
 
-// socketProtocol tells what is encrypted as TCP: nmsgtool stops at the protocols
-// that dnstap.proto got later. DoT, DoH and such DNSCrypt do run over TCP, and DoQ
-// (RFC 9250) is like it in what counts here: messages come whole, and from the server.
+// socketProtocol returns TCP for encrypted transports: nmsgtool fails on the protocols that
+// were added to dnstap.proto later. DoT, DoH and this DNSCrypt use TCP. DoQ (RFC 9250) is
+// similar: its messages are whole, and their source address is not forged.
 func socketProtocol(t transform.Transport) uint64 {
 	if t == transform.UDP {
 		return tapUDP
@@ -96,6 +96,6 @@ func socketProtocol(t transform.Transport) uint64 {
 	return tapTCP
 }
 
-// unsigned brings a time before 1970, or one that is not known, to the epoch:
-// dnstap's fields have no sign.
+// unsigned returns the epoch for an unknown time or a time before 1970, because the fields
+// of dnstap have no sign.
 func unsigned(t transform.Time) transform.Time { return max(t, 0) }

@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// tapOf is what golang-dnstap reads, which must be all there is.
+// tapOf returns the message that golang-dnstap reads, which must have no unknown fields.
 func tapOf(t testing.TB, data []byte) *dnstap.Dnstap {
 	t.Helper()
 	d := new(dnstap.Dnstap)
@@ -27,7 +27,7 @@ func tapOf(t testing.TB, data []byte) *dnstap.Dnstap {
 	return d
 }
 
-// The vector was written by hand; nmsgtool prints it as the .json beside it says.
+// The vector was written by hand; the .json file of the same name is nmsgtool's output.
 func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 	at := transform.Time(1_790_000_000_000_000_000)
 	bank := []byte("\x04bank\x03com\x00")
@@ -36,10 +36,10 @@ func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 		t.Fatalf("%d payloads", len(vectors))
 	}
 	for i, r := range []*transform.Record{
-		{Server: netip.MustParseAddrPort("203.0.113.10:53"), Answered: true, Asked: true, QueryTime: at, ResponseTime: at, Zone: bank},
-		{Server: netip.MustParseAddrPort("[2001:db8:113::10]:53"), Transport: transform.TCP, Answered: true, Asked: true, Rcode: 3, QueryTime: at, ResponseTime: at, Zone: bank},
-		{Server: netip.MustParseAddrPort("203.0.113.10:53"), Answered: true, Rcode: 2, QueryTime: at, ResponseTime: at},
-		{Server: netip.MustParseAddrPort("203.0.113.10:53"), Asked: true, QueryTime: at, ResponseTime: transform.NoTime, Zone: bank},
+		{Server: netip.MustParseAddrPort("203.0.113.10:53"), HasResponse: true, HasQuery: true, QueryTime: at, ResponseTime: at, Zone: bank},
+		{Server: netip.MustParseAddrPort("[2001:db8:113::10]:53"), Transport: transform.TCP, HasResponse: true, HasQuery: true, Rcode: 3, QueryTime: at, ResponseTime: at, Zone: bank},
+		{Server: netip.MustParseAddrPort("203.0.113.10:53"), HasResponse: true, Rcode: 2, QueryTime: at, ResponseTime: at},
+		{Server: netip.MustParseAddrPort("203.0.113.10:53"), HasQuery: true, QueryTime: at, ResponseTime: transform.NoTime, Zone: bank},
 	} {
 		want := vectors[i]
 		m, err := parsePayload(want.Bytes)
@@ -47,7 +47,7 @@ func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Query, r.Response = query, tapOf(t, m.Data).Message.ResponseMessage
-		if !r.Answered {
+		if !r.HasResponse {
 			r.Query = tapOf(t, m.Data).Message.QueryMessage
 		}
 		got := appendTo(t, DNSTap, IDs{}, r)
@@ -57,7 +57,7 @@ func TestDNSTapIsTheVectorToTheByte(t *testing.T) {
 	}
 }
 
-// payloadsIn takes the only container of a file apart.
+// payloadsIn returns the payloads of the only container of a file.
 func payloadsIn(t testing.TB, file []byte) []Payload {
 	t.Helper()
 	var all []Payload

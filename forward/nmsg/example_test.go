@@ -16,7 +16,7 @@ func Example() {
 		Server:       netip.MustParseAddrPort("192.0.2.1:53"),
 		Resolver:     netip.MustParseAddrPort("0.0.0.0:0"),
 		Zeroed:       true,
-		Answered:     true,
+		HasResponse:  true,
 		Name:         []byte("\x07example\x03com\x00"),
 		Type:         1,
 		Class:        1,

@@ -7,8 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// field is one protobuf field as it stands on the wire. Bytes borrows from the
-// message it was read from.
+// field is one protobuf field in wire form. bytes points into the message.
 type field struct {
 	num   protowire.Number
 	typ   protowire.Type
@@ -16,14 +15,14 @@ type field struct {
 	bytes []byte // length-delimited
 }
 
-// nextField returns the first field of a message that is not empty, and what
-// stands behind it. Groups are passed over: no NMSG message has any.
+// nextField returns the first field of a message, which is not empty, and the rest of the
+// message. For a group it returns only number and type: no NMSG message has groups.
 func nextField(b []byte) (f field, rest []byte, err error) {
 	num, typ, n := protowire.ConsumeTag(b)
 	if n < 0 {
 		return field{}, nil, wireError(n)
 	}
-	if num > protowire.MaxValidNumber { // protowire lets these pass, protobuf does not
+	if num > protowire.MaxValidNumber { // protowire accepts these, protobuf does not
 		return field{}, nil, fmt.Errorf("protobuf: invalid field number %d", num)
 	}
 	f.num, f.typ = num, typ
@@ -50,15 +49,15 @@ func nextField(b []byte) (f field, rest []byte, err error) {
 
 func wireError(n int) error { return fmt.Errorf("protobuf: %w", protowire.ParseError(n)) }
 
-// is reports whether the field is the one of that number and wire type. A known
-// number of another wire type is an unknown field, as protobuf has it.
+// is reports whether the field has that number and wire type. As in protobuf, a known number
+// with another wire type is an unknown field.
 func (f *field) is(num protowire.Number, typ protowire.Type) bool {
 	return f.num == num && f.typ == typ
 }
 
 var errRequired = errors.New("a required field is missing")
 
-// required is a bit set of the fields 1 to 31 that a message was seen to have.
+// required is a bit set of the fields 1 to 31 that were seen in a message.
 type required uint32
 
 func (r *required) saw(num protowire.Number) {
@@ -77,8 +76,8 @@ func (r required) missing(last protowire.Number) error {
 	return nil
 }
 
-// The append functions below take what nearly all fields are in one append: a
-// number below 16 makes a tag of one byte, a value below 128 a varint of one byte.
+// The append functions below need one append for nearly all fields: a number below 16 makes
+// a tag of one byte, a value below 128 a varint of one byte.
 
 func appendVarint(b []byte, v uint64) []byte {
 	if v < 0x80 {
@@ -102,7 +101,7 @@ func appendAnyNumber(b []byte, num protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
 }
 
-// appendSize appends a field's tag and length; that many bytes are to follow.
+// appendSize appends the tag and length of a field; the caller appends that many bytes.
 func appendSize(b []byte, num protowire.Number, size int) []byte {
 	if num < 16 && size < 0x80 {
 		return append(b, byte(num)<<3|byte(protowire.BytesType), byte(size))
@@ -121,7 +120,7 @@ func appendFixed32(b []byte, num protowire.Number, v uint32) []byte {
 	return protowire.AppendFixed32(protowire.AppendTag(b, num, protowire.Fixed32Type), v)
 }
 
-// appendBytes appends a field that is left out when empty.
+// appendBytes appends a field, unless it is empty.
 func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
 	if len(v) == 0 {
 		return b

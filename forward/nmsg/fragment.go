@@ -19,15 +19,15 @@ const (
 	fragmentCRC     protowire.Number = 5
 )
 
-// fragmentOverhead is what a fragment has around its data at most: the header, id
-// and crc of 1+5 bytes, current, last and the data's length of 1+3 bytes.
+// fragmentOverhead is the largest size in bytes of a fragment without its data: the header,
+// id and crc of 1+5 bytes, current, last and the length of the data of 1+3 bytes.
 const fragmentOverhead = headerLen + 2*(1+5) + 3*(1+3)
 
-// AppendFragments cuts a container, sealed and numbered, into fragments of at most
-// size bytes (brought into MinSize to MaxSize), appends them back to back to buf and
-// the offset in buf after each to ends. All carry id, which should differ from
-// that of other containers of the last minute. A container that is compressed
-// comes out with both flags set, which go-nmsg cannot read: cut it before.
+// AppendFragments cuts a sealed and numbered container into fragments of at most size bytes
+// (limited to MinSize to MaxSize). It appends the fragments to buf, and the offset in buf
+// after each to ends. All contain id, which should differ from the ids of other containers
+// of the last minute. Fragments of a compressed container have both flags set, which
+// go-nmsg cannot read.
 func AppendFragments(buf []byte, ends []int, container []byte, size int, id uint32) ([]byte, []int) {
 	body := container[headerLen:]
 	room := min(max(size, MinSize), MaxSize) - fragmentOverhead
@@ -115,26 +115,26 @@ func (f *fragment) set(field *field, seen *required) {
 }
 
 const (
-	// reassemblyTimeout is how long a container's fragments are waited for, as the
-	// reference receiver does.
+	// reassemblyTimeout is the time after which an incomplete container is given up, as
+	// in the reference receiver.
 	reassemblyTimeout = 30 * time.Second
 
-	// Bounds on what is held: sets of fragments, and bytes, each fragment charged for
-	// its place as well. The oldest set goes first.
+	// Limits of memory: sets of fragments, and bytes of data plus fragmentCost for each
+	// fragment. The oldest set is dropped first.
 	maxSets      = 4096
 	maxSetsBytes = 4 * maxBody
 	fragmentCost = 128
 )
 
-// origin is where a container came from. A file's have no source and no time.
+// origin is the origin of a container. In a file it has no source and no time.
 type origin struct {
 	source netip.AddrPort
 	now    time.Time
 	offset int64
 }
 
-// fragmentKey identifies a set of fragments. The id alone would do for correct senders;
-// with the other fields a damaged fragment does not spoil a whole set.
+// fragmentKey identifies a set of fragments. The id is enough for correct senders; because
+// of the other fields, a damaged fragment does not damage a whole set.
 type fragmentKey struct {
 	source netip.AddrPort
 	flags  byte
@@ -144,18 +144,18 @@ type fragmentKey struct {
 	hasCRC bool
 }
 
-// fragmentSet is what has arrived of one container. It stays, empty, when done, so
-// that late duplicates do not begin it again.
+// fragmentSet is the fragments of one container that have arrived. When done, it is kept
+// without data, so that late duplicates do not begin a new set.
 type fragmentSet struct {
 	key    fragmentKey
 	since  time.Time
-	offset int64 // of the fragment that came first
+	offset int64 // of the fragment that arrived first
 	parts  map[uint32][]byte
 	size   int
 	done   bool
 }
 
-// lostSet is a set that was given up before it was whole.
+// lostSet is a set that was dropped before it was complete.
 type lostSet struct {
 	offset int64
 	err    error
@@ -167,19 +167,19 @@ var (
 	errSetTooLong  = fmt.Errorf("fragments of a container over %d bytes", maxBody)
 )
 
-// reassembly puts containers together again. A set is whole when every fragment is
-// there, or all but the last and the CRC matches: where the body is an exact multiple
-// of the fragment size, the C writer announces one that it never sends.
+// reassembly reassembles containers. A set is complete if every fragment has arrived, or all
+// but the last and the CRC matches: if the body is an exact multiple of the fragment size,
+// the C writer announces a last fragment that it never sends.
 type reassembly struct {
 	sets  map[fragmentKey]*fragmentSet
-	order []*fragmentSet // as they began
-	bytes int            // held, fragmentCost included
+	order []*fragmentSet // oldest first
+	bytes int            // of all sets, fragmentCost included
 	body  []byte
-	lost  []lostSet // for the reader to take
+	lost  []lostSet // the reader removes them
 }
 
-// add takes a fragment, copying its data, and returns the body that it completes,
-// or nil. The body is good until the next call.
+// add adds a fragment, whose data it copies. It returns the body of the container that is
+// now complete, or nil. The body is valid until the next call.
 func (r *reassembly) add(f *fragment, from origin) ([]byte, error) {
 	r.expire(from.now)
 	s := r.set(f, from)
@@ -204,7 +204,7 @@ func (r *reassembly) add(f *fragment, from origin) ([]byte, error) {
 	return nil, nil
 }
 
-// set returns the fragment's set, begun if need be.
+// set returns the fragment's set, and makes it if necessary.
 func (r *reassembly) set(f *fragment, from origin) *fragmentSet {
 	key := fragmentKey{source: from.source, flags: f.flags, id: f.id, last: f.last, crc: f.crc, hasCRC: f.hasCRC}
 	if s := r.sets[key]; s != nil {
@@ -222,8 +222,8 @@ func (r *reassembly) set(f *fragment, from origin) *fragmentSet {
 	return s
 }
 
-// complete returns the body if the set is whole, nil if it is not yet, or an error
-// if it will never be.
+// complete returns the body if the set is complete, nil if not yet, or an error if the CRC
+// does not match.
 func (r *reassembly) complete(s *fragmentSet) ([]byte, error) {
 	n := uint64(len(s.parts))
 	_, hasLast := s.parts[s.key.last]
@@ -248,7 +248,7 @@ func (r *reassembly) complete(s *fragmentSet) ([]byte, error) {
 	return r.body, nil
 }
 
-// finish lets go of what the set holds, but not of its key.
+// finish releases the data of a set, and keeps its key.
 func (r *reassembly) finish(s *fragmentSet) {
 	r.bytes -= s.size + len(s.parts)*fragmentCost
 	s.parts, s.size, s.done = nil, 0, true
@@ -260,7 +260,7 @@ func (r *reassembly) expire(now time.Time) {
 	}
 }
 
-// dropAll gives up every set that is not whole: no more fragments will come.
+// dropAll drops every set: no more fragments will arrive.
 func (r *reassembly) dropAll() {
 	for len(r.order) > 0 {
 		r.dropOldest()
@@ -273,7 +273,7 @@ func (r *reassembly) dropOldest() {
 	r.order = r.order[1:]
 	delete(r.sets, s.key)
 	if !s.done {
-		err := fmt.Errorf("%w: %d of %d came", errIncomplete, len(s.parts), uint64(s.key.last)+1)
+		err := fmt.Errorf("%w: %d of %d arrived", errIncomplete, len(s.parts), uint64(s.key.last)+1)
 		r.lost = append(r.lost, lostSet{offset: s.offset, err: err})
 	}
 	r.finish(s)

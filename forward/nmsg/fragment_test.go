@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// cut returns a container's fragments, each by itself.
+// cut returns the fragments of a container.
 func cut(container []byte, size int, id uint32) [][]byte {
 	buf, ends := AppendFragments(nil, nil, container, size, id)
 	var all [][]byte
@@ -21,8 +21,7 @@ func cut(container []byte, size int, id uint32) [][]byte {
 	return all
 }
 
-// containerOf makes a container whose body is of that length; what fills it is a
-// field that no reader knows.
+// containerOf returns a container with a body of that length, which an unknown field fills.
 func containerOf(t testing.TB, body int) []byte {
 	t.Helper()
 	b := sealed(payloadsOf(t, 1), seqID, 0)
@@ -85,7 +84,7 @@ func TestFragmentCountAroundExactMultiples(t *testing.T) {
 	}
 }
 
-func TestFragmentSizeIsBroughtIntoBounds(t *testing.T) {
+func TestFragmentSizeIsLimited(t *testing.T) {
 	c := containerOf(t, 10_000)
 	for _, size := range []int{-1, 0, 1, MinSize - 1, MinSize, MaxSize, MaxSize + 1, 1 << 40} {
 		for _, f := range cut(c, size, 1<<32-1) {

@@ -15,9 +15,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// FuzzReader: whatever is read, the reader ends, stays within bounds, reports
-// damage in the stream and in order of containers, and what stands before the
-// garbage comes out.
+// FuzzReader checks, for any input, that the reader ends, keeps its memory limits, reports
+// damage with offsets in the stream and in order, and returns the messages before the
+// garbage.
 func FuzzReader(f *testing.F) {
 	payloads := payloadsOf(f, 4)
 	c := sealed(payloads, seqID, 0)
@@ -50,8 +50,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// FuzzWhole: what is whole can be read without damage, is whole by itself, and is not
-// changed by what stands behind it.
+// FuzzWhole checks that the whole containers can be read without damage, are whole
+// without the rest, and do not depend on the bytes after them.
 func FuzzWhole(f *testing.F) {
 	c := sealed(payloadsOf(f, 4), seqID, 0)
 	f.Add(c)
@@ -84,9 +84,9 @@ func wholeBytes(t *testing.T, b []byte) int {
 	return int(n)
 }
 
-// FuzzAssembler: the input is datagrams, each behind two bytes of length and one
-// that says who sent it and how much later. Bounds hold, and a good datagram is read
-// whatever came before.
+// FuzzAssembler checks memory limits, and that a valid datagram is read after any others.
+// The input is datagrams, each after two bytes of length and one byte that encodes sender
+// and time.
 func FuzzAssembler(f *testing.F) {
 	payloads := payloadsOf(f, 4)
 	c := sealed(payloads, seqID, 0)
@@ -127,8 +127,8 @@ func FuzzAssembler(f *testing.F) {
 	})
 }
 
-// FuzzDecodeDNSQR: what the decoder takes, and what it finds, is what the protobuf
-// library does; the decoder alone checks the length of addresses.
+// FuzzDecodeDNSQR compares the decoder with the protobuf library; only the decoder checks the
+// length of addresses.
 func FuzzDecodeDNSQR(f *testing.F) {
 	for _, m := range readWhole(f, vector(f, "unbound-dnsqr.nmsg"))[:20] {
 		f.Add(m.Data)
@@ -162,9 +162,8 @@ func FuzzDecodeDNSQR(f *testing.F) {
 
 func sameFloat(a, b float64) bool { return a == b || a != a && b != b }
 
-// validAddresses is true only where the message holds no address of a wrong length.
-// An earlier one that a later one replaces does not show here, so a message may be
-// refused for it: then its addresses are looked at as not valid.
+// validAddresses reports whether every address of the message has a valid length. It does
+// not see an address that a later one replaces; the decoder may refuse the message for it.
 func validAddresses(m protoreflect.Message) bool {
 	for _, name := range []protoreflect.Name{"query_ip", "response_ip"} {
 		n := len(m.Get(m.Descriptor().Fields().ByName(name)).Bytes())
@@ -219,8 +218,8 @@ func list[T any](f fields, name string, from []T) {
 	f[name] = all
 }
 
-// FuzzRoundTrip: payloads of any content and size come back from containers, plain,
-// deflated and in fragments, by way of both readers.
+// FuzzRoundTrip checks that both readers return payloads of any content and size from
+// containers that are plain, deflated or in fragments.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("\x00\x10\x00\x00\x01\x00\x05\x00"), uint16(1280), uint64(seqID), uint32(7))
 	f.Add([]byte("\x40\x10\xff\xff\x01\x00\x05\x00"), uint16(512), uint64(0), uint32(1<<32-1))
@@ -297,8 +296,8 @@ func payloadOfSize(n int, seed uint32) Payload {
 	return Payload{Bytes: append(b, data...), CRC: checksum(data)}
 }
 
-// FuzzRecord: whatever a record holds, each type that takes it brings its messages
-// through a container, and the protobuf library writes a dnstap as we do.
+// FuzzRecord checks, for any record, that each type that takes it preserves its messages in a
+// container, and that the protobuf library writes the same dnstap.
 func FuzzRecord(f *testing.F) {
 	f.Add(false, true, true, uint8(0), int64(queryTime), int64(queryTime), zone, response)
 	f.Add(true, true, false, uint8(1), int64(transform.NoTime), int64(-1), []byte{}, response)
@@ -308,7 +307,7 @@ func FuzzRecord(f *testing.F) {
 		r := recordWith(func(r *transform.Record) {
 			r.Transport = transform.Transport(transport % 3)
 			r.QueryTime, r.ResponseTime, r.Zone = transform.Time(queryTime), transform.Time(responseTime), zone
-			r.Answered, r.Asked, r.Query, r.Response = answered, asked, nil, nil
+			r.HasResponse, r.HasQuery, r.Query, r.Response = answered, asked, nil, nil
 		})
 		if v6 {
 			onIPv6(r)
@@ -344,7 +343,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// checkTap holds a dnstap to what must be there, what must not, and protobuf's form.
+// checkTap checks which fields a dnstap has, and that its encoding is that of protobuf.
 func checkTap(t *testing.T, r *transform.Record, data []byte) {
 	d := tapOf(t, data)
 	if again, err := proto.Marshal(d); err != nil || !bytes.Equal(again, data) {
@@ -354,16 +353,16 @@ func checkTap(t *testing.T, r *transform.Record, data []byte) {
 	if d.Identity != nil || d.Version != nil || d.Extra != nil || m.GetSocketProtocol() > 2 {
 		t.Errorf("%v must not leave", d)
 	}
-	if (m.QueryMessage == nil) != r.Answered || (m.ResponseMessage == nil) == r.Answered || (m.ResponseTimeSec == nil) == r.Answered {
-		t.Errorf("answered %v: %v", r.Answered, d)
+	if (m.QueryMessage == nil) != r.HasResponse || (m.ResponseMessage == nil) == r.HasResponse || (m.ResponseTimeSec == nil) == r.HasResponse {
+		t.Errorf("answered %v: %v", r.HasResponse, d)
 	}
 	if len(m.QueryAddress) != len(m.ResponseAddress) || bytes.Trim(m.QueryAddress, "\x00") != nil || m.GetQueryPort() != 0 {
-		t.Errorf("the resolver is told: %v", d)
+		t.Errorf("the address of the resolver is present: %v", d)
 	}
 }
 
-// FuzzPacketDNS: no packet makes it read beyond the packet or panic, and what it
-// returns lies inside.
+// FuzzPacketDNS checks that PacketDNS does not panic, and that its result is part of the
+// packet.
 func FuzzPacketDNS(f *testing.F) {
 	e := endpointsOf(recordWith())
 	f.Add(appendPacket(nil, e.server, e.resolver, query))
@@ -376,7 +375,7 @@ func FuzzPacketDNS(f *testing.F) {
 	})
 }
 
-// FuzzDecodeDNSObs: what is taken is what the protobuf library takes.
+// FuzzDecodeDNSObs checks that the decoder accepts what the protobuf library accepts.
 func FuzzDecodeDNSObs(f *testing.F) {
 	for _, m := range readWhole(f, vector(f, "dnsobs.nmsg")) {
 		f.Add(m.Data)

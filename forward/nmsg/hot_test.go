@@ -8,7 +8,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// hotPath is what a lane does for each record.
+// hotPath does the work of a lane for each record.
 type hotPath struct {
 	scratch, buf []byte
 	ends         []int

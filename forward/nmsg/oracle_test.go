@@ -11,9 +11,9 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// The oracle: NMSG's messages as descriptors, read by the protobuf library. Each
-// line is a label (! required, ? optional, * repeated), a type, a name; the line's
-// place is the field's number, - an unused one.
+// The oracle has descriptors of NMSG's messages for the protobuf library. Each line is a
+// label (! required, ? optional, * repeated), a type and a name; the number of the line is
+// that of the field; - is an unused number.
 var oracleMessages = map[string]string{
 	"Nmsg": `
 		* NmsgPayload payloads
@@ -113,10 +113,10 @@ func oracleMessage(name, fields string) *descriptorpb.DescriptorProto {
 	return msg
 }
 
-// fields is a message as the oracle read it: name to value, absent fields absent.
+// fields is a message that the oracle read: the values of present fields by name.
 type fields map[string]any
 
-// readByOracle decodes b, which must hold every required field and no unknown one.
+// readByOracle decodes b, which must have every required field and no unknown one.
 func readByOracle(t testing.TB, name protoreflect.Name, b []byte) fields {
 	t.Helper()
 	m := oracle(t, name)

@@ -12,7 +12,7 @@ const (
 	protoUDP      = 17
 	hops          = 64
 
-	// The largest DNS message whose packet's 16-bit lengths hold: IPv4 counts its
+	// The largest DNS message that fits the 16-bit length of a packet: IPv4 counts its
 	// own header (RFC 791 section 3.1), IPv6 does not (RFC 8200 section 3).
 	maxPacketIPv4 = 1<<16 - 1 - ipv4HeaderLen - udpHeaderLen
 	maxPacketIPv6 = 1<<16 - 1 - udpHeaderLen
@@ -25,9 +25,8 @@ func (e *endpoints) packetLen(msg []byte) int {
 	return ipv6HeaderLen + udpHeaderLen + len(msg)
 }
 
-// appendPacket appends the IP packet that carries msg, of at most maxPacketIPv4 or
-// maxPacketIPv6 bytes, from src to dst. Its UDP checksum is 0, which says that there
-// is none.
+// appendPacket appends an IP packet from src to dst that contains msg, of at most
+// maxPacketIPv4 or maxPacketIPv6 bytes. Its UDP checksum is 0, which means: none.
 func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
 	if src.Addr().Is4() {
 		h := ipv4Header(src, dst, len(msg))
@@ -39,7 +38,7 @@ func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
 	return append(b, msg...)
 }
 
-// ipv4Header is the header of IPv4 (RFC 791 section 3.1) and that of UDP behind it.
+// ipv4Header returns an IPv4 header (RFC 791 section 3.1) followed by a UDP header.
 func ipv4Header(src, dst netip.AddrPort, size int) (h [ipv4HeaderLen + udpHeaderLen]byte) {
 	from, to := src.Addr().As4(), dst.Addr().As4()
 	words := [...]uint32{
@@ -54,7 +53,7 @@ func ipv4Header(src, dst netip.AddrPort, size int) (h [ipv4HeaderLen + udpHeader
 	return h
 }
 
-// ipv6Header is the header of IPv6 (RFC 8200 section 3) and that of UDP behind it.
+// ipv6Header returns an IPv6 header (RFC 8200 section 3) followed by a UDP header.
 func ipv6Header(src, dst netip.AddrPort, size int) (h [ipv6HeaderLen + udpHeaderLen]byte) {
 	h[0] = 0x60
 	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))
@@ -66,15 +65,15 @@ func ipv6Header(src, dst netip.AddrPort, size int) (h [ipv6HeaderLen + udpHeader
 	return h
 }
 
-// putUDPHeader leaves the checksum 0.
+// putUDPHeader writes a UDP header, with checksum 0, for size bytes of data.
 func putUDPHeader(h []byte, src, dst uint16, size int) {
 	binary.BigEndian.PutUint16(h, src)
 	binary.BigEndian.PutUint16(h[2:], dst)
 	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))
 }
 
-// checksumOf is the IPv4 header checksum (RFC 791 section 3.1) of a header made of
-// these words, and of zeros.
+// checksumOf returns the IPv4 header checksum (RFC 791 section 3.1) of a header that
+// consists of these words; all others are zero.
 func checksumOf(words ...uint32) uint16 {
 	var sum uint32
 	for _, w := range words {
@@ -84,9 +83,9 @@ func checksumOf(words ...uint32) uint16 {
 	return ^uint16(sum>>16 + sum)
 }
 
-// PacketDNS returns the DNS message inside a whole IP packet that carries UDP,
-// as the packets of a [QueryResponse] are. It borrows from packet, and reads
-// neither IP fragments nor IPv6 extension headers nor TCP.
+// PacketDNS returns the DNS message in a whole IP packet with UDP, like the packets of a
+// [QueryResponse]. The result points into packet. It returns false for IP fragments, IPv6
+// extension headers and TCP.
 func PacketDNS(packet []byte) ([]byte, bool) {
 	if len(packet) == 0 {
 		return nil, false

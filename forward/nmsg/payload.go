@@ -21,17 +21,17 @@ const (
 	payloadGroup    protowire.Number = 9
 )
 
-// ErrTooBig says that a message type cannot carry a record: in dnsqr, a message
-// over 65,507 bytes (IPv4) or 65,527 bytes (IPv6); in the others, one that no DNS
-// message can be, over 65,535 bytes.
+// ErrTooBig states that a record is too long for a message type: in dnsqr, a DNS message
+// over 65,507 bytes (IPv4) or 65,527 bytes (IPv6); in the others, one over 65,535 bytes,
+// which is longer than any DNS message.
 var ErrTooBig = errors.New("the DNS message is too big for the message type")
 
 // AppendPayload appends the record, encoded as one NmsgPayload of type t, to b.
-// Payload.Bytes aliases what was appended. On an error, ErrTooBig or that t does
-// not take the record, b is returned as it was.
+// Payload.Bytes points to the appended bytes. It returns an error if t cannot represent the
+// record, and ErrTooBig if the record is too long; then b is unchanged.
 func AppendPayload(b []byte, t MessageType, ids IDs, r *transform.Record) ([]byte, Payload, error) {
 	if !t.Takes(r) {
-		return b, Payload{}, fmt.Errorf("%v has no form for this record", t)
+		return b, Payload{}, fmt.Errorf("%v cannot represent a query without a response", t)
 	}
 	if !t.carries(r) {
 		return b, Payload{}, ErrTooBig
@@ -53,20 +53,20 @@ func AppendPayload(b []byte, t MessageType, ids IDs, r *transform.Record) ([]byt
 	return b, Payload{Bytes: b[start:len(b):len(b)], CRC: crc}, nil
 }
 
-// lengthRoom is what the length before a message takes where that is 128 to
-// 16,383 bytes long, as nearly all are.
+// lengthRoom is the size in bytes of the length of a message of 128 to 16,383 bytes, like
+// nearly all messages.
 const lengthRoom = 2
 
-// openMessage appends the tag of a field that holds a message, and room for its
-// length, which setLength fills in when the message has been appended at data.
+// openMessage appends the tag of a field that contains a message, and room for its length.
+// The caller appends the message at the offset data, and calls setLength.
 func openMessage(b []byte, num protowire.Number) (_ []byte, data int) {
 	b = appendTag(b, num, protowire.BytesType)
 	b = append(b, make([]byte, lengthRoom)...)
 	return b, len(b)
 }
 
-// setLength fills in the length of the message that runs from data to b's end,
-// in the lengthRoom bytes before it. A message of a rarer size is moved.
+// setLength writes the length of the message from data to the end of b into the bytes
+// before it. It moves the message if the length does not have lengthRoom bytes.
 func setLength(b []byte, data int) []byte {
 	size := len(b) - data
 	room := data - lengthRoom

@@ -52,8 +52,7 @@ func cloneFields(f fields) fields {
 	return c
 }
 
-// messagesIn returns the DNS messages of a payload's data, as the type's own reader
-// finds them.
+// messagesIn returns the DNS messages of a payload's data, read by the decoder of the type.
 func messagesIn(t testing.TB, typ MessageType, data []byte) (query, response []byte) {
 	t.Helper()
 	switch typ {
@@ -110,7 +109,7 @@ func TestEachTypeTakesMessagesUpToItsLimit(t *testing.T) {
 	}
 }
 
-func TestOnlyDNSObsHasNoFormForAnUnansweredQuery(t *testing.T) {
+func TestOnlyDNSObsCannotRepresentAnUnansweredQuery(t *testing.T) {
 	for _, typ := range MessageTypes() {
 		if got := typ.Takes(recordWith(unanswered)); got != (typ != DNSObs) {
 			t.Errorf("%v takes an unanswered query: %v", typ, got)
@@ -167,7 +166,7 @@ func TestPayloadOfUnknownTimesIsComplete(t *testing.T) {
 	}
 }
 
-func TestQueryWithoutATimeTakesTheRecords(t *testing.T) {
+func TestQueryWithoutATimeGetsThatOfTheRecord(t *testing.T) {
 	r := recordWith(func(r *transform.Record) { r.QueryTime = transform.NoTime })
 	q, err := DecodeDNSQR(dataOf(t, appendTo(t, DNSQR, IDs{}, r)))
 	if err != nil {
@@ -178,8 +177,8 @@ func TestQueryWithoutATimeTakesTheRecords(t *testing.T) {
 	}
 }
 
-// Lengths of 1, 2 and 3 bytes in front of the message: setLength moves all but the
-// second kind.
+// The length before the message has 1, 2 or 3 bytes: setLength moves the message unless it
+// has 2.
 func TestPayloadLengthIsCanonical(t *testing.T) {
 	for _, size := range []int{33, 60, 100, 16_000, 16_383, 65_000} {
 		p := appendTo(t, DNSObs, IDs{Group: 7}, recordWith(responseOf(size), func(r *transform.Record) { r.Zone = nil }))

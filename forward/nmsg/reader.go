@@ -6,49 +6,49 @@ import (
 	"io"
 )
 
-// DamageError says that a part of a stream could not be read.
+// DamageError reports a part of a stream that could not be read.
 type DamageError struct {
-	Offset int64 // in the stream, of the container, or of the bytes where one was expected
+	Offset int64 // in the stream, of the container, or where one was expected
 	Err    error
 }
 
-// Error says where, and what is wrong there.
+// Error returns the offset and the text of Err.
 func (e *DamageError) Error() string { return fmt.Sprintf("at offset %d: %v", e.Offset, e.Err) }
 
-// Unwrap returns what is wrong.
+// Unwrap returns Err.
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// Reader reads the messages of an NMSG file or pipe, one payload after the other.
+// Reader reads the messages of an NMSG file or pipe, one payload after another.
 //
-// Damage costs what is damaged: Next reports it once and goes on. The length of a
+// Only damaged parts are lost: Next reports them once and continues. The length of a
 // container that cannot be parsed is used only if another container follows there;
-// otherwise the reader looks for the next header from the damaged container's start.
+// otherwise the reader searches for the next header from the start of the damaged container.
 type Reader struct {
 	in      window
 	unpack  unpacker
 	pending []*DamageError
 
-	size    int  // of the container at hand, header included; 0: none
-	suspect bool // it could not be parsed: its length may be wrong
-	lost    bool // between containers, and damage has been reported for it
-	wasted  int  // bytes parsed in vain since a container was whole
+	size     int  // of the current container, header included; 0: none
+	suspect  bool // the container could not be parsed: its length may be wrong
+	lost     bool // between containers, and the damage was reported
+	rejected int  // bytes of containers that failed to parse since the last whole one
 }
 
-// maxWasted bounds the work on containers that overlap each other: after as many bytes
-// parsed in vain, a length is used unchecked.
-const maxWasted = 2 * maxBody
+// maxRejected limits the work on overlapping containers: if more bytes were rejected, a
+// length is used without a check.
+const maxRejected = 2 * maxBody
 
-// NewReader returns a Reader on r, which it buffers: it may read beyond the message
-// at hand, but never waits for more than that message needs.
+// NewReader returns a Reader on r. It buffers: it may read beyond the current message, but
+// never waits for more bytes than that message needs.
 func NewReader(r io.Reader) *Reader { return &Reader{in: window{r: r}} }
 
-// OnGap has report called whenever a container's sequence number shows that others
-// before it are missing; see [Gap].
+// OnGap sets the function that is called when a sequence number shows that containers are
+// missing; see [Gap].
 func (r *Reader) OnGap(report func(Gap)) { r.unpack.sequences.report = report }
 
-// Next returns the next message. A *DamageError reports what could not be read; the
-// next call goes on after it. At the end the error is io.EOF; any other is the
-// stream's own, and final.
+// Next returns the next message. A *DamageError reports a part that could not be read; the
+// next call continues after it. At the end the error is io.EOF. Any other error is that of
+// the stream, and permanent.
 func (r *Reader) Next() (Message, error) {
 	for {
 		if len(r.pending) > 0 {
@@ -71,31 +71,31 @@ func (r *Reader) damage(err error) *DamageError {
 	return &DamageError{Offset: r.in.offset, Err: err}
 }
 
-// advance leaves the container at hand and opens the next.
+// advance discards the current container and opens the next.
 func (r *Reader) advance() error {
-	r.leave()
+	r.discardContainer()
 	h, err := r.find()
 	if err != nil {
 		return err
 	}
 	r.size = headerLen + h.length
 	if have := r.in.fill(r.size); have < r.size {
-		return r.cutOff(have)
+		return r.truncated(have)
 	}
 	body := r.in.bytes()[headerLen:r.size]
 	err = r.unpack.open(h, body, origin{offset: r.in.offset})
 	r.takeLost()
 	if err != nil {
 		r.suspect = true
-		r.wasted += r.size + r.unpack.zlib.out.Len()
+		r.rejected += r.size + r.unpack.zlib.out.Len()
 		return r.damage(err)
 	}
-	r.wasted = 0
+	r.rejected = 0
 	return nil
 }
 
-// find moves to the next plausible header. Other bytes are reported, once, before it
-// looks further.
+// find moves to the next valid header. It reports other bytes once, and skips them at the
+// next call.
 func (r *Reader) find() (header, error) {
 	for r.in.fill(headerLen) > 0 {
 		h, err := parseHeader(r.in.bytes())
@@ -112,7 +112,7 @@ func (r *Reader) find() (header, error) {
 	return header{}, r.end()
 }
 
-// skip discards what no header begins in, and at least one byte.
+// skip discards the bytes before the next magic, but at least one byte.
 func (r *Reader) skip() {
 	b := r.in.bytes()
 	if i := bytes.Index(b[1:], []byte(magic)); i >= 0 {
@@ -122,25 +122,25 @@ func (r *Reader) skip() {
 	r.in.discard(max(1, len(b)-len(magic)+1))
 }
 
-// cutOff reports a container of which only have bytes are there: the stream was cut, or
-// the length is wrong.
-func (r *Reader) cutOff(have int) error {
+// truncated reports a container of which only have bytes exist: the stream was truncated,
+// or the length is wrong.
+func (r *Reader) truncated(have int) error {
 	if r.in.err != io.EOF {
 		return r.end()
 	}
 	damage := r.damage(fmt.Errorf("a container of %d bytes ends after %d: %w", r.size, have, io.ErrUnexpectedEOF))
 	r.size = len(magic)
 	r.lost = true
-	if r.wasted += have; r.wasted > maxWasted {
-		r.size, r.wasted = have, 0
+	if r.rejected += have; r.rejected > maxRejected {
+		r.size, r.rejected = have, 0
 	}
 	return damage
 }
 
-// leave moves after the container at hand or, if its length is in doubt, only after its
-// magic.
-func (r *Reader) leave() {
-	if r.suspect && !r.trusted() {
+// discardContainer discards the current container or, if its length is not plausible, only
+// its magic.
+func (r *Reader) discardContainer() {
+	if r.suspect && !r.lengthIsPlausible() {
 		r.size = len(magic)
 		r.lost = true
 	}
@@ -148,11 +148,11 @@ func (r *Reader) leave() {
 	r.size, r.suspect = 0, false
 }
 
-// trusted reports whether the length of a container that could not be parsed is to
-// be believed: it leads to another container, or to the stream's end.
-func (r *Reader) trusted() bool {
-	if r.wasted > maxWasted {
-		r.wasted = 0
+// lengthIsPlausible reports whether a header or the end of the stream follows a container
+// that could not be parsed.
+func (r *Reader) lengthIsPlausible() bool {
+	if r.rejected > maxRejected {
+		r.rejected = 0
 		return true
 	}
 	if r.in.fill(r.size+headerLen) == r.size {
@@ -162,7 +162,7 @@ func (r *Reader) trusted() bool {
 	return err == nil
 }
 
-// takeLost queues a report for each set of fragments that was given up.
+// takeLost queues an error for each set of fragments that was dropped.
 func (r *Reader) takeLost() {
 	for _, lost := range r.unpack.fragments.lost {
 		r.pending = append(r.pending, &DamageError{Offset: lost.offset, Err: lost.err})
@@ -170,8 +170,8 @@ func (r *Reader) takeLost() {
 	r.unpack.fragments.lost = r.unpack.fragments.lost[:0]
 }
 
-// end is what Next returns at the stream's end. Fragments that still wait for
-// others are reported before io.EOF is.
+// end returns the error of Next at the end of the stream. It reports incomplete sets of
+// fragments before io.EOF.
 func (r *Reader) end() error {
 	if r.in.err != io.EOF {
 		return fmt.Errorf("reading NMSG at offset %d: %w", r.in.offset, r.in.err)
@@ -190,10 +190,10 @@ func (r *Reader) takePending() *DamageError {
 	return damage
 }
 
-// Whole reads a stream as far as it consists of whole containers, and returns how
-// many bytes that is: what is good of a file whose writer was cut off. A container
-// is whole if all of it can be read, and if it is as a [Container] makes it: no
-// fragment, not empty, each payload with its CRC. An error is the stream's own.
+// Whole returns the length in bytes of the whole containers at the start of a stream, which
+// are the valid part of a file whose writer was interrupted. A container is whole if it can
+// be parsed and has the form that [Container] writes: no fragment, not empty, a CRC for each
+// payload. An error is that of the stream.
 func Whole(r io.Reader) (int64, error) {
 	in := window{r: r}
 	var u unpacker
@@ -209,7 +209,7 @@ func Whole(r io.Reader) (int64, error) {
 	}
 }
 
-// whole is the size of the container that comes next, 0 if it is not whole.
+// whole returns the size in bytes of the next container, or 0 if it is not whole.
 func whole(in *window, u *unpacker) int {
 	in.fill(headerLen)
 	h, err := parseHeader(in.bytes())
@@ -232,14 +232,14 @@ func whole(in *window, u *unpacker) int {
 	return size
 }
 
-// window is the part of a stream that is being looked at. It grows with what has
-// been read, never with what a length promises.
+// window is a buffer on a stream. It grows with the bytes that were read, never by the
+// length that a header states.
 type window struct {
 	r          io.Reader
 	buf        []byte
 	start, end int
 	offset     int64 // of start in the stream
-	err        error // what ended the stream
+	err        error // that ended the stream
 }
 
 const (
@@ -247,11 +247,11 @@ const (
 	maxEmptyReads = 100
 )
 
-// bytes returns what has been read and not discarded.
+// bytes returns the bytes that were read and not discarded.
 func (w *window) bytes() []byte { return w.buf[w.start:w.end] }
 
-// fill reads until n bytes are there or the stream has ended, and returns how many
-// are there.
+// fill reads until the window has n bytes or the stream has ended. It returns the number of
+// bytes in the window.
 func (w *window) fill(n int) int {
 	for w.end-w.start < n && w.err == nil {
 		w.makeRoom()
@@ -265,8 +265,9 @@ func (w *window) discard(n int) {
 	w.offset += int64(n)
 }
 
-// makeRoom moves what is there to the front only where that frees half the buffer:
-// moving much to gain little, again and again, would be quadratic.
+// makeRoom makes room at the end of the buffer. It moves the bytes to the front only if that
+// frees half of the buffer, because moving many bytes for little room would take quadratic
+// time.
 func (w *window) makeRoom() {
 	switch {
 	case w.end < len(w.buf):

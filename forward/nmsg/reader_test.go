@@ -23,7 +23,7 @@ func three(t testing.TB) (containers [3][]byte, payloads []Payload) {
 	return containers, payloads
 }
 
-// damaged is a piece of damage as a test expects it.
+// damaged is damage that a test expects.
 type damaged struct {
 	offset int
 	text   string // part of the error
@@ -62,8 +62,8 @@ func TestDamageIsReportedAndTheRestIsRead(t *testing.T) {
 		{"empty input", nil, nil, nil},
 		{"garbage in front", slices.Concat([]byte("garbage"), all), p, []damaged{{0, "no NMSG header"}}},
 		{"garbage between", slices.Concat(c[0], []byte("some NMS garbage NMSG\x00\x03"), c[1], c[2]), p, []damaged{{size, "no NMSG header"}}},
-		{"garbage behind", slices.Concat(all, []byte("garbage and more")), p, []damaged{{3 * size, "no NMSG header"}}},
-		{"half a header behind", slices.Concat(all, all[:5]), p, []damaged{{3 * size, "no NMSG header"}}},
+		{"garbage at the end", slices.Concat(all, []byte("garbage and more")), p, []damaged{{3 * size, "no NMSG header"}}},
+		{"half a header at the end", slices.Concat(all, all[:5]), p, []damaged{{3 * size, "no NMSG header"}}},
 		{"only garbage", bytes.Repeat([]byte("NMSG"), 1000), nil, []damaged{{0, "NMSG version"}}},
 		{"last container cut", all[:3*size-20], p[:4], []damaged{{2 * size, "ends after"}}},
 		{"middle container cut", slices.Concat(c[0], c[1][:size-20], c[2]), outer, []damaged{{size, "protobuf"}}},
@@ -97,7 +97,7 @@ func TestDamageIsReportedAndTheRestIsRead(t *testing.T) {
 	}
 }
 
-func TestContainerInsideADamagedOneIsNotBelieved(t *testing.T) {
+func TestContainerInsideADamagedOneIsIgnored(t *testing.T) {
 	c, p := three(t)
 	inner := sealed(payloadsOf(t, 1), 99, 0)
 	outside := appendHeader(nil, 0)
@@ -143,7 +143,7 @@ type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
 
-// A message must be out before the next one is there: cat reads pipes.
+// The reader must return a message before the next one arrives, because cat reads pipes.
 func TestReaderDoesNotReadAhead(t *testing.T) {
 	c, _ := three(t)
 	pr, pw := io.Pipe()
@@ -181,7 +181,7 @@ func TestFileOfFragmentsIsRead(t *testing.T) {
 
 	got, damage := readAll(t, NewReader(bytes.NewReader(slices.Concat(whole, fa[0], slices.Concat(fb...)))))
 	checkMessages(t, slices.Concat(payloads[20:], payloads[10:20]), got)
-	checkDamage(t, []damaged{{len(whole), fmt.Sprintf("fragments are missing: 1 of %d came", len(fa))}}, damage)
+	checkDamage(t, []damaged{{len(whole), fmt.Sprintf("fragments are missing: 1 of %d arrived", len(fa))}}, damage)
 }
 
 func TestPayloadsWithoutCRCsAreTaken(t *testing.T) {
@@ -192,13 +192,13 @@ func TestPayloadsWithoutCRCsAreTaken(t *testing.T) {
 	checkMessages(t, p, readWhole(t, b))
 }
 
-// Containers that overlap, each broken only where it ends: reading them must not
-// take the square of their number.
-func TestOverlappingLiesDoNotCostTheSquare(t *testing.T) {
+// Containers overlap, and each is invalid only at its end: reading them must not take
+// quadratic time.
+func TestOverlappingContainersDoNotTakeQuadraticTime(t *testing.T) {
 	inner := appendHeader(nil, 0)
 	inner[7], inner[9] = 0x10, 1 // 1 MiB and a byte: ends inside a field
-	lie := appendBytes(nil, 9, inner)
-	b := append(bytes.Repeat(lie, 4<<20/len(lie)), make([]byte, 1<<20)...)
+	overlapping := appendBytes(nil, 9, inner)
+	b := append(bytes.Repeat(overlapping, 4<<20/len(overlapping)), make([]byte, 1<<20)...)
 	c, p := three(t)
 	got, damage := readAll(t, NewReader(bytes.NewReader(append(b, c[0]...))))
 	if len(damage) < 10 || len(damage) > 1000 {
@@ -207,8 +207,8 @@ func TestOverlappingLiesDoNotCostTheSquare(t *testing.T) {
 	checkMessages(t, p[:2], got)
 }
 
-// What a good container inflated to is no work in vain.
-func TestLengthsAreDoubtedBehindALargeContainer(t *testing.T) {
+// The inflated bytes of a valid container do not count as rejected.
+func TestLengthsAreCheckedAfterALargeContainer(t *testing.T) {
 	c, p := three(t)
 	large := appendHeader(nil, 0)
 	large = append(large, 9<<3|2)

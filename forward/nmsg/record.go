@@ -8,17 +8,17 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// dnsPort is where servers listen (RFC 1035 section 4.2).
+// dnsPort is the port of servers (RFC 1035 section 4.2).
 const dnsPort = 53
 
-// endpoints are a record's two ends in one family, the server's: NMSG readers
-// take both addresses to be of response_ip's.
+// endpoints are the addresses of a record, both of the server's family: NMSG readers read
+// both in the family of response_ip.
 type endpoints struct {
 	resolver, server netip.AddrPort
 }
 
-// endpointsOf returns the record's ends. A resolver that is not known, or has an
-// address of the other family, is the zero address.
+// endpointsOf returns the endpoints of a record. The resolver is the zero address if it is
+// unknown or has an address of the other family.
 func endpointsOf(r *transform.Record) endpoints {
 	server, resolver := r.Server.Addr().Unmap(), r.Resolver.Addr().Unmap()
 	port, resolverPort := r.Server.Port(), r.Resolver.Port()
@@ -63,8 +63,8 @@ func addrLen(a netip.Addr) int {
 	return 16
 }
 
-// split cuts a time into whole seconds, rounded down, and the nanoseconds since;
-// one that is not known is the epoch.
+// split splits a time into seconds, rounded down, and nanoseconds; an unknown time is the
+// epoch.
 func split(t transform.Time) (sec int64, nsec uint32) {
 	if t == transform.NoTime {
 		return 0, 0
@@ -78,8 +78,8 @@ func split(t transform.Time) (sec int64, nsec uint32) {
 	return sec, uint32(rest)
 }
 
-// knownTime returns t or, if it is not known, the record's time: each query and
-// response has to have one.
+// knownTime returns t or, if it is unknown, the time of the record: every query and response
+// must have a time.
 func knownTime(t transform.Time, r *transform.Record) transform.Time {
 	if t != transform.NoTime {
 		return t

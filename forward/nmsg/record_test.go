@@ -17,14 +17,14 @@ var (
 	queryTime = transform.Time(1_700_000_000_250_000_000)
 )
 
-// record is an answered, asked, zeroed one over UDP on IPv4; tests change it.
+// record returns a zeroed record with query and response over UDP and IPv4; tests change it.
 func record() transform.Record {
 	return transform.Record{
 		Server:       server4,
 		Resolver:     netip.MustParseAddrPort("0.0.0.0:0"),
 		Zeroed:       true,
-		Answered:     true,
-		Asked:        true,
+		HasResponse:  true,
+		HasQuery:     true,
 		Name:         name,
 		Type:         1,
 		Class:        1,
@@ -41,10 +41,10 @@ func onIPv6(r *transform.Record) {
 }
 
 func unanswered(r *transform.Record) {
-	r.Answered, r.Response, r.ResponseTime = false, nil, transform.NoTime
+	r.HasResponse, r.Response, r.ResponseTime = false, nil, transform.NoTime
 }
 
-func responseOnly(r *transform.Record) { r.Asked, r.Query = false, nil }
+func responseOnly(r *transform.Record) { r.HasQuery, r.Query = false, nil }
 
 func overTCP(r *transform.Record) { r.Transport = transform.TCP }
 

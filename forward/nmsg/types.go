@@ -26,16 +26,16 @@ const (
 	NumberDNSObs = 14
 )
 
-// maxMessage is the length of the longest DNS message: over TCP 16 bits tell it
-// (RFC 1035 section 4.2.2).
+// maxMessage is the length in bytes of the longest DNS message: its length over TCP has 16
+// bits (RFC 1035 section 4.2.2).
 const maxMessage = 1<<16 - 1
 
-// types is what tells message types apart.
+// types is the table of message types.
 var types = [numTypes]struct {
 	name             string // as nmsgtool writes it, without the vendor
-	number           uint32 // beside VendorBase
+	number           uint32 // of the type, within VendorBase
 	maxIPv4, maxIPv6 int    // bytes of a DNS message at most, by the server's family
-	unanswered       bool   // there is a form for a query that nobody answered
+	unanswered       bool   // the type can represent a query without a response
 	append           func(b []byte, r *transform.Record) []byte
 }{
 	DNSQR:  {"dnsqr", NumberDNSQR, maxPacketIPv4, maxPacketIPv6, true, appendDNSQR},
@@ -65,10 +65,10 @@ func ParseMessageType(name string) (MessageType, error) {
 // String returns the type's name as nmsgtool writes it, without the vendor.
 func (t MessageType) String() string { return types[t].name }
 
-// Takes reports whether the type has a form for the record. dnsobs has none for
-// a query that nobody answered.
+// Takes reports whether the type can represent the record: dnsobs cannot represent a query
+// without a response.
 func (t MessageType) Takes(r *transform.Record) bool {
-	return r.Answered || r.Asked && types[t].unanswered
+	return r.HasResponse || r.HasQuery && types[t].unanswered
 }
 
 // carries reports whether the record's messages are short enough for the type.
@@ -80,7 +80,7 @@ func (t MessageType) carries(r *transform.Record) bool {
 	return len(r.Query) <= limit && len(r.Response) <= limit
 }
 
-// IDs label the payloads of one sensor. Zero means: left out.
+// IDs label the payloads of one sensor. A zero id is omitted.
 type IDs struct {
 	Source, Operator, Group uint32
 }
@@ -91,8 +91,7 @@ type Payload struct {
 	CRC   uint32 // CRC-32C of the message inside (field 5), not yet byte-swapped
 }
 
-// Message is one payload as a reader hands it out. Data is valid until the next
-// call of the reader.
+// Message is one payload that was read. Data is valid until the next call of the reader.
 type Message struct {
 	Vendor, Type            uint32
 	Sec                     int64
@@ -101,8 +100,8 @@ type Message struct {
 	Data                    []byte // the message itself: field 5
 }
 
-// Name returns the names that nmsgtool knows the message's vendor and type by, as
-// in base:dnsqr; ok is false where this package knows none.
+// Name returns the names of the message's vendor and type in nmsgtool, as in base:dnsqr; ok
+// is false if this package does not know the type.
 func (m *Message) Name() (vendor, name string, ok bool) {
 	if m.Vendor != VendorBase {
 		return "", "", false

@@ -8,21 +8,20 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// unpacker takes containers apart: fragments put together, inflated, then payload
-// by payload. It is what a Reader and an Assembler share.
+// unpacker returns the payloads of containers: it reassembles fragments and inflates bodies.
+// Reader and Assembler share it.
 type unpacker struct {
 	fragments reassembly
 	zlib      inflater
 	sequences sequences
 
-	body []byte   // what has not been handed out of the open container
-	crcs []uint32 // payload_crcs, byte-swapped as they came
-	next int      // index of the payload that comes next
+	body []byte   // the rest of the open container
+	crcs []uint32 // payload_crcs, byte-swapped as in the container
+	next int      // index of the next payload
 }
 
-// open makes the container of that header and body the open one. A fragment that
-// completes nothing leaves an empty one open. The body is borrowed until all
-// payloads are out.
+// open opens a container with that header and body. A fragment that does not complete a
+// container opens an empty one. The body is borrowed until payload has returned io.EOF.
 func (u *unpacker) open(h header, body []byte, from origin) error {
 	u.close()
 	if h.flags&flagFragment != 0 {
@@ -48,7 +47,7 @@ func (u *unpacker) close() {
 	u.zlib.out.Reset()
 }
 
-// load reads the fields around the payloads: the CRCs follow all payloads.
+// load reads the fields other than payloads: the CRCs follow all payloads.
 func (u *unpacker) load(body []byte) error {
 	var seq uint32
 	var seqID uint64
@@ -78,12 +77,12 @@ func (u *unpacker) load(body []byte) error {
 
 var errPayloadCRC = errors.New("its CRC does not match")
 
-// payload returns the next payload of the open container, io.EOF after the last.
-// Any other error is about that payload alone.
+// payload returns the next payload of the open container, and io.EOF after the last. Any
+// other error concerns only this payload.
 func (u *unpacker) payload() (Message, error) {
 	for len(u.body) > 0 {
 		f, rest, err := nextField(u.body)
-		if err != nil { // load has walked the same bytes
+		if err != nil { // impossible: load has read the same bytes
 			u.body = nil
 			return Message{}, err
 		}
@@ -105,7 +104,7 @@ func (u *unpacker) payload() (Message, error) {
 	return Message{}, io.EOF
 }
 
-// parsePayload reads an NmsgPayload. Its Data borrows from b.
+// parsePayload reads an NmsgPayload. Its Data points into b.
 func parsePayload(b []byte) (Message, error) {
 	var m Message
 	var seen required
@@ -148,39 +147,39 @@ func (m *Message) set(f *field, seen *required) {
 	seen.saw(f.num)
 }
 
-// Gap says that containers of a writer did not arrive: those from Expected up to,
-// not including, Got. Sequence numbers wrap, so Got may be the smaller.
+// Gap reports containers of a writer that did not arrive: those with the sequence numbers
+// from Expected to before Got. Sequence numbers wrap, so Got may be less than Expected.
 type Gap struct {
 	SequenceID    uint64
 	Expected, Got uint32
 }
 
-// Missing is how many containers did not arrive.
+// Missing returns the number of containers that did not arrive.
 func (g Gap) Missing() uint32 { return g.Got - g.Expected }
 
 const (
-	// maxSequences bounds how many writers are followed. The one that was met first
-	// is forgotten first; met again, it starts anew, without a gap.
+	// maxSequences limits the number of writers. The writer that appeared first is
+	// evicted first; its next number begins a new sequence without a gap.
 	maxSequences = 4096
 
-	// reorderWindow is how far back a number may lie and still be one that came late
-	// or twice. Further back the writer is taken to have started over.
+	// reorderWindow is how far a number may be before the expected one to count as late
+	// or repeated. If it is further before, the writer has started again.
 	reorderWindow = 1024
 )
 
-// sequences follows the sequence numbers of each writer, identified by its sequence id.
-// A number ahead of the expected one is a gap, once; a number that fills the gap later
-// changes nothing. A writer begins with the first number of its id.
+// sequences finds gaps in the sequence numbers of each writer, by its sequence id. A number
+// after the expected one is a gap; a late number that would fill the gap changes nothing. A
+// sequence begins with the first number of its id.
 type sequences struct {
 	report func(Gap) // nil: gaps are not reported
 	next   map[uint64]uint32
-	order  []uint64 // ids as they were met
+	order  []uint64 // ids in the order in which they appeared
 }
 
 func (s *sequences) saw(id uint64, seq uint32) {
 	expected, known := s.next[id]
 	if !known {
-		s.meet(id)
+		s.add(id)
 		s.next[id] = seq + 1
 		return
 	}
@@ -194,7 +193,7 @@ func (s *sequences) saw(id uint64, seq uint32) {
 	}
 }
 
-func (s *sequences) meet(id uint64) {
+func (s *sequences) add(id uint64) {
 	if s.next == nil {
 		s.next = make(map[uint64]uint32)
 	}

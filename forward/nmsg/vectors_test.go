@@ -28,20 +28,20 @@ func vector(t testing.TB, name string) []byte {
 	return b
 }
 
-// own returns m with data that outlives the reader's next call.
-func own(m Message) Message {
+// cloneMessage returns m with data that stays valid after the next call of the reader.
+func cloneMessage(m Message) Message {
 	m.Data = bytes.Clone(m.Data)
 	return m
 }
 
-// readAll reads a stream to its end, messages and damage apart.
+// readAll reads a stream to its end, and returns messages and damage.
 func readAll(t testing.TB, r *Reader) (messages []Message, damage []*DamageError) {
 	t.Helper()
 	for {
 		m, err := r.Next()
 		switch err := err.(type) {
 		case nil:
-			messages = append(messages, own(m))
+			messages = append(messages, cloneMessage(m))
 		case *DamageError:
 			damage = append(damage, err)
 		default:
@@ -53,7 +53,7 @@ func readAll(t testing.TB, r *Reader) (messages []Message, damage []*DamageError
 	}
 }
 
-// readWhole reads a stream that has no damage.
+// readWhole reads a stream without damage.
 func readWhole(t testing.TB, b []byte) []Message {
 	t.Helper()
 	messages, damage := readAll(t, NewReader(bytes.NewReader(b)))
@@ -140,7 +140,7 @@ func checkPrinted(t *testing.T, m *Message, want *printed) {
 	}
 }
 
-// presentDNSQR gives what nmsgtool prints without looking into names and types.
+// presentDNSQR returns the values that nmsgtool prints without names and types.
 func presentDNSQR(q *QueryResponse) map[string]any {
 	got := map[string]any{
 		"type": q.Type.String(), "query_ip": q.QueryIP.String(), "response_ip": q.ResponseIP.String(),
@@ -203,7 +203,7 @@ func datagrams(t testing.TB, pcap []byte) [][]byte {
 
 var sender = netip.MustParseAddrPort("127.0.0.1:41699")
 
-// assembled feeds datagrams and returns what came out, messages and errors apart.
+// assembled feeds datagrams to a, and returns messages and errors.
 func assembled(a *Assembler, datagrams [][]byte) (messages []Message, errs []error) {
 	for _, d := range datagrams {
 		a.Add(d, time.Unix(0, 0), sender)
@@ -216,13 +216,13 @@ func assembled(a *Assembler, datagrams [][]byte) (messages []Message, errs []err
 				errs = append(errs, err)
 				continue
 			}
-			messages = append(messages, own(m))
+			messages = append(messages, cloneMessage(m))
 		}
 	}
 	return messages, errs
 }
 
-// counts makes a bag of messages, for comparisons that leave order aside.
+// counts counts equal messages, for comparisons that ignore the order.
 func counts(messages []Message) map[string]int {
 	bag := make(map[string]int)
 	for _, m := range messages {
@@ -231,7 +231,7 @@ func counts(messages []Message) map[string]int {
 	return bag
 }
 
-// keys makes a set of messages.
+// keys returns a set of messages.
 func keys(messages []Message) map[string]bool {
 	set := make(map[string]bool)
 	for m := range counts(messages) {

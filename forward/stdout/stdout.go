@@ -1,5 +1,5 @@
 // Package stdout writes batches to the command's standard output. It does not know what
-// they hold, nor what reads them.
+// they contain or who reads them.
 package stdout
 
 import (
@@ -12,18 +12,19 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
-// Config has nothing to configure.
+// Config is empty: there is nothing to configure.
 type Config struct{}
 
-// New returns a transport to env.Stdout.
+// New returns a transport that writes to env.Stdout.
 func (Config) New(_ *forward.SinkConfig, env forward.Env) (forward.Transport, error) {
 	if env.Stdout == nil {
-		return nil, errors.New("there is no standard output here")
+		return nil, errors.New("standard output is not available to sinks here")
 	}
 	return &transport{env.Stdout}, nil
 }
 
-// A failure of transport is final: the reader has gone, or would find half a unit.
+// A transport writes to w. A failure is permanent: the reader has gone, or would read an
+// incomplete unit.
 type transport struct{ w io.Writer }
 
 // Open does nothing.

@@ -49,7 +49,7 @@ func TestStdoutGetsWholeContainersAndBreaksForGood(t *testing.T) {
 	}
 }
 
-// A failingWriter takes so many bytes, in small portions.
+// A failingWriter accepts a limited number of bytes, in small portions.
 type failingWriter struct {
 	w     io.Writer
 	after int
@@ -68,7 +68,7 @@ func (f *failingWriter) Write(p []byte) (int, error) {
 func TestWithoutStandardOutputThereIsNoTransport(t *testing.T) {
 	f := forward.New(forward.Live, transform.NewBudget(1), slog.New(slog.DiscardHandler))
 	err := f.Apply(forwardtest.Policy(t), []forward.SinkConfig{sink()})
-	if err == nil || err.Error() != `sink "out": there is no standard output here` {
+	if err == nil || err.Error() != `sink "out": standard output is not available to sinks here` {
 		t.Errorf("Apply: %v", err)
 	}
 }

@@ -6,26 +6,26 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// burstsPerSecond makes bursts small: no more datagrams at once than the rate lets
-// out in 10 ms, so that a receiver sees an even stream.
+// burstsPerSecond limits a burst to the datagrams of 10 ms, so that a receiver sees an even
+// stream.
 const burstsPerSecond = 100
 
-// A pace lets a sink's datagrams out at a rate. The zero value holds none back.
-type pace struct {
+// A limit limits the rate of a sink's datagrams. The zero value has no limit.
+type limit struct {
 	limiter *rate.Limiter // nil: there is no limit
-	allowed int           // datagrams that may go, and have not
+	allowed int           // datagrams that may be sent now
 }
 
-func newPace(perSecond int) pace {
+func newLimit(perSecond int) limit {
 	if perSecond == 0 {
-		return pace{}
+		return limit{}
 	}
-	return pace{limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstsPerSecond))}
+	return limit{limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/burstsPerSecond))}
 }
 
-// await waits until datagrams may go, and returns how many of n: at least one,
-// unless ctx has ended, which the error says.
-func (p *pace) await(ctx context.Context, n int) (int, error) {
+// wait waits until datagrams may be sent, and returns how many of n. It is at least one,
+// unless ctx has ended: then wait returns an error.
+func (p *limit) wait(ctx context.Context, n int) (int, error) {
 	if p.limiter == nil {
 		return n, nil
 	}
@@ -39,8 +39,8 @@ func (p *pace) await(ctx context.Context, n int) (int, error) {
 	return min(n, p.allowed), nil
 }
 
-// went counts one datagram that has gone.
-func (p *pace) went() {
+// sent counts one datagram as sent.
+func (p *limit) sent() {
 	if p.limiter != nil {
 		p.allowed--
 	}

@@ -16,20 +16,20 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/forwardtest"
 )
 
-func TestAPaceIsEven(t *testing.T) {
+func TestDatagramsAreSentAtAnEvenRate(t *testing.T) {
 	for _, perSecond := range []int{1, 7, 100, 150, 2500, 1_000_000} {
 		synctest.Test(t, func(t *testing.T) {
 			const n = 500
-			p := newPace(perSecond)
+			p := newLimit(perSecond)
 			burst := max(1, perSecond/100)
 			var went []time.Time
 			for len(went) < n {
-				k, err := p.await(t.Context(), min(maxDatagrams, n-len(went)))
+				k, err := p.wait(t.Context(), min(maxDatagrams, n-len(went)))
 				if err != nil || k < 1 || k > min(burst, maxDatagrams, n-len(went)) {
 					t.Fatalf("rate %d: %d may go, %v", perSecond, k, err)
 				}
 				for range k {
-					p.went()
+					p.sent()
 					went = append(went, time.Now())
 				}
 			}
@@ -50,13 +50,13 @@ func TestAPaceIsEven(t *testing.T) {
 
 func TestWithoutARateNothingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(0)
+		p := newLimit(0)
 		start := time.Now()
 		for range 1000 {
-			if n, err := p.await(t.Context(), maxDatagrams); n != maxDatagrams || err != nil {
+			if n, err := p.wait(t.Context(), maxDatagrams); n != maxDatagrams || err != nil {
 				t.Fatalf("%d, %v", n, err)
 			}
-			p.went()
+			p.sent()
 		}
 		if took := time.Since(start); took != 0 {
 			t.Errorf("it took %v", took)
@@ -64,17 +64,17 @@ func TestWithoutARateNothingWaits(t *testing.T) {
 	})
 }
 
-func TestWhatMayGoAndWasNotTakenMayGoYet(t *testing.T) {
+func TestUnsentDatagramsStayAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(500)
+		p := newLimit(500)
 		start := time.Now()
 		for range 3 { // the kernel took nothing
-			if n, err := p.await(t.Context(), 9); n != 5 || err != nil {
+			if n, err := p.wait(t.Context(), 9); n != 5 || err != nil {
 				t.Fatalf("%d, %v", n, err)
 			}
 		}
-		p.went()
-		if n, err := p.await(t.Context(), 9); n != 4 || err != nil || time.Since(start) != 0 {
+		p.sent()
+		if n, err := p.wait(t.Context(), 9); n != 4 || err != nil || time.Since(start) != 0 {
 			t.Errorf("%d may go after %v, %v", n, time.Since(start), err)
 		}
 	})
@@ -82,21 +82,21 @@ func TestWhatMayGoAndWasNotTakenMayGoYet(t *testing.T) {
 
 func TestAWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(1)
-		if _, err := p.await(t.Context(), 1); err != nil {
+		p := newLimit(1)
+		if _, err := p.wait(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		p.went()
+		p.sent()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(300*time.Millisecond, cancel)
 		start := time.Now()
-		if n, err := p.await(ctx, 1); n != 0 || !errors.Is(err, context.Canceled) || time.Since(start) != 300*time.Millisecond {
+		if n, err := p.wait(ctx, 1); n != 0 || !errors.Is(err, context.Canceled) || time.Since(start) != 300*time.Millisecond {
 			t.Errorf("%d after %v, %v", n, time.Since(start), err)
 		}
 	})
 }
 
-// A wire is a socket that takes everything at once.
+// A wire is a fake socket that accepts every datagram at once.
 type wire struct {
 	mu        sync.Mutex
 	taken     []byte
@@ -113,7 +113,7 @@ func (w *wire) WriteBatch(datagrams []ipv4.Message, _ int) (int, error) {
 	return len(datagrams), nil
 }
 
-// newPacedForwarder is a Forwarder with one UDP sink, whose datagrams w takes.
+// newPacedForwarder returns a Forwarder with one UDP sink that writes to w.
 func newPacedForwarder(t *testing.T, mode forward.Mode, c forward.SinkConfig, w *wire) *forward.Forwarder {
 	t.Helper()
 	config := c.Transport
@@ -132,7 +132,7 @@ func pacedSink(rate int) forward.SinkConfig {
 	return c
 }
 
-func TestARateHoldsUpNoSource(t *testing.T) {
+func TestARateDoesNotBlockSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, seconds, perSecond = 50, 60, 400
 		var w wire
@@ -215,8 +215,8 @@ func TestFragmentsCountAsDatagrams(t *testing.T) {
 	})
 }
 
-// What has gone of a container when time is up does not make it delivered.
-func TestAContainerThatIsHalfOutIsLostWhenItStops(t *testing.T) {
+// A container counts as delivered only if all of its fragments were sent.
+func TestAPartlySentContainerIsLostAtStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w wire
 		f := newPacedForwarder(t, forward.Live, pacedSink(10), &w)

@@ -1,8 +1,8 @@
 // Package udp sends NMSG containers as UDP datagrams: each in one datagram, or in
-// fragments if it is larger than the MTU, no faster than a rate.
+// fragments if it is larger than the MTU, at a limited rate.
 //
-// The package does not know what is in a container, what waits for it, or whether a
-// receiver exists. The network's errors reach it late, if at all.
+// The package does not know what a container contains, which batches are queued, or
+// whether a receiver exists. Network errors arrive late, if at all.
 package udp
 
 import (
@@ -22,43 +22,42 @@ import (
 const (
 	maxDatagrams = 64 // in one system call
 
-	dialTimeout = 10 * time.Second
-	redialAfter = 30 * time.Second // at most so often, when there is trouble
-	answerAfter = 100 * time.Millisecond
+	dialTimeout  = 10 * time.Second
+	redialAfter  = 30 * time.Second // shortest time between dials after errors
+	refusalDelay = 100 * time.Millisecond
 
-	// The kernel's own queues may be full for a moment.
+	// The queues of the kernel may be full for a short time.
 	maxBusyTries = 20
 	busyWait     = 2 * time.Millisecond
 )
 
-// Config is what only a UDP sink has.
+// Config is the configuration that only UDP sinks have.
 type Config struct {
-	Rate int // datagrams a second at most, fragments counted one by one; 0: no limit
+	Rate int // datagrams a second at most, each fragment counted; 0: no limit
 }
 
-// New returns a transport to the sink's target. The host is resolved when there is
-// something to send.
+// New returns a transport to the sink's target. The first Send resolves the host.
 func (c Config) New(s *forward.SinkConfig, _ forward.Env) (forward.Transport, error) {
 	return newTransport(s.Target.Address, s.MTU, c.Rate), nil
 }
 
 func newTransport(address string, mtu, rate int) *transport {
-	return &transport{address: address, mtu: mtu, rate: rate, pace: newPace(rate)}
+	return &transport{address: address, mtu: mtu, rate: rate, limit: newLimit(rate)}
 }
 
 type transport struct {
 	address string
 	mtu     int // bytes of a datagram
 	rate    int
-	pace    pace
+	limit   limit
 
 	conn    *net.UDPConn
 	batch   datagramWriter // conn, for several datagrams at once
-	release func() bool    // of the watch that ends a blocked write
+	release func() bool    // stops the context function that ends a blocked write
 	dialled time.Time
-	suspect bool      // there was trouble: the host may have moved
-	asked   time.Time // when to look for a refusal of what was sent; zero: never
-	refusal error     // that was found, until the next Send returns it too; nil: none
+	redial  bool      // after an error: the host may have a new address
+	checkAt time.Time // when Rest checks for refused datagrams; zero: never
+	refusal error     // found by Rest; the next Send returns it too; nil: none
 
 	datagrams []ipv4.Message
 	buffers   [][]byte // one each
@@ -67,18 +66,18 @@ type transport struct {
 	ends      []int
 }
 
-// A datagramWriter is the part of an *ipv4.PacketConn that is used. It serves IPv6 too.
+// A datagramWriter is the part of *ipv4.PacketConn that is used. It works for IPv6 too.
 type datagramWriter interface {
 	WriteBatch(datagrams []ipv4.Message, flags int) (int, error)
 }
 
-// A part is what a datagram carries: a container or a fragment of one.
+// A part describes a datagram: a container or a fragment of one.
 type part struct {
 	container int
-	last      bool // the container's last
+	last      bool // the last datagram of the container
 }
 
-// Open does nothing: Send opens the socket, again after trouble too.
+// Open does nothing: Send opens the socket, and reopens it after errors.
 func (u *transport) Open(context.Context) error { return nil }
 
 // Send sends the units of the first batch.
@@ -87,18 +86,18 @@ func (u *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (fo
 		return forward.Result{}, err
 	}
 	b := bs[0]
-	u.lay(b, from)
+	u.makeDatagrams(b, from)
 	r := forward.Result{Trouble: u.refusal}
 	u.refusal = nil
 	var t tries
 	for i := 0; i < len(u.datagrams); {
-		n, err := u.pace.await(ctx, min(maxDatagrams, len(u.datagrams)-i))
+		n, err := u.limit.wait(ctx, min(maxDatagrams, len(u.datagrams)-i))
 		if err != nil {
 			return r, err
 		}
 		n, err = u.batch.WriteBatch(u.datagrams[i:i+n], 0)
 		for range n { // -1 with an error
-			u.took(&r, b, i)
+			u.countSent(&r, b, i)
 			i, t = i+1, tries{}
 		}
 		if err == nil {
@@ -107,7 +106,7 @@ func (u *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (fo
 		if ctx.Err() != nil {
 			return r, ctx.Err()
 		}
-		if why, again := u.judge(&r, err, &t); !again {
+		if why, again := u.handleError(&r, err, &t); !again {
 			r.Lose(b, u.parts[i].container, why)
 			i, t = u.afterContainer(i), tries{}
 		}
@@ -115,8 +114,8 @@ func (u *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (fo
 	return r, nil
 }
 
-// MayTake returns how long the rate holds up the first batch, of which there are no
-// more than twice as many datagrams as the MTU would need.
+// MayTake returns the longest time that the rate delays the first batch. It has at most
+// twice the datagrams that its bytes would fill.
 func (u *transport) MayTake(bs []*forward.Batch) time.Duration {
 	if u.rate == 0 {
 		return 0
@@ -125,41 +124,41 @@ func (u *transport) MayTake(bs []*forward.Batch) time.Duration {
 	return time.Duration(datagrams) * time.Second / time.Duration(u.rate)
 }
 
-// lay makes datagrams of the batch's containers.
-func (u *transport) lay(b *forward.Batch, from int) {
+// makeDatagrams makes datagrams of the batch's containers, from number from on.
+func (u *transport) makeDatagrams(b *forward.Batch, from int) {
 	u.datagrams, u.buffers, u.parts = u.datagrams[:0], u.buffers[:0], u.parts[:0]
 	u.fragments, u.ends = u.fragments[:0], u.ends[:0]
 	for i := from; i < len(b.Units); i++ {
 		if c := b.Bytes(i); len(c) <= u.mtu {
-			u.put(c, part{i, true})
+			u.add(c, part{i, true})
 		} else {
-			u.layFragments(c, i, uint32(b.ID)+b.First+uint32(i))
+			u.addFragments(c, i, uint32(b.ID)+b.First+uint32(i))
 		}
 	}
 }
 
-// layFragments cuts container i. Its id is the same whenever it is sent again, and
-// another one than the sink's other containers have.
-func (u *transport) layFragments(c []byte, i int, id uint32) {
+// addFragments cuts container i into fragments. A retry uses the same id, and other
+// containers of the sink have other ids.
+func (u *transport) addFragments(c []byte, i int, id uint32) {
 	at, first := len(u.fragments), len(u.ends)
 	u.fragments, u.ends = nmsg.AppendFragments(u.fragments, u.ends, c, u.mtu, id)
 	for k := first; k < len(u.ends); k++ {
-		u.put(u.fragments[at:u.ends[k]], part{i, k == len(u.ends)-1})
+		u.add(u.fragments[at:u.ends[k]], part{i, k == len(u.ends)-1})
 		at = u.ends[k]
 	}
 }
 
-func (u *transport) put(datagram []byte, p part) {
+func (u *transport) add(datagram []byte, p part) {
 	u.buffers = append(u.buffers, datagram)
 	n := len(u.buffers)
 	u.datagrams = append(u.datagrams, ipv4.Message{Buffers: u.buffers[n-1 : n : n]})
 	u.parts = append(u.parts, p)
 }
 
-// took counts datagram i, which the kernel took.
-func (u *transport) took(r *forward.Result, b *forward.Batch, i int) {
-	u.pace.went()
-	u.asked = time.Now().Add(answerAfter)
+// countSent counts datagram i as sent.
+func (u *transport) countSent(r *forward.Result, b *forward.Batch, i int) {
+	u.limit.sent()
+	u.checkAt = time.Now().Add(refusalDelay)
 	r.Sent.Datagrams++
 	r.Sent.Bytes += uint64(len(u.datagrams[i].Buffers[0]))
 	if u.parts[i].last {
@@ -177,47 +176,46 @@ func (u *transport) afterContainer(i int) int {
 	return i + 1
 }
 
-// tries are those of one datagram.
+// tries counts the tries of one datagram.
 type tries struct {
 	busy    int
 	refused bool
 }
 
-// judge decides what becomes of a datagram that was not taken: it is sent again, or
-// lost.
-func (u *transport) judge(r *forward.Result, err error, t *tries) (why forward.Loss, again bool) {
+// handleError decides whether a datagram that was not sent is sent again or lost.
+func (u *transport) handleError(r *forward.Result, err error, t *tries) (why forward.Loss, again bool) {
 	if (errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN)) && t.busy < maxBusyTries {
 		t.busy++
 		time.Sleep(busyWait)
 		return 0, true
 	}
-	u.suspect = true
+	u.redial = true
 	r.Trouble = withoutAddress(err)
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		return forward.Failed, false
 	}
-	// An earlier datagram was refused; this one was not even tried.
+	// An earlier datagram was refused; this one was not sent at all.
 	r.Trouble = refusedBy(r.Trouble)
 	again = !t.refused
 	t.refused = true
 	return forward.Refused, again
 }
 
-// connect opens a socket, and resolves the host again after trouble. An open socket
-// stays until there is another one.
+// connect opens a socket, and resolves the host again after errors. The old socket stays
+// open until the new one is open.
 func (u *transport) connect(ctx context.Context) error {
-	if u.conn != nil && (!u.suspect || time.Since(u.dialled) < redialAfter) {
+	if u.conn != nil && (!u.redial || time.Since(u.dialled) < redialAfter) {
 		return nil
 	}
 	conn, err := dialUDP(ctx, u.address)
-	u.dialled, u.suspect = time.Now(), false
+	u.dialled, u.redial = time.Now(), false
 	if err != nil {
 		if u.conn != nil {
 			return nil
 		}
 		return err
 	}
-	u.hangUp()
+	u.closeSocket()
 	u.conn, u.batch = conn, ipv4.NewPacketConn(conn)
 	u.release = context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Unix(1, 0)) })
 	return nil
@@ -237,7 +235,7 @@ func dialUDP(ctx context.Context, address string) (*net.UDPConn, error) {
 	return conn.(*net.UDPConn), nil
 }
 
-// reasonOf says why a name was not resolved. The error's own text may hold addresses.
+// reasonOf returns why a name was not resolved. The text of err may contain addresses.
 func reasonOf(err *net.DNSError) string {
 	switch {
 	case err.IsNotFound:
@@ -250,7 +248,7 @@ func reasonOf(err *net.DNSError) string {
 }
 
 // withoutAddress returns err without the addresses that package net adds. collector has its
-// own, because sources and sinks do not import each other.
+// own copy, because sources and sinks do not import each other.
 func withoutAddress(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
@@ -258,24 +256,24 @@ func withoutAddress(err error) error {
 	return err
 }
 
-// Rest looks whether the peer has refused the last datagrams. The next Send would
-// find out, but may come much later.
+// Rest checks whether the peer has refused the last datagrams. The next Send would report
+// it too, but may be much later.
 func (u *transport) Rest(context.Context) (time.Time, error) {
 	switch {
-	case u.asked.IsZero():
+	case u.checkAt.IsZero():
 		return time.Time{}, nil
-	case time.Now().Before(u.asked):
-		return u.asked, nil
+	case time.Now().Before(u.checkAt):
+		return u.checkAt, nil
 	}
-	u.asked = time.Time{}
+	u.checkAt = time.Time{}
 	if u.refusal = u.pending(); u.refusal == nil {
 		return time.Time{}, nil
 	}
-	u.suspect = true
+	u.redial = true
 	return time.Time{}, forward.TroubleError{Err: u.refusal}
 }
 
-// pending takes the error that the socket holds for the next call.
+// pending returns and clears the pending error of the socket.
 func (u *transport) pending() error {
 	raw, err := u.conn.SyscallConn()
 	if err != nil {
@@ -301,15 +299,15 @@ func refusedBy(err error) error { return fmt.Errorf("nobody listens where the da
 
 // Close closes the socket.
 func (u *transport) Close(context.Context) error {
-	u.hangUp()
+	u.closeSocket()
 	return nil
 }
 
-func (u *transport) hangUp() {
+func (u *transport) closeSocket() {
 	if u.conn == nil {
 		return
 	}
 	u.release()
-	u.conn.Close() // nothing is held that closing could lose
+	u.conn.Close() // a UDP socket has no data that Close could lose
 	u.conn = nil
 }

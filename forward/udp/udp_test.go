@@ -19,8 +19,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// A peer is a UDP socket on loopback. It reads when everything has been sent, so
-// that must fit a socket's buffer.
+// A peer is a UDP socket on loopback. It reads after all datagrams were sent, so these must
+// fit the buffer of a socket.
 type peer struct {
 	conn *net.UDPConn
 	read nmsg.Assembler
@@ -52,7 +52,7 @@ func sinkTo(address string, rate int) forward.SinkConfig {
 	return c
 }
 
-// receive reads what has come: on loopback it is there when the sender has sent it.
+// receive reads the datagrams that have arrived: on loopback a sent datagram has arrived.
 func (p *peer) receive(tb testing.TB) {
 	tb.Helper()
 	buf := make([]byte, 1<<16)
@@ -106,7 +106,7 @@ func TestDatagramsArriveOverBothFamilies(t *testing.T) {
 	}
 }
 
-func TestOnlyAPayloadBeyondTheMTUTravelsInFragments(t *testing.T) {
+func TestOnlyAPayloadLargerThanTheMTUIsFragmented(t *testing.T) {
 	for _, zlib := range []bool{false, true} {
 		p := listenUDP(t, "127.0.0.1:0")
 		c := p.sink()
@@ -138,19 +138,19 @@ func TestOnlyAPayloadBeyondTheMTUTravelsInFragments(t *testing.T) {
 	}
 }
 
-func TestAContainerThatIsSentAgainIsTheSame(t *testing.T) {
+func TestFragmentsOfARetryAreTheSame(t *testing.T) {
 	b := forwardtest.Batch(t, 2, 5000, 1)
 	u := newTransport("", 1280, 0)
-	u.lay(b, 0)
+	u.makeDatagrams(b, 0)
 	all := string(u.fragments)
 	n := len(u.parts)
-	u.lay(b, 1)
+	u.makeDatagrams(b, 1)
 	if len(u.parts) >= n || !strings.HasSuffix(all, string(u.fragments)) {
-		t.Errorf("%d and %d fragments, the second time other ones", n, len(u.parts))
+		t.Errorf("%d and %d fragments, which differ", n, len(u.parts))
 	}
 }
 
-// closedPort is a loopback address at which nobody listens.
+// closedPort returns a loopback address without a listener.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	p := listenUDP(t, "127.0.0.1:0")
@@ -159,7 +159,7 @@ func closedPort(t *testing.T) string {
 	return address
 }
 
-func TestAPeerThatRefusesIsToldAndHoldsNothingUp(t *testing.T) {
+func TestARefusalIsReportedAndDoesNotBlock(t *testing.T) {
 	c := sinkTo(closedPort(t), 0)
 	f := forwardtest.New(t, forward.Live, io.Discard, c)
 	err := forwardtest.Run(f, func(l *forward.Lane) {
@@ -179,8 +179,8 @@ func TestAPeerThatRefusesIsToldAndHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// A selftest has sent one record, and wants to know.
-func TestARefusalIsToldThoughNothingElseIsSent(t *testing.T) {
+// A selftest sends one record and reports whether it was refused.
+func TestARefusalIsReportedWithoutAnotherSend(t *testing.T) {
 	c := sinkTo(closedPort(t), 0)
 	f := forwardtest.New(t, forward.Live, io.Discard, c)
 	err := forwardtest.Run(f, func(l *forward.Lane) {
@@ -195,22 +195,22 @@ func TestARefusalIsToldThoughNothingElseIsSent(t *testing.T) {
 	}
 }
 
-func TestARefusedDatagramIsSentOnceMore(t *testing.T) {
+func TestARefusedDatagramIsRetriedOnce(t *testing.T) {
 	u := &transport{parts: []part{{0, true}}}
 	var r forward.Result
 	var tr tries
-	if _, again := u.judge(&r, unix.ECONNREFUSED, &tr); !again {
-		t.Error("it is lost at once")
+	if _, again := u.handleError(&r, unix.ECONNREFUSED, &tr); !again {
+		t.Error("lost without a retry")
 	}
-	if why, again := u.judge(&r, unix.ECONNREFUSED, &tr); again || why != forward.Refused {
+	if why, again := u.handleError(&r, unix.ECONNREFUSED, &tr); again || why != forward.Refused {
 		t.Errorf("%v, again %v", why, again)
 	}
-	if !u.suspect || r.Trouble == nil {
-		t.Error("nobody is told")
+	if !u.redial || r.Trouble == nil {
+		t.Error("the refusal is not reported")
 	}
 }
 
-func TestAnErrorCostsItsDatagramOnly(t *testing.T) {
+func TestAnErrorLosesOnlyItsDatagram(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
 	c := p.sink()
 	c.MTU = 1 << 20 // beyond what a datagram holds: EMSGSIZE
@@ -235,16 +235,16 @@ func TestAnErrorCostsItsDatagramOnly(t *testing.T) {
 	}
 }
 
-func TestABusyKernelIsWaitedForButNotForEver(t *testing.T) {
+func TestABusyKernelIsRetriedALimitedNumberOfTimes(t *testing.T) {
 	u := new(transport)
 	var r forward.Result
 	var tr tries
 	for range maxBusyTries {
-		if _, again := u.judge(&r, unix.ENOBUFS, &tr); !again || r.Trouble != nil {
+		if _, again := u.handleError(&r, unix.ENOBUFS, &tr); !again || r.Trouble != nil {
 			t.Fatalf("given up after %d tries", tr.busy)
 		}
 	}
-	if why, again := u.judge(&r, unix.ENOBUFS, &tr); again || why != forward.Failed {
+	if why, again := u.handleError(&r, unix.ENOBUFS, &tr); again || why != forward.Failed {
 		t.Errorf("%v, again %v", why, again)
 	}
 }
@@ -284,7 +284,7 @@ func TestAnUnresolvableHostIsTriedAgainInLive(t *testing.T) {
 	}
 }
 
-func TestASocketStaysWhenTheHostCannotBeResolvedAnyMore(t *testing.T) {
+func TestASocketStaysOpenIfTheHostCannotBeResolved(t *testing.T) {
 	p := listenUDP(t, "127.0.0.1:0")
 	u := newTransport(p.conn.LocalAddr().String(), 1280, 0)
 	defer u.Close(context.Background())
@@ -292,7 +292,7 @@ func TestASocketStaysWhenTheHostCannotBeResolvedAnyMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := u.conn
-	u.suspect = true
+	u.redial = true
 	if err := u.connect(t.Context()); err != nil || u.conn != first {
 		t.Errorf("looked up again too soon: %v", err)
 	}
@@ -301,7 +301,7 @@ func TestASocketStaysWhenTheHostCannotBeResolvedAnyMore(t *testing.T) {
 		t.Errorf("not looked up again after trouble: %v", err)
 	}
 	second := u.conn
-	u.address, u.suspect, u.dialled = unresolvable, true, time.Time{}
+	u.address, u.redial, u.dialled = unresolvable, true, time.Time{}
 	if err := u.connect(t.Context()); err != nil || u.conn != second {
 		t.Errorf("the socket was given up: %v", err)
 	}
@@ -318,13 +318,13 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	}
 	cancel()
 	deadline := time.Now().Add(5 * time.Second)
-	for { // the watch runs in a goroutine of its own
+	for { // context.AfterFunc sets the deadline in its own goroutine
 		r, err := u.Send(ctx, bs, 0)
 		if errors.Is(err, context.Canceled) && r.Units == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it sends on: %+v, %v", r, err)
+			t.Fatalf("it still sends: %+v, %v", r, err)
 		}
 	}
 }
@@ -344,7 +344,7 @@ func TestNoAllocationFromBatchToSocket(t *testing.T) {
 	}
 }
 
-// sendable is a full batch and a transport to p.
+// sendable returns a transport to p and a full batch.
 func sendable(tb testing.TB, p *peer, mtu int) (*transport, []*forward.Batch) {
 	return newTransport(p.conn.LocalAddr().String(), mtu, 0), []*forward.Batch{forwardtest.Batch(tb, 1000, 100, mtu)}
 }
@@ -352,7 +352,7 @@ func sendable(tb testing.TB, p *peer, mtu int) (*transport, []*forward.Batch) {
 func BenchmarkUDP(b *testing.B) {
 	for name, mtu := range map[string]int{"mtu 1280": 1280, "mtu 8192": 8192} {
 		b.Run(name, func(b *testing.B) {
-			p := listenUDP(b, "127.0.0.1:0") // and never read: what is too much is dropped by the kernel
+			p := listenUDP(b, "127.0.0.1:0") // never read: the kernel drops what does not fit
 			u, bs := sendable(b, p, mtu)
 			defer u.Close(context.Background())
 			b.ReportAllocs()
@@ -370,7 +370,7 @@ func BenchmarkUDP(b *testing.B) {
 	}
 }
 
-// eventually waits for what a real socket is to bring about.
+// eventually waits until ok returns true.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {

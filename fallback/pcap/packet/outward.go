@@ -10,10 +10,10 @@ import (
 const portDNS = 53
 
 // role returns the role of a message from src to dst: a query or response between one of the
-// resolvers and port 53 of a server that is not one of them, else NotOutward.
+// resolvers and port 53 of a server that is not one of them, else OtherRole.
 func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	if src.Port() != portDNS && dst.Port() != portDNS {
-		return transform.NotOutward
+		return transform.OtherRole
 	}
 	asks, answered := d.resolvers.Has(src.Addr()), d.resolvers.Has(dst.Addr())
 	switch {
@@ -22,7 +22,7 @@ func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	case answered && !asks && src.Port() == portDNS:
 		return transform.ResolverResponse
 	}
-	return transform.NotOutward
+	return transform.OtherRole
 }
 
 // turned reports whether a message between two ports 53 has the opposite role: the resolver
@@ -60,7 +60,7 @@ func (t *toMessages) Message(f *stream.Flow, response bool, wire []byte, at tran
 		role, src, dst = transform.ResolverResponse, f.Server, f.Resolver
 	}
 	if turned(role, src, dst, wire) {
-		d.sink.Drop(transform.Inward)
+		d.sink.Drop(transform.NotOutward)
 		return
 	}
 	d.take(role, transform.TCP, src, dst, wire, at)

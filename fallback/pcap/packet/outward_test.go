@@ -22,21 +22,21 @@ func TestRolesByAddressAndPort(t *testing.T) {
 		{"query over IPv6", asking(resolver6, server6), q, transform.ResolverQuery},
 		{"response over IPv6", asking(resolver6, server6).back(), a, transform.ResolverResponse},
 		{"from another address of the prefix", asking(other6, server6), q, transform.ResolverQuery},
-		{"a client's query", asking(client4, resolver4), q, transform.NotOutward},
-		{"the response to it", asking(client4, resolver4).back(), a, transform.NotOutward},
-		{"a client's query to somebody else", asking(client4, server4), q, transform.NotOutward},
-		{"between resolvers", asking(resolver6, other6), q, transform.NotOutward},
+		{"a client's query", asking(client4, resolver4), q, transform.OtherRole},
+		{"the response to it", asking(client4, resolver4).back(), a, transform.OtherRole},
+		{"a client's query to somebody else", asking(client4, server4), q, transform.OtherRole},
+		{"between resolvers", asking(resolver6, other6), q, transform.OtherRole},
 		{"from port 53 to port 53", flow{port(resolver4, 53), port(server4, 53)}, q, transform.ResolverQuery},
 		{"and back", flow{port(server4, 53), port(resolver4, 53)}, a, transform.ResolverResponse},
-		{"a client's query from port 53", flow{port(client4, 53), port(resolver4, 53)}, q, transform.NotOutward},
-		{"the response to that", flow{port(resolver4, 53), port(client4, 53)}, a, transform.NotOutward},
+		{"a client's query from port 53", flow{port(client4, 53), port(resolver4, 53)}, q, transform.OtherRole},
+		{"the response to that", flow{port(resolver4, 53), port(client4, 53)}, a, transform.OtherRole},
 		{"a response that is a query", asking(resolver4, server4).back(), q, transform.ResolverResponse}, // transform knows it for malformed
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := dissect(New(testConfig), udpPacket(t, c.flow, c.wire))
 			switch {
-			case c.want == transform.NotOutward:
-				if len(got.Messages) != 0 || len(got.Dropped) != 1 || got.Dropped[0] != transform.Inward {
+			case c.want == transform.OtherRole:
+				if len(got.Messages) != 0 || len(got.Dropped) != 1 || got.Dropped[0] != transform.NotOutward {
 					t.Errorf("messages %+v, dropped %v; want not_outward", got.Messages, got.Dropped)
 				}
 			case c.want == transform.ResolverQuery:

@@ -27,7 +27,7 @@ func (d *Dissector) tcp(g *datagram) {
 	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
 	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
 	role := d.role(src, dst)
-	if role == transform.NotOutward {
+	if role == transform.OtherRole {
 		d.other()
 		return
 	}

@@ -90,7 +90,7 @@ func TestMessagesOverTCPBetweenPortsOfServers(t *testing.T) {
 		check(t, dissect(New(testConfig), conversation(t, f, question, reply)...),
 			query(f, transform.TCP, question), answer(f.back(), transform.TCP, reply))
 		got := dissect(New(testConfig), conversation(t, f.back(), question, reply)...)
-		if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.Inward, transform.Inward}) {
+		if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.NotOutward, transform.NotOutward}) {
 			t.Errorf("%v: messages %+v, dropped %v; want both not_outward", f.dst, got.Messages, got.Dropped)
 		}
 	}

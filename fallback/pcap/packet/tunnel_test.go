@@ -236,7 +236,7 @@ func TestAResponseToAClientAtTheTunnelsPortIsNoTunnel(t *testing.T) {
 	f := flow{netip.AddrPortFrom(resolver4, portDNS), netip.AddrPortFrom(client4, portVXLAN)}
 	d := New(decapsulating())
 	got := dissect(d, udpPacket(t, f, answerWire(t, 0x0800)))
-	if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.Inward}) || d.Stats().TunnelsRefused != 0 {
+	if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.NotOutward}) || d.Stats().TunnelsRefused != 0 {
 		t.Errorf("messages %d, dropped %v, %+v; want one inward", len(got.Messages), got.Dropped, d.Stats())
 	}
 }

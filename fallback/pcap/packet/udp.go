@@ -39,8 +39,8 @@ func (d *Dissector) udp(g *datagram) {
 		return
 	}
 	wire := b[udpLen:length]
-	if role == transform.NotOutward || turned(role, src, dst, wire) {
-		d.sink.Drop(transform.Inward)
+	if role == transform.OtherRole || turned(role, src, dst, wire) {
+		d.sink.Drop(transform.NotOutward)
 		return
 	}
 	if (g.assembled || d.config.VerifyChecksum) && !d.verified(g, b[:length]) {

@@ -94,7 +94,7 @@ func TestIDsAndTimeOfThePayload(t *testing.T) {
 	}
 }
 
-func TestTimesFarAwayKeepTheirShape(t *testing.T) {
+func TestDistantTimesKeepTheirFormat(t *testing.T) {
 	for _, sec := range []int64{math.MinInt64, -1 << 40, 0, math.MaxUint32, 1 << 40, math.MaxInt64} {
 		got := string(AppendTime(nil, sec, math.MaxUint32))
 		if !regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9}$`).MatchString(got) {
@@ -158,7 +158,7 @@ func TestValuesWithoutANameAreNumbers(t *testing.T) {
 	}
 }
 
-func TestBrokenDNSIsNullAndTheLineStands(t *testing.T) {
+func TestMalformedDNSIsNullInAValidLine(t *testing.T) {
 	good := nmsgtest.Record(dns.TypeA, dns.ClassINET, 300, []byte{192, 0, 2, 1})
 	for name, response := range map[string][]byte{
 		"nothing":                 {},
@@ -220,7 +220,7 @@ func TestExtendedRcodeAndRareHeaders(t *testing.T) {
 	}
 }
 
-func TestPacketsInPiecesHaveNoMessage(t *testing.T) {
+func TestFragmentedPacketsHaveNoMessage(t *testing.T) {
 	packet := nmsgtest.Read(t, "../testdata/unbound-dnsqr.nmsg")[0]
 	one := jsonLine(t, packet)
 	if !strings.Contains(one, `"response_json":{`) {
@@ -236,7 +236,7 @@ func TestPacketsInPiecesHaveNoMessage(t *testing.T) {
 	}
 }
 
-func TestAMessageThatIsNotWhatItsTypeSaysIsAnErrorAndLeavesTheBufferAlone(t *testing.T) {
+func TestAMessageOfAnotherTypeIsAnErrorAndTheBufferIsUnchanged(t *testing.T) {
 	for _, kind := range []uint32{nmsg.NumberDNSQR, nmsg.NumberDNSTap, nmsg.NumberDNSObs} {
 		for name, data := range map[string][]byte{"empty": {}, "cut": {0x0a, 9, 1}, "garbage": []byte("garbage")} {
 			got, err := new(Encoder).Append([]byte("before"), nmsgtest.Base(kind, data))

@@ -29,7 +29,7 @@ type Sink struct {
 	Failing  *Failing `json:"failing,omitempty"`
 }
 
-// OnRotate accounts for finished files; see [forward.Kicks].
+// OnRotate accounts for finished files; see [forward.CommandRuns].
 type OnRotate struct {
 	Done    uint64 `json:"done"`
 	Failed  uint64 `json:"failed"`
@@ -53,7 +53,7 @@ func (s *Sink) Account() transform.Account {
 
 // Rows returns what the sink counts outside the sum.
 func (s *Sink) Rows() []transform.Row {
-	l := forward.SinkLedger{QueueBytes: s.QueueBytes, QueueMax: s.QueueMax, OnRotate: forward.Kicks(s.OnRotate),
+	l := forward.SinkLedger{QueueBytes: s.QueueBytes, QueueMax: s.QueueMax, OnRotate: forward.CommandRuns(s.OnRotate),
 		Sent: forward.Sent{Containers: s.Containers, Datagrams: s.Datagrams, Bytes: s.Bytes}}
 	return append(l.Rows(), prefixed("on_rotate_", l.OnRotate.Rows())...)
 }

@@ -45,7 +45,7 @@ func (c *counting) take(v *transform.Verdict) {
 	if len(v.Record.Zone) > 0 {
 		c.Name(presented(v.Record.Zone))
 	}
-	if !v.Record.Answered {
+	if !v.Record.HasResponse {
 		return
 	}
 	var m dns.Msg

@@ -263,7 +263,7 @@ func TestFindingsDoNotDependOnWhichSinkIsFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record := &transform.Record{Server: server, Resolver: resolver, Answered: true, Name: []byte("\x06secret\x08test-tld\x00"),
+	record := &transform.Record{Server: server, Resolver: resolver, HasResponse: true, Name: []byte("\x06secret\x08test-tld\x00"),
 		Type: dns.TypeA, Class: dns.ClassINET, Response: pack(t, response(t, "secret.test-tld.", dns.TypeA))}
 	var containers [][]byte
 	for _, m := range []nmsg.MessageType{nmsg.DNSQR, nmsg.DNSObs} {
@@ -295,7 +295,7 @@ func TestFindingsDoNotDependOnWhichSinkIsFirst(t *testing.T) {
 // TestWhatBecameKnownLateIsSaid: 0 of fewer records than there are is explained.
 func TestWhatBecameKnownLateIsSaid(t *testing.T) {
 	e := New(site(), Options{})
-	e.Sent("dnsqr", contained(t, &transform.Record{Server: server, Answered: true, Name: []byte("\x01a\x00"),
+	e.Sent("dnsqr", contained(t, &transform.Record{Server: server, HasResponse: true, Name: []byte("\x01a\x00"),
 		Resolver: resolver, Response: pack(t, response(t, "a.", dns.TypeA))}))
 	e.leaving.learn(netip.MustParseAddr("192.0.2.77"), true)
 	r := e.Report(&transform.Counts{}, Origin{})
@@ -494,7 +494,7 @@ func unreadable(t *testing.T, line string, asked []canary.Canary) {
 	e := New(site(), Options{Canaries: asked})
 	e.Sent("dnsqr", contained(t, &transform.Record{
 		Server: server, Resolver: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Name: []byte("\x01x\x00"),
-		Answered: true, ResponseTime: transform.Time(began), QueryTime: transform.NoTime,
+		HasResponse: true, ResponseTime: transform.Time(began), QueryTime: transform.NoTime,
 		Response: []byte("............ no message, and a SECRET"),
 	}))
 	r := e.Report(&transform.Counts{Records: 1}, Origin{})

@@ -99,7 +99,7 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	if v.Message != nil {
 		e.frame(v.Message.Frame)
 	}
-	if v.Reason == transform.Inward {
+	if v.Reason == transform.NotOutward {
 		e.drop(v)
 		return
 	}

@@ -16,7 +16,7 @@ import (
 // leaked is a record that no scrubber has seen.
 func leaked(t *testing.T, name string, qtype uint16, answer ...string) *transform.Record {
 	t.Helper()
-	return &transform.Record{Server: server, Resolver: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Zeroed: true, Answered: true,
+	return &transform.Record{Server: server, Resolver: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Zeroed: true, HasResponse: true,
 		Name: []byte("\x01x\x08test-tld\x00"), Type: qtype, Class: dns.ClassINET, Response: pack(t, response(t, name, qtype, answer...))}
 }
 
@@ -40,7 +40,7 @@ func TestWhatThePolicyForbidsIsFound(t *testing.T) {
 		{leaked(t, "x.test-tld.", dns.TypeA, "x.test-tld. A 192.0.2.53"), "resolver address appears in 1 of 1 output records", "address, address"},
 		{leaked(t, "x.test-tld.", dns.TypeAAAA, "x.test-tld. AAAA 2001:db8:53::9"),
 			"resolver address 2001:db8:53::/48 appears in 1 of 1 output records", "address, address"},
-		{&transform.Record{Server: server, Resolver: resolver, Answered: true, Name: []byte("\x01x\x00"),
+		{&transform.Record{Server: server, Resolver: resolver, HasResponse: true, Name: []byte("\x01x\x00"),
 			Response: pack(t, response(t, "x.test-tld.", dns.TypeA))},
 			"resolver address appears in 1 of 1 output records", "address, address field"},
 	} {

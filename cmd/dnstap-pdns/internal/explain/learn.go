@@ -15,8 +15,8 @@ func (l Learner) Begin() {}
 
 // Take learns the resolver's address.
 func (l Learner) Take(m *transform.Message) transform.Reason {
-	if m.Role == transform.NotOutward {
-		return transform.Inward
+	if m.Role == transform.OtherRole {
+		return transform.NotOutward
 	}
 	l.explainer.mu.Lock()
 	defer l.explainer.mu.Unlock()

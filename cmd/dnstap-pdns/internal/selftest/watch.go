@@ -164,7 +164,7 @@ func (w *watch) sink(before, now *forward.SinkLedger) Sink {
 		s.Stage = Left
 	case w.ofName.Records == 0:
 		s.Stage = NoRecord
-	case !now.Message.Takes(&transform.Record{Answered: answered, Asked: !answered}):
+	case !now.Message.Takes(&transform.Record{HasResponse: answered, HasQuery: !answered}):
 		s.Stage = Filtered
 	case len(s.Lost) > 0:
 		s.Stage = Lost

@@ -32,7 +32,7 @@ func containerOf(t testing.TB, message nmsg.MessageType, zlib bool, name []byte)
 	header := []byte{0, 0, 0x84, 3, 0, 1, 0, 0, 0, 0, 0, 0}
 	_, payload, err := nmsg.AppendPayload(nil, message, nmsg.IDs{}, &transform.Record{
 		Server: netip.MustParseAddrPort("192.0.2.1:53"), Resolver: netip.MustParseAddrPort("0.0.0.0:0"), Zeroed: true,
-		Answered: true, Name: name, Type: 1, Class: 1, QueryTime: transform.NoTime, ResponseTime: 1_700_000_000_000_000_000,
+		HasResponse: true, Name: name, Type: 1, Class: 1, QueryTime: transform.NoTime, ResponseTime: 1_700_000_000_000_000_000,
 		Response: bytes.Join([][]byte{header, name, {0, 1, 0, 1}}, nil),
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ func answered(t *testing.T, answers ...string) []byte {
 	}
 	r := transform.Record{
 		Server: netip.MustParseAddrPort("192.0.2.1:53"), Resolver: netip.MustParseAddrPort("0.0.0.0:0"), Zeroed: true,
-		Answered: true, Name: []byte("\x04shop\x07example\x00"), Type: dns.TypeTXT, Class: 1,
+		HasResponse: true, Name: []byte("\x04shop\x07example\x00"), Type: dns.TypeTXT, Class: 1,
 		QueryTime: transform.NoTime, ResponseTime: 1_700_000_000_000_000_000, Response: wire,
 	}
 	_, p, err := nmsg.AppendPayload(nil, nmsg.DNSQR, nmsg.IDs{}, &r)

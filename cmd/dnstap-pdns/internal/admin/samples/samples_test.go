@@ -25,7 +25,7 @@ func sent(t testing.TB, names ...string) []byte {
 		name := append([]byte{byte(len(n))}, n+"\x04cdn1\x07example\x00"...)
 		r := transform.Record{
 			Server: netip.MustParseAddrPort("192.0.2.1:53"), Resolver: netip.MustParseAddrPort("0.0.0.0:0"), Zeroed: true,
-			Answered: true, Name: name, Type: 1, Class: 1, QueryTime: transform.NoTime, ResponseTime: 1_700_000_000_000_000_000,
+			HasResponse: true, Name: name, Type: 1, Class: 1, QueryTime: transform.NoTime, ResponseTime: 1_700_000_000_000_000_000,
 			Response: append(append([]byte{0, 0, 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0}, name...), 0, 1, 0, 1),
 		}
 		_, p, err := nmsg.AppendPayload(nil, nmsg.DNSQR, nmsg.IDs{}, &r)
