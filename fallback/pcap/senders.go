@@ -36,10 +36,10 @@ func NewSenders() *Senders {
 	return &Senders{silentSince: time.Now(), changed: make(chan struct{}), captures: map[*capture]struct{}{}}
 }
 
-// Tells is called at the first outward message of a connection. It ends the current
+// OutwardBegins is called at the first outward message of a connection. It ends the current
 // captures. It returns when their records were handed over, so that duplicates of the
 // message are recognised, or after a second if a capture does not end.
-func (s *Senders) Tells() {
+func (s *Senders) OutwardBegins() {
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
 	defer cancel()
 	for _, c := range s.countActive() {
@@ -65,8 +65,8 @@ func (s *Senders) countActive() (ending []*capture) {
 	return ending
 }
 
-// Left is called when a connection has ended for which Tells was called.
-func (s *Senders) Left() {
+// OutwardEnds is called when a connection has ended for which OutwardBegins was called.
+func (s *Senders) OutwardEnds() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active--

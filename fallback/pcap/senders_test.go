@@ -46,7 +46,7 @@ func TestSilenceBeginsACapture(t *testing.T) {
 		pause time.Duration // before it
 		do    func(*Senders)
 	}
-	outward, ended := (*Senders).Tells, (*Senders).Left
+	outward, ended := (*Senders).OutwardBegins, (*Senders).OutwardEnds
 	for _, c := range []struct {
 		name  string
 		steps []step
@@ -89,7 +89,7 @@ func TestAnOutwardMessageEndsTheCapture(t *testing.T) {
 		_, ended := captureOnce(t.Context(), s, handOverTakes)
 		time.Sleep(2 * idleAfter)
 		start := time.Now()
-		s.Tells()
+		s.OutwardBegins()
 		if waited := time.Since(start); waited != handOverTakes {
 			t.Errorf("the message waited for %v, want %v", waited, handOverTakes)
 		}
@@ -97,7 +97,7 @@ func TestAnOutwardMessageEndsTheCapture(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 		start = time.Now()
-		s.Tells()
+		s.OutwardBegins()
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("without a capture a message waited for %v", waited)
 		}
@@ -113,10 +113,10 @@ func TestMessagesOfTwoSendersWaitForTheSameEnd(t *testing.T) {
 		start := time.Now()
 		go func() {
 			time.Sleep(100 * time.Millisecond)
-			s.Tells()
+			s.OutwardBegins()
 			other <- time.Since(start)
 		}()
-		s.Tells()
+		s.OutwardBegins()
 		if waited := <-other; waited != 300*time.Millisecond {
 			t.Errorf("the second waited until %v, want 300ms", waited)
 		}
@@ -130,7 +130,7 @@ func TestACaptureThatDoesNotEndDelaysMessagesForASecond(t *testing.T) {
 		_, ended := captureOnce(t.Context(), s, time.Hour)
 		time.Sleep(2 * idleAfter)
 		start := time.Now()
-		s.Tells()
+		s.OutwardBegins()
 		if waited := time.Since(start); waited != handOverTime {
 			t.Errorf("the message waited for %v, want %v", waited, handOverTime)
 		}

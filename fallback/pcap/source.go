@@ -104,7 +104,7 @@ func (s *Source) endReason(ctx context.Context, err error) (counter *uint64, rea
 	case err != nil:
 		return &s.finished.Ended.Broken, "it failed"
 	case errors.Is(context.Cause(ctx), errDnstapOutward):
-		return &s.finished.Ended.Told, errDnstapOutward.Error()
+		return &s.finished.Ended.ByDnstap, errDnstapOutward.Error()
 	}
 	return &s.finished.Ended.Stopped, "the source stops"
 }

@@ -21,16 +21,16 @@ type Stats struct {
 
 // Endings counts captures that have ended, by reason.
 type Endings struct {
-	Told    uint64 // a dnstap sender sent an outward message
-	Stopped uint64 // the source stopped
-	Broken  uint64 // the capture failed
+	ByDnstap uint64 // a dnstap sender sent an outward message
+	Stopped  uint64 // the source stopped
+	Broken   uint64 // the capture failed
 }
 
 // Rows returns the counts of captures.
 func (s *Stats) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "begun", Metric: "captures_total", Meaning: "times that a capture began", Value: s.Captures},
-		{Name: "ended_by_dnstap", Meaning: "captures that ended because a dnstap sender brings outward messages", Value: s.Ended.Told},
+		{Name: "ended_by_dnstap", Meaning: "captures that ended because a dnstap sender brings outward messages", Value: s.Ended.ByDnstap},
 		{Name: "stopped", Meaning: "captures that ended with the source", Value: s.Ended.Stopped},
 		{Name: "broken", Metric: "captures_broken_total", Meaning: "captures that failed", Value: s.Ended.Broken},
 		{Name: "failed", Metric: "captures_failed_total", Meaning: "times that a capture could not begin", Value: s.Failed},
@@ -86,7 +86,7 @@ func (s *Stats) Add(gone Stats) {
 	s.Rings = rings
 	s.Packets.Add(gone.Packets)
 	s.Captures += gone.Captures
-	s.Ended.Told += gone.Ended.Told
+	s.Ended.ByDnstap += gone.Ended.ByDnstap
 	s.Ended.Stopped += gone.Ended.Stopped
 	s.Ended.Broken += gone.Ended.Broken
 	s.Failed += gone.Failed

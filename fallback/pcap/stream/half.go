@@ -83,7 +83,7 @@ func (t *Table) restart(h *half, sink Sink) {
 // reset takes an RST, unless it is outside of the window (RFC 5961 section 3).
 func (t *Table) reset(h *half, seq uint32, sink Sink) {
 	if n := h.ahead(seq); h.hasNext && (n > window || n < -window) {
-		t.stats.Strayed++
+		t.stats.OutsideWindow++
 		return
 	}
 	for i := range h.conn.halves {
@@ -134,7 +134,7 @@ func (t *Table) data(h *half, s *Segment, sink Sink) {
 // rejoin takes a segment outside of the window. If a message begins in it, it belongs to
 // a new stream whose SYN was not captured: rejoin begins that stream and returns true.
 func (t *Table) rejoin(h *half, seq uint32, s *Segment, sink Sink) bool {
-	t.stats.Strayed++
+	t.stats.OutsideWindow++
 	if !plausible(s.Payload, h.response) {
 		t.stats.DroppedBytes += uint64(len(s.Payload))
 		return false

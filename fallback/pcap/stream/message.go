@@ -146,7 +146,7 @@ func (t *Table) deliver(h *half, wire, rest []byte, at transform.Time, sink Sink
 			following = h.pieces.data
 		}
 		if !isComplete(wire) || !mayBegin(following, h.response) {
-			t.stats.Doubted++
+			t.stats.Rejected++
 			t.stats.DroppedBytes += uint64(len(wire) + len(rest))
 			h.sync = unsynced
 			return nil

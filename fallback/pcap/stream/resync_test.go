@@ -73,8 +73,8 @@ func TestTentativeMessageIsCheckedWhenComplete(t *testing.T) {
 	n := uint32(len(bad))
 	takeAll(t, table, got, part(0, bad[:60]), part(60, bad[60:]), part(n, c))
 	expect(t, got, 0, c[2:])
-	if s := table.Stats(); s.Doubted != 1 || s.Resynced != 2 {
-		t.Errorf("got %d doubted of %d, want 1 of 2", s.Doubted, s.Resynced)
+	if s := table.Stats(); s.Rejected != 1 || s.Resynced != 2 {
+		t.Errorf("got %d doubted of %d, want 1 of 2", s.Rejected, s.Resynced)
 	}
 }
 

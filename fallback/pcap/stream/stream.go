@@ -82,9 +82,9 @@ type Stats struct {
 	LostBytes     uint64 // octets in those holes
 	CopiedBytes   uint64 // octets copied because they could not be used at once
 	DroppedBytes  uint64 // octets of unsynchronised streams in which no message was recognised
-	Strayed       uint64 // segments outside of the window of their stream
+	OutsideWindow uint64 // segments outside of the window of their stream
 	Resynced      uint64 // messages recognised at the start of a segment in an unsynchronised stream
-	Doubted       uint64 // of those, rejected when they were complete
+	Rejected      uint64 // of those, rejected when they were complete
 	Messages      uint64 // delivered
 	Broken        uint64 // as reported to the sink
 
@@ -109,9 +109,9 @@ func (s *Stats) Add(o Stats) {
 	s.LostBytes += o.LostBytes
 	s.CopiedBytes += o.CopiedBytes
 	s.DroppedBytes += o.DroppedBytes
-	s.Strayed += o.Strayed
+	s.OutsideWindow += o.OutsideWindow
 	s.Resynced += o.Resynced
-	s.Doubted += o.Doubted
+	s.Rejected += o.Rejected
 	s.Messages += o.Messages
 	s.Broken += o.Broken
 	s.Begun += o.Begun
