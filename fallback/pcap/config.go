@@ -10,44 +10,44 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 )
 
-// When is when a source captures.
+// When selects the times at which a source captures.
 type When uint8
 
 const (
 	Always When = iota
-	Idle        // while no connected dnstap sender has brought anything outward
+	Idle        // while no connected dnstap sender has sent an outward message
 )
 
 // Config describes one packet source.
 type Config struct {
 	Name       string         // the block's label
-	Interfaces []string       // to capture on; "any" stands for all there are
-	Resolvers  []netip.Prefix // whose outward traffic this is
+	Interfaces []string       // to capture on; "any" means all
+	Resolvers  []netip.Prefix // whose outward traffic is read
 
 	When      When
-	IdleAfter time.Duration // Idle: how long there must have been nothing outward
+	IdleAfter time.Duration // Idle: time without an outward message over dnstap until a capture begins
 
 	// Decapsulate opens GRE, ERSPAN and VXLAN tunnels whose outer source is in
 	// DecapsulateFrom and whose outer destination is in DecapsulateTo. Each tunnel around
 	// a packet must satisfy both. DecapsulateFrom is required with Decapsulate.
 	//
-	// If DecapsulateTo is empty, a live capture takes the addresses of its interfaces for
-	// it, except loopback and link-local ones. It reads them once, when it begins: name
-	// the destinations where an interface gets its address later, or a new one. A replay
-	// has no interface and then takes every destination.
+	// If DecapsulateTo is empty, a live capture uses the addresses of its interfaces, except
+	// loopback and link-local ones. It reads them once, when it begins: set DecapsulateTo if
+	// an interface gets its address later or gets a new one. A replay has no interface and
+	// then opens tunnels to every destination.
 	Decapsulate     bool
 	DecapsulateFrom []netip.Prefix
 	DecapsulateTo   []netip.Prefix
 
 	Promiscuous    bool
-	VerifyChecksum bool // drop all UDP datagrams whose checksum is wrong, not only those that came in fragments
+	VerifyChecksum bool // drop every UDP datagram with a wrong checksum, not only reassembled ones
 
-	Ring  int // bytes of each ring, of which there is one per interface and lane
+	Ring  int // octets of each ring; there is one per interface and lane
 	Lanes int
 }
 
 // errNoResolvers explains why Resolvers has no default.
-var errNoResolvers = errors.New("no resolvers are named: only their addresses tell a resolver's own queries from its clients'")
+var errNoResolvers = errors.New("no resolvers are set: only their addresses distinguish a resolver's own queries from those of its clients")
 
 // errNoTunnelSources explains why DecapsulateFrom has no default.
 var errNoTunnelSources = errors.New("decapsulate is set without decapsulate_from: any host could send forged messages in a tunnel: " +
@@ -74,8 +74,9 @@ func (c *Config) check() error {
 	return nil
 }
 
-// dissection configures a dissector that opens only tunnels to the addresses in to.
-func (c *Config) dissection(to []netip.Prefix) packet.Config {
+// dissectorConfig returns the configuration of a dissector that opens tunnels to the
+// addresses in to.
+func (c *Config) dissectorConfig(to []netip.Prefix) packet.Config {
 	return packet.Config{
 		Resolvers:      c.Resolvers,
 		Decapsulate:    c.Decapsulate,
@@ -85,13 +86,13 @@ func (c *Config) dissection(to []netip.Prefix) packet.Config {
 	}
 }
 
-// everywhere returns the prefixes that hold every address.
-func everywhere() []netip.Prefix {
+// allAddresses returns the prefixes that contain every address.
+func allAddresses() []netip.Prefix {
 	return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 }
 
-// rings configures the rings of a live capture.
-func (c *Config) rings() ring.Config {
+// ringConfig returns the configuration of the rings of a live capture.
+func (c *Config) ringConfig() ring.Config {
 	return ring.Config{
 		Interfaces:  c.Interfaces,
 		Lanes:       c.Lanes,

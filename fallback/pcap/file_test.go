@@ -29,7 +29,7 @@ const (
 	enhancedPacket = 6
 )
 
-// ngSection is a pcapng section of one Ethernet interface with these options.
+// ngSection returns a pcapng section with one Ethernet interface and its options.
 func ngSection(order binary.AppendByteOrder, major, minor uint16, options, packets []byte) []byte {
 	head := order.AppendUint16(order.AppendUint16(order.AppendUint32(nil, byteOrder), major), minor)
 	b := ngBlockIn(order, sectionHeader, append(head, bytes.Repeat([]byte{0xff}, 8)...))
@@ -37,7 +37,7 @@ func ngSection(order binary.AppendByteOrder, major, minor uint16, options, packe
 	return append(b, packets...)
 }
 
-// ngBlockIn is a pcapng block.
+// ngBlockIn returns a pcapng block.
 func ngBlockIn(order binary.AppendByteOrder, kind uint32, body []byte) []byte {
 	body = append(body, make([]byte, -len(body)&3)...)
 	length := uint32(12 + len(body))
@@ -45,8 +45,8 @@ func ngBlockIn(order binary.AppendByteOrder, kind uint32, body []byte) []byte {
 	return order.AppendUint32(append(b, body...), length)
 }
 
-// ngPackets are packets as a section holds them, with times in these units, and each said
-// to be so much shorter than it is.
+// ngPackets returns enhanced packet blocks, with times in unit, and original lengths that
+// are short octets less than the packets'.
 func ngPackets(order binary.AppendByteOrder, packets []packet.Captured, unit transform.Time, short uint32) (b []byte) {
 	for _, p := range packets {
 		at := uint64(p.Time / unit)
@@ -63,7 +63,7 @@ const (
 	second      = transform.Time(time.Second)
 )
 
-// TestOddHeadersAreRead: what the library takes amiss, and every other reader takes.
+// TestOddHeadersAreRead reads files that gopacket refuses and other readers accept.
 func TestOddHeadersAreRead(t *testing.T) {
 	file := unbound(t)
 	packets, _, _ := packetsOf(t, file)
@@ -71,9 +71,10 @@ func TestOddHeadersAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// withShort says of a packet in the middle that it was shorter than what was captured.
+	// withShort returns a file in which one packet has an original length below its captured
+	// length.
 	withShort := func(order binary.AppendByteOrder) []byte {
-		b := classic(t, file, order, false)
+		b := asPcap(t, file, order, false)
 		at := 24
 		for _, p := range packets[:100] {
 			at += recordHeader + len(p.Data)
@@ -92,11 +93,11 @@ func TestOddHeadersAreRead(t *testing.T) {
 		{"pcapng, lengths too short", ngSection(le, 1, 0, nil, ngPackets(le, packets, microsecond, 4)), false},
 		{"pcapng 1.2, little-endian", ngSection(le, 1, 2, nil, ngPackets(le, packets, microsecond, 0)), false},
 		{"pcapng 1.2, big-endian", ngSection(be, 1, 2, nil, ngPackets(be, packets, microsecond, 0)), false},
-		{"pcapng, microseconds said", ngSection(le, 1, 0, []byte{9, 0, 1, 0, 6, 0, 0, 0}, ngPackets(le, packets, microsecond, 0)), false},
+		{"pcapng, explicit microseconds", ngSection(le, 1, 0, []byte{9, 0, 1, 0, 6, 0, 0, 0}, ngPackets(le, packets, microsecond, 0)), false},
 		{"pcapng, whole seconds", ngSection(le, 1, 0, []byte{9, 0, 1, 0, 0, 0, 0, 0}, ngPackets(le, packets, second, 0)), true},
-		{"pcapng, whole seconds behind a name, big-endian",
+		{"pcapng, whole seconds after a name, big-endian",
 			ngSection(be, 1, 0, []byte("\x00\x02\x00\x05eth10\x00\x00\x00\x00\x09\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"), ngPackets(be, packets, second, 0)), true},
-		{"pcapng, microseconds, and whole seconds behind the options' end",
+		{"pcapng, microseconds, and whole seconds after the options' end",
 			ngSection(le, 1, 0, []byte{0, 0, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0}, ngPackets(le, packets, microsecond, 0)), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -170,7 +171,8 @@ func TestTimesThatDoNotFitAreMalformed(t *testing.T) {
 	}
 }
 
-// TestSectionsOfUnknownVersionsAreSkipped and told of; those beside them are read.
+// TestSectionsOfUnknownVersionsAreSkipped checks that they are reported, and that the other
+// sections are read.
 func TestSectionsOfUnknownVersionsAreSkipped(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	section := func(major, minor uint16, packets []packet.Captured) []byte {
@@ -200,12 +202,12 @@ func TestSectionsOfUnknownVersionsAreSkipped(t *testing.T) {
 	}
 }
 
-// TestEveryCutIsToldAlike: wherever a file ends, it ends in the middle of a packet, or
-// between two.
-func TestEveryCutIsToldAlike(t *testing.T) {
+// TestEveryCutHasTheSameError cuts a file at every octet: it ends in the middle of a packet
+// or between two.
+func TestEveryCutHasTheSameError(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	packets = packets[:20]
-	var ends []int // of what precedes the packets, and of each of them
+	var ends []int // offsets of the end of the header and of each packet
 	le := binary.LittleEndian
 	blocks := ngSection(le, 1, 0, nil, nil)
 	ends = append(ends, len(blocks))
@@ -213,7 +215,7 @@ func TestEveryCutIsToldAlike(t *testing.T) {
 		blocks = append(blocks, ngPackets(le, packets[i:i+1], microsecond, 0)...)
 		ends = append(ends, len(blocks))
 	}
-	records := classic(t, unbound(t), le, false)
+	records := asPcap(t, unbound(t), le, false)
 	recordEnds := []int{24}
 	for _, p := range packets {
 		recordEnds = append(recordEnds, recordEnds[len(recordEnds)-1]+recordHeader+len(p.Data))
@@ -242,7 +244,7 @@ func TestEveryCutIsToldAlike(t *testing.T) {
 	}
 	for n := 4; n < 24; n++ {
 		for name, b := range map[string][]byte{"pcap": records, "pcapng": blocks} {
-			if lane, _, err := replay(t, bytes.NewReader(b[:n])); err == nil || !strings.HasSuffix(err.Error(), "it ends within its header") || len(lane.dropped) > 0 {
+			if lane, _, err := replay(t, bytes.NewReader(b[:n])); err == nil || !strings.HasSuffix(err.Error(), "the file ends within its header") || len(lane.dropped) > 0 {
 				t.Errorf("%s, %d bytes: error %v, dropped %v", name, n, err, lane.dropped)
 			}
 		}
@@ -258,13 +260,13 @@ func count(all []transform.Reason, r transform.Reason) (n int) {
 	return n
 }
 
-// TestErrorsOfTheReaderStayAsTheyAre wherever they come, so that a compressed file that is
-// cut off is called that.
-func TestErrorsOfTheReaderStayAsTheyAre(t *testing.T) {
+// TestErrorsOfTheReaderAreWrapped at any offset, so that the error of a truncated compressed
+// file is recognised.
+func TestErrorsOfTheReaderAreWrapped(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	le := binary.LittleEndian
 	blocks := ngSection(le, 1, 0, nil, ngPackets(le, packets[:5], microsecond, 0))
-	why := errors.New("the disk is on fire")
+	why := errors.New("read failed")
 	for _, whole := range [][]byte{blocks, unbound(t)[:1000]} {
 		for n := range whole {
 			_, _, err := replay(t, io.MultiReader(bytes.NewReader(whole[:n]), failing{why}))
@@ -279,9 +281,9 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestFilesGoOnWhereTheOneBeforeEnded: of a capture that is cut between two packets, as
-// tcpdump -C and -G do, the parts bring what the whole does.
-func TestFilesGoOnWhereTheOneBeforeEnded(t *testing.T) {
+// TestFilesContinueThePreviousOne splits a capture between two packets, as tcpdump -C and -G
+// do. The parts give the same messages as the whole.
+func TestFilesContinueThePreviousOne(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	packets = fragmented(packets)
 	file := func(packets []packet.Captured) io.Reader {
@@ -307,8 +309,8 @@ func TestFilesGoOnWhereTheOneBeforeEnded(t *testing.T) {
 	}
 }
 
-// fragmented has every longer UDP datagram over IPv4 in two fragments, and every longer
-// TCP segment in two.
+// fragmented splits every longer UDP datagram over IPv4 into two fragments, and every longer
+// TCP segment into two.
 func fragmented(packets []packet.Captured) (all []packet.Captured) {
 	const ether, ip, first = 14, 20, 64
 	be := binary.BigEndian
@@ -318,7 +320,7 @@ func fragmented(packets []packet.Captured) (all []packet.Captured) {
 			all = append(all, p)
 			continue
 		}
-		header := 0 // what both parts have of the transport's
+		header := 0 // length of the transport header that both parts have
 		if b[ether+9] == 6 {
 			header = int(b[ether+ip+12]>>4) * 4
 		}
@@ -347,8 +349,8 @@ func fragmented(packets []packet.Captured) (all []packet.Captured) {
 	return all
 }
 
-// TestFilesMayComeInAnyOrder: what is whole in one of them is there, and what is held stays
-// within its bounds.
+// TestFilesMayComeInAnyOrder checks that messages within one file are read, and that memory
+// stays bounded.
 func TestFilesMayComeInAnyOrder(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	le := binary.LittleEndian

@@ -7,8 +7,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A recorder is a lane that remembers what it took, and fails the test where it is
-// not used as a lane.
+// A recorder is a lane that records messages and reasons. It fails the test if it is not
+// used as a lane.
 type recorder struct {
 	t        *testing.T
 	messages []transform.Message

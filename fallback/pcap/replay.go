@@ -30,9 +30,9 @@ func NewReplay(cfg Config, lane transform.Lane) (*Replay, error) {
 	}
 	to := cfg.DecapsulateTo
 	if len(to) == 0 {
-		to = everywhere()
+		to = allAddresses()
 	}
-	return &Replay{packet.New(cfg.dissection(to)), lane}, nil
+	return &Replay{packet.New(cfg.dissectorConfig(to)), lane}, nil
 }
 
 // Read reads a pcap or pcapng file. Damage is an error that names the byte offset; the
@@ -58,8 +58,8 @@ func (p *Replay) Read(ctx context.Context, r io.Reader) error {
 	return fmt.Errorf("reading the capture: %w", err)
 }
 
-// openCapture reads the file's header. It refuses a pcap file with a link layer that is
-// not read; of pcapng such packets are counted one by one.
+// openCapture reads the file's header. It returns an error for a pcap file with an
+// unsupported link layer; in pcapng such packets are counted one by one.
 func openCapture(r io.Reader) (*capfile.Reader, error) {
 	file, err := capfile.NewReader(r)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *Replay) Close() packet.Stats {
 	return p.dissector.Stats()
 }
 
-// replayBurst reads packets into one burst, for as long as reading cannot block.
+// replayBurst reads packets into one burst, until reading may block.
 func replayBurst(file *capfile.Reader, d *packet.Dissector, lane transform.Lane) error {
 	var p capfile.Packet
 	if err := file.Next(&p); err != nil {
@@ -102,9 +102,9 @@ func replayBurst(file *capfile.Reader, d *packet.Dissector, lane transform.Lane)
 	return nil
 }
 
-// replayPacket passes a packet to the dissector. A packet without a time cannot be
-// paired. It is malformed if its time does not fit; if the file has none for it, it is
-// counted as a packet that is not needed, and not as DNS.
+// replayPacket passes a packet to the dissector. A packet without a time cannot be paired.
+// If its time does not fit, it is dropped as malformed. If the file has no time for it, it
+// is counted as not needed.
 func replayPacket(p *capfile.Packet, d *packet.Dissector, lane transform.Lane) {
 	switch {
 	case p.Untimed:

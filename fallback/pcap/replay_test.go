@@ -22,8 +22,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// theResolver is whose outward traffic testdata/unbound.pcap has.
-var theResolver = Config{Resolvers: []netip.Prefix{
+// testConfig has the resolver whose outward traffic testdata/unbound.pcap contains.
+var testConfig = Config{Resolvers: []netip.Prefix{
 	netip.MustParsePrefix("192.0.2.53/32"), netip.MustParsePrefix("2001:db8:53::53/128"),
 }}
 
@@ -36,11 +36,11 @@ func unbound(t testing.TB) []byte {
 	return b
 }
 
-// replay reads files one after the other; the error is that of any.
+// replay reads files one after the other and returns their joined errors.
 func replay(t *testing.T, files ...io.Reader) (*recorder, packet.Stats, error) {
 	t.Helper()
 	lane := &recorder{t: t}
-	p, err := NewReplay(theResolver, lane)
+	p, err := NewReplay(testConfig, lane)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func replay(t *testing.T, files ...io.Reader) (*recorder, packet.Stats, error) {
 	return lane, stats, err
 }
 
-// packetsOf reads a capture with the library alone.
+// packetsOf reads a capture with gopacket.
 func packetsOf(t testing.TB, file []byte) (all []packet.Captured, infos []gopacket.CaptureInfo, link layers.LinkType) {
 	t.Helper()
 	r, err := pcapgo.NewReader(bytes.NewReader(file))
@@ -74,8 +74,8 @@ func packetsOf(t testing.TB, file []byte) (all []packet.Captured, infos []gopack
 	}
 }
 
-// classic writes packets as libpcap does, in any of its four formats.
-func classic(t *testing.T, file []byte, order binary.AppendByteOrder, nano bool) []byte {
+// asPcap writes the packets as a pcap file with the byte order and unit.
+func asPcap(t *testing.T, file []byte, order binary.AppendByteOrder, nano bool) []byte {
 	packets, _, link := packetsOf(t, file)
 	magic, unit := uint32(0xa1b2c3d4), transform.Time(1000)
 	if nano {
@@ -94,8 +94,9 @@ func classic(t *testing.T, file []byte, order binary.AppendByteOrder, nano bool)
 	return out
 }
 
-// pcapng writes packets as a pcapng section, with a second interface nobody understands.
-func pcapng(t testing.TB, file []byte) []byte {
+// asPcapng writes the packets as a pcapng section, with a second interface whose link layer
+// is not supported.
+func asPcapng(t testing.TB, file []byte) []byte {
 	t.Helper()
 	packets, infos, link := packetsOf(t, file)
 	var out bytes.Buffer
@@ -122,7 +123,7 @@ func pcapng(t testing.TB, file []byte) []byte {
 	return out.Bytes()
 }
 
-func TestCaptureFormatsSayTheSame(t *testing.T) {
+func TestCaptureFormatsGiveTheSameMessages(t *testing.T) {
 	file := unbound(t)
 	want, _, err := replay(t, bytes.NewReader(file))
 	if err != nil || len(want.messages) < 200 {
@@ -133,12 +134,12 @@ func TestCaptureFormatsSayTheSame(t *testing.T) {
 		file    []byte
 		unknown uint64
 	}{
-		{"microseconds, little-endian", classic(t, file, binary.LittleEndian, false), 0},
-		{"microseconds, big-endian", classic(t, file, binary.BigEndian, false), 0},
-		{"nanoseconds, little-endian", classic(t, file, binary.LittleEndian, true), 0},
-		{"nanoseconds, big-endian", classic(t, file, binary.BigEndian, true), 0},
-		{"pcapng", pcapng(t, file), 384},
-		{"pcapng, two sections", append(pcapng(t, file)[:0:0], pcapng(t, file)...), 384},
+		{"microseconds, little-endian", asPcap(t, file, binary.LittleEndian, false), 0},
+		{"microseconds, big-endian", asPcap(t, file, binary.BigEndian, false), 0},
+		{"nanoseconds, little-endian", asPcap(t, file, binary.LittleEndian, true), 0},
+		{"nanoseconds, big-endian", asPcap(t, file, binary.BigEndian, true), 0},
+		{"pcapng", asPcapng(t, file), 384},
+		{"pcapng, two sections", append(asPcapng(t, file)[:0:0], asPcapng(t, file)...), 384},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, stats, err := replay(t, bytes.NewReader(c.file))
@@ -156,9 +157,9 @@ func TestCaptureFormatsSayTheSame(t *testing.T) {
 	}
 }
 
-func TestCutCapturesGiveWhatCameBefore(t *testing.T) {
+func TestCutCapturesGiveThePacketsBeforeTheCut(t *testing.T) {
 	file := unbound(t)[:4000]
-	ng := pcapng(t, unbound(t))[:4000]
+	ng := asPcapng(t, unbound(t))[:4000]
 	for _, whole := range [][]byte{file, ng} {
 		last := 0
 		for n := range len(whole) {
@@ -171,7 +172,7 @@ func TestCutCapturesGiveWhatCameBefore(t *testing.T) {
 				t.Errorf("an empty file: error %v", err)
 			}
 			if err != nil && n > 200 && !strings.Contains(err.Error(), "at byte") {
-				t.Errorf("%d bytes: %v does not say where", n, err)
+				t.Errorf("%d bytes: %v has no offset", n, err)
 			}
 			if errors.Is(err, capfile.ErrCutOff) != (len(lane.dropped) > 0 && lane.dropped[len(lane.dropped)-1] == transform.Malformed) {
 				t.Errorf("%d bytes: error %v, dropped %v", n, err, lane.dropped)
@@ -184,7 +185,7 @@ func TestCutCapturesGiveWhatCameBefore(t *testing.T) {
 }
 
 func TestDamagedCapturesEndWithAnError(t *testing.T) {
-	file, ng := unbound(t), pcapng(t, unbound(t))
+	file, ng := unbound(t), asPcapng(t, unbound(t))
 	with := func(b []byte, at int, v ...byte) []byte {
 		b = bytes.Clone(b)
 		copy(b[at:], v)
@@ -195,12 +196,12 @@ func TestDamagedCapturesEndWithAnError(t *testing.T) {
 		file       []byte
 	}{
 		{"a length of 4 GB", "capture length", with(file, 24+8, 0xff, 0xff, 0xff, 0x7f)},
-		{"more captured than there was", "capture length", with(file, 24+8, 0xff, 0x0f, 0, 0)},
-		{"a link layer that is not understood", "type 105", with(file, 20, 105)},
+		{"a captured length above the limit", "capture length", with(file, 24+8, 0xff, 0x0f, 0, 0)},
+		{"an unsupported link layer", "type 105", with(file, 20, 105)},
 		{"another version", "version", with(file, 4, 9)},
-		{"pcapng that is none", "", with(ng, 8, 1, 2, 3, 4)},
+		{"pcapng with a wrong byte order", "", with(ng, 8, 1, 2, 3, 4)},
 		{"a block of 4 GB", "", with(ng, 4, 0xff, 0xff, 0xff, 0xff)},
-		{"no capture", "", []byte("this is no capture file at all, whatever it is")},
+		{"no capture", "", []byte("this text is not a capture file of any kind")},
 	} {
 		lane, _, err := replay(t, bytes.NewReader(c.file))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -212,17 +213,17 @@ func TestDamagedCapturesEndWithAnError(t *testing.T) {
 	}
 }
 
-func TestBlocksThatLieDoNotFillMemory(t *testing.T) {
-	ng := pcapng(t, unbound(t))[:4000]
+func TestInvalidLengthsDoNotFillMemory(t *testing.T) {
+	ng := asPcapng(t, unbound(t))[:4000]
 	at := bytes.Index(ng, []byte{6, 0, 0, 0}) // an enhanced packet block
 	if at < 0 {
 		t.Fatal("no packet block")
 	}
-	lying := bytes.Clone(ng[:at+28])
-	binary.LittleEndian.PutUint32(lying[at+20:], 1<<31-100) // of its packet
-	long := bytes.Clone(lying)
+	invalid := bytes.Clone(ng[:at+28])
+	binary.LittleEndian.PutUint32(invalid[at+20:], 1<<31-100) // of its packet
+	long := bytes.Clone(invalid)
 	binary.LittleEndian.PutUint32(long[at+4:], 1<<31) // of itself
-	for name, b := range map[string][]byte{"a packet": lying, "a block": long} {
+	for name, b := range map[string][]byte{"a packet": invalid, "a block": long} {
 		_, _, err := replay(t, io.MultiReader(bytes.NewReader(b), zeros{}))
 		if err == nil || !strings.Contains(err.Error(), "at byte") {
 			t.Errorf("%s of 2 GB: error %v", name, err)
@@ -230,12 +231,12 @@ func TestBlocksThatLieDoNotFillMemory(t *testing.T) {
 	}
 }
 
-// ngBlock is a pcapng block.
+// ngBlock returns a little-endian pcapng block.
 func ngBlock(kind uint32, body []byte) []byte { return ngBlockIn(binary.LittleEndian, kind, body) }
 
-// TestNamesAndSecretsAreNotKept: the library would, all of a section.
+// TestNamesAndSecretsAreNotKept in memory; gopacket keeps those of a section.
 func TestNamesAndSecretsAreNotKept(t *testing.T) {
-	ng := pcapng(t, unbound(t))
+	ng := asPcapng(t, unbound(t))
 	head := int(binary.LittleEndian.Uint32(ng[4:]))
 	names := ngBlock(4, bytes.Repeat([]byte{1, 0, 8, 0, 192, 0, 2, 1, 'a', 'b', 'c', 0}, 80_000)) // 1 MB
 	secrets := ngBlock(10, append([]byte{'K', 'S', 'L', 'T', 0, 0, 15, 0}, make([]byte, 1<<20)...))
@@ -252,12 +253,12 @@ func TestNamesAndSecretsAreNotKept(t *testing.T) {
 		t.Errorf("%d messages, error %v", len(lane.messages), err)
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 20<<20 {
-		t.Errorf("%d MiB were allocated for 200 MB that nobody wants", grown>>20)
+		t.Errorf("%d MiB were allocated for 200 MB of skipped blocks", grown>>20)
 	}
 }
 
-func TestInterfacesWithoutEndAreRefused(t *testing.T) {
-	ng := pcapng(t, unbound(t))
+func TestTooManyInterfacesAreRefused(t *testing.T) {
+	ng := asPcapng(t, unbound(t))
 	head := int(binary.LittleEndian.Uint32(ng[4:]))
 	stream := bytes.Clone(ng[:head])
 	for range 1024 + 1 {
@@ -269,7 +270,7 @@ func TestInterfacesWithoutEndAreRefused(t *testing.T) {
 	}
 }
 
-// zeros never ends.
+// zeros is a reader that never ends.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {
@@ -283,7 +284,7 @@ func TestReplayEndsWithItsContext(t *testing.T) {
 	lane := &recorder{t: t}
 	first := unbound(t)[:4000]
 	r := io.MultiReader(bytes.NewReader(first), cancelled{cancel, why})
-	p, err := NewReplay(theResolver, lane)
+	p, err := NewReplay(testConfig, lane)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,31 +307,31 @@ func (c cancelled) Read([]byte) (int, error) {
 	return 0, c.why
 }
 
-func TestReplayWantsResolvers(t *testing.T) {
-	if _, err := NewReplay(Config{}, nowhere{}); !errors.Is(err, errNoResolvers) {
+func TestReplayNeedsResolvers(t *testing.T) {
+	if _, err := NewReplay(Config{}, discardLane{}); !errors.Is(err, errNoResolvers) {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestDecapsulationWantsSources(t *testing.T) {
-	c := theResolver
+func TestDecapsulationNeedsSources(t *testing.T) {
+	c := testConfig
 	c.Decapsulate = true
-	if _, err := NewReplay(c, nowhere{}); !errors.Is(err, errNoTunnelSources) {
+	if _, err := NewReplay(c, discardLane{}); !errors.Is(err, errNoTunnelSources) {
 		t.Errorf("error %v", err)
 	}
 	c.DecapsulateFrom = []netip.Prefix{{}}
-	if _, err := NewReplay(c, nowhere{}); err == nil || !strings.Contains(err.Error(), "tunnel source") {
+	if _, err := NewReplay(c, discardLane{}); err == nil || !strings.Contains(err.Error(), "tunnel source") {
 		t.Errorf("an invalid source: error %v", err)
 	}
-	c.DecapsulateFrom, c.DecapsulateTo = theResolver.Resolvers, []netip.Prefix{{}}
-	if _, err := NewReplay(c, nowhere{}); err == nil || !strings.Contains(err.Error(), "tunnel destination") {
+	c.DecapsulateFrom, c.DecapsulateTo = testConfig.Resolvers, []netip.Prefix{{}}
+	if _, err := NewReplay(c, discardLane{}); err == nil || !strings.Contains(err.Error(), "tunnel destination") {
 		t.Errorf("an invalid destination: error %v", err)
 	}
 }
 
-// TestForgedTunnelsBringNothing replays a query and its response that a host on the
+// TestForgedTunnelsGiveNoMessage replays a query and its response that a host on the
 // Internet put into VXLAN itself: from 198.51.100.66 to 203.0.113.200.
-func TestForgedTunnelsBringNothing(t *testing.T) {
+func TestForgedTunnelsGiveNoMessage(t *testing.T) {
 	file, err := os.ReadFile("testdata/forged-through-vxlan.pcap")
 	if err != nil {
 		t.Fatal(err)
@@ -354,7 +355,7 @@ func TestForgedTunnelsBringNothing(t *testing.T) {
 		"this source and destination":   {prefixes("10.9.9.1/32", "198.51.100.0/24"), prefixes("203.0.113.200/32"), 2, 0},
 		"this destination, from others": {prefixes("10.9.9.1/32"), prefixes("203.0.113.200/32"), 0, 2},
 	} {
-		cfg := theResolver
+		cfg := testConfig
 		cfg.Decapsulate, cfg.DecapsulateFrom, cfg.DecapsulateTo = c.from != nil, c.from, c.to
 		lane := &recorder{t: t}
 		p, err := NewReplay(cfg, lane)
@@ -371,14 +372,14 @@ func TestForgedTunnelsBringNothing(t *testing.T) {
 	}
 }
 
-// TestPacketsComeAsTheyArrive holds Replay to a pipe: what was written whole is in
-// the lane before more comes.
+// TestPacketsComeAsTheyArrive replays a pipe: the lane gets a whole packet before more is
+// written.
 func TestPacketsComeAsTheyArrive(t *testing.T) {
 	file := unbound(t)
 	packets, _, _ := packetsOf(t, file)
 	r, w := io.Pipe()
-	lane := telling{nowhere{}, make(chan bool)}
-	p, err := NewReplay(theResolver, lane)
+	lane := signallingLane{discardLane{}, make(chan bool)}
+	p, err := NewReplay(testConfig, lane)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,18 +399,18 @@ func TestPacketsComeAsTheyArrive(t *testing.T) {
 	}
 }
 
-// telling is a lane that tells of each burst's end.
-type telling struct {
-	nowhere
+// A signallingLane signals the end of each burst.
+type signallingLane struct {
+	discardLane
 	ended chan bool
 }
 
-func (l telling) End() { l.ended <- true }
+func (l signallingLane) End() { l.ended <- true }
 
 func FuzzReplay(f *testing.F) {
 	file := unbound(f)
 	f.Add(file[:3000])
-	f.Add(pcapng(f, file)[:3000])
+	f.Add(asPcapng(f, file)[:3000])
 	packets, _, _ := packetsOf(f, file)
 	le, be := binary.LittleEndian, binary.BigEndian
 	f.Add(ngSection(be, 1, 2, []byte{0, 9, 0, 1, 0, 0, 0, 0}, ngPackets(be, packets[:10], second, 4)))
@@ -434,7 +435,7 @@ func BenchmarkReplay(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(stream)))
 	for b.Loop() {
-		p, err := NewReplay(theResolver, nowhere{})
+		p, err := NewReplay(testConfig, discardLane{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -446,11 +447,11 @@ func BenchmarkReplay(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*times*len(packets)), "ns/packet")
 }
 
-// nowhere is a lane that keeps nothing.
-type nowhere struct{}
+// A discardLane keeps nothing.
+type discardLane struct{}
 
-func (nowhere) Begin()                                   {}
-func (nowhere) Take(*transform.Message) transform.Reason { return transform.Kept }
-func (nowhere) Drop(transform.Reason)                    {}
-func (nowhere) End()                                     {}
-func (nowhere) Close()                                   {}
+func (discardLane) Begin()                                   {}
+func (discardLane) Take(*transform.Message) transform.Reason { return transform.Kept }
+func (discardLane) Drop(transform.Reason)                    {}
+func (discardLane) End()                                     {}
+func (discardLane) Close()                                   {}

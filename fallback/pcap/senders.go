@@ -8,43 +8,42 @@ import (
 	"time"
 )
 
-// Senders is what a sensor knows of those who send it dnstap: whether any of them
-// has brought an outward message on its present connection, or since when none has.
-// Sources that capture only meanwhile go by it.
+// Senders records whether any dnstap connection has sent an outward message, or since
+// when none has. Sources with When Idle capture only while none has.
 type Senders struct {
-	mu       sync.Mutex
-	telling  int           // connections that have brought something outward
-	silent   time.Time     // since when there is none of those
-	changed  chan struct{} // closed, and made anew, when there is a first or none any more
-	captures map[*capture]struct{}
+	mu          sync.Mutex
+	active      int           // connections that have sent an outward message
+	silentSince time.Time     // when active became 0
+	changed     chan struct{} // closed and replaced when active becomes 1 or 0
+	captures    map[*capture]struct{}
 }
 
-// A capture is what a first outward message ends.
+// A capture is a capture that the next outward message ends.
 type capture struct {
 	ctx  context.Context
 	stop context.CancelCauseFunc
-	done chan struct{} // closed once its records have been handed over
+	done chan struct{} // closed after its records were handed over
 }
 
-// errSenderTells is why a capture ends.
-var errSenderTells = errors.New("a dnstap sender brings outward messages")
+// errDnstapOutward is the cause of a capture's end.
+var errDnstapOutward = errors.New("a dnstap sender sends outward messages")
 
-// handOverTime bounds how long a sender's messages wait for a capture to end.
+// handOverTime bounds the time that a sender's messages wait for a capture to end.
 const handOverTime = time.Second
 
-// NewSenders returns one that counts silence from now.
+// NewSenders returns a Senders that has been silent since now.
 func NewSenders() *Senders {
-	return &Senders{silent: time.Now(), changed: make(chan struct{}), captures: map[*capture]struct{}{}}
+	return &Senders{silentSince: time.Now(), changed: make(chan struct{}), captures: map[*capture]struct{}{}}
 }
 
-// Tells notes that a connection has its first outward message. It ends the captures
-// under way, and returns when what they recorded has been handed over, so that the
-// message can be held against it; or after a second, if one cannot end.
-func (s *Senders) Tells() {
+// OutwardBegins is called at the first outward message of a connection. It ends the current
+// captures. It returns when their records were handed over, so that duplicates of the
+// message are recognised, or after a second if a capture does not end.
+func (s *Senders) OutwardBegins() {
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
 	defer cancel()
-	for _, c := range s.tell() {
-		c.stop(errSenderTells)
+	for _, c := range s.countActive() {
+		c.stop(errDnstapOutward)
 		select {
 		case <-c.done:
 		case <-ctx.Done():
@@ -52,12 +51,13 @@ func (s *Senders) Tells() {
 	}
 }
 
-func (s *Senders) tell() (ending []*capture) {
+// countActive counts a connection and returns the captures to be ended.
+func (s *Senders) countActive() (ending []*capture) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.telling++
-	if s.telling == 1 {
-		s.change()
+	s.active++
+	if s.active == 1 {
+		s.notify()
 	}
 	for c := range s.captures {
 		ending = append(ending, c)
@@ -65,29 +65,29 @@ func (s *Senders) tell() (ending []*capture) {
 	return ending
 }
 
-// Left notes that a connection for which Tells was called is over.
-func (s *Senders) Left() {
+// OutwardEnds is called when a connection has ended for which OutwardBegins was called.
+func (s *Senders) OutwardEnds() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.telling--
-	if s.telling == 0 {
-		s.silent = time.Now()
-		s.change()
+	s.active--
+	if s.active == 0 {
+		s.silentSince = time.Now()
+		s.notify()
 	}
 }
 
-// change wakes whoever waits. s.mu is held.
-func (s *Senders) change() {
+// notify wakes the goroutines in awaitSilence. The caller holds s.mu.
+func (s *Senders) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// awaitSilence waits until no connection has told anything outward for d. The
-// context that it returns ends with ctx, or at the next outward message, with the
-// reason as its cause; end must be called when what was recorded meanwhile has been
-// handed over. It returns nil if ctx ends first.
+// awaitSilence waits until no connection has sent an outward message for d. The context
+// that it returns ends with ctx or at the next outward message, with the reason as its
+// cause. The caller must call end after it has handed over its records. If ctx ends first,
+// awaitSilence returns nil.
 func (s *Senders) awaitSilence(ctx context.Context, d time.Duration) (capturing context.Context, end func()) {
-	for ctx.Err() == nil { // silence may have lasted all the while
+	for ctx.Err() == nil { // silence may last when ctx ends
 		c, left, changed := s.begin(ctx, d)
 		if c != nil {
 			return c.ctx, func() { s.end(c) }
@@ -101,15 +101,15 @@ func (s *Senders) awaitSilence(ctx context.Context, d time.Duration) (capturing 
 	return nil, nil
 }
 
-// begin begins a capture if there has been silence for d; else it returns what is
-// left of that, and what is closed when that changes.
+// begin begins a capture if there has been silence for d. Otherwise it returns the rest
+// of d, and a channel that is closed when active changes.
 func (s *Senders) begin(ctx context.Context, d time.Duration) (c *capture, left time.Duration, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.telling > 0 {
+	if s.active > 0 {
 		return nil, math.MaxInt64, s.changed
 	}
-	if left = time.Until(s.silent.Add(d)); left > 0 {
+	if left = time.Until(s.silentSince.Add(d)); left > 0 {
 		return nil, left, s.changed
 	}
 	c = &capture{done: make(chan struct{})}
@@ -118,6 +118,7 @@ func (s *Senders) begin(ctx context.Context, d time.Duration) (c *capture, left 
 	return c, 0, nil
 }
 
+// end ends a capture, whose records were handed over.
 func (s *Senders) end(c *capture) {
 	c.stop(nil)
 	close(c.done)

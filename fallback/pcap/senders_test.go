@@ -10,8 +10,8 @@ import (
 
 const idleAfter = time.Minute
 
-// captureOnce waits for silence, and then tells when that was and hands over d after
-// it is told to end.
+// captureOnce waits for silence, sends the time of its begin, waits for its end, sends the
+// cause, and hands over after d.
 func captureOnce(ctx context.Context, s *Senders, d time.Duration) (began <-chan time.Time, ended <-chan error) {
 	b, e := make(chan time.Time, 1), make(chan error, 1)
 	go func() {
@@ -29,7 +29,7 @@ func captureOnce(ctx context.Context, s *Senders, d time.Duration) (began <-chan
 	return b, e
 }
 
-// after is how long ago a time is that comes at once.
+// after returns the time from start to the time in c, or -1 if c is empty.
 func after(t *testing.T, start time.Time, c <-chan time.Time) time.Duration {
 	t.Helper()
 	synctest.Wait()
@@ -46,18 +46,18 @@ func TestSilenceBeginsACapture(t *testing.T) {
 		pause time.Duration // before it
 		do    func(*Senders)
 	}
-	tells, left := (*Senders).Tells, (*Senders).Left
+	outward, ended := (*Senders).OutwardBegins, (*Senders).OutwardEnds
 	for _, c := range []struct {
 		name  string
 		steps []step
 		want  time.Duration // -1: never
 	}{
-		{"nobody ever connects", nil, idleAfter},
-		{"one that tells stays, and is quiet", []step{{0, tells}}, -1},
-		{"one leaves", []step{{0, tells}, {10 * time.Second, left}}, 70 * time.Second},
-		{"one of two leaves", []step{{0, tells}, {0, tells}, {0, left}}, -1},
-		{"both leave", []step{{0, tells}, {0, tells}, {0, left}, {time.Second, left}}, 61 * time.Second},
-		{"it comes back in time, and leaves again", []step{{0, tells}, {0, left}, {59 * time.Second, tells}, {0, left}}, 119 * time.Second},
+		{"no connection", nil, idleAfter},
+		{"an active connection stays, and is quiet", []step{{0, outward}}, -1},
+		{"one ends", []step{{0, outward}, {10 * time.Second, ended}}, 70 * time.Second},
+		{"one of two ends", []step{{0, outward}, {0, outward}, {0, ended}}, -1},
+		{"both end", []step{{0, outward}, {0, outward}, {0, ended}, {time.Second, ended}}, 61 * time.Second},
+		{"it comes back in time, and ends again", []step{{0, outward}, {0, ended}, {59 * time.Second, outward}, {0, ended}}, 119 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -85,21 +85,21 @@ func TestSilenceBeginsACapture(t *testing.T) {
 func TestAnOutwardMessageEndsTheCapture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSenders()
-		const handsOver = 300 * time.Millisecond
-		_, ended := captureOnce(t.Context(), s, handsOver)
+		const handOverTakes = 300 * time.Millisecond
+		_, ended := captureOnce(t.Context(), s, handOverTakes)
 		time.Sleep(2 * idleAfter)
 		start := time.Now()
-		s.Tells()
-		if waited := time.Since(start); waited != handsOver {
-			t.Errorf("the message waited for %v, want %v", waited, handsOver)
+		s.OutwardBegins()
+		if waited := time.Since(start); waited != handOverTakes {
+			t.Errorf("the message waited for %v, want %v", waited, handOverTakes)
 		}
-		if err := <-ended; !errors.Is(err, errSenderTells) {
+		if err := <-ended; !errors.Is(err, errDnstapOutward) {
 			t.Errorf("ended with %v", err)
 		}
 		start = time.Now()
-		s.Tells()
+		s.OutwardBegins()
 		if waited := time.Since(start); waited != 0 {
-			t.Errorf("with nothing under way a message waited for %v", waited)
+			t.Errorf("without a capture a message waited for %v", waited)
 		}
 	})
 }
@@ -113,10 +113,10 @@ func TestMessagesOfTwoSendersWaitForTheSameEnd(t *testing.T) {
 		start := time.Now()
 		go func() {
 			time.Sleep(100 * time.Millisecond)
-			s.Tells()
+			s.OutwardBegins()
 			other <- time.Since(start)
 		}()
-		s.Tells()
+		s.OutwardBegins()
 		if waited := <-other; waited != 300*time.Millisecond {
 			t.Errorf("the second waited until %v, want 300ms", waited)
 		}
@@ -124,13 +124,13 @@ func TestMessagesOfTwoSendersWaitForTheSameEnd(t *testing.T) {
 	})
 }
 
-func TestACaptureThatDoesNotEndHoldsNobodyUp(t *testing.T) {
+func TestACaptureThatDoesNotEndDelaysMessagesForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSenders()
 		_, ended := captureOnce(t.Context(), s, time.Hour)
 		time.Sleep(2 * idleAfter)
 		start := time.Now()
-		s.Tells()
+		s.OutwardBegins()
 		if waited := time.Since(start); waited != handOverTime {
 			t.Errorf("the message waited for %v, want %v", waited, handOverTime)
 		}
@@ -139,8 +139,8 @@ func TestACaptureThatDoesNotEndHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// TestNoCaptureBeginsOnceTheSourceIsStopped holds a source that is stopped while it
-// captures to its end: silence goes on, and would begin the next capture at once.
+// TestNoCaptureBeginsOnceTheSourceIsStopped ends the context of a source during a capture.
+// The silence continues and must not begin another capture.
 func TestNoCaptureBeginsOnceTheSourceIsStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -19,7 +19,7 @@ type session struct {
 	readers []*reader
 }
 
-// run reads until ctx ends, and then what had been received by then.
+// run reads packets until ctx ends, and then those received before.
 func (s *session) run(ctx context.Context) error {
 	var readers sync.WaitGroup
 	for _, r := range s.readers {
@@ -30,16 +30,16 @@ func (s *session) run(ctx context.Context) error {
 	return err
 }
 
-// stats adds up what rings and readers count.
+// stats returns the sum of the counts of rings and readers.
 func (s *session) stats() Stats {
 	total := Stats{Rings: s.rings.Stats()}
 	for _, r := range s.readers {
-		total.Packets.Add(r.told())
+		total.Packets.Add(r.published())
 	}
 	return total
 }
 
-// A reader brings the packets of one ring of each interface to a lane.
+// A reader passes the packets of one lane's rings to that lane.
 type reader struct {
 	ring      *ring.Reader
 	dissector *packet.Dissector
@@ -57,7 +57,7 @@ func (r *reader) run() {
 	r.lane.Begin()
 	r.dissector.Finish(r.lane)
 	r.lane.End()
-	r.tell()
+	r.publish()
 }
 
 func (r *reader) burst() {
@@ -68,17 +68,18 @@ func (r *reader) burst() {
 		r.dissector.Network(p.Protocol, &c, r.lane)
 	}
 	r.lane.End()
-	r.tell()
+	r.publish()
 }
 
-// tell publishes the dissector's counts, which are the reader's alone.
-func (r *reader) tell() {
+// publish copies the dissector's counts, which only the reader's goroutine may read.
+func (r *reader) publish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stats = r.dissector.Stats()
 }
 
-func (r *reader) told() packet.Stats {
+// published returns the counts as of the last publish.
+func (r *reader) published() packet.Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stats
@@ -94,7 +95,7 @@ func (s *Source) destinations() ([]netip.Prefix, error) {
 	to, err := addressesOf(c.Interfaces)
 	if err == nil && len(to) == 0 {
 		s.log.Warn("all tunnels are refused: decapsulate_to is empty and the interfaces have no address: " +
-			"set decapsulate_to to the addresses that tunnels lead to")
+			"set decapsulate_to to the destination addresses of the tunnels")
 	}
 	return to, err
 }

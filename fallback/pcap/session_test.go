@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDestinationsOfTunnels takes the one interface that every machine has, whose
-// addresses no tunnel leads to.
+// TestDestinationsOfTunnels uses the loopback interface, which every machine has and whose
+// addresses are no destinations.
 func TestDestinationsOfTunnels(t *testing.T) {
 	to := []netip.Prefix{netip.MustParsePrefix("203.0.113.200/32")}
 	for name, c := range map[string]struct {

@@ -13,44 +13,42 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A Source captures on interfaces, all the time or while no dnstap sender tells
-// anything outward.
+// A Source captures on interfaces, always or while no dnstap sender sends outward messages.
 type Source struct {
 	config  Config
 	outlet  Outlet
 	senders *Senders
 	log     *slog.Logger
 
-	rings *ring.Capture // what Always begins with; nil once that has begun
+	rings *ring.Capture // for the first capture if When is Always; nil after it began
 
-	mu      sync.Mutex
-	current *session // nil while nothing is captured
-	gone    Stats    // of the sessions that are over
+	mu       sync.Mutex
+	current  *session // nil while nothing is captured
+	finished Stats    // counts of the sessions that have ended
 }
 
-// retryTime is how long a capture that cannot begin waits before it tries again.
+// retryTime is the time between two attempts to begin a capture.
 const retryTime = 10 * time.Second
 
-// Open checks that the source may capture where it is to, and opens what it needs
-// for that; nothing is captured before Run. senders is who is listened to where the
-// source captures only while none of them tells anything.
+// Open checks that the source can capture and opens its rings. Nothing is captured before
+// Run. senders provides the silence of dnstap senders for a source with When Idle.
 func Open(cfg Config, outlet Outlet, senders *Senders, log *slog.Logger) (*Source, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	s := &Source{config: cfg, outlet: outlet, senders: senders, log: log.With("source", cfg.Name)}
-	rings, err := ring.Open(cfg.rings(), s.log)
+	rings, err := ring.Open(cfg.ringConfig(), s.log)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.When == Idle { // it may be long until they are needed, and their memory is locked
+	if cfg.When == Idle { // the rings may be needed much later, and their memory is locked
 		return s, rings.Close()
 	}
 	s.rings = rings
 	return s, nil
 }
 
-// Close releases what Open has opened. It is for a source that is not run.
+// Close releases the rings that Open opened. It is for a source that is not run.
 func (s *Source) Close() error {
 	if s.rings == nil {
 		return nil
@@ -58,15 +56,15 @@ func (s *Source) Close() error {
 	return s.rings.Close()
 }
 
-// Run captures until ctx ends. What had been received by then has been taken when
-// it returns.
+// Run captures until ctx ends. When it returns, the lanes have taken every packet received
+// before.
 func (s *Source) Run(ctx context.Context) error {
 	if s.config.When == Always {
 		rings := s.rings
 		s.rings = nil
 		return s.capture(ctx, rings, "always")
 	}
-	told := "" // of what does not work, until it is something else
+	reported := "" // the latest error that was logged
 	for {
 		capturing, end := s.senders.awaitSilence(ctx, s.config.IdleAfter)
 		if end == nil {
@@ -75,12 +73,12 @@ func (s *Source) Run(ctx context.Context) error {
 		err := s.captureWhileIdle(capturing)
 		end()
 		if err == nil {
-			told = ""
+			reported = ""
 			continue
 		}
-		if why := err.Error(); why != told {
-			told = why
-			s.log.Error("capture does not work; it is tried again and again", "every", retryTime, "error", err)
+		if why := err.Error(); why != reported {
+			reported = why
+			s.log.Error("the capture failed, retrying", "every", retryTime, "error", err)
 		}
 		if !pause(ctx, retryTime) {
 			return nil
@@ -88,29 +86,30 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
+// captureWhileIdle opens rings and captures until ctx ends.
 func (s *Source) captureWhileIdle(ctx context.Context) error {
-	cfg := s.config.rings()
-	cfg.Absent = true // it was there at first: the others stand in meanwhile
+	cfg := s.config.ringConfig()
+	cfg.Absent = true // Open has found every interface: capture on the others if one is missing now
 	rings, err := ring.Open(cfg, s.log)
 	if err != nil {
-		s.failed()
+		s.countFailure()
 		return err
 	}
-	return s.capture(ctx, rings, fmt.Sprintf("no dnstap sender has told anything outward for %v", s.config.IdleAfter))
+	return s.capture(ctx, rings, fmt.Sprintf("no dnstap sender has sent an outward message for %v", s.config.IdleAfter))
 }
 
-// ending is why a capture has ended, and what counts that.
-func (s *Source) ending(ctx context.Context, err error) (counter *uint64, reason string) {
+// endReason returns why a capture has ended, and the counter of that reason.
+func (s *Source) endReason(ctx context.Context, err error) (counter *uint64, reason string) {
 	switch {
 	case err != nil:
-		return &s.gone.Ended.Broken, "it failed"
-	case errors.Is(context.Cause(ctx), errSenderTells):
-		return &s.gone.Ended.Told, errSenderTells.Error()
+		return &s.finished.Ended.Broken, "it failed"
+	case errors.Is(context.Cause(ctx), errDnstapOutward):
+		return &s.finished.Ended.ByDnstap, errDnstapOutward.Error()
 	}
-	return &s.gone.Ended.Stopped, "this source stops"
+	return &s.finished.Ended.Stopped, "the source stops"
 }
 
-// pause reports whether ctx has not ended meanwhile.
+// pause waits for d. It returns false if ctx ends first.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -120,16 +119,16 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// capture reads the rings until ctx ends, closes them, and hands over.
+// capture reads the rings until ctx ends, closes them, and hands over to the outlet.
 func (s *Source) capture(ctx context.Context, rings *ring.Capture, reason string) (err error) {
 	defer func() { err = errors.Join(err, rings.Close()) }()
 	if err := rings.Attach(); err != nil {
-		s.failed()
+		s.countFailure()
 		return err
 	}
 	to, err := s.destinations()
 	if err != nil {
-		s.failed()
+		s.countFailure()
 		return err
 	}
 	on := transform.Time(time.Now().UnixNano())
@@ -137,22 +136,22 @@ func (s *Source) capture(ctx context.Context, rings *ring.Capture, reason string
 	for i := range s.config.Lanes {
 		current.readers = append(current.readers, &reader{
 			ring:      rings.Reader(i),
-			dissector: packet.New(s.config.dissection(to)),
+			dissector: packet.New(s.config.dissectorConfig(to)),
 			lane:      s.outlet.Lane(on),
 		})
 	}
 	s.begin(current)
 	s.log.Info("capture begins", "reason", reason)
 	err = current.run(ctx)
-	counter, reason := s.ending(ctx, err)
+	counter, reason := s.endReason(ctx, err)
 	s.end(current, counter)
 	s.outlet.HandOver(s.span(on, rings))
 	s.log.Info("capture has ended", "reason", reason)
 	return err
 }
 
-// span is what the capture can vouch for: nothing, if it has seen no packet at all,
-// as of an interface that is down or the wrong one.
+// span returns the time in which the capture recorded every packet. It is empty if no
+// packet was captured, as on an interface that is down or the wrong one.
 func (s *Source) span(on transform.Time, rings *ring.Capture) transform.Span {
 	off := rings.Ended()
 	if rings.Stats().Packets == 0 {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-func TestACaptureThatNeverWorksIsToldOfOnce(t *testing.T) {
+func TestRepeatedFailuresAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		cfg := theResolver
+		cfg := testConfig
 		cfg.Interfaces, cfg.When, cfg.IdleAfter, cfg.Ring, cfg.Lanes = []string{"lo"}, Idle, time.Second, 1, 1 // too small a ring
 		s := &Source{config: cfg, senders: NewSenders(), log: slog.New(slog.NewTextHandler(&out, nil))}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)

@@ -8,40 +8,41 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Stats counts what a source did, beside the account of messages.
+// Stats counts the captures and packets of a source. It is separate from the account of
+// messages.
 type Stats struct {
-	Capturing bool   // it does
-	Captures  uint64 // times that it began to
+	Capturing bool   // a capture is running
+	Captures  uint64 // times that a capture began
 	Ended     Endings
-	Failed    uint64 // times that it could not begin
+	Failed    uint64 // times that a capture could not begin
 	Packets   packet.Stats
 	Rings     ring.Stats
 }
 
-// Endings counts captures that are over, by why.
+// Endings counts captures that have ended, by reason.
 type Endings struct {
-	Told    uint64 // a dnstap sender brings outward messages
-	Stopped uint64 // the source was told to stop
-	Broken  uint64 // the capture failed
+	ByDnstap uint64 // a dnstap sender sent an outward message
+	Stopped  uint64 // the source stopped
+	Broken   uint64 // the capture failed
 }
 
-// Rows returns how often the source captured, and why captures ended.
+// Rows returns the counts of captures.
 func (s *Stats) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "begun", Metric: "captures_total", Meaning: "times that a capture began", Value: s.Captures},
-		{Name: "ended_by_dnstap", Meaning: "captures that ended because a dnstap sender brings outward messages", Value: s.Ended.Told},
+		{Name: "ended_by_dnstap", Meaning: "captures that ended because a dnstap sender brings outward messages", Value: s.Ended.ByDnstap},
 		{Name: "stopped", Meaning: "captures that ended with the source", Value: s.Ended.Stopped},
 		{Name: "broken", Metric: "captures_broken_total", Meaning: "captures that failed", Value: s.Ended.Broken},
 		{Name: "failed", Metric: "captures_failed_total", Meaning: "times that a capture could not begin", Value: s.Failed},
 	}
 }
 
-// Stats returns the source's counts since it was opened. They are not older than a
-// burst of packets, those of the rings not older than a second.
+// Stats returns the source's counts since it was opened. They are at most a burst of
+// packets old, those of the rings at most a second.
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total := s.gone
+	total := s.finished
 	total.Rings.Interfaces = slices.Clone(total.Rings.Interfaces)
 	if s.current != nil {
 		total.add(s.current.stats())
@@ -54,21 +55,21 @@ func (s *Source) begin(current *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = current
-	s.gone.Captures++
+	s.finished.Captures++
 }
 
 func (s *Source) end(current *session, why *uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gone.add(current.stats())
+	s.finished.add(current.stats())
 	*why++
 	s.current = nil
 }
 
-func (s *Source) failed() {
+func (s *Source) countFailure() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gone.Failed++
+	s.finished.Failed++
 }
 
 // add adds the counts of one session to those of others.
@@ -77,7 +78,7 @@ func (s *Stats) add(o Stats) {
 	s.Rings.Add(o.Rings)
 }
 
-// Add adds the counts of another source, which was there before and is not any more.
+// Add adds the counts of an earlier source of the same name, which was removed.
 func (s *Stats) Add(gone Stats) {
 	rings := gone.Rings
 	rings.Interfaces = slices.Clone(rings.Interfaces)
@@ -85,7 +86,7 @@ func (s *Stats) Add(gone Stats) {
 	s.Rings = rings
 	s.Packets.Add(gone.Packets)
 	s.Captures += gone.Captures
-	s.Ended.Told += gone.Ended.Told
+	s.Ended.ByDnstap += gone.Ended.ByDnstap
 	s.Ended.Stopped += gone.Ended.Stopped
 	s.Ended.Broken += gone.Ended.Broken
 	s.Failed += gone.Failed

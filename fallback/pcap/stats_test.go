@@ -9,8 +9,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 )
 
-// counted is a Stats in which every count is n.
-func counted(n uint64, interfaces ...ring.InterfaceStats) Stats {
+// filled returns a Stats in which every count is n.
+func filled(n uint64, interfaces ...ring.InterfaceStats) Stats {
 	var s Stats
 	fill(reflect.ValueOf(&s).Elem(), n)
 	s.Rings.Interfaces = interfaces
@@ -34,17 +34,17 @@ func TestSourcesOfOneNameAreCountedTogether(t *testing.T) {
 	of := func(name string, up bool, n uint64) ring.InterfaceStats {
 		return ring.InterfaceStats{Name: name, Up: up, Counts: ring.Counts{Packets: n, Drops: n, Freezes: n, Damaged: n}}
 	}
-	living := counted(2, of("b", true, 2), of("c", true, 2))
-	living.Capturing = true
-	gone := counted(5, of("a", false, 5), of("b", false, 5))
-	before := counted(5, of("a", false, 5), of("b", false, 5))
-	living.Add(gone)
-	want := counted(7, of("a", false, 5), of("b", true, 7), of("c", true, 2))
+	current := filled(2, of("b", true, 2), of("c", true, 2))
+	current.Capturing = true
+	gone := filled(5, of("a", false, 5), of("b", false, 5))
+	before := filled(5, of("a", false, 5), of("b", false, 5))
+	current.Add(gone)
+	want := filled(7, of("a", false, 5), of("b", true, 7), of("c", true, 2))
 	want.Capturing = true
-	if diff := cmp.Diff(want, living); diff != "" {
+	if diff := cmp.Diff(want, current); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(before, gone); diff != "" {
-		t.Errorf("what was added has changed:\n%s", diff)
+		t.Errorf("the added counts have changed:\n%s", diff)
 	}
 }

@@ -17,8 +17,8 @@ var (
 	be = binary.BigEndian
 )
 
-// A kept is a packet with its own copy of the data.
-type kept struct {
+// A packetCopy is a packet with its own copy of the data.
+type packetCopy struct {
 	Data    string
 	Length  int
 	Time    transform.Time
@@ -26,13 +26,13 @@ type kept struct {
 	Link    uint16
 }
 
-// readAll returns the packets of a file, and nil in place of io.EOF.
-func readAll(r io.Reader) (all []kept, err error) {
+// readAll returns the packets of a file, and nil instead of io.EOF.
+func readAll(r io.Reader) (all []packetCopy, err error) {
 	file, err := NewReader(r)
 	var p Packet
 	for err == nil {
 		if err = file.Next(&p); err == nil {
-			all = append(all, kept{string(p.Data), p.Length, p.Time, p.Untimed, p.Link})
+			all = append(all, packetCopy{string(p.Data), p.Length, p.Time, p.Untimed, p.Link})
 		}
 	}
 	if err == io.EOF {
@@ -41,20 +41,20 @@ func readAll(r io.Reader) (all []kept, err error) {
 	return all, err
 }
 
-// fileHeader begins a pcap file of Ethernet packets.
+// fileHeader returns the header of a pcap file of Ethernet packets.
 func fileHeader(order binary.AppendByteOrder, magic uint32, major, minor uint16) []byte {
 	b := order.AppendUint16(order.AppendUint16(order.AppendUint32(nil, magic), major), minor)
 	b = append(b, 1, 2, 3, 4, 5, 6, 7, 8) // unused, to be ignored
 	return order.AppendUint32(order.AppendUint32(b, 65535), 1)
 }
 
-// record is a packet of a pcap file.
+// record returns a packet of a pcap file.
 func record(order binary.AppendByteOrder, seconds, fraction, captured, original uint32, data string) []byte {
 	b := order.AppendUint32(order.AppendUint32(nil, seconds), fraction)
 	return append(order.AppendUint32(order.AppendUint32(b, captured), original), data...)
 }
 
-// block is a pcapng block. It pads the body.
+// block returns a pcapng block, whose body it pads.
 func block(order binary.AppendByteOrder, kind uint32, body []byte) []byte {
 	body = append(bytes.Clone(body), make([]byte, -len(body)&3)...)
 	length := uint32(minBlock + len(body))

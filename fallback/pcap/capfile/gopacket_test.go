@@ -19,7 +19,7 @@ import (
 
 // gopacketReads returns the packets of a file as gopacket reads it, up to the first
 // error. Where the formats' texts leave no choice, gopacket 1.7.7 is wrong in these
-// points, which agree allows for:
+// points, which compare allows for:
 //
 //   - It takes if_tsresol 0, whole seconds, as absent, which means microseconds.
 //   - Of resolutions 2^-n it rounds the scale to an integer: fractions are up to 0.07 %
@@ -30,11 +30,11 @@ import (
 //   - It does not hold a packet to the space in its block: a simple or obsolete packet
 //     may contain the block's trailer.
 //
-// It reads less: no pcap before version 2.4, no pcap record that claims to have captured
-// more than there was, no pcapng 1.2, no section of an unknown version, and no block
+// It refuses more: it reads no pcap before version 2.4, no pcap record that claims to have captured
+// more than the original length, no pcapng 1.2, no section of an unknown version, and no block
 // with malformed options, names or secrets. Packets that only one of the two reads are
 // therefore not compared.
-func gopacketReads(file []byte) (all []kept) {
+func gopacketReads(file []byte) (all []packetCopy) {
 	if len(file) < 4 {
 		return nil
 	}
@@ -62,7 +62,7 @@ func gopacketReads(file []byte) (all []kept) {
 		if len(info.AncillaryData) > 0 {
 			link = info.AncillaryData[0].(layers.LinkType)
 		}
-		p := kept{string(data), max(info.Length, len(data)), transform.NoTime, info.Timestamp.IsZero(), uint16(link)}
+		p := packetCopy{string(data), max(info.Length, len(data)), transform.NoTime, info.Timestamp.IsZero(), uint16(link)}
 		if s := info.Timestamp.Unix(); s >= 0 && s < (1<<63-1)/int64(time.Second) {
 			p.Time = transform.Time(info.Timestamp.UnixNano())
 		}
@@ -72,14 +72,14 @@ func gopacketReads(file []byte) (all []kept) {
 
 // capfileReads returns the packets of a file, and for each of them whether gopacket
 // computes a wrong time.
-func capfileReads(file []byte) (all []kept, wrong []bool, err error) {
+func capfileReads(file []byte) (all []packetCopy, wrong []bool, err error) {
 	r, err := NewReader(bytes.NewReader(file))
 	for err == nil {
 		var p Packet
 		if err = r.Next(&p); err != nil {
 			break
 		}
-		all = append(all, kept{string(p.Data), p.Length, p.Time, p.Untimed, p.Link})
+		all = append(all, packetCopy{string(p.Data), p.Length, p.Time, p.Untimed, p.Link})
 		wrong = append(wrong, r.gopacketMistakesTime())
 	}
 	if err == io.EOF {
@@ -112,9 +112,9 @@ func (r *Reader) gopacketMistakesTime() bool {
 	return units != 1 || r.pcapng.interfaces[id].units == 1
 }
 
-// agree returns the packets of a file as both read it, and the first difference.
-// Packets that only one of the two has read are not compared.
-func agree(file []byte) (ours, theirs []kept, diff string, err error) {
+// compare returns the packets of a file as both read it, and the first difference. It does
+// not compare packets that only one of the two has read.
+func compare(file []byte) (ours, theirs []packetCopy, diff string, err error) {
 	ours, wrong, err := capfileReads(file)
 	theirs = gopacketReads(file)
 	for i := range min(len(ours), len(theirs)) {
@@ -134,7 +134,7 @@ func agree(file []byte) (ours, theirs []kept, diff string, err error) {
 func TestGopacketReadsTheSame(t *testing.T) {
 	for path, file := range captures(t) {
 		for name, b := range map[string][]byte{"pcap": file, "pcapng": asPcapng(t, le, file), "big-endian pcapng": asPcapng(t, be, file)} {
-			ours, theirs, diff, err := agree(b)
+			ours, theirs, diff, err := compare(b)
 			if diff != "" || len(ours) != len(theirs) || len(ours) == 0 || err != nil {
 				t.Errorf("%s as %s: %d packets, gopacket %d, error %v (-gopacket +capfile):\n%s", path, name, len(ours), len(theirs), err, diff)
 			}
@@ -148,14 +148,14 @@ func TestGopacketReadsGeneratedFilesTheSame(t *testing.T) {
 	packets := 0
 	rapid.Check(t, func(t *rapid.T) {
 		b := generate(t)
-		ours, theirs, diff, err := agree(b)
+		ours, theirs, diff, err := compare(b)
 		if diff != "" || len(ours) != len(theirs) || err != nil {
 			t.Errorf("%d packets, gopacket %d, error %v (-gopacket +capfile):\n%s\n%x", len(ours), len(theirs), err, diff, b)
 		}
 		packets += len(ours)
 	})
 	if packets < 100 {
-		t.Errorf("only %d packets: the test shows nothing", packets)
+		t.Errorf("only %d packets: the test proves nothing", packets)
 	}
 }
 
@@ -221,7 +221,7 @@ func FuzzReader(f *testing.F) {
 		simple(be, 5, "ab"), enhanced(be, 0, 1, 3, "abc"), obsolete(be, 0, 1, 1, 3, "abc"), simple(be, 5, "ab"))...))
 	f.Add(section(le, describe(le, 1, 0, option(le, ifTsoffset, 1, 0, 0, 0, 0, 0, 0, 0)), block(le, 4, []byte{0, 0, 0, 0}), enhanced(le, 0, 1, 3, "abc")))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		ours, _, diff, err := agree(file)
+		ours, _, diff, err := compare(file)
 		if diff != "" {
 			t.Errorf("(-gopacket +capfile):\n%s", diff)
 		}

@@ -28,7 +28,7 @@ type pcap struct {
 	in    *input
 	order binary.ByteOrder
 	minor uint16
-	unit  transform.Time // of the fractions of seconds
+	unit  transform.Time // of the fractions of a second
 	link  uint16
 }
 

@@ -54,20 +54,20 @@ const (
 //	simple packet:         original length (4), packet
 type pcapng struct {
 	in      *input
-	unknown error // reports the latest unknown version; returned at the end of the file
+	unknown error // names the latest unknown version; returned at the end of the file
 
 	// Of the section.
 	order      binary.ByteOrder
-	skipped    bool // its version is unknown
+	skipped    bool // because its version is unknown
 	interfaces []networkInterface
 	latest     transform.Time // of its packets; NoTime if none had a time
 }
 
-// A networkInterface is what an interface description says about its packets.
+// A networkInterface is an interface description.
 type networkInterface struct {
 	link       uint16
 	snapLength uint32 // 0: no limit
-	units      uint64 // of time, in a second
+	units      uint64 // of time, per second
 	offset     int64  // seconds to be added to each time
 }
 
@@ -100,7 +100,7 @@ func (f *pcapng) next(p *Packet) error {
 	}
 }
 
-// block reads the next block, or as much of it as the buffer holds. A block that is not
+// block reads the next block, or the part of it that fits the buffer. A block that is not
 // needed is nil. Total lengths that are no multiple of 4, or that differ at the
 // block's end, are accepted.
 func (f *pcapng) block() (kind uint32, block []byte, err error) {
@@ -121,7 +121,7 @@ func (f *pcapng) block() (kind uint32, block []byte, err error) {
 	}
 	kind, length := f.order.Uint32(header), f.order.Uint32(header[4:])
 	if length < minBlock || length > maxBlock {
-		return 0, nil, fmt.Errorf("a block of %d bytes; there are none of less than %d or more than %d MiB", length, minBlock, maxBlock>>20)
+		return 0, nil, fmt.Errorf("a block of %d bytes: valid are %d bytes to %d MiB", length, minBlock, maxBlock>>20)
 	}
 	if f.skipped {
 		kind = 0
@@ -151,13 +151,13 @@ func (f *pcapng) beginSection() error {
 		return errors.New("a section header with a wrong byte order value")
 	}
 	if length := f.order.Uint32(header[4:]); length < minSection {
-		return fmt.Errorf("a section header of %d bytes; there is none of less than %d", length, minSection)
+		return fmt.Errorf("a section header of %d bytes: the minimum is %d", length, minSection)
 	}
 	f.interfaces, f.latest = f.interfaces[:0], transform.NoTime
 	major, minor := f.order.Uint16(header[12:]), f.order.Uint16(header[14:])
 	f.skipped = major != 1 || minor != 0 && minor != 2 // some writers mean 1.0 by 1.2 (section 4.1)
 	if f.skipped {
-		f.unknown = fmt.Errorf("unknown pcapng version %d.%d: what is in it was skipped", major, minor)
+		f.unknown = fmt.Errorf("unknown pcapng version %d.%d: its sections were skipped", major, minor)
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func (f *pcapng) describe(block []byte) error {
 	case len(f.interfaces) == maxInterfaces:
 		return fmt.Errorf("a section with more than %d interfaces", maxInterfaces)
 	case len(block) < minInterface || f.in.held > len(block):
-		return fmt.Errorf("an interface description of %d bytes; there are none of less than %d or more than %d", f.in.held, minInterface, bufferSize)
+		return fmt.Errorf("an interface description of %d bytes: valid are %d to %d", f.in.held, minInterface, bufferSize)
 	}
 	n := networkInterface{link: f.order.Uint16(block[8:]), snapLength: f.order.Uint32(block[12:]), units: 1e6}
 	options := block[16 : len(block)-4]
@@ -184,7 +184,7 @@ func (f *pcapng) describe(block []byte) error {
 		switch value := options[:size]; {
 		case code == ifTsresol && size >= 1:
 			if n.units = unitsPerSecond(value[0]); n.units == 0 {
-				return fmt.Errorf("an interface with the time resolution %#02x; the highest are 10^-19 and 2^-63", value[0])
+				return fmt.Errorf("an interface with the time resolution %#02x: the highest are 10^-19 and 2^-63", value[0])
 			}
 		case code == ifTsoffset && size >= 8:
 			n.offset = int64(f.order.Uint64(value))
@@ -215,7 +215,7 @@ func unitsPerSecond(resolution byte) uint64 {
 // packet reads an enhanced packet block, or an obsolete one (appendix A).
 func (f *pcapng) packet(kind uint32, block []byte, p *Packet) error {
 	if len(block) < minEnhancedPacket {
-		return fmt.Errorf("a packet block of %d bytes; there is none of less than %d", len(block), minEnhancedPacket)
+		return fmt.Errorf("a packet block of %d bytes: the minimum is %d", len(block), minEnhancedPacket)
 	}
 	id := f.order.Uint32(block[8:])
 	if kind == obsoletePacketBlock {
@@ -237,7 +237,7 @@ func (f *pcapng) packet(kind uint32, block []byte, p *Packet) error {
 // and has no time.
 func (f *pcapng) simplePacket(block []byte, p *Packet) error {
 	if len(block) < minSimplePacket {
-		return fmt.Errorf("a simple packet block of %d bytes; there is none of less than %d", len(block), minSimplePacket)
+		return fmt.Errorf("a simple packet block of %d bytes: the minimum is %d", len(block), minSimplePacket)
 	}
 	if len(f.interfaces) == 0 {
 		return errors.New("a simple packet in a section without interfaces")

@@ -1,6 +1,6 @@
 // Package capfile reads packets from capture files: pcap (draft-ietf-opsawg-pcap) and
 // pcapng (draft-ietf-opsawg-pcapng). It must not know what a packet contains, where
-// the file comes from, or what becomes of the packets.
+// the file comes from, or who uses the packets.
 package capfile
 
 import (
@@ -15,7 +15,7 @@ import (
 
 const (
 	bufferSize = 1 << 20
-	// maxPacket is libpcap's MAXIMUM_SNAPLEN. A pcap record that claims more is
+	// maxPacket is libpcap's MAXIMUM_SNAPLEN. A pcap record with a larger length is
 	// damage; of a longer pcapng packet only this many octets are returned.
 	maxPacket = 256 << 10
 	// usualPacket is the most that a packet and its header take, except where a
@@ -27,7 +27,7 @@ var (
 	// ErrCutOff reports a file that ends inside a record or block.
 	ErrCutOff = errors.New("it ends in the middle of a packet")
 
-	errNoHeader = errors.New("it ends within its header")
+	errNoHeader = errors.New("the file ends within its header")
 )
 
 // A Packet is one captured packet.
@@ -100,7 +100,7 @@ func (r *Reader) Next(p *Packet) (err error) {
 // packet of more than 64 KiB can make it wait although MayBlock returned false.
 func (r *Reader) MayBlock() bool { return r.in.Buffered()-r.in.held < usualPacket }
 
-// An input is a file's octets, of which the first held ones are lent to the caller of
+// An input reads a file's octets. The first held ones are borrowed by the caller of
 // Next or are to be skipped.
 type input struct {
 	*bufio.Reader

@@ -26,21 +26,21 @@ func TestPcap(t *testing.T) {
 		for _, c := range []struct {
 			name string
 			file []byte
-			want []kept
+			want []packetCopy
 		}{
 			{"no packet", fileHeader(order, microseconds, 2, 4), nil},
 			{"microseconds", join(fileHeader(order, microseconds, 2, 4), record(order, 7, 999999, 3, 5, "abc"), record(order, 8, 0, 0, 0, "")),
-				[]kept{{"abc", 5, 7*sec + 999999*usec, false, 1}, {"", 0, 8 * sec, false, 1}}},
+				[]packetCopy{{"abc", 5, 7*sec + 999999*usec, false, 1}, {"", 0, 8 * sec, false, 1}}},
 			{"nanoseconds", join(fileHeader(order, nanoseconds, 2, 4), record(order, 1<<32-1, 999999999, 1, 1, "a")),
-				[]kept{{"a", 1, (1<<32-1)*sec + 999999999, false, 1}}},
-			{"more was captured than there was", join(fileHeader(order, microseconds, 2, 4), record(order, 1, 0, 5, 1, "abcde")),
-				[]kept{{"abcde", 5, sec, false, 1}}},
+				[]packetCopy{{"a", 1, (1<<32-1)*sec + 999999999, false, 1}}},
+			{"captured length above the original length", join(fileHeader(order, microseconds, 2, 4), record(order, 1, 0, 5, 1, "abcde")),
+				[]packetCopy{{"abcde", 5, sec, false, 1}}},
 			{"2.0 has the original length first", join(fileHeader(order, microseconds, 2, 0), record(order, 1, 0, 9, 2, "ab")),
-				[]kept{{"ab", 9, sec, false, 1}}},
+				[]packetCopy{{"ab", 9, sec, false, 1}}},
 			{"2.2 has the original length first", join(fileHeader(order, microseconds, 2, 2), record(order, 1, 0, 9, 2, "ab")),
-				[]kept{{"ab", 9, sec, false, 1}}},
+				[]packetCopy{{"ab", 9, sec, false, 1}}},
 			{"2.3 has either first", join(fileHeader(order, microseconds, 2, 3), record(order, 1, 0, 9, 2, "ab"), record(order, 2, 0, 2, 9, "cd")),
-				[]kept{{"ab", 9, sec, false, 1}, {"cd", 9, 2 * sec, false, 1}}},
+				[]packetCopy{{"ab", 9, sec, false, 1}, {"cd", 9, 2 * sec, false, 1}}},
 		} {
 			got, err := readAll(bytes.NewReader(c.file))
 			if err != nil {
@@ -85,38 +85,38 @@ func TestPcapng(t *testing.T) {
 		for _, c := range []struct {
 			name string
 			file []byte
-			want []kept
+			want []packetCopy
 		}{
 			{"no interface", section(order), nil},
 			{"enhanced packets of two interfaces", section(order, ether, cooked, enhanced(order, 1, 5, 9, "abc"),
 				enhanced(order, 0, 1<<32, 3, "abc", option(order, 2, 1, 2, 3, 4), option(order, endOfOptions))),
-				[]kept{{"abc", 9, 5 * sec / 1000, false, 113}, {"abc", 3, 1 << 32 * usec, false, 1}}},
+				[]packetCopy{{"abc", 9, 5 * sec / 1000, false, 113}, {"abc", 3, 1 << 32 * usec, false, 1}}},
 			{"obsolete packets", section(order, ether, cooked, obsolete(order, 1, 65535, 5, 9, "abc"), obsolete(order, 0, 0, 7, 4, "abcd")),
-				[]kept{{"abc", 9, 5 * sec / 1000, false, 113}, {"abcd", 4, 7 * usec, false, 1}}},
+				[]packetCopy{{"abc", 9, 5 * sec / 1000, false, 113}, {"abcd", 4, 7 * usec, false, 1}}},
 			{"simple packets have the latest time of their section", section(order, ether, cooked, simple(order, 2, "ab"), enhanced(order, 1, 5, 1, "c"),
 				simple(order, 2, "de"), obsolete(order, 0, 0, 6, 1, "f"), simple(order, 0, "")),
-				[]kept{{"ab", 2, transform.NoTime, true, 1}, {"c", 1, 5 * sec / 1000, false, 113}, {"de", 2, 5 * sec / 1000, false, 1},
+				[]packetCopy{{"ab", 2, transform.NoTime, true, 1}, {"c", 1, 5 * sec / 1000, false, 113}, {"de", 2, 5 * sec / 1000, false, 1},
 					{"f", 1, 6 * usec, false, 1}, {"", 0, 6 * usec, false, 1}}},
 			{"another section has no time yet", append(section(order, ether, enhanced(order, 0, 5, 1, "a")), section(other, describe(other, 101, 0), simple(other, 1, "b"))...),
-				[]kept{{"a", 1, 5 * usec, false, 1}, {"b", 1, transform.NoTime, true, 101}}},
+				[]packetCopy{{"a", 1, 5 * usec, false, 1}, {"b", 1, transform.NoTime, true, 101}}},
 			{"the snapshot length cuts simple packets", section(order, describe(order, 1, 2), simple(order, 9, "ab"), simple(order, 1, "c")),
-				[]kept{{"ab", 9, transform.NoTime, true, 1}, {"c", 1, transform.NoTime, true, 1}}},
+				[]packetCopy{{"ab", 9, transform.NoTime, true, 1}, {"c", 1, transform.NoTime, true, 1}}},
 			{"a block cuts its simple packet", section(order, ether, simple(order, 9, "abcd"), simple(order, 0, "")),
-				[]kept{{"abcd", 9, transform.NoTime, true, 1}, {"", 0, transform.NoTime, true, 1}}},
+				[]packetCopy{{"abcd", 9, transform.NoTime, true, 1}, {"", 0, transform.NoTime, true, 1}}},
 			{"a time that does not fit is not the latest", section(order, ether, enhanced(order, 0, 3, 1, "a"), enhanced(order, 0, 1<<64-1, 1, "b"), simple(order, 1, "c")),
-				[]kept{{"a", 1, 3 * usec, false, 1}, {"b", 1, transform.NoTime, false, 1}, {"c", 1, 3 * usec, false, 1}}},
+				[]packetCopy{{"a", 1, 3 * usec, false, 1}, {"b", 1, transform.NoTime, false, 1}, {"c", 1, 3 * usec, false, 1}}},
 			{"sections of both byte orders, each with its interfaces", bytes.Join(blocks{section(order, ether, enhanced(order, 0, 1, 1, "a")),
 				section(other, describe(other, 101, 0), enhanced(other, 0, 2, 1, "b")), section(order, cooked, enhanced(order, 0, 3, 1, "c"))}, nil),
-				[]kept{{"a", 1, usec, false, 1}, {"b", 1, 2 * usec, false, 101}, {"c", 1, 3 * sec / 1000, false, 113}}},
+				[]packetCopy{{"a", 1, usec, false, 1}, {"b", 1, 2 * usec, false, 101}, {"c", 1, 3 * sec / 1000, false, 113}}},
 			{"other blocks are skipped", section(order, block(order, 5, make([]byte, 100)), ether, block(order, 4, make([]byte, 3<<20)),
 				enhanced(order, 0, 1, 1, "a"), block(order, 0x80000bad, nil), block(order, 10, make([]byte, 7)), enhanced(order, 0, 2, 1, "b")),
-				[]kept{{"a", 1, usec, false, 1}, {"b", 1, 2 * usec, false, 1}}},
-			{"version 1.2 is 1.0", versioned(order, 1, 2, ether, enhanced(order, 0, 1, 1, "a")), []kept{{"a", 1, usec, false, 1}}},
-			{"more was captured than there was", section(order, ether, enhanced(order, 0, 1, 1, "abcde")), []kept{{"abcde", 5, usec, false, 1}}},
+				[]packetCopy{{"a", 1, usec, false, 1}, {"b", 1, 2 * usec, false, 1}}},
+			{"version 1.2 is 1.0", versioned(order, 1, 2, ether, enhanced(order, 0, 1, 1, "a")), []packetCopy{{"a", 1, usec, false, 1}}},
+			{"captured length above the original length", section(order, ether, enhanced(order, 0, 1, 1, "abcde")), []packetCopy{{"abcde", 5, usec, false, 1}}},
 			{"of a long packet the beginning is returned", section(order, ether, enhanced(order, 0, 1, 1<<20, long), enhanced(order, 0, 2, 1, "b")),
-				[]kept{{long[:maxPacket], 1 << 20, usec, false, 1}, {"b", 1, 2 * usec, false, 1}}},
+				[]packetCopy{{long[:maxPacket], 1 << 20, usec, false, 1}, {"b", 1, 2 * usec, false, 1}}},
 			{"a block exceeds the buffer", section(order, ether, enhanced(order, 0, 1, 1, "a", make([]byte, 2*bufferSize)), enhanced(order, 0, 2, 1, "b")),
-				[]kept{{"a", 1, usec, false, 1}, {"b", 1, 2 * usec, false, 1}}},
+				[]packetCopy{{"a", 1, usec, false, 1}, {"b", 1, 2 * usec, false, 1}}},
 		} {
 			for way, r := range map[string]io.Reader{
 				"at once":      bytes.NewReader(c.file),
@@ -214,7 +214,7 @@ func TestDamage(t *testing.T) {
 		{"a short simple packet", "at byte 84: a simple packet block of 12 bytes", first, block(le, simplePacketBlock, nil)},
 		{"no such interface", "at byte 84: a packet of interface 1 in a section of 1 interfaces", first, enhanced(le, 1, 1, 1, "a")},
 		{"no such interface of the section", "at byte 112: a packet of interface 0 in a section of 0 interfaces", append(bytes.Clone(first), section(le)...), obsolete(le, 0, 0, 1, 1, "a")},
-		{"a simple packet of none", "at byte 112: a simple packet in a section without interfaces", append(bytes.Clone(first), section(le)...), simple(le, 1, "a")},
+		{"a simple packet without an interface", "at byte 112: a simple packet in a section without interfaces", append(bytes.Clone(first), section(le)...), simple(le, 1, "a")},
 		{"an enhanced packet that exceeds its block", "at byte 84: a packet of 5 bytes in a block with space for 4", first, captured(enhanced(le, 0, 1, 1, "abcd"), 5)},
 		{"an obsolete packet of 4 GB", "at byte 84: a packet of 4294967295 bytes in a block with space for 4", first, captured(obsolete(le, 0, 0, 1, 1, "abcd"), 1<<32-1)},
 		{"an unknown version", "at byte 112: unknown pcapng version 2.0", first, versioned(le, 2, 0)},
@@ -240,15 +240,15 @@ func TestHeadersThatAreRefused(t *testing.T) {
 	}{
 		{"there is nothing to read", nil},
 		{"there is nothing to read", []byte("abc")},
-		{"it ends within its header", fileHeader(le, microseconds, 2, 4)[:23]},
-		{"it ends within its header", section(le)[:11]},
-		{"it ends within its header", section(be)[:27]},
+		{"the file ends within its header", fileHeader(le, microseconds, 2, 4)[:23]},
+		{"the file ends within its header", section(le)[:11]},
+		{"the file ends within its header", section(be)[:27]},
 		{"neither pcap nor pcapng: it begins with 34cdb2a1", fileHeader(le, 0xa1b2cd34, 2, 4)},
 		{"unknown pcap version 2.5: 2.0 to 2.4 are read", fileHeader(be, microseconds, 2, 5)},
 		{"unknown pcap version 1.4", fileHeader(le, microseconds, 1, 4)},
 		{"unknown pcap version 543.0", fileHeader(le, nanoseconds, 543, 0)},
 		{"a section header with a wrong byte order value", append([]byte{0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0}, make([]byte, 20)...)},
-		{"unknown pcapng version 1.1: what is in it was skipped", versioned(le, 1, 1, describe(le, 1, 0), enhanced(le, 0, 1, 1, "a"))},
+		{"unknown pcapng version 1.1: its sections were skipped", versioned(le, 1, 1, describe(le, 1, 0), enhanced(le, 0, 1, 1, "a"))},
 	} {
 		if _, err := NewReader(bytes.NewReader(c.file)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%x: error %v, want %q", c.file, err, c.want)
@@ -271,7 +271,7 @@ func TestSectionsOfUnknownVersionsAreSkipped(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "at byte 252: unknown pcapng version") {
 			t.Errorf("error %v", err)
 		}
-		if diff := cmp.Diff([]kept{{"a", 1, usec, false, 1}, {"b", 1, usec, false, 1}}, got); diff != "" {
+		if diff := cmp.Diff([]packetCopy{{"a", 1, usec, false, 1}, {"b", 1, usec, false, 1}}, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}

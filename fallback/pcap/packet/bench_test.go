@@ -6,26 +6,26 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// discard takes messages and only counts them.
-type discard struct{ taken, dropped int }
+// A countingSink counts messages.
+type countingSink struct{ taken, dropped int }
 
-func (d *discard) Take(*transform.Message) transform.Reason { d.taken++; return transform.Kept }
-func (d *discard) Drop(transform.Reason)                    { d.dropped++ }
+func (d *countingSink) Take(*transform.Message) transform.Reason { d.taken++; return transform.Kept }
+func (d *countingSink) Drop(transform.Reason)                    { d.dropped++ }
 
-// ordinary is a query and its response, as they come by the million.
-func ordinary(tb testing.TB) map[string][][]byte {
+// queriesAndResponses returns a query and its response over each IP version.
+func queriesAndResponses(tb testing.TB) map[string][][]byte {
 	pairs := map[string][][]byte{}
-	for name, f := range map[string]flow{"IPv4": asking(resolver4, server4), "IPv6": asking(resolver6, server6)} {
+	for name, f := range map[string]flow{"IPv4": queryFlow(resolver4, server4), "IPv6": queryFlow(resolver6, server6)} {
 		pairs[name] = [][]byte{udpFrame(tb, f, questionWire(tb, 1)), udpFrame(tb, f.back(), answerWire(tb, 1))}
 	}
 	return pairs
 }
 
 func BenchmarkUDP(b *testing.B) {
-	for name, pair := range ordinary(b) {
+	for name, pair := range queriesAndResponses(b) {
 		b.Run(name, func(b *testing.B) {
 			d := New(testConfig)
-			var sink discard
+			var sink countingSink
 			b.ReportAllocs()
 			for b.Loop() {
 				for _, p := range pair {
@@ -41,9 +41,9 @@ func BenchmarkUDP(b *testing.B) {
 }
 
 func TestOrdinaryPacketsDoNotAlloc(t *testing.T) {
-	for name, pair := range ordinary(t) {
+	for name, pair := range queriesAndResponses(t) {
 		d := New(testConfig)
-		var sink discard
+		var sink countingSink
 		if n := testing.AllocsPerRun(100, func() {
 			for _, p := range pair {
 				d.Frame(ethernet, &Captured{Data: p, Length: len(p), Time: at}, &sink)

@@ -29,23 +29,23 @@ var testConfig = Config{Resolvers: []netip.Prefix{
 
 const at = transform.Time(1_800_000_000_123_456_789)
 
-// seen is what a dissector says: messages as they are, and reasons.
-type seen struct {
+// A recorder is a Sink that records messages and reasons.
+type recorder struct {
 	Messages []transform.Message
 	Dropped  []transform.Reason
 }
 
-func (s *seen) Take(m *transform.Message) transform.Reason {
+func (s *recorder) Take(m *transform.Message) transform.Reason {
 	kept := *m
 	kept.Wire = append([]byte(nil), m.Wire...)
 	s.Messages = append(s.Messages, kept)
 	return transform.Kept
 }
 
-func (s *seen) Drop(r transform.Reason) { s.Dropped = append(s.Dropped, r) }
+func (s *recorder) Drop(r transform.Reason) { s.Dropped = append(s.Dropped, r) }
 
-// check compares what was seen with what was wanted.
-func check(t *testing.T, got *seen, want ...transform.Message) {
+// check compares the recorded messages with the wanted ones.
+func check(t *testing.T, got *recorder, want ...transform.Message) {
 	t.Helper()
 	if diff := cmp.Diff(want, got.Messages, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmp.Comparer(bytes.Equal)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
@@ -55,13 +55,13 @@ func check(t *testing.T, got *seen, want ...transform.Message) {
 	}
 }
 
-// A flow is where a packet comes from and goes to.
+// A flow is the source and destination of a packet.
 type flow struct{ src, dst netip.AddrPort }
 
 func (f flow) back() flow { return flow{f.dst, f.src} }
 
-// asking is a flow from a resolver to a server.
-func asking(resolver, server netip.Addr) flow {
+// queryFlow returns a flow from a resolver to a server.
+func queryFlow(resolver, server netip.Addr) flow {
 	return flow{netip.AddrPortFrom(resolver, 4321), netip.AddrPortFrom(server, 53)}
 }
 
@@ -88,7 +88,7 @@ func packed(t testing.TB, m *dns.Msg) []byte {
 	return wire
 }
 
-// query and answer are the messages that a flow's datagram is to become.
+// query and answer return the messages that a flow's datagram must become.
 func query(f flow, transport transform.Transport, wire []byte) transform.Message {
 	return transform.Message{Role: transform.ResolverQuery, Packet: true, Transport: transport,
 		Server: f.dst, Resolver: f.src, QueryTime: at, ResponseTime: transform.NoTime, Wire: wire}
@@ -108,7 +108,7 @@ func (f flow) ip(proto layers.IPProtocol) gopacket.SerializableLayer {
 	return &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: proto, SrcIP: src, DstIP: dst}
 }
 
-// ethernetHeader is that of a frame with the flow's packets.
+// ethernetHeader returns the header of a frame with the flow's packets.
 func ethernetHeader(f flow) []byte {
 	header := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00}
 	if f.src.Addr().Is6() {
@@ -127,7 +127,7 @@ func bytesOf(t testing.TB, all ...gopacket.SerializableLayer) []byte {
 	return buf.Bytes()
 }
 
-// udpPacket is an IP packet with a datagram.
+// udpPacket returns an IP packet with a datagram.
 func udpPacket(t testing.TB, f flow, payload []byte) []byte {
 	t.Helper()
 	udp := &layers.UDP{SrcPort: layers.UDPPort(f.src.Port()), DstPort: layers.UDPPort(f.dst.Port())}
@@ -138,15 +138,15 @@ func udpPacket(t testing.TB, f flow, payload []byte) []byte {
 	return bytesOf(t, network, udp, gopacket.Payload(payload))
 }
 
-// udpFrame is the same in an Ethernet frame.
+// udpFrame returns the same in an Ethernet frame.
 func udpFrame(t testing.TB, f flow, payload []byte) []byte {
 	t.Helper()
 	return append(ethernetHeader(f), udpPacket(t, f, payload)...)
 }
 
-// dissect takes packets that begin with their IP header.
-func dissect(d *Dissector, packets ...[]byte) *seen {
-	got := &seen{}
+// dissect passes packets that begin with their IP header to d.
+func dissect(d *Dissector, packets ...[]byte) *recorder {
+	got := &recorder{}
 	for _, p := range packets {
 		d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at}, got)
 	}

@@ -7,23 +7,23 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Config says what is looked for.
+// Config selects the packets that become messages.
 type Config struct {
-	Resolvers      []netip.Prefix // whose queries, and the answers to them, are outward
+	Resolvers      []netip.Prefix // their queries and the responses to these are outward
 	Decapsulate    bool           // open GRE, ERSPAN and VXLAN tunnels
-	TunnelsFrom    []netip.Prefix // sources of the tunnels that are opened; empty: none
-	TunnelsTo      []netip.Prefix // and their destinations; empty: none
-	VerifyChecksum bool           // any UDP datagram with a wrong checksum is malformed, not only what came in fragments
+	TunnelsFrom    []netip.Prefix // source addresses of the tunnels that are opened; empty: none
+	TunnelsTo      []netip.Prefix // destination addresses of these tunnels; empty: none
+	VerifyChecksum bool           // drop every UDP datagram with a wrong checksum as malformed, not only reassembled ones
 }
 
-// Captured is a packet as it was captured.
+// Captured is a captured packet.
 type Captured struct {
 	Data   []byte // borrowed until the call that takes it returns
-	Length int    // of the packet on the wire; more than len(Data) where it was cut
+	Length int    // of the packet on the wire, in octets; more than len(Data) if it was cut
 	Time   transform.Time
 }
 
-// A Sink takes messages, which it borrows, and what should have been one.
+// A Sink takes messages, which it borrows, and counts those that are dropped.
 type Sink interface {
 	Take(*transform.Message) transform.Reason
 	Drop(transform.Reason)
@@ -39,17 +39,17 @@ type Dissector struct {
 	streams     *stream.Table
 	stats       Stats
 
-	// Of the packet at hand.
+	// Of the current packet.
 	sink    Sink
 	time    transform.Time
-	missing int // bytes behind the packet's end that were not captured
-	depth   int // tunnels around it
+	missing int // octets after the packet's end that were not captured
+	depth   int // number of tunnels around it
 
 	message transform.Message
 	segment stream.Segment
 }
 
-// New returns a Dissector that has seen nothing yet.
+// New returns a Dissector without any state of packets.
 func New(c Config) *Dissector {
 	return &Dissector{
 		config:      c,
@@ -67,17 +67,16 @@ func (d *Dissector) Frame(link Link, c *Captured, sink Sink) {
 	d.frame(link, c.Data)
 }
 
-// Network takes a packet that begins with its network header, of the protocol with
-// that EtherType.
+// Network takes a packet that begins with the network header of the EtherType.
 func (d *Dissector) Network(etherType uint16, c *Captured, sink Sink) {
 	d.begin(c, sink)
 	d.network(etherType, c.Data)
 }
 
-// Skip counts a packet that is not needed, without reading it.
+// Skip counts a packet as not needed, without reading it.
 func (d *Dissector) Skip() {
 	d.stats.Packets++
-	d.other()
+	d.countOther()
 }
 
 func (d *Dissector) begin(c *Captured, sink Sink) {
@@ -89,16 +88,16 @@ func (d *Dissector) begin(c *Captured, sink Sink) {
 	}
 }
 
-// Finish ends what is held: a message of which a part came over TCP is malformed, a
-// datagram of which fragments are missing is counted with those.
+// Finish ends incomplete datagrams and streams. An incomplete message over TCP is dropped
+// as malformed, and an incomplete datagram is counted as expired.
 func (d *Dissector) Finish(sink Sink) {
 	d.sink = sink
-	d.fragments.end()
-	d.streams.Finish((*toMessages)(d))
+	d.fragments.releaseAll()
+	d.streams.Finish((*streamSink)(d))
 }
 
-// malformed counts a packet that should have been a message.
-func (d *Dissector) malformed() { d.sink.Drop(transform.Malformed) }
+// dropMalformed counts a packet that should have been a message.
+func (d *Dissector) dropMalformed() { d.sink.Drop(transform.Malformed) }
 
-// other counts a packet that nothing is wanted of.
-func (d *Dissector) other() { d.stats.Other++ }
+// countOther counts a packet that is not needed.
+func (d *Dissector) countOther() { d.stats.Other++ }

@@ -1,8 +1,8 @@
-// Package packet reads what was captured, from the link layer down to DNS over UDP
-// and TCP, and makes the messages of it that pass between resolvers and the servers
-// they ask. It borrows its input for the length of a call and allocates only for
-// what must be put together: fragments and streams, both within bounds.
+// Package packet reads captured packets from the link layer down to DNS over UDP and TCP,
+// and makes messages of those that pass between resolvers and authoritative servers. It
+// borrows its input for the length of a call. It allocates only to reassemble fragments
+// and streams, both within bounds.
 //
-// It knows no file, no socket, no goroutine and no wall clock: its time is that of
-// the packets.
+// It must not know files, sockets, goroutines or the wall clock: its time is that of the
+// packets.
 package packet

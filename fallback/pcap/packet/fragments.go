@@ -17,63 +17,64 @@ const (
 	maxDatagram      = math.MaxUint16
 	assemblyTime     = transform.Time(30 * time.Second) // RFC 791 section 3.2 has 15 s, RFC 8200 section 4.5 has 60 s
 
-	// What was whole is known again for a while: a mirror of both directions and the
-	// interface "any" have each fragment twice, at nearly the same time.
-	maxWhole  = 128
-	wholeTime = transform.Time(2 * time.Second)
+	// Complete datagrams are kept for a while to recognise copies of their fragments: a
+	// mirror of both directions and the interface "any" capture each fragment twice, at
+	// nearly the same time.
+	maxDone  = 128
+	doneTime = transform.Time(2 * time.Second)
 
-	// What is kept for the next datagrams.
-	maxSpare   = maxWhole + 16
+	// Limits of the free list.
+	maxFree    = maxDone + 16
 	keptBuffer = 16 << 10
 )
 
-// A fragmentKey tells datagrams apart (RFC 791 section 3.2, RFC 8200 section 4.5).
+// A fragmentKey identifies a datagram (RFC 791 section 3.2, RFC 8200 section 4.5).
 type fragmentKey struct {
 	src, dst netip.Addr
 	id       uint32
 	proto    uint8 // IPv4 only
 }
 
-// fragments holds datagrams of which pieces are missing, and those that were whole
-// of late.
+// fragments holds incomplete datagrams, and those that were completed recently.
 type fragments struct {
 	held    map[fragmentKey]*assembly
-	waiting line // since their first piece
-	done    line // since they were whole
-	bytes   int  // of all buffers in use
-	spare   []*assembly
+	waiting assemblyQueue // incomplete, in the order of their first fragment
+	done    assemblyQueue // complete, in the order of their completion
+	bytes   int           // capacity of all buffers in use
+	free    []*assembly
 	stats   FragmentStats
 }
 
-// An assembly is a datagram that comes in pieces.
+// An assembly is a datagram that is reassembled from fragments.
 type assembly struct {
 	older, newer *assembly
 	key          fragmentKey
-	since        transform.Time
-	buf          []byte // as far as pieces reach
+	since        transform.Time // when it entered its queue
+	buf          []byte         // up to the end of the last piece
 	pieces       []piece
-	total        int   // -1: the last piece has not come
-	proto        uint8 // of the first piece
-	done         bool  // it was whole
-	dead         bool  // pieces contradict each other; kept so that the rest is not taken for another
-	gone         bool  // no longer held
+	total        int   // octets; -1 until the last fragment has come
+	proto        uint8 // of the first fragment
+	done         bool  // it is complete
+	rejected     bool  // its fragments contradict each other; it is kept so that later ones start no new datagram
+	released     bool  // it is no longer held
 }
 
-// A piece is the range of octets that a fragment has filled.
+// A piece is the range of octets of one fragment.
 type piece struct{ from, to int }
 
 func newFragments() *fragments { return &fragments{held: map[fragmentKey]*assembly{}} }
 
-// wanted reports whether a fragment may be part of a message: it passes between a
-// resolver and another host, or where a tunnel is opened.
+// wanted reports whether a fragment may be part of a message: it passes between a resolver
+// and another host, or belongs to a tunnel that is opened.
 func (d *Dissector) wanted(g *datagram) bool {
-	return d.resolvers.Has(g.src) != d.resolvers.Has(g.dst) || d.config.Decapsulate && d.opens(g)
+	return d.resolvers.Has(g.src) != d.resolvers.Has(g.dst) || d.config.Decapsulate && d.tunnelAllowed(g)
 }
 
-// assemble puts a fragment to its others, and reports whether that makes g whole.
+// assemble adds a fragment to its datagram and reports whether that is complete. Then g
+// is the datagram, and its payload is borrowed until the next fragment.
 func (d *Dissector) assemble(g *datagram) bool {
 	if !d.wanted(g) {
-		d.other()
+		d.countOther()
 		return false
 	}
 	f := d.fragments
@@ -89,10 +90,10 @@ func (d *Dissector) assemble(g *datagram) bool {
 	switch {
 	case a == nil:
 		a = f.begin(key, d.time)
-	case a.done && a.has(g, end):
+	case a.done && a.contains(g, end):
 		f.stats.Repeated++
 		return false
-	case a.done: // another datagram with its ID
+	case a.done: // another datagram with the same ID
 		f.release(a)
 		a = f.begin(key, d.time)
 	}
@@ -101,14 +102,15 @@ func (d *Dissector) assemble(g *datagram) bool {
 	}
 	f.stats.Assembled++
 	f.finish(a, d.time)
-	g.payload, g.proto, g.fragment, g.assembled = a.buf[:a.total], a.proto, false, true // good until the next fragment
+	g.payload, g.proto, g.fragment, g.assembled = a.buf[:a.total], a.proto, false, true // valid until the next fragment
 	if g.src.Is6() && (!g.extensions() || g.fragment) {
-		d.malformed()
+		d.dropMalformed()
 		return false
 	}
 	return true
 }
 
+// keyOf returns the key of a fragment's datagram.
 func keyOf(g *datagram) fragmentKey {
 	key := fragmentKey{src: g.src, dst: g.dst, id: g.id}
 	if g.src.Is4() {
@@ -117,18 +119,19 @@ func keyOf(g *datagram) fragmentKey {
 	return key
 }
 
-// has reports whether a fragment is a copy of a part of what was whole.
-func (a *assembly) has(g *datagram, end int) bool {
+// contains reports whether a fragment is a copy of a part of the complete datagram.
+func (a *assembly) contains(g *datagram, end int) bool {
 	return end <= a.total && g.more == (end < a.total) && bytes.Equal(a.buf[g.offset:end], g.payload)
 }
 
+// begin adds a datagram, and evicts others if there are too many.
 func (f *fragments) begin(key fragmentKey, now transform.Time) *assembly {
 	for len(f.held) >= maxDatagrams {
 		f.evict()
 	}
 	var a *assembly
-	if n := len(f.spare); n > 0 {
-		a, f.spare = f.spare[n-1], f.spare[:n-1]
+	if n := len(f.free); n > 0 {
+		a, f.free = f.free[n-1], f.free[:n-1]
 	} else {
 		a = new(assembly)
 	}
@@ -139,9 +142,9 @@ func (f *fragments) begin(key fragmentKey, now transform.Time) *assembly {
 	return a
 }
 
-// add fills in a fragment, and reports whether the datagram is whole.
+// add adds a fragment and reports whether the datagram is complete.
 func (f *fragments) add(a *assembly, g *datagram, end int) bool {
-	if a.dead {
+	if a.rejected {
 		return false
 	}
 	at, _ := slices.BinarySearchFunc(a.pieces, g.offset, func(p piece, offset int) int { return p.from - offset })
@@ -169,8 +172,9 @@ func (f *fragments) add(a *assembly, g *datagram, end int) bool {
 	return a.whole()
 }
 
-// contradicts reports whether a fragment overlaps another (RFC 5722, and for IPv4
-// too: it is only ever an attack), or the datagram's end.
+// contradicts reports whether a fragment overlaps another one or the end of the datagram.
+// Overlaps are forbidden by RFC 5722. They are refused for IPv4 too, because only attacks
+// have them.
 func (a *assembly) contradicts(at int, g *datagram, end int) bool {
 	switch {
 	case at > 0 && a.pieces[at-1].to > g.offset, at < len(a.pieces) && a.pieces[at].from < end:
@@ -181,7 +185,8 @@ func (a *assembly) contradicts(at int, g *datagram, end int) bool {
 	return !g.more && len(a.pieces) > 0 && a.pieces[len(a.pieces)-1].to > end
 }
 
-// grow makes room up to end, at others' cost where there is too little for all.
+// grow extends the buffer to end, and evicts datagrams while all buffers exceed the limit.
+// It returns false if a itself was evicted.
 func (f *fragments) grow(a *assembly, end int) bool {
 	if end <= len(a.buf) {
 		return true
@@ -192,13 +197,13 @@ func (f *fragments) grow(a *assembly, end int) bool {
 		f.bytes += cap(a.buf) - before
 	}
 	a.buf = a.buf[:end]
-	for f.bytes > maxFragmentBytes && !a.gone {
+	for f.bytes > maxFragmentBytes && !a.released {
 		f.evict()
 	}
-	return !a.gone
+	return !a.released
 }
 
-// whole reports whether no octet is missing. Pieces do not overlap.
+// whole reports whether every octet is there. Pieces do not overlap.
 func (a *assembly) whole() bool {
 	filled := 0
 	for _, p := range a.pieces {
@@ -207,49 +212,49 @@ func (a *assembly) whole() bool {
 	return filled == a.total
 }
 
-// finish moves a datagram to those that were whole.
+// finish moves a datagram to the complete ones.
 func (f *fragments) finish(a *assembly, now transform.Time) {
 	f.waiting.remove(a)
-	if f.done.length == maxWhole {
+	if f.done.length == maxDone {
 		f.release(f.done.oldest)
 	}
 	a.done = true
 	f.done.push(a, now)
 }
 
-// expire lets go of what was not whole in time, and of what was long ago.
+// expire releases incomplete datagrams after assemblyTime and complete ones after doneTime.
 func (f *fragments) expire(now transform.Time) {
 	for f.waiting.due(now, assemblyTime) {
 		f.expireOldest()
 	}
-	for f.done.due(now, wholeTime) {
+	for f.done.due(now, doneTime) {
 		f.release(f.done.oldest)
 	}
 }
 
+// expireOldest releases the oldest incomplete datagram, and counts it as expired.
 func (f *fragments) expireOldest() {
-	if !f.waiting.oldest.dead {
+	if !f.waiting.oldest.rejected {
 		f.stats.Expired++
 	}
 	f.release(f.waiting.oldest)
 }
 
-// evict lets go of the oldest, of what was whole first.
+// evict releases the oldest complete datagram or, if there is none, the oldest incomplete one.
 func (f *fragments) evict() {
 	if f.done.oldest != nil {
 		f.release(f.done.oldest)
 		return
 	}
-	if !f.waiting.oldest.dead {
+	if !f.waiting.oldest.rejected {
 		f.stats.Evicted++
 	}
 	f.release(f.waiting.oldest)
 }
 
-// release lets go of a datagram. Its buffer, if it is small, is another's when that
-// comes.
+// release removes a datagram. A small buffer goes to the free list.
 func (f *fragments) release(a *assembly) {
-	a.gone = true
+	a.released = true
 	delete(f.held, a.key)
 	if a.done {
 		f.done.remove(a)
@@ -257,20 +262,20 @@ func (f *fragments) release(a *assembly) {
 		f.waiting.remove(a)
 	}
 	f.bytes -= cap(a.buf)
-	if cap(a.buf) <= keptBuffer && len(f.spare) < maxSpare {
-		f.spare = append(f.spare, a)
+	if cap(a.buf) <= keptBuffer && len(f.free) < maxFree {
+		f.free = append(f.free, a)
 	}
 }
 
-// discard keeps a datagram's key, and nothing of what it holds.
+// discard releases the contents of a datagram and keeps its key.
 func (f *fragments) discard(a *assembly) {
-	a.dead = true
+	a.rejected = true
 	f.bytes -= cap(a.buf)
 	a.buf, a.pieces = nil, nil
 }
 
-// end lets go of everything.
-func (f *fragments) end() {
+// releaseAll releases every datagram.
+func (f *fragments) releaseAll() {
 	for f.done.oldest != nil {
 		f.release(f.done.oldest)
 	}
@@ -279,13 +284,13 @@ func (f *fragments) end() {
 	}
 }
 
-// A line holds datagrams in the order in which they came into it.
-type line struct {
+// An assemblyQueue is a list of datagrams in the order in which they were pushed.
+type assemblyQueue struct {
 	oldest, newest *assembly
 	length         int
 }
 
-func (l *line) push(a *assembly, now transform.Time) {
+func (l *assemblyQueue) push(a *assembly, now transform.Time) {
 	a.older, a.newer, a.since = l.newest, nil, now
 	if l.newest != nil {
 		l.newest.newer = a
@@ -296,7 +301,7 @@ func (l *line) push(a *assembly, now transform.Time) {
 	l.length++
 }
 
-func (l *line) remove(a *assembly) {
+func (l *assemblyQueue) remove(a *assembly) {
 	if a.older != nil {
 		a.older.newer = a.newer
 	} else {
@@ -310,9 +315,9 @@ func (l *line) remove(a *assembly) {
 	l.length--
 }
 
-// due reports whether the oldest has been there so long. When the clock went back, its
-// time begins anew: one from far ahead would hold up all behind it.
-func (l *line) due(now, limit transform.Time) bool {
+// due reports whether the oldest datagram has been in the queue for limit. If the clock went
+// back, its time begins again: a time far ahead would hold up the others.
+func (l *assemblyQueue) due(now, limit transform.Time) bool {
 	if l.oldest == nil {
 		return false
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// bigAnswer is a response too long for a packet.
+// bigAnswer returns a response that is too long for one packet.
 func bigAnswer(t testing.TB, length int) []byte {
 	wire := answerWire(t, 9)
 	for i := len(wire); i < length; i++ {
@@ -20,7 +20,7 @@ func bigAnswer(t testing.TB, length int) []byte {
 	return wire
 }
 
-// fragmentsOf cuts an IP packet into fragments with so much payload each.
+// fragmentsOf cuts an IP packet into fragments with size octets of payload each.
 func fragmentsOf(b []byte, id uint32, size int) [][]byte {
 	header := ipv4Len
 	if b[0]>>4 == 6 {
@@ -35,7 +35,7 @@ func fragmentsOf(b []byte, id uint32, size int) [][]byte {
 	return all
 }
 
-// fragmentOf is one fragment of an IP packet.
+// fragmentOf returns one fragment of an IP packet.
 func fragmentOf(b []byte, id uint32, offset int, payload []byte, more bool) []byte {
 	if b[0]>>4 == 4 {
 		out := append(slices.Clone(b[:ipv4Len]), payload...)
@@ -62,13 +62,13 @@ func fragmentOf(b []byte, id uint32, offset int, payload []byte, more bool) []by
 }
 
 func bothFamilies() []flow {
-	return []flow{asking(resolver4, server4).back(), asking(resolver6, server6).back()}
+	return []flow{queryFlow(resolver4, server4).back(), queryFlow(resolver6, server6).back()}
 }
 
-// checkNothingHeld looks at what is left after Finish.
+// checkNothingHeld checks that no fragment is held after Finish.
 func checkNothingHeld(t *testing.T, d *Dissector) {
 	t.Helper()
-	if f := d.fragments; f.bytes != 0 || len(f.held) != 0 || f.waiting != (line{}) || f.done != (line{}) {
+	if f := d.fragments; f.bytes != 0 || len(f.held) != 0 || f.waiting != (assemblyQueue{}) || f.done != (assemblyQueue{}) {
 		t.Errorf("%d bytes, %d datagrams held, %d waiting and %d whole; want none", f.bytes, len(f.held), f.waiting.length, f.done.length)
 	}
 }
@@ -92,7 +92,7 @@ func TestFragmentsInAnyOrderMakeTheDatagram(t *testing.T) {
 			if s.Assembled != 20 || s.Overlapping+s.Expired+s.Evicted+s.Malformed != 0 {
 				t.Errorf("%v, %d bytes: %+v", f.src, length, s)
 			}
-			d.Finish(&seen{})
+			d.Finish(&recorder{})
 			checkNothingHeld(t, d)
 		}
 	}
@@ -129,7 +129,7 @@ func TestFragmentsThatContradictEachOtherAreDropped(t *testing.T) {
 			{"reaches into the next", [][]byte{first, piece(992, 2000, true), second, last}},
 			{"reaches into the one before", [][]byte{second, piece(0, 1008, true), first, last}},
 			{"encloses another", [][]byte{second, piece(800, 2400, true), first, last}},
-			{"lies within another", [][]byte{second, piece(1200, 1600, true), first, last}},
+			{"is within another", [][]byte{second, piece(1200, 1600, true), first, last}},
 			{"the same place, other octets", [][]byte{first, forged(first), second, last}},
 			{"two ends", [][]byte{last, piece(1000, 2000, false), first, second}},
 			{"beyond the end", [][]byte{piece(1000, 2000, false), last, first}},
@@ -168,14 +168,14 @@ func TestFragmentsOfImpossibleSizes(t *testing.T) {
 }
 
 func TestFragmentsExpireByPacketTime(t *testing.T) {
-	f := asking(resolver4, server4).back()
+	f := queryFlow(resolver4, server4).back()
 	wire := bigAnswer(t, 3000)
 	pieces := fragmentsOf(udpPacket(t, f, wire), 7, 1000)
 	for _, c := range []struct {
 		pause time.Duration
 		want  uint64
 	}{{29 * time.Second, 1}, {30 * time.Second, 0}} {
-		d, got := New(testConfig), &seen{}
+		d, got := New(testConfig), &recorder{}
 		for i, p := range pieces {
 			time := at + transform.Time(i/2)*transform.Time(c.pause) // before the last
 			d.Frame(raw, &Captured{Data: p, Length: len(p), Time: time}, got)
@@ -187,10 +187,10 @@ func TestFragmentsExpireByPacketTime(t *testing.T) {
 }
 
 func TestFragmentsExpireWhenTheClockWasSetBack(t *testing.T) {
-	f, wire := asking(resolver4, server4).back(), bigAnswer(t, 2000)
+	f, wire := queryFlow(resolver4, server4).back(), bigAnswer(t, 2000)
 	b := udpPacket(t, f, wire)
 	early, late := fragmentsOf(b, 7, 1400), fragmentsOf(b, 8, 1400)
-	d, got := New(testConfig), &seen{}
+	d, got := New(testConfig), &recorder{}
 	for _, step := range []struct {
 		piece []byte
 		at    time.Duration
@@ -207,12 +207,12 @@ func TestFragmentsExpireWhenTheClockWasSetBack(t *testing.T) {
 }
 
 func TestFragmentBombsStayWithinBounds(t *testing.T) {
-	f := asking(resolver4, server4).back()
+	f := queryFlow(resolver4, server4).back()
 	whole := udpPacket(t, f, bigAnswer(t, 60000))
 	payload := whole[ipv4Len:]
 	r := rand.New(rand.NewPCG(1, 2))
 	d := New(testConfig)
-	got := &seen{}
+	got := &recorder{}
 	for i := range 20_000 {
 		from := r.IntN(len(payload)/8-200) * 8
 		p := fragmentOf(whole, uint32(i), from, payload[from:from+8*(1+r.IntN(180))], true)
@@ -226,7 +226,7 @@ func TestFragmentBombsStayWithinBounds(t *testing.T) {
 		p := fragmentOf(whole, 1, (i%8000)*8, payload[:8], true)
 		d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at}, got)
 	}
-	wire := bigAnswer(t, 3000) // what is good gets through
+	wire := bigAnswer(t, 3000) // a valid datagram is still complete
 	good := dissect(d, fragmentsOf(udpPacket(t, f, wire), 77, 1000)...)
 	check(t, good, answer(f, transform.UDP, wire))
 	d.Finish(got)
@@ -236,8 +236,8 @@ func TestFragmentBombsStayWithinBounds(t *testing.T) {
 	}
 }
 
-func TestFragmentsBetweenOthersAreNotKept(t *testing.T) {
-	for _, f := range []flow{asking(client4, server4), asking(client4, server4).back()} {
+func TestFragmentsOfOtherHostsAreNotKept(t *testing.T) {
+	for _, f := range []flow{queryFlow(client4, server4), queryFlow(client4, server4).back()} {
 		d := New(testConfig)
 		got := dissect(d, fragmentsOf(udpPacket(t, f, bigAnswer(t, 3000)), 7, 1000)...)
 		if s := d.Stats(); s.Other != 4 || s.Fragments.Seen != 0 || len(got.Messages) != 0 {
@@ -247,8 +247,8 @@ func TestFragmentsBetweenOthersAreNotKept(t *testing.T) {
 }
 
 func TestCutFragmentsNeverMakeAMessage(t *testing.T) {
-	f := asking(resolver4, server4).back()
-	d, got := New(testConfig), &seen{}
+	f := queryFlow(resolver4, server4).back()
+	d, got := New(testConfig), &recorder{}
 	for _, p := range fragmentsOf(udpPacket(t, f, bigAnswer(t, 3000)), 7, 1000) {
 		d.Frame(raw, &Captured{Data: p[:len(p)-1], Length: len(p), Time: at}, got)
 	}
@@ -260,11 +260,11 @@ func TestCutFragmentsNeverMakeAMessage(t *testing.T) {
 func BenchmarkFragments(b *testing.B) {
 	for _, n := range []int{2, 5, 40} {
 		b.Run(fmt.Sprint(n, " a datagram"), func(b *testing.B) {
-			f := asking(resolver4, server4).back()
+			f := queryFlow(resolver4, server4).back()
 			length := n*1480 - udpLen
 			pieces := fragmentsOf(udpPacket(b, f, bigAnswer(b, length)), 7, 1480)
 			d := New(testConfig)
-			var sink discard
+			var sink countingSink
 			id := uint16(0)
 			b.ReportAllocs()
 			b.SetBytes(int64(length))

@@ -13,11 +13,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// FuzzFrame holds the decoder to gopacket's: what both take for a datagram between
-// a resolver and port 53 is the same, and what we take gopacket takes too.
+// FuzzFrame compares the dissector with gopacket: datagrams between a resolver and port 53
+// are the same where both read them, and gopacket reads every one that the dissector reads.
 func FuzzFrame(f *testing.F) {
 	for _, flow := range []flow{
-		asking(resolver4, server4), asking(resolver6, server6), asking(client4, resolver4),
+		queryFlow(resolver4, server4), queryFlow(resolver6, server6), queryFlow(client4, resolver4),
 		{netip.AddrPortFrom(resolver4, 53), netip.AddrPortFrom(server4, 53)},
 	} {
 		f.Add(udpFrame(f, flow, questionWire(f, 1)))
@@ -27,9 +27,9 @@ func FuzzFrame(f *testing.F) {
 		f.Add(append(ethernetHeader(flow), fragmentsOf(udpPacket(f, flow, bigAnswer(f, 200)), 1, 64)[1]...))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		got := &seen{}
+		got := &recorder{}
 		New(testConfig).Frame(ethernet, &Captured{Data: frame, Length: len(frame), Time: at}, got)
-		want, sure := oracle(sized(frame))
+		want, sure := oracle(withLength(frame))
 		switch {
 		case len(got.Messages) > 1:
 			t.Fatalf("%d messages of one packet", len(got.Messages))
@@ -43,9 +43,9 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// sized is a frame in which an IP header does not leave its length to the network
-// card: gopacket has no notion of that.
-func sized(frame []byte) []byte {
+// withLength returns a frame whose IP header has a length, if it was left to the network
+// card. gopacket does not support that.
+func withLength(frame []byte) []byte {
 	at := ethernetLen
 	for len(frame) >= at+vlanLen && slices.Contains([]uint16{etherVLAN, etherQinQ, etherOldQinQ}, binary.BigEndian.Uint16(frame[at-2:])) {
 		at += vlanLen
@@ -64,7 +64,8 @@ func sized(frame []byte) []byte {
 	return frame
 }
 
-// oracle is what gopacket makes of a frame; sure tells that nothing is odd about it.
+// oracle returns the message that gopacket reads from a frame. sure means that the
+// dissector must read it too.
 func oracle(frame []byte) (m *transform.Message, sure bool) {
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
 	udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
@@ -81,9 +82,9 @@ func oracle(frame []byte) (m *transform.Message, sure bool) {
 		switch l.LayerType() {
 		case layers.LayerTypeUDP, layers.LayerTypeDNS, gopacket.LayerTypePayload, gopacket.LayerTypeDecodeFailure:
 		case layers.LayerTypeEthernet:
-			sure = sure && understood(l.(*layers.Ethernet).EthernetType)
+			sure = sure && bothRead(l.(*layers.Ethernet).EthernetType)
 		case layers.LayerTypeDot1Q:
-			sure = sure && understood(l.(*layers.Dot1Q).Type)
+			sure = sure && bothRead(l.(*layers.Dot1Q).Type)
 		case layers.LayerTypeIPv4:
 			ip := l.(*layers.IPv4)
 			sure = sure && ip.Version == 4 && ip.Length > 0
@@ -91,26 +92,26 @@ func oracle(frame []byte) (m *transform.Message, sure bool) {
 			ip := l.(*layers.IPv6)
 			sure = sure && ip.Version == 6 && ip.Length > 0
 		default:
-			sure = false // extension headers, tunnels: gopacket takes more of them than we do
+			sure = false // extension headers, tunnels: gopacket reads more of them than the dissector
 		}
 	}
 	resolver := transform.NewNetworks(testConfig.Resolvers)
 	switch {
-	case resolver.Has(src) && !resolver.Has(dst) && to.Port() == 53 && !turned(transform.ResolverQuery, from, to, wire):
+	case resolver.Has(src) && !resolver.Has(dst) && to.Port() == 53 && !reversed(transform.ResolverQuery, from, to, wire):
 		return &transform.Message{Server: to, Resolver: from, Wire: wire}, sure
-	case resolver.Has(dst) && !resolver.Has(src) && from.Port() == 53 && !turned(transform.ResolverResponse, from, to, wire):
+	case resolver.Has(dst) && !resolver.Has(src) && from.Port() == 53 && !reversed(transform.ResolverResponse, from, to, wire):
 		return &transform.Message{Server: from, Resolver: to, Wire: wire}, sure
 	}
 	return nil, false
 }
 
-// understood is not what gopacket guesses.
-func understood(next layers.EthernetType) bool {
+// bothRead excludes the types for which gopacket guesses the next layer.
+func bothRead(next layers.EthernetType) bool {
 	return next == layers.EthernetTypeIPv4 || next == layers.EthernetTypeIPv6 || next == layers.EthernetTypeDot1Q
 }
 
-// FuzzLinks takes whatever comes on every link layer, tunnels unwrapped. With every
-// tunnel refused, messages are those without decapsulation.
+// FuzzLinks reads any input on every link layer, with tunnels opened. With every tunnel
+// refused, messages are those without decapsulation.
 func FuzzLinks(f *testing.F) {
 	for _, inside := range bothFamilies() {
 		packet := udpPacket(f, inside, answerWire(f, 1))
@@ -127,9 +128,9 @@ func FuzzLinks(f *testing.F) {
 	}
 	everywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	f.Fuzz(func(t *testing.T, link uint16, b []byte) {
-		take := func(c Config) (*seen, Stats) {
+		take := func(c Config) (*recorder, Stats) {
 			c.Resolvers, c.VerifyChecksum = testConfig.Resolvers, true
-			d, got := New(c), &seen{}
+			d, got := New(c), &recorder{}
 			d.Frame(Link(link), &Captured{Data: b, Length: len(b), Time: at}, got)
 			d.Finish(got)
 			if len(got.Messages) > 1 || len(got.Dropped) > 1 {
@@ -147,9 +148,9 @@ func FuzzLinks(f *testing.F) {
 	})
 }
 
-// FuzzFragments puts fragments together that the input tells of, three octets each:
-// which datagram, where it begins, how long it is. The pieces of a datagram agree,
-// so that what comes out is it, or nothing.
+// FuzzFragments reassembles fragments that the input describes, three octets each: the
+// datagram, the offset and the length. The fragments of a datagram agree, so that the result
+// is the datagram or nothing.
 func FuzzFragments(f *testing.F) {
 	f.Add([]byte{0, 0, 20, 0, 20, 20, 0, 40, 11})
 	f.Add([]byte{1, 20, 20, 1, 0, 20, 0, 0, 5, 1, 40, 11, 0, 5, 46})
@@ -157,7 +158,7 @@ func FuzzFragments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, plan []byte) {
 		flows := bothFamilies()
 		wires := [][]byte{bigAnswer(t, 400), bigAnswer(t, 400)}
-		d, got := New(testConfig), &seen{}
+		d, got := New(testConfig), &recorder{}
 		for ; len(plan) >= 3; plan = plan[3:] {
 			i := int(plan[0]) % 4
 			whole := udpPacket(t, flows[i&1], wires[i>>1])

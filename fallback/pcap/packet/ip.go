@@ -30,7 +30,7 @@ const (
 	offsetMask    = 0x1fff
 )
 
-// A datagram is what an IP header says of its payload.
+// A datagram is the payload of an IP header and the fields that concern it.
 type datagram struct {
 	src, dst netip.Addr
 	proto    uint8
@@ -42,22 +42,22 @@ type datagram struct {
 	offset   int // bytes
 	more     bool
 
-	assembled bool // of fragments
+	assembled bool // from fragments
 }
 
-// ipv4 reads a header (RFC 791 section 3.1).
+// ipv4 reads an IPv4 header (RFC 791 section 3.1).
 func (d *Dissector) ipv4(b []byte) {
 	if len(b) < ipv4Len || b[0]>>4 != 4 {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	header := int(b[0]&15) * 4
 	total := int(binary.BigEndian.Uint16(b[2:]))
 	if total == 0 {
-		total = len(b) + d.missing // a host leaves the length to its network card (TSO)
+		total = len(b) + d.missing // the network card fills in the length (TSO)
 	}
 	if header < ipv4Len || header > len(b) || total < header || total > len(b)+d.missing {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	flags := binary.BigEndian.Uint16(b[6:])
@@ -65,7 +65,7 @@ func (d *Dissector) ipv4(b []byte) {
 		src:     netip.AddrFrom4([4]byte(b[12:16])),
 		dst:     netip.AddrFrom4([4]byte(b[16:20])),
 		proto:   b[9],
-		payload: d.within(b[header:], total-header),
+		payload: d.trim(b[header:], total-header),
 		offset:  int(flags&offsetMask) * 8,
 		more:    flags&moreFragments != 0,
 		id:      uint32(binary.BigEndian.Uint16(b[4:])),
@@ -74,10 +74,10 @@ func (d *Dissector) ipv4(b []byte) {
 	d.datagram(&g)
 }
 
-// ipv6 reads a header and those behind it (RFC 8200 sections 3 and 4).
+// ipv6 reads an IPv6 header and its extension headers (RFC 8200 sections 3 and 4).
 func (d *Dissector) ipv6(b []byte) {
 	if len(b) < ipv6Len || b[0]>>4 != 6 {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	g := datagram{
@@ -90,25 +90,26 @@ func (d *Dissector) ipv6(b []byte) {
 		length = len(b) - ipv6Len + d.missing // TSO, as in IPv4
 	}
 	if length > len(b)-ipv6Len+d.missing {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
-	g.payload = d.within(b[ipv6Len:], length)
+	g.payload = d.trim(b[ipv6Len:], length)
 	if !g.extensions() {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	d.datagram(&g)
 }
 
-// within cuts what follows the packet, a link's padding, and takes note of what
-// is missing of it.
-func (d *Dissector) within(b []byte, length int) []byte {
+// trim returns the first length octets of b, without the padding of the link layer, and
+// sets d.missing to the number of those that were not captured.
+func (d *Dissector) trim(b []byte, length int) []byte {
 	d.missing = max(0, length-len(b))
 	return b[:min(len(b), length)]
 }
 
-// extensions walks the extension headers up to a fragment's or what is carried.
+// extensions skips extension headers up to a fragment header or the payload. It reports
+// whether they are valid.
 func (g *datagram) extensions() bool {
 	for range maxExtensions {
 		b := g.payload
@@ -135,8 +136,8 @@ func (g *datagram) extensions() bool {
 	return false
 }
 
-// fragmentHeader reads RFC 8200 section 4.5. A fragment that is the whole (RFC
-// 6946) is none.
+// fragmentHeader reads a fragment header (RFC 8200 section 4.5) and reports whether it is
+// valid. A fragment that is the whole datagram (RFC 6946) is not treated as a fragment.
 func (g *datagram) fragmentHeader() bool {
 	b := g.payload
 	if len(b) < fragmentLen {
@@ -150,7 +151,7 @@ func (g *datagram) fragmentHeader() bool {
 	return g.fragment || g.extensions()
 }
 
-// datagram takes a whole one, or puts a fragment to its others.
+// datagram continues with the protocol of a datagram, or adds a fragment to its datagram.
 func (d *Dissector) datagram(g *datagram) {
 	if g.fragment && !d.assemble(g) {
 		return
@@ -163,6 +164,6 @@ func (d *Dissector) datagram(g *datagram) {
 	case g.proto == protoGRE && d.config.Decapsulate:
 		d.gre(g)
 	default:
-		d.other()
+		d.countOther()
 	}
 }

@@ -16,7 +16,7 @@ func withExtensions(t *testing.T, b []byte, first uint8, headers ...string) []by
 	out, carried := slices.Clone(b[:ipv6Len]), b[6]
 	out[6] = first
 	for i, h := range headers {
-		ext := unhex(t, h)
+		ext := fromHex(t, h)
 		if i == len(headers)-1 {
 			ext[0] = carried
 		}
@@ -27,7 +27,7 @@ func withExtensions(t *testing.T, b []byte, first uint8, headers ...string) []by
 	return out
 }
 
-// withOptions lengthens an IPv4 header. Its checksum is wrong then: nobody asks.
+// withOptions adds options to an IPv4 header. Its checksum is then wrong, but is not verified.
 func withOptions(b []byte, options []byte) []byte {
 	out := append(slices.Clone(b[:ipv4Len]), options...)
 	out[0] = 0x40 | byte(len(out)/4)
@@ -36,9 +36,9 @@ func withOptions(b []byte, options []byte) []byte {
 	return out
 }
 
-func TestHeadersWithWhatIsOptional(t *testing.T) {
+func TestOptionalHeaders(t *testing.T) {
 	wire := questionWire(t, 1)
-	f4, f6 := asking(resolver4, server4), asking(resolver6, server6)
+	f4, f6 := queryFlow(resolver4, server4), queryFlow(resolver6, server6)
 	plain4, plain6 := udpPacket(t, f4, wire), udpPacket(t, f6, wire)
 	unsized := func(b []byte, at int) []byte {
 		b = slices.Clone(b)
@@ -53,9 +53,9 @@ func TestHeadersWithWhatIsOptional(t *testing.T) {
 		{"IPv4", f4, plain4},
 		{"IPv4 options", f4, withOptions(plain4, []byte{0x94, 4, 0, 0})},
 		{"IPv4, as many options as fit", f4, withOptions(plain4, bytes.Repeat([]byte{1}, 40))},
-		{"IPv4, length left to the card", f4, unsized(plain4, 2)},
+		{"IPv4, length left to the network card", f4, unsized(plain4, 2)},
 		{"IPv6", f6, plain6},
-		{"IPv6, length left to the card", f6, unsized(plain6, 4)},
+		{"IPv6, length left to the network card", f6, unsized(plain6, 4)},
 		{"hop-by-hop", f6, withExtensions(t, plain6, 0, "1100 0502 0000 0100")},
 		{"destination options", f6, withExtensions(t, plain6, 60, "1100 0104 0000 0000")},
 		{"routing", f6, withExtensions(t, plain6, 43, "1102 0401 0000 0000 20010db8000000000000000000000001")},
@@ -65,7 +65,7 @@ func TestHeadersWithWhatIsOptional(t *testing.T) {
 		{"shim6", f6, withExtensions(t, plain6, 140, "1100 0000 0000 0000")},
 		{"several", f6, withExtensions(t, plain6, 0, "3c00 0502 0000 0100", "2b00 0104 0000 0000", "1100 0400 0000 0000")},
 		{"a fragment that is the whole", f6, withExtensions(t, plain6, 44, "1100 0000 00000007")},
-		{"options behind such a fragment", f6, withExtensions(t, plain6, 44, "3c00 0000 00000007", "1100 0104 0000 0000")},
+		{"options after such a fragment", f6, withExtensions(t, plain6, 44, "3c00 0000 00000007", "1100 0104 0000 0000")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			check(t, dissect(New(testConfig), c.b), query(c.flow, transform.UDP, wire))
@@ -73,9 +73,9 @@ func TestHeadersWithWhatIsOptional(t *testing.T) {
 	}
 }
 
-func TestHeadersThatLie(t *testing.T) {
+func TestInvalidHeadersAreMalformed(t *testing.T) {
 	wire := questionWire(t, 1)
-	plain4, plain6 := udpPacket(t, asking(resolver4, server4), wire), udpPacket(t, asking(resolver6, server6), wire)
+	plain4, plain6 := udpPacket(t, queryFlow(resolver4, server4), wire), udpPacket(t, queryFlow(resolver6, server6), wire)
 	with := func(b []byte, at int, v ...byte) []byte {
 		b = slices.Clone(b)
 		copy(b[at:], v)
@@ -110,14 +110,14 @@ func TestHeadersThatLie(t *testing.T) {
 	}
 }
 
-func TestBytesBehindTheDatagramAreNotItsOwn(t *testing.T) {
-	f, wire := asking(resolver4, server4), questionWire(t, 1)
+func TestOctetsAfterTheDatagramAreIgnored(t *testing.T) {
+	f, wire := queryFlow(resolver4, server4), questionWire(t, 1)
 	b := udpPacket(t, f, append(slices.Clone(wire), "trailer"...))
 	binary.BigEndian.PutUint16(b[ipv4Len+4:], uint16(udpLen+len(wire)))
 	check(t, dissect(New(testConfig), b), query(f, transform.UDP, wire))
 }
 
-func TestSumsOfManyWordsAreThoseOfEach(t *testing.T) {
+func TestSum16EqualsTheSumOfSingleWords(t *testing.T) {
 	folded := func(sum uint64) uint64 {
 		for sum > 0xffff {
 			sum = sum>>16 + sum&0xffff
@@ -142,11 +142,11 @@ func TestSumsOfManyWordsAreThoseOfEach(t *testing.T) {
 	}
 }
 
-func TestChecksumsAreVerifiedWhereAsked(t *testing.T) {
+func TestChecksumsAreVerifiedIfConfigured(t *testing.T) {
 	strict := testConfig
 	strict.VerifyChecksum = true
-	for _, f := range []flow{asking(resolver4, server4), asking(resolver6, server6)} {
-		for _, length := range []int{12, 13} { // odd lengths count a zero behind
+	for _, f := range []flow{queryFlow(resolver4, server4), queryFlow(resolver6, server6)} {
+		for _, length := range []int{12, 13} { // odd lengths are padded with zero
 			right := udpPacket(t, f, bytes.Repeat([]byte{0xa5}, length))
 			header := len(right) - udpLen - length
 			wrong, none := slices.Clone(right), slices.Clone(right)

@@ -5,30 +5,30 @@ import (
 	"fmt"
 )
 
-// Link is a kind of link layer, by its number in capture files
+// A Link is a type of link layer, as numbered in capture files
 // (https://www.tcpdump.org/linktypes.html).
 type Link uint16
 
 const (
-	null        Link = 0 // BSD loopback: the address family, in some host's order
+	null        Link = 0 // BSD loopback: the address family, in the byte order of the capturing host
 	ethernet    Link = 1
 	rawOpenBSD  Link = 14
 	rawBSD      Link = 12
-	raw         Link = 101 // IPv4 or IPv6 without anything before it
+	raw         Link = 101 // IPv4 or IPv6 without a link header
 	loop        Link = 108 // OpenBSD loopback: the address family, big-endian
 	linuxCooked Link = 113 // tcpdump -i any, until 2018
 	rawIPv4     Link = 228
 	rawIPv6     Link = 229
-	linuxSLL2   Link = 276 // tcpdump -i any, since
+	linuxSLL2   Link = 276 // tcpdump -i any, since 2018
 )
 
-// Check returns an error where the link layer is not understood.
+// Check returns an error if the link layer is not supported.
 func (l Link) Check() error {
 	if l.known() {
 		return nil
 	}
-	return fmt.Errorf("its link layer, type %d of tcpdump.org/linktypes.html, is not understood; "+
-		"Ethernet, Linux cooked, raw IP and loopback are", l)
+	return fmt.Errorf("link layer type %d (tcpdump.org/linktypes.html) is not supported: "+
+		"capture Ethernet, Linux cooked, raw IP or loopback", l)
 }
 
 func (l Link) known() bool {
@@ -59,7 +59,7 @@ const (
 	maxTags     = 4 // VLAN tags in a row
 )
 
-// frame reads the link layer's header.
+// frame reads the link layer's header and continues with the network layer.
 func (d *Dissector) frame(link Link, b []byte) {
 	if !link.known() {
 		d.stats.UnknownLink++
@@ -77,29 +77,29 @@ func (d *Dissector) frame(link Link, b []byte) {
 		header = familyLen
 	}
 	if len(b) < header {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	if at < 0 {
-		d.eitherIP(b[header:])
+		d.ipByVersion(b[header:])
 		return
 	}
 	d.network(binary.BigEndian.Uint16(b[at:]), b[header:])
 }
 
-// eitherIP goes by the version, where nothing else says what it is.
-func (d *Dissector) eitherIP(b []byte) {
+// ipByVersion reads an IP packet whose version only its first octet shows.
+func (d *Dissector) ipByVersion(b []byte) {
 	switch {
 	case len(b) > 0 && b[0]>>4 == 4:
 		d.ipv4(b)
 	case len(b) > 0 && b[0]>>4 == 6:
 		d.ipv6(b)
 	default:
-		d.malformed()
+		d.dropMalformed()
 	}
 }
 
-// network takes what is behind an EtherType; VLAN tags say one more.
+// network continues by the EtherType of b, after any VLAN tags.
 func (d *Dissector) network(etherType uint16, b []byte) {
 	for range maxTags + 1 {
 		switch etherType {
@@ -111,14 +111,14 @@ func (d *Dissector) network(etherType uint16, b []byte) {
 			return
 		case etherVLAN, etherQinQ, etherOldQinQ:
 			if len(b) < vlanLen {
-				d.malformed()
+				d.dropMalformed()
 				return
 			}
 			etherType, b = binary.BigEndian.Uint16(b[2:]), b[vlanLen:]
 		default:
-			d.other()
+			d.countOther()
 			return
 		}
 	}
-	d.malformed()
+	d.dropMalformed()
 }

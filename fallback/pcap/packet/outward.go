@@ -9,25 +9,25 @@ import (
 
 const portDNS = 53
 
-// role returns the role of a message from src to dst: a query or response between one of the
-// resolvers and port 53 of a server that is not one of them, else OtherRole.
+// role returns the role of a message from src to dst. It is a query or response if one
+// address is a resolver's and the other is not, with port 53. Else it is OtherRole.
 func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	if src.Port() != portDNS && dst.Port() != portDNS {
 		return transform.OtherRole
 	}
-	asks, answered := d.resolvers.Has(src.Addr()), d.resolvers.Has(dst.Addr())
+	fromResolver, toResolver := d.resolvers.Has(src.Addr()), d.resolvers.Has(dst.Addr())
 	switch {
-	case asks && !answered && dst.Port() == portDNS:
+	case fromResolver && !toResolver && dst.Port() == portDNS:
 		return transform.ResolverQuery
-	case answered && !asks && src.Port() == portDNS:
+	case toResolver && !fromResolver && src.Port() == portDNS:
 		return transform.ResolverResponse
 	}
 	return transform.OtherRole
 }
 
-// turned reports whether a message between two ports 53 has the opposite role: the resolver
-// is the server, and its peer a client.
-func turned(role transform.Role, src, dst netip.AddrPort, wire []byte) bool {
+// reversed reports whether a message between two ports 53 has the opposite role: the
+// resolver is the server, and its peer a client.
+func reversed(role transform.Role, src, dst netip.AddrPort, wire []byte) bool {
 	const atFlags, flagQR = 2, 0x80
 	return src.Port() == portDNS && dst.Port() == portDNS && len(wire) > atFlags &&
 		(wire[atFlags]&flagQR != 0) != (role == transform.ResolverResponse)
@@ -49,22 +49,22 @@ func (d *Dissector) take(role transform.Role, transport transform.Transport, src
 	d.sink.Take(m)
 }
 
-// toMessages is the Dissector as the sink of its TCP streams.
-type toMessages Dissector
+// A streamSink is the Dissector as the sink of its TCP streams.
+type streamSink Dissector
 
 // Message passes a message that came over TCP to the sink.
-func (t *toMessages) Message(f *stream.Flow, response bool, wire []byte, at transform.Time) {
+func (t *streamSink) Message(f *stream.Flow, response bool, wire []byte, at transform.Time) {
 	d := (*Dissector)(t)
 	role, src, dst := transform.ResolverQuery, f.Resolver, f.Server
 	if response {
 		role, src, dst = transform.ResolverResponse, f.Server, f.Resolver
 	}
-	if turned(role, src, dst, wire) {
+	if reversed(role, src, dst, wire) {
 		d.sink.Drop(transform.NotOutward)
 		return
 	}
 	d.take(role, transform.TCP, src, dst, wire, at)
 }
 
-// Broken counts a message that is incomplete.
-func (t *toMessages) Broken() { (*Dissector)(t).malformed() }
+// Broken counts an incomplete message.
+func (t *streamSink) Broken() { (*Dissector)(t).dropMalformed() }

@@ -17,20 +17,20 @@ func TestRolesByAddressAndPort(t *testing.T) {
 		wire []byte
 		want transform.Role
 	}{
-		{"query", asking(resolver4, server4), q, transform.ResolverQuery},
-		{"response", asking(resolver4, server4).back(), a, transform.ResolverResponse},
-		{"query over IPv6", asking(resolver6, server6), q, transform.ResolverQuery},
-		{"response over IPv6", asking(resolver6, server6).back(), a, transform.ResolverResponse},
-		{"from another address of the prefix", asking(other6, server6), q, transform.ResolverQuery},
-		{"a client's query", asking(client4, resolver4), q, transform.OtherRole},
-		{"the response to it", asking(client4, resolver4).back(), a, transform.OtherRole},
-		{"a client's query to somebody else", asking(client4, server4), q, transform.OtherRole},
-		{"between resolvers", asking(resolver6, other6), q, transform.OtherRole},
+		{"query", queryFlow(resolver4, server4), q, transform.ResolverQuery},
+		{"response", queryFlow(resolver4, server4).back(), a, transform.ResolverResponse},
+		{"query over IPv6", queryFlow(resolver6, server6), q, transform.ResolverQuery},
+		{"response over IPv6", queryFlow(resolver6, server6).back(), a, transform.ResolverResponse},
+		{"from another address of the prefix", queryFlow(other6, server6), q, transform.ResolverQuery},
+		{"a client's query", queryFlow(client4, resolver4), q, transform.OtherRole},
+		{"the response to it", queryFlow(client4, resolver4).back(), a, transform.OtherRole},
+		{"a client's query to another server", queryFlow(client4, server4), q, transform.OtherRole},
+		{"between resolvers", queryFlow(resolver6, other6), q, transform.OtherRole},
 		{"from port 53 to port 53", flow{port(resolver4, 53), port(server4, 53)}, q, transform.ResolverQuery},
 		{"and back", flow{port(server4, 53), port(resolver4, 53)}, a, transform.ResolverResponse},
 		{"a client's query from port 53", flow{port(client4, 53), port(resolver4, 53)}, q, transform.OtherRole},
 		{"the response to that", flow{port(resolver4, 53), port(client4, 53)}, a, transform.OtherRole},
-		{"a response that is a query", asking(resolver4, server4).back(), q, transform.ResolverResponse}, // transform knows it for malformed
+		{"a response that is a query", queryFlow(resolver4, server4).back(), q, transform.ResolverResponse}, // transform drops it as malformed
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := dissect(New(testConfig), udpPacket(t, c.flow, c.wire))
@@ -48,7 +48,7 @@ func TestRolesByAddressAndPort(t *testing.T) {
 	}
 }
 
-func TestOtherPortsAreNobodysMessages(t *testing.T) {
+func TestOtherPortsAreNotRead(t *testing.T) {
 	for _, port := range []uint16{5353, 5355, 853, 443, 123} { // mDNS and LLMNR among them
 		f := flow{netip.AddrPortFrom(resolver4, port), netip.AddrPortFrom(server4, port)}
 		d := New(testConfig)

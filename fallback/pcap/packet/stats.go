@@ -5,35 +5,35 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Stats counts packets, beside the account of messages.
+// Stats counts packets. They are separate from the account of messages.
 type Stats struct {
-	Packets uint64 // that were captured
-	Other   uint64 // of those: nothing that is wanted of; also TCP that is not outward
-	Cut     uint64 // of those: captured shorter than they were
+	Packets uint64 // captured
+	Other   uint64 // of those: not needed, including TCP that is not outward
+	Cut     uint64 // of those: captured only in part
 
-	UnknownLink uint64 // packets of which the link layer is not understood
-	BadChecksum uint64 // UDP datagrams of which that was wrong; verified of those that came in fragments, or all
-	Tunnelled   uint64 // packets that were found in others
-	TooDeep     uint64 // packets in more tunnels than are looked into
+	UnknownLink uint64 // packets with an unsupported link layer
+	BadChecksum uint64 // UDP datagrams with a wrong checksum; verified if reassembled, or all
+	Tunnelled   uint64 // packets found in tunnels
+	TooDeep     uint64 // packets in more than maxDepth tunnels
 
-	TunnelsRefused uint64 // tunnels that were not opened because of their addresses
+	TunnelsRefused uint64 // tunnels not opened because of their addresses
 
 	Fragments FragmentStats
 	Streams   stream.Stats
 }
 
-// FragmentStats counts fragments and what becomes of them.
+// FragmentStats counts fragments and their datagrams.
 type FragmentStats struct {
 	Seen        uint64 // fragments
 	Malformed   uint64 // of those: cut, or of an impossible size
-	Repeated    uint64 // of those: the same again, of what was whole too
-	Assembled   uint64 // datagrams that came whole
-	Overlapping uint64 // datagrams of which pieces contradict each other, or are too many
-	Expired     uint64 // datagrams that were not whole in time
-	Evicted     uint64 // datagrams that others needed the room of
+	Repeated    uint64 // of those: copies, also of complete datagrams
+	Assembled   uint64 // datagrams completed
+	Overlapping uint64 // datagrams whose fragments contradict each other or are too many
+	Expired     uint64 // datagrams that were not complete in time
+	Evicted     uint64 // datagrams evicted for others
 }
 
-// Rows returns the counts that an operator can act on, or may wonder about.
+// Rows returns the counts for operators.
 func (s *Stats) Rows() []transform.Row {
 	rows := []transform.Row{
 		{Name: "packets", Value: s.Packets, Meaning: "packets that were captured"},
@@ -69,7 +69,7 @@ func (s *Stats) Rows() []transform.Row {
 	return rows
 }
 
-// Stats returns the counts as of now.
+// Stats returns the current counts.
 func (d *Dissector) Stats() Stats {
 	s := d.stats
 	s.Fragments = d.fragments.stats

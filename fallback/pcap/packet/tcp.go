@@ -16,24 +16,24 @@ const (
 	flagRST = 0x04
 )
 
-// tcp reads a header (RFC 9293 section 3.1) and puts the segment into its stream.
-// Of streams that are not outward nothing is read.
+// tcp reads a TCP header (RFC 9293 section 3.1) and passes the segment to its stream. It
+// does not read streams that are not outward.
 func (d *Dissector) tcp(g *datagram) {
 	b := g.payload
 	if len(b) < tcpLen {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
 	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
 	role := d.role(src, dst)
 	if role == transform.OtherRole {
-		d.other()
+		d.countOther()
 		return
 	}
 	header := int(b[12]>>4) * 4
 	if header < tcpLen || header > len(b) {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	flags := b[13]
@@ -52,5 +52,5 @@ func (d *Dissector) tcp(g *datagram) {
 		s.Response = true
 		s.Flow = stream.Flow{Resolver: dst, Server: src}
 	}
-	d.streams.Take(s, (*toMessages)(d))
+	d.streams.Take(s, (*streamSink)(d))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// tcpPacket is an IP packet with a segment.
+// tcpPacket returns an IP packet with a segment.
 func tcpPacket(t testing.TB, f flow, seq uint32, edit func(*layers.TCP), payload []byte) []byte {
 	t.Helper()
 	tcp := &layers.TCP{SrcPort: layers.TCPPort(f.src.Port()), DstPort: layers.TCPPort(f.dst.Port()), Seq: seq, ACK: true, Window: 512}
@@ -34,12 +34,12 @@ func withOption(tcp *layers.TCP) {
 	tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: make([]byte, 8)}}
 }
 
-// framed is a message with its length before it (RFC 1035 section 4.2.2).
+// framed returns a message with its length before it (RFC 1035 section 4.2.2).
 func framed(wire []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(wire))), wire...)
 }
 
-// conversation is a connection with one question, whose answer comes in two segments.
+// conversation returns a connection with one query, whose response comes in two segments.
 func conversation(t testing.TB, f flow, question, reply []byte) [][]byte {
 	q, r := framed(question), framed(reply)
 	half := len(r) / 2
@@ -55,7 +55,7 @@ func conversation(t testing.TB, f flow, question, reply []byte) [][]byte {
 }
 
 func TestMessagesOverTCP(t *testing.T) {
-	for _, f := range []flow{asking(resolver4, server4), asking(resolver6, server6)} {
+	for _, f := range []flow{queryFlow(resolver4, server4), queryFlow(resolver6, server6)} {
 		question, reply := questionWire(t, 1), bigAnswer(t, 3000)
 		want := []transform.Message{query(f, transform.TCP, question), answer(f.back(), transform.TCP, reply)}
 		packets := conversation(t, f, question, reply)
@@ -73,7 +73,7 @@ func TestMessagesOverTCP(t *testing.T) {
 }
 
 func TestTCPThatIsNotOutwardIsNotRead(t *testing.T) {
-	for _, f := range []flow{asking(client4, resolver4), asking(client4, server4), asking(resolver6, resolver6.Next())} {
+	for _, f := range []flow{queryFlow(client4, resolver4), queryFlow(client4, server4), queryFlow(resolver6, resolver6.Next())} {
 		d := New(testConfig)
 		check(t, dissect(d, conversation(t, f, questionWire(t, 1), answerWire(t, 1))...))
 		if s := d.Stats(); s.Other != 7 || s.Streams.Segments != 0 {
@@ -82,8 +82,8 @@ func TestTCPThatIsNotOutwardIsNotRead(t *testing.T) {
 	}
 }
 
-// A client may ask the resolver itself from port 53.
-func TestMessagesOverTCPBetweenPortsOfServers(t *testing.T) {
+// TestMessagesOverTCPBetweenTwoPorts53: a client may query the resolver itself from port 53.
+func TestMessagesOverTCPBetweenTwoPorts53(t *testing.T) {
 	question, reply := questionWire(t, 1), answerWire(t, 1)
 	for _, ends := range [][2]netip.Addr{{resolver4, server4}, {resolver6, server6}} {
 		f := flow{netip.AddrPortFrom(ends[0], portDNS), netip.AddrPortFrom(ends[1], portDNS)}
@@ -96,8 +96,8 @@ func TestMessagesOverTCPBetweenPortsOfServers(t *testing.T) {
 	}
 }
 
-func TestSegmentsThatLie(t *testing.T) {
-	f := asking(resolver4, server4)
+func TestInvalidSegmentsAreMalformed(t *testing.T) {
+	f := queryFlow(resolver4, server4)
 	b := tcpPacket(t, f, 1001, nil, framed(questionWire(t, 1)))
 	offset := func(words byte) []byte {
 		c := append([]byte(nil), b...)
@@ -118,8 +118,8 @@ func TestSegmentsThatLie(t *testing.T) {
 	}
 }
 
-func TestAMessageThatNeverComesWholeIsMalformed(t *testing.T) {
-	f := asking(resolver4, server4).back()
+func TestIncompleteMessagesAreMalformed(t *testing.T) {
+	f := queryFlow(resolver4, server4).back()
 	d := New(testConfig)
 	got := dissect(d, tcpPacket(t, f, 7000, syn, nil), tcpPacket(t, f, 7001, nil, framed(bigAnswer(t, 3000))[:1000]))
 	check(t, got)
@@ -129,11 +129,12 @@ func TestAMessageThatNeverComesWholeIsMalformed(t *testing.T) {
 	}
 }
 
-// A segment of which octets were not captured costs its message, not those after it.
-func TestCutSegmentsCostTheirMessageAlone(t *testing.T) {
-	f := asking(resolver4, server4).back()
+// TestCutSegmentsLoseOnlyTheirMessage: a segment that was captured in part loses its message,
+// not the later ones.
+func TestCutSegmentsLoseOnlyTheirMessage(t *testing.T) {
+	f := queryFlow(resolver4, server4).back()
 	first, second := bigAnswer(t, 1000), answerWire(t, 2)
-	d, got := New(testConfig), &seen{}
+	d, got := New(testConfig), &recorder{}
 	cut := tcpPacket(t, f, 7001, nil, framed(first))
 	for _, c := range []Captured{
 		{Data: tcpPacket(t, f, 7000, syn, nil)},
@@ -150,7 +151,7 @@ func TestCutSegmentsCostTheirMessageAlone(t *testing.T) {
 	check(t, got, answer(f, transform.TCP, second))
 }
 
-// TestAddAddsEveryCount holds Add to the struct: each counter is there.
+// TestAddAddsEveryCount checks that Add adds every counter of the struct.
 func TestAddAddsEveryCount(t *testing.T) {
 	var one Stats
 	count(reflect.ValueOf(&one).Elem(), 1)

@@ -2,7 +2,7 @@ package packet
 
 import "encoding/binary"
 
-// maxDepth bounds tunnels in tunnels: mirrors of mirrors are two deep.
+// maxDepth bounds the nesting of tunnels: a mirror of a mirror has two.
 const maxDepth = 4
 
 const (
@@ -24,34 +24,34 @@ const (
 	erspan3HasSub = 0x01 // O, in the last octet of the header
 )
 
-// opens reports whether a tunnel between g's addresses is to be opened.
-func (d *Dissector) opens(g *datagram) bool {
+// tunnelAllowed reports whether a tunnel between g's addresses is opened.
+func (d *Dissector) tunnelAllowed(g *datagram) bool {
 	return d.tunnelsFrom.Has(g.src) && d.tunnelsTo.Has(g.dst)
 }
 
-// admits does the same, and counts a tunnel that is refused: any host could have sent
-// it, so that what it carries proves nothing.
-func (d *Dissector) admits(g *datagram) bool {
-	if d.opens(g) {
+// allowTunnel does the same and counts a refused tunnel. Any host could have sent it, so
+// its contents prove nothing.
+func (d *Dissector) allowTunnel(g *datagram) bool {
+	if d.tunnelAllowed(g) {
 		return true
 	}
 	d.stats.TunnelsRefused++
 	return false
 }
 
-// gre looks into RFC 2784's tunnels, and what switches mirror by them.
+// gre opens tunnels of RFC 2784 and the mirroring formats of switches that use them.
 func (d *Dissector) gre(g *datagram) {
-	if !d.admits(g) {
+	if !d.allowTunnel(g) {
 		return
 	}
 	b := g.payload
-	if len(b) < greLen || !d.enter() {
-		d.malformed()
+	if len(b) < greLen || !d.descend() {
+		d.dropMalformed()
 		return
 	}
 	flags := b[0]
 	if flags&greRouting != 0 || b[1]&greVersion != 0 {
-		d.other() // RFC 1701's source routes, PPTP
+		d.countOther() // RFC 1701's source routes, PPTP
 		return
 	}
 	header := greLen
@@ -61,7 +61,7 @@ func (d *Dissector) gre(g *datagram) {
 		}
 	}
 	if header > len(b) {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	etherType, inner := binary.BigEndian.Uint16(b[2:]), b[header:]
@@ -85,26 +85,27 @@ func (d *Dissector) gre(g *datagram) {
 	}
 }
 
+// erspan reads the frame after a header of the given length.
 func (d *Dissector) erspan(b []byte, header int) {
 	if len(b) < header {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	d.frame(ethernet, b[header:])
 }
 
-// vxlan looks into RFC 7348's tunnels.
+// vxlan opens tunnels of RFC 7348.
 func (d *Dissector) vxlan(b []byte) {
 	const hasID = 0x08
-	if len(b) < vxlanLen || b[0]&hasID == 0 || !d.enter() {
-		d.malformed()
+	if len(b) < vxlanLen || b[0]&hasID == 0 || !d.descend() {
+		d.dropMalformed()
 		return
 	}
 	d.frame(ethernet, b[vxlanLen:])
 }
 
-// enter goes one tunnel deeper, if it may.
-func (d *Dissector) enter() bool {
+// descend enters a tunnel. It returns false if the nesting is too deep.
+func (d *Dissector) descend() bool {
 	d.depth++
 	if d.depth > maxDepth {
 		d.stats.TooDeep++

@@ -12,7 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// mirror and mirror6 are the outer flows of tunnels that decapsulating opens.
+// mirror and mirror6 are the outer flows of tunnels that decapsulatingConfig opens.
 var (
 	mirror  = outer("10.9.9.1", "10.9.9.2")
 	mirror6 = outer("fd00:9::1", "fd00:9::2")
@@ -25,7 +25,7 @@ func outer(src, dst string) flow {
 	}
 }
 
-// inGRE is an IP packet with a GRE header, in hex, and what is behind it.
+// inGRE returns an IP packet with a GRE header, in hex, followed by inner.
 func inGRE(t testing.TB, header string, inner []byte) []byte {
 	t.Helper()
 	return greBetween(t, mirror, header, inner)
@@ -33,7 +33,7 @@ func inGRE(t testing.TB, header string, inner []byte) []byte {
 
 func greBetween(t testing.TB, f flow, header string, inner []byte) []byte {
 	t.Helper()
-	return bytesOf(t, f.ip(layers.IPProtocolGRE), gopacket.Payload(append(unhex(t, header), inner...)))
+	return bytesOf(t, f.ip(layers.IPProtocolGRE), gopacket.Payload(append(fromHex(t, header), inner...)))
 }
 
 func inVXLAN(t testing.TB, inner []byte) []byte {
@@ -43,10 +43,10 @@ func inVXLAN(t testing.TB, inner []byte) []byte {
 
 func vxlanBetween(t testing.TB, f flow, inner []byte) []byte {
 	t.Helper()
-	return udpPacket(t, f, append(unhex(t, "08000000 00002a00"), inner...))
+	return udpPacket(t, f, append(fromHex(t, "08000000 00002a00"), inner...))
 }
 
-func decapsulating() Config {
+func decapsulatingConfig() Config {
 	c := testConfig
 	c.Decapsulate = true
 	for _, f := range []flow{mirror, mirror6} {
@@ -57,7 +57,7 @@ func decapsulating() Config {
 }
 
 func TestMirroredTrafficIsUnwrapped(t *testing.T) {
-	for _, f := range []flow{asking(resolver4, server4), asking(resolver6, server6)} {
+	for _, f := range []flow{queryFlow(resolver4, server4), queryFlow(resolver6, server6)} {
 		wire := questionWire(t, 1)
 		frame := udpFrame(t, f, wire)
 		ip, etherType := frame[ethernetLen:], "0800"
@@ -77,41 +77,41 @@ func TestMirroredTrafficIsUnwrapped(t *testing.T) {
 			{"ERSPAN III", inGRE(t, "100022eb 00000001"+"2064 0001 00000000 00000000", frame)},
 			{"ERSPAN III with a subheader", inGRE(t, "100022eb 00000001"+"2064 0001 00000000 00000001"+"0000000000000000", frame)},
 			{"VXLAN", inVXLAN(t, frame)},
-			{"ERSPAN in VXLAN", inVXLAN(t, append(unhex(t, "020000000002 020000000001 0800"), inGRE(t, "000088be", frame)...))},
+			{"ERSPAN in VXLAN", inVXLAN(t, append(fromHex(t, "020000000002 020000000001 0800"), inGRE(t, "000088be", frame)...))},
 		} {
-			d := New(decapsulating())
+			d := New(decapsulatingConfig())
 			check(t, dissect(d, c.b), query(f, transform.UDP, wire))
 			if d.Stats().Tunnelled == 0 {
 				t.Errorf("%s: not counted", c.name)
 			}
-			fragmented := dissect(New(decapsulating()), fragmentsOf(c.b, 7, 64)...)
+			fragmented := dissect(New(decapsulatingConfig()), fragmentsOf(c.b, 7, 64)...)
 			check(t, fragmented, query(f, transform.UDP, wire))
 			if t.Failed() {
 				t.Fatalf("%v, %s", f.src, c.name)
 			}
 			plain := New(testConfig)
 			if got := dissect(plain, c.b); len(got.Messages) != 0 || plain.Stats().Other != 1 {
-				t.Errorf("%s, not asked for: messages %d, other %d", c.name, len(got.Messages), plain.Stats().Other)
+				t.Errorf("%s, without decapsulation: messages %d, other %d", c.name, len(got.Messages), plain.Stats().Other)
 			}
 		}
 	}
 }
 
 func TestFragmentsInATunnelAreFound(t *testing.T) {
-	f, wire := asking(resolver4, server4).back(), bigAnswer(t, 3000)
+	f, wire := queryFlow(resolver4, server4).back(), bigAnswer(t, 3000)
 	var wrapped [][]byte
 	for _, piece := range fragmentsOf(udpPacket(t, f, wire), 7, 1400) {
 		wrapped = append(wrapped, fragmentsOf(inGRE(t, "00000800", piece), uint32(len(wrapped)), 1000)...) // and fragments of that
 	}
-	check(t, dissect(New(decapsulating()), wrapped...), answer(f, transform.UDP, wire))
+	check(t, dissect(New(decapsulatingConfig()), wrapped...), answer(f, transform.UDP, wire))
 }
 
-func TestTunnelsInTunnelsHaveAnEnd(t *testing.T) {
-	f, wire := asking(resolver4, server4), questionWire(t, 1)
+func TestNestingOfTunnelsIsBounded(t *testing.T) {
+	f, wire := queryFlow(resolver4, server4), questionWire(t, 1)
 	b := udpPacket(t, f, wire)
 	for depth := 1; depth <= 20; depth++ {
 		b = inGRE(t, "00000800", b)
-		d := New(decapsulating())
+		d := New(decapsulatingConfig())
 		got := dissect(d, b)
 		if depth <= maxDepth {
 			check(t, got, query(f, transform.UDP, wire))
@@ -121,7 +121,7 @@ func TestTunnelsInTunnelsHaveAnEnd(t *testing.T) {
 	}
 }
 
-// tunnels are a packet in each kind of tunnel between two addresses.
+// tunnels returns a packet in each kind of tunnel between two addresses.
 func tunnels(t testing.TB, f flow, frame []byte) map[string][]byte {
 	t.Helper()
 	return map[string][]byte{
@@ -134,10 +134,10 @@ func tunnels(t testing.TB, f flow, frame []byte) map[string][]byte {
 }
 
 func TestTunnelsAreOpenedByTheirAddresses(t *testing.T) {
-	inner := asking(resolver4, server4)
+	inner := queryFlow(resolver4, server4)
 	wire := questionWire(t, 1)
 	frame := udpFrame(t, inner, wire)
-	open, nowhere, wide := decapsulating(), decapsulating(), decapsulating()
+	open, nowhere, wide := decapsulatingConfig(), decapsulatingConfig(), decapsulatingConfig()
 	nowhere.TunnelsTo = nil
 	wide.TunnelsFrom = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}
 	wide.TunnelsTo = []netip.Prefix{netip.MustParsePrefix("fd00:9::/64"), netip.MustParsePrefix("10.9.9.0/24")}
@@ -168,7 +168,7 @@ func TestTunnelsAreOpenedByTheirAddresses(t *testing.T) {
 				if c.opens {
 					want = []transform.Message{query(inner, transform.UDP, wire)}
 				} else if len(packets) == 1 {
-					refused = 1 // fragments are not even put together
+					refused = 1 // fragments are not reassembled
 				}
 				check(t, got, want...)
 				if s := d.Stats(); s.TunnelsRefused != refused || (s.Tunnelled == 1) != c.opens || s.Fragments.Assembled > 0 != (c.opens && len(packets) > 1) {
@@ -183,7 +183,7 @@ func TestTunnelsAreOpenedByTheirAddresses(t *testing.T) {
 }
 
 func TestEveryTunnelAroundAPacketMustBeOpened(t *testing.T) {
-	inner := asking(resolver4, server4)
+	inner := queryFlow(resolver4, server4)
 	wire := questionWire(t, 1)
 	frame := udpFrame(t, inner, wire)
 	foreign := outer("198.51.100.66", "10.9.9.2")
@@ -199,7 +199,7 @@ func TestEveryTunnelAroundAPacketMustBeOpened(t *testing.T) {
 		{"the outer from elsewhere", foreign, mirror, false, 0},
 	} {
 		for kind, b := range tunnels(t, c.inside, frame) {
-			d := New(decapsulating())
+			d := New(decapsulatingConfig())
 			got := dissect(d, vxlanBetween(t, c.outside, append(bytes.Clone(link), b...)))
 			var want []transform.Message
 			if c.opens {
@@ -214,9 +214,9 @@ func TestEveryTunnelAroundAPacketMustBeOpened(t *testing.T) {
 }
 
 func TestTunnelsDoNotAlloc(t *testing.T) {
-	frame := udpFrame(t, asking(resolver4, server4), questionWire(t, 1))
-	d := New(decapsulating())
-	var sink discard
+	frame := udpFrame(t, queryFlow(resolver4, server4), questionWire(t, 1))
+	d := New(decapsulatingConfig())
+	var sink countingSink
 	for _, f := range []flow{mirror, mirror6, outer("198.51.100.66", "10.9.9.2")} {
 		for kind, b := range tunnels(t, f, frame) {
 			if n := testing.AllocsPerRun(100, func() {
@@ -231,18 +231,18 @@ func TestTunnelsDoNotAlloc(t *testing.T) {
 	}
 }
 
-// A client may ask from any port.
+// TestAResponseToAClientAtTheTunnelsPortIsNoTunnel: a client may query from any port.
 func TestAResponseToAClientAtTheTunnelsPortIsNoTunnel(t *testing.T) {
 	f := flow{netip.AddrPortFrom(resolver4, portDNS), netip.AddrPortFrom(client4, portVXLAN)}
-	d := New(decapsulating())
+	d := New(decapsulatingConfig())
 	got := dissect(d, udpPacket(t, f, answerWire(t, 0x0800)))
 	if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.NotOutward}) || d.Stats().TunnelsRefused != 0 {
 		t.Errorf("messages %d, dropped %v, %+v; want one inward", len(got.Messages), got.Dropped, d.Stats())
 	}
 }
 
-func TestTunnelsThatLie(t *testing.T) {
-	frame := udpFrame(t, asking(resolver4, server4), questionWire(t, 1))
+func TestInvalidTunnelsAreMalformed(t *testing.T) {
+	frame := udpFrame(t, queryFlow(resolver4, server4), questionWire(t, 1))
 	for _, c := range []struct {
 		name string
 		b    []byte
@@ -257,18 +257,18 @@ func TestTunnelsThatLie(t *testing.T) {
 		{"VXLAN cut", udpPacket(t, mirror, []byte{8, 0, 0})},
 		{"VXLAN without its flag", udpPacket(t, mirror, bytes.Repeat([]byte{0}, 64))},
 	} {
-		got := dissect(New(decapsulating()), c.b)
+		got := dissect(New(decapsulatingConfig()), c.b)
 		if len(got.Messages) != 0 || !cmp.Equal(got.Dropped, []transform.Reason{transform.Malformed}) {
 			t.Errorf("%s: messages %d, dropped %v; want one malformed", c.name, len(got.Messages), got.Dropped)
 		}
 	}
 }
 
-// TestAnAnswerToTheTunnelsPortIsNoTunnel: resolvers ask from any port.
+// TestAnAnswerToTheTunnelsPortIsNoTunnel: resolvers query from any port.
 func TestAnAnswerToTheTunnelsPortIsNoTunnel(t *testing.T) {
 	for _, ends := range [][2]netip.Addr{{resolver4, server4}, {resolver6, server6}} {
 		f := flow{netip.AddrPortFrom(ends[1], portDNS), netip.AddrPortFrom(ends[0], portVXLAN)}
 		wire := answerWire(t, 0x0800) // an ID that looks like the tunnel's flag
-		check(t, dissect(New(decapsulating()), udpPacket(t, f, wire)), answer(f, transform.UDP, wire))
+		check(t, dissect(New(decapsulatingConfig()), udpPacket(t, f, wire)), answer(f, transform.UDP, wire))
 	}
 }

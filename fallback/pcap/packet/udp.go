@@ -13,33 +13,33 @@ const (
 	portVXLAN = 4789 // RFC 7348 section 5
 )
 
-// udp reads a header (RFC 768) and what it carries.
+// udp reads a UDP header (RFC 768) and takes the message or opens the tunnel in it.
 func (d *Dissector) udp(g *datagram) {
 	b := g.payload
 	if len(b) < udpLen {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
 	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
 	role := d.role(src, dst)
 	if d.config.Decapsulate && dst.Port() == portVXLAN && src.Port() != portDNS { // a response to a query from port 4789 is not a tunnel
-		if d.admits(g) && (!g.assembled || d.verified(g, b)) {
+		if d.allowTunnel(g) && (!g.assembled || d.verified(g, b)) {
 			d.vxlan(b[udpLen:])
 		}
 		return
 	}
 	if src.Port() != portDNS && dst.Port() != portDNS {
-		d.other()
+		d.countOther()
 		return
 	}
 	length := int(binary.BigEndian.Uint16(b[4:]))
 	if length < udpLen || length > len(b) {
-		d.malformed()
+		d.dropMalformed()
 		return
 	}
 	wire := b[udpLen:length]
-	if role == transform.OtherRole || turned(role, src, dst, wire) {
+	if role == transform.OtherRole || reversed(role, src, dst, wire) {
 		d.sink.Drop(transform.NotOutward)
 		return
 	}
@@ -49,20 +49,20 @@ func (d *Dissector) udp(g *datagram) {
 	d.take(role, transform.UDP, src, dst, wire, d.time)
 }
 
-// verified drops a datagram whose checksum is wrong. What came in fragments must be right
-// always: nothing else tells that they belong together, and a host leaves no checksum
-// of theirs to its network card.
+// verified drops a datagram with a wrong checksum. The checksum of a reassembled datagram
+// must always be right: nothing else shows that its fragments belong together, and the
+// sender computes it before fragmenting, never its network card.
 func (d *Dissector) verified(g *datagram, b []byte) bool {
 	if rightChecksum(g, b) {
 		return true
 	}
 	d.stats.BadChecksum++
-	d.malformed()
+	d.dropMalformed()
 	return false
 }
 
-// rightChecksum verifies RFC 768's checksum over a datagram and the pseudo header
-// (RFC 8200 section 8.1 for IPv6). Zero is none.
+// rightChecksum verifies the checksum of RFC 768 over a datagram and the pseudo header
+// (RFC 8200 section 8.1 for IPv6). Zero means that there is none.
 func rightChecksum(g *datagram, b []byte) bool {
 	if b[6] == 0 && b[7] == 0 {
 		return true
@@ -81,8 +81,8 @@ func rightChecksum(g *datagram, b []byte) bool {
 	return sum == 0xffff
 }
 
-// sum16 adds up 16-bit words, without folding: longer words, and carries put back,
-// fold to the same (RFC 1071 section 2).
+// sum16 adds 16-bit words without folding. It adds longer words and their carries, which
+// fold to the same sum (RFC 1071 section 2).
 func sum16(b []byte) (sum uint64) {
 	for ; len(b) >= 32; b = b[32:] {
 		var carry uint64
@@ -92,7 +92,7 @@ func sum16(b []byte) (sum uint64) {
 		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
 		sum += carry
 	}
-	sum = sum>>32 + sum&0xffffffff // room for the rest
+	sum = sum>>32 + sum&0xffffffff // so that the rest cannot overflow
 	for ; len(b) >= 2; b = b[2:] {
 		sum += uint64(binary.BigEndian.Uint16(b))
 	}

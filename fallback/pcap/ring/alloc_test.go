@@ -8,20 +8,20 @@ import (
 )
 
 func TestReadingDoesNotAlloc(t *testing.T) {
-	a, b := blank(1), blank(1)
-	m := &merge{tracks: []*track{a, b}}
+	a, b := newLookahead(1), newLookahead(1)
+	m := &merge{inputs: []*lookahead{a, b}}
 	query := string(ipv4(res4, srv4, 17, 0, 0, ports(4000, 53)))
-	var packets []stamped
+	var packets []testPacket
 	for i := range transform.Time(20) {
-		packets = append(packets, stamped{i, IPv4, query})
+		packets = append(packets, testPacket{i, IPv4, query})
 	}
 	n := 0
 	if allocs := testing.AllocsPerRun(100, func() {
 		fill(a.mem, packets...)
 		fill(b.mem, packets...)
-		m.settle(20+wait, forever)
+		m.advance(20+wait, forever)
 		for t := m.first(forever); t != nil; t = m.first(forever) {
-			t.held = false
+			t.hasHead = false
 			n++
 		}
 	}); allocs != 0 {
@@ -33,19 +33,19 @@ func TestReadingDoesNotAlloc(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	a := blank(1)
-	m := &merge{tracks: []*track{a}}
+	a := newLookahead(1)
+	m := &merge{inputs: []*lookahead{a}}
 	query := string(ipv4(res4, srv4, 17, 0, 0, ports(4000, 53)))
-	var packets []stamped
+	var packets []testPacket
 	for i := range transform.Time(25) {
-		packets = append(packets, stamped{i, IPv4, query})
+		packets = append(packets, testPacket{i, IPv4, query})
 	}
 	fill(a.mem, packets...)
 	b.ReportAllocs()
 	for b.Loop() {
 		binary.NativeEndian.PutUint32(a.mem[offStatus:], statusUser)
 		for t := m.first(forever); t != nil; t = m.first(forever) {
-			t.held = false
+			t.hasHead = false
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/25, "ns/packet")

@@ -8,13 +8,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Where the fields are (linux/if_packet.h), in the machine's byte order but for the
-// protocol. A block begins with a struct tpacket_block_desc:
+// Offsets of fields (linux/if_packet.h). They are in the machine's byte order, except
+// for the protocol, which is big-endian. A block begins with a struct tpacket_block_desc:
 //
 //	0 version   8 block_status   16 offset_to_first_pkt
 //	4 priv     12 num_pkts       20 blk_len
 //
-// a packet with a struct tpacket3_hdr, which the sockaddr_ll follows:
+// A packet begins with a struct tpacket3_hdr, followed by a sockaddr_ll:
 //
 //	0 next_offset    8 nsec      16 len      24 mac, net   48 sll_family
 //	4 sec           12 snaplen   20 status   28 hv1        50 sll_protocol
@@ -27,34 +27,35 @@ const (
 	offProtocol                                        = 50
 )
 
-// A tape reads the blocks of one ring, in the order in which the kernel fills them, and
-// the packets of a block in the order of their times: where several processors receive
-// from an interface they write as they come, at times a response before its query. It
-// follows no offset out of its block.
-type tape struct {
-	mem     []byte
-	size    int            // of a block
-	next    int            // where in mem the block begins that the kernel hands over next
-	block   []byte         // that is being read; nil: none
-	places  []place        // of the packets in it, in the order of their times
-	taken   int            // of places: those that have been read
-	damaged *atomic.Uint64 // counts what is lost in blocks that contradict themselves
+// A blockReader reads the blocks of one ring in the order in which the kernel fills
+// them. It returns the packets of a block in the order of their times, because several
+// processors that receive from one interface may write a response before its query. It
+// follows no offset outside of the block.
+type blockReader struct {
+	mem       []byte
+	size      int            // of a block, in octets
+	next      int            // offset in mem of the block that the kernel hands over next
+	block     []byte         // being read; nil if none is
+	positions []position     // of the packets in block, in the order of their times
+	taken     int            // number of positions that were read
+	damaged   *atomic.Uint64 // counts packets lost in blocks with invalid contents
 }
 
-// A place is where in its block a packet begins.
-type place struct {
+// A position is the time of a packet and the offset of its header in the block.
+type position struct {
 	time transform.Time
 	at   uint32
 }
 
-// read reads the next packet, which is borrowed until the next call.
-func (t *tape) read(p *Packet) bool {
-	for t.taken == len(t.places) {
-		if !t.turn() {
+// read reads the next packet into p, and reports whether there is one. The data are
+// borrowed until the next call.
+func (t *blockReader) read(p *Packet) bool {
+	for t.taken == len(t.positions) {
+		if !t.nextBlock() {
 			return false
 		}
 	}
-	where := t.places[t.taken]
+	where := t.positions[t.taken]
 	t.taken++
 	h := t.block[where.at:]
 	data, snap := extent(h)
@@ -62,13 +63,14 @@ func (t *tape) read(p *Packet) bool {
 	p.Data = h[data : data+snap : data+snap]
 	p.Length = int(min(length, math.MaxInt32))
 	p.Time = where.time
-	p.Protocol = network(binary.BigEndian.Uint16(h[offProtocol:]), p.Data, p.Length)
+	p.Protocol = fixProtocol(binary.BigEndian.Uint16(h[offProtocol:]), p.Data, p.Length)
 	return true
 }
 
-// turn gives the block that has been read back and goes on to the next.
-func (t *tape) turn() bool {
-	t.places, t.taken = t.places[:0], 0
+// nextBlock returns the current block to the kernel and begins the next. It reports
+// whether the kernel has handed the next block over.
+func (t *blockReader) nextBlock() bool {
+	t.positions, t.taken = t.positions[:0], 0
 	if t.block != nil {
 		giveBack(t.block)
 		t.block = nil
@@ -79,21 +81,21 @@ func (t *tape) turn() bool {
 	}
 	t.block = b
 	t.next = (t.next + t.size) % len(t.mem)
-	// Each packet takes its header: a count beyond that is none.
+	// Each packet has a header, so a larger count is invalid.
 	count, most := native32(b, offCount), uint32((t.size-sizeBlock)/sizePacket)
 	if count > most {
 		t.damaged.Add(1)
 		return true
 	}
-	if lost := t.sort(count, native32(b, offFirst)); lost > 0 {
+	if lost := t.locate(count, native32(b, offFirst)); lost > 0 {
 		t.damaged.Add(uint64(lost))
 	}
 	return true
 }
 
-// sort finds the places of so many packets, the first of which begins there. It returns
-// how many of them it does not find, as the block is damaged.
-func (t *tape) sort(left, at uint32) (lost uint32) {
+// locate finds the positions of the block's packets. left is their number, at the offset
+// of the first. It returns how many packets a damaged block does not contain.
+func (t *blockReader) locate(left, at uint32) (lost uint32) {
 	for ; left > 0; left-- {
 		if int64(at)+sizePacket > int64(len(t.block)) {
 			return left
@@ -102,41 +104,42 @@ func (t *tape) sort(left, at uint32) (lost uint32) {
 		if data, snap := extent(h); data < sizePacket || data+snap > int64(len(h)) {
 			return left
 		}
-		t.insert(place{transform.Time(native32(h, offSec))*1e9 + transform.Time(native32(h, offNsec)), at})
+		t.insert(position{transform.Time(native32(h, offSec))*1e9 + transform.Time(native32(h, offNsec)), at})
 		step := native32(h, offNext)
 		if int64(step) < sizePacket || int64(step) > int64(len(h)) {
-			return left - 1 // the last has none
+			return left - 1 // the last packet has no next offset
 		}
 		at += step
 	}
 	return 0
 }
 
-// insert puts a packet behind those that are not later: mostly all there are.
-func (t *tape) insert(p place) {
-	t.places = append(t.places, p)
-	for i := len(t.places) - 1; i > 0 && t.places[i-1].time > p.time; i-- {
-		t.places[i], t.places[i-1] = t.places[i-1], p
+// insert inserts p after the positions that are not later. Usually it is the last.
+func (t *blockReader) insert(p position) {
+	t.positions = append(t.positions, p)
+	for i := len(t.positions) - 1; i > 0 && t.positions[i-1].time > p.time; i-- {
+		t.positions[i], t.positions[i-1] = t.positions[i-1], p
 	}
 }
 
-// extent is where behind its header a packet's data begin, and how long they are.
+// extent returns the offset of a packet's data from its header, and their length.
 func extent(header []byte) (data, length int64) {
 	return int64(binary.NativeEndian.Uint16(header[offData:])), int64(native32(header, offSnap))
 }
 
 func native32(b []byte, at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
 
-// network corrects what the kernel says of packets with a VLAN tag that it has not
-// taken away, which differs between its versions: new ones name what is behind the
-// tags, though what was received begins with one; old ones name the tag, though what
-// was sent begins behind it (vlan_get_protocol_dgram in net/packet/af_packet.c).
-func network(said uint16, data []byte, length int) uint16 {
+// fixProtocol returns the EtherType of a packet, given the one that the kernel reports.
+// The two differ if the kernel left a VLAN tag, depending on its version: new kernels
+// report the EtherType after the tags although a received packet begins with a tag; old
+// kernels report the tag although a sent packet begins after it (vlan_get_protocol_dgram
+// in net/packet/af_packet.c).
+func fixProtocol(reported uint16, data []byte, length int) uint16 {
 	is := ipVersion(data, length)
-	switch said {
+	switch reported {
 	case IPv4, IPv6:
-		if is != said && len(data) >= 4 {
-			if inner := binary.BigEndian.Uint16(data[2:]); inner == said || isTag(inner) {
+		if is != reported && len(data) >= 4 {
+			if inner := binary.BigEndian.Uint16(data[2:]); inner == reported || isTag(inner) {
 				return VLAN
 			}
 		}
@@ -145,10 +148,10 @@ func network(said uint16, data []byte, length int) uint16 {
 			return is
 		}
 	}
-	return said
+	return reported
 }
 
-// taggedIP reports whether VLAN tags lie before an IP header.
+// taggedIP reports whether data are VLAN tags followed by an IP header.
 func taggedIP(data []byte, length int) bool {
 	for range maxTags {
 		if len(data) < 4 {
@@ -163,8 +166,8 @@ func taggedIP(data []byte, length int) bool {
 	return false
 }
 
-// ipVersion is the EtherType of the IP header that data begin with, by its version
-// and by its length, which must not be more than there is; or 0.
+// ipVersion returns the EtherType of the IP header at the start of data, or 0. The
+// header needs a valid version and a length that the packet contains.
 func ipVersion(data []byte, length int) uint16 {
 	switch {
 	case len(data) >= 20 && data[0]>>4 == 4 && data[0]&15 >= 5 && int(binary.BigEndian.Uint16(data[2:])) <= length:

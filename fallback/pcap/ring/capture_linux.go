@@ -13,8 +13,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Capture receives packets of several interfaces, divided into lanes. Open it, Attach
-// it, then let one goroutine Run it and one for each lane use its Reader; Close it
+// A Capture receives the packets of several interfaces, divided into lanes. Open it and
+// Attach it. Then one goroutine calls Run, and one per lane uses its Reader. Close it
 // when all of them have returned.
 type Capture struct {
 	cfg     Config
@@ -26,27 +26,27 @@ type Capture struct {
 	ending  atomic.Pointer[ending] // nil until Run's context has ended
 }
 
-// A link is an interface as a capture sees it. But for the tally it is Run's.
+// A link is the state of an interface. Run owns it, except for the counters.
 type link struct {
-	name     string
-	rings    []*ring // one a lane; they are read by the Readers; none before there is an interface
-	used     bool    // it has been tried to attach the rings, which can be done once
-	attached bool    // that has worked
-	state    state
-	failed   bool // it could not be opened, which has been logged
-	loss     loss
-	tally
+	name        string
+	rings       []*ring // one per lane, read by the Readers; nil before the interface exists
+	attachTried bool    // attach was called, which is possible once
+	attached    bool    // attach succeeded
+	state       state
+	failed      bool // opening failed, which was logged
+	loss        loss
+	counters
 }
 
-// A tally is a link's counters, which Stats reads.
-type tally struct {
+// counters holds the counts of a link, for Stats.
+type counters struct {
 	packets, drops, freezes, damaged atomic.Uint64
 	up                               atomic.Bool
 }
 
-// Open makes sockets, filter and rings. Nothing is received before Attach. It is an
-// error if an interface does not exist, unless Config.Absent says otherwise, or if the process may not capture; the error
-// says what to do.
+// Open makes sockets, filter and rings. Nothing is received before Attach. It returns an
+// error if an interface does not exist, unless cfg.Absent is set, or if the process may
+// not capture. The error states what to do.
 func Open(cfg Config, log *slog.Logger) (*Capture, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -70,6 +70,7 @@ func Open(cfg Config, log *slog.Logger) (*Capture, error) {
 	return c, nil
 }
 
+// assemble makes the programs for the filter and the fan-out.
 func (c *Capture) assemble() error {
 	program, err := c.cfg.Filter.program()
 	if err != nil {
@@ -101,7 +102,7 @@ func (c *Capture) open(name string) error {
 	}
 	c.links = append(c.links, l)
 	for lane, r := range l.rings {
-		c.readers[lane].give(change{fresh: r})
+		c.readers[lane].enqueue(change{fresh: r})
 	}
 	return nil
 }
@@ -125,28 +126,27 @@ func indexOf(name string) (int, error) {
 	return 0, fmt.Errorf("no interface %q (there are: %s)", name, strings.Join(names, ", "))
 }
 
-// Attach begins to receive. An interface that is down is left to Run, which attaches
-// it when it is up.
+// Attach starts receiving. Run attaches an interface that is down now, when it is up.
 func (c *Capture) Attach() error {
 	for _, l := range c.links {
 		now, index := stateOf(l.name)
 		if now == up {
-			if err := c.revive(l, index); err != nil {
+			if err := c.ensureAttached(l, index); err != nil {
 				if now, _ = stateOf(l.name); now == up {
 					return err
 				}
 			}
 		}
-		c.become(l, now)
+		c.setState(l, now)
 	}
 	return nil
 }
 
-// Reader returns the reader of a lane, from 0 on.
+// Reader returns the reader of a lane. The first lane is 0.
 func (c *Capture) Reader(lane int) *Reader { return c.readers[lane] }
 
-// Stats may be called at any time. The kernel's counters are those of a second ago
-// at most.
+// Stats returns the counts. The kernel's counts are at most a second old. It may be
+// called from any goroutine.
 func (c *Capture) Stats() Stats {
 	var s Stats
 	for _, l := range c.links {
@@ -159,8 +159,8 @@ func (c *Capture) Stats() Stats {
 	return s
 }
 
-// Ended is the instant at which Run was told to end, NoTime before. No packet that is
-// later than it is handed out.
+// Ended returns the time at which Run's context ended, or NoTime before. The Readers
+// return no packet that is later.
 func (c *Capture) Ended() transform.Time {
 	if e := c.ending.Load(); e != nil {
 		return e.at
@@ -168,7 +168,7 @@ func (c *Capture) Ended() transform.Time {
 	return transform.NoTime
 }
 
-// Close gives everything back. Neither Run nor a Reader may be in use any more.
+// Close releases sockets and memory. Run and the Readers must not be in use.
 func (c *Capture) Close() error {
 	var errs []error
 	for _, r := range c.readers {

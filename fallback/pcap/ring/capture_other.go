@@ -16,7 +16,7 @@ type Capture struct{}
 // Reader needs Linux.
 type Reader struct{}
 
-var errNotLinux = errors.New("packets are captured on Linux only: replay capture files instead")
+var errNotLinux = errors.New("capturing packets needs Linux: replay capture files instead")
 
 // Open returns an error.
 func Open(Config, *slog.Logger) (*Capture, error) { return nil, errNotLinux }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// give changes the reader's rings, when it waits next.
-func (r *Reader) give(c change) {
+// enqueue queues a change of the reader's rings, which the next Wait takes.
+func (r *Reader) enqueue(c change) {
 	r.mu.Lock()
 	r.changes = append(r.changes, c)
 	r.mu.Unlock()
@@ -18,12 +18,12 @@ func (r *Reader) give(c change) {
 	r.wake()
 }
 
-// wake has Wait look again. A counter that is full, the one error there can be,
-// wakes as well.
+// wake ends a poll. The only possible error is a full counter, which also wakes.
 func (r *Reader) wake() {
 	unix.Write(r.event, binary.NativeEndian.AppendUint64(nil, 1))
 }
 
+// takeChanges adopts the queued changes.
 func (r *Reader) takeChanges() {
 	if !r.changed.Swap(false) {
 		return
@@ -33,37 +33,37 @@ func (r *Reader) takeChanges() {
 	for _, c := range r.changes {
 		r.rings = append(r.rings, c.fresh)
 		if c.old != nil {
-			c.old.leaving = time.Now().Add(drainTime)
+			c.old.closeAt = time.Now().Add(drainTime)
 		}
 	}
 	r.changes = nil
-	r.arrange()
+	r.rebuild()
 }
 
-// arrange follows a change of rings.
-func (r *Reader) arrange() {
-	r.merge.tracks = nil
+// rebuild sets the fields that depend on rings.
+func (r *Reader) rebuild() {
+	r.merge.inputs = nil
 	for _, ring := range r.rings {
-		r.merge.tracks = append(r.merge.tracks, &ring.track)
+		r.merge.inputs = append(r.merge.inputs, &ring.lookahead)
 	}
 	r.polls = make([]unix.PollFd, len(r.rings)+1)
 }
 
-// part closes rings that have been replaced, once they have been read: the kernel
-// still hands over the last block of an interface that is gone.
-func (r *Reader) part(now time.Time) {
+// closeReplaced closes replaced rings after drainTime, when they are empty. Until then
+// the kernel may hand over the last block of an interface that was removed.
+func (r *Reader) closeReplaced(now time.Time) {
 	over := func(ring *ring) bool {
-		if ring.leaving.IsZero() || now.Before(ring.leaving) || ring.look(r.capture.until()) {
+		if ring.closeAt.IsZero() || now.Before(ring.closeAt) || ring.peek(r.capture.until()) {
 			return false
 		}
 		if err := ring.close(); err != nil {
-			r.capture.log.Error("a ring is not closed", "error", err)
+			r.capture.log.Error("closing a ring failed", "error", err)
 		}
 		return true
 	}
 	before := len(r.rings)
 	if r.rings = slices.DeleteFunc(r.rings, over); len(r.rings) < before {
-		r.arrange()
+		r.rebuild()
 	}
 }
 

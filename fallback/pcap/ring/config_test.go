@@ -21,11 +21,11 @@ func TestConfigErrors(t *testing.T) {
 		{func(c *Config) { c.Interfaces = []string{"lo", "any"} }, "name it alone"},
 		{func(c *Config) { c.Interfaces = []string{"any"}; c.Promiscuous = true }, "promiscuous"},
 		{func(c *Config) { c.Interfaces = []string{"lo", "eth0", "lo"} }, `"lo" is named twice`},
-		{func(c *Config) { c.Interfaces = []string{""} }, "without a name"},
+		{func(c *Config) { c.Interfaces = []string{""} }, "empty name"},
 		{func(c *Config) { c.Lanes = 0 }, "0 lanes"},
 		{func(c *Config) { c.Lanes = 257 }, "257 lanes"},
 		{func(c *Config) { c.Lanes = 2; c.Filter.Decapsulate = true }, "tunnels"},
-		{func(c *Config) { c.Size = 1<<20 - 1 }, "needs 1048576 at least"},
+		{func(c *Config) { c.Size = 1<<20 - 1 }, "needs at least 1048576"},
 	} {
 		cfg := goodConfig()
 		c.change(&cfg)

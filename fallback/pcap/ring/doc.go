@@ -1,11 +1,11 @@
 // Package ring captures packets on Linux through memory-mapped rings (AF_PACKET,
-// TPACKET_V3; packet(7)), without cgo: several interfaces, several lanes, a kernel
-// filter.
+// TPACKET_V3; packet(7)), without cgo. It supports several interfaces, several lanes and
+// a filter in the kernel.
 //
 // There is one ring per interface and lane. The kernel divides an interface's packets
-// among its rings by their pair of addresses, and a lane's Reader merges the rings of
-// that lane, of all interfaces, in the order of time.
+// among its rings by their pair of addresses. The Reader of a lane merges that lane's
+// rings of all interfaces in the order of time.
 //
-// It knows packets by their time and their network protocol, and nothing of DNS but
-// its port, which the filter asks for.
+// It reads only the time and the network protocol of a packet. Of DNS it knows only the
+// port, for the filter.
 package ring

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Protocol numbers (IANA), and where their headers hold what the filter asks for.
+// Protocol numbers (IANA), ports, and offsets in IP headers.
 const (
 	protoTCP    = 6
 	protoUDP    = 17
@@ -26,33 +26,33 @@ const (
 	header6                         = 40
 )
 
-// extensions are the IPv6 headers behind which DNS may still be (RFC 7045), but for
-// the fragment header: hop-by-hop, routing, authentication, destination, mobility,
-// HIP, shim6.
+// extensions are the IPv6 extension headers that may precede DNS (RFC 7045), except for
+// the fragment header: hop-by-hop, routing, authentication, destination, mobility, HIP,
+// shim6.
 var extensions = []uint32{0, 43, 51, 60, 135, 139, 140}
 
-// maxTags is how many VLAN tags may be left before an IP header; package packet looks
-// behind as many.
+// maxTags is the largest number of VLAN tags that the kernel may leave before an IP
+// header. It is the same in package packet.
 const maxTags = 4
 
-// Scratch words of the filter. The register X holds where the IP header begins.
+// Scratch words of the filter. Register X holds the offset of the IP header.
 const (
-	wordAddr   = 0 // and the three behind: the address that is looked up
-	wordSource = 4 // 1: the source is a resolver
-	wordDest   = 5 // 1: the destination is
+	wordAddr   = 0 // and the next three: the address to be matched
+	wordSource = 4 // 1 if the source is a resolver
+	wordDest   = 5 // 1 if the destination is a resolver
 )
 
-// everything is how much of a packet passes: all of it.
-const everything = 256 << 10
+// wholePacket is the number of octets that pass: more than any packet has.
+const wholePacket = 256 << 10
 
-// A filter is one of classic BPF in the making. The kernel runs it on a packet's
-// network header and what follows.
+// A filter is a program of classic BPF under construction. The kernel runs it on a
+// packet from the network header on.
 type filter struct {
 	*program
 	accept, drop label
 }
 
-// program makes the filter's program.
+// program returns the program of the filter.
 func (f Filter) program() ([]bpf.Instruction, error) {
 	four, six, err := families(f.Resolvers)
 	if err != nil {
@@ -63,43 +63,43 @@ func (f Filter) program() ([]bpf.Instruction, error) {
 	v4, v6, ports := p.label(), p.label(), p.label()
 
 	p.withoutLoopbackCopies()
-	p.network(0, v4, v6, p.drop)
-	p.place(v4)
+	p.findIP(0, v4, v6, p.drop)
+	p.setLabel(v4)
 	if f.Decapsulate {
 		p.tunnels4()
 	}
-	p.between(four, offSource4, offDest4, 1)
+	p.requireResolver(four, offSource4, offDest4, 1)
 	p.transport4(ports)
-	p.place(v6)
+	p.setLabel(v6)
 	if f.Decapsulate {
 		p.tunnels6()
 	}
-	p.between(six, offSource6, offDest6, 4)
+	p.requireResolver(six, offSource6, offDest6, 4)
 	p.transport6(ports)
-	p.place(ports)
+	p.setLabel(ports)
 	p.ports()
-	p.place(p.accept)
-	p.do(bpf.RetConstant{Val: everything})
-	p.place(p.drop)
+	p.setLabel(p.accept)
+	p.do(bpf.RetConstant{Val: wholePacket})
+	p.setLabel(p.drop)
 	p.do(bpf.RetConstant{Val: 0})
 
 	code, err := p.assemble()
 	if err != nil {
-		return nil, fmt.Errorf("%d prefixes of resolvers make a filter of more than %d instructions, which the kernel does not take: name fewer, shorter ones",
+		return nil, fmt.Errorf("%d prefixes of resolvers make a filter of more than %d instructions, the kernel's limit: use fewer or shorter prefixes",
 			len(f.Resolvers), maxInstructions)
 	}
 	return code, nil
 }
 
-// families divides prefixes by their family, each once.
+// families divides prefixes by their address family and removes duplicates.
 func families(prefixes []netip.Prefix) (four, six []netip.Prefix, err error) {
 	if len(prefixes) == 0 {
-		return nil, nil, errors.New("no resolvers, without whose addresses nothing tells outward traffic")
+		return nil, nil, errors.New("no resolvers are set: their addresses identify outward traffic")
 	}
 	seen := map[netip.Prefix]bool{}
 	for _, p := range prefixes {
 		if !p.IsValid() {
-			return nil, nil, errors.New("a prefix of resolvers is not valid")
+			return nil, nil, errors.New("a prefix in resolvers is not valid")
 		}
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -117,7 +117,8 @@ func families(prefixes []netip.Prefix) (four, six []netip.Prefix, err error) {
 	return four, six, nil
 }
 
-// withoutLoopbackCopies drops what leaves by loopback: it is seen as it arrives.
+// withoutLoopbackCopies drops packets that leave by loopback, because they are captured
+// again when they arrive.
 func (p *filter) withoutLoopbackCopies() {
 	const loopback, outgoing = 772, 4 // ARPHRD_LOOPBACK (linux/if_arp.h), PACKET_OUTGOING (linux/if_packet.h)
 	other := p.label()
@@ -125,42 +126,42 @@ func (p *filter) withoutLoopbackCopies() {
 	p.ifEqual(loopback, next, other)
 	p.do(bpf.LoadExtension{Num: bpf.ExtType})
 	p.ifEqual(outgoing, p.drop, other)
-	p.place(other)
+	p.setLabel(other)
 }
 
-// network finds the IP header, whose place it puts into X, at base or behind VLAN tags
-// that are left there, and goes to v4 or v6.
+// findIP sets X to the offset of the IP header from base, after the VLAN tags that the
+// kernel left, and jumps to v4, v6 or neither.
 //
-// A packet on its way out may still be said to have a tag that base is already
-// behind: whether there is one is for the data to say.
-func (p *program) network(base uint32, v4, v6, neither label) {
+// The kernel may report a tag for a sent packet although the IP header is at base.
+// Therefore the data decide whether there is one.
+func (p *program) findIP(base uint32, v4, v6, neither label) {
 	untagged := p.label()
 	p.do(bpf.LoadConstant{Dst: bpf.RegX, Val: 0}, bpf.LoadExtension{Num: bpf.ExtProto})
-	p.behind(v4, v6, neither)
+	p.branchOnEtherType(v4, v6, neither)
 	for n := range uint32(maxTags) {
 		p.do(bpf.LoadAbsolute{Off: base + 4*n + 2, Size: 2}, bpf.LoadConstant{Dst: bpf.RegX, Val: 4 * (n + 1)})
-		p.behind(v4, v6, untagged)
+		p.branchOnEtherType(v4, v6, untagged)
 	}
-	p.place(untagged)
+	p.setLabel(untagged)
 	p.do(bpf.LoadAbsolute{Off: base, Size: 1}, bpf.LoadConstant{Dst: bpf.RegX, Val: 0},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4})
 	p.ifEqual(4, v4, next)
 	p.ifEqual(6, v6, neither)
 }
 
-// behind goes by the EtherType in A: to v4, to v6, on to what follows if it is a VLAN
-// tag's, or to other.
-func (p *program) behind(v4, v6, other label) {
+// branchOnEtherType tests the EtherType in A. It jumps to v4 or v6, continues if it is a
+// VLAN tag's, or jumps to other.
+func (p *program) branchOnEtherType(v4, v6, other label) {
 	tagged := p.label()
 	p.ifEqual(IPv4, v4, next)
 	p.ifEqual(IPv6, v6, next)
 	p.ifEqual(VLAN, tagged, next)
 	p.ifEqual(QinQ, tagged, next)
 	p.ifEqual(OldQinQ, tagged, other)
-	p.place(tagged)
+	p.setLabel(tagged)
 }
 
-// tunnels4 accepts what may be, or be part of, a tunnel.
+// tunnels4 accepts IPv4 packets that may be a tunnel or a part of one.
 func (p *filter) tunnels4() {
 	other := p.label()
 	p.do(bpf.LoadIndirect{Off: offFrag4, Size: 2})
@@ -172,12 +173,13 @@ func (p *filter) tunnels4() {
 	p.toTransport4()
 	p.do(bpf.LoadIndirect{Off: 2, Size: 2}, bpf.LoadScratch{Dst: bpf.RegX, N: wordAddr})
 	p.ifEqual(portVXLAN, p.accept, other)
-	p.place(other)
+	p.setLabel(other)
 }
 
-// tunnels6 accepts extension headers, behind which a tunnel may be: Linux itself puts
-// destination options before GRE, the limit of encapsulations (RFC 2473 section 4.1.1).
-// Those before ICMPv6 are what every host sends that listens to multicast.
+// tunnels6 accepts IPv6 packets that may be a tunnel or a part of one. It accepts
+// extension headers because a tunnel may follow: Linux puts destination options with the
+// encapsulation limit before GRE (RFC 2473 section 4.1.1). It does not accept those before
+// ICMPv6, because every host sends them for multicast.
 func (p *filter) tunnels6() {
 	extended, other := p.label(), p.label()
 	p.do(bpf.LoadIndirect{Off: offNext6, Size: 1})
@@ -190,43 +192,43 @@ func (p *filter) tunnels6() {
 	p.ifEqual(protoUDP, next, other)
 	p.do(bpf.LoadIndirect{Off: header6 + 2, Size: 2})
 	p.ifEqual(portVXLAN, p.accept, other)
-	p.place(extended)
+	p.setLabel(extended)
 	p.do(bpf.LoadIndirect{Off: header6, Size: 1})
 	p.ifEqual(protoICMP6, other, p.accept)
-	p.place(other)
+	p.setLabel(other)
 }
 
-// between notes which of a packet's addresses are resolvers', and drops it where
-// none is.
-func (p *filter) between(resolvers []netip.Prefix, source, dest uint32, words int) {
+// requireResolver notes which of a packet's addresses belong to resolvers, and drops a
+// packet with none. source and dest are their offsets, words is their length in words.
+func (p *filter) requireResolver(resolvers []netip.Prefix, source, dest uint32, words int) {
 	p.do(bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
 		bpf.StoreScratch{Src: bpf.RegA, N: wordSource}, bpf.StoreScratch{Src: bpf.RegA, N: wordDest})
 	for _, end := range []struct {
 		offset uint32
-		note   int
+		word   int
 	}{{source, wordSource}, {dest, wordDest}} {
 		for i := range words {
 			p.do(bpf.LoadIndirect{Off: end.offset + 4*uint32(i), Size: 4}, bpf.StoreScratch{Src: bpf.RegA, N: wordAddr + i})
 		}
 		found, done := p.label(), p.label()
 		for _, r := range resolvers {
-			p.lookUp(r, found)
+			p.matchPrefix(r, found)
 		}
 		p.jump(done)
-		p.place(found)
-		p.do(bpf.LoadConstant{Dst: bpf.RegA, Val: 1}, bpf.StoreScratch{Src: bpf.RegA, N: end.note})
-		p.place(done)
+		p.setLabel(found)
+		p.do(bpf.LoadConstant{Dst: bpf.RegA, Val: 1}, bpf.StoreScratch{Src: bpf.RegA, N: end.word})
+		p.setLabel(done)
 	}
 	some := p.label()
 	p.do(bpf.LoadScratch{Dst: bpf.RegA, N: wordSource})
 	p.ifEqual(1, some, next)
 	p.do(bpf.LoadScratch{Dst: bpf.RegA, N: wordDest})
 	p.ifEqual(1, some, p.drop)
-	p.place(some)
+	p.setLabel(some)
 }
 
-// lookUp goes to found if the address in the scratch words is in a prefix.
-func (p *filter) lookUp(prefix netip.Prefix, found label) {
+// matchPrefix jumps to found if the address in the scratch words is in prefix.
+func (p *filter) matchPrefix(prefix netip.Prefix, found label) {
 	other := p.label()
 	bytes := prefix.Addr().AsSlice()
 	left := prefix.Bits()
@@ -245,11 +247,11 @@ func (p *filter) lookUp(prefix netip.Prefix, found label) {
 	if prefix.Bits() == 0 {
 		p.jump(found)
 	}
-	p.place(other)
+	p.setLabel(other)
 }
 
-// transport4 accepts fragments, and puts where the transport header of TCP and UDP
-// begins into X.
+// transport4 accepts fragments. For TCP and UDP it sets X to the offset of the transport
+// header and jumps to ports. It drops other packets.
 func (p *filter) transport4(ports label) {
 	known := p.label()
 	p.do(bpf.LoadIndirect{Off: offFrag4, Size: 2})
@@ -257,18 +259,19 @@ func (p *filter) transport4(ports label) {
 	p.do(bpf.LoadIndirect{Off: offProto4, Size: 1})
 	p.ifEqual(protoUDP, known, next)
 	p.ifEqual(protoTCP, known, p.drop)
-	p.place(known)
+	p.setLabel(known)
 	p.toTransport4()
 	p.jump(ports)
 }
 
-// toTransport4 moves X over an IPv4 header, options included.
+// toTransport4 moves X past an IPv4 header with its options.
 func (p *filter) toTransport4() {
 	p.do(bpf.LoadIndirect{Off: 0, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 15}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
 		bpf.ALUOpX{Op: bpf.ALUOpAdd}, bpf.TAX{})
 }
 
+// transport6 does for IPv6 what transport4 does, and accepts extension headers.
 func (p *filter) transport6(ports label) {
 	known := p.label()
 	p.do(bpf.LoadIndirect{Off: offNext6, Size: 1})
@@ -278,19 +281,19 @@ func (p *filter) transport6(ports label) {
 		p.ifEqual(h, p.accept, next)
 	}
 	p.jump(p.drop)
-	p.place(known)
+	p.setLabel(known)
 	p.do(bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: header6}, bpf.TAX{})
 	p.jump(ports)
 }
 
-// ports accepts what a resolver asks at port 53, or what port 53 answers it.
+// ports accepts packets from a resolver to port 53, and from port 53 to a resolver.
 func (p *filter) ports() {
 	answer := p.label()
 	p.do(bpf.LoadScratch{Dst: bpf.RegA, N: wordSource})
 	p.ifEqual(1, next, answer)
 	p.do(bpf.LoadIndirect{Off: 2, Size: 2})
 	p.ifEqual(portDNS, p.accept, answer)
-	p.place(answer)
+	p.setLabel(answer)
 	p.do(bpf.LoadScratch{Dst: bpf.RegA, N: wordDest})
 	p.ifEqual(1, next, p.drop)
 	p.do(bpf.LoadIndirect{Off: 0, Size: 2})

@@ -16,10 +16,10 @@ const (
 )
 
 var filterCases = []struct {
-	name      string
-	packet    []byte
-	plain     bool // passes
-	decapsing bool // passes with Decapsulate
+	name          string
+	packet        []byte
+	plain         bool // passes
+	decapsulating bool // passes with Decapsulate
 }{
 	{"UDP query", ipv4(res4, srv4, 17, 0, 0, ports(4000, 53)), true, true},
 	{"UDP response", ipv4(srv4, res4, 17, 0, 0, ports(53, 4000)), true, true},
@@ -71,15 +71,15 @@ func TestFilterPassesOutwardDNSOnly(t *testing.T) {
 	f := Filter{Resolvers: prefixes("192.0.2.0/24", "2001:db8::53/128")}
 	plain := mustProgram(t, f)
 	f.Decapsulate = true
-	decapsing := mustProgram(t, f)
+	decapsulating := mustProgram(t, f)
 	for _, c := range filterCases {
 		for how, in := range presentations(c.packet) {
 			t.Run(c.name+how, func(t *testing.T) {
-				if got := execute(t, plain, in.view, in.data) > 0; got != c.plain {
+				if got := execute(t, plain, in.metadata, in.data) > 0; got != c.plain {
 					t.Errorf("passes: got %t, want %t", got, c.plain)
 				}
-				if got := execute(t, decapsing, in.view, in.data) > 0; got != c.decapsing {
-					t.Errorf("passes with decapsulate: got %t, want %t", got, c.decapsing)
+				if got := execute(t, decapsulating, in.metadata, in.data) > 0; got != c.decapsulating {
+					t.Errorf("passes with decapsulate: got %t, want %t", got, c.decapsulating)
 				}
 			})
 		}
@@ -87,28 +87,28 @@ func TestFilterPassesOutwardDNSOnly(t *testing.T) {
 }
 
 type presented struct {
-	view
+	metadata
 	data []byte
 }
 
-// presentations are the ways in which the kernel shows a packet.
+// presentations returns the forms in which the kernel presents a packet to a filter.
 func presentations(packet []byte) map[string]presented {
 	const ethernet = 1
 	if len(packet) == 0 {
-		return map[string]presented{"": {view{protocol: IPv4, device: ethernet}, packet}}
+		return map[string]presented{"": {metadata{protocol: IPv4, device: ethernet}, packet}}
 	}
 	protocol := uint32(IPv4)
 	if packet[0]>>4 == 6 {
 		protocol = IPv6
 	}
 	return map[string]presented{
-		"":                        {view{protocol: protocol, device: ethernet}, packet},
-		", tagged":                {view{protocol: VLAN, device: ethernet}, tagged(packet)},
-		", tagged 802.1ad":        {view{protocol: QinQ, device: ethernet}, tagged(packet)},
-		", tagged of old":         {view{protocol: OldQinQ, device: ethernet}, tagged(packet)},
-		", two tags":              {view{protocol: OldQinQ, device: ethernet}, tagged(packet, VLAN)},
-		", four tags":             {view{protocol: QinQ, device: ethernet}, tagged(packet, OldQinQ, QinQ, VLAN)},
-		", outgoing behind a tag": {view{protocol: VLAN, device: ethernet, kind: 4}, packet},
+		"":                       {metadata{protocol: protocol, device: ethernet}, packet},
+		", tagged":               {metadata{protocol: VLAN, device: ethernet}, tagged(packet)},
+		", tagged 802.1ad":       {metadata{protocol: QinQ, device: ethernet}, tagged(packet)},
+		", old tag":              {metadata{protocol: OldQinQ, device: ethernet}, tagged(packet)},
+		", two tags":             {metadata{protocol: OldQinQ, device: ethernet}, tagged(packet, VLAN)},
+		", four tags":            {metadata{protocol: QinQ, device: ethernet}, tagged(packet, OldQinQ, QinQ, VLAN)},
+		", outgoing after a tag": {metadata{protocol: VLAN, device: ethernet, kind: 4}, packet},
 	}
 }
 
@@ -119,7 +119,7 @@ func TestFilterTakesLoopbackOnce(t *testing.T) {
 		device, kind uint32
 		want         bool
 	}{{772, 0, true}, {772, 4, false}, {1, 4, true}, {1, 0, true}} {
-		if got := execute(t, program, view{IPv4, c.device, c.kind}, query) > 0; got != c.want {
+		if got := execute(t, program, metadata{IPv4, c.device, c.kind}, query) > 0; got != c.want {
 			t.Errorf("device type %d, packet type %d: passes %t, want %t", c.device, c.kind, got, c.want)
 		}
 	}
@@ -129,13 +129,14 @@ func TestFilterPassesNoOtherProtocol(t *testing.T) {
 	program := mustProgram(t, Filter{Resolvers: prefixes("0.0.0.0/0", "::/0"), Decapsulate: true})
 	query := ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))
 	for _, protocol := range []uint32{0x0806, 0x8847, 0} {
-		if execute(t, program, view{protocol: protocol, device: 1}, query) > 0 {
+		if execute(t, program, metadata{protocol: protocol, device: 1}, query) > 0 {
 			t.Errorf("protocol %#x passes", protocol)
 		}
 	}
 }
 
-// Prefixes of every length are compared with what netip makes of them.
+// TestFilterFindsPrefixesOfEveryLength: prefixes of every length are compared with
+// netip.Prefix.Contains.
 func TestFilterFindsPrefixesOfEveryLength(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	hits := 0
@@ -152,11 +153,11 @@ func TestFilterFindsPrefixesOfEveryLength(t *testing.T) {
 			p4 := netip.PrefixFrom(netip.AddrFrom4([4]byte(a[:4])), min(bits, 32))
 			src6, src4 := netip.AddrFrom16(b), netip.AddrFrom4([4]byte(b[:4]))
 			program := mustProgram(t, Filter{Resolvers: []netip.Prefix{p4, p6}})
-			got6 := execute(t, program, view{protocol: IPv6}, ipv6(src6.String(), srv6, 44, nil)) > 0
+			got6 := execute(t, program, metadata{protocol: IPv6}, ipv6(src6.String(), srv6, 44, nil)) > 0
 			if want := p6.Contains(src6); got6 != want {
 				t.Errorf("%s in %s: got %t, want %t", src6, p6, got6, want)
 			}
-			got4 := execute(t, program, view{protocol: IPv4}, ipv4(src4.String(), srv4, 17, 1, 0, nil)) > 0
+			got4 := execute(t, program, metadata{protocol: IPv4}, ipv4(src4.String(), srv4, 17, 1, 0, nil)) > 0
 			if want := p4.Contains(src4) || p4.Contains(addr(srv4)); got4 != want {
 				t.Errorf("%s in %s: got %t, want %t", src4, p4, got4, want)
 			}
@@ -166,12 +167,12 @@ func TestFilterFindsPrefixesOfEveryLength(t *testing.T) {
 		}
 	}
 	if hits < 100 || hits > 129*8-100 {
-		t.Errorf("%d hits show nothing", hits)
+		t.Errorf("%d hits: the test proves nothing", hits)
 	}
 }
 
-// Jumps over long lists are more than a conditional one reaches: each prefix of
-// many, the first and the last too, must be found.
+// TestFilterOfManyPrefixes: jumps over long lists exceed the reach of a conditional one. Each
+// of many prefixes must be found, including the first and the last.
 func TestFilterOfManyPrefixes(t *testing.T) {
 	var all []netip.Prefix
 	for i := range 200 {
@@ -181,14 +182,14 @@ func TestFilterOfManyPrefixes(t *testing.T) {
 	t.Logf("200 addresses of IPv6: %d instructions", len(program))
 	for _, p := range all {
 		query := ipv6(p.Addr().String(), far6, 17, ports(4000, 53))
-		if execute(t, program, view{protocol: IPv6}, query) == 0 {
+		if execute(t, program, metadata{protocol: IPv6}, query) == 0 {
 			t.Errorf("a query of %s does not pass", p)
 		}
-		if execute(t, program, view{protocol: IPv6}, ipv6(far6, p.Addr().String(), 17, ports(53, 4000))) == 0 {
+		if execute(t, program, metadata{protocol: IPv6}, ipv6(far6, p.Addr().String(), 17, ports(53, 4000))) == 0 {
 			t.Errorf("a response to %s does not pass", p)
 		}
-		if execute(t, program, view{protocol: IPv6}, ipv6(p.Addr().Next().String(), far6, 17, ports(4000, 53))) > 0 {
-			t.Errorf("a query of the address behind %s passes", p)
+		if execute(t, program, metadata{protocol: IPv6}, ipv6(p.Addr().Next().String(), far6, 17, ports(4000, 53))) > 0 {
+			t.Errorf("a query of the address after %s passes", p)
 		}
 	}
 }
@@ -213,15 +214,15 @@ func TestFilterErrors(t *testing.T) {
 	}
 }
 
-// Addresses that IPv6 sockets show as mapped are IPv4's on the wire; what is named
-// twice is looked for once.
-func TestFilterFoldsPrefixes(t *testing.T) {
+// TestFilterUnmapsAndDeduplicatesPrefixes: IPv4-mapped prefixes match IPv4 packets, and
+// duplicates add no instructions.
+func TestFilterUnmapsAndDeduplicatesPrefixes(t *testing.T) {
 	once := mustProgram(t, Filter{Resolvers: prefixes("192.0.2.0/24")})
 	program := mustProgram(t, Filter{Resolvers: prefixes("192.0.2.7/24", "192.0.2.0/24", "::ffff:192.0.2.0/120")})
 	if len(program) != len(once) {
 		t.Errorf("%d instructions, want %d", len(program), len(once))
 	}
-	if execute(t, program, view{protocol: IPv4}, ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))) == 0 {
+	if execute(t, program, metadata{protocol: IPv4}, ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))) == 0 {
 		t.Error("a query does not pass")
 	}
 }

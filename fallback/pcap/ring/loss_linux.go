@@ -1,33 +1,33 @@
 package ring
 
-// lossOver is how many looks without a lost packet end a loss.
-const lossOver = 60
+// lossEndPolls is the number of polls without a dropped packet after which a loss ends.
+const lossEndPolls = 60
 
-// A loss is whether an interface's packets are being lost. It is Run's.
+// A loss is the state of the log about an interface's dropped packets. Run owns it.
 type loss struct {
-	known uint64 // drops at the last look
-	quiet int    // looks since the last drop; lossOver or more: there is no loss
-	told  bool
+	lastDrops uint64 // drops at the last poll
+	quiet     int    // polls since the last drop, while reported
+	reported  bool   // the loss was logged and has not ended
 }
 
-// watchLoss tells when packets begin to be lost, and when that is over: a line for
-// each would come at the worst time.
-func (c *Capture) watchLoss(l *link) {
+// logLoss logs when an interface begins and ceases to lose packets. It does not log
+// each loss, because the load is highest then.
+func (c *Capture) logLoss(l *link) {
 	drops := l.drops.Load()
-	lost := drops - l.loss.known
-	l.loss.known = drops
+	lost := drops - l.loss.lastDrops
+	l.loss.lastDrops = drops
 	switch {
 	case lost > 0:
 		l.loss.quiet = 0
-		if !l.loss.told {
-			l.loss.told = true
+		if !l.loss.reported {
+			l.loss.reported = true
 			c.log.Warn("packets are lost: a ring is full", "interface", l.name, "lost", lost,
-				"remedy", "a larger ring, or more lanes if there are processors for them")
+				"remedy", "set a larger ring, or more lanes if processors are idle")
 		}
-	case l.loss.told:
-		if l.loss.quiet++; l.loss.quiet == lossOver {
-			l.loss.told = false
-			c.log.Info("no packets are lost any more", "interface", l.name, "lost", drops)
+	case l.loss.reported:
+		if l.loss.quiet++; l.loss.quiet == lossEndPolls {
+			l.loss.reported = false
+			c.log.Info("packets are no longer lost", "interface", l.name, "lost", drops)
 		}
 	}
 }

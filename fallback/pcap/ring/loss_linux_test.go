@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-func TestLossIsToldOfWhenItBeginsAndWhenItIsOver(t *testing.T) {
-	var said bytes.Buffer
-	c := &Capture{log: slog.New(slog.NewTextHandler(&said, nil))}
+func TestLossIsLoggedWhenItBeginsAndEnds(t *testing.T) {
+	var logged bytes.Buffer
+	c := &Capture{log: slog.New(slog.NewTextHandler(&logged, nil))}
 	l := &link{name: "eth7"}
-	look := func(drops uint64, times int) int {
-		said.Reset()
+	poll := func(drops uint64, times int) int {
+		logged.Reset()
 		for range times {
 			l.drops.Add(drops)
-			c.watchLoss(l)
+			c.logLoss(l)
 		}
-		return strings.Count(said.String(), "\n")
+		return strings.Count(logged.String(), "\n")
 	}
 	for i, step := range []struct {
 		drops uint64
@@ -28,15 +28,15 @@ func TestLossIsToldOfWhenItBeginsAndWhenItIsOver(t *testing.T) {
 		{0, 100, 0, ""},
 		{5, 1, 1, "packets are lost"},
 		{5, 50, 0, ""},
-		{0, lossOver - 1, 0, ""},
-		{1, 1, 0, ""}, // begins the wait anew
-		{0, lossOver - 1, 0, ""},
+		{0, lossEndPolls - 1, 0, ""},
+		{1, 1, 0, ""}, // restarts the wait
+		{0, lossEndPolls - 1, 0, ""},
 		{0, 1, 1, "lost=256"},
 		{0, 100, 0, ""},
 		{7, 1, 1, "lost=7"},
 	} {
-		if n := look(step.drops, step.times); n != step.lines || !strings.Contains(said.String(), step.says) {
-			t.Errorf("step %d: %d lines, want %d with %q: %s", i, n, step.lines, step.says, &said)
+		if n := poll(step.drops, step.times); n != step.lines || !strings.Contains(logged.String(), step.says) {
+			t.Errorf("step %d: %d lines, want %d with %q: %s", i, n, step.lines, step.says, &logged)
 		}
 	}
 }

@@ -5,24 +5,24 @@ import (
 	"unsafe"
 )
 
-// offStatus is where a block's header holds whose the block is (struct
+// offStatus is the offset of the block_status in a block's header (struct
 // tpacket_block_desc, linux/if_packet.h).
 const offStatus = 8
 
-// status says whose a block is. The kernel writes what is in the block before it
-// writes this word, from another processor: reading it must be atomic, and come
-// first, for which Go has no way but a pointer.
+// status returns a block's status word, which contains the owner of the block. The
+// kernel writes the block's contents before this word, on another processor. Reading it
+// must therefore be atomic and come first, which Go allows only through a pointer.
 //
-// The pointer is good as long as the block's memory is mapped: the word lies within
-// the block, which its index checks, and is aligned, for blocks begin at pages.
+// The pointer is valid while the block's memory is mapped. The word lies within the
+// block, which the index expression checks, and is aligned, because blocks begin at pages.
 func status(block []byte) *uint32 {
 	return (*uint32)(unsafe.Pointer(&block[offStatus : offStatus+4 : offStatus+4][0]))
 }
 
-// isOurs reports whether the kernel has handed a block over.
+// isOurs reports whether the kernel has handed the block over.
 func isOurs(block []byte) bool { return atomic.LoadUint32(status(block))&statusUser != 0 }
 
-// giveBack lets the kernel fill a block again.
+// giveBack returns the block to the kernel.
 func giveBack(block []byte) { atomic.StoreUint32(status(block), 0) }
 
 const statusUser = 1 // TP_STATUS_USER

@@ -9,49 +9,50 @@ import (
 const (
 	// retireTime is how long the kernel fills a block before it hands it over.
 	retireTime = 10 * time.Millisecond
-	// settleTime is how old a packet must be before a ring that shows none is taken
-	// to hold none that is older: the kernel's timer may come late.
-	settleTime = 50 * time.Millisecond
+	// orderDelay is the age at which a packet may be read although another ring shows none.
+	// It exceeds retireTime because the kernel's timer may be late.
+	orderDelay = 50 * time.Millisecond
 )
 
-// A track is a tape with the packet that comes next on it.
-type track struct {
-	tape
-	head Packet
-	held bool // head is a packet
+// A lookahead is a blockReader that has read one packet ahead.
+type lookahead struct {
+	blockReader
+	head    Packet
+	hasHead bool // head is a packet that was not returned yet
 }
 
-// look makes sure that head is the next packet not later than until, if there is one.
-func (t *track) look(until transform.Time) bool {
-	for !t.held && t.read(&t.head) {
-		t.held = t.head.Time <= until
+// peek reads a packet into head, if there is none, and reports whether head is a packet
+// not later than until.
+func (t *lookahead) peek(until transform.Time) bool {
+	for !t.hasHead && t.read(&t.head) {
+		t.hasHead = t.head.Time <= until
 	}
-	return t.held
+	return t.hasHead
 }
 
-// A merge reads several tracks in order of time.
+// A merge reads the packets of several inputs in the order of time.
 type merge struct {
-	tracks []*track
-	// Up to here, no packet can come on a track that shows none.
-	settled transform.Time
+	inputs []*lookahead
+	// No input without a head can get a packet at or before this time.
+	orderedUntil transform.Time
 }
 
-// first is the track whose head comes next, or nil as long as a track that shows
-// nothing may yet bring an earlier packet.
-func (m *merge) first(until transform.Time) *track {
+// first returns the input whose head is next. It returns nil if there is none, or while
+// an input without a head may still get an earlier packet.
+func (m *merge) first(until transform.Time) *lookahead {
 	best, silent := m.earliest(until)
-	if best == nil || silent && best.head.Time > m.settled {
+	if best == nil || silent && best.head.Time > m.orderedUntil {
 		return nil
 	}
 	return best
 }
 
-// earliest is the track with the earliest head, or nil; and whether another shows
-// nothing.
-func (m *merge) earliest(until transform.Time) (best *track, silent bool) {
-	for _, t := range m.tracks {
+// earliest returns the input with the earliest head, or nil. silent reports whether
+// another input has no head.
+func (m *merge) earliest(until transform.Time) (best *lookahead, silent bool) {
+	for _, t := range m.inputs {
 		switch {
-		case !t.look(until):
+		case !t.peek(until):
 			silent = true
 		case best == nil || t.head.Time < best.head.Time:
 			best = t
@@ -60,22 +61,22 @@ func (m *merge) earliest(until transform.Time) (best *track, silent bool) {
 	return best, silent
 }
 
-// settle tells the time. It returns how long it takes until there is a first track,
-// if none shows anything new: 0 where there is one, and a negative duration where
-// none holds a packet.
-func (m *merge) settle(now, until transform.Time) time.Duration {
-	m.settled = now - transform.Time(settleTime)
+// advance sets orderedUntil according to now. It returns the time until first returns an
+// input, if no packet arrives: 0 if it does now, and a negative duration if no input has
+// a head.
+func (m *merge) advance(now, until transform.Time) time.Duration {
+	m.orderedUntil = now - transform.Time(orderDelay)
 	best, silent := m.earliest(until)
 	switch {
 	case best == nil:
 		return -1
-	case !silent || best.head.Time <= m.settled:
+	case !silent || best.head.Time <= m.orderedUntil:
 		return 0
 	case best.head.Time > now:
-		// The clock has been set back. Waiting for it to come here again could take
-		// hours, and loses more than order.
-		m.settled = best.head.Time
+		// The clock was set back. Waiting until it gets here again may take hours, which is
+		// worse than packets out of order.
+		m.orderedUntil = best.head.Time
 		return 0
 	}
-	return time.Duration(best.head.Time - m.settled)
+	return time.Duration(best.head.Time - m.orderedUntil)
 }

@@ -14,15 +14,15 @@ import (
 
 const (
 	forever = transform.Time(math.MaxInt64)
-	wait    = transform.Time(settleTime)
+	wait    = transform.Time(orderDelay)
 )
 
-// take hands out what a merge has to give at a time.
-func take(m *merge, now, until transform.Time) (out []string) {
-	m.settle(now, until)
+// takeAll returns the packets that a merge returns at now.
+func takeAll(m *merge, now, until transform.Time) (out []string) {
+	m.advance(now, until)
 	for t := m.first(until); t != nil; t = m.first(until) {
 		out = append(out, string(t.head.Data))
-		t.held = false
+		t.hasHead = false
 	}
 	return out
 }
@@ -35,27 +35,27 @@ func check(t *testing.T, what string, got []string, want ...string) {
 }
 
 func TestMergeOrdersByTime(t *testing.T) {
-	a, b := blank(2), blank(2)
-	m := &merge{tracks: []*track{a, b}}
-	fill(a.nth(0), arp(10, "query 1"), arp(20, "query 2"), arp(50, "query 3"))
-	fill(b.nth(0), arp(15, "response 1"), arp(40, "response 2"))
-	check(t, "while b may yet bring an earlier one", take(m, 100, forever), "query 1", "response 1", "query 2", "response 2")
-	fill(b.nth(1), arp(45, "late"))
-	check(t, "b's next block", take(m, 200, forever), "late")
-	check(t, "when b had its time", take(m, 50+wait, forever), "query 3")
-	check(t, "and no more", take(m, forever-1, forever))
+	a, b := newLookahead(2), newLookahead(2)
+	m := &merge{inputs: []*lookahead{a, b}}
+	fill(a.blockAt(0), textPacket(10, "query 1"), textPacket(20, "query 2"), textPacket(50, "query 3"))
+	fill(b.blockAt(0), textPacket(15, "response 1"), textPacket(40, "response 2"))
+	check(t, "while b may yet bring an earlier one", takeAll(m, 100, forever), "query 1", "response 1", "query 2", "response 2")
+	fill(b.blockAt(1), textPacket(45, "late"))
+	check(t, "b's next block", takeAll(m, 200, forever), "late")
+	check(t, "after b had its time", takeAll(m, 50+wait, forever), "query 3")
+	check(t, "and no more", takeAll(m, forever-1, forever))
 }
 
-func TestMergeOfOneWaitsForNone(t *testing.T) {
-	a := blank(1)
-	m := &merge{tracks: []*track{a}}
-	fill(a.nth(0), arp(10, "one"), arp(20, "two"))
-	check(t, "at once", take(m, 20, forever), "one", "two")
+func TestMergeOfOneInputDoesNotWait(t *testing.T) {
+	a := newLookahead(1)
+	m := &merge{inputs: []*lookahead{a}}
+	fill(a.blockAt(0), textPacket(10, "one"), textPacket(20, "two"))
+	check(t, "at once", takeAll(m, 20, forever), "one", "two")
 }
 
-func TestMergeSaysHowLongToWait(t *testing.T) {
-	a, b := blank(1), blank(2)
-	m := &merge{tracks: []*track{a, b}}
+func TestAdvanceReturnsHowLongToWait(t *testing.T) {
+	a, b := newLookahead(1), newLookahead(2)
+	m := &merge{inputs: []*lookahead{a, b}}
 	for _, c := range []struct {
 		what string
 		do   func()
@@ -63,69 +63,71 @@ func TestMergeSaysHowLongToWait(t *testing.T) {
 		want time.Duration
 	}{
 		{"nothing is there", func() {}, 1000, -1},
-		{"b is silent", func() { fill(a.nth(0), arp(1000, "one")) }, 1500, settleTime - 500},
+		{"b is silent", func() { fill(a.blockAt(0), textPacket(1000, "one")) }, 1500, orderDelay - 500},
 		{"b had its time", func() {}, 1000 + wait, 0},
-		{"b has one", func() { fill(b.nth(0), arp(2000, "two")) }, 2000, 0},
+		{"b has one", func() { fill(b.blockAt(0), textPacket(2000, "two")) }, 2000, 0},
 	} {
 		c.do()
-		if got := m.settle(c.now, forever); got != c.want {
+		if got := m.advance(c.now, forever); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.what, got, c.want)
 		}
 	}
 }
 
-// A clock that is set back leaves packets of the future, which must not wait for it.
+// TestMergeDoesNotWaitForAClockSetBack: a clock that is set back leaves packets of the future,
+// which must not be delayed until then.
 func TestMergeDoesNotWaitForAClockSetBack(t *testing.T) {
-	a, b := blank(2), blank(1)
-	m := &merge{tracks: []*track{a, b}}
-	fill(a.nth(0), arp(forever/2, "before"))
-	fill(a.nth(1), arp(1000, "after"))
-	check(t, "at once", take(m, 2000, forever), "before", "after")
-	fill(a.nth(0), arp(3000, "later"))
-	check(t, "then in order again", take(m, 3000, forever))
-	check(t, "which takes its time", take(m, 3000+wait, forever), "later")
+	a, b := newLookahead(2), newLookahead(1)
+	m := &merge{inputs: []*lookahead{a, b}}
+	fill(a.blockAt(0), textPacket(forever/2, "before"))
+	fill(a.blockAt(1), textPacket(1000, "after"))
+	check(t, "at once", takeAll(m, 2000, forever), "before", "after")
+	fill(a.blockAt(0), textPacket(3000, "later"))
+	check(t, "then in order again", takeAll(m, 3000, forever))
+	check(t, "which takes its time", takeAll(m, 3000+wait, forever), "later")
 }
 
-func TestMergeEndsAtTheInstant(t *testing.T) {
-	a, b := blank(1), blank(1)
-	m := &merge{tracks: []*track{a, b}}
-	fill(a.nth(0), arp(10, "in"), arp(31, "out"), arp(20, "in, though behind"))
-	fill(b.nth(0), arp(30, "in, just"), arp(32, "out"))
-	check(t, "until 30", take(m, 30+wait, 30), "in", "in, though behind", "in, just")
+func TestMergeReturnsNoPacketAfterTheEnd(t *testing.T) {
+	a, b := newLookahead(1), newLookahead(1)
+	m := &merge{inputs: []*lookahead{a, b}}
+	fill(a.blockAt(0), textPacket(10, "in"), textPacket(31, "out"), textPacket(20, "in, though out of order"))
+	fill(b.blockAt(0), textPacket(30, "in, just"), textPacket(32, "out"))
+	check(t, "until 30", takeAll(m, 30+wait, 30), "in", "in, though out of order", "in, just")
 }
 
-// However packets are spread over rings and blocks, they come in order, each once.
-func TestMergeOfAnySpread(t *testing.T) {
+// TestMergeOrdersPacketsOfAnyDistribution: packets come in order and once each, regardless of
+// how they are spread over rings and blocks.
+func TestMergeOrdersPacketsOfAnyDistribution(t *testing.T) {
 	const packets = 300
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := &merge{}
 		for range 1 + r.IntN(4) {
-			m.tracks = append(m.tracks, blank(packets+1))
+			m.inputs = append(m.inputs, newLookahead(packets+1))
 		}
-		pending := make([][]stamped, len(m.tracks))
-		turn := make([]int, len(m.tracks))
+		pending := make([][]testPacket, len(m.inputs))
+		turn := make([]int, len(m.inputs))
 		retire := func(at int) {
-			fill(m.tracks[at].nth(turn[at]), pending[at]...)
+			fill(m.inputs[at].blockAt(turn[at]), pending[at]...)
 			turn[at]++
 			pending[at] = nil
 		}
 		var want, got []string
 		for i := range transform.Time(packets) {
 			want = append(want, fmt.Sprint(i))
-			at := r.IntN(len(m.tracks))
-			pending[at] = append(pending[at], arp(i, fmt.Sprint(i)))
+			at := r.IntN(len(m.inputs))
+			pending[at] = append(pending[at], textPacket(i, fmt.Sprint(i)))
 			if r.IntN(5) == 0 {
 				retire(at)
 			}
 			if r.IntN(3) == 0 {
-				got = append(got, take(m, i, forever)...)
+				got = append(got, takeAll(m, i, forever)...)
 			}
 		}
 		for at := range pending {
 			retire(at)
 		}
-		got = append(got, take(m, packets+wait, forever)...)
+		got = append(got, takeAll(m, packets+wait, forever)...)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("seed %d: %s", seed, diff)
 		}

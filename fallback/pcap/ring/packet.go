@@ -6,12 +6,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Packet is one packet as it was captured, without its link layer.
+// A Packet is a captured packet without its link layer.
 type Packet struct {
-	Data     []byte         // from the network header on; good until the Reader's next Next or Wait
-	Protocol uint16         // EtherType of Data; that of a VLAN tag where one is left, which Data then begins with
-	Length   int            // bytes on the wire, from the network header on
-	Time     transform.Time // at which the kernel got it
+	Data     []byte         // from the network header on; valid until the Reader's next Next or Wait
+	Protocol uint16         // EtherType of Data; if a VLAN tag is left, its EtherType, and Data begins with the tag
+	Length   int            // octets on the wire, from the network header on
+	Time     transform.Time // time at which the kernel received it
 }
 
 // Values of Packet.Protocol, EtherTypes (linux/if_ether.h). The kernel removes the outermost
@@ -29,28 +29,28 @@ func isTag(etherType uint16) bool {
 	return etherType == VLAN || etherType == QinQ || etherType == OldQinQ
 }
 
-// Counts are of packets that the filter let through.
+// Counts counts packets that passed the filter.
 type Counts struct {
-	Packets uint64 // came into a ring
-	Drops   uint64 // found the ring full
-	Freezes uint64 // times that the ring was full
-	Damaged uint64 // lay in a block that contradicts itself
+	Packets uint64 // packets written to a ring
+	Drops   uint64 // packets dropped because the ring was full
+	Freezes uint64 // times that the ring became full
+	Damaged uint64 // packets lost in blocks with invalid contents
 }
 
-// Stats are a capture's counts since it was opened.
+// Stats holds a capture's counts since it was opened.
 type Stats struct {
 	Counts
 	Interfaces []InterfaceStats // in the order of Config.Interfaces
 }
 
-// InterfaceStats are one interface's share.
+// InterfaceStats holds the counts of one interface.
 type InterfaceStats struct {
 	Name string
-	Up   bool // packets can come, as far as was known a second ago
+	Up   bool // the interface is up; at most a second old
 	Counts
 }
 
-// Rows returns what an interface counts.
+// Rows returns the counts of an interface.
 func (c *Counts) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "received", Metric: "capture_received_packets_total", Meaning: "packets that came into the ring", Value: c.Packets},
@@ -58,8 +58,8 @@ func (c *Counts) Rows() []transform.Row {
 	}
 }
 
-// Rows returns what all interfaces count together. Received and dropped packets are no
-// metrics of their own here: those of the interfaces add up to them.
+// Rows returns the counts of all interfaces together. Received and dropped packets
+// have no metric here, because they are the sums of the interfaces' metrics.
 func (s *Stats) Rows() []transform.Row {
 	rows := s.Counts.Rows()
 	for i := range rows {
@@ -76,7 +76,7 @@ func (c *Counts) add(d Counts) {
 	c.Damaged += d.Damaged
 }
 
-// Add adds another capture's counts, and takes over what it knows of interfaces.
+// Add adds another capture's counts. The state of an interface becomes that of o.
 func (s *Stats) Add(o Stats) {
 	s.add(o.Counts)
 	for _, one := range o.Interfaces {

@@ -6,28 +6,28 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// A label is a place in a program, known by those that jump there before it is.
+// A label is a jump target in a program. It may be used before setLabel sets it.
 type label int
 
-// next is the place behind a jump.
+// next is the label of the instruction after a jump.
 const next label = 0
 
-// A program is classic BPF (linux/filter.h) in the making. Conditional jumps reach
-// no further than 255 instructions; those that must are given long ones to lead to.
+// A program is classic BPF (linux/filter.h) under construction. Conditional jumps reach at
+// most 255 instructions; a longer one goes to an unconditional jump that is added.
 type program struct {
-	code   []instruction
-	places []int // of each label: the instruction that it is before
+	code    []instruction
+	targets []int // of each label: index in code of the instruction that it precedes
 }
 
-// An instruction is one of bpf's, or a jump to labels.
+// An instruction is a plain instruction of package bpf or a jump to labels.
 type instruction struct {
 	plain   bpf.Instruction
 	test    bpf.JumpTest
 	val     uint32
 	yes, no label
-	always  bool // to yes, without a test
+	always  bool // jump to yes without a test
 
-	farYes, farNo bool // lead there by a long jump
+	farYes, farNo bool // the jump needs an unconditional jump
 }
 
 // maxInstructions is BPF_MAXINSNS (linux/bpf_common.h).
@@ -35,37 +35,39 @@ const maxInstructions = 4096
 
 var errTooLong = errors.New("program too long")
 
-func newProgram() *program { return &program{places: []int{-1}} }
+func newProgram() *program { return &program{targets: []int{-1}} }
 
 func (p *program) label() label {
-	p.places = append(p.places, -1)
-	return label(len(p.places) - 1)
+	p.targets = append(p.targets, -1)
+	return label(len(p.targets) - 1)
 }
 
-// place puts a label before what comes next.
-func (p *program) place(l label) { p.places[l] = len(p.code) }
+// setLabel puts a label before the next instruction.
+func (p *program) setLabel(l label) { p.targets[l] = len(p.code) }
 
+// do appends instructions.
 func (p *program) do(all ...bpf.Instruction) {
 	for _, i := range all {
 		p.code = append(p.code, instruction{plain: i})
 	}
 }
 
+// jump appends an unconditional jump.
 func (p *program) jump(to label) {
 	p.code = append(p.code, instruction{always: true, yes: to})
 }
 
-// ifEqual compares the register A.
+// ifEqual appends a jump that compares register A with val.
 func (p *program) ifEqual(val uint32, yes, no label) {
 	p.code = append(p.code, instruction{test: bpf.JumpEqual, val: val, yes: yes, no: no})
 }
 
-// ifAnyBit tests bits of the register A.
+// ifAnyBit appends a jump that tests whether register A has any of bits.
 func (p *program) ifAnyBit(bits uint32, yes, no label) {
 	p.code = append(p.code, instruction{test: bpf.JumpBitsSet, val: bits, yes: yes, no: no})
 }
 
-// assemble resolves the labels.
+// assemble returns the instructions with resolved labels.
 func (p *program) assemble() ([]bpf.Instruction, error) {
 	at := p.layOut()
 	if at[len(p.code)] > maxInstructions {
@@ -86,7 +88,8 @@ func (p *program) assemble() ([]bpf.Instruction, error) {
 	return out, nil
 }
 
-// conditional is the jump at a place, with the long ones that it needs behind it.
+// conditional returns a conditional jump at offset at, with the unconditional jumps that
+// it needs after it.
 func (c *instruction) conditional(at, yes, no int) []bpf.Instruction {
 	j := bpf.JumpIf{Cond: c.test, Val: c.val}
 	var long []bpf.Instruction
@@ -102,8 +105,9 @@ func (c *instruction) conditional(at, yes, no int) []bpf.Instruction {
 	return append([]bpf.Instruction{j}, long...)
 }
 
-// layOut finds each instruction's place, and which jumps must be long: each of
-// those moves what is behind it, until none is added.
+// layOut returns the offset of each instruction and marks the jumps that need an
+// unconditional one. Each of these moves the later instructions, so it repeats until
+// none is added.
 func (p *program) layOut() []int {
 	at := make([]int, len(p.code)+1)
 	for grown := true; grown; {
@@ -128,6 +132,7 @@ func (p *program) layOut() []int {
 	return at
 }
 
+// width returns the number of instructions that c becomes.
 func (c *instruction) width() int {
 	w := 1
 	if c.farYes {
@@ -139,9 +144,10 @@ func (c *instruction) width() int {
 	return w
 }
 
+// target returns the offset of a label, for a jump in instruction from.
 func (p *program) target(l label, from int, at []int) int {
 	if l == next {
 		return at[from+1]
 	}
-	return at[p.places[l]]
+	return at[p.targets[l]]
 }

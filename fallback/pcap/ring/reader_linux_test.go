@@ -13,8 +13,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// newTestReader reads rings in ordinary memory. Event descriptors stand for their
-// sockets: what matters is that poll(2) can wait for them.
+// newTestReader returns a Reader of rings in ordinary memory. Event descriptors replace
+// their sockets, because poll(2) can wait for them.
 func newTestReader(t *testing.T, rings int) *Reader {
 	t.Helper()
 	r, err := newReader(&Capture{log: slog.New(slog.DiscardHandler)})
@@ -23,7 +23,7 @@ func newTestReader(t *testing.T, rings int) *Reader {
 	}
 	t.Cleanup(func() { unix.Close(r.event) })
 	for range rings {
-		r.give(change{fresh: newTestRing(t)})
+		r.enqueue(change{fresh: newTestRing(t)})
 	}
 	r.takeChanges()
 	return r
@@ -36,19 +36,19 @@ func newTestRing(t *testing.T) *ring {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	return &ring{track: *blank(2), socket: socket(fd)}
+	return &ring{lookahead: *newLookahead(2), socket: socket(fd)}
 }
 
-// ready has poll(2) say that the ring has a block.
-func (r *ring) ready(t *testing.T) {
+// signalBlock makes poll(2) report that the ring has a block.
+func (r *ring) signalBlock(t *testing.T) {
 	t.Helper()
 	if _, err := unix.Write(int(r.socket), []byte{0, 0, 0, 0, 0, 0, 0, 1}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// take1 waits for a packet's text, "" at the end.
-func take1(r *Reader) string {
+// takeOne waits for a packet and returns its text, or "" at the end.
+func takeOne(r *Reader) string {
 	var p Packet
 	for r.Wait() {
 		if r.Next(&p) {
@@ -63,21 +63,21 @@ func now() transform.Time { return transform.Time(time.Now().UnixNano()) }
 func TestReaderWakesForABlock(t *testing.T) {
 	r := newTestReader(t, 1)
 	ring, got := r.rings[0], make(chan string)
-	go func() { got <- take1(r) }()
-	fill(ring.nth(0), arp(now(), "packet"))
-	ring.ready(t)
+	go func() { got <- takeOne(r) }()
+	fill(ring.blockAt(0), textPacket(now(), "packet"))
+	ring.signalBlock(t)
 	if text := <-got; text != "packet" {
 		t.Errorf("got %q", text)
 	}
 }
 
-func TestReaderWakesForARingThatIsNew(t *testing.T) {
+func TestReaderWakesForANewRing(t *testing.T) {
 	r := newTestReader(t, 1)
 	fresh := newTestRing(t)
-	fill(fresh.nth(0), arp(now(), "on the new ring"))
+	fill(fresh.blockAt(0), textPacket(now(), "on the new ring"))
 	got := make(chan string)
-	go func() { got <- take1(r) }()
-	r.give(change{fresh: fresh})
+	go func() { got <- takeOne(r) }()
+	r.enqueue(change{fresh: fresh})
 	if text := <-got; text != "on the new ring" {
 		t.Errorf("got %q", text)
 	}
@@ -86,23 +86,23 @@ func TestReaderWakesForARingThatIsNew(t *testing.T) {
 func TestReaderWaitsForASilentRing(t *testing.T) {
 	r := newTestReader(t, 2)
 	began := time.Now()
-	fill(r.rings[1].nth(0), arp(now(), "packet"))
-	if text := take1(r); text != "packet" {
+	fill(r.rings[1].blockAt(0), textPacket(now(), "packet"))
+	if text := takeOne(r); text != "packet" {
 		t.Errorf("got %q", text)
 	}
-	if took := time.Since(began); took < settleTime || took > time.Second {
-		t.Errorf("that took %s, want a little over %s", took, settleTime)
+	if took := time.Since(began); took < orderDelay || took > time.Second {
+		t.Errorf("that took %s, want a little over %s", took, orderDelay)
 	}
 }
 
-func TestReaderEndsWhenAllIsHandedOut(t *testing.T) {
+func TestReaderEndsAfterTheLastPacket(t *testing.T) {
 	r := newTestReader(t, 2)
 	at := now()
-	fill(r.rings[0].nth(0), arp(at, "before"), arp(at+1, "after"))
+	fill(r.rings[0].blockAt(0), textPacket(at, "before"), textPacket(at+1, "after"))
 	got := make(chan string)
 	go func() {
-		got <- take1(r)
-		got <- take1(r)
+		got <- takeOne(r)
+		got <- takeOne(r)
 	}()
 	r.capture.ending.Store(&ending{at: at, drained: time.Now().Add(10 * time.Millisecond)})
 	r.wake()
@@ -116,12 +116,12 @@ func TestReaderEndsWhenAllIsHandedOut(t *testing.T) {
 func TestReaderDoesNotAlloc(t *testing.T) {
 	r := newTestReader(t, 2)
 	query := string(ipv4(res4, srv4, 17, 0, 0, ports(4000, 53)))
-	packets := []stamped{{1, IPv4, query}, {2, IPv4, query}, {3, IPv4, query}}
+	packets := []testPacket{{1, IPv4, query}, {2, IPv4, query}, {3, IPv4, query}}
 	turn, n := 0, 0
 	var p Packet
 	if allocs := testing.AllocsPerRun(100, func() {
 		for _, ring := range r.rings {
-			fill(ring.nth(turn%2), packets...)
+			fill(ring.blockAt(turn%2), packets...)
 		}
 		turn++
 		for range 2 * len(packets) {
@@ -139,7 +139,7 @@ func TestReaderDoesNotAlloc(t *testing.T) {
 	}
 }
 
-func TestNoCapabilitySaysWhatToDo(t *testing.T) {
+func TestNoCapabilityStatesTheRemedy(t *testing.T) {
 	err := noCapability(unix.EPERM)
 	binary, pathErr := os.Executable()
 	if pathErr != nil {

@@ -9,27 +9,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A ring is a socket with its memory: one lane of one interface. What is in it is
-// its reader's; its counters are read by whoever holds mu.
+// A ring is a packet socket with its memory: one lane of one interface. The Reader owns
+// the memory; mu guards closed and the counters of the socket.
 type ring struct {
-	track
+	lookahead
 	socket
-	index int // of the interface, 0 for all
-	to    *tally
+	index    int // of the interface, 0 for all
+	counters *counters
 
 	mu     sync.Mutex
 	closed bool
 
-	leaving time.Time // the reader's: when it may be closed, if it has been replaced
+	closeAt time.Time // used by the Reader: when a replaced ring may be closed; zero if it was not replaced
 }
 
-// newRing opens a ring that receives nothing yet.
-func newRing(size, index int, program []unix.SockFilter, to *tally) (*ring, error) {
+// newRing opens a ring that does not receive yet.
+func newRing(size, index int, program []unix.SockFilter, counts *counters) (*ring, error) {
 	s, err := newSocket()
 	if err != nil {
 		return nil, err
 	}
-	// Before the memory is made: a filter that the kernel refuses costs nothing then.
+	// The filter is attached before the memory is allocated: the kernel may refuse it.
 	mem, err := []byte(nil), s.attachFilter(program)
 	if err == nil {
 		mem, err = s.mapRing(size / blockSize * blockSize)
@@ -39,12 +39,12 @@ func newRing(size, index int, program []unix.SockFilter, to *tally) (*ring, erro
 		return nil, err
 	}
 	return &ring{
-		track:  track{tape: tape{mem: mem, size: blockSize, damaged: &to.damaged}},
-		socket: s, index: index, to: to,
+		lookahead: lookahead{blockReader: blockReader{mem: mem, size: blockSize, damaged: &counts.damaged}},
+		socket:    s, index: index, counters: counts,
 	}, nil
 }
 
-// count adds what the kernel has counted since the last time.
+// count adds the kernel's counts since the last call.
 func (r *ring) count() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,13 +52,14 @@ func (r *ring) count() error {
 		return nil
 	}
 	packets, drops, freezes, err := r.statistics()
-	r.to.packets.Add(uint64(packets - drops))
-	r.to.drops.Add(uint64(drops))
-	r.to.freezes.Add(uint64(freezes))
+	r.counters.packets.Add(uint64(packets - drops))
+	r.counters.drops.Add(uint64(drops))
+	r.counters.freezes.Add(uint64(freezes))
 	return err
 }
 
-// close takes the counters once more. No packet of the ring may be in use.
+// close adds the last counts and releases socket and memory. No packet of the ring
+// may be in use.
 func (r *ring) close() error {
 	err := r.count()
 	r.mu.Lock()
@@ -70,10 +71,11 @@ func (r *ring) close() error {
 	return errors.Join(err, opError("unmap a ring", unix.Munmap(r.mem)), opError("close a packet socket", unix.Close(int(r.socket))))
 }
 
-// openRings opens the rings of an interface, one a lane, and asks for its traffic.
+// openRings opens the rings of an interface, one per lane, and makes the interface
+// promiscuous if configured.
 func (c *Capture) openRings(i *link, index int) (rings []*ring, err error) {
 	for range c.cfg.Lanes {
-		r, err := newRing(c.cfg.Size, index, c.filter, &i.tally)
+		r, err := newRing(c.cfg.Size, index, c.filter, &i.counters)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("interface %s: %w", i.name, err), closeAll(rings))
 		}
@@ -87,11 +89,12 @@ func (c *Capture) openRings(i *link, index int) (rings []*ring, err error) {
 	return rings, nil
 }
 
-// attach lets the rings of an interface receive, in the order of lanes: that of
-// joining says which packets are a lane's, and must be the same on all interfaces.
+// attach lets the rings of an interface receive. They join the fan-out group in the
+// order of lanes, because this order decides which packets a lane gets and must be the
+// same on all interfaces.
 //
-// Until all have joined, one that is bound gets the packets of all lanes: the filter
-// has to wait.
+// A bound ring gets the packets of all lanes until all have joined. Therefore the filter
+// rejects everything until then.
 func (c *Capture) attach(rings []*ring) error {
 	for _, r := range rings {
 		if err := r.attachFilter(nothing()); err != nil {
@@ -123,7 +126,7 @@ func (c *Capture) attach(rings []*ring) error {
 	return nil
 }
 
-// nothing is the filter that lets nothing through.
+// nothing returns a filter that rejects every packet.
 func nothing() []unix.SockFilter {
 	return []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
 }

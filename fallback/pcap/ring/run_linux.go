@@ -12,16 +12,15 @@ import (
 )
 
 const (
-	// watchTime is how often Run looks at the interfaces and the kernel's counters.
-	watchTime = time.Second
-	// stopTime is what packets get that the kernel already has in hand when a capture
-	// ends.
+	// pollInterval is the time between two polls of the interfaces and the counters.
+	pollInterval = time.Second
+	// stopTime is the time that packets get to reach a ring when a capture ends.
 	stopTime = 10 * time.Millisecond
-	// drainTime is what the kernel gets to hand over its last blocks.
+	// drainTime is the time that the kernel gets to hand over its last blocks.
 	drainTime = 100 * time.Millisecond
 )
 
-// A state is an interface's.
+// A state is the state of an interface.
 type state int
 
 const (
@@ -30,13 +29,13 @@ const (
 	up
 )
 
-// An ending is when a capture was told to end.
+// An ending is set when Run's context has ended.
 type ending struct {
-	at      transform.Time
-	drained time.Time // by when the kernel has handed over all there is
+	at      transform.Time // time at which the context ended
+	drained time.Time      // time by which the kernel has handed over every block
 }
 
-// until is the time of the last packet that may be handed out.
+// until returns the time of the latest packet that Readers may return.
 func (c *Capture) until() transform.Time {
 	if e := c.ending.Load(); e != nil {
 		return e.at
@@ -44,11 +43,11 @@ func (c *Capture) until() transform.Time {
 	return math.MaxInt64
 }
 
-// Run watches the interfaces and counts, until ctx ends. Then it ends receiving, and
-// the Readers hand out what was received before. An interface that comes back after
-// it was gone is opened anew; losing one disturbs no other.
+// Run polls the interfaces and the kernel's counters until ctx ends. Then it stops
+// receiving, and the Readers return what was received before. It opens an interface again
+// that was removed and came back. The loss of an interface does not affect others.
 func (c *Capture) Run(ctx context.Context) error {
-	watch := time.NewTicker(watchTime)
+	watch := time.NewTicker(pollInterval)
 	defer watch.Stop()
 	for {
 		select {
@@ -57,16 +56,17 @@ func (c *Capture) Run(ctx context.Context) error {
 		case <-watch.C:
 		}
 		for _, l := range c.links {
-			c.watch(l)
+			c.checkLink(l)
 			if err := l.count(); err != nil {
-				c.log.Error("packets are not counted", "interface", l.name, "error", err)
+				c.log.Error("reading the packet counters failed", "interface", l.name, "error", err)
 			}
-			c.watchLoss(l)
+			c.logLoss(l)
 		}
 	}
 }
 
-// stop ends receiving. What the kernel has in hand gets into the rings first.
+// stop stops receiving, after the packets that the kernel already processes have reached
+// the rings.
 func (c *Capture) stop() error {
 	now := time.Now()
 	c.ending.Store(&ending{at: transform.Time(now.UnixNano()), drained: now.Add(stopTime + drainTime)})
@@ -84,7 +84,7 @@ func (c *Capture) stop() error {
 	return errors.Join(errs...)
 }
 
-// stateOf looks at an interface.
+// stateOf returns the state and the index of the named interface.
 func stateOf(name string) (now state, index int) {
 	if name == Any {
 		return up, 0
@@ -99,33 +99,33 @@ func stateOf(name string) (now state, index int) {
 	return up, i.Index
 }
 
-// watch looks at an interface, and makes of its rings what has to be made. One that
-// goes down and comes up the kernel itself connects to its sockets again, in the order
-// in which they were made; one that was removed it does not.
-func (c *Capture) watch(l *link) {
+// checkLink polls an interface and opens or attaches its rings if necessary. The kernel
+// itself reconnects the sockets of an interface that goes down and up, in the order in
+// which they were made. It does not reconnect those of an interface that was removed.
+func (c *Capture) checkLink(l *link) {
 	now, index := stateOf(l.name)
 	if now == up {
-		if err := c.revive(l, index); err != nil {
+		if err := c.ensureAttached(l, index); err != nil {
 			now = down
 			if !l.failed {
-				c.log.Error("interface cannot be opened; it is tried every second", "interface", l.name, "error", err)
+				c.log.Error("opening the interface failed, retrying every second", "interface", l.name, "error", err)
 			}
 			l.failed = true
 		}
 	}
-	c.become(l, now)
+	c.setState(l, now)
 }
 
-// become tells of an interface's new state, if it is new.
-func (c *Capture) become(l *link, now state) {
+// setState sets the state of an interface, and logs it if it is new.
+func (c *Capture) setState(l *link, now state) {
 	switch {
 	case now == l.state:
 	case now == up:
 		l.failed = false
-		c.log.Info("interface is up: packets can come", "interface", l.name)
-	case l.failed: // it has been told of
+		c.log.Info("interface is up: packets are received from it", "interface", l.name)
+	case l.failed: // logged before
 	case now == gone:
-		c.log.Warn("interface is gone: no packets from it until there is one of that name", "interface", l.name)
+		c.log.Warn("interface is gone: no packets from it until an interface has that name", "interface", l.name)
 	default:
 		c.log.Warn("interface is down: no packets from it until it is up", "interface", l.name)
 	}
@@ -133,15 +133,15 @@ func (c *Capture) become(l *link, now state) {
 	l.up.Store(now == up)
 }
 
-// revive lets an interface that is up receive, if it does not.
-func (c *Capture) revive(l *link, index int) error {
+// ensureAttached lets an interface that is up receive, if it does not yet.
+func (c *Capture) ensureAttached(l *link, index int) error {
 	if l.attached && l.rings[0].socket.index() == index {
 		return nil
 	}
 	if l.attached && l.state == up {
-		c.become(l, gone) // and came back between two looks
+		c.setState(l, gone) // it was removed and came back between two polls
 	}
-	if l.used || len(l.rings) == 0 || l.rings[0].index != index {
+	if l.attachTried || len(l.rings) == 0 || l.rings[0].index != index {
 		fresh, err := c.openRings(l, index)
 		if err != nil {
 			return err
@@ -151,11 +151,11 @@ func (c *Capture) revive(l *link, index int) error {
 			if len(l.rings) > 0 {
 				replaced.old = l.rings[lane]
 			}
-			c.readers[lane].give(replaced)
+			c.readers[lane].enqueue(replaced)
 		}
-		l.rings, l.used, l.attached = fresh, false, false
+		l.rings, l.attachTried, l.attached = fresh, false, false
 	}
-	l.used = true
+	l.attachTried = true
 	if err := c.attach(l.rings); err != nil {
 		return fmt.Errorf("interface %s: %w", l.name, err)
 	}
@@ -163,6 +163,7 @@ func (c *Capture) revive(l *link, index int) error {
 	return nil
 }
 
+// count adds the kernel's counts of every ring of the interface.
 func (l *link) count() error {
 	var errs []error
 	for _, r := range l.rings {

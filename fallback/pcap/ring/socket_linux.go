@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A socket is a packet socket (packet(7)). Each method is the one system call that it
-// is named for.
+// A socket is the file descriptor of a packet socket (packet(7)). Each method is the
+// one system call that it is named for.
 type socket int
 
-// newSocket opens a socket that receives nothing before it is bound: protocol 0.
-// SOCK_DGRAM has the kernel take link headers away, of any device.
+// newSocket opens a socket with protocol 0, so that it receives nothing before bind.
+// With SOCK_DGRAM the kernel removes the link header of any device.
 func newSocket() (socket, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
@@ -27,32 +27,32 @@ func newSocket() (socket, error) {
 	return socket(fd), nil
 }
 
-// noCapability says what to do.
+// noCapability returns an error that states how to get the capability CAP_NET_RAW.
 func noCapability(err error) error {
 	binary, pathErr := os.Executable()
 	if pathErr != nil {
 		binary = "/path/of/dnstap-pdns"
 	}
-	return fmt.Errorf("capturing packets needs the capability CAP_NET_RAW: run `setcap cap_net_raw+ep %s`, or set AmbientCapabilities=CAP_NET_RAW in the service unit (%w)",
+	return fmt.Errorf("capture packets: the process lacks the capability CAP_NET_RAW: run `setcap cap_net_raw+ep %s`, or set AmbientCapabilities=CAP_NET_RAW in the service unit (%w)",
 		binary, err)
 }
 
-// attachFilter sets the program that decides what comes in; it replaces another.
+// attachFilter sets the program that selects packets, and replaces the previous one.
 func (s socket) attachFilter(program []unix.SockFilter) error {
 	err := unix.SetsockoptSockFprog(int(s), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	if errors.Is(err, unix.ENOMEM) {
-		return fmt.Errorf("attach a filter of %d instructions: %w: raise the sysctl net.core.optmem_max, or name fewer resolvers", len(program), err)
+		return fmt.Errorf("attach a filter of %d instructions: %w: raise the sysctl net.core.optmem_max or name fewer resolvers", len(program), err)
 	}
 	return opError("attach a filter", err)
 }
 
-// mapRing makes a receive ring and maps it.
+// mapRing makes a receive ring of size octets and maps it.
 func (s socket) mapRing(size int) ([]byte, error) {
 	if err := unix.SetsockoptInt(int(s), unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return nil, opError("choose TPACKET_V3", err)
 	}
-	// The frame size is of no meaning to version 3, but must divide a block.
+	// TPACKET_V3 ignores the frame size, but it must divide a block.
 	const frame = 2048
 	err := unix.SetsockoptTpacketReq3(int(s), unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
 		Block_size: blockSize, Block_nr: uint32(size / blockSize),
@@ -60,20 +60,20 @@ func (s socket) mapRing(size int) ([]byte, error) {
 		Retire_blk_tov: uint32(retireTime / time.Millisecond),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make a ring of %d bytes: %w", size, err)
+		return nil, fmt.Errorf("allocate a ring of %d bytes: %w", size, err)
 	}
 	mem, err := unix.Mmap(int(s), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	return mem, opError("map a ring", err)
 }
 
-// bind begins to receive all protocols, of one interface or, with index 0, of all.
+// bind starts receiving all protocols from one interface or, with index 0, from all.
 func (s socket) bind(index int) error {
 	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8 // in network byte order
 	return opError("bind to the interface", unix.Bind(int(s), &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}))
 }
 
-// index is that of the interface that the socket is bound to; the kernel makes it -1
-// when the interface is removed.
+// index returns the index of the interface that the socket is bound to. It is -1 after
+// the interface was removed.
 func (s socket) index() int {
 	at, err := unix.Getsockname(int(s))
 	if link, ok := at.(*unix.SockaddrLinklayer); ok && err == nil {
@@ -82,14 +82,13 @@ func (s socket) index() int {
 	return -1
 }
 
-// promiscuous sets the interface so until the socket is closed.
+// promiscuous makes the interface promiscuous until the socket is closed.
 func (s socket) promiscuous(index int) error {
 	return opError("make the interface promiscuous", unix.SetsockoptPacketMreq(int(s), unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP,
 		&unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}))
 }
 
-// newGroup puts a bound socket into a fan-out group of its own, whose number it
-// returns.
+// newGroup puts a bound socket into a new fan-out group and returns the group's number.
 func (s socket) newGroup(program []unix.SockFilter) (group int, err error) {
 	if err := s.join(0, unix.PACKET_FANOUT_FLAG_UNIQUEID); err != nil {
 		return 0, err
@@ -103,13 +102,13 @@ func (s socket) newGroup(program []unix.SockFilter) (group int, err error) {
 	return group & 0xffff, opError("read the fan-out group", err)
 }
 
-// join puts a bound socket into a fan-out group, behind those that are in it.
+// join appends a bound socket to a fan-out group.
 func (s socket) join(group, flags int) error {
 	return opError("join a fan-out group", unix.SetsockoptInt(int(s), unix.SOL_PACKET, unix.PACKET_FANOUT,
 		group|(unix.PACKET_FANOUT_CBPF|flags)<<16))
 }
 
-// statistics are those since the last call. Packets include drops.
+// statistics returns the kernel's counts since the last call. packets includes drops.
 func (s socket) statistics() (packets, drops, freezes uint32, err error) {
 	st, err := unix.GetsockoptTpacketStatsV3(int(s), unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
@@ -118,7 +117,7 @@ func (s socket) statistics() (packets, drops, freezes uint32, err error) {
 	return st.Packets, st.Drops, st.Freeze_q_cnt, nil
 }
 
-// takeError returns what poll(2) has told of, and clears it.
+// takeError returns the socket's pending error, which poll(2) reported, and clears it.
 func (s socket) takeError() error {
 	code, err := unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
@@ -134,7 +133,7 @@ func opError(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// kernelForm is a program as the kernel takes it.
+// kernelForm returns the program in the kernel's encoding.
 func kernelForm(program []bpf.Instruction) ([]unix.SockFilter, error) {
 	raw, err := bpf.Assemble(program)
 	if err != nil {

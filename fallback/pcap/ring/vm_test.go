@@ -8,27 +8,27 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// A view is what a program is told of a packet beside its data.
-type view struct {
+// metadata is what a program can read of a packet in addition to its data.
+type metadata struct {
 	protocol uint32
 	device   uint32 // ARPHRD_
 	kind     uint32 // PACKET_
 }
 
-// execute runs a program in golang.org/x/net/bpf's own machine, which knows nothing of
-// where a packet came from: it is told by constants.
-func execute(t testing.TB, program []bpf.Instruction, v view, data []byte) int {
+// execute runs a program in the virtual machine of golang.org/x/net/bpf. The machine has
+// no metadata of packets, so loads of these are replaced by constants.
+func execute(t testing.TB, program []bpf.Instruction, v metadata, data []byte) int {
 	t.Helper()
-	told := make([]bpf.Instruction, len(program))
+	known := make([]bpf.Instruction, len(program))
 	for i, in := range program {
-		told[i] = in
+		known[i] = in
 		if e, ok := in.(bpf.LoadExtension); ok {
-			told[i] = bpf.LoadConstant{Dst: bpf.RegA, Val: map[bpf.Extension]uint32{
+			known[i] = bpf.LoadConstant{Dst: bpf.RegA, Val: map[bpf.Extension]uint32{
 				bpf.ExtProto: v.protocol, bpf.ExtLinkLayerType: v.device, bpf.ExtType: v.kind,
 			}[e.Num]}
 		}
 	}
-	vm, err := bpf.NewVM(told)
+	vm, err := bpf.NewVM(known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func prefixes(all ...string) (out []netip.Prefix) {
 	return out
 }
 
-// ipv4 is a packet with so many words of options.
+// ipv4 returns a packet with options, a number of 32-bit words, in its header.
 func ipv4(src, dst string, proto byte, fragment uint16, options int, payload []byte) []byte {
 	h := make([]byte, 20+4*options)
 	h[0] = 0x45 + byte(options)
@@ -74,8 +74,7 @@ func ports(from, to uint16) []byte {
 	return append(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, from), to), 0, 8, 0, 0)
 }
 
-// tagged puts what is left of a VLAN tag before a packet: TCI and EtherType, and more
-// tags behind that.
+// tagged puts the rest of a VLAN tag before a packet: TCI and EtherType, then more tags.
 func tagged(packet []byte, more ...uint16) (b []byte) {
 	etherType := uint16(IPv4)
 	if packet[0]>>4 == 6 {

@@ -6,41 +6,41 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// silence is a sink that hears nothing.
-type silence struct{ messages int }
+// A countingSink counts messages.
+type countingSink struct{ messages int }
 
-func (s *silence) Message(*Flow, bool, []byte, transform.Time) { s.messages++ }
-func (*silence) Broken()                                       {}
+func (s *countingSink) Message(*Flow, bool, []byte, transform.Time) { s.messages++ }
+func (*countingSink) Broken()                                       {}
 
-// A talk brings one message after another on some connections.
-type talk struct {
+// A workload sends one message after another on some connections.
+type workload struct {
 	table    *Table
-	sink     silence
+	sink     countingSink
 	next     []uint32
 	segments []Segment
 }
 
-func newTalk(tb testing.TB, connections, size, segments int) *talk {
+func newWorkload(tb testing.TB, connections, size, segments int) *workload {
 	m := answer(tb, 1, 10, "")
 	for n := size; len(m) < n; size += 10 {
 		m = answer(tb, 1, size, "")
 	}
 	data := framed(m)
-	k := &talk{table: New(Limits{}), next: make([]uint32, connections)}
+	k := &workload{table: New(Limits{}), next: make([]uint32, connections)}
 	for i := range segments {
 		from, to := len(data)*i/segments, len(data)*(i+1)/segments
 		k.segments = append(k.segments, part(uint32(from), data[from:to]))
 	}
 	for i := range k.next {
-		s := on(i, syn(^uint32(0)))
+		s := onConn(i, syn(^uint32(0)))
 		k.table.Take(&s, &k.sink)
 	}
 	k.message()
 	return k
 }
 
-// message brings one on each connection, segment by segment in turn.
-func (k *talk) message() {
+// message sends one message on each connection. Connections take turns after each segment.
+func (k *workload) message() {
 	for _, s := range k.segments {
 		for i := range k.next {
 			s.Flow, s.Seq = flow(i), k.next[i]
@@ -50,7 +50,7 @@ func (k *talk) message() {
 	}
 }
 
-func (k *talk) bench(b *testing.B) {
+func (k *workload) bench(b *testing.B) {
 	b.ReportAllocs()
 	k.sink.messages = 0
 	rounds := 0
@@ -64,16 +64,16 @@ func (k *talk) bench(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rounds*len(k.next)*len(k.segments)), "ns/segment")
 }
 
-func BenchmarkOneMessageASegment(b *testing.B)         { newTalk(b, 1, 300, 1).bench(b) }
-func BenchmarkMessageOf20Segments(b *testing.B)        { newTalk(b, 1, 28000, 20).bench(b) }
-func Benchmark1000ConnectionsInTurn(b *testing.B)      { newTalk(b, 1000, 300, 1).bench(b) }
-func Benchmark1000ConnectionsIn2Segments(b *testing.B) { newTalk(b, 1000, 1500, 2).bench(b) }
+func BenchmarkOneMessageASegment(b *testing.B)         { newWorkload(b, 1, 300, 1).bench(b) }
+func BenchmarkMessageOf20Segments(b *testing.B)        { newWorkload(b, 1, 28000, 20).bench(b) }
+func Benchmark1000ConnectionsInTurn(b *testing.B)      { newWorkload(b, 1000, 300, 1).bench(b) }
+func Benchmark1000ConnectionsIn2Segments(b *testing.B) { newWorkload(b, 1000, 1500, 2).bench(b) }
 
-func TestAllocNothingOnKnownConnections(t *testing.T) {
-	for name, k := range map[string]*talk{
-		"one message a segment":  newTalk(t, 1, 300, 1),
-		"message of 20 segments": newTalk(t, 1, 28000, 20),
-		"100 connections":        newTalk(t, 100, 1500, 3),
+func TestKnownConnectionsDoNotAlloc(t *testing.T) {
+	for name, k := range map[string]*workload{
+		"one message a segment":  newWorkload(t, 1, 300, 1),
+		"message of 20 segments": newWorkload(t, 1, 28000, 20),
+		"100 connections":        newWorkload(t, 100, 1500, 3),
 	} {
 		k.message()
 		if n := testing.AllocsPerRun(100, k.message); n != 0 {
@@ -82,8 +82,8 @@ func TestAllocNothingOnKnownConnections(t *testing.T) {
 	}
 }
 
-func TestAllocNothingForNewConnectionsOnceWarm(t *testing.T) {
-	k := newTalk(t, 1, 300, 1)
+func TestNewConnectionsDoNotAllocOnceWarm(t *testing.T) {
+	k := newWorkload(t, 1, 300, 1)
 	data := k.segments[0].Payload
 	n := 0
 	connection := func() {

@@ -7,42 +7,42 @@ import (
 )
 
 const (
-	smallest  = 256
+	minBuffer = 256
 	classes   = 9
-	maxBuffer = smallest << (classes - 1) // 64 KiB, which holds any DNS message
+	maxBuffer = minBuffer << (classes - 1) // 64 KiB, enough for any DNS message
 )
 
-// A buffer holds a message that is not whole, or octets out of order. Buffers are
-// of few sizes, so that those of one stream serve the next.
+// A buffer holds an incomplete message or octets out of order. Buffers have few sizes, so
+// that streams can reuse them.
 type buffer struct {
 	data  []byte
 	class uint8
-	next  *buffer // behind it in the stream, or in the pool
+	next  *buffer // in the stream, or in the pool
 
 	seq   uint32         // of data[0]
-	start bool           // a segment began there
-	at    transform.Time // when it came
+	start bool           // a segment began at data[0]
+	at    transform.Time // time of the segment
 }
 
 func (b *buffer) end() uint32 { return b.seq + uint32(len(b.data)) }
 
-// A pool bounds the capacity of the buffers in use and of those it keeps, together.
+// A pool bounds the capacity of the buffers in use and of the free ones together.
 type pool struct {
 	limit, used, kept int
 	free              [classes]*buffer
 }
 
-// classFor wants 0 < n <= maxBuffer.
+// classFor returns the smallest class for n octets. n is from 1 to maxBuffer.
 func classFor(n int) uint8 {
-	return uint8(max(bits.Len(uint(n-1)), bits.Len(smallest-1)) - bits.Len(smallest-1))
+	return uint8(max(bits.Len(uint(n-1)), bits.Len(minBuffer-1)) - bits.Len(minBuffer-1))
 }
 
-func sizeOf(class uint8) int { return smallest << class }
+func sizeOf(class uint8) int { return minBuffer << class }
 
-// fits says whether a buffer of that class would stay within the limit.
+// fits reports whether another buffer of a class stays within the limit.
 func (p *pool) fits(class uint8) bool { return p.used+sizeOf(class) <= p.limit }
 
-// get returns an empty buffer. The caller has asked fits.
+// get returns an empty buffer. The caller has checked fits.
 func (p *pool) get(class uint8) *buffer {
 	size := sizeOf(class)
 	p.used += size
@@ -52,14 +52,13 @@ func (p *pool) get(class uint8) *buffer {
 		return b
 	}
 	for c := classes - 1; c >= 0 && p.used+p.kept > p.limit; c-- {
-		p.forget(uint8(c))
+		p.trim(uint8(c))
 	}
 	return &buffer{data: make([]byte, 0, size), class: class}
 }
 
-// forget leaves kept buffers of a class to the garbage collector while all are
-// more than the limit.
-func (p *pool) forget(class uint8) {
+// trim frees kept buffers of a class while the capacity exceeds the limit.
+func (p *pool) trim(class uint8) {
 	for p.free[class] != nil && p.used+p.kept > p.limit {
 		p.free[class] = p.free[class].next
 		p.kept -= sizeOf(class)

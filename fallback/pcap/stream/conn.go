@@ -2,7 +2,7 @@ package stream
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// A key is a Flow in a form that is quick to hash.
+// A key is a Flow in a form with a fast hash.
 type key struct {
 	resolver, server         [16]byte
 	resolverPort, serverPort uint16
@@ -12,17 +12,18 @@ func keyOf(f *Flow) key {
 	return key{f.Resolver.Addr().As16(), f.Server.Addr().As16(), f.Resolver.Port(), f.Server.Port()}
 }
 
-// A conn is a connection: what the resolver says and what the server says.
+// A conn is a connection with its two directions.
 type conn struct {
 	key    key
 	flow   Flow
 	halves [2]half
-	data   bool // it has sent some
+	data   bool // it has sent data
 	last   transform.Time
-	place  node[conn]
-	next   *conn // among the spare ones
+	entry  node[conn]
+	next   *conn // in the list of spare ones
 }
 
+// half returns one direction of the connection.
 func (c *conn) half(response bool) *half {
 	if response {
 		return &c.halves[1]
@@ -32,9 +33,9 @@ func (c *conn) half(response bool) *half {
 
 func (c *conn) ended() bool { return c.halves[0].ended && c.halves[1].ended }
 
-// begins says whether a segment of an unknown connection is worth an entry: one
-// that opens the connection, or in which a message begins.
-func (t *Table) begins(s *Segment) bool {
+// startsConn reports whether a segment of an unknown connection starts one: it has a SYN,
+// or a message begins in it.
+func (t *Table) startsConn(s *Segment) bool {
 	if s.RST || s.SYN {
 		return s.SYN && !s.RST
 	}
@@ -45,12 +46,12 @@ func (t *Table) begins(s *Segment) bool {
 	return false
 }
 
-// enter makes an entry, which place puts where it belongs.
-func (t *Table) enter(k key, f *Flow) *conn {
+// newConn adds a connection to the table. updateConn adds it to a queue.
+func (t *Table) newConn(k key, f *Flow) *conn {
 	c := t.spare
 	if c == nil {
 		c = new(conn)
-		c.place.of = c
+		c.entry.of = c
 		for i := range c.halves {
 			h := &c.halves[i]
 			h.conn, h.response = c, i == 1
@@ -65,37 +66,36 @@ func (t *Table) enter(k key, f *Flow) *conn {
 	return c
 }
 
-// place puts a connection into the list it belongs to, and lets others go when
-// there are too many.
-func (t *Table) place(c *conn, now transform.Time, sink Sink) {
+// updateConn moves a connection to its queue, and evicts others if there are too many.
+func (t *Table) updateConn(c *conn, now transform.Time, sink Sink) {
 	switch {
 	case c.ended() && !c.data:
 		t.stats.Ended++
 		t.remove(c, sink)
 	case c.ended():
-		if c.place.in != &t.over {
+		if c.entry.in != &t.ended {
 			t.stats.Ended++
 			c.last = now
-			t.over.push(&c.place)
+			t.ended.push(&c.entry)
 		}
 	case c.data:
 		c.last = now
-		t.live.push(&c.place)
-	case c.place.in != &t.embryonic:
+		t.live.push(&c.entry)
+	case c.entry.in != &t.embryonic:
 		c.last = now
-		t.embryonic.push(&c.place)
+		t.embryonic.push(&c.entry)
 	}
-	t.crowd(sink)
+	t.enforceLimits(sink)
 }
 
-// crowd holds the lists to their limits. What has ended goes before what lives.
-func (t *Table) crowd(sink Sink) {
+// enforceLimits evicts connections beyond the limits. Ended ones go first.
+func (t *Table) enforceLimits(sink Sink) {
 	for t.embryonic.len > t.limits.Embryonic {
 		t.stats.EvictedEmbryonic++
 		t.remove(t.embryonic.first(), sink)
 	}
-	for t.live.len+t.over.len > t.limits.Streams {
-		c := t.over.first()
+	for t.live.len+t.ended.len > t.limits.Streams {
+		c := t.ended.first()
 		if c == nil {
 			c = t.live.first()
 			t.stats.Evicted++
@@ -104,13 +104,13 @@ func (t *Table) crowd(sink Sink) {
 	}
 }
 
-// remove ends a connection and forgets it.
+// remove ends a connection and deletes it.
 func (t *Table) remove(c *conn, sink Sink) {
 	for i := range c.halves {
 		t.end(&c.halves[i], sink)
 		c.halves[i].clear()
 	}
-	c.place.remove()
+	c.entry.remove()
 	delete(t.conns, c.key)
 	c.flow = Flow{}
 	c.next, t.spare = t.spare, c

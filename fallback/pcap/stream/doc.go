@@ -1,16 +1,16 @@
-// Package stream puts DNS messages over TCP (RFC 1035 section 4.2.2, RFC 7766)
-// together from captured segments, which may come late, twice, or never. Its memory
-// is bounded, whatever comes.
+// Package stream reassembles DNS messages over TCP (RFC 1035 section 4.2.2, RFC 7766)
+// from captured segments, which may be late, repeated or missing. Its memory is bounded
+// for any input.
 //
-// Where a stream is in step, nothing is guessed: of a hole in a message the rest is
-// counted off, and the next one begins where it must. Where it is not, a message is
-// believed only at a segment's beginning, with a whole question, and handed out once
-// its sections fill it and nothing behind it contradicts. Text that is itself a
-// message passes for one only if segments are cut to its measure, and then it is one
-// that the same server might have sent.
+// In a synchronised stream the boundaries of messages are known: after a hole in a
+// message, the rest of it is skipped by its length. In a stream that is not synchronised,
+// a message is accepted only at the start of a segment and with a whole question. It is
+// delivered only if its sections fill it exactly and the next octets may begin a message.
+// Text that is itself a message can pass for one only if segments are cut at its ends, and
+// then the same server might have sent it.
 //
-// Acknowledgements are not used: where each direction is tapped by itself, they may
-// come before what they acknowledge.
+// Acknowledgements are not used: if each direction is tapped separately, they may be
+// captured before the segments that they acknowledge.
 //
-// It knows no IP header and no file, and its time is that of the segments.
+// It must not know IP headers or files. Its time is that of the segments.
 package stream

@@ -8,18 +8,18 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// checked is a sink that knows what no message may be.
-type checked struct{ t *testing.T }
+// A sizeChecker is a sink that checks the length of messages.
+type sizeChecker struct{ t *testing.T }
 
-func (c checked) Message(_ *Flow, _ bool, wire []byte, _ transform.Time) {
+func (c sizeChecker) Message(_ *Flow, _ bool, wire []byte, _ transform.Time) {
 	if len(wire) < dnswire.HeaderLen || len(wire) > 65535 {
 		c.t.Fatalf("a message of %d octets", len(wire))
 	}
 }
 
-func (checked) Broken() {}
+func (sizeChecker) Broken() {}
 
-// segmentsFrom reads segments: of six octets what they are, then their payload.
+// segmentsFrom decodes segments: six octets of fields each, then the payload.
 func segmentsFrom(b []byte) []Segment {
 	var out []Segment
 	now := transform.Time(0)
@@ -40,7 +40,7 @@ func segmentsFrom(b []byte) []Segment {
 	return out
 }
 
-// bytesOf is what segmentsFrom reads s from.
+// bytesOf encodes segments for segmentsFrom.
 func bytesOf(segments ...Segment) []byte {
 	var out []byte
 	for _, s := range segments {
@@ -68,10 +68,10 @@ func FuzzTable(f *testing.F) {
 		for _, l := range []Limits{{}, {Streams: 2, Embryonic: 1, StreamBytes: 600, Bytes: 1024, Idle: 5 * second}} {
 			table := New(l)
 			for _, s := range segmentsFrom(b) {
-				table.Take(&s, checked{t})
+				table.Take(&s, sizeChecker{t})
 				check(t, table)
 			}
-			table.Finish(checked{t})
+			table.Finish(sizeChecker{t})
 			check(t, table)
 			if s := table.Stats(); s.Bytes != 0 || s.Streams+s.Embryonic != 0 {
 				t.Fatalf("after the end: %+v", s)

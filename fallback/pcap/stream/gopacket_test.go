@@ -12,31 +12,31 @@ import (
 	"pgregory.net/rapid"
 )
 
-// collected is what gopacket's reassembly makes of a stream.
-type collected struct{ data []byte }
+// reassembled collects the octets of a stream from gopacket's reassembly.
+type reassembled struct{ data []byte }
 
-func (c *collected) New(_, _ gopacket.Flow, _ *layers.TCP, _ reassembly.AssemblerContext) reassembly.Stream {
+func (c *reassembled) New(_, _ gopacket.Flow, _ *layers.TCP, _ reassembly.AssemblerContext) reassembly.Stream {
 	return c
 }
 
-func (c *collected) Accept(*layers.TCP, gopacket.CaptureInfo, reassembly.TCPFlowDirection, reassembly.Sequence, *bool, reassembly.AssemblerContext) bool {
+func (c *reassembled) Accept(*layers.TCP, gopacket.CaptureInfo, reassembly.TCPFlowDirection, reassembly.Sequence, *bool, reassembly.AssemblerContext) bool {
 	return true
 }
 
-func (c *collected) ReassembledSG(sg reassembly.ScatterGather, _ reassembly.AssemblerContext) {
+func (c *reassembled) ReassembledSG(sg reassembly.ScatterGather, _ reassembly.AssemblerContext) {
 	n, _ := sg.Lengths()
 	c.data = append(c.data, sg.Fetch(n)...)
 }
 
-func (c *collected) ReassemblyComplete(reassembly.AssemblerContext) bool { return true }
+func (c *reassembled) ReassemblyComplete(reassembly.AssemblerContext) bool { return true }
 
 type captured gopacket.CaptureInfo
 
 func (c captured) GetCaptureInfo() gopacket.CaptureInfo { return gopacket.CaptureInfo(c) }
 
-// byGopacket reads the messages of one direction by gopacket's reassembly.
+// byGopacket returns the messages of one direction, reassembled by gopacket.
 func byGopacket(segments []Segment) []string {
-	var c collected
+	var c reassembled
 	a := reassembly.NewAssembler(reassembly.NewStreamPool(&c))
 	addresses := gopacket.NewFlow(layers.EndpointIPv4, []byte{192, 0, 2, 1}, []byte{10, 0, 0, 1})
 	for _, s := range segments {
@@ -61,13 +61,13 @@ func byGopacket(segments []Segment) []string {
 func TestSameMessagesAsGopacket(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		isn := rapid.Uint32Max(1<<31).Draw(rt, "isn")
-		_, segments := aStream(rt, t, isn)
+		_, segments := drawStream(rt, t, isn)
 		if rapid.Bool().Draw(rt, "reordered") {
 			segments = shuffled(rt, segments)
 		}
 		segments = append([]Segment{syn(isn)}, segments...)
-		table, got := New(Limits{StreamBytes: 4 << 20}), new(heard)
-		play(rt, table, got, segments...)
+		table, got := New(Limits{StreamBytes: 4 << 20}), new(recordingSink)
+		takeAll(rt, table, got, segments...)
 		if diff := cmp.Diff(byGopacket(segments), got.messages); diff != "" {
 			rt.Fatalf("messages (-gopacket +got):\n%s", diff)
 		}

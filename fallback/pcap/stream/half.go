@@ -2,16 +2,16 @@ package stream
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// window is how far from where a stream is a segment may lie and still belong to it.
+// window is the largest distance of a segment from its stream, in octets.
 const window = 1 << 20
 
-// A step says how sure it is where messages begin.
-type step uint8
+// A syncState is how much is known about the boundaries of messages.
+type syncState uint8
 
 const (
-	lost   step = iota // not known: a segment must begin with one
-	trial              // one has been taken to begin, and is not whole yet
-	inStep             // known since the SYN, or since a message that was whole
+	unsynced  syncState = iota // nothing: a message must begin at the start of a segment
+	tentative                  // a message was recognised and is not complete
+	synced                     // known since the SYN, or since a complete message
 )
 
 // A half is one direction of a connection.
@@ -19,57 +19,57 @@ type half struct {
 	conn     *conn
 	response bool
 
-	known  bool   // next is
-	opened bool   // by a SYN, at isn
-	fin    bool   // the stream ends at finAt
-	ended  bool   // nothing more is taken
-	next   uint32 // the sequence number of the octet to come
-	isn    uint32
-	finAt  uint32
+	hasNext bool   // next is known
+	hasISN  bool   // a SYN was captured, and isn is known
+	fin     bool   // a FIN was captured, and the stream ends at finAt
+	ended   bool   // no more data are taken
+	next    uint32 // sequence number of the next octet
+	isn     uint32
+	finAt   uint32
 
-	step    step
+	sync    syncState
 	message partial
-	skip    int // octets of a broken message still to come, before the next begins
+	skip    int // octets until the next message begins, of a broken one
 
-	pieces *buffer // out of order, sorted by sequence number, all behind next, none overlapping
+	pieces *buffer // segments out of order, sorted by sequence number, after next, not overlapping
 	count  int     // of pieces
-	size   int     // capacity of pieces
+	size   int     // octets of capacity of pieces
 
 	holding node[half]
 	waiting node[half]
-	since   transform.Time // the hole at hole has been waited for
+	since   transform.Time // when the hole that begins at hole was found
 	hole    uint32
 }
 
-// clear makes h that of a new connection. It has ended and holds nothing.
+// clear resets h for a new connection. h has ended and holds nothing.
 func (h *half) clear() {
 	*h = half{conn: h.conn, response: h.response, holding: h.holding, waiting: h.waiting}
 }
 
-// ahead is how far seq lies behind where the stream is: the sequence numbers wrap
-// (RFC 9293 section 3.4).
+// ahead returns the distance of seq from next, which is negative for earlier octets.
+// Sequence numbers wrap (RFC 9293 section 3.4).
 func (h *half) ahead(seq uint32) int { return int(int32(seq - h.next)) }
 
-// synchronise takes a SYN. One that was seen already changes nothing, and one that
-// comes after the first data fits them; any other begins a new connection.
+// synchronise takes a SYN. A repeated SYN changes nothing. A SYN after the first data is
+// accepted if it fits them. Any other SYN begins a new connection.
 func (t *Table) synchronise(h *half, isn uint32, sink Sink) {
-	if h.known {
-		if h.opened && h.isn == isn {
+	if h.hasNext {
+		if h.hasISN && h.isn == isn {
 			return
 		}
-		if late := -h.ahead(isn + 1); !h.opened && late >= 0 && late <= window {
-			h.opened, h.isn = true, isn
+		if late := -h.ahead(isn + 1); !h.hasISN && late >= 0 && late <= window {
+			h.hasISN, h.isn = true, isn
 			return
 		}
 	}
-	if h.known || h.ended {
-		t.renew(h, sink)
+	if h.hasNext || h.ended {
+		t.restart(h, sink)
 	}
-	h.known, h.opened, h.isn, h.next, h.step = true, true, isn, isn+1, inStep
+	h.hasNext, h.hasISN, h.isn, h.next, h.sync = true, true, isn, isn+1, synced
 }
 
-// renew lets h begin anew, and the whole connection if that was over.
-func (t *Table) renew(h *half, sink Sink) {
+// restart ends h and begins it again. If the whole connection has ended, it begins again.
+func (t *Table) restart(h *half, sink Sink) {
 	c := h.conn
 	if c.ended() {
 		t.stats.Begun++
@@ -80,10 +80,10 @@ func (t *Table) renew(h *half, sink Sink) {
 	h.clear()
 }
 
-// reset takes an RST, unless it lies where the stream cannot be (RFC 5961 section 3).
+// reset takes an RST, unless it is outside of the window (RFC 5961 section 3).
 func (t *Table) reset(h *half, seq uint32, sink Sink) {
-	if n := h.ahead(seq); h.known && (n > window || n < -window) {
-		t.stats.Strayed++
+	if n := h.ahead(seq); h.hasNext && (n > window || n < -window) {
+		t.stats.OutsideWindow++
 		return
 	}
 	for i := range h.conn.halves {
@@ -91,7 +91,7 @@ func (t *Table) reset(h *half, seq uint32, sink Sink) {
 	}
 }
 
-// data takes payload and FIN.
+// data takes the payload and FIN of a segment.
 func (t *Table) data(h *half, s *Segment, sink Sink) {
 	missing := min(max(s.Missing, 0), window)
 	size := len(s.Payload) + missing
@@ -108,10 +108,10 @@ func (t *Table) data(h *half, s *Segment, sink Sink) {
 	if s.SYN {
 		seq++
 	}
-	if !h.known {
-		h.known, h.next = true, seq
+	if !h.hasNext {
+		h.hasNext, h.next = true, seq
 	}
-	if n := h.ahead(seq); (n > window || n+size < -window) && !t.stray(h, seq, s, sink) {
+	if n := h.ahead(seq); (n > window || n+size < -window) && !t.rejoin(h, seq, s, sink) {
 		return
 	}
 	if s.FIN && !h.fin && h.ahead(seq+uint32(size)) >= 0 {
@@ -127,26 +127,26 @@ func (t *Table) data(h *half, s *Segment, sink Sink) {
 	case n <= 0:
 		t.fill(h, seq, s.Payload, missing, s.Time, sink)
 	default:
-		t.stash(h, seq, s.Payload, missing, s.Time, sink)
+		t.store(h, seq, s.Payload, missing, s.Time, sink)
 	}
 }
 
-// stray takes a segment far from where the stream is. If a message begins in it,
-// then the stream is another by now, of which no SYN was seen.
-func (t *Table) stray(h *half, seq uint32, s *Segment, sink Sink) bool {
-	t.stats.Strayed++
+// rejoin takes a segment outside of the window. If a message begins in it, it belongs to
+// a new stream whose SYN was not captured: rejoin begins that stream and returns true.
+func (t *Table) rejoin(h *half, seq uint32, s *Segment, sink Sink) bool {
+	t.stats.OutsideWindow++
 	if !plausible(s.Payload, h.response) {
 		t.stats.DroppedBytes += uint64(len(s.Payload))
 		return false
 	}
 	t.end(h, sink)
 	h.clear()
-	h.known, h.next = true, seq
+	h.hasNext, h.next = true, seq
 	return true
 }
 
-// settle ends h if its FIN is reached, and puts it into the lists it belongs to.
-func (t *Table) settle(h *half, now transform.Time, sink Sink) {
+// updateHalf ends h if its FIN is reached, and moves it to its queues.
+func (t *Table) updateHalf(h *half, now transform.Time, sink Sink) {
 	if h.fin && h.ahead(h.finAt) <= 0 {
 		t.end(h, sink)
 	}
@@ -164,7 +164,7 @@ func (t *Table) settle(h *half, now transform.Time, sink Sink) {
 	}
 }
 
-// end lets go of all that h holds. What lies behind holes is read first.
+// end delivers the messages after holes and releases what h holds.
 func (t *Table) end(h *half, sink Sink) {
 	for h.pieces != nil {
 		t.giveUp(h, sink)
@@ -175,7 +175,7 @@ func (t *Table) end(h *half, sink Sink) {
 	if h.message.length > 0 {
 		t.abandon(h, sink)
 	}
-	h.message, h.skip, h.step, h.ended = partial{}, 0, lost, true
+	h.message, h.skip, h.sync, h.ended = partial{}, 0, unsynced, true
 	h.holding.remove()
 	h.waiting.remove()
 }

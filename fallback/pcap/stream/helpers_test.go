@@ -21,19 +21,19 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// heard is what a sink was told.
-type heard struct {
+// A recordingSink records the calls of a Table.
+type recordingSink struct {
 	messages []string // wire form
 	times    []transform.Time
 	broken   int
 }
 
-func (s *heard) Message(_ *Flow, _ bool, wire []byte, at transform.Time) {
+func (s *recordingSink) Message(_ *Flow, _ bool, wire []byte, at transform.Time) {
 	s.messages = append(s.messages, string(wire))
 	s.times = append(s.times, at)
 }
 
-func (s *heard) Broken() { s.broken++ }
+func (s *recordingSink) Broken() { s.broken++ }
 
 func flow(n int) Flow {
 	return Flow{
@@ -42,8 +42,8 @@ func flow(n int) Flow {
 	}
 }
 
-// answer packs a response of TXT data, at least size octets long, in which text
-// stands for what may look like anything.
+// answer returns a response with TXT records of at least size octets. Their data are text,
+// or a default if text is empty.
 func answer(t testing.TB, id uint16, size int, text string) []byte {
 	t.Helper()
 	m := new(dns.Msg)
@@ -58,7 +58,7 @@ func answer(t testing.TB, id uint16, size int, text string) []byte {
 		add(stdcmp.Or(text, plain))
 	}
 	if text != "" {
-		add("end") // so that the message does not end in text that is one
+		add("end") // so that the message does not end with text that is a message
 	}
 	wire, err := m.Pack()
 	if err != nil {
@@ -113,8 +113,8 @@ func cut(s Segment, captured int) Segment {
 	return s
 }
 
-// play takes segments, and checks the bounds after each.
-func play(t failer, table *Table, s *heard, segments ...Segment) {
+// takeAll passes segments to the table, and checks its bounds after each.
+func takeAll(t failer, table *Table, s *recordingSink, segments ...Segment) {
 	t.Helper()
 	for i := range segments {
 		table.Take(&segments[i], s)
@@ -122,7 +122,7 @@ func play(t failer, table *Table, s *heard, segments ...Segment) {
 	}
 }
 
-// check compares what the table says it holds with what it holds.
+// check compares the table's own counts with its contents.
 func check(t failer, table *Table) {
 	t.Helper()
 	used, holding := 0, 0
@@ -132,12 +132,12 @@ func check(t failer, table *Table) {
 			n, size := 0, 0
 			for b, last := h.pieces, h.next; b != nil; b = b.next {
 				if int32(b.seq-last) < 0 || n == 0 && b.seq == last {
-					t.Fatalf("piece %d at %d is not behind %d", n, b.seq, last)
+					t.Fatalf("piece %d at %d is not after %d", n, b.seq, last)
 				}
 				n, size, last = n+1, size+cap(b.data), b.end()
 			}
 			if n != h.count || size != h.size || n > maxPieces || size > table.limits.StreamBytes {
-				t.Fatalf("a half holds %d pieces of %d octets, and says %d of %d", n, size, h.count, h.size)
+				t.Fatalf("a half holds %d pieces of %d octets, but counts %d of %d", n, size, h.count, h.size)
 			}
 			if h.message.body != nil {
 				size += cap(h.message.body.data)
@@ -152,14 +152,14 @@ func check(t failer, table *Table) {
 	p, l := &table.pool, table.limits
 	s := table.Stats()
 	if used != p.used || holding != table.holding.len || p.used > l.Bytes || p.kept+p.used > max(l.Bytes, p.used) {
-		t.Fatalf("halves hold %d octets, the pool says %d and %d kept, of %d", used, p.used, p.kept, l.Bytes)
+		t.Fatalf("halves hold %d octets, the pool counts %d and %d kept, of %d", used, p.used, p.kept, l.Bytes)
 	}
 	if s.Streams > l.Streams || s.Embryonic > l.Embryonic || s.Streams+s.Embryonic != len(table.conns) {
 		t.Fatalf("%d streams and %d embryonic of %d in the table", s.Streams, s.Embryonic, len(table.conns))
 	}
 }
 
-func expect(t testing.TB, s *heard, broken int, messages ...[]byte) {
+func expect(t testing.TB, s *recordingSink, broken int, messages ...[]byte) {
 	t.Helper()
 	if diff := cmp.Diff(texts(messages...), s.messages); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)

@@ -8,111 +8,111 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// on puts a segment onto the connection of that number.
-func on(n int, s Segment) Segment {
+// onConn returns the segment with the flow of connection n.
+func onConn(n int, s Segment) Segment {
 	s.Flow = flow(n)
 	return s
 }
 
-func TestSYNFloodLeavesStreamsAlone(t *testing.T) {
+func TestSYNFloodEvictsNoStream(t *testing.T) {
 	a := framed(answer(t, 1, 100, ""))
-	table, got := New(Limits{Embryonic: 10, Streams: 10}), new(heard)
-	play(t, table, got, syn(0), part(1, a[:50]))
+	table, got := New(Limits{Embryonic: 10, Streams: 10}), new(recordingSink)
+	takeAll(t, table, got, syn(0), part(1, a[:50]))
 	for i := range 1000 {
-		play(t, table, got, on(100+i, syn(7)))
+		takeAll(t, table, got, onConn(100+i, syn(7)))
 	}
-	play(t, table, got, part(51, a[50:]))
+	takeAll(t, table, got, part(51, a[50:]))
 	expect(t, got, 0, a[2:])
 	if s := table.Stats(); s.Embryonic != 10 || s.EvictedEmbryonic != 990 || s.Evicted != 0 {
-		t.Errorf("got %+v, want 10 embryonic, 990 gone, no stream gone", s)
+		t.Errorf("got %+v, want 10 embryonic, 990 evicted, no stream evicted", s)
 	}
 }
 
-func TestLeastRecentlyUsedStreamGoes(t *testing.T) {
+func TestLeastRecentlyUsedStreamIsEvicted(t *testing.T) {
 	a := framed(answer(t, 1, 100, ""))
-	table, got := New(Limits{Streams: 2}), new(heard)
+	table, got := New(Limits{Streams: 2}), new(recordingSink)
 	for i := range 2 {
-		play(t, table, got, on(i, syn(0)), on(i, part(1, a[:50])))
+		takeAll(t, table, got, onConn(i, syn(0)), onConn(i, part(1, a[:50])))
 	}
-	play(t, table, got, on(0, part(51, a[50:60])), on(2, syn(0)), on(2, part(1, a[:50])))
+	takeAll(t, table, got, onConn(0, part(51, a[50:60])), onConn(2, syn(0)), onConn(2, part(1, a[:50])))
 	if s := table.Stats(); s.Evicted != 1 || got.broken != 1 {
 		t.Errorf("got %d evicted and %d broken, want 1 and 1", s.Evicted, got.broken)
 	}
-	play(t, table, got, on(0, part(61, a[60:])), on(2, part(51, a[50:])), on(1, part(51, a[50:])))
+	takeAll(t, table, got, onConn(0, part(61, a[60:])), onConn(2, part(51, a[50:])), onConn(1, part(51, a[50:])))
 	expect(t, got, 1, a[2:], a[2:])
 }
 
-func TestWhatEndedGoesBeforeWhatLives(t *testing.T) {
+func TestEndedConnectionsAreEvictedFirst(t *testing.T) {
 	a := framed(answer(t, 1, 100, ""))
-	table, got := New(Limits{Streams: 2}), new(heard)
-	play(t, table, got, on(0, syn(0)), on(0, part(1, a[:50])))
-	play(t, table, got, on(1, syn(0)), on(1, part(1, a)), on(1, rst(part(uint32(1+len(a)), nil))))
-	play(t, table, got, on(2, syn(0)), on(2, part(1, a)), on(0, part(51, a[50:])))
+	table, got := New(Limits{Streams: 2}), new(recordingSink)
+	takeAll(t, table, got, onConn(0, syn(0)), onConn(0, part(1, a[:50])))
+	takeAll(t, table, got, onConn(1, syn(0)), onConn(1, part(1, a)), onConn(1, rst(part(uint32(1+len(a)), nil))))
+	takeAll(t, table, got, onConn(2, syn(0)), onConn(2, part(1, a)), onConn(0, part(51, a[50:])))
 	expect(t, got, 0, a[2:], a[2:], a[2:])
 	if s := table.Stats(); s.Evicted != 0 || s.Ended != 1 {
 		t.Errorf("got %d evicted and %d ended, want 0 and 1", s.Evicted, s.Ended)
 	}
 }
 
-func TestNoEntryForWhatIsNoMessage(t *testing.T) {
-	table, got := New(Limits{}), new(heard)
+func TestNoConnectionWithoutAMessage(t *testing.T) {
+	table, got := New(Limits{}), new(recordingSink)
 	a := framed(answer(t, 1, 100, ""))
-	play(t, table, got, part(1, a[5:]), fin(part(1, nil)), rst(part(1, nil)), part(1, nil))
-	play(t, table, got, Segment{Flow: flow(1), Payload: a}) // an answer from the resolver
+	takeAll(t, table, got, part(1, a[5:]), fin(part(1, nil)), rst(part(1, nil)), part(1, nil))
+	takeAll(t, table, got, Segment{Flow: flow(1), Payload: a}) // an answer from the resolver
 	if s := table.Stats(); s.Streams+s.Embryonic != 0 || s.DroppedBytes != uint64(2*len(a)-5) {
 		t.Errorf("got %+v, want no entry", s)
 	}
 }
 
-func TestBytesAreBoundInAll(t *testing.T) {
+func TestBytesOfAllStreamsAreBounded(t *testing.T) {
 	m := answer(t, 1, 3000, "")
 	a := framed(m, m)
-	table, got := New(Limits{Bytes: 16 << 10}), new(heard)
+	table, got := New(Limits{Bytes: 16 << 10}), new(recordingSink)
 	for i := range 20 {
-		play(t, table, got, on(i, syn(0)), on(i, part(1, a[:1000])))
+		takeAll(t, table, got, onConn(i, syn(0)), onConn(i, part(1, a[:1000])))
 	}
-	// The first lost their beginnings, and still know where the second message begins.
+	// The evicted connections lost the start of a message, and skip the rest of it by its length.
 	for i := range 20 {
-		play(t, table, got, on(i, part(1001, a[1000:])))
+		takeAll(t, table, got, onConn(i, part(1001, a[1000:])))
 	}
 	s := table.Stats()
 	if got.broken < 4 || got.broken == 20 || s.EvictedBuffers != uint64(got.broken) || len(got.messages)+got.broken != 40 || s.Bytes != 0 {
-		t.Errorf("got %d messages and %+v, want some evicted, and of 40 messages those alone lost", len(got.messages), s)
+		t.Errorf("got %d messages and %+v, want some evicted, and only their messages of 40 lost", len(got.messages), s)
 	}
 }
 
-func TestPiecesGoForOtherStreams(t *testing.T) {
+func TestPiecesAreEvictedForOtherStreams(t *testing.T) {
 	m, c := answer(t, 1, 3000, ""), framed(answer(t, 2, 10, ""))
 	a := framed(m)
-	table, got := New(Limits{Bytes: 4 << 10}), new(heard)
-	play(t, table, got, on(1, syn(0)), on(1, part(101, a[100:900])), on(1, part(1001, a[1000:1900])))
-	play(t, table, got, on(2, syn(0)), on(2, part(1, a[:2500])))
+	table, got := New(Limits{Bytes: 4 << 10}), new(recordingSink)
+	takeAll(t, table, got, onConn(1, syn(0)), onConn(1, part(101, a[100:900])), onConn(1, part(1001, a[1000:1900])))
+	takeAll(t, table, got, onConn(2, syn(0)), onConn(2, part(1, a[:2500])))
 	if s := table.Stats(); got.broken != 1 || s.EvictedBuffers != 1 || s.LostBytes != 1900 {
 		t.Errorf("got %d broken and %+v, want one, evicted with 1900 octets", got.broken, s)
 	}
-	play(t, table, got, on(1, part(1901, c)), on(2, part(2501, a[2500:])))
+	takeAll(t, table, got, onConn(1, part(1901, c)), onConn(2, part(2501, a[2500:])))
 	expect(t, got, 1, c[2:], m)
 }
 
-func TestOneStreamAloneMeetsTheBound(t *testing.T) {
+func TestASingleStreamStaysWithinTheBound(t *testing.T) {
 	m := answer(t, 1, 3000, "")
 	a := framed(m, m, answer(t, 2, 10, ""))
 	n := len(m) + 2
-	table, got := New(Limits{Bytes: 1 << 10}), new(heard)
-	play(t, table, got, syn(0), part(1, a[:2000]), part(2001, a[2000:n+5]), part(uint32(n+6), a[n+5:]))
+	table, got := New(Limits{Bytes: 1 << 10}), new(recordingSink)
+	takeAll(t, table, got, syn(0), part(1, a[:2000]), part(2001, a[2000:n+5]), part(uint32(n+6), a[n+5:]))
 	expect(t, got, 2, a[2*n+2:])
 }
 
-func TestOutOfOrderIsBound(t *testing.T) {
+func TestOutOfOrderIsBounded(t *testing.T) {
 	m := answer(t, 1, 60000, "")
 	a := framed(m, m, m, answer(t, 2, 10, ""))
-	table, got := New(Limits{}), new(heard)
-	play(t, table, got, syn(0))
+	table, got := New(Limits{}), new(recordingSink)
+	takeAll(t, table, got, syn(0))
 	for at := 1000; at < len(a); at += 1000 {
-		play(t, table, got, part(uint32(1+at), a[at:min(at+1000, len(a))]))
+		takeAll(t, table, got, part(uint32(1+at), a[at:min(at+1000, len(a))]))
 	}
 	if len(got.messages) != 0 {
-		t.Fatalf("got %d messages behind a gap that begins the stream", len(got.messages))
+		t.Fatalf("got %d messages after a gap at the start of the stream", len(got.messages))
 	}
 	if s := table.Stats(); got.broken != 1 || s.Gaps != 1 || s.LostBytes != 1000 {
 		t.Errorf("got %+v, want one gap of 1000 octets, which broke one message", s)
@@ -120,8 +120,8 @@ func TestOutOfOrderIsBound(t *testing.T) {
 }
 
 func TestIdleConnectionsExpire(t *testing.T) {
-	table, got := New(Limits{}), new(heard)
-	play(t, table, got, on(1, syn(0)), on(2, syn(0)), on(2, part(1, framed(answer(t, 1, 10, "")))))
+	table, got := New(Limits{}), new(recordingSink)
+	takeAll(t, table, got, onConn(1, syn(0)), onConn(2, syn(0)), onConn(2, part(1, framed(answer(t, 1, 10, "")))))
 	table.Expire(59*second, got)
 	if s := table.Stats(); s.Streams != 1 || s.Embryonic != 1 {
 		t.Errorf("after 59 s: %+v, want both", s)
@@ -132,8 +132,9 @@ func TestIdleConnectionsExpire(t *testing.T) {
 	}
 }
 
-// What is copied tells of work that grows with the square of the input: each octet
-// is copied when it comes too early, when its message grows, and no more than that.
+// TestHostileSegmentsCostNoMoreThanTheirOctets: copied octets show work that grows with the
+// square of the input. Each octet is copied at most when it comes too early and when its
+// message grows.
 func TestHostileSegmentsCostNoMoreThanTheirOctets(t *testing.T) {
 	big := framed(make([]byte, 65535))
 	r := rand.New(rand.NewPCG(1, 2))
@@ -143,11 +144,11 @@ func TestHostileSegmentsCostNoMoreThanTheirOctets(t *testing.T) {
 		"backwards in windows":         func(i int) int { return i ^ 63 },
 		"backwards":                    func(i int) int { return len(big) - 1 - i },
 		"anywhere":                     func(int) int { return r.IntN(len(big)) },
-		"behind a hole, every other":   func(i int) int { return 1 + 2*(i%4096) },
+		"after a hole, every other":    func(i int) int { return 1 + 2*(i%4096) },
 		"a hole, and again in reverse": func(i int) int { return 1 + (i*2)%128 ^ 62 },
 	} {
-		table, got := New(Limits{}), new(heard)
-		play(t, table, got, syn(0))
+		table, got := New(Limits{}), new(recordingSink)
+		takeAll(t, table, got, syn(0))
 		const segments = 60000
 		begun := time.Now()
 		for i := range segments {

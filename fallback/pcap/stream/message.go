@@ -7,24 +7,25 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// A partial is a message that is not whole yet: an octet of its length, or its
-// length and as much of it as has come.
+// A partial is an incomplete message: one octet of its length, or its length and the
+// octets received so far.
 type partial struct {
-	halved bool // of the length there is the first octet only
-	first  byte
-	length int     // 0 when not known
-	body   *buffer // nil while empty
-	at     transform.Time
+	hasFirst bool // only the first octet of the length was received
+	first    byte
+	length   int     // 0 if unknown
+	body     *buffer // nil if empty
+	at       transform.Time
 }
 
-func (m *partial) have() int {
+// received returns the number of octets received.
+func (m *partial) received() int {
 	if m.body == nil {
 		return 0
 	}
 	return len(m.body.data)
 }
 
-// feed takes the octets that are next; start says that a segment begins with them.
+// feed takes the next octets. start means that a segment begins with them.
 func (t *Table) feed(h *half, data []byte, start bool, at transform.Time, sink Sink) {
 	h.next += uint32(len(data))
 	n := min(h.skip, len(data))
@@ -33,21 +34,21 @@ func (t *Table) feed(h *half, data []byte, start bool, at transform.Time, sink S
 	if len(data) == 0 {
 		return
 	}
-	if h.step == lost {
+	if h.sync == unsynced {
 		if !start || !plausible(data, h.response) {
 			t.stats.DroppedBytes += uint64(len(data))
 			return
 		}
 		t.stats.Resynced++
-		h.step = trial
+		h.sync = tentative
 	}
-	if h.message.halved || h.message.length > 0 {
-		data = t.resume(h, data, at, sink)
+	if h.message.hasFirst || h.message.length > 0 {
+		data = t.continuePartial(h, data, at, sink)
 	}
 	for len(data) >= 2 {
 		length := int(binary.BigEndian.Uint16(data))
 		if length < dnswire.HeaderLen {
-			t.lie(h, data, sink)
+			t.badLength(h, data, sink)
 			return
 		}
 		if len(data) < 2+length {
@@ -56,43 +57,43 @@ func (t *Table) feed(h *half, data []byte, start bool, at transform.Time, sink S
 		data = t.deliver(h, data[2:2+length], data[2+length:], at, sink)
 	}
 	if len(data) > 0 {
-		t.hold(h, data, at, sink)
+		t.beginPartial(h, data, at, sink)
 	}
 }
 
-// hold begins a message that data, which do not hold it whole, begin.
-func (t *Table) hold(h *half, data []byte, at transform.Time, sink Sink) {
+// beginPartial begins a message that data do not complete.
+func (t *Table) beginPartial(h *half, data []byte, at transform.Time, sink Sink) {
 	m := &h.message
 	m.at = at
 	if len(data) == 1 {
-		m.halved, m.first = true, data[0]
+		m.hasFirst, m.first = true, data[0]
 		return
 	}
 	m.length = int(binary.BigEndian.Uint16(data))
 	t.add(h, data[2:], sink)
 }
 
-// resume goes on with the message under way and returns what is behind it.
-func (t *Table) resume(h *half, data []byte, at transform.Time, sink Sink) []byte {
+// continuePartial adds data to the incomplete message and returns the octets after it.
+func (t *Table) continuePartial(h *half, data []byte, at transform.Time, sink Sink) []byte {
 	m := &h.message
 	m.at = max(m.at, at)
-	if m.halved {
-		m.halved, m.length = false, int(m.first)<<8|int(data[0])
+	if m.hasFirst {
+		m.hasFirst, m.length = false, int(m.first)<<8|int(data[0])
 		if m.length < dnswire.HeaderLen {
 			m.length = 0
-			t.lie(h, data, sink)
+			t.badLength(h, data, sink)
 			return nil
 		}
 		data = data[1:]
 	}
-	need := m.length - m.have()
-	if m.have() == 0 && need <= len(data) {
+	need := m.length - m.received()
+	if m.received() == 0 && need <= len(data) {
 		m.length = 0
 		return t.deliver(h, data[:need], data[need:], m.at, sink)
 	}
 	n := min(need, len(data))
 	if !t.add(h, data[:n], sink) {
-		if h.step == lost {
+		if h.sync == unsynced {
 			return nil
 		}
 		return data[n:]
@@ -108,22 +109,22 @@ func (t *Table) resume(h *half, data []byte, at transform.Time, sink Sink) []byt
 	return data
 }
 
-// add copies p to the message under way. When there is no room, that is broken, and
-// add returns false, p having been read.
+// add copies p to the incomplete message. If there is no room, the message is broken, p
+// counts as read, and add returns false.
 func (t *Table) add(h *half, p []byte, sink Sink) bool {
 	m := &h.message
-	n := m.have() + len(p)
+	n := m.received() + len(p)
 	if n == 0 {
 		return true
 	}
 	if m.body == nil || n > cap(m.body.data) {
 		class := classFor(n)
-		if !t.room(h, class, sink) {
+		if !t.makeRoom(h, class, sink) {
 			t.abandon(h, sink)
 			h.skip = max(0, h.skip-len(p))
 			return false
 		}
-		b := t.piece(nil, class, nil)
+		b := t.newPiece(nil, class, nil)
 		if m.body != nil {
 			b.data = append(b.data, m.body.data...)
 			t.stats.CopiedBytes += uint64(len(b.data))
@@ -136,36 +137,36 @@ func (t *Table) add(h *half, p []byte, sink Sink) bool {
 	return true
 }
 
-// deliver hands out a message and returns the rest behind it. One on trial must
-// prove itself first; if it does not, there is no rest.
+// deliver delivers a message and returns rest, the octets after it. A tentative message is
+// checked first. If the check fails, rest is dropped as well.
 func (t *Table) deliver(h *half, wire, rest []byte, at transform.Time, sink Sink) []byte {
-	if h.step == trial {
-		behind := rest
+	if h.sync == tentative {
+		following := rest
 		if len(rest) == 0 && h.pieces != nil && h.pieces.seq == h.next {
-			behind = h.pieces.data
+			following = h.pieces.data
 		}
-		if !whole(wire) || !followed(behind, h.response) {
-			t.stats.Doubted++
+		if !isComplete(wire) || !mayBegin(following, h.response) {
+			t.stats.Rejected++
 			t.stats.DroppedBytes += uint64(len(wire) + len(rest))
-			h.step = lost
+			h.sync = unsynced
 			return nil
 		}
-		h.step = inStep
+		h.sync = synced
 	}
 	t.stats.Messages++
 	sink.Message(&h.conn.flow, h.response, wire, at)
 	return rest
 }
 
-// lie takes a length that cannot be. Where the next message begins is not known.
-func (t *Table) lie(h *half, data []byte, sink Sink) {
+// badLength handles an invalid length: the start of the next message is unknown.
+func (t *Table) badLength(h *half, data []byte, sink Sink) {
 	t.stats.DroppedBytes += uint64(len(data))
-	h.step = lost
+	h.sync = unsynced
 	t.broken(sink)
 }
 
-// gap goes on behind n octets that never came, which took a message. If all of them
-// were of the message under way, the next one begins where that would have ended.
+// gap skips n octets that never came, and with them a message. If all of them belong to
+// the incomplete message, the next message begins after the rest of it.
 func (t *Table) gap(h *half, n int, sink Sink) {
 	t.stats.Gaps++
 	t.stats.LostBytes += uint64(n)
@@ -173,27 +174,28 @@ func (t *Table) gap(h *half, n int, sink Sink) {
 	switch {
 	case h.skip >= n:
 		h.skip -= n
-	case h.step != lost && h.message.length > 0:
+	case h.sync != unsynced && h.message.length > 0:
 		t.abandon(h, sink)
-		if h.step != inStep || h.skip < n {
-			h.skip, h.step = 0, lost
+		if h.sync != synced || h.skip < n {
+			h.skip, h.sync = 0, unsynced
 		} else {
 			h.skip -= n
 		}
-	case h.step != lost:
-		h.message.halved = false
-		h.skip, h.step = 0, lost
+	case h.sync != unsynced:
+		h.message.hasFirst = false
+		h.skip, h.sync = 0, unsynced
 		t.broken(sink)
 	}
 }
 
-// abandon breaks the message under way, the rest of which is then skipped.
+// abandon breaks the incomplete message. In a synchronised stream the rest of it is
+// skipped.
 func (t *Table) abandon(h *half, sink Sink) {
 	m := &h.message
-	if h.step == trial {
-		h.step = lost
+	if h.sync == tentative {
+		h.sync = unsynced
 	} else {
-		h.skip = m.length - m.have()
+		h.skip = m.length - m.received()
 	}
 	if m.body != nil {
 		t.pool.put(m.body)
@@ -202,6 +204,7 @@ func (t *Table) abandon(h *half, sink Sink) {
 	t.broken(sink)
 }
 
+// broken counts and reports a lost message.
 func (t *Table) broken(sink Sink) {
 	t.stats.Broken++
 	sink.Broken()

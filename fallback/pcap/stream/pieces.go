@@ -2,12 +2,12 @@ package stream
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// maxPieces bounds the pieces out of order in one direction, and with them the
-// search for a place.
+// maxPieces is the largest number of pieces out of order in one direction. It bounds the
+// time of a search.
 const maxPieces = 64
 
-// fill takes a segment that begins at or before where the stream is, and reaches
-// beyond. Where pieces hold the same octets they came first, and stand.
+// fill takes a segment that begins at or before next and ends after it. If pieces hold
+// the same octets, these are used, because they came first.
 func (t *Table) fill(h *half, seq uint32, payload []byte, missing int, at transform.Time, sink Sink) {
 	size := len(payload) + missing
 	for {
@@ -27,7 +27,7 @@ func (t *Table) fill(h *half, seq uint32, payload []byte, missing int, at transf
 	}
 }
 
-// drain reads the pieces that have come to be in order.
+// drain feeds the pieces that are next.
 func (t *Table) drain(h *half, sink Sink) {
 	for b := h.pieces; b != nil && b.seq == h.next; b = h.pieces {
 		h.pieces = b.next
@@ -38,12 +38,12 @@ func (t *Table) drain(h *half, sink Sink) {
 	}
 }
 
-// stash keeps a segment that came too early. When there is no room, holes are given
-// up, the first one first, until there is, or until the segment is next.
-func (t *Table) stash(h *half, seq uint32, payload []byte, missing int, at transform.Time, sink Sink) {
+// store keeps a segment that came too early. If there is no room, it gives up holes from
+// the first on, until there is room or the segment is next.
+func (t *Table) store(h *half, seq uint32, payload []byte, missing int, at transform.Time, sink Sink) {
 	t.stats.OutOfOrder++
 	for h.ahead(seq) > 0 {
-		if t.keep(h, seq, payload, at, sink) {
+		if t.insertPieces(h, seq, payload, at, sink) {
 			return
 		}
 		if h.pieces != nil && int32(h.pieces.seq-seq) <= 0 {
@@ -55,9 +55,9 @@ func (t *Table) stash(h *half, seq uint32, payload []byte, missing int, at trans
 	t.fill(h, seq, payload, missing, at, sink)
 }
 
-// keep copies what of p no piece holds yet. It returns false when there is no room
-// for all.
-func (t *Table) keep(h *half, seq uint32, p []byte, at transform.Time, sink Sink) bool {
+// insertPieces copies the octets of p that no piece holds. It returns false if there is
+// no room for all of them.
+func (t *Table) insertPieces(h *half, seq uint32, p []byte, at transform.Time, sink Sink) bool {
 	begin, link := seq, &h.pieces
 	for len(p) > 0 {
 		b := *link
@@ -74,10 +74,10 @@ func (t *Table) keep(h *half, seq uint32, p []byte, at transform.Time, sink Sink
 			n = min(n, int(b.seq-seq))
 		}
 		class := classFor(n)
-		if h.count == maxPieces || h.size+sizeOf(class) > t.limits.StreamBytes || !t.room(h, class, sink) {
+		if h.count == maxPieces || h.size+sizeOf(class) > t.limits.StreamBytes || !t.makeRoom(h, class, sink) {
 			return false
 		}
-		*link = t.piece(p[:n], class, b)
+		*link = t.newPiece(p[:n], class, b)
 		(*link).seq, (*link).start, (*link).at = seq, seq == begin, at
 		h.count++
 		h.size += sizeOf(class)
@@ -87,38 +87,38 @@ func (t *Table) keep(h *half, seq uint32, p []byte, at transform.Time, sink Sink
 	return true
 }
 
-func (t *Table) piece(p []byte, class uint8, next *buffer) *buffer {
+func (t *Table) newPiece(p []byte, class uint8, next *buffer) *buffer {
 	b := t.pool.get(class)
 	b.data, b.next = append(b.data, p...), next
 	t.stats.CopiedBytes += uint64(len(p))
 	return b
 }
 
-// giveUp waits no longer for the first hole, and reads what is behind it.
+// giveUp skips the first hole and feeds the pieces after it.
 func (t *Table) giveUp(h *half, sink Sink) {
 	t.gap(h, h.ahead(h.pieces.seq), sink)
 	t.drain(h, sink)
 }
 
-// giveUpDue gives up the holes that have waited long enough.
+// giveUpDue gives up the holes that have waited for holeTime.
 func (t *Table) giveUpDue(h *half, now transform.Time, sink Sink) {
 	if h.pieces == nil {
-		t.end(h, sink) // the FIN came, and not what belongs before it
+		t.end(h, sink) // the octets before the FIN did not come
 	} else {
 		t.giveUp(h, sink)
-		for h.pieces != nil && now-h.pieces.at >= patience {
+		for h.pieces != nil && now-h.pieces.at >= holeTime {
 			t.giveUp(h, sink)
 		}
 	}
-	t.settle(h, now, sink)
+	t.updateHalf(h, now, sink)
 	if h.conn.ended() {
-		t.place(h.conn, now, sink)
+		t.updateConn(h.conn, now, sink)
 	}
 }
 
-// room makes room for a buffer of that class, at the cost of other streams. It
-// returns false when h alone has buffers, or none has.
-func (t *Table) room(h *half, class uint8, sink Sink) bool {
+// makeRoom makes room for a buffer of a class by evicting buffers of other streams. It
+// returns false if no other stream has any.
+func (t *Table) makeRoom(h *half, class uint8, sink Sink) bool {
 	for !t.pool.fits(class) {
 		n := t.holding.front
 		if n != nil && n.of == h {
@@ -127,13 +127,13 @@ func (t *Table) room(h *half, class uint8, sink Sink) bool {
 		if n == nil {
 			return false
 		}
-		t.rob(n.of, sink)
+		t.evictBuffers(n.of, sink)
 	}
 	return true
 }
 
-// rob takes the buffers of h away. It may go on behind them.
-func (t *Table) rob(h *half, sink Sink) {
+// evictBuffers releases the buffers of h. The stream continues after them.
+func (t *Table) evictBuffers(h *half, sink Sink) {
 	t.stats.EvictedBuffers++
 	if h.pieces == nil {
 		t.abandon(h, sink)

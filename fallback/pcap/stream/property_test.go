@@ -12,16 +12,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-// imitation is a message that is text in others.
-func imitation(tb testing.TB) []byte { return framed(answer(tb, 7777, 20, "garbage")) }
+// embedded returns a message, with its length, that is text in other messages.
+func embedded(tb testing.TB) []byte { return framed(answer(tb, 7777, 20, "garbage")) }
 
-// aStream draws messages, some of whose TXT data are messages themselves, and cuts
-// them into segments that begin anywhere.
-func aStream(t *rapid.T, tb testing.TB, isn uint32) (messages [][]byte, segments []Segment) {
-	inner := escaped(string(imitation(tb)))
+// drawStream draws messages, some of which have a message as TXT data, and cuts them into
+// segments at random octets.
+func drawStream(t *rapid.T, tb testing.TB, isn uint32) (messages [][]byte, segments []Segment) {
+	inner := escaped(string(embedded(tb)))
 	for i := range rapid.IntRange(1, 12).Draw(t, "messages") {
 		text := ""
-		if rapid.Bool().Draw(t, "imitates") {
+		if rapid.Bool().Draw(t, "embeds") {
 			text = inner
 		}
 		size := rapid.SampledFrom([]int{0, 10, 200, 1200, 5000, 30000}).Draw(t, "size")
@@ -33,8 +33,8 @@ func aStream(t *rapid.T, tb testing.TB, isn uint32) (messages [][]byte, segments
 	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "cuts"), 0))
 	for at := 0; at < len(data); {
 		n := min(1+r.IntN(most), len(data)-at)
-		if bytes.HasSuffix(data[:at+n], imitation(tb)) {
-			n++ // else nobody could tell
+		if bytes.HasSuffix(data[:at+n], embedded(tb)) {
+			n++ // else the embedded message could not be recognised
 		}
 		segments = append(segments, part(isn+1+uint32(at), data[at:at+n]))
 		at += n
@@ -42,7 +42,7 @@ func aStream(t *rapid.T, tb testing.TB, isn uint32) (messages [][]byte, segments
 	return messages, segments
 }
 
-// escaped is s as miekg/dns wants it in TXT.
+// escaped returns s in the escaped form that miekg/dns expects in TXT.
 func escaped(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -54,8 +54,8 @@ func escaped(s string) string {
 	return b.String()
 }
 
-// shuffled moves segments by few places, repeats some, and lets some begin in what
-// came before them, as retransmissions do.
+// shuffled moves segments by a few places, repeats some, and extends some to begin earlier,
+// as retransmissions do.
 func shuffled(t *rapid.T, segments []Segment) []Segment {
 	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 	window := rapid.IntRange(1, 20).Draw(t, "window")
@@ -91,10 +91,10 @@ func shuffled(t *rapid.T, segments []Segment) []Segment {
 func TestAnyOrderGivesTheSameMessages(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		isn := rapid.Uint32().Draw(rt, "isn")
-		messages, segments := aStream(rt, t, isn)
-		table, got := New(Limits{StreamBytes: 4 << 20}), new(heard)
-		play(rt, table, got, syn(isn))
-		play(rt, table, got, shuffled(rt, segments)...)
+		messages, segments := drawStream(rt, t, isn)
+		table, got := New(Limits{StreamBytes: 4 << 20}), new(recordingSink)
+		takeAll(rt, table, got, syn(isn))
+		takeAll(rt, table, got, shuffled(rt, segments)...)
 		table.Finish(got)
 		if diff := cmp.Diff(texts(messages...), got.messages); diff != "" || got.broken != 0 {
 			rt.Fatalf("%d broken, messages (-want +got):\n%s", got.broken, diff)
@@ -102,16 +102,16 @@ func TestAnyOrderGivesTheSameMessages(t *testing.T) {
 	})
 }
 
-// What is lost may take messages with it, but makes none, and each message that is
-// handed out is handed out once and in order.
+// TestLossMakesNoMessages: lost segments may lose messages but never create one. Each message
+// is delivered at most once and in order.
 func TestLossMakesNoMessages(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		isn := rapid.Uint32().Draw(rt, "isn")
-		messages, segments := aStream(rt, t, isn)
+		messages, segments := drawStream(rt, t, isn)
 		data := framed(messages...)
-		table, got := New(Limits{}), new(heard)
+		table, got := New(Limits{}), new(recordingSink)
 		if rapid.Bool().Draw(rt, "opened") {
-			play(rt, table, got, syn(isn))
+			takeAll(rt, table, got, syn(isn))
 		}
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 2))
 		rate := rapid.IntRange(2, 30).Draw(rt, "rate")
@@ -121,11 +121,11 @@ func TestLossMakesNoMessages(t *testing.T) {
 				continue
 			case 1:
 				c := cut(s, r.IntN(len(s.Payload)+1))
-				if end := int(c.Seq-isn-1) + len(c.Payload); !bytes.HasSuffix(data[:end], imitation(t)) {
+				if end := int(c.Seq-isn-1) + len(c.Payload); !bytes.HasSuffix(data[:end], embedded(t)) {
 					s = c
 				}
 			}
-			play(rt, table, got, after(s, second/4*transform.Time(i)))
+			takeAll(rt, table, got, after(s, second/4*transform.Time(i)))
 		}
 		table.Finish(got)
 		check(rt, table)
@@ -139,8 +139,8 @@ func TestLossMakesNoMessages(t *testing.T) {
 			}
 			rest = rest[1:]
 		}
-		// An imitation that is cut is taken for a message, as long as it is on trial.
-		if lost := len(messages) - len(got.messages); got.broken > lost && !bytes.Contains(data, imitation(t)) {
+		// An embedded message that is cut counts as a message while it is tentative.
+		if lost := len(messages) - len(got.messages); got.broken > lost && !bytes.Contains(data, embedded(t)) {
 			rt.Fatalf("broken: got %d, want at most the %d lost", got.broken, lost)
 		}
 	})

@@ -1,13 +1,13 @@
 package stream
 
-// A queue is a doubly linked list through nodes that lie in what they link, so that
-// moving something to its end allocates nothing. The front has waited longest.
+// A queue is a doubly linked list, oldest first. The nodes are fields of the elements, so
+// that moving an element to the end does not allocate.
 type queue[T any] struct {
 	front, back *node[T]
 	len         int
 }
 
-// A node is in one queue at most.
+// A node is in at most one queue.
 type node[T any] struct {
 	prev, next *node[T]
 	in         *queue[T]
@@ -33,7 +33,7 @@ func (n *node[T]) remove() {
 	n.prev, n.next, n.in = nil, nil, nil
 }
 
-// push puts n at the end, out of where it was.
+// push moves n from its queue to the end of q.
 func (q *queue[T]) push(n *node[T]) {
 	if q.back == n {
 		return
@@ -49,7 +49,7 @@ func (q *queue[T]) push(n *node[T]) {
 	q.len++
 }
 
-// first is what has waited longest, or nil.
+// first returns the oldest element, or nil.
 func (q *queue[T]) first() *T {
 	if q.front == nil {
 		return nil

@@ -7,41 +7,41 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A Flow names a connection between a resolver and a server it asks.
+// A Flow identifies a connection between a resolver and a server.
 type Flow struct{ Resolver, Server netip.AddrPort }
 
-// A Segment is one TCP segment (RFC 9293 section 3.1) as it was captured.
+// A Segment is a captured TCP segment (RFC 9293 section 3.1).
 type Segment struct {
 	Flow          Flow
-	Response      bool   // it comes from the server
-	Seq           uint32 // of the SYN if there is one, else of the first octet
+	Response      bool   // sent by the server
+	Seq           uint32 // of the SYN if it is set, else of the first octet
 	SYN, FIN, RST bool
-	Payload       []byte // borrowed for the call
-	Missing       int    // octets behind Payload that were on the wire but not captured
+	Payload       []byte // borrowed until the call returns
+	Missing       int    // octets after Payload that were on the wire but not captured
 	Time          transform.Time
 }
 
-// A Sink takes what the streams say. It must not call the table it serves.
+// A Sink takes the messages of a Table. It must not call the Table.
 type Sink interface {
-	// Message brings a DNS message without its length, at least 12 octets. Flow and
-	// message are borrowed until it returns. The time is that of the segment that
-	// completed the message.
+	// Message takes a DNS message of at least 12 octets, without its length. f and wire
+	// are borrowed until it returns. at is the time of the segment that completed the
+	// message.
 	Message(f *Flow, response bool, wire []byte, at transform.Time)
-	// Broken tells of one message that should have been there and is lost: it began
-	// and never came whole, a gap took it, or its length lies.
+	// Broken reports a lost message: it began and did not become complete, it was in a
+	// gap, or its length was invalid.
 	Broken()
 }
 
-// Limits bound what a Table holds. What is zero or less is taken from DefaultLimits.
+// Limits bounds what a Table holds. A value of zero or less means that of DefaultLimits.
 type Limits struct {
-	Streams     int // connections that have sent data; the least recently used goes
-	Embryonic   int // connections that have not; the oldest goes
-	StreamBytes int // out of order, of each direction of a connection
-	Bytes       int // of all buffers, used and kept for use
-	Idle        transform.Time
+	Streams     int            // connections with data; the least recently used is evicted
+	Embryonic   int            // connections without data; the oldest is evicted
+	StreamBytes int            // octets of buffers for segments out of order, per direction
+	Bytes       int            // octets of all buffers, used and free
+	Idle        transform.Time // after which a silent connection ends
 }
 
-// DefaultLimits are enough for a resolver with some thousand connections at a time.
+// DefaultLimits returns limits for a resolver with some thousand concurrent connections.
 func DefaultLimits() Limits {
 	return Limits{
 		Streams:     4096,
@@ -52,6 +52,7 @@ func DefaultLimits() Limits {
 	}
 }
 
+// filled returns l with its unset values replaced by defaults.
 func (l Limits) filled() Limits {
 	d := DefaultLimits()
 	if l.Streams <= 0 {
@@ -72,30 +73,30 @@ func (l Limits) filled() Limits {
 	return l
 }
 
-// Stats count what a Table has seen since it was made, and what it holds.
+// Stats counts the input and results of a Table since New, and what it holds.
 type Stats struct {
-	Segments      uint64 // taken
-	Retransmitted uint64 // segments with payload that brought nothing new
-	OutOfOrder    uint64 // segments that came before what belongs in front of them
+	Segments      uint64
+	Retransmitted uint64 // segments with payload but no new octet
+	OutOfOrder    uint64 // segments that came before an earlier part of their stream
 	Gaps          uint64 // holes that were given up
 	LostBytes     uint64 // octets in those holes
-	CopiedBytes   uint64 // octets copied, for they could not be used at once
-	DroppedBytes  uint64 // octets of streams out of step, where no message was seen to begin
-	Strayed       uint64 // segments too far from their stream to belong to it; it was joined anew
-	Resynced      uint64 // messages found at a segment's beginning in a stream out of step
-	Doubted       uint64 // of those, messages that proved to be none
-	Messages      uint64 // handed out
-	Broken        uint64 // as told to the sink
+	CopiedBytes   uint64 // octets copied because they could not be used at once
+	DroppedBytes  uint64 // octets of unsynchronised streams in which no message was recognised
+	OutsideWindow uint64 // segments outside of the window of their stream
+	Resynced      uint64 // messages recognised at the start of a segment in an unsynchronised stream
+	Rejected      uint64 // of those, rejected when they were complete
+	Messages      uint64 // delivered
+	Broken        uint64 // as reported to the sink
 
-	Begun            uint64 // connections entered
+	Begun            uint64 // connections that began
 	Ended            uint64 // connections that ended by FIN in both directions, or RST
 	Expired          uint64 // connections that were silent for Limits.Idle
-	Evicted          uint64 // connections with data that had to go for others
-	EvictedEmbryonic uint64 // connections without data that had to go for others
-	EvictedBuffers   uint64 // directions of a connection that lost their buffers to Limits.Bytes
+	Evicted          uint64 // connections with data, evicted for others
+	EvictedEmbryonic uint64 // connections without data, evicted for others
+	EvictedBuffers   uint64 // directions whose buffers were evicted because of Limits.Bytes
 
-	Streams   int // connections held that have sent data, those just ended among them
-	Embryonic int // connections held that have not
+	Streams   int // connections held that have sent data, including those that ended recently
+	Embryonic int // connections held that have sent none
 	Bytes     int // capacity of the buffers in use
 }
 
@@ -108,9 +109,9 @@ func (s *Stats) Add(o Stats) {
 	s.LostBytes += o.LostBytes
 	s.CopiedBytes += o.CopiedBytes
 	s.DroppedBytes += o.DroppedBytes
-	s.Strayed += o.Strayed
+	s.OutsideWindow += o.OutsideWindow
 	s.Resynced += o.Resynced
-	s.Doubted += o.Doubted
+	s.Rejected += o.Rejected
 	s.Messages += o.Messages
 	s.Broken += o.Broken
 	s.Begun += o.Begun

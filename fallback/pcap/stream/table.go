@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// patience is how long a hole may wait for what belongs there.
-	patience = transform.Time(2 * time.Second)
-	// linger is how long a connection that ended is remembered, so that late
+	// holeTime is how long a hole may wait for its octets.
+	holeTime = transform.Time(2 * time.Second)
+	// endedTime is how long a connection is kept after its end, so that late
 	// retransmissions are not taken for a stream joined in the middle.
-	linger = transform.Time(4 * time.Second)
+	endedTime = transform.Time(4 * time.Second)
 )
 
-// A Table puts the streams of many connections together. It is for one goroutine.
+// A Table reassembles the streams of many connections. It is for one goroutine.
 type Table struct {
 	limits Limits
 	stats  Stats
@@ -22,38 +22,38 @@ type Table struct {
 	conns  map[key]*conn
 	spare  *conn
 
-	embryonic queue[conn] // have sent no data, in the order of their coming
-	live      queue[conn] // in the order of their last segment
-	over      queue[conn] // in the order of their end
+	embryonic queue[conn] // without data, in the order of their beginning
+	live      queue[conn] // with data, in the order of their last segment
+	ended     queue[conn] // in the order of their end
 	holding   queue[half] // with buffers, in the order of use
-	waiting   queue[half] // with a hole, in the order of its coming
+	waiting   queue[half] // with a hole, in the order of its beginning
 }
 
-// New makes a Table.
+// New returns an empty Table.
 func New(l Limits) *Table {
 	l = l.filled()
 	return &Table{limits: l, pool: pool{limit: l.Bytes}, conns: make(map[key]*conn)}
 }
 
-// Stats returns the counters as they stand.
+// Stats returns the current counts.
 func (t *Table) Stats() Stats {
 	s := t.stats
-	s.Streams, s.Embryonic, s.Bytes = t.live.len+t.over.len, t.embryonic.len, t.pool.used
+	s.Streams, s.Embryonic, s.Bytes = t.live.len+t.ended.len, t.embryonic.len, t.pool.used
 	return s
 }
 
-// Take takes one segment, in the order of capture, and tells sink what it completes
-// or breaks.
+// Take takes a segment. Segments must come in the order of capture. It passes the
+// messages that the segment completes or breaks to sink.
 func (t *Table) Take(s *Segment, sink Sink) {
 	t.stats.Segments++
 	t.Expire(s.Time, sink)
 	k := keyOf(&s.Flow)
 	c := t.conns[k]
 	if c == nil {
-		if !t.begins(s) {
+		if !t.startsConn(s) {
 			return
 		}
-		c = t.enter(k, &s.Flow)
+		c = t.newConn(k, &s.Flow)
 	}
 	h := c.half(s.Response)
 	if s.SYN {
@@ -64,17 +64,17 @@ func (t *Table) Take(s *Segment, sink Sink) {
 	} else {
 		t.data(h, s, sink)
 	}
-	t.settle(h, s.Time, sink)
-	t.place(c, s.Time, sink)
+	t.updateHalf(h, s.Time, sink)
+	t.updateConn(c, s.Time, sink)
 }
 
-// Expire ends what has waited too long at now. It costs four comparisons when there
-// is nothing to do.
+// Expire ends holes and connections whose time has passed at now. If there are none, it
+// costs four comparisons.
 func (t *Table) Expire(now transform.Time, sink Sink) {
-	for h := t.waiting.first(); h != nil && due(&h.since, now, patience); h = t.waiting.first() {
+	for h := t.waiting.first(); h != nil && due(&h.since, now, holeTime); h = t.waiting.first() {
 		t.giveUpDue(h, now, sink)
 	}
-	for c := t.over.first(); c != nil && due(&c.last, now, linger); c = t.over.first() {
+	for c := t.ended.first(); c != nil && due(&c.last, now, endedTime); c = t.ended.first() {
 		t.remove(c, sink)
 	}
 	for _, q := range [...]*queue[conn]{&t.live, &t.embryonic} {
@@ -85,8 +85,8 @@ func (t *Table) Expire(now transform.Time, sink Sink) {
 	}
 }
 
-// due says whether since is long enough ago. When the clock went back, the waiting
-// begins anew: a time from far ahead would wait for ever.
+// due reports whether long has passed since since. If the clock went back, it sets since
+// to now, because a time far ahead would never be due.
 func due(since *transform.Time, now, long transform.Time) bool {
 	if now < *since {
 		*since = now
@@ -95,10 +95,10 @@ func due(since *transform.Time, now, long transform.Time) bool {
 	return now-*since >= long
 }
 
-// Finish ends all connections: there are no more segments. The table is empty then,
-// and may be used again.
+// Finish ends every connection, because there are no more segments. Then the table is
+// empty and may be used again.
 func (t *Table) Finish(sink Sink) {
-	for _, q := range [...]*queue[conn]{&t.over, &t.live, &t.embryonic} {
+	for _, q := range [...]*queue[conn]{&t.ended, &t.live, &t.embryonic} {
 		for c := q.first(); c != nil; c = q.first() {
 			t.remove(c, sink)
 		}

@@ -53,16 +53,16 @@ var withoutRow = map[string]string{
 	"interface.Counts.Freezes":     "the dropped packets show it",
 	"interface.Counts.Damaged":     "the row is the source's, over all interfaces",
 
-	"packets.Packets.Streams.CopiedBytes": "nothing is lost: for tests",
-	"packets.Packets.Streams.Strayed":     "nothing is lost: for tests",
-	"packets.Packets.Streams.Doubted":     "nothing is lost: for tests",
-	"packets.Packets.Streams.Begun":       "nothing is lost: for tests",
-	"packets.Packets.Streams.Ended":       "nothing is lost: for tests",
-	"packets.Packets.Streams.Streams":     "memory in use, which is bounded: for tests",
-	"packets.Packets.Streams.Embryonic":   "memory in use, which is bounded: for tests",
-	"packets.Packets.Streams.Bytes":       "memory in use, which is bounded: for tests",
-	"sink.Written":                        "no transport leaves records in this state: always 0",
-	"sink.Spooled":                        "no transport leaves records in this state: always 0",
+	"packets.Packets.Streams.CopiedBytes":   "nothing is lost: for tests",
+	"packets.Packets.Streams.OutsideWindow": "nothing is lost: for tests",
+	"packets.Packets.Streams.Rejected":      "nothing is lost: for tests",
+	"packets.Packets.Streams.Begun":         "nothing is lost: for tests",
+	"packets.Packets.Streams.Ended":         "nothing is lost: for tests",
+	"packets.Packets.Streams.Streams":       "memory in use, which is bounded: for tests",
+	"packets.Packets.Streams.Embryonic":     "memory in use, which is bounded: for tests",
+	"packets.Packets.Streams.Bytes":         "memory in use, which is bounded: for tests",
+	"sink.Written":                          "no transport leaves records in this state: always 0",
+	"sink.Spooled":                          "no transport leaves records in this state: always 0",
 }
 
 // numbers calls visit for each number in v. Types with a name, such as enumerations, are

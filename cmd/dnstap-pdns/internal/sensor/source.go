@@ -45,7 +45,7 @@ func (l *attentiveLane) Take(m *transform.Message) transform.Reason {
 	if !l.tells && l.Passes(m) {
 		l.tells = true
 		l.End() // what waits may not do so within a burst
-		l.senders.Tells()
+		l.senders.OutwardBegins()
 		l.Begin()
 	}
 	return l.Lane.Take(m)
@@ -53,7 +53,7 @@ func (l *attentiveLane) Take(m *transform.Message) transform.Reason {
 
 func (l *attentiveLane) Close() {
 	if l.tells {
-		l.senders.Left()
+		l.senders.OutwardEnds()
 	}
 	l.Lane.Close()
 }
