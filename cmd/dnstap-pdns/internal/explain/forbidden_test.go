@@ -93,7 +93,7 @@ func TestLooseHitsAreNotes(t *testing.T) {
 	}
 	for _, want := range []string{
 		"local name ksu.edu appears in 0 of 1 output records\n  note: 1 records or containers hold it in a form or place that the configuration does not forbid:\n" +
-			"  record 1 of dnsqr: wire labels, as it stands, at octet ",
+			"  record 1 of dnsqr: wire labels, in the octets as sent, at octet ",
 		"local names of the configuration (1) appear in 0 of 1 output records\n",
 		"Nothing of this that must not leave was found.\n",
 	} {
