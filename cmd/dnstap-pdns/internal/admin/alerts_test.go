@@ -23,7 +23,7 @@ func TestAlertsUseMetricsThatExist(t *testing.T) {
 		}
 		for _, n := range names {
 			if !strings.Contains(scrape, "\n"+n+"{") && !strings.Contains(scrape, "\n"+n+" ") {
-				t.Errorf("%s: there is no metric %s", file, n)
+				t.Errorf("%s: metric %s does not exist", file, n)
 			}
 		}
 	}

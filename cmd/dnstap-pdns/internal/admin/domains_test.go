@@ -78,7 +78,7 @@ func TestOtherPathsContainNoDomains(t *testing.T) {
 	s := serverOf(t, viewOf(fullState))
 	for _, path := range []string{"/ledger", "/metrics"} {
 		if text := get(s, path).Body.String(); strings.Contains(text, "evil.example") || !strings.Contains(text, "local") {
-			t.Errorf("%s contains a domain, or is no response:\n%s", path, text)
+			t.Errorf("%s contains a domain, or is not a full response:\n%s", path, text)
 		}
 	}
 }

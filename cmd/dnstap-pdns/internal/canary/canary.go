@@ -72,7 +72,7 @@ func checkText(text string) error {
 // isSeparator reports whether r separates or encloses names and is never part of one.
 func isSeparator(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`"'|/#<>(),;[]`, r) }
 
-// holdsAddr reports whether a text contains an address that is no part of a name, or one
+// holdsAddr reports whether a text contains an address that is not part of a name, or one
 // before or after a colon.
 func holdsAddr(text string) bool {
 	for run := range strings.FieldsFuncSeq(text, isNoAddrCharacter) {

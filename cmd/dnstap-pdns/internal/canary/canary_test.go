@@ -220,7 +220,7 @@ func TestATextAfterADigitAsItsLengthIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(wire, []byte("1192.0.2.53")) {
-		t.Fatalf("the length is no digit: %q", wire)
+		t.Fatalf("the length octet is not a digit: %q", wire)
 	}
 	if got := search(t, "192.0.2.53", wire, wire); got != "dotted numbers as text, "+string(AsWords) {
 		t.Errorf("got %q", got)

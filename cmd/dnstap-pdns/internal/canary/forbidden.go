@@ -38,7 +38,7 @@ type Hit struct {
 	Where string // the resource record, or the field of the output record
 }
 
-// A Policy is what a configuration forbids.
+// A Policy is the items that a configuration forbids.
 type Policy struct {
 	LocalNames    []Name
 	KeepInside    bool // local names inside foreign names may leave
@@ -47,7 +47,7 @@ type Policy struct {
 	KeepResolver  bool // the resolver's addresses may leave
 }
 
-// A Forbidden searches records for what a policy forbids. It finds the forms that DESIGN.md
+// A Forbidden searches records for the items that a policy forbids. It finds the forms that DESIGN.md
 // lists, in the places that it lists, and no others. It is not safe for concurrent use.
 type Forbidden struct {
 	names               *names
@@ -62,7 +62,7 @@ const (
 	subnet4, subnet6     = 16, 32
 )
 
-// NewForbidden returns the search for what a policy forbids.
+// NewForbidden returns the search for the items that a policy forbids.
 func NewForbidden(p Policy) *Forbidden {
 	f := &Forbidden{names: newNames(p.LocalNames), keepInside: p.KeepInside, keepResolver: p.KeepResolver}
 	for _, n := range p.LocalNetworks {

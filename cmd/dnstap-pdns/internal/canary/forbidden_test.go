@@ -400,7 +400,7 @@ func TestOpaqueOctetsAreJudged(t *testing.T) {
 		t.Errorf("numbers of SOA: got %q", got)
 	}
 	for rdata, want := range map[string]string{
-		"\x20\x01\x0d\xb8\x00\x54":         some6, // the record ends with what the prefix is
+		"\x20\x01\x0d\xb8\x00\x54":         some6, // the record ends with the octets of the prefix
 		"..\x20\x01\x0d\xb8\x00\x54.":      some6,
 		"..\x20\x01\x0d\xb8\x00\x55.":      "",
 		"..\x20\x01\x0d\xb8\x00":           "",

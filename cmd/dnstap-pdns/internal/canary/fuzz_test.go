@@ -30,7 +30,7 @@ func FuzzPlanted(f *testing.F) {
 		octets := append(append(append(append([]byte{}, before...), ' '), planted...), ' ')
 		octets = append(octets, after...)
 		var in Text
-		in.Set(octets, after) // an error says that after is no message
+		in.Set(octets, after) // an error reports only that after is not a message
 		found := false
 		NewSet([]Canary{mustParse(t, "another.example"), c}).Search(&in, func(f Finding) { found = found || f.Canary == 1 })
 		if !found {

@@ -82,8 +82,7 @@ func (f *family) single(a netip.Addr) bool {
 	return f.endings.has(ending) && f.singles[a]
 }
 
-// containing returns an entry of at least this many bits that contains p. A single address has no
-// minimum.
+// containing returns an entry of at least this many bits that contains p.
 func (f *family) containing(p netip.Prefix, bits int) (netip.Prefix, bool) {
 	start, ending := ends(p.Addr())
 	if p.IsSingleIP() && f.endings.has(ending) && f.singles[p.Addr()] {

@@ -13,7 +13,7 @@ var (
 	uuidForm    = regexp.MustCompile(`(?:^|[^0-9a-f])[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}(?:$|[^0-9a-f])`)
 	longHexForm = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-f]{32,})(?:$|[^0-9a-z])`)
 
-	// A word before the digits must end in a letter that is no hexadecimal digit: sep0011...
+	// A word before the digits must end in a letter other than a to f: sep0011...
 	macForm   = regexp.MustCompile(`^(?:[a-z]*[g-z])?([0-9a-f]{12})$`)
 	eui64Form = regexp.MustCompile(`^(?:[a-z]*[g-z])?([0-9a-f]{6}fffe[0-9a-f]{6})$`)
 )

@@ -1,6 +1,6 @@
 package census
 
-// A kind is what a name or text looks like.
+// A kind is a kind of identifier that a name or text may be or contain.
 type kind uint8
 
 const (

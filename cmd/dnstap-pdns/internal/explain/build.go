@@ -120,9 +120,9 @@ func asASCII(s string) string {
 	return quoted
 }
 
-func (l *outputSearch) report() []Output {
+func (s *outputSearch) report() []Output {
 	all := []Output{}
-	for _, o := range l.outputs {
+	for _, o := range s.outputs {
 		all = append(all, Output{o.message, o.records, o.containers, o.octets, o.unreadable, hex.EncodeToString(o.sum.Sum(nil))})
 	}
 	slices.SortFunc(all, func(a, b Output) int { return cmp.Compare(a.Message, b.Message) })

@@ -39,7 +39,7 @@ func examplesOf(r Report, kind string) []string {
 	return nil
 }
 
-// TestTheCensusCountsEveryNameAndText has one record of each type that holds a name or a text.
+// TestTheCensusCountsEveryNameAndText has one record of each type that contains a name or a text.
 func TestTheCensusCountsEveryNameAndText(t *testing.T) {
 	const name, text = "x.duckdns.org", "jane@mail-test.com"
 	for data, kind := range map[string]string{

@@ -6,6 +6,6 @@
 // It keeps counts and a few examples, so its memory is bounded. Its Report is text for
 // people or JSON for programs. Both are printable ASCII and contain what scrubbing removes.
 //
-// Package canary searches the output for it: for what the configuration forbids, and for the
-// canaries that were given. The package uses no sockets, files or flags.
+// Package canary searches the output, for items that the configuration forbids and for the
+// canaries that were given. Package explain uses no sockets, files or flags.
 package explain

@@ -40,7 +40,7 @@ type Options struct {
 // maxNames bounds the local names that are also searched for as octets.
 const maxNames = 1000
 
-// New returns an Explainer of what this policy does.
+// New returns an Explainer of the effects of this policy.
 func New(policy transform.Config, o Options) *Explainer {
 	e := &Explainer{
 		policy:       policy,

@@ -23,7 +23,7 @@ type Report struct {
 
 	NeverCopied []Uncopied `json:"never_copied"`
 	Output      []Output   `json:"output"`
-	Verdicts    []Verdict  `json:"verdicts"` // canaries that were given, the resolver's addresses, then what else was found
+	Verdicts    []Verdict  `json:"verdicts"` // canaries that were given, the resolver's addresses, then other items that were found
 	Forbidden   []Kind     `json:"forbidden"`
 
 	ResolverNetworks []string `json:"resolver_networks"` // the prefixes that were configured

@@ -76,17 +76,17 @@ type output struct {
 const maxFindings = 5
 
 // add adds a canary, or another origin of a canary that was added before.
-func (l *outputSearch) add(c canary.Canary, o origin, shown string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.addLocked(c, o, shown)
+func (s *outputSearch) add(c canary.Canary, o origin, shown string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addLocked(c, o, shown)
 }
 
-func (l *outputSearch) addLocked(c canary.Canary, o origin, shown string) {
-	t := l.find(c.Text)
+func (s *outputSearch) addLocked(c canary.Canary, o origin, shown string) {
+	t := s.find(c.Text)
 	if t == nil {
-		l.targets = append(l.targets, &target{Canary: c, shown: shown, origin: o})
-		l.set = nil
+		s.targets = append(s.targets, &target{Canary: c, shown: shown, origin: o})
+		s.set = nil
 		return
 	}
 	t.origin |= o
@@ -95,94 +95,94 @@ func (l *outputSearch) addLocked(c canary.Canary, o origin, shown string) {
 	}
 	if c.Addr.IsValid() && !t.Addr.IsValid() { // an address has more forms than its text
 		*t = target{Canary: c, shown: shown, origin: t.origin}
-		l.set = nil
+		s.set = nil
 	}
 }
 
 // find returns the target with this text, or nil.
-func (l *outputSearch) find(text string) *target {
-	i := slices.IndexFunc(l.targets, func(t *target) bool { return t.Text == text })
+func (s *outputSearch) find(text string) *target {
+	i := slices.IndexFunc(s.targets, func(t *target) bool { return t.Text == text })
 	if i < 0 {
 		return nil
 	}
-	return l.targets[i]
+	return s.targets[i]
 }
 
 // learn adds an address of the resolver. If asOctets is true, it is also searched for as octets.
-func (l *outputSearch) learn(a netip.Addr, asOctets bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.forbidden.AddResolver(a)
+func (s *outputSearch) learn(a netip.Addr, asOctets bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forbidden.AddResolver(a)
 	if asOctets {
-		l.addLocked(canary.OfAddr(a), messages, a.String())
+		s.addLocked(canary.OfAddr(a), messages, a.String())
 	}
 }
 
 // Sent searches a container that a sink sent. It implements forward.Observer.
 func (e *Explainer) Sent(sink string, container []byte) {
-	l := &e.search
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.set == nil {
+	s := &e.search
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set == nil {
 		var all []canary.Canary
-		for _, t := range l.targets {
+		for _, t := range s.targets {
 			all = append(all, t.Canary)
 		}
-		l.set = canary.NewSet(all)
+		s.set = canary.NewSet(all)
 	}
-	o := l.output(sink)
+	o := s.output(sink)
 	o.containers++
 	var err error
 	first := o.records
-	l.rest, err = splitContainer(container, l.rest[:0], func(payload []byte) {
-		l.record(o, payload, func() string { return textOf(container, int(o.records-first)-1) })
+	s.rest, err = splitContainer(container, s.rest[:0], func(payload []byte) {
+		s.record(o, payload, func() string { return textOf(container, int(o.records-first)-1) })
 	})
 	if err != nil {
-		l.fail(err)
+		s.fail(err)
 	}
-	l.text.Set(l.rest)
-	l.set.Search(&l.text, func(f canary.Finding) { l.targets[f.Canary].outside++ })
+	s.text.Set(s.rest)
+	s.set.Search(&s.text, func(f canary.Finding) { s.targets[f.Canary].outside++ })
 }
 
-func (l *outputSearch) output(message string) *output {
-	for _, o := range l.outputs {
+func (s *outputSearch) output(message string) *output {
+	for _, o := range s.outputs {
 		if o.message == message {
 			return o
 		}
 	}
 	o := &output{message: message, sum: sha256.New()}
-	l.outputs = append(l.outputs, o)
+	s.outputs = append(s.outputs, o)
 	return o
 }
 
 // record searches one output record; text returns it as text.
-func (l *outputSearch) record(o *output, payload []byte, text func() string) {
+func (s *outputSearch) record(o *output, payload []byte, text func() string) {
 	o.records++
 	o.octets += uint64(len(payload))
 	o.sum.Write(payload)
 	data, err := dataOf(payload)
 	if err != nil {
-		l.fail(err)
+		s.fail(err)
 	}
 	r, err := recordOf(data, o.message)
 	if err != nil {
-		l.fail(fmt.Errorf("record %d of %s: %w", o.records, o.message, err))
+		s.fail(fmt.Errorf("record %d of %s: %w", o.records, o.message, err))
 	}
-	l.records++
-	hits := l.forbidden.Record(&r)
+	s.records++
+	hits := s.forbidden.Record(&r)
 	at := Finding{Message: o.message, Record: o.records}
 	if len(hits) > 0 {
 		at.Text = text()
 	}
-	l.exact.add(hits, at)
-	if l.text.Set(payload, r.Messages...) != nil {
+	s.exact.add(hits, at)
+	if s.text.Set(payload, r.Messages...) != nil {
 		o.unreadable++
 	}
-	for _, t := range l.targets {
+	for _, t := range s.targets {
 		t.records++
 	}
-	l.set.Search(&l.text, func(f canary.Finding) {
-		t := l.targets[f.Canary]
+	s.set.Search(&s.text, func(f canary.Finding) {
+		t := s.targets[f.Canary]
 		kept := &t.findings
 		t.found++
 		if rule := t.rule(); rule != "" && !found(hits, rule, t.shown) {
@@ -196,8 +196,8 @@ func (l *outputSearch) record(o *output, payload []byte, text func() string) {
 }
 
 // fail keeps an error, if it is one of the first maxFindings.
-func (l *outputSearch) fail(err error) {
-	if len(l.errs) < maxFindings {
-		l.errs = append(l.errs, err)
+func (s *outputSearch) fail(err error) {
+	if len(s.errs) < maxFindings {
+		s.errs = append(s.errs, err)
 	}
 }

@@ -55,7 +55,7 @@ func names(t *testing.T, s *Samples) (all []string) {
 		_, after, ok := strings.Cut(l.Text, "192.0.2.1 ")
 		name, _, _ := strings.Cut(after, ".")
 		if !ok || strings.Contains(l.Text, "\n") {
-			t.Errorf("%q is no line of a record", l.Text)
+			t.Errorf("%q is not a line of a record", l.Text)
 		}
 		all = append(all, l.Sink+" "+name)
 	}
