@@ -62,7 +62,7 @@ var hostiles = []hostile{
 			if _, err := nc.Write([]byte{b}); err != nil {
 				return
 			}
-			pausePeer(20 * time.Millisecond)
+			forAWhile(20 * time.Millisecond)
 		}
 	}},
 	{"connects and goes", func(net.Conn) {}},
@@ -73,7 +73,7 @@ var hostiles = []hostile{
 	{"START for ever", forever(start, start)},
 	{"never reads ACCEPT and FINISH", func(nc net.Conn) {
 		nc.Write(join(ready, start, stop))
-		pausePeer(50 * time.Millisecond)
+		forAWhile(50 * time.Millisecond)
 	}},
 	{"frames of one byte", forever(start, frame([]byte{0}))},
 	{"empty protobufs", forever(start, emptyFrame)},
@@ -92,7 +92,7 @@ var hostiles = []hostile{
 	{"half-closed for reading", func(nc net.Conn) {
 		nc.(interface{ CloseRead() error }).CloseRead()
 		nc.Write(join(ready, start, stop))
-		pausePeer(10 * time.Millisecond)
+		forAWhile(10 * time.Millisecond)
 	}},
 	{"random bytes", func(nc net.Conn) { forever(nil, randomBytes())(nc) }},
 	{"random bytes after START", func(nc net.Conn) { forever(start, randomBytes())(nc) }},
@@ -149,7 +149,7 @@ func (s *attackedSource) attack(t *testing.T, h hostile, peers int) (endAttack f
 				h.attack(nc)
 				unhook()
 				nc.Close()
-				pausePeer(time.Millisecond)
+				forAWhile(time.Millisecond)
 			}
 		})
 	}
@@ -194,7 +194,7 @@ func (s *attackedSource) sendAsResolver(t *testing.T) (longest time.Duration) {
 	for range resolverBursts {
 		nc.SetDeadline(time.Now().Add(2 * maxDelay)) // of this burst
 		timed(func() { send(t, nc, burst) })
-		pausePeer(burstPause)
+		forAWhile(burstPause)
 	}
 	timed(func() {
 		send(t, nc, stop)
@@ -276,5 +276,5 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// pausePeer delays a peer. No assertion depends on it.
-func pausePeer(d time.Duration) { time.Sleep(d) }
+// forAWhile delays a peer. No assertion depends on it.
+func forAWhile(d time.Duration) { time.Sleep(d) }
