@@ -33,7 +33,7 @@ func (s *Source) accept(ctx context.Context, connections *sync.WaitGroup) error 
 			if isPermanent(err) {
 				return fmt.Errorf("accepting connections: %w", err)
 			}
-			backoff = s.pause(ctx, backoff, err)
+			backoff = s.backOff(ctx, backoff, err)
 			continue
 		}
 		if backoff > 0 {
@@ -56,14 +56,14 @@ func isPermanent(err error) bool {
 		errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, syscall.EOPNOTSUPP)
 }
 
-// pause waits after err, twice as long as before, and returns how long. It logs the first
+// backOff waits after err, twice as long as before, and returns how long. It logs the first
 // error in a row, for which before is 0.
-func (s *Source) pause(ctx context.Context, before time.Duration, err error) time.Duration {
+func (s *Source) backOff(ctx context.Context, before time.Duration, err error) time.Duration {
 	s.mu.Lock()
 	s.stats.AcceptErrors++
 	s.mu.Unlock()
 	if before == 0 {
-		s.logger().Error("connections cannot be accepted; trying on", "error", withoutAddress(err))
+		s.logger().Error("connections cannot be accepted; retrying", "error", withoutAddress(err))
 	}
 	wait := min(max(2*before, firstBackoff), maxBackoff)
 	timer := time.NewTimer(wait)
@@ -117,7 +117,7 @@ func (s *Source) logOfNext() *slog.Logger {
 		return s.log
 	}
 	if n == loggedPerMinute+1 {
-		s.log.Warn("many connections: those to come in this minute are told of at debug level only")
+		s.log.Warn("many connections: further ones in this minute are logged at debug level only")
 	}
 	return slog.New(debugOnly{s.log.Handler()})
 }

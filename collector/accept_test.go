@@ -46,7 +46,7 @@ func (l *scriptedListener) Close() error {
 
 func (l *scriptedListener) Addr() net.Addr { return &net.UnixAddr{Name: "scripted", Net: "unix"} }
 
-func scriptedSource(l *scriptedListener, log *logbook) *Source {
+func scriptedSource(l *scriptedListener, log *logBuffer) *Source {
 	l.closed = make(chan struct{})
 	return &Source{
 		log: log.logger(), open: func() transform.Lane { return &recorder{} },
@@ -63,7 +63,7 @@ func TestAcceptBacksOffAndRecovers(t *testing.T) {
 		for range 12 {
 			l.failures = append(l.failures, syscall.EMFILE)
 		}
-		var log logbook
+		var log logBuffer
 		s := scriptedSource(l, &log)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -85,7 +85,7 @@ func TestAcceptBacksOffAndRecovers(t *testing.T) {
 			t.Errorf("got %+v", stats)
 		}
 		if log.count("cannot be accepted") != 1 || log.count("accepted again") != 1 {
-			t.Errorf("one line for each change of state is due:\n%s", log.String())
+			t.Errorf("want one line for each change of state:\n%s", log.String())
 		}
 	})
 }
@@ -99,7 +99,7 @@ func TestStopWhileBackingOff(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		began := time.Now()
-		if err := scriptedSource(l, &logbook{}).Run(ctx); err != nil || time.Since(began) != 10*time.Second {
+		if err := scriptedSource(l, &logBuffer{}).Run(ctx); err != nil || time.Since(began) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
@@ -111,7 +111,7 @@ func TestRunEndsWithAListenerThatIsGone(t *testing.T) {
 			ours, theirs := net.Pipe()
 			defer theirs.Close()
 			l := &scriptedListener{conns: []net.Conn{ours}}
-			s := scriptedSource(l, &logbook{})
+			s := scriptedSource(l, &logBuffer{})
 			l.failures = []error{gone}
 			err := s.Run(t.Context())
 			if !errors.Is(err, gone) || !strings.Contains(err.Error(), "accepting connections") {
@@ -134,10 +134,10 @@ func TestFloodIsLoggedAtDebugLevel(t *testing.T) {
 		t.Errorf("%d warnings of %d connections, want %d", n, connections, loggedPerMinute)
 	}
 	if n := r.log.count("level=DEBUG msg=\"connection closed"); n != connections-loggedPerMinute {
-		t.Errorf("%d lines for debugging, want the other %d", n, connections-loggedPerMinute)
+		t.Errorf("%d lines at debug level, want the other %d", n, connections-loggedPerMinute)
 	}
 	if n := r.log.count("many connections"); n != 1 {
-		t.Errorf("%d lines say so, want 1", n)
+		t.Errorf("%d lines about many connections, want 1", n)
 	}
 }
 

@@ -92,17 +92,17 @@ func typeName(t int) string {
 // or version.bind is a character-string of at most 255 (RFC 1035, section 3.3).
 const maxLabel = 255
 
-// An account is what a stream has brought so far. Only the goroutine that reads uses it.
+// An account counts what a stream has received. Only the goroutine that reads uses it.
 type account struct {
 	frames            uint64 // data frames
 	types             TypeCounts
 	identity, version []byte
 	renamed           bool // identity or version changed since this was last false
 
-	inward    uint64 // messages that are not outward, which the lane dropped as such
-	outward   uint64 // all others
-	forwarded uint64 // of those: to or from another resolver, and dropped for that
-	direct    uint64 // of those: other responses, from servers
+	notOutward uint64 // messages that the lane dropped as not outward
+	outward    uint64 // all other messages
+	forwarded  uint64 // of these, those dropped as forwarded: to or from another resolver
+	direct     uint64 // of these, the other responses, from servers
 }
 
 // note counts the type of a decoded frame, and keeps its identity and version.
@@ -130,7 +130,7 @@ func (a *account) rename(kept *[]byte, value []byte) {
 func (a *account) judged(role transform.Role, reason transform.Reason) {
 	switch {
 	case reason == transform.NotOutward:
-		a.inward++
+		a.notOutward++
 		return
 	case reason == transform.Forwarded:
 		a.forwarded++

@@ -19,7 +19,7 @@ func (s *sink) Drop(transform.Reason)                    { s.dropped++ }
 func (s *sink) End()                                     {}
 func (s *sink) Close()                                   {}
 
-// outwardFrames are the resolver's own frames of a capture, half queries.
+// outwardFrames returns the outward frames of a capture, half of them queries.
 func outwardFrames(t testing.TB) (frames [][]byte) {
 	_, all := capture(t, "pdns.fstrm")
 	return all
@@ -62,7 +62,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkFrames brings a stream of 1 MiB to the lane, as a connection does.
+// BenchmarkFrames reads a stream of 1 MiB into the lane, as a connection does.
 func BenchmarkFrames(b *testing.B) {
 	var file []byte
 	for frames := outwardFrames(b); len(file) < 1<<20; {

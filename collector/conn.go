@@ -45,7 +45,7 @@ type conn struct {
 	reader *connReader // serve's
 	stream stream      // serve's
 
-	onProbation bool // serve's: the first message has come, and the time of probation runs or is over
+	reportScheduled bool // serve's: the first message has come, so the report is scheduled or was made
 
 	displaced atomic.Bool
 	released  chan struct{} // closed by Source.release
@@ -74,7 +74,7 @@ func (c *conn) serve(ctx context.Context, open func() transform.Lane) outcome {
 	deadline := c.shown.Since.Add(c.limits.HandshakeTimeout)
 	if c.tls != nil {
 		if err := c.secure(ctx, deadline); err != nil {
-			return c.notBegun(err)
+			return c.logNoStart(err)
 		}
 	}
 	c.reader = newConnReader(ctx, c.nc)
@@ -85,7 +85,7 @@ func (c *conn) serve(ctx context.Context, open func() transform.Lane) outcome {
 	frames := newFrameReader(c.reader, c.limits.MaxFrame)
 	bidirectional, err := handshake(frames, c.nc)
 	if err != nil {
-		return c.notBegun(err)
+		return c.logNoStart(err)
 	}
 	c.reader.limit(time.Time{})
 	c.nc.SetWriteDeadline(expired) // TLS may write during a read, and must not wait for the peer
@@ -98,7 +98,7 @@ func (c *conn) serve(ctx context.Context, open func() transform.Lane) outcome {
 	if err == nil && bidirectional {
 		c.finish()
 	}
-	return c.over(err)
+	return c.logEnd(err)
 }
 
 // secure performs the TLS handshake, until the deadline or until ctx ends.
@@ -167,13 +167,13 @@ func (c *conn) close() {
 	c.nc.Close()
 }
 
-// notBegun logs why there was no START.
-func (c *conn) notBegun(err error) outcome {
+// logNoStart logs why there was no START.
+func (c *conn) logNoStart(err error) outcome {
 	switch {
 	case errors.Is(err, errStopped):
 		return ended
 	case c.displaced.Load():
-		c.log.Debug("connection closed in its handshake, for another's sake")
+		c.log.Debug("connection displaced in its handshake")
 		return ended
 	case errors.Is(err, io.EOF): // for example a check that the port is open
 		c.log.Debug("connection closed before READY or START")
@@ -185,8 +185,8 @@ func (c *conn) notBegun(err error) outcome {
 	return neverBegan
 }
 
-// over logs how the stream ended.
-func (c *conn) over(err error) outcome {
+// logEnd logs how the stream ended.
+func (c *conn) logEnd(err error) outcome {
 	log := c.log.With("frames", c.stream.account.frames, c.stream.account.types.attr())
 	_, damaged := errors.AsType[*damage](err)
 	switch {
@@ -197,7 +197,7 @@ func (c *conn) over(err error) outcome {
 	case errors.Is(err, errStopped):
 		log.Info("dnstap connection ended", "by", "us")
 	case c.displaced.Load():
-		log.Info("dnstap connection ended", "by", "us, for the sake of a peer that has fewer")
+		log.Info("dnstap connection ended", "by", "us, displaced for a peer that has fewer")
 	case errors.Is(err, errCut) || !damaged:
 		log.Info("dnstap connection lost", "error", err)
 	default:

@@ -16,11 +16,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A session is one conn served on a pipe, within a bubble.
+// A session is one conn served on a pipe, within a synctest bubble.
 type session struct {
 	peer    net.Conn
 	lane    *recorder
-	log     logbook
+	log     logBuffer
 	conn    *conn
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -128,20 +128,20 @@ func TestQuietConnectionIsKept(t *testing.T) {
 	})
 }
 
-func TestStopReadsWhatIsThereOnAQuietConnection(t *testing.T) {
+func TestStopReadsPendingDataOnAQuietConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession(t)
 		s.send(t, join(start, sampleFrame()))
 		synctest.Wait()
 		s.stop()
 		s.send(t, sampleFrame())
-		s.send(t, sampleFrame()[:50]) // cut by us: not the peer's fault
+		s.send(t, sampleFrame()[:50]) // cut by our end: not an error of the peer
 		s.expect(t, ended, drainIdle, "by=us")
 		s.expectCounts(t, 2, 0)
 	})
 }
 
-func TestStopDoesNotWaitForAPeerThatGoesOn(t *testing.T) {
+func TestStopDoesNotWaitForAPeerThatKeepsSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession(t)
 		s.send(t, start)
@@ -180,11 +180,11 @@ func TestStopBetweenHandshakeAndStream(t *testing.T) {
 	})
 }
 
-func TestConnectionShowsWhatItBrought(t *testing.T) {
+func TestConnectionReportsItsMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession(t)
 		if _, began := s.conn.show(); began {
-			t.Error("began before START")
+			t.Error("the connection began before START")
 		}
 		d := sample()
 		d.Identity = slices.Repeat([]byte("long"), 100)

@@ -22,13 +22,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
-// tlsSession is a session over TLS, with the client's end.
+// A tlsSession is a session over TLS, with the client's end.
 type tlsSession struct {
 	*session
 	client *tls.Conn
 }
 
-// inTLS runs test in a bubble, with a session whose client has sent nothing yet.
+// inTLS runs test in a synctest bubble, with a session whose client has sent nothing yet.
 func inTLS(t *testing.T, test func(t *testing.T, s tlsSession)) {
 	t.Helper()
 	ca := certstest.NewCA(t, "CA")
@@ -43,16 +43,16 @@ func inTLS(t *testing.T, test func(t *testing.T, s tlsSession)) {
 	})
 }
 
-// say sends over TLS, after the handshake if it was not done yet.
-func (s tlsSession) say(t *testing.T, b []byte) {
+// sendTLS sends over TLS. It first performs the handshake if necessary.
+func (s tlsSession) sendTLS(t *testing.T, b []byte) {
 	t.Helper()
 	if _, err := s.client.Write(b); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// listen reads and discards what the sensor sends.
-func (s tlsSession) listen() { go io.Copy(io.Discard, s.client) }
+// discardOutput reads and discards what the sensor sends.
+func (s tlsSession) discardOutput() { go io.Copy(io.Discard, s.client) }
 
 func TestSilentPeerInTheTLSHandshake(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
@@ -66,14 +66,14 @@ func TestSilentPeerInTheTLSHandshake(t *testing.T) {
 
 func TestPeerThatReadsNothingOfTheTLSHandshake(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
-		hello := record(t, func(c *tls.Conn) { c.Handshake() })
+		hello := firstFlight(t, func(c *tls.Conn) { c.Handshake() })
 		s.send(t, hello)
 		s.expect(t, neverBegan, 5*time.Second, "no START in time")
 	})
 }
 
-// record returns what a TLS client sends before the first answer.
-func record(t *testing.T, speak func(*tls.Conn)) []byte {
+// firstFlight returns what a TLS client sends before the first response.
+func firstFlight(t *testing.T, speak func(*tls.Conn)) []byte {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	go func() {
@@ -95,17 +95,17 @@ func TestBothHandshakesShareTheTimeout(t *testing.T) {
 		if err := s.client.Handshake(); err != nil {
 			t.Fatal(err)
 		}
-		s.listen()
+		s.discardOutput()
 		s.expect(t, neverBegan, 5*time.Second, "no START in time")
 	})
 }
 
 func TestQuietTLSConnectionIsKept(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
-		s.say(t, start)
-		s.listen()
+		s.sendTLS(t, start)
+		s.discardOutput()
 		time.Sleep(24 * time.Hour)
-		s.say(t, join(sampleFrame(), stop))
+		s.sendTLS(t, join(sampleFrame(), stop))
 		s.expect(t, ended, 24*time.Hour, "by=STOP")
 		s.expectCounts(t, 1, 0)
 	})
@@ -122,7 +122,7 @@ func TestStopInTheTLSHandshake(t *testing.T) {
 	})
 }
 
-func TestStopReadsWhatIsThereOverTLS(t *testing.T) {
+func TestStopReadsPendingDataOverTLS(t *testing.T) {
 	for name, tt := range map[string]struct {
 		listens bool
 		took    time.Duration
@@ -132,15 +132,15 @@ func TestStopReadsWhatIsThereOverTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTLS(t, func(t *testing.T, s tlsSession) {
-				s.say(t, join(start, sampleFrame()))
+				s.sendTLS(t, join(start, sampleFrame()))
 				if tt.listens {
-					s.listen()
+					s.discardOutput()
 				}
 				synctest.Wait()
 				s.stop()
 				synctest.Wait() // the read that waited has failed
-				s.say(t, sampleFrame())
-				s.say(t, sampleFrame()[:50]) // cut by us: not the peer's fault
+				s.sendTLS(t, sampleFrame())
+				s.sendTLS(t, sampleFrame()[:50]) // cut by our end: not an error of the peer
 				s.expect(t, ended, tt.took, "by=us")
 				s.expectCounts(t, 2, 0)
 			})
@@ -150,24 +150,24 @@ func TestStopReadsWhatIsThereOverTLS(t *testing.T) {
 
 func TestPeerThatReadsNothingOverTLS(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
-		s.say(t, controlBytes(framestream.CONTROL_READY, ours))
+		s.sendTLS(t, controlBytes(framestream.CONTROL_READY, ours))
 		if _, err := io.ReadFull(s.client, make([]byte, 42)); err != nil {
 			t.Fatal(err)
 		}
-		s.say(t, join(start, sampleFrame(), stop))
+		s.sendTLS(t, join(start, sampleFrame(), stop))
 		s.expect(t, ended, 2*finishTime, "FINISH not sent") // and the same for close_notify
 		s.expectCounts(t, 1, 0)
 	})
 }
 
-// A dam keeps what a TLS client writes while hold is set.
-type dam struct {
+// A holdingWriter keeps what a TLS client writes while hold is set, instead of sending it.
+type holdingWriter struct {
 	net.Conn
 	hold bool
 	held []byte
 }
 
-func (w *dam) Write(b []byte) (int, error) {
+func (w *holdingWriter) Write(b []byte) (int, error) {
 	if w.hold {
 		w.held = append(w.held, b...)
 		return len(b), nil
@@ -179,18 +179,18 @@ func (w *dam) Write(b []byte) (int, error) {
 // error if the alert is incomplete.
 func TestStopWithinAnAlert(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
-		w := &dam{Conn: s.peer}
+		w := &holdingWriter{Conn: s.peer}
 		s.client = tls.Client(w, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
-		s.say(t, start)
+		s.sendTLS(t, start)
 		synctest.Wait()
 		w.hold = true
-		s.say(t, join(sampleFrame(), sampleFrame()[:50]))
+		s.sendTLS(t, join(sampleFrame(), sampleFrame()[:50]))
 		data := len(w.held)
 		s.client.CloseWrite()
 		if len(w.held) == data {
 			t.Fatal("no alert was written")
 		}
-		s.peer.SetWriteDeadline(time.Time{}) // CloseWrite lets no write pass any more
+		s.peer.SetWriteDeadline(time.Time{}) // CloseWrite ended all writes
 		s.send(t, w.held[:data+3])
 		synctest.Wait()
 		s.stop()
@@ -205,7 +205,7 @@ func TestKeyUpdateFromAPeerThatReadsNothing(t *testing.T) {
 	inTLS(t, func(t *testing.T, s tlsSession) {
 		var keys bytes.Buffer
 		s.client = tls.Client(s.peer, &tls.Config{InsecureSkipVerify: true, KeyLogWriter: &keys, MinVersion: tls.VersionTLS13})
-		s.say(t, join(start, sampleFrame()))
+		s.sendTLS(t, join(start, sampleFrame()))
 		if suite := s.client.ConnectionState().CipherSuite; suite != tls.TLS_AES_128_GCM_SHA256 {
 			t.Fatalf("this machine prefers %s", tls.CipherSuiteName(suite))
 		}

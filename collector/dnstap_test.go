@@ -111,7 +111,7 @@ var compare = cmp.Options{
 	cmpopts.EquateEmpty(),
 }
 
-// wire builds protobuf.
+// wire builds a protobuf message.
 type wire []byte
 
 func (w wire) varint(num protowire.Number, v uint64) wire {
@@ -135,7 +135,7 @@ func (w wire) group(num protowire.Number, body wire) wire {
 	return protowire.AppendTag(append(w, body...), num, protowire.EndGroupType)
 }
 
-// oddFrames are frames that resolvers do not send, and for which protobuf has rules.
+// oddFrames returns frames that resolvers do not send, and for which protobuf has rules.
 func oddFrames() map[string][]byte {
 	good := wire(marshal(sample()))
 	inner, err := proto.Marshal(sample().Message)
@@ -284,7 +284,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(checkDecode)
 }
 
-// sampleMessage is the message of sample().
+// sampleMessage returns the message of sample().
 func sampleMessage() transform.Message {
 	return transform.Message{
 		Role:         transform.ResolverResponse,

@@ -11,7 +11,7 @@
 // [Source.Run] accepts in its caller's goroutine, serves each connection in a goroutine of
 // its own, and returns when all of these have ended.
 //
-// The package also reports what keeps outward messages away: [Exclusions] at the socket,
-// [Remedies] at the resolver. It knows the dnstap schema. It must not know DNS messages, what
+// The package also reports what prevents outward messages: [Exclusions] at the socket,
+// [RemedyFor] at the resolver. It knows the dnstap schema. It must not know DNS messages, what
 // happens to messages after the lane, or configuration files.
 package collector

@@ -162,8 +162,8 @@ func (r *frameReader) skipped() bool {
 	return r.skip == 0
 }
 
-// begun returns the length of the data frame at the first unread byte; 0 if there is none.
-func (r *frameReader) begun() uint32 {
+// dataLength returns the length of the data frame at the first unread byte; 0 if there is none.
+func (r *frameReader) dataLength() uint32 {
 	rest := r.buf[r.begin:r.end]
 	if r.skip > 0 || len(rest) < lengthSize {
 		return 0
@@ -174,15 +174,15 @@ func (r *frameReader) begun() uint32 {
 // pending reports whether the buffer holds a part of a frame that may be a data frame.
 func (r *frameReader) pending() bool {
 	rest := r.end - r.begin
-	return rest > 0 && (rest < lengthSize || r.begun() > 0)
+	return rest > 0 && (rest < lengthSize || r.dataLength() > 0)
 }
 
 // damaged returns err with the offset of the frame that next returned last.
 func (r *frameReader) damaged(err error) error { return &damage{r.frame, err} }
 
-// ended returns the error of a stream whose last fill returned err: io.EOF only if the stream
-// ended between frames.
-func (r *frameReader) ended(err error) error {
+// endError returns the error of a stream whose last fill returned err: io.EOF only if the
+// stream ended between frames.
+func (r *frameReader) endError(err error) error {
 	if !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -202,7 +202,7 @@ func (r *frameReader) expectEnd() error {
 			return err
 		}
 	}
-	return &damage{r.offset(), errors.New("the stream goes on behind STOP")}
+	return &damage{r.offset(), errors.New("the stream continues after STOP")}
 }
 
 // A controlFrame is the body of a control frame (fstrm/control.h):
@@ -224,7 +224,7 @@ func parseControl(body []byte) (controlFrame, error) {
 	}
 	for rest := body[4:]; len(rest) > 0; {
 		if len(rest) < 8 {
-			return c, fmt.Errorf("%d stray bytes at the end of %v", len(rest), c)
+			return c, fmt.Errorf("%d extra bytes at the end of %v", len(rest), c)
 		}
 		field, length := binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:])
 		rest = rest[8:]
@@ -232,7 +232,7 @@ func parseControl(body []byte) (controlFrame, error) {
 			return c, fmt.Errorf("unknown field %d in %v", field, c)
 		}
 		if uint64(length) > uint64(len(rest)) {
-			return c, fmt.Errorf("%v says that its content type has %d bytes, and holds %d", c, length, len(rest))
+			return c, fmt.Errorf("%v declares a content type of %d bytes, but contains %d", c, length, len(rest))
 		}
 		c.types = append(c.types, rest[:length])
 		rest = rest[length:]

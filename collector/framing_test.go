@@ -15,7 +15,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// readStream reads bytes as what follows a handshake.
+// readStream reads a stream from after its handshake.
 func readStream(src io.Reader, maxFrame int) (*stream, *recorder, error) {
 	lane := &recorder{}
 	s := &stream{frames: newFrameReader(src, maxFrame), lane: lane}
@@ -31,7 +31,7 @@ func errorText(err error) string {
 
 func length(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 
-// controlOf wraps a body that need not be sound.
+// controlOf returns a control frame with this body, which may be malformed.
 func controlOf(body ...[]byte) []byte {
 	all := join(body...)
 	return join(length(0), length(uint32(len(all))), all)
@@ -64,7 +64,7 @@ func TestStreamOfGoodAndBadFrames(t *testing.T) {
 			"at byte 124: the stream ends within a frame"},
 		{"cut within a length", join(good, good[:2]), 1, []transform.Reason{transform.Malformed},
 			"at byte 124: the stream ends within a frame"},
-		{"cut behind a length", join(good, good[:4]), 1, []transform.Reason{transform.Malformed},
+		{"cut after a length", join(good, good[:4]), 1, []transform.Reason{transform.Malformed},
 			"at byte 124: the stream ends within a frame"},
 		{"cut within STOP", join(good, stop[:7]), 1, nil, "at byte 124: the stream ends within a frame"},
 		{"empty control frame", join(good, controlOf(), good), 1, nil,
@@ -86,9 +86,9 @@ func TestStreamOfGoodAndBadFrames(t *testing.T) {
 		{"control field of unknown kind", controlOf(length(3), length(2), length(0)), 0, nil,
 			"at byte 0: unknown field 2 in STOP"},
 		{"control field beyond its frame", controlOf(length(3), length(1), length(9), []byte("x")), 0, nil,
-			"at byte 0: STOP says that its content type has 9 bytes, and holds 1"},
-		{"stray bytes in a control frame", controlOf(length(3), []byte("stray")), 0, nil,
-			"at byte 0: 5 stray bytes at the end of STOP"},
+			"at byte 0: STOP declares a content type of 9 bytes, but contains 1"},
+		{"extra bytes in a control frame", controlOf(length(3), []byte("extra")), 0, nil,
+			"at byte 0: 5 extra bytes at the end of STOP"},
 	}
 	if len(sampleFrame()) != 124 || len(unread) != 120 {
 		t.Fatalf("the offsets below expect a sample frame of 124 bytes; it has %d", len(good))
@@ -148,7 +148,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-func TestBufferGrowsForALargeFrameAndShrinksBehindIt(t *testing.T) {
+func TestBufferGrowsForALargeFrameAndShrinksAfterIt(t *testing.T) {
 	big := sample()
 	big.Extra = make([]byte, 200<<10)
 	bigFrame := frame(marshal(big))
@@ -196,16 +196,16 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestReaderThatNeverGivesNorEnds(t *testing.T) {
-	_, _, err := readStream(idler{}, 4096)
+func TestReaderWithoutProgressIsAnError(t *testing.T) {
+	_, _, err := readStream(emptyReader{}, 4096)
 	if !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("got %v", err)
 	}
 }
 
-type idler struct{}
+type emptyReader struct{}
 
-func (idler) Read([]byte) (int, error) { return 0, nil }
+func (emptyReader) Read([]byte) (int, error) { return 0, nil }
 
 func TestFailingReadCountsTheCutFrame(t *testing.T) {
 	failure := errors.New("input/output error")
@@ -216,9 +216,8 @@ func TestFailingReadCountsTheCutFrame(t *testing.T) {
 	}
 }
 
-// FuzzFrames reads arbitrary bytes as one connection's stream, whole and in
-// pieces: what comes of them does not depend on how they come, each data frame is
-// counted once, and the rest of the stream is not counted.
+// FuzzFrames reads arbitrary bytes as a stream, at once and in pieces. The result must not
+// depend on the pieces, each data frame must be counted once, and nothing else counted.
 func FuzzFrames(f *testing.F) {
 	good := sampleFrame()
 	f.Add(join(good, good, stop), uint16(64), uint8(3))
@@ -247,8 +246,8 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// dataFrames counts the data frames that begin in b, up to the first control
-// frame; one whose length is cut too is one.
+// dataFrames counts the data frames that begin in b before the first control frame,
+// including one whose length is incomplete.
 func dataFrames(b []byte) (n int) {
 	for len(b) > 0 {
 		if len(b) < 4 {

@@ -36,7 +36,7 @@ func handshake(r *frameReader, answer io.Writer) (bidirectional bool, err error)
 // its length, before reading the frame.
 func awaitControl(r *frameReader) (controlFrame, error) {
 	for {
-		if length := r.begun(); length > 0 {
+		if length := r.dataLength(); length > 0 {
 			return controlFrame{}, &damage{r.offset(), notControl(length)}
 		}
 		kind, body, err := r.next()
@@ -51,7 +51,7 @@ func awaitControl(r *frameReader) (controlFrame, error) {
 			return c, nil
 		}
 		if err := r.fill(); err != nil {
-			return controlFrame{}, r.ended(err)
+			return controlFrame{}, r.endError(err)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func notControl(length uint32) error {
 
 func expectStart(r *frameReader, c controlFrame) error {
 	if c.kind != framestream.CONTROL_START {
-		return r.damaged(fmt.Errorf("%v where START is due", c))
+		return r.damaged(fmt.Errorf("%v instead of START", c))
 	}
 	if err := c.checkType(); err != nil {
 		return r.damaged(err)

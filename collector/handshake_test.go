@@ -41,9 +41,9 @@ func TestHandshake(t *testing.T) {
 		{"START of another type", startOf("protobuf:other"), false, "at byte 0: START " + foreign},
 		{"START of another type after READY", join(ready(ours), startOf("protobuf:other")), true, "at byte 42: START " + foreign},
 		{"START of two types", startOf(ours, "protobuf:other"), false, "at byte 0: START names more than one content type"},
-		{"READY twice", join(ready(ours), ready(ours)), true, "at byte 42: READY where START is due"},
-		{"STOP first", stop, false, "at byte 0: STOP where START is due"},
-		{"ACCEPT first", controlBytes(framestream.CONTROL_ACCEPT, ours), false, "at byte 0: ACCEPT where START is due"},
+		{"READY twice", join(ready(ours), ready(ours)), true, "at byte 42: READY instead of START"},
+		{"STOP first", stop, false, "at byte 0: STOP instead of START"},
+		{"ACCEPT first", controlBytes(framestream.CONTROL_ACCEPT, ours), false, "at byte 0: ACCEPT instead of START"},
 		{"data first", sampleFrame(), false, "at byte 0: data frame of 120 bytes before START"},
 		{"data after READY", join(ready(ours), sampleFrame()), true, "at byte 42: data frame of 120 bytes before START"},
 		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n"), false, "at byte 0: data frame of 1195725856 bytes before START"},
@@ -88,7 +88,7 @@ func checkHandshake(t *testing.T, in io.Reader, answered bool, wantErr string) {
 func TestFileIsNotAnswered(t *testing.T) {
 	in := join(controlBytes(framestream.CONTROL_READY, ours), start)
 	_, err := handshake(newFrameReader(bytes.NewReader(in), 1<<20), nil)
-	if err == nil || !strings.Contains(err.Error(), "READY where START is due") {
+	if err == nil || !strings.Contains(err.Error(), "READY instead of START") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -105,8 +105,8 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-// FuzzHandshake reads arbitrary bytes as a connection's beginning: it ends, and
-// only READY for dnstap is answered.
+// FuzzHandshake reads arbitrary bytes as the beginning of a connection. The handshake must
+// end, and answer only READY for dnstap.
 func FuzzHandshake(f *testing.F) {
 	f.Add(join(controlBytes(framestream.CONTROL_READY, ours), start))
 	f.Add(start)

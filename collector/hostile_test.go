@@ -19,14 +19,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A hostile peer does its worst on one connection until that is closed; then it
-// comes again.
+// A hostile peer attacks on one connection until that is closed, and then on a new one.
 type hostile struct {
 	name   string
 	attack func(net.Conn)
 }
 
-// forever writes the same again and again, until the connection is closed.
+// forever writes first, and then again repeatedly until the connection is closed.
 func forever(first, again []byte) func(net.Conn) {
 	again = bytes.Repeat(again, max(1, (32<<10)/max(1, len(again))))
 	return func(nc net.Conn) {
@@ -39,7 +38,7 @@ func forever(first, again []byte) func(net.Conn) {
 	}
 }
 
-// once writes, and then waits to be closed.
+// once writes parts, and then waits until the connection is closed.
 func once(parts ...[]byte) func(net.Conn) {
 	return func(nc net.Conn) {
 		nc.Write(join(parts...))
@@ -107,19 +106,19 @@ func randomBytes() []byte {
 	return b
 }
 
-// A siege is a source with hostile peers and a neighbour.
-type siege struct {
+// An attackedSource is a source with hostile peers and a resolver.
+type attackedSource struct {
 	*running
-	taken atomic.Int64 // messages with DNS in them, which is the neighbour's alone
+	taken atomic.Int64 // messages with DNS in them, which only the resolver sends
 }
 
-// taker is a lane that only counts.
-type taker struct {
+// A countingLane is a lane that only counts.
+type countingLane struct {
 	sink
 	taken *atomic.Int64
 }
 
-func (l *taker) Take(m *transform.Message) transform.Reason {
+func (l *countingLane) Take(m *transform.Message) transform.Reason {
 	if len(m.Wire) == 0 {
 		return transform.NotOutward
 	}
@@ -127,16 +126,16 @@ func (l *taker) Take(m *transform.Message) transform.Reason {
 	return transform.Kept
 }
 
-func newSiege(t *testing.T, cfg Config) *siege {
-	s := &siege{running: &running{}}
-	s.running.lay = func() transform.Lane { return &taker{taken: &s.taken} }
+func newAttackedSource(t *testing.T, cfg Config) *attackedSource {
+	s := &attackedSource{running: &running{}}
+	s.running.newLane = func() transform.Lane { return &countingLane{taken: &s.taken} }
 	s.running.run(t, cfg)
 	return s
 }
 
-// besiege lets peers attack until the returned function is called, which waits
-// for them.
-func (s *siege) besiege(t *testing.T, h hostile, peers int) (relieve func()) {
+// attack makes peers attack until the returned function is called, which waits for
+// them.
+func (s *attackedSource) attack(t *testing.T, h hostile, peers int) (endAttack func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for range peers {
@@ -154,29 +153,28 @@ func (s *siege) besiege(t *testing.T, h hostile, peers int) (relieve func()) {
 			}
 		})
 	}
-	relieve = sync.OnceFunc(func() {
+	endAttack = sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
 	})
-	t.Cleanup(relieve)
-	return relieve
+	t.Cleanup(endAttack)
+	return endAttack
 }
 
-// A neighbour is a resolver of 4,000 messages a second, in the small bursts in
-// which resolvers write.
+// The resolver sends 4,000 messages a second, in small bursts as resolvers do.
 const (
-	neighbourBursts = 20
-	neighbourBurst  = 20 // messages
-	neighbourPause  = 5 * time.Millisecond
-	// stall is far above what a write takes while the other end reads, on a machine
-	// that has other things to do too, and below what it takes while that waits for
-	// somebody: for a handshake's end, or for ever.
-	stall = 5 * time.Second
+	resolverBursts = 20
+	burstSize      = 20 // messages
+	burstPause     = 5 * time.Millisecond
+	// maxDelay is far above the time of a write while the source reads, even on a busy
+	// machine, and below the time of a write while the source waits for a handshake or
+	// for ever.
+	maxDelay = 5 * time.Second
 )
 
-// live shakes hands, sends what a neighbour has, says STOP and waits for FINISH.
-// It returns the longest time that any of these took.
-func (s *siege) live(t *testing.T) (longest time.Duration) {
+// sendAsResolver performs the handshake, sends the bursts and STOP, and waits for FINISH.
+// It returns the longest time of these steps.
+func (s *attackedSource) sendAsResolver(t *testing.T) (longest time.Duration) {
 	t.Helper()
 	timed := func(do func()) {
 		began := time.Now()
@@ -192,35 +190,34 @@ func (s *siege) live(t *testing.T) (longest time.Duration) {
 		}
 		send(t, nc, start)
 	})
-	burst := bytes.Repeat(sampleFrame(), neighbourBurst)
-	for range neighbourBursts {
-		nc.SetDeadline(time.Now().Add(2 * stall)) // of this burst
+	burst := bytes.Repeat(sampleFrame(), burstSize)
+	for range resolverBursts {
+		nc.SetDeadline(time.Now().Add(2 * maxDelay)) // of this burst
 		timed(func() { send(t, nc, burst) })
-		forAWhile(neighbourPause)
+		forAWhile(burstPause)
 	}
 	timed(func() {
 		send(t, nc, stop)
 		if finish := expectClosed(t, nc); len(finish) != len(stop) {
-			t.Errorf("%d bytes in place of FINISH", len(finish))
+			t.Errorf("%d bytes instead of FINISH", len(finish))
 		}
 	})
 	return longest
 }
 
-// Whatever others do, a resolver beside them is served as if they were not there,
-// and the source stops in time.
-func TestHostilePeersDisturbNobody(t *testing.T) {
+// A resolver is served without delay during an attack, and the source stops in time.
+func TestHostilePeersDoNotDisturbOthers(t *testing.T) {
 	for _, h := range hostiles {
 		t.Run(h.name, func(t *testing.T) {
 			cfg := unixConfig(t)
-			cfg.HandshakeTimeout = 2 * stall
-			s := newSiege(t, cfg)
-			relieve := s.besiege(t, h, 3)
-			if longest := s.live(t); longest > stall {
-				t.Errorf("the neighbour was held up for %v", longest)
+			cfg.HandshakeTimeout = 2 * maxDelay
+			s := newAttackedSource(t, cfg)
+			endAttack := s.attack(t, h, 3)
+			if longest := s.sendAsResolver(t); longest > maxDelay {
+				t.Errorf("the resolver was delayed by %v", longest)
 			}
-			if got := s.taken.Load(); got != neighbourBursts*neighbourBurst {
-				t.Errorf("%d of the neighbour's %d messages came in", got, neighbourBursts*neighbourBurst)
+			if got := s.taken.Load(); got != resolverBursts*burstSize {
+				t.Errorf("%d of the resolver's %d messages were received", got, resolverBursts*burstSize)
 			}
 			began := time.Now()
 			if err := s.stop(); err != nil {
@@ -229,20 +226,19 @@ func TestHostilePeersDisturbNobody(t *testing.T) {
 			if took := time.Since(began); took > 2*time.Second {
 				t.Errorf("it took %v to stop", took)
 			}
-			relieve()
+			endAttack()
 		})
 	}
 }
 
-// What connections hold is bounded by a buffer and a frame for each, whatever the
-// frames before were.
+// Each connection holds at most one buffer and one frame, regardless of earlier frames.
 func TestMemoryOfHostilePeersIsBounded(t *testing.T) {
 	cfg := unixConfig(t)
 	cfg.MaxConnections, cfg.MaxFrame = 10, 512<<10
 	const frames = 4
 	bound := uint64(cfg.MaxConnections * (bufferSize + cfg.MaxFrame + 16<<10))
 	before := heap()
-	s := newSiege(t, cfg)
+	s := newAttackedSource(t, cfg)
 	var wg sync.WaitGroup
 	for range cfg.MaxConnections {
 		nc := s.dial(t)
@@ -268,11 +264,11 @@ func TestMemoryOfHostilePeersIsBounded(t *testing.T) {
 	held := heap() - before
 	t.Logf("%d connections hold %.1f MiB of at most %.1f", cfg.MaxConnections, float64(held)/(1<<20), float64(bound)/(1<<20))
 	if held > bound {
-		t.Errorf("%d bytes are held, at most %d are due", held, bound)
+		t.Errorf("%d bytes are held, want at most %d", held, bound)
 	}
 }
 
-// heap is what is in use once all garbage is gone.
+// heap returns the size of the live heap in bytes.
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -280,5 +276,5 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// forAWhile lets a peer be as slow as it means to be.
+// forAWhile delays a peer. No assertion depends on it.
 func forAWhile(d time.Duration) { time.Sleep(d) }

@@ -13,7 +13,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
-func TestAnyIPv4AddressIsNoIPv6Address(t *testing.T) {
+func TestUnspecifiedIPv4AddressDoesNotListenOnIPv6(t *testing.T) {
 	for address, wantIPv6 := range map[string]bool{"0.0.0.0:0": false, "127.0.0.1:0": false, "[::]:0": true, "[::1]:0": true} {
 		l, err := ListenTCP(address)
 		if err != nil {
@@ -58,7 +58,7 @@ func TestListenRefusesInvalidConfigurations(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := unixConfig(t)
 			tt.change(&cfg)
-			s, err := Listen(cfg, nil, (&logbook{}).logger())
+			s, err := Listen(cfg, nil, (&logBuffer{}).logger())
 			if err == nil {
 				s.Close()
 				t.Fatal("it listens")
@@ -73,7 +73,7 @@ func TestListenRefusesInvalidConfigurations(t *testing.T) {
 // listenOnly listens without serving.
 func listenOnly(t *testing.T, cfg Config) (*Source, error) {
 	t.Helper()
-	s, err := Listen(cfg, nil, (&logbook{}).logger())
+	s, err := Listen(cfg, nil, (&logBuffer{}).logger())
 	if err == nil {
 		t.Cleanup(func() { s.Close() })
 	}
@@ -87,7 +87,7 @@ func TestListenReadsTheTLSFiles(t *testing.T) {
 	}
 }
 
-// An error names the address once, and not as package net writes it.
+// An error contains the address once, without the address that package net adds.
 func TestListenErrorNamesTheAddressOnce(t *testing.T) {
 	cfg := unixConfig(t)
 	if _, err := listenOnly(t, cfg); err != nil {
@@ -179,7 +179,7 @@ func TestInheritedSocketKeepsItsAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Mode = 0o666
-	s, err := ListenOn(l, cfg, nil, (&logbook{}).logger())
+	s, err := ListenOn(l, cfg, nil, (&logBuffer{}).logger())
 	if err != nil {
 		t.Fatal(err)
 	}

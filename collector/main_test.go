@@ -21,39 +21,39 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A recorder is a lane that remembers, and that holds its caller to the rules.
+// A recorder is a lane that records its calls, and checks them against the rules of Lane.
 type recorder struct {
 	judge func(*transform.Message) transform.Reason // what Take returns; nil: always Kept
 
-	mu       sync.Mutex
-	messages []transform.Message
-	drops    []transform.Reason
-	bursts   int
-	inBurst  bool
-	inThis   int // calls in this burst
-	closed   bool
-	broke    []string
+	mu         sync.Mutex
+	messages   []transform.Message
+	drops      []transform.Reason
+	bursts     int
+	inBurst    bool
+	calls      int // in this burst
+	closed     bool
+	violations []string
 }
 
-func (r *recorder) rule(ok bool, what string) {
+func (r *recorder) require(ok bool, what string) {
 	if !ok {
-		r.broke = append(r.broke, what)
+		r.violations = append(r.violations, what)
 	}
 }
 
 func (r *recorder) Begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rule(!r.inBurst && !r.closed, "Begin within a burst or after Close")
-	r.inBurst, r.inThis = true, 0
+	r.require(!r.inBurst && !r.closed, "Begin within a burst or after Close")
+	r.inBurst, r.calls = true, 0
 	r.bursts++
 }
 
 func (r *recorder) Take(m *transform.Message) transform.Reason {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rule(r.inBurst, "Take outside a burst")
-	r.inThis++
+	r.require(r.inBurst, "Take outside a burst")
+	r.calls++
 	kept := *m
 	kept.Wire, kept.Zone, kept.Frame = bytes.Clone(m.Wire), bytes.Clone(m.Zone), nil
 	r.messages = append(r.messages, kept)
@@ -66,26 +66,26 @@ func (r *recorder) Take(m *transform.Message) transform.Reason {
 func (r *recorder) Drop(reason transform.Reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rule(r.inBurst, "Drop outside a burst")
-	r.inThis++
+	r.require(r.inBurst, "Drop outside a burst")
+	r.calls++
 	r.drops = append(r.drops, reason)
 }
 
 func (r *recorder) End() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rule(r.inBurst && r.inThis > 0, "End of no burst, or of an empty one")
+	r.require(r.inBurst && r.calls > 0, "End of no burst, or of an empty one")
 	r.inBurst = false
 }
 
 func (r *recorder) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rule(!r.inBurst && !r.closed, "Close within a burst, or twice")
+	r.require(!r.inBurst && !r.closed, "Close within a burst, or twice")
 	r.closed = true
 }
 
-// seen returns copies of what came so far.
+// seen returns copies of the messages and drops so far.
 func (r *recorder) seen() ([]transform.Message, []transform.Reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,17 +98,17 @@ func (r *recorder) isClosed() bool {
 	return r.closed
 }
 
-// check fails the test where a rule of Lane was broken.
+// check fails the test if a rule of Lane was violated.
 func (r *recorder) check(t testing.TB) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.broke) > 0 {
-		t.Errorf("the lane's rules were broken: %q", r.broke)
+	if len(r.violations) > 0 {
+		t.Errorf("violations of the rules of Lane: %q", r.violations)
 	}
 }
 
-// testConfig is good for every test that does not say otherwise.
+// testConfig returns the usual configuration of tests.
 func testConfig(network, address string) Config {
 	return Config{
 		Name: "test", Network: network, Address: address, Mode: 0o660,
@@ -116,31 +116,31 @@ func testConfig(network, address string) Config {
 	}
 }
 
-// A logbook collects log lines at every level.
-type logbook struct {
+// A logBuffer is a log that keeps lines of every level.
+type logBuffer struct {
 	mu  sync.Mutex
 	buf strings.Builder
 }
 
-func (l *logbook) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
 }
 
-func (l *logbook) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
 
-func (l *logbook) count(text string) int { return strings.Count(l.String(), text) }
+func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
 
-func (l *logbook) logger() *slog.Logger {
+func (l *logBuffer) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// frame puts a data frame's length before it.
+// frame returns a data frame with this body.
 func frame(body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
@@ -166,7 +166,7 @@ var (
 
 func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
-// sample is a RESOLVER_RESPONSE with every field that resolvers send.
+// sample returns a RESOLVER_RESPONSE with every field that resolvers send.
 func sample() *dnstap.Dnstap {
 	return &dnstap.Dnstap{
 		Identity: []byte("ns1.example"),
@@ -191,7 +191,7 @@ func sample() *dnstap.Dnstap {
 	}
 }
 
-// marshal encodes d, incomplete or not.
+// marshal encodes d, even if required fields are missing.
 func marshal(d *dnstap.Dnstap) []byte {
 	b, err := proto.MarshalOptions{AllowPartial: true}.Marshal(d)
 	if err != nil {
@@ -230,7 +230,7 @@ func capture(t testing.TB, name string) (file []byte, frames [][]byte) {
 
 func captures() []string { return []string{"unbound.fstrm", "bind.fstrm", "pdns.fstrm", "kresd.fstrm"} }
 
-// eventually waits for what another goroutine or process does.
+// eventually waits until ok, which depends on another goroutine or process.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {

@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
 )
 
-// liveHeap is what the heap holds when garbage and sync.Pools are collected.
+// liveHeap returns the size of the heap in bytes after garbage and sync.Pools were collected.
 func liveHeap() int {
 	var m runtime.MemStats
 	runtime.GC()
@@ -23,8 +23,8 @@ func liveHeap() int {
 	return int(m.HeapAlloc)
 }
 
-// heapOf returns what each connection to a source holds while a frame of the largest
-// size is read. Of a TLS connection that includes the client's end.
+// heapOf returns the bytes that each connection to a source holds while it reads a frame
+// of the largest size. For a TLS connection that includes the client's end.
 func heapOf(t *testing.T, cfg Config, dial func(*running) net.Conn) int {
 	t.Helper()
 	const connections, frames = 32, 4

@@ -27,12 +27,12 @@ func (p Peer) holder() holder {
 func (s *Source) freePlace(newcomer holder) bool {
 	full := len(s.conns) >= s.config.MaxConnections
 	switch {
-	case full && !s.crowded:
-		s.crowded = true
-		s.log.Warn("too many connections: newcomers are refused, or take the place of a peer that has more",
+	case full && !s.limitLogged:
+		s.limitLogged = true
+		s.log.Warn("too many connections: new ones are refused, or displace one of a peer that has more",
 			"max_connections", s.config.MaxConnections)
-	case s.crowded && len(s.conns) <= s.config.MaxConnections/2: // not at each change near the limit
-		s.crowded = false
+	case s.limitLogged && len(s.conns) <= s.config.MaxConnections/2: // not at each change near the limit
+		s.limitLogged = false
 		s.log.Info("connections are no longer refused")
 	}
 	if !full {

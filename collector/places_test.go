@@ -13,52 +13,52 @@ import (
 
 func TestDisplaceable(t *testing.T) {
 	const resolver, mallory, oscar = 103, 1000, 1001
-	type place struct {
-		uid uint32
-		is  phase
+	type connection struct {
+		uid   uint32
+		phase phase
 	}
-	many := func(n int, p place) []place {
-		var all []place
+	many := func(n int, c connection) []connection {
+		var all []connection
 		for range n {
-			all = append(all, p)
+			all = append(all, c)
 		}
 		return all
 	}
-	concat := func(parts ...[]place) (all []place) {
+	concat := func(parts ...[]connection) (all []connection) {
 		for _, p := range parts {
 			all = append(all, p...)
 		}
 		return all
 	}
-	silent, idle, busy := place{mallory, inHandshake}, place{mallory, unproven}, place{mallory, proven}
+	silent, idle, busy := connection{mallory, inHandshake}, connection{mallory, unproven}, connection{mallory, proven}
 	tests := []struct {
 		name     string
-		places   []place // numbered from 1, the oldest first
+		open     []connection // numbered from 1, the oldest first
 		newcomer uint32
 		want     uint64 // 0: the newcomer is refused
 	}{
 		{"the oldest handshake", many(4, silent), resolver, 1},
 		{"the oldest handshake, for its own peer too", many(4, silent), mallory, 1},
-		{"a handshake before a connection after START", []place{idle, busy, idle, silent}, resolver, 4},
-		{"the handshake of the peer that has more", concat([]place{{oscar, inHandshake}}, many(3, silent)), resolver, 2},
-		{"the only handshake of a peer, if the others have as few", []place{{oscar, inHandshake}}, resolver, 1},
-		{"not the resolver's handshake, for a peer that has more", concat([]place{{resolver, inHandshake}}, many(3, idle)), mallory, 0},
-		{"an unproven connection before a proven one", []place{busy, idle, idle}, resolver, 2},
+		{"a handshake before a connection after START", []connection{idle, busy, idle, silent}, resolver, 4},
+		{"the handshake of the peer that has more", concat([]connection{{oscar, inHandshake}}, many(3, silent)), resolver, 2},
+		{"the only handshake of a peer, if the others have as few", []connection{{oscar, inHandshake}}, resolver, 1},
+		{"not the resolver's handshake, for a peer that has more", concat([]connection{{resolver, inHandshake}}, many(3, idle)), mallory, 0},
+		{"an unproven connection before a proven one", []connection{busy, idle, idle}, resolver, 2},
 		{"a proven connection of the peer that has all", many(3, busy), resolver, 1},
 		{"no connection after START, for its own peer", many(3, idle), mallory, 0},
-		{"no connection of a peer that has as many", []place{{1, proven}, {2, unproven}, {3, proven}}, resolver, 0},
-		{"no connection if the new peer would then have more", []place{{1, unproven}, {resolver, proven}, {2, unproven}, {2, unproven}}, resolver, 0},
-		{"one of three for the second of another", []place{idle, idle, idle, {resolver, proven}}, resolver, 1},
-		{"a proven one of the peer that has most, before an unproven one", []place{{oscar, unproven}, busy, busy, busy}, resolver, 2},
-		{"PowerDNS's five stay, for a newcomer of its own", many(5, place{resolver, proven}), resolver, 0},
+		{"no connection of a peer that has as many", []connection{{1, proven}, {2, unproven}, {3, proven}}, resolver, 0},
+		{"no connection if the new peer would then have more", []connection{{1, unproven}, {resolver, proven}, {2, unproven}, {2, unproven}}, resolver, 0},
+		{"one of three for the second of another", []connection{idle, idle, idle, {resolver, proven}}, resolver, 1},
+		{"a proven one of the peer that has most, before an unproven one", []connection{{oscar, unproven}, busy, busy, busy}, resolver, 2},
+		{"PowerDNS's five stay, for a newcomer of its own", many(5, connection{resolver, proven}), resolver, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Source{conns: map[*conn]struct{}{}}
-			for i, p := range tt.places {
-				c := &conn{holder: holder{uid: p.uid}, began: p.is != inHandshake}
+			for i, p := range tt.open {
+				c := &conn{holder: holder{uid: p.uid}, began: p.phase != inHandshake}
 				c.shown.Number = uint64(i + 1)
-				if p.is == proven {
+				if p.phase == proven {
 					c.shown.Outward = 1
 				}
 				s.conns[c] = struct{}{}
@@ -119,7 +119,7 @@ func TestResolverIsNotLockedOut(t *testing.T) {
 					(!strings.Contains(name, "frames") || m == 4)
 			})
 			for range 3 {
-				r.dialFrom(t, "127.0.0.2") // a fifth of the same peer must not take the resolver's place
+				r.dialFrom(t, "127.0.0.2") // a fifth connection of the same peer must not displace the resolver's
 			}
 			before, _ := r.received()
 			resolver := r.dialFrom(t, "127.0.0.3")
@@ -137,7 +137,7 @@ func TestResolverIsNotLockedOut(t *testing.T) {
 				expectClosed(t, stuck[0])
 			}
 			if n := r.log.count("level=WARN"); n != 1 || r.log.count("too many connections") != 1 {
-				t.Errorf("one warning is due, got %d:\n%s", n, r.log.String())
+				t.Errorf("got %d warnings, want one:\n%s", n, r.log.String())
 			}
 		})
 	}

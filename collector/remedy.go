@@ -8,7 +8,7 @@ import (
 	dnstap "github.com/dnstap/golang-dnstap"
 )
 
-// A Remedy is advice for a connection that brings nothing outward.
+// A Remedy is advice for a connection that sends no outward messages.
 type Remedy struct {
 	Sender string // the kind of sender
 	Advice string // what to change at the sender
@@ -27,22 +27,22 @@ var resolvers = []struct {
 		[]string{"bind"}},
 	{Remedy{"PowerDNS Recursor",
 		"call dnstapFrameStreamServer with logQueries=true and logResponses=true; " +
-			"dnstapNODFrameStreamServer is not that: it tells of new domains, with a client's address"},
+			"dnstapNODFrameStreamServer is something else: it reports new domains, with a client's address"},
 		[]string{"pdns-recursor", "powerdns"}},
 	{Remedy{"Knot Resolver",
-		"none over dnstap, where it tells of its clients only: use a pcap source"},
+		"none over dnstap, which contains only its client messages: use a pcap source"},
 		[]string{"knot resolver", "kresd"}},
 }
 
 var (
 	anyResolver = Remedy{"a resolver that does not say which",
-		"have it log resolver messages: Unbound by dnstap-log-resolver-query-messages and " +
+		"make it log resolver messages: Unbound by dnstap-log-resolver-query-messages and " +
 			"dnstap-log-resolver-response-messages, BIND by dnstap { resolver; };, PowerDNS Recursor by logQueries and " +
 			"logResponses of dnstapFrameStreamServer; Knot Resolver has none: use a pcap source"}
 	authority = Remedy{"an authoritative server",
-		"none: it asks nobody; connect the resolver instead"}
+		"none: it sends no queries; connect the resolver instead"}
 	forwarder = Remedy{"a forwarder",
-		"connect the resolver that it asks; outward.forwarded takes its messages as they are"}
+		"connect the resolver that it queries; or set outward.forwarded to record its messages as they are"}
 )
 
 // remedy returns the remedy for a stream whose messages so far cannot become records. due is
@@ -51,7 +51,7 @@ func (a *account) remedy() (r Remedy, due bool) {
 	switch {
 	case a.outward > 0:
 		return forwarder, a.forwarded > 0 && a.direct == 0
-	case a.inward == 0:
+	case a.notOutward == 0:
 		return Remedy{}, false
 	case a.types.onlyAuthority():
 		return authority, true
@@ -80,17 +80,17 @@ func (c *TypeCounts) onlyAuthority() bool {
 	return authority > 0 && authority == all
 }
 
-// probation is the time from a connection's first message to the report that nothing outward
-// has come. The clients of a small resolver may ask only for what is in its cache for a while.
-const probation = time.Minute
+// reportDelay is the time from a connection's first message to the report that no outward
+// message has come. For a while the clients of a small resolver may query only cached names.
+const reportDelay = time.Minute
 
-// checkOutward starts the time of probation at the first message. It withdraws the report once
-// something outward has come.
+// checkOutward schedules the report at the first message. It withdraws the report once an
+// outward message has come.
 func (c *conn) checkOutward() {
 	a := &c.stream.account
-	if !c.onProbation && a.inward+a.outward > 0 {
-		c.onProbation = true
-		c.reader.setTimer(probation, c.report)
+	if !c.reportScheduled && a.notOutward+a.outward > 0 {
+		c.reportScheduled = true
+		c.reader.setTimer(reportDelay, c.report)
 	}
 	if c.shown.Remedy == (Remedy{}) { // no other goroutine writes it
 		return
@@ -104,7 +104,7 @@ func (c *conn) checkOutward() {
 	c.log.Info("outward messages have come after all")
 }
 
-// report logs and shows the remedy if nothing has come that can become a record.
+// report logs and shows the remedy if no message has come that can become a record.
 func (c *conn) report() {
 	a := &c.stream.account
 	remedy, due := a.remedy()

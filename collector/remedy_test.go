@@ -14,8 +14,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// judged returns what a lane says that works by the default policy.
-func judged(t *testing.T) func(*transform.Message) transform.Reason {
+// defaultJudge returns the Take of a lane with the default policy.
+func defaultJudge(t *testing.T) func(*transform.Message) transform.Reason {
 	policy, err := transform.NewPolicy(transform.Config{PairingTimeout: time.Minute, TimeResolution: time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -26,13 +26,13 @@ func judged(t *testing.T) func(*transform.Message) transform.Reason {
 
 func newJudgedSession(t *testing.T) *session {
 	s := newSession(t)
-	s.lane.judge = judged(t)
+	s.lane.judge = defaultJudge(t)
 	s.send(t, start)
 	return s
 }
 
-// only returns the frames of a capture that the condition holds for.
-func only(t *testing.T, name string, keep func(*dnstap.Dnstap) bool) []byte {
+// filtered returns the frames of a capture for which keep returns true.
+func filtered(t *testing.T, name string, keep func(*dnstap.Dnstap) bool) []byte {
 	t.Helper()
 	_, frames := capture(t, name)
 	var all []byte
@@ -57,9 +57,9 @@ func isClient(d *dnstap.Dnstap) bool {
 
 func everything(*dnstap.Dnstap) bool { return true }
 
-// typed is a frame of that type and version, and of nothing that would be needed
-// of an outward message.
-func typed(kind dnstap.Message_Type, version string) []byte {
+// frameOfType returns a frame with this type and version, and without the fields that an
+// outward message needs.
+func frameOfType(kind dnstap.Message_Type, version string) []byte {
 	d := &dnstap.Dnstap{Type: dnstap.Dnstap_MESSAGE.Enum(), Message: &dnstap.Message{Type: &kind}}
 	if version != "" {
 		d.Version = []byte(version)
@@ -67,40 +67,40 @@ func typed(kind dnstap.Message_Type, version string) []byte {
 	return frame(marshal(d))
 }
 
-// event is what PowerDNS tells of a new domain.
-func event(version string) []byte {
+// newDomainEvent returns the frame by which PowerDNS reports a new domain.
+func newDomainEvent(version string) []byte {
 	d := sample()
 	d.Version = []byte(version)
 	d.Message.ResponseTimeSec, d.Message.ResponseTimeNsec = nil, nil
 	return frame(marshal(d))
 }
 
-func TestConnectionThatBringsNothingOutwardIsReported(t *testing.T) {
+func TestConnectionWithoutOutwardMessagesIsReported(t *testing.T) {
 	const client = dnstap.Message_CLIENT_QUERY
 	tests := []struct {
 		name   string
 		in     []byte
 		sender string // of the remedy; empty: no report
 	}{
-		{"kresd as it is", only(t, "kresd.fstrm", everything), "Knot Resolver"},
-		{"Knot Resolver's own version", typed(client, "Knot Resolver 5.6.0"), "Knot Resolver"},
-		{"Unbound's clients", only(t, "unbound.fstrm", isClient), "Unbound"},
-		{"BIND's clients", only(t, "bind.fstrm", isClient), "BIND"},
-		{"PowerDNS's events", event("pdns-recursor 4.8.8"), "PowerDNS Recursor"},
-		{"events without a version", event(""), "a resolver that does not say which"},
-		{"no version", typed(client, ""), "a resolver that does not say which"},
-		{"a version of the operator's", typed(client, "not telling"), "a resolver that does not say which"},
-		{"Knot DNS", join(typed(dnstap.Message_AUTH_QUERY, ""), typed(dnstap.Message_AUTH_RESPONSE, "Knot DNS 3.2")),
+		{"kresd as it is", filtered(t, "kresd.fstrm", everything), "Knot Resolver"},
+		{"Knot Resolver's own version", frameOfType(client, "Knot Resolver 5.6.0"), "Knot Resolver"},
+		{"Unbound's clients", filtered(t, "unbound.fstrm", isClient), "Unbound"},
+		{"BIND's clients", filtered(t, "bind.fstrm", isClient), "BIND"},
+		{"PowerDNS's events", newDomainEvent("pdns-recursor 4.8.8"), "PowerDNS Recursor"},
+		{"events without a version", newDomainEvent(""), "a resolver that does not say which"},
+		{"no version", frameOfType(client, ""), "a resolver that does not say which"},
+		{"a version of the operator's", frameOfType(client, "not telling"), "a resolver that does not say which"},
+		{"Knot DNS", join(frameOfType(dnstap.Message_AUTH_QUERY, ""), frameOfType(dnstap.Message_AUTH_RESPONSE, "Knot DNS 3.2")),
 			"an authoritative server"},
-		{"BIND as an authoritative server", typed(dnstap.Message_AUTH_QUERY, "BIND 9.18"), "an authoritative server"},
-		{"BIND with zones and clients", join(typed(dnstap.Message_AUTH_QUERY, "BIND 9.18"), typed(client, "")), "BIND"},
-		{"unknown types", typed(99, "unbound 1.17.1"), "Unbound"},
-		{"BIND that forwards", only(t, "bind-fwd.fstrm", everything), "a forwarder"},
+		{"BIND as an authoritative server", frameOfType(dnstap.Message_AUTH_QUERY, "BIND 9.18"), "an authoritative server"},
+		{"BIND with zones and clients", join(frameOfType(dnstap.Message_AUTH_QUERY, "BIND 9.18"), frameOfType(client, "")), "BIND"},
+		{"unknown types", frameOfType(99, "unbound 1.17.1"), "Unbound"},
+		{"BIND that forwards", filtered(t, "bind-fwd.fstrm", everything), "a forwarder"},
 
-		{"Unbound as it is", only(t, "unbound.fstrm", everything), ""},
-		{"BIND as it is", only(t, "bind.fstrm", everything), ""},
-		{"PowerDNS as it is", only(t, "pdns.fstrm", everything), ""},
-		{"one outward message", join(only(t, "kresd.fstrm", everything), sampleFrame()), ""},
+		{"Unbound as it is", filtered(t, "unbound.fstrm", everything), ""},
+		{"BIND as it is", filtered(t, "bind.fstrm", everything), ""},
+		{"PowerDNS as it is", filtered(t, "pdns.fstrm", everything), ""},
+		{"one outward message", join(filtered(t, "kresd.fstrm", everything), sampleFrame()), ""},
 		{"nothing", nil, ""},
 		{"junk", join(frame([]byte("junk")), frame(make([]byte, 257<<10))), ""},
 	}
@@ -109,7 +109,7 @@ func TestConnectionThatBringsNothingOutwardIsReported(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newJudgedSession(t)
 				s.send(t, tt.in)
-				time.Sleep(2 * probation)
+				time.Sleep(2 * reportDelay)
 				got, _ := s.conn.show()
 				if got.Remedy.Sender != tt.sender {
 					t.Errorf("got %+v, want %q", got.Remedy, tt.sender)
@@ -129,10 +129,10 @@ func TestConnectionThatBringsNothingOutwardIsReported(t *testing.T) {
 func TestReportComesOnceAMinuteAfterTheFirstMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newJudgedSession(t)
-		frames := typed(dnstap.Message_CLIENT_QUERY, "unbound 1.17.1")
+		frames := frameOfType(dnstap.Message_CLIENT_QUERY, "unbound 1.17.1")
 		time.Sleep(time.Hour) // a quiet resolver
 		s.send(t, frames)
-		time.Sleep(probation - time.Millisecond)
+		time.Sleep(reportDelay - time.Millisecond)
 		if n := s.log.count("not outward"); n != 0 {
 			t.Errorf("%d reports before time", n)
 		}
@@ -143,7 +143,7 @@ func TestReportComesOnceAMinuteAfterTheFirstMessage(t *testing.T) {
 		}
 		for range 100 {
 			s.send(t, frames)
-			time.Sleep(probation / 10)
+			time.Sleep(reportDelay / 10)
 		}
 		if n := s.log.count("not outward"); n != 1 {
 			t.Errorf("%d reports of one connection", n)
@@ -158,15 +158,15 @@ func TestReportComesOnceAMinuteAfterTheFirstMessage(t *testing.T) {
 	})
 }
 
-// The report must not cost the frame in whose middle it falls due.
-func TestReportFallsWithinAFrame(t *testing.T) {
+// A report that becomes due in the middle of a frame must not lose that frame.
+func TestReportWithinAFrameLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newJudgedSession(t)
-		frames := typed(dnstap.Message_CLIENT_QUERY, "")
+		frames := frameOfType(dnstap.Message_CLIENT_QUERY, "")
 		s.send(t, join(frames, frames[:5]))
-		time.Sleep(2 * probation)
+		time.Sleep(2 * reportDelay)
 		s.send(t, join(frames[5:], stop))
-		s.expect(t, ended, 2*probation, "by=STOP")
+		s.expect(t, ended, 2*reportDelay, "by=STOP")
 		s.expectCounts(t, 2, 0)
 	})
 }
@@ -174,10 +174,10 @@ func TestReportFallsWithinAFrame(t *testing.T) {
 func TestStopAtTheTimeOfTheReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newJudgedSession(t)
-		s.send(t, typed(dnstap.Message_CLIENT_QUERY, ""))
-		time.Sleep(probation)
+		s.send(t, frameOfType(dnstap.Message_CLIENT_QUERY, ""))
+		time.Sleep(reportDelay)
 		s.stop()
-		s.expect(t, ended, probation+drainIdle, "by=us")
+		s.expect(t, ended, reportDelay+drainIdle, "by=us")
 	})
 }
 
@@ -191,8 +191,8 @@ func remedies() []Remedy {
 	return append(all, anyResolver, authority, forwarder)
 }
 
-// TestRemediesAreThese holds the remedies to remedies.md, which docs/resolvers.md contains.
-func TestRemediesAreThese(t *testing.T) {
+// TestRemedies compares the remedies with remedies.md, which docs/resolvers.md contains.
+func TestRemedies(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| at the other end | remedy |\n|---|---|\n")
 	for _, r := range remedies() {
@@ -201,11 +201,11 @@ func TestRemediesAreThese(t *testing.T) {
 	golden.Assert(t, b.String(), "remedies.md")
 }
 
-func TestEveryRemedySaysWhatToDo(t *testing.T) {
+func TestRemediesAreCompleteAndDistinct(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range remedies() {
 		if r.Sender == "" || r.Advice == "" || seen[r.Sender] {
-			t.Errorf("%+v is empty or stands twice", r)
+			t.Errorf("%+v is incomplete or a duplicate", r)
 		}
 		seen[r.Sender] = true
 	}

@@ -15,7 +15,7 @@ import (
 // the byte offset; the lane has every frame before it.
 //
 // Replay ends when ctx ends: between two reads or, if r has a SetReadDeadline that works, as
-// pipes have, within a read. On return r's read deadline has expired then.
+// pipes have, within a read. Then r's read deadline has expired on return.
 func Replay(ctx context.Context, r io.Reader, cfg Config, lane transform.Lane) error {
 	defer lane.Close()
 	if cfg.MaxFrame < 1 {

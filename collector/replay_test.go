@@ -89,10 +89,10 @@ func TestReplayOfDamage(t *testing.T) {
 		{"cut", join(start, good, good[:77]), 1, "reading Frame Streams: at byte 166: the stream ends within a frame"},
 		{"cut in an oversized frame", join(start, good, frame(make([]byte, 300<<10))[:5000]), 1,
 			"reading Frame Streams: at byte 166: the stream ends within a frame"},
-		{"broken behind a large read", join(start, bytes.Repeat(good, 1000), controlOf()), 1000,
+		{"broken after a large read", join(start, bytes.Repeat(good, 1000), controlOf()), 1000,
 			"reading Frame Streams: at byte 124042: control frame of 0 bytes: 4 to 512 are possible"},
-		{"behind STOP", join(start, good, stop, start, good, stop), 1,
-			"reading Frame Streams: at byte 178: the stream goes on behind STOP"},
+		{"data after STOP", join(start, good, stop, start, good, stop), 1,
+			"reading Frame Streams: at byte 178: the stream continues after STOP"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestReplayRefusesNoFrameSize(t *testing.T) {
 func TestReplayEndsWithItsContext(t *testing.T) {
 	t.Run("between reads", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
-		lane := &cancelling{cancel: cancel}
+		lane := &cancellingLane{cancel: cancel}
 		in := &pieceReader{join(start, bytes.Repeat(sampleFrame(), 1000)), 500}
 		if err := Replay(ctx, in, testConfig("", ""), lane); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
@@ -140,7 +140,7 @@ func TestReplayEndsWithItsContext(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		lane := &cancelling{cancel: cancel}
+		lane := &cancellingLane{cancel: cancel}
 		if err := Replay(ctx, r, testConfig("", ""), lane); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
@@ -150,13 +150,13 @@ func TestReplayEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// cancelling ends the context at the end of the first burst.
-type cancelling struct {
+// A cancellingLane ends the context at the end of the first burst.
+type cancellingLane struct {
 	recorder
 	cancel context.CancelFunc
 }
 
-func (c *cancelling) End() {
+func (c *cancellingLane) End() {
 	c.recorder.End()
 	c.cancel()
 }

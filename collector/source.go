@@ -23,18 +23,18 @@ type Source struct {
 	socket   *sockfile.Listener // the listener; nil on TCP and on an inherited socket
 	close    func() error       // closes the listener, once
 
-	mu        sync.Mutex
-	log       *slog.Logger // base with the source's name
-	config    Config
-	tls       *certs.Credentials // nil: no TLS
-	conns     map[*conn]struct{}
-	stats     Stats
-	crowded   bool       // MaxConnections were open, and it was logged
-	perMinute minuteRate // of new connections
+	mu          sync.Mutex
+	log         *slog.Logger // base with the source's name
+	config      Config
+	tls         *certs.Credentials // nil: no TLS
+	conns       map[*conn]struct{}
+	stats       Stats
+	limitLogged bool       // it was logged that MaxConnections are open
+	perMinute   minuteRate // of new connections
 }
 
-// Stats counts what happened at a source besides its messages. As JSON it is part of
-// what /ledger answers, under the names of its rows.
+// Stats counts the connections of a source. As JSON it is part of the response of /ledger,
+// under the names of its rows.
 type Stats struct {
 	Open             int    `json:"open"`
 	Accepted         uint64 `json:"accepted"` // includes those that are open

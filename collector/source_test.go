@@ -24,19 +24,19 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A running source, with the lanes it opened.
+// A running is a source that runs, with the lanes that it opened.
 type running struct {
 	*Source
-	log   logbook
-	stop  func() error // ends Run and returns what it returned
-	mu    sync.Mutex
-	lanes []*recorder
-	lay   func() transform.Lane // nil: recorders
+	log     logBuffer
+	stop    func() error // ends Run and returns what it returned
+	mu      sync.Mutex
+	lanes   []*recorder
+	newLane func() transform.Lane // nil: recorders
 }
 
 func (r *running) openLane() transform.Lane {
-	if r.lay != nil {
-		return r.lay()
+	if r.newLane != nil {
+		return r.newLane()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,7 +51,7 @@ func (r *running) opened() []*recorder {
 	return slices.Clone(r.lanes)
 }
 
-// received is how many messages and drops all lanes have.
+// received returns the numbers of messages and drops of all lanes.
 func (r *running) received() (messages, drops int) {
 	for _, lane := range r.opened() {
 		m, d := lane.seen()
@@ -171,7 +171,7 @@ func TestSendersOfTheLibraries(t *testing.T) {
 	}
 }
 
-func TestAllBeforeFINISHIsInTheLane(t *testing.T) {
+func TestLaneHasEveryFrameBeforeFINISH(t *testing.T) {
 	r := startSource(t, unixConfig(t))
 	nc := r.dial(t)
 	send(t, nc, controlBytes(framestream.CONTROL_READY, ours))
@@ -185,7 +185,7 @@ func TestAllBeforeFINISHIsInTheLane(t *testing.T) {
 	}
 }
 
-func TestSTOPFromAPeerThatClosesAtOnce(t *testing.T) {
+func TestPeerThatClosesAfterSTOP(t *testing.T) {
 	r := startSource(t, unixConfig(t))
 	nc := r.dial(t)
 	send(t, nc, controlBytes(framestream.CONTROL_READY, ours))
@@ -203,10 +203,10 @@ func TestSTOPFromAPeerThatClosesAtOnce(t *testing.T) {
 	}
 }
 
-// What a peer has written is read, also when we end while it writes on.
-func TestStopLosesNothingThatTheKernelTook(t *testing.T) {
+// What a peer has written is read, even if the source ends while the peer continues to write.
+func TestStopReadsWhatTheKernelAccepted(t *testing.T) {
 	r := startSource(t, unixConfig(t))
-	send(t, r.dial(t), start) // one that is quiet
+	send(t, r.dial(t), start) // a quiet connection
 	const writers = 4
 	var written atomic.Int64
 	var wg sync.WaitGroup
@@ -220,7 +220,7 @@ func TestStopLosesNothingThatTheKernelTook(t *testing.T) {
 				}
 			}
 			if !errors.Is(err, syscall.EPIPE) {
-				t.Errorf("a writer was told %v", err)
+				t.Errorf("a writer got the error %v", err)
 			}
 		})
 	}
@@ -314,7 +314,7 @@ func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
 	first, second := r.dial(t), r.dial(t)
 	send(t, first, start)
 	send(t, second, start)
-	// Until they have said how they speak, a newcomer may take their place.
+	// In their handshake, a new connection may displace them.
 	eventually(t, "two have begun", func() bool { return len(r.Connections()) == 2 })
 	for range 3 {
 		expectClosed(t, r.dial(t))
@@ -322,7 +322,7 @@ func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
 	if got, want := r.Stats(), (Stats{Open: 2, Accepted: 2, Refused: 3}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if r.log.count("newcomers are refused") != 1 {
+	if r.log.count("new ones are refused") != 1 {
 		t.Errorf("one line is due:\n%s", r.log.String())
 	}
 
@@ -336,7 +336,7 @@ func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
 	}
 }
 
-func TestPeersAreKnown(t *testing.T) {
+func TestConnectionsDescribeTheirPeers(t *testing.T) {
 	r := startSource(t, unixConfig(t))
 	first := r.dial(t)
 	send(t, first, join(start, sampleFrame()))
@@ -418,7 +418,7 @@ func TestStopReadsWhatWasSent(t *testing.T) {
 
 func TestRunEndsWhenItsListenerIsClosed(t *testing.T) {
 	lane := &recorder{}
-	s, err := Listen(unixConfig(t), func() transform.Lane { return lane }, (&logbook{}).logger())
+	s, err := Listen(unixConfig(t), func() transform.Lane { return lane }, (&logBuffer{}).logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,7 +453,7 @@ func TestReconfigureKeepsConnections(t *testing.T) {
 	if info, err := os.Lstat(cfg.Address); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	send(t, nc, sampleFrame()) // above the new limit, which is not for this connection
+	send(t, nc, sampleFrame()) // above the new limit, which does not apply to this connection
 	eventually(t, "the old connection is served", func() bool { m, d := r.received(); return m == 1 && d == 0 })
 	second := r.dial(t)
 	send(t, second, join(start, sampleFrame()))

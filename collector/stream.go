@@ -36,7 +36,7 @@ func (s *stream) run() error {
 			if s.frames.pending() && !errors.Is(err, errStopped) {
 				s.cutOff()
 			}
-			return s.frames.ended(err)
+			return s.frames.endError(err)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func TestSendersOverTLS(t *testing.T) {
 	}
 }
 
-func TestStrangersGetNowhereAndDisturbNobody(t *testing.T) {
+func TestUnauthenticatedPeersAreRefused(t *testing.T) {
 	ca, foreign := certstest.NewCA(t, "CA"), certstest.NewCA(t, "Foreign CA")
 	cfg, _ := tlsConfig(t, ca, ca)
 	r := startSource(t, cfg)
@@ -142,7 +142,7 @@ func TestStrangersGetNowhereAndDisturbNobody(t *testing.T) {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 			return tls.Client(nc, c).Handshake()
 		}, "client offered only unsupported versions"},
-		"one who does not trust us": {func(t *testing.T, nc net.Conn) error {
+		"peer that does not trust us": {func(t *testing.T, nc net.Conn) error {
 			return tls.Client(nc, certstest.ClientConfig(t, foreign, resolver)).Handshake()
 		}, "remote error: tls: bad certificate"},
 		"plain TCP": {func(t *testing.T, nc net.Conn) error {
@@ -178,7 +178,7 @@ func TestStrangersGetNowhereAndDisturbNobody(t *testing.T) {
 }
 
 // A connection may be displaced at any point of its TLS handshake.
-func TestTLSHandshakesYieldTheirPlaces(t *testing.T) {
+func TestTLSHandshakesAreDisplaced(t *testing.T) {
 	ca := certstest.NewCA(t, "CA")
 	cfg, _ := tlsConfig(t, ca, nil)
 	cfg.MaxConnections = 1
@@ -285,21 +285,21 @@ func TestReconfigureChangesTLSForNewConnections(t *testing.T) {
 	}
 }
 
-// A reload is when operators look: it need not wait for a connection.
-func TestReconfigureLooksAtTheFiles(t *testing.T) {
+// Reconfigure reads changed files at once, without a new connection.
+func TestReconfigureReadsChangedTLSFiles(t *testing.T) {
 	ca := certstest.NewCA(t, "CA")
 	cfg, f := tlsConfig(t, ca, nil)
 	r := startSource(t, cfg)
-	look := func(says string) {
+	reconfigure := func(logged string) {
 		t.Helper()
-		if _, err := r.Reconfigure(cfg); err != nil || r.log.count(says) != 1 {
-			t.Errorf("%v; the log should say %q:\n%s", err, says, r.log.String())
+		if _, err := r.Reconfigure(cfg); err != nil || r.log.count(logged) != 1 {
+			t.Errorf("%v; the log should contain %q:\n%s", err, logged, r.log.String())
 		}
 	}
 	certstest.Write(t, f.Cert, nil)
-	look("cannot be used")
+	reconfigure("cannot be used")
 	f.Put(t, ca.Issue(t, "new.example", nil))
-	look("read again")
+	reconfigure("read again")
 }
 
 // A problem with the files is logged as a warning even when connections are logged at debug level.

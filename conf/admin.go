@@ -21,14 +21,14 @@ func parseAdmin(v string, remote bool) (string, error) {
 	host, port, err := net.SplitHostPort(v)
 	switch {
 	case err != nil:
-		return "", errors.New("must be HOST:PORT, an IPv6 address in brackets")
+		return "", errors.New("must be HOST:PORT, with an IPv6 address in brackets")
 	case host == "" && !remote:
-		return "", errors.New("the host is missing; 127.0.0.1 is for this machine alone")
+		return "", errors.New("the host is missing; for access from this machine only write 127.0.0.1")
 	case host == "":
 		return "", errors.New("the host is missing; for every address write 0.0.0.0 or [::]")
 	case !remote && !isLoopback(host):
-		return "", errors.New("other hosts reach this address, and whoever reaches it is told which resolvers connect " +
-			"and how much they ask; if that is wanted, set allow_remote = true")
+		return "", errors.New("other hosts can reach this address, and would see which resolvers connect " +
+			"and how much they query; to allow that, set allow_remote = true")
 	}
 	return parseEndpoint(host, port)
 }

@@ -1,9 +1,10 @@
-// Package conf reads the configuration of dnstap-pdns: HCL in, the Config struct
-// of each room of the house out, every error at once and at its place.
+// Package conf reads the configuration of dnstap-pdns from HCL and fills the Config
+// structs of the packages that it configures. It reports all errors at once, each
+// with its position in the file.
 //
-// It knows what an operator may write, what it means and what is set where
-// nothing is written. It does not know whether a user, a host or a folder
-// exists, opens no socket and no sink, and nothing below it imports it.
+// It knows the attributes, their meanings and their defaults. It must not know
+// whether a user, a host or a folder exists, opens no socket and no sink, and no
+// package that it configures imports it.
 package conf
 
 import (
@@ -19,50 +20,51 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Config is what a configuration means, for each part that is configured.
+// Config is the meaning of a configuration: the Config of each configured part.
 type Config struct {
 	Sources    []collector.Config
-	Packets    []pcap.Config // sources too; their resolvers are in Policy as well
+	Packets    []pcap.Config // packet sources; Policy contains their resolvers too
 	MaxQueries int           // pending queries, all lanes together
 	Policy     transform.Config
 	Sinks      []forward.SinkConfig
-	IDs        nmsg.IDs // of the sensor, as each sink has them
+	IDs        nmsg.IDs // of the sensor; each sink has a copy
 	Admin      Admin
 	Log        Log
 }
 
-// Admin says where a running sensor shows what it does.
+// Admin configures the HTTP server of a running sensor.
 type Admin struct {
-	Listen  string // host:port, for HTTP; empty: nowhere
-	Samples bool   // the last records that left, too
-	Pprof   bool   // profiles too
+	Listen  string // host:port; empty: no HTTP server
+	Samples bool   // the status page shows the last records that left
+	Pprof   bool   // the server also answers /debug/pprof
 }
 
-// Log says what is logged and how.
+// Log configures the log.
 type Log struct {
 	Level  slog.Level
 	Format string // "text" or "json"
 }
 
-// File is a configuration as it was written, and what it means.
+// File is a configuration as it was written, with its meaning.
 type File struct {
 	Config
 
-	// LocalNamesFile is the path of scrub.local_names_file, empty where none is named.
+	// LocalNamesFile is the path of scrub.local_names_file, or empty.
 	LocalNamesFile string
 
-	written   []string       // local_names, without those of the file
-	lines     []int          // of the file, at which its names are
+	ownNames  []string       // local_names, without the names in LocalNamesFile
+	fileLines []int          // line numbers of the names in LocalNamesFile
 	resolvers []netip.Prefix // scrub.resolvers, without those of packet sources
-	naming    *section       // that names the file
+	scrub     *section       // contains local_names_file
 
 	secrets  secrets
-	sections []*section        // in the order in which Effective prints them
-	sources  map[string][]byte // texts that diagnostics may point into, by file name
+	sections []*section        // in the order of Effective
+	sources  map[string][]byte // content of the files that diagnostics refer to, by file name
 }
 
-// Runnable returns an error if a sensor has nothing to read or nowhere to write;
-// commands that bring their own input and output do not ask.
+// Runnable returns an error if the configuration has no source, no interface for
+// a packet source, or no sink. Only run needs them: other commands have inputs and
+// outputs of their own.
 func (c *Config) Runnable() error {
 	var errs []error
 	if len(c.Sources) == 0 && len(c.Packets) == 0 {
@@ -72,7 +74,7 @@ func (c *Config) Runnable() error {
 	for _, p := range c.Packets {
 		if len(p.Interfaces) == 0 {
 			errs = append(errs, fmt.Errorf(`source "pcap" %q has no interface to capture on: `+
-				`add interfaces = ["eth0"], or ["any"] for all there are`, p.Name))
+				`add interfaces = ["eth0"], or ["any"] for all interfaces`, p.Name))
 		}
 	}
 	if len(c.Sinks) == 0 {

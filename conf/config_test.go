@@ -22,7 +22,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-func TestDefaultConfigurationMeansThis(t *testing.T) {
+func TestDefaultConfiguration(t *testing.T) {
 	f, diags := Default()
 	if len(diags) > 0 {
 		t.Fatal(messages(t, f, diags))
@@ -63,7 +63,7 @@ func TestDefaultConfigurationMeansThis(t *testing.T) {
 	}
 }
 
-func TestEveryAttributeReachesItsField(t *testing.T) {
+func TestEveryAttributeSetsItsField(t *testing.T) {
 	f, diags := Load("testdata/valid/full.hcl")
 	if len(diags) > 0 {
 		t.Fatal(messages(t, f, diags))
@@ -170,19 +170,19 @@ func TestEveryAttributeReachesItsField(t *testing.T) {
 	}
 }
 
-func TestFunctionsGiveTheirValues(t *testing.T) {
+func TestFunctionValuesAreUsed(t *testing.T) {
 	setEnvironment(t)
 	f, diags := Load("testdata/valid/functions.hcl")
 	if len(diags) > 0 {
 		t.Fatal(messages(t, f, diags))
 	}
-	if got, want := f.Sources[0].Address, "/run/unsaid-directory/dnstap.sock"; got != want {
+	if got, want := f.Sources[0].Address, "/run/hidden-directory/dnstap.sock"; got != want {
 		t.Errorf("listen: got %q, want %q", got, want)
 	}
 	if got := f.Sources[0].MaxConnections; got != 31 {
 		t.Errorf("max_connections: got %d, want 31", got)
 	}
-	if diff := cmp.Diff([]string{"unsaid-name.example", "top-secret.example"}, f.Policy.LocalNames); diff != "" {
+	if diff := cmp.Diff([]string{"hidden-name.example", "top-secret.example"}, f.Policy.LocalNames); diff != "" {
 		t.Errorf("local_names (-want +got):\n%s", diff)
 	}
 	if f.Policy.SpecialNames {
@@ -190,7 +190,7 @@ func TestFunctionsGiveTheirValues(t *testing.T) {
 	}
 }
 
-func TestTargetsAndListenersAreNormal(t *testing.T) {
+func TestTargetsAndListenAddressesAreNormalized(t *testing.T) {
 	f, diags := Load("testdata/valid/tcp.hcl")
 	if len(diags) > 0 {
 		t.Fatal(messages(t, f, diags))
@@ -211,7 +211,7 @@ func TestTargetsAndListenersAreNormal(t *testing.T) {
 	}
 }
 
-func TestDefaultsForCommandLinesAreThoseOfBlocks(t *testing.T) {
+func TestCommandLineDefaultsEqualBlockDefaults(t *testing.T) {
 	f, _ := Default()
 	source := f.Sources[0]
 	source.Name, source.Network, source.Address, source.Mode = "", "", "", 0
@@ -251,14 +251,14 @@ func TestDefaultsForCommandLinesAreThoseOfBlocks(t *testing.T) {
 	}
 }
 
-func TestAdminDefaultIsTheBuiltInConfigurations(t *testing.T) {
+func TestAdminDefaultIsThatOfTheBuiltInConfiguration(t *testing.T) {
 	f, _ := Default()
 	if got := AdminDefault(); got != f.Admin || got.Listen == "" {
 		t.Errorf("got %+v, want %+v", got, f.Admin)
 	}
 }
 
-func TestExampleSpellsOutTheDefault(t *testing.T) {
+func TestExampleEqualsTheDefault(t *testing.T) {
 	example, diags := Load("dnstap-pdns.hcl")
 	if len(diags) > 0 {
 		t.Fatal(messages(t, example, diags))
@@ -270,16 +270,16 @@ func TestExampleSpellsOutTheDefault(t *testing.T) {
 	for _, s := range example.sections {
 		for name, set := range s.settings {
 			if set.expr == nil && set.value != cty.NilVal {
-				t.Errorf("%s.%s does not stand in the example", s.schema.name, name)
+				t.Errorf("%s.%s is not in the example", s.schema.name, name)
 			}
 		}
 	}
 	if got := uncommented(t, "dnstap-pdns.hcl").Sources[0].TLS; got != (certs.Files{Cert: "cert.pem", Key: "key.pem", ClientCA: "ca.pem"}) {
-		t.Errorf("what the example shows of tls comes to %+v", got)
+		t.Errorf("tls of the example is %+v", got)
 	}
 }
 
-func TestExampleShowsAllOfPackets(t *testing.T) {
+func TestExampleContainsEveryPacketAttribute(t *testing.T) {
 	shown := uncommented(t, "dnstap-pdns.hcl")
 	want := []pcap.Config{{
 		Name: "span", Interfaces: []string{"eth1"}, Resolvers: prefixes("192.0.2.53/32", "2001:db8:53::/64"),
@@ -291,7 +291,7 @@ func TestExampleShowsAllOfPackets(t *testing.T) {
 	for _, s := range shown.sections {
 		for name, set := range s.settings {
 			if s.schema.typ == "pcap" && set.expr == nil {
-				t.Errorf("%s does not stand in the example", name)
+				t.Errorf("%s is not in the example", name)
 			}
 		}
 	}
@@ -304,8 +304,8 @@ func prefixes(all ...string) (out []netip.Prefix) {
 	return out
 }
 
-// uncommented reads the example with the blocks that stand there as comments,
-// and with the source on TCP, where tls applies.
+// uncommented reads the example with its commented blocks enabled, and with the
+// source on TCP, to which tls applies.
 func uncommented(t *testing.T, path string) *File {
 	t.Helper()
 	src, err := os.ReadFile(path)
@@ -326,7 +326,7 @@ func uncommented(t *testing.T, path string) *File {
 	return mustParse(t, strings.Join(lines, ""))
 }
 
-func TestRunnableWantsSourceAndSink(t *testing.T) {
+func TestRunnableRequiresSourceAndSink(t *testing.T) {
 	const source = `source "dnstap" "a" { listen = "unix:///run/a.sock" }` + "\n"
 	const sink = `sink "nmsg" "b" { to = "stdout:" }` + "\n"
 	const packets = "source pcap c {\nresolvers = [\"192.0.2.53\"]\n"
@@ -354,7 +354,7 @@ func TestRunnableWantsSourceAndSink(t *testing.T) {
 	}
 }
 
-func TestWhatRunnableAdvisesIsTaken(t *testing.T) {
+func TestAdviceOfRunnableIsValid(t *testing.T) {
 	advice := mustParse(t, "").Runnable().Error()
 	var src strings.Builder
 	for line := range strings.Lines(advice) {
@@ -369,7 +369,7 @@ func TestWhatRunnableAdvisesIsTaken(t *testing.T) {
 	}
 }
 
-func TestTCPBeyondLoopbackIsWarnedOf(t *testing.T) {
+func TestTCPOutsideLoopbackGivesAWarning(t *testing.T) {
 	const readAndSend, send = "whoever reaches this address can read along and send", "whoever reaches this address can send"
 	for block, want := range map[string]string{
 		"":                                      readAndSend,
@@ -392,13 +392,13 @@ func TestTCPBeyondLoopbackIsWarnedOf(t *testing.T) {
 func TestMissingFileIsAnError(t *testing.T) {
 	f, diags := Load("testdata/no-such-file.hcl")
 	const want = "error: the configuration cannot be read: open testdata/no-such-file.hcl: no such file or directory\n" +
-		"  Name another file with -c, or see that this one is there and may be read.\n"
+		"  Name another file with -c, or make this one readable.\n"
 	if diff := cmp.Diff(want, messages(t, f, diags)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-func TestFilesAreReadFromTheConfigurationsFolder(t *testing.T) {
+func TestFileNamesAreRelativeToTheConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"names":     "a.example\r\nb.example # comment\n#\n\n",
@@ -425,7 +425,7 @@ func TestFilesAreReadFromTheConfigurationsFolder(t *testing.T) {
 	}
 }
 
-func TestFileThatIsTooLongOrNoFileIsRefused(t *testing.T) {
+func TestTooLongOrNotRegularFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/long", make([]byte, 101), 0o600); err != nil {
 		t.Fatal(err)
@@ -435,8 +435,8 @@ func TestFileThatIsTooLongOrNoFileIsRefused(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		dir + "/long": "longer than 100 bytes",
-		dir:           "no regular file",
-		"/dev/zero":   "no regular file",
+		dir:           "not a regular file",
+		"/dev/zero":   "not a regular file",
 	} {
 		if _, err := readFile(path, 100); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)

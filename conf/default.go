@@ -14,18 +14,16 @@ import (
 //go:embed default.hcl
 var defaultHCL []byte
 
-// Default returns the configuration that holds where no file is given, read as
-// one that is.
+// Default returns the built-in configuration, which is used if no file is given.
 func Default() (*File, hcl.Diagnostics) {
 	return Parse("built-in configuration", defaultHCL)
 }
 
-// SourceDefaults returns the limits of a dnstap source that says nothing of
-// them; it listens nowhere.
+// SourceDefaults returns the default limits of a dnstap source, without an address.
 func SourceDefaults() collector.Config { return defaults("source").limits() }
 
-// SourceFor returns a dnstap source that listens where a command line says, as its
-// attribute "listen" does, all else at its default.
+// SourceFor returns a dnstap source that listens at an address in the form of the
+// attribute "listen", for command lines. Its other attributes have their defaults.
 func SourceFor(listen string) (collector.Config, error) {
 	at, err := parseListen(listen)
 	if err != nil {
@@ -40,12 +38,11 @@ func SourceFor(listen string) (collector.Config, error) {
 	return c, nil
 }
 
-// AdminDefault is where a sensor shows what it does if its configuration says
-// nothing of that.
+// AdminDefault returns the block admin with its defaults.
 func AdminDefault() Admin { return defaults("admin").admin() }
 
-// SinkFor returns a sink to a target that a command line names, all else at its
-// default. It is one file, unless its name changes with the time.
+// SinkFor returns a sink to target, for command lines. Its other attributes have
+// their defaults, but files are rotated only by time, and only if the name changes.
 func SinkFor(name string, target forward.Target) forward.SinkConfig {
 	s := defaults("sink")
 	c := s.encoding()
@@ -59,7 +56,7 @@ func SinkFor(name string, target forward.Target) forward.SinkConfig {
 	return c
 }
 
-// defaults returns a block in which nothing is written.
+// defaults returns a block in which every attribute has its default.
 func defaults(block string) *section {
 	d := decoder{file: &File{}}
 	return d.section(schemaOf(block), nil)

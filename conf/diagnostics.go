@@ -48,8 +48,8 @@ func severity(d *hcl.Diagnostic) string {
 	return "error"
 }
 
-// Place is where a diagnostic of f points, FILE:LINE; empty: nowhere. The name of
-// local_names_file may be secret.
+// Place returns the position of a diagnostic of f as FILE:LINE, or "" if it has none.
+// The name of local_names_file is masked if it is secret.
 func (f *File) Place(d *hcl.Diagnostic) string {
 	if d.Subject == nil {
 		return ""
@@ -59,17 +59,16 @@ func (f *File) Place(d *hcl.Diagnostic) string {
 	return location(at)
 }
 
-// location is a place as an editor takes it.
+// location returns FILE:LINE, which editors understand.
 func location(r hcl.Range) string { return fmt.Sprintf("%s:%d", Escape(r.Filename), r.Start.Line) }
 
-// snippetBefore and snippetBytes bound what is shown of a line, in bytes: a list
-// may stand on one line with all its elements.
+// Limits of a snippet in bytes. A line may be long: it may contain a whole list.
 const (
-	snippetBefore = 60
+	snippetBefore = 60 // before the diagnostic's position
 	snippetBytes  = 160
 )
 
-// writeSnippet writes the line in which at begins, and marks at below it.
+// writeSnippet writes the line in which at begins, with at underlined.
 func writeSnippet(b *bytes.Buffer, src []byte, at hcl.Range) {
 	if at.Start.Byte > len(src) || at.End.Byte > len(src) || at.End.Byte < at.Start.Byte {
 		return
@@ -91,13 +90,13 @@ func writeSnippet(b *bytes.Buffer, src []byte, at hcl.Range) {
 	after := EscapeText(strings.TrimSuffix(string(src[at.Start.Byte:end]), "\r"))
 	number := strconv.Itoa(at.Start.Line)
 	fmt.Fprintf(b, "  %4s | %s%s%s\n", number, before, after, right)
-	fmt.Fprintf(b, "  %4s | %s%s\n", strings.Repeat(" ", len(number)), blank(before), strings.Repeat("^", max(1, width(marked))))
+	fmt.Fprintf(b, "  %4s | %s%s\n", strings.Repeat(" ", len(number)), spaces(before), strings.Repeat("^", max(1, width(marked))))
 }
 
 func width(v string) int { return len([]rune(v)) }
 
-// blank returns white space as wide as v.
-func blank(v string) string {
+// spaces returns white space as wide as v.
+func spaces(v string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
@@ -106,7 +105,7 @@ func blank(v string) string {
 	}, v)
 }
 
-// sortDiagnostics orders by place: the configuration first, then other files.
+// sortDiagnostics sorts by position: the configuration first, then other files.
 func sortDiagnostics(diags hcl.Diagnostics, filename string) {
 	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
 		if a.Subject == nil || b.Subject == nil {

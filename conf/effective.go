@@ -16,9 +16,10 @@ func (f *File) Write(w io.Writer) error {
 }
 
 // Effective returns the configuration as HCL with every block and attribute that
-// applies, defaults filled in; a default that has no expression is a comment. Loaded from the same folder, with the same
-// environment, it gives the same Config. Expressions that call env() or file()
-// stand as they were written, never as their value, but for what does not print.
+// applies, and with defaults filled in; a default without an expression becomes a
+// comment. Loaded from the same folder, with the same environment, it gives the same
+// Config. Expressions that call env() or file() are printed as written, never as
+// their value; control characters in them are escaped.
 func (f *File) Effective() []byte {
 	var b bytes.Buffer
 	for i, s := range f.sections {

@@ -8,18 +8,18 @@ import (
 	"unicode/utf8"
 )
 
-// Escape writes everything in v that does not print as JSON does, \uXXXX, and what
-// is no UTF-8 as \xXX, so that no terminal obeys it and no line ends in it. It is
-// for people: a backslash stays what it is.
+// Escape replaces each unprintable rune in v by \uXXXX, as in JSON, and each byte
+// that is not UTF-8 by \xXX, so that v cannot control a terminal or end a line. It
+// is for display: backslashes are not escaped.
 func Escape(v string) string { return escape(v, "") }
 
-// EscapeText is Escape but for tabs and line ends, which stay. What is JSON before
-// is the same JSON after it.
+// EscapeText is Escape, except that it keeps tabs and line ends. It does not change
+// the value of a JSON text.
 func EscapeText(v string) string { return escape(v, "\t\n") }
 
 func escape(v, keep string) string {
-	stays := func(r rune) bool { return unicode.IsPrint(r) || strings.ContainsRune(keep, r) }
-	if utf8.ValidString(v) && !strings.ContainsFunc(v, func(r rune) bool { return !stays(r) }) {
+	kept := func(r rune) bool { return unicode.IsPrint(r) || strings.ContainsRune(keep, r) }
+	if utf8.ValidString(v) && !strings.ContainsFunc(v, func(r rune) bool { return !kept(r) }) {
 		return v
 	}
 	var b strings.Builder
@@ -28,7 +28,7 @@ func escape(v, keep string) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, v[0])
-		case stays(r):
+		case kept(r):
 			b.WriteString(v[:size])
 		default:
 			for _, unit := range utf16.Encode([]rune{r}) {

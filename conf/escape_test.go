@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// special are runes that terminals and people take for something else than text.
+// special are runes that terminals or readers do not treat as text.
 var special = []rune{
 	0, '\a', '\b', '\t', '\n', '\v', '\f', '\r', 0x1b, 0x7f, // C0 and DEL
 	0x80, 0x85, 0x90, 0x9b, 0x9c, 0x9d, 0x9f, // C1, of which U+009B is CSI
@@ -28,7 +28,7 @@ func TestEscape(t *testing.T) {
 		{"\x9b31m\xff", `\x9b31m\xff`, `\x9b31m\xff`},
 		{"\u202egnp.exe", `\u202egnp.exe`, `\u202egnp.exe`},
 		{"\U000e0001", `\udb40\udc01`, `\udb40\udc01`},
-		{"\ufffd", "\ufffd", "\ufffd"}, // it prints, and is what others have made of bad bytes
+		{"\ufffd", "\ufffd", "\ufffd"}, // printable: other programs replace invalid bytes by it
 		{"\xed\xa0\x80", `\xed\xa0\x80`, `\xed\xa0\x80`},
 		{"", "", ""},
 	}
@@ -59,7 +59,7 @@ func printable(v, keep string) bool {
 	})
 }
 
-func TestNothingEscapedIsObeyed(t *testing.T) {
+func TestEscapedTextIsPrintable(t *testing.T) {
 	for _, in := range everyByteAndRune() {
 		if got := Escape(in); !printable(got, "") {
 			t.Errorf("Escape(%q) = %q", in, got)
@@ -87,10 +87,10 @@ func TestEscapedJSONIsTheSameJSON(t *testing.T) {
 	}
 }
 
-// Whatever stands in a configuration, in its name or in the names of its files,
-// nothing of it is obeyed where it is complained about, or printed as effective.
+// Diagnostics and the effective configuration contain no control character of the
+// configuration, of its name or of the names of its files.
 func TestHostileConfigurations(t *testing.T) {
-	places := []string{
+	templates := []string{
 		`%s`, `log { level = "%s" }`, `log { %s = 1 }`, `%s { }`, `%s "x" "y" { }`,
 		`source "%s" "x" { }`, `source "dnstap" "%s" { listen = "unix:///x" }`,
 		`source "dnstap" "x" { listen = "unix:///%s" }`, `source "dnstap" "x" { listen = "tcp://%s:1" }`,
@@ -102,15 +102,15 @@ func TestHostileConfigurations(t *testing.T) {
 		`outward { rcodes = ["%s"] }`, `pairing { timeout = "%s" }`, `pairing { max_queries = "%s" }`, "# %s\nx = 1",
 	}
 	for _, in := range everyByteAndRune() {
-		for _, place := range places {
-			src := []byte(fmt.Sprintf(place, in))
+		for _, template := range templates {
+			src := []byte(fmt.Sprintf(template, in))
 			f, diags := Parse("hostile"+in+".hcl", src)
 			var b bytes.Buffer
 			if err := WriteDiagnostics(&b, f, diags); err != nil {
 				t.Fatal(err)
 			}
 			if !printable(b.String(), "\t\n") {
-				t.Errorf("%q: complained %q", src, b.String())
+				t.Errorf("%q: diagnostics %q", src, b.String())
 			}
 			if !diags.HasErrors() && !printable(string(f.Effective()), "\t\n") {
 				t.Errorf("%q: effective %q", src, f.Effective())
@@ -122,14 +122,14 @@ func TestHostileConfigurations(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !printable(b.String(), "\n") || strings.Count(b.String(), "\n") != 2 {
-			t.Errorf("%q: complained %q", in, b.String())
+			t.Errorf("%q: diagnostics %q", in, b.String())
 		}
 	}
 }
 
-// What was written where a function is called is printed as it stands, and so
-// has to be escaped; it loads again as the same.
-func TestEffectiveEscapesWhatCallsAFunction(t *testing.T) {
+// Effective prints an expression that calls a function as written, so it must escape
+// it; the result loads again.
+func TestEffectiveEscapesFunctionCalls(t *testing.T) {
 	t.Setenv("x\u202ey", "names")
 	f, diags := Parse("x.hcl", []byte("log { level = env(\"x\u202ey\") == \"names\" ? \"info\" : \"warn\" }"))
 	if diags.HasErrors() {

@@ -12,27 +12,27 @@ import (
 	"testing"
 )
 
-// notInConfigurations are the texts that no configuration can bring about, with
-// what holds them to what they say.
+// notInConfigurations are the texts that no invalid configuration can cause, with the
+// test that checks them or the reason why none does.
 var notInConfigurations = map[string]string{
-	"the configuration cannot be read: ":                                        "TestMissingFileIsAnError",
-	"Name another file with -c, or see that this one is there and may be read.": "TestMissingFileIsAnError",
-	"sink target": "not shown: a kind of place",
+	"the configuration cannot be read: ":                    "TestMissingFileIsAnError",
+	"Name another file with -c, or make this one readable.": "TestMissingFileIsAnError",
+	"sink target": "not shown: a kind of uniqueKey",
 	" :/":         "not shown: characters",
 }
 
-// TestEveryDiagnosticIsGivenBySomeInvalidConfiguration looks for each text in the
-// source of what reads configurations in the messages beside the invalid ones.
-func TestEveryDiagnosticIsGivenBySomeInvalidConfiguration(t *testing.T) {
-	var given strings.Builder
+// TestEveryDiagnosticHasAnInvalidConfiguration searches the golden messages of the
+// invalid configurations for each text in the source.
+func TestEveryDiagnosticHasAnInvalidConfiguration(t *testing.T) {
+	var messages strings.Builder
 	for _, path := range configurations(t, "invalid") {
 		text, err := os.ReadFile(strings.TrimSuffix(path, ".hcl") + ".txt")
 		if err != nil {
 			t.Fatal(err)
 		}
-		given.Write(text)
+		messages.Write(text)
 	}
-	all := given.String()
+	all := messages.String()
 	found := 0
 	for _, text := range sourceTexts(t, "config.go", "default.go", "schema.go", "effective.go", "diagnostics.go", "setup.go", "warnings.go") {
 		if notInConfigurations[text] != "" {
@@ -44,12 +44,12 @@ func TestEveryDiagnosticIsGivenBySomeInvalidConfiguration(t *testing.T) {
 		}
 	}
 	if found < 50 {
-		t.Errorf("only %d texts in the source: the test shows nothing", found)
+		t.Errorf("only %d texts found in the source", found)
 	}
 }
 
-// sourceTexts returns the string literals with a space in them, outside of the
-// named files and of tests.
+// sourceTexts returns the string literals that contain a space, except those in tests
+// and in the named files.
 func sourceTexts(t *testing.T, except ...string) []string {
 	t.Helper()
 	paths, err := filepath.Glob("*.go")
@@ -83,7 +83,7 @@ func sourceTexts(t *testing.T, except ...string) []string {
 
 var verb = regexp.MustCompile(`%[sdqvwT]`)
 
-// asPattern matches what a format makes.
+// asPattern returns a pattern that matches the output of a format.
 func asPattern(format string) *regexp.Regexp {
 	var parts []string
 	for _, part := range verb.Split(format, -1) {

@@ -13,13 +13,14 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// longestSecret is the size, in bytes, of what file() reads at most.
+// longestSecret is the limit of a file that file() reads, in bytes.
 const longestSecret = mib
 
-// mark marks what functions return, so that HCL keeps it out of its messages.
-type mark struct{}
+// secretMark is the cty mark of values that functions return. HCL does not show
+// marked values in its messages.
+type secretMark struct{}
 
-// functions returns what an expression may call; dir is where file names start.
+// functions returns the functions of expressions. File names are relative to dir.
 func functions(dir string) map[string]function.Function {
 	return map[string]function.Function{
 		"env": secretOf("NAME", func(name string) (string, error) {
@@ -32,7 +33,7 @@ func functions(dir string) map[string]function.Function {
 		"file": secretOf("PATH", func(path string) (string, error) {
 			b, err := readFile(inFolder(dir, path), longestSecret)
 			if err != nil {
-				return "", errors.New(Escape(err.Error())) // which names the file
+				return "", errors.New(Escape(err.Error())) // it contains the file name
 			}
 			return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
 		}),
@@ -47,17 +48,17 @@ func secretOf(parameter string, value func(string) (string, error)) function.Fun
 			argument, marks := args[0].Unmark()
 			v, err := value(argument.AsString())
 			if err != nil && len(marks) > 0 {
-				err = errors.New("what a function gives here, and is not shown, is not taken")
+				err = errors.New("the argument is not valid; it is not shown, because a function gives it")
 			}
 			if err != nil {
 				return cty.NilVal, function.NewArgError(0, err)
 			}
-			return cty.StringVal(v).Mark(mark{}), nil
+			return cty.StringVal(v).Mark(secretMark{}), nil
 		},
 	})
 }
 
-// inFolder returns path, from dir on if it is relative.
+// inFolder returns path, or dir/path if path is relative.
 func inFolder(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -65,8 +66,8 @@ func inFolder(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// readFile reads a regular file of at most limit bytes; a pipe or a device could
-// hold up a reload or never end.
+// readFile reads a regular file of at most limit bytes. It refuses pipes and
+// devices, which could block a reload or never end.
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -78,7 +79,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {

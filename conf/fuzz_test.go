@@ -11,8 +11,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// FuzzHCL checks that no text makes the reader fail otherwise than with
-// diagnostics, and that what it takes is printed such that it reads the same.
+// FuzzHCL checks that the only failures are diagnostics, and that the effective form of
+// a valid configuration reads as the same configuration.
 func FuzzHCL(f *testing.F) {
 	setEnvironment(f)
 	for _, folder := range []string{"valid", "invalid"} {
@@ -26,7 +26,7 @@ func FuzzHCL(f *testing.F) {
 	}
 	for _, src := range []string{
 		"sink nmsg a {\nto = <<E\nstdout:\nE\n}",
-		"sink nmsg a {\nto = <<-E\n  ${env(\"PDNS_TEST_UNSAID\")}\n  E\n}",
+		"sink nmsg a {\nto = <<-E\n  ${env(\"PDNS_TEST_HIDDEN\")}\n  E\n}",
 		"sink nmsg a {\nto = trimmed\n}",
 		"scrub { local_names = [for n in [\"a\", \"b\"]: \"${n}.example\"] }",
 		"scrub { local_names = [for n in [env(\"PDNS_TEST_NAME\")]: \"a.${n}\"] }",
@@ -37,7 +37,7 @@ func FuzzHCL(f *testing.F) {
 	} {
 		f.Add([]byte(src))
 	}
-	const path = "testdata/valid/fuzz.hcl" // so that the files there are found
+	const path = "testdata/valid/fuzz.hcl" // the folder of the files that the seeds name
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		f.Fatal(err)
 	}
@@ -50,19 +50,19 @@ func FuzzHCL(f *testing.F) {
 		printed := first.Effective()
 		again, diags := Parse(path, printed)
 		if diags.HasErrors() {
-			t.Fatalf("refused what was printed:\n%s\n%s", printed, messages(t, again, diags))
+			t.Fatalf("the printed configuration is refused:\n%s\n%s", printed, messages(t, again, diags))
 		}
 		if diff := cmp.Diff(first.Config, again.Config, sameAddresses); diff != "" {
 			t.Fatalf("(-first +again):\n%s\nprinted:\n%s", diff, printed)
 		}
 		if !bytes.Equal(printed, again.Effective()) {
-			t.Fatalf("printed otherwise the second time:\n%s\n%s", printed, again.Effective())
+			t.Fatalf("the second output differs from the first:\n%s\n%s", printed, again.Effective())
 		}
 	})
 }
 
-// FuzzLocalNamesFile checks that each line of a list of names either gives a name
-// that the policy takes, or one diagnostic that points at it.
+// FuzzLocalNamesFile checks that each line of a list of names gives either a name that
+// is valid in the policy, or one diagnostic with its position.
 func FuzzLocalNamesFile(f *testing.F) {
 	for _, path := range []string{"testdata/invalid/names-file.list", "testdata/valid/names.txt"} {
 		src, err := os.ReadFile(path)
@@ -83,7 +83,7 @@ func FuzzLocalNamesFile(f *testing.F) {
 		lines := map[int]bool{}
 		for _, d := range s.diags {
 			if lines[d.Subject.Start.Line] {
-				t.Errorf("line %d is complained about twice", d.Subject.Start.Line)
+				t.Errorf("line %d has two diagnostics", d.Subject.Start.Line)
 			}
 			lines[d.Subject.Start.Line] = true
 			if at := d.Subject.SliceBytes(src); len(at) == 0 || bytes.ContainsAny(at, "#\n") {
@@ -93,11 +93,11 @@ func FuzzLocalNamesFile(f *testing.F) {
 		messages(t, file, s.diags)
 		for _, n := range names {
 			if _, err := transform.ParseLocalName(n); err != nil {
-				t.Errorf("%q was taken: %v", n, err)
+				t.Errorf("%q was accepted: %v", n, err)
 			}
 		}
-		if said := len(names) + len(s.diags); said > bytes.Count(src, []byte("\n"))+1 {
-			t.Errorf("%d names and diagnostics of fewer lines", said)
+		if results := len(names) + len(s.diags); results > bytes.Count(src, []byte("\n"))+1 {
+			t.Errorf("%d names and diagnostics of fewer lines", results)
 		}
 	})
 }

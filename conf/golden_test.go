@@ -15,16 +15,16 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// environment is what the configurations under testdata ask for. The values are
-// such as must not turn up anywhere else.
+// environment is the environment of the configurations in testdata. Its values must
+// not occur in any output.
 var environment = map[string]string{
-	"PDNS_TEST_DIR":     "/run/unsaid-directory",
-	"PDNS_TEST_BASE":    "unsaid-directory",
+	"PDNS_TEST_DIR":     "/run/hidden-directory",
+	"PDNS_TEST_BASE":    "hidden-directory",
 	"PDNS_TEST_NUMBER":  "31",
 	"PDNS_TEST_NETWORK": "198.18.0.0/15",
-	"PDNS_TEST_NAME":    "unsaid-name.example",
+	"PDNS_TEST_NAME":    "hidden-name.example",
 	"PDNS_TEST_FLAG":    "false",
-	"PDNS_TEST_UNSAID":  "unsaid value",
+	"PDNS_TEST_HIDDEN":  "hidden value",
 }
 
 func setEnvironment(t testing.TB) {
@@ -53,18 +53,18 @@ func messages(t testing.TB, f *File, diags hcl.Diagnostics) string {
 	return b.String()
 }
 
-// beside is the golden file of a configuration.
-func beside(path, suffix string) string {
+// goldenFile returns the name of a configuration's golden file.
+func goldenFile(path, suffix string) string {
 	return strings.TrimPrefix(strings.TrimSuffix(path, ".hcl"), "testdata/") + suffix
 }
 
-// checkUnsaid fails if a text shows what a function gave, where that can be told
-// from what may stand there anyway.
-func checkUnsaid(t *testing.T, shown string) {
+// checkHidden fails if a text contains the value of a function. It does not check
+// values that may also occur for another reason.
+func checkHidden(t *testing.T, shown string) {
 	t.Helper()
-	for _, v := range []string{"unsaid", "top-secret", environment["PDNS_TEST_NETWORK"]} {
+	for _, v := range []string{"hidden", "top-secret", environment["PDNS_TEST_NETWORK"]} {
 		if strings.Contains(shown, v) {
-			t.Errorf("shows %q, which a function gave", v)
+			t.Errorf("it shows %q, which a function returned", v)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func mustParse(t *testing.T, src string) *File {
 	return f
 }
 
-func TestInvalidConfigurationsGiveTheseMessages(t *testing.T) {
+func TestMessagesOfInvalidConfigurations(t *testing.T) {
 	setEnvironment(t)
 	for _, path := range configurations(t, "invalid") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -87,13 +87,13 @@ func TestInvalidConfigurationsGiveTheseMessages(t *testing.T) {
 				t.Error("no errors")
 			}
 			got := messages(t, f, diags)
-			golden.Assert(t, got, beside(path, ".txt"))
-			checkUnsaid(t, got)
+			golden.Assert(t, got, goldenFile(path, ".txt"))
+			checkHidden(t, got)
 		})
 	}
 }
 
-func TestEffectiveConfigurationIsThisAndLoadsAgain(t *testing.T) {
+func TestEffectiveConfigurationLoadsAgain(t *testing.T) {
 	setEnvironment(t)
 	for _, path := range configurations(t, "valid") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -105,8 +105,8 @@ func TestEffectiveConfigurationIsThisAndLoadsAgain(t *testing.T) {
 			if err := f.Write(&b); err != nil {
 				t.Fatal(err)
 			}
-			golden.Assert(t, b.String(), beside(path, ".effective"))
-			checkUnsaid(t, b.String())
+			golden.Assert(t, b.String(), goldenFile(path, ".effective"))
+			checkHidden(t, b.String())
 
 			again, diags := Parse(path, b.Bytes())
 			if len(diags) > 0 {
@@ -119,7 +119,7 @@ func TestEffectiveConfigurationIsThisAndLoadsAgain(t *testing.T) {
 				t.Errorf("printed twice (-first +again):\n%s", diff)
 			}
 			if _, err := transform.NewPolicy(f.Policy); err != nil {
-				t.Errorf("transform refuses what conf took: %v", err)
+				t.Errorf("transform refuses the policy: %v", err)
 			}
 		})
 	}

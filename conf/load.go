@@ -17,21 +17,20 @@ func Load(path string) (*File, hcl.Diagnostics) {
 		return &File{}, hcl.Diagnostics{{
 			Severity: hcl.DiagError,
 			Summary:  "the configuration cannot be read: " + Escape(err.Error()),
-			Detail:   "Name another file with -c, or see that this one is there and may be read.",
+			Detail:   "Name another file with -c, or make this one readable.",
 		}}
 	}
 	return Parse(path, src)
 }
 
-// Parse reads a configuration from src. Relative names of files in it start at
-// the folder of filename, which need not exist itself. Errors of syntax come
-// alone; else everything that is wrong is said at once. With errors, the File is
-// good for WriteDiagnostics only; it is never nil. Warnings stand among the
-// diagnostics too.
+// Parse reads a configuration from src. File names in it are relative to the folder
+// of filename, which need not exist. After a syntax error only syntax errors are
+// reported; otherwise all errors are reported at once, with the warnings. With
+// errors, the File may be used for WriteDiagnostics only; it is never nil.
 func Parse(filename string, src []byte) (*File, hcl.Diagnostics) {
 	f := &File{sources: map[string][]byte{filename: src}}
 	parsed, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
-	if !isRead(diags) {
+	if hasSyntaxError(diags) {
 		sortDiagnostics(diags, filename)
 		return f, diags
 	}
@@ -40,7 +39,7 @@ func Parse(filename string, src []byte) (*File, hcl.Diagnostics) {
 		file:  f,
 		dir:   dir,
 		eval:  &hcl.EvalContext{Functions: functions(dir)},
-		first: map[place]hcl.Range{},
+		first: map[uniqueKey]hcl.Range{},
 		diags: diags,
 	}
 	d.decode(parsed.Body)
@@ -49,29 +48,29 @@ func Parse(filename string, src []byte) (*File, hcl.Diagnostics) {
 	return f, d.diags
 }
 
-// isRead reports whether the syntax was understood all through. An attribute that
-// stands twice is an error of the parser's, but leaves everything else in place.
-func isRead(diags hcl.Diagnostics) bool {
+// hasSyntaxError reports whether the file could not be parsed completely. A repeated
+// attribute is an error of the parser too, but the rest of the file is parsed.
+func hasSyntaxError(diags hcl.Diagnostics) bool {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError && d.Summary != "Attribute redefined" {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// decoder fills a File from HCL, and gathers what is wrong on the way.
+// decoder fills a File from HCL, and collects the diagnostics.
 type decoder struct {
 	file  *File
-	dir   string // where relative file names start
+	dir   string // relative file names are relative to it
 	eval  *hcl.EvalContext
 	diags hcl.Diagnostics
 
-	first map[place]hcl.Range
+	first map[uniqueKey]hcl.Range // where each value occurs first
 }
 
-// place is something that only one block may have: a name, an address.
-type place struct{ kind, value string }
+// uniqueKey is a value that only one block may have, for example a name or an address.
+type uniqueKey struct{ kind, value string }
 
 func (d *decoder) decode(body hcl.Body) {
 	content, diags := body.Content(root())
@@ -87,7 +86,7 @@ func (d *decoder) decode(body hcl.Body) {
 		c.Policy.Resolvers = append(c.Policy.Resolvers, p.Resolvers...)
 	}
 	for _, b := range blocks["sink"] {
-		if s := d.typed(b); s != nil {
+		if s := d.typedSection(b); s != nil {
 			c.Sinks = append(c.Sinks, s.nmsgSink())
 		}
 	}
@@ -100,11 +99,11 @@ func (d *decoder) decode(body hcl.Body) {
 	warnOfPackets(packets, len(c.Sources) > 0)
 }
 
-// sources reads the source blocks, and returns those that read packets.
+// sources reads the source blocks, and returns the packet sources.
 func (d *decoder) sources(blocks hcl.Blocks) (packets []packetSource) {
 	c := &d.file.Config
 	for _, b := range blocks {
-		s := d.typed(b)
+		s := d.typedSection(b)
 		switch {
 		case s == nil:
 		case s.schema.typ == "pcap":
@@ -118,9 +117,9 @@ func (d *decoder) sources(blocks hcl.Blocks) (packets []packetSource) {
 	return packets
 }
 
-// typed returns the section of a block that has a type and a name, or nil if
-// there is no such type.
-func (d *decoder) typed(b *hcl.Block) *section {
+// typedSection returns the section of a block that has a type and a name, or nil if
+// the type is unknown.
+func (d *decoder) typedSection(b *hcl.Block) *section {
 	var types []string
 	for i := range schema {
 		s := &schema[i]
@@ -140,34 +139,35 @@ func (d *decoder) typed(b *hcl.Block) *section {
 	return nil
 }
 
-// single returns the section of a block that stands at most once.
+// single returns the section of a block that may occur only once.
 func (d *decoder) single(blocks map[string]hcl.Blocks, name string) *section {
-	return d.section(schemaOf(name), d.only(blocks[name]))
+	return d.section(schemaOf(name), d.firstBlock(blocks[name]))
 }
 
-// only returns the first of blocks that should be one, or nil if there is none.
-func (d *decoder) only(blocks hcl.Blocks) *hcl.Block {
-	var only *hcl.Block
+// firstBlock returns the first block, or nil if there is none. Each further block is
+// an error.
+func (d *decoder) firstBlock(blocks hcl.Blocks) *hcl.Block {
+	var first *hcl.Block
 	for i, b := range blocks {
 		if i == 0 {
-			only = b
+			first = b
 			continue
 		}
 		d.fail(b.DefRange, fmt.Sprintf("a second %q block", b.Type),
-			fmt.Sprintf("The first is at %s; put everything there.", location(only.DefRange)))
+			fmt.Sprintf("The first is at %s; move all attributes there.", location(first.DefRange)))
 	}
-	return only
+	return first
 }
 
-// unique fails if value was seen before as kind. What is said must not hold the
-// value, which may be secret.
+// unique reports an error if value occurred before as kind. problem and remedy must
+// not contain the value, which may be secret.
 func (d *decoder) unique(kind, value string, at hcl.Range, problem, remedy string) {
-	p := place{kind, value}
-	if first, seen := d.first[p]; seen {
+	key := uniqueKey{kind, value}
+	if first, seen := d.first[key]; seen {
 		d.fail(at, problem, fmt.Sprintf("The other is at %s; %s.", location(first), remedy))
 		return
 	}
-	d.first[p] = at
+	d.first[key] = at
 }
 
 func (d *decoder) fail(at hcl.Range, summary, detail string) {

@@ -11,48 +11,49 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// longestNamesFile is the size, in bytes, of a list of some hundred thousand
-// names.
+// longestNamesFile is the limit of local_names_file in bytes: room for some hundred
+// thousand names.
 const longestNamesFile = 16 * mib
 
-// badNames is how many lines of such a file are shown where they are wrong: it may be
-// no list of names at all.
-const badNames = 20
+// maxBadNames is the number of invalid lines that are reported: the file may not be a
+// list of names at all.
+const maxBadNames = 20
 
-// checkLocalName returns a name as it is written: the policy looks for U-labels
-// in text as well as for A-labels.
+// checkLocalName returns a valid name as it is written, because the policy searches
+// for its U-labels as well as for its A-labels.
 func checkLocalName(name string) (string, error) {
 	_, err := transform.ParseLocalName(name)
 	return name, err
 }
 
-// localNames returns the names in both attributes, and keeps what Renewed needs.
+// localNames returns the names of both attributes, and sets the fields that Renewed
+// uses.
 func (s *section) localNames() []string {
-	s.file.written = readList(s, "local_names", checkLocalName)
-	s.file.naming = s
+	s.file.ownNames = readList(s, "local_names", checkLocalName)
+	s.file.scrub = s
 	if path := readText(s, "local_names_file", parsePath); path != "" {
 		s.file.LocalNamesFile = inFolder(s.dir, path)
 	}
-	return append(slices.Clone(s.file.written), s.localNamesFile()...)
+	return append(slices.Clone(s.file.ownNames), s.localNamesFile()...)
 }
 
-// Renewed returns f with the names that local_names_file holds now; all else is as f
-// was read, whatever has become of that file. With errors, it is good for
-// WriteDiagnostics only. f itself does not change.
+// Renewed returns a copy of f with the names that local_names_file contains now.
+// Nothing else is read again. With errors, the copy may be used for WriteDiagnostics
+// only. f itself does not change.
 func (f *File) Renewed() (*File, hcl.Diagnostics) {
 	next := *f
 	next.sources = maps.Clone(f.sources)
-	d := &decoder{file: &next, dir: f.naming.dir}
-	naming := *f.naming
-	naming.decoder = d
-	next.naming = &naming
-	next.Policy.LocalNames = append(slices.Clone(f.written), naming.localNamesFile()...)
+	d := &decoder{file: &next, dir: f.scrub.dir}
+	scrub := *f.scrub
+	scrub.decoder = d
+	next.scrub = &scrub
+	next.Policy.LocalNames = append(slices.Clone(f.ownNames), scrub.localNamesFile()...)
 	return &next, d.diags
 }
 
-// localNamesFile returns the names in local_names_file. What is wrong in there
-// is reported at its line of that file. A file without names is an error as a missing
-// one is: what writes it may have failed, and then every local name would leave.
+// localNamesFile returns the names in local_names_file. It reports each invalid line
+// at its position in that file. A file without names is an error, as a missing file
+// is: its generator may have failed, and then every local name would leave.
 func (s *section) localNamesFile() []string {
 	path := s.file.LocalNamesFile
 	if path == "" {
@@ -67,18 +68,18 @@ func (s *section) localNamesFile() []string {
 	s.file.sources[path] = src
 	before := len(s.diags)
 	names, lines := s.namesIn(path, src)
-	s.file.lines = lines
+	s.file.fileLines = lines
 	if len(names) == 0 && len(s.diags) == before {
 		set := s.settings["local_names_file"]
 		s.fail(set.at, "local_names_file: the file holds no name",
-			"Write names there, one a line, or leave the attribute out if there are none.")
+			"Write one name on each line, or remove the attribute if you have no names.")
 	}
 	return names
 }
 
 // namesIn returns the names in a file, and the line of each.
 func (s *section) namesIn(path string, src []byte) (names []string, lines []int) {
-	const detail = "The file takes one domain name a line, like corp.example, and # before comments."
+	const detail = "Each line takes one domain name, like corp.example; comments begin with #."
 	line, start, bad := 0, 0, 0
 	for raw := range bytes.Lines(src) {
 		line++
@@ -88,8 +89,8 @@ func (s *section) namesIn(path string, src []byte) (names []string, lines []int)
 				names, lines = append(names, string(name)), append(lines, line)
 			} else {
 				at := rangeOf(path, line, raw, start, bytes.Index(raw, name), len(name))
-				if bad++; bad > badNames {
-					s.fail(at, "more of the lines hold no domain name: the file is not read beyond this one", detail)
+				if bad++; bad > maxBadNames {
+					s.fail(at, "too many lines are not domain names: the rest of the file is not read", detail)
 					return nil, nil
 				}
 				s.fail(at, err.Error(), detail)
@@ -100,8 +101,8 @@ func (s *section) namesIn(path string, src []byte) (names []string, lines []int)
 	return names, lines
 }
 
-// rangeOf returns the place of n bytes at offset from in a line that begins at
-// byte start of its file.
+// rangeOf returns the range of n bytes at offset from in a line that begins at byte
+// start of its file.
 func rangeOf(path string, line int, raw []byte, start, from, n int) hcl.Range {
 	column := 1 + utf8.RuneCount(raw[:from])
 	return hcl.Range{

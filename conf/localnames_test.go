@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A configuration is renewed by what its file of names holds, and by nothing else.
-func TestRenewedReadsTheNamesAlone(t *testing.T) {
+// Renewed reads local_names_file again, and not the configuration.
+func TestRenewedReadsOnlyTheNames(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, text string) {
 		t.Helper()
@@ -40,17 +40,17 @@ func TestRenewedReadsTheNamesAlone(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"one.example", "two.example"}, f.Policy.LocalNames); diff != "" {
-		t.Errorf("the former changed, -want +got:\n%s", diff)
+		t.Errorf("the original changed, -want +got:\n%s", diff)
 	}
 
 	put("names", "five.example\nnot a name\n")
 	bad, diags := next.Renewed()
-	var said strings.Builder
-	if err := WriteDiagnostics(&said, bad, diags); err != nil {
+	var output strings.Builder
+	if err := WriteDiagnostics(&output, bad, diags); err != nil {
 		t.Fatal(err)
 	}
-	if !diags.HasErrors() || !strings.Contains(said.String(), "names:2:1: error") || !strings.Contains(said.String(), "2 | not a name") {
-		t.Errorf("got %s", &said)
+	if !diags.HasErrors() || !strings.Contains(output.String(), "names:2:1: error") || !strings.Contains(output.String(), "2 | not a name") {
+		t.Errorf("got %s", &output)
 	}
 
 	put("names", "# none today\n")
@@ -66,8 +66,8 @@ func TestRenewedReadsTheNamesAlone(t *testing.T) {
 	}
 }
 
-// Whatever the file holds, what is said of it can be read.
-func TestOfManyBadNamesSomeAreShown(t *testing.T) {
+// The number of diagnostics is limited, so that they can be read.
+func TestOnlyTheFirstBadNamesAreReported(t *testing.T) {
 	dir := t.TempDir()
 	for bad, want := range map[int]int{1: 1, 20: 20, 21: 21, 22: 21, 5000: 21} {
 		for name, text := range map[string]string{
@@ -83,13 +83,13 @@ func TestOfManyBadNamesSomeAreShown(t *testing.T) {
 			t.Fatalf("%d bad lines: %d diagnostics, want %d", bad, len(diags), want)
 		}
 		last := diags[len(diags)-1]
-		if got := strings.Contains(last.Summary, "more of the lines hold no domain name"); got != (bad > 20) || last.Subject.Start.Line != 2*want {
+		if got := strings.Contains(last.Summary, "too many lines are not domain names"); got != (bad > 20) || last.Subject.Start.Line != 2*want {
 			t.Errorf("%d bad lines: the last is %v", bad, last)
 		}
 	}
 }
 
-func TestRenewedWithoutAFileIsTheSame(t *testing.T) {
+func TestRenewedWithoutAFileChangesNothing(t *testing.T) {
 	f, diags := Parse("c.hcl", []byte("scrub {\n  local_names = [\"one.example\"]\n}\n"))
 	if diags.HasErrors() {
 		t.Fatal(diags)

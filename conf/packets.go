@@ -18,7 +18,7 @@ func (s *section) pcapSource() pcap.Config {
 	c := pcap.Config{
 		Name:       s.name,
 		Interfaces: s.interfaces(),
-		Resolvers: s.networks("resolvers", s.opened, "packets do not say who asks: without the resolver's addresses, "+
+		Resolvers: s.networks("resolvers", s.header, "without the resolver's addresses, "+
 			"its queries to servers cannot be distinguished from its clients' queries"),
 
 		Promiscuous:    s.readFlag("promiscuous"),
@@ -29,26 +29,27 @@ func (s *section) pcapSource() pcap.Config {
 		Lanes: int(s.readNumber("lanes")),
 	}
 	c.When = readText(s, "when", parseWhen)
-	if s.says("when", "always") {
-		s.doesNotApply(`only when = "idle" waits for dnstap to fall silent`, "idle_after")
+	if s.hasText("when", "always") {
+		s.doesNotApply(`it applies only with when = "idle"`, "idle_after")
 	} else {
 		c.IdleAfter = s.readDuration("idle_after")
 	}
 	s.tunnels(&c)
 	if set := s.settings["promiscuous"]; c.Promiscuous && slices.Contains(c.Interfaces, anyInterface) {
-		s.fail(set.at, "promiscuous: any cannot be so", "Name the interfaces.")
+		s.fail(set.at, "promiscuous: the interface any cannot be promiscuous", "Name the interfaces.")
 	}
 	if set := s.settings["lanes"]; c.Decapsulate && c.Lanes > 1 {
-		s.refuse(set, set.at, "with decapsulate there is one: packets are shared out by their addresses, and a tunnel's "+
-			"say nothing of those inside, so that fragments and their query would not come together")
+		s.refuse(set, set.at, "decapsulate allows one lane only: the kernel divides packets among lanes by their outer addresses, "+
+			"so related packets of a tunnel could reach different lanes")
 	}
 	return c
 }
 
-// longestInterface is what struct ifreq holds of a name before its final zero.
+// longestInterface is the length of ifr_name in struct ifreq without its final zero.
 const longestInterface = 15
 
-// interfaces returns what stands in one of two attributes, and takes the other out.
+// interfaces returns the value of interface or interfaces, and removes the other
+// attribute from the section.
 func (s *section) interfaces() []string {
 	if !s.isWritten("interface") {
 		delete(s.settings, "interface")
@@ -56,7 +57,7 @@ func (s *section) interfaces() []string {
 	}
 	name := readText(s, "interface", parseInterface)
 	if s.isWritten("interfaces") {
-		s.fail(s.settings["interfaces"].at, "interfaces: interface names one already", "Write one or the other.")
+		s.fail(s.settings["interfaces"].at, "interfaces: the attribute interface is set too", "Remove one of them.")
 	}
 	delete(s.settings, "interfaces")
 	if name == "" {
@@ -69,35 +70,35 @@ func (s *section) interfaceList() []string {
 	var before []string
 	names := readList(s, "interfaces", func(v string) (string, error) {
 		if slices.Contains(before, v) {
-			return "", errors.New("it stands there twice")
+			return "", errors.New("the list contains it twice")
 		}
 		before = append(before, v)
 		return parseInterface(v)
 	})
 	if set := s.settings["interfaces"]; len(names) > 1 && slices.Contains(names, anyInterface) {
-		s.refuse(set, set.at, "any stands for all interfaces, so that no other can stand beside it")
+		s.refuse(set, set.at, "any means all interfaces: no other may be in the list")
 	}
 	return names
 }
 
-// anyInterface captures on all there are.
+// anyInterface is the name for all interfaces.
 const anyInterface = "any"
 
-// parseInterface reads a name that the kernel could give an interface.
+// parseInterface reads a name that an interface can have; it need not exist.
 func parseInterface(v string) (string, error) {
 	switch {
 	case v == "":
 		return "", errors.New("the name is empty")
 	case len(v) > longestInterface:
-		return "", fmt.Errorf("the name has %d bytes; an interface's may have %d", len(v), longestInterface)
+		return "", fmt.Errorf("the name has %d bytes; at most %d are allowed", len(v), longestInterface)
 	case v == "." || v == ".." || hasControl(v) || strings.Contains(v, "/") || strings.ContainsFunc(v, unicode.IsSpace):
-		return "", errors.New("no interface has such a name")
+		return "", errors.New("not a valid interface name")
 	}
 	return v, nil
 }
 
-// networks returns the elements of a list that must hold one. block is the place of
-// the error if the list was left out; why says what it is needed for.
+// networks returns the elements of a list that must not be empty. block is the
+// position of the error if the attribute is absent; why is the reason in the error.
 func (s *section) networks(name string, block hcl.Range, why string) []netip.Prefix {
 	set := s.settings[name]
 	all := readList(s, name, parseResolverNetwork)
@@ -110,19 +111,19 @@ func (s *section) networks(name string, block hcl.Range, why string) []netip.Pre
 	return all
 }
 
-// tunnels reads where the tunnels come from that are opened, and where they end.
+// tunnels reads the source and destination addresses of the tunnels to open.
 func (s *section) tunnels(c *pcap.Config) {
 	if !c.Decapsulate {
-		s.doesNotApply("only decapsulate = true opens tunnels", "decapsulate_from", "decapsulate_to")
+		s.doesNotApply("it applies only with decapsulate = true", "decapsulate_from", "decapsulate_to")
 		return
 	}
 	c.DecapsulateFrom = s.networks("decapsulate_from", s.settings["decapsulate"].at,
-		"without it every host that can send a packet past the interface could write records")
+		"without it, any host that can send a packet past the interface could inject records")
 	c.DecapsulateTo = readList(s, "decapsulate_to", parseResolverNetwork)
 }
 
-// ParseResolvers reads the addresses or prefixes of a comma-separated list as the
-// attribute resolvers of a pcap source reads its elements.
+// ParseResolvers reads a comma-separated list of addresses or prefixes. An element
+// has the form of an element of the attribute resolvers of a pcap source.
 func ParseResolvers(list string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for v := range strings.SplitSeq(list, ",") {
@@ -142,7 +143,7 @@ func parseResolverNetwork(v string) (netip.Prefix, error) {
 	case p.Bits() == 0:
 		return netip.Prefix{}, errors.New("every address is inside, those of servers and clients too")
 	case p.Addr().IsUnspecified():
-		return netip.Prefix{}, errors.New("the unspecified address is nobody's")
+		return netip.Prefix{}, errors.New("the unspecified address identifies no host")
 	}
 	return p, err
 }
@@ -154,43 +155,43 @@ func parseWhen(v string) (pcap.When, error) {
 	case "idle":
 		return pcap.Idle, nil
 	}
-	return 0, errors.New("neither")
+	return 0, errors.New("unknown value")
 }
 
-// packetSource is a source of packets, and what it comes to.
+// packetSource is a pcap source: its section and its configuration.
 type packetSource struct {
 	*section
 	config pcap.Config
 }
 
-// warnOfPackets says of what would leave twice, and of what dnstap would have to
-// end and does not.
+// warnOfPackets warns of records that would leave twice, and of captures that no
+// dnstap source would end.
 func warnOfPackets(sources []packetSource, dnstap bool) {
 	for i, s := range sources {
 		switch {
-		case s.says("when", "always") && dnstap:
-			s.warn(s.valueOr("when", s.opened), "when: captures beside a dnstap source",
-				`Of a resolver that both tell of, every record leaves twice: set when = "idle", unless they are different resolvers.`)
-		case s.says("when", "idle") && !dnstap:
-			s.warn(s.valueOr("when", s.opened), "when: there is no dnstap source to wait for",
+		case s.hasText("when", "always") && dnstap:
+			s.warn(s.valueOr("when", s.header), "when: captures beside a dnstap source",
+				`If both see the same resolver, every record leaves twice: set when = "idle", unless they are different resolvers.`)
+		case s.hasText("when", "idle") && !dnstap:
+			s.warn(s.valueOr("when", s.header), "when: there is no dnstap source to wait for",
 				`Capture would begin after idle_after and never end: set when = "always", or add the dnstap source.`)
 		}
 		for _, other := range sources[:i] {
 			if sharePackets(s.config, other.config) {
-				s.warn(s.valueOr("resolvers", s.opened), "resolvers: another source captures theirs on the same interface",
-					fmt.Sprintf("The other is at %s; each record leaves twice.", location(other.opened)))
+				s.warn(s.valueOr("resolvers", s.header), "resolvers: another source captures packets of the same resolver on the same interface",
+					fmt.Sprintf("The other is at %s; each record leaves twice.", location(other.header)))
 			}
 		}
 	}
 }
 
-// says reports whether an attribute has this text, which may be no good.
-func (s *section) says(name, text string) bool {
+// hasText reports whether the text of an attribute, valid or not, is text.
+func (s *section) hasText(name, text string) bool {
 	set := s.settings[name]
 	return set.value != cty.NilVal && set.value.AsString() == text
 }
 
-// valueOr returns where an attribute's value stands, or block if it was left out.
+// valueOr returns the range of an attribute's value, or block if it is absent.
 func (s *section) valueOr(name string, block hcl.Range) hcl.Range {
 	if s.isWritten(name) {
 		return s.settings[name].at
@@ -198,7 +199,7 @@ func (s *section) valueOr(name string, block hcl.Range) hcl.Range {
 	return block
 }
 
-// sharePackets reports whether a packet may come to both.
+// sharePackets reports whether both sources may capture the same packet.
 func sharePackets(a, b pcap.Config) bool {
 	return slices.ContainsFunc(a.Interfaces, func(name string) bool {
 		return slices.Contains(b.Interfaces, name) || len(b.Interfaces) > 0 && name == anyInterface ||

@@ -7,11 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWhatPacketSourcesDoTogetherIsWarnedOf(t *testing.T) {
+func TestOverlappingPacketSourcesGiveAWarning(t *testing.T) {
 	const (
 		twiceByDnstap = "when: captures beside a dnstap source"
 		never         = "when: there is no dnstap source to wait for"
-		twice         = "resolvers: another source captures theirs on the same interface"
+		twice         = "resolvers: another source captures packets of the same resolver on the same interface"
 	)
 	const tap = "source dnstap d {\nlisten = \"unix:///run/d.sock\"\n}\n"
 	packets := func(name, inside string) string { return "source pcap " + name + " {\n" + inside + "}\n" }
@@ -27,9 +27,9 @@ func TestWhatPacketSourcesDoTogetherIsWarnedOf(t *testing.T) {
 		src  string
 		want []string
 	}{
-		"packets alone":                {packets("a", eth1+one), nil},
-		"always beside dnstap":         {packets("a", eth1+one) + tap, []string{twiceByDnstap}},
-		"idle beside dnstap":           {packets("a", eth1+one+idle) + tap, nil},
+		"only packets":                 {packets("a", eth1+one), nil},
+		"always, with dnstap":          {packets("a", eth1+one) + tap, []string{twiceByDnstap}},
+		"idle, with dnstap":            {packets("a", eth1+one+idle) + tap, nil},
 		"idle without dnstap":          {packets("a", eth1+one+idle), []string{never}},
 		"overlapping":                  {packets("a", eth1+one) + packets("b", eth1+around), []string{twice}},
 		"overlapping, any":             {packets("a", eth1+one) + packets("b", all+around), []string{twice}},
@@ -49,18 +49,18 @@ func TestWhatPacketSourcesDoTogetherIsWarnedOf(t *testing.T) {
 	}
 }
 
-func TestResolversOfACommandLineAreReadAsTheAttribute(t *testing.T) {
+func TestParseResolversReadsElementsOfTheAttribute(t *testing.T) {
 	got, err := ParseResolvers("192.0.2.53, 2001:db8::/32,198.51.100.0/24")
 	if diff := cmp.Diff(prefixes("192.0.2.53/32", "2001:db8::/32", "198.51.100.0/24"), got, sameAddresses); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	for list, want := range map[string]string{
-		"":                     `"": not an IP address`,
-		"192.0.2.53,":          `"": not an IP address`,
-		"192.0.2.53,nobody":    `"nobody": not an IP address`,
-		"192.0.2.53/24":        `"192.0.2.53/24": bits are set behind the prefix: the network is "192.0.2.0/24"`,
-		"192.0.2.53,0.0.0.0/0": `"0.0.0.0/0": every address is inside, those of servers and clients too`,
-		"0.0.0.0/32":           `"0.0.0.0/32": the unspecified address is nobody's`,
+		"":                      `"": not an IP address`,
+		"192.0.2.53,":           `"": not an IP address`,
+		"192.0.2.53,no-address": `"no-address": not an IP address`,
+		"192.0.2.53/24":         `"192.0.2.53/24": bits are set after the prefix: the network is "192.0.2.0/24"`,
+		"192.0.2.53,0.0.0.0/0":  `"0.0.0.0/0": every address is inside, those of servers and clients too`,
+		"0.0.0.0/32":            `"0.0.0.0/32": the unspecified address identifies no host`,
 	} {
 		if _, err := ParseResolvers(list); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", list, err, want)

@@ -40,18 +40,18 @@ func (s *section) scrub(p *transform.Config) {
 	p.TimeResolution = s.readDuration("time_resolution")
 }
 
-// keepOr reads whether something is kept; the other word says what is done instead.
+// keepOr returns a parser of "keep", which gives true, or the word other.
 func keepOr(other string) func(string) (bool, error) {
 	return func(v string) (keep bool, err error) {
 		if v != other && v != "keep" {
-			return false, errors.New("neither")
+			return false, errors.New("unknown value")
 		}
 		return v == "keep", nil
 	}
 }
 
-// parseOwnNetwork reads an address or a prefix of the resolver's own. Loopback is
-// refused: answers from public servers hold 127.0.0.1 as a code.
+// parseOwnNetwork reads an address or prefix of the resolver. It refuses loopback
+// addresses: answers of public servers contain 127.0.0.1 as a code.
 func parseOwnNetwork(v string) (netip.Prefix, error) {
 	p, err := parseResolverNetwork(v)
 	for _, loopback := range []string{"127.0.0.0/8", "::1/128"} {
@@ -62,7 +62,7 @@ func parseOwnNetwork(v string) (netip.Prefix, error) {
 	return p, err
 }
 
-// parseLookupZone reads a zone as transform takes it, in A-labels.
+// parseLookupZone reads a zone, and returns it in A-labels.
 func parseLookupZone(v string) (string, error) {
 	zone, err := transform.ParseLocalName(v)
 	switch {

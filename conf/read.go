@@ -10,12 +10,12 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// convertTo returns v in the type of its kind, or what is wrong with it. A
-// function gives strings, so that numbers and truth may be strings too; the
-// other way round a number is no string, or 0660 would be read as 660.
+// convertTo returns v in the type of its kind, or a problem. It accepts a string for
+// a number or flag, because functions return strings, but no number for a string:
+// 0660 would become "660".
 func convertTo(v cty.Value, k kind) (_ cty.Value, problem string) {
 	if v.IsNull() {
-		return cty.NilVal, "null is no value; leave the attribute out"
+		return cty.NilVal, "null is not a value; remove the attribute"
 	}
 	switch k {
 	case flagValue:
@@ -57,8 +57,8 @@ func stringList(v cty.Value) (cty.Value, string) {
 	return v, ""
 }
 
-// readText returns an attribute as parse reads it, or T's zero value and a
-// diagnostic.
+// readText returns the parsed value of an attribute. If parse fails, it adds a
+// diagnostic and returns T's zero value.
 func readText[T any](s *section, name string, parse func(string) (T, error)) T {
 	var zero T
 	set := s.settings[name]
@@ -70,12 +70,12 @@ func readText[T any](s *section, name string, parse func(string) (T, error)) T {
 		s.refuse(set, set.at, err.Error())
 		return zero
 	}
-	s.hide(set, -1, set.value.AsString(), v)
+	s.addSecret(set, -1, set.value.AsString(), v)
 	return v
 }
 
-// readList returns those elements of a list that parse takes, and a diagnostic
-// for each other at its place. An empty list is nil.
+// readList returns the parsed elements of a list, or nil if it is empty. It adds a
+// diagnostic for each element that parse refuses, and leaves it out.
 func readList[T any](s *section, name string, parse func(string) (T, error)) []T {
 	set := s.settings[name]
 	if set.value == cty.NilVal {
@@ -88,13 +88,13 @@ func readList[T any](s *section, name string, parse func(string) (T, error)) []T
 			s.refuse(set, set.element(i), err.Error())
 			continue
 		}
-		s.hide(set, i, e.AsString(), v)
+		s.addSecret(set, i, e.AsString(), v)
 		all = append(all, v)
 	}
 	return all
 }
 
-// readListOr returns the list that is written, or else its default.
+// readListOr is readList, but returns otherwise() if the attribute is absent.
 func readListOr[T any](s *section, name string, parse func(string) (T, error), otherwise func() []T) []T {
 	if !s.isWritten(name) {
 		return otherwise()
@@ -102,7 +102,7 @@ func readListOr[T any](s *section, name string, parse func(string) (T, error), o
 	return readList(s, name, parse)
 }
 
-// element returns where a list's element stands, or the list if it is computed.
+// element returns the range of an element of a list, or of the list if it is computed.
 func (s *setting) element(i int) hcl.Range {
 	if tuple, ok := s.expr.(*hclsyntax.TupleConsExpr); ok && i < len(tuple.Exprs) {
 		return tuple.Exprs[i].Range()
@@ -128,7 +128,7 @@ func (s *section) readNumber(name string) int64 {
 	return n
 }
 
-// readSize returns bytes.
+// readSize returns a size in bytes.
 func (s *section) readSize(name string) int64 {
 	set := s.settings[name]
 	if set.value == cty.NilVal {
@@ -157,8 +157,8 @@ func (s *section) readDuration(name string) time.Duration {
 	})
 }
 
-// settle fills in what an attribute that was left out comes to.
-func (s *section) settle(name string, n int) int64 {
+// setDefault sets an absent attribute to the default n, for Effective.
+func (s *section) setDefault(name string, n int) int64 {
 	s.settings[name].value = cty.NumberIntVal(int64(n))
 	return int64(n)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// kind is how an attribute's value is written.
+// kind is the form of an attribute's value.
 type kind uint8
 
 const (
@@ -21,23 +21,23 @@ const (
 	durationValue             // a string with a unit, from lo to hi nanoseconds
 )
 
-// attribute is a row of the schema.
+// attribute describes one attribute of a block.
 type attribute struct {
 	name    string
 	kind    kind
-	value   string // the default as an HCL expression; empty: required, or derived
-	derived string // the default in words, where no expression is short enough or right; or that it is required, where the error has its own reason
+	value   string // the default as an HCL expression; if it and derived are empty, the attribute is required
+	derived string // the default in words, or that the attribute is required, for an error with its own reason
 	lo, hi  int64
-	takes   string // what may be written, where kind, lo and hi do not say it
+	takes   string // valid values in words; empty: from kind, lo and hi
 	meaning string
 }
 
-// blockSchema is a kind of block and what may stand in it.
+// blockSchema describes a kind of block.
 type blockSchema struct {
 	name       string
-	typ        string // first label of blocks that have two: type and name
+	typ        string // first label of a block with two labels: type and name
 	attributes []attribute
-	blocks     []blockSchema // within this one, each at most once; without labels
+	blocks     []blockSchema // in this one, each at most once, without labels
 }
 
 const (
@@ -51,8 +51,8 @@ const (
 	hour   = int64(time.Hour)
 )
 
-// schema is every block and attribute that is understood. Decoding, printing
-// and Reference are made from it.
+// schema is the table of all blocks and attributes. Decoding, printing and the
+// reference in the documentation are made from it.
 var schema = []blockSchema{
 	{name: "source", typ: "dnstap", attributes: []attribute{
 		{name: "listen", kind: textValue, takes: "unix:///PATH or tcp://HOST:PORT",
@@ -64,82 +64,82 @@ var schema = []blockSchema{
 		{name: "group", kind: textValue, value: `""`, takes: `a group's name or number in quotes, or "" for the sensor's own`,
 			meaning: "group of the Unix socket"},
 		{name: "max_connections", kind: numberValue, value: `64`, lo: 1, hi: 65536,
-			meaning: "connections at once; then newcomers are refused, or take the place of a peer that has more"},
+			meaning: "connections at once; then a new one is refused, or displaces one of a peer that has more"},
 		{name: "max_frame", kind: sizeValue, value: `"256KiB"`, lo: 512, hi: 16 * mib,
 			meaning: "longest frame that is read; longer ones are skipped and counted"},
 		{name: "handshake_timeout", kind: durationValue, value: `"5s"`, lo: ms, hi: 10 * minute,
-			meaning: "time in which a connection must have said how it speaks"},
+			meaning: "time limit for the handshake of a connection, TLS included"},
 	}, blocks: []blockSchema{
 		{name: "tls", attributes: []attribute{
 			{name: "cert", kind: textValue, takes: "the path of a PEM file, relative to this file's folder",
-				meaning: "the certificate that a TCP source shows, and its chain; the three files are read again when they change"},
+				meaning: "the certificate of a TCP source, with its chain; the three files are read again when they change"},
 			{name: "key", kind: textValue, takes: "the path of a PEM file, relative to this file's folder",
 				meaning: "its private key, not encrypted"},
 			{name: "client_ca", kind: textValue, value: `""`, takes: `the path of a PEM file, relative to this file's folder; or "" to ask for no certificate`,
-				meaning: "only resolvers with a certificate of one of these CAs are let in"},
+				meaning: "only resolvers with a certificate of one of these CAs may connect"},
 		}},
 	}},
 	{name: "source", typ: "pcap", attributes: []attribute{
-		{name: "interfaces", kind: listValue, value: `[]`, takes: `names of network interfaces, like ["eth1", "eth2"], or ["any"] for all there are; run wants one at least`,
+		{name: "interfaces", kind: listValue, value: `[]`, takes: `names of network interfaces, like ["eth1", "eth2"], or ["any"] for all interfaces; run needs at least one`,
 			meaning: "where packets are captured"},
 		{name: "interface", kind: textValue, value: `""`, takes: `the name of a network interface, like "eth1"`,
-			meaning: "interfaces, if it is one: write one or the other"},
+			meaning: "short form of interfaces for a single one; set only one of the two"},
 		{name: "resolvers", kind: listValue, derived: "required", takes: `addresses or prefixes, at least one, like ["192.0.2.53", "2001:db8:53::/64"]`,
-			meaning: "whose outward traffic is taken; answers that hold one of these addresses are dropped"},
+			meaning: "their outward traffic is captured; answers that contain one of these addresses are dropped"},
 		{name: "when", kind: textValue, value: `"always"`, takes: `"always" or "idle"`,
-			meaning: "when packets are captured; idle: while no connected dnstap sender has brought anything outward for idle_after"},
+			meaning: "when packets are captured; idle: while no connected dnstap sender has sent an outward message for idle_after"},
 		{name: "idle_after", kind: durationValue, value: `"60s"`, lo: second, hi: 24 * hour,
-			meaning: `when = "idle": how long there must have been nothing outward over dnstap`},
+			meaning: `when = "idle": time without an outward message over dnstap before capture begins`},
 		{name: "promiscuous", kind: flagValue, value: `false`,
-			meaning: "also take packets that are not for this host's own hardware address: on a span port"},
+			meaning: "also capture packets to other hardware addresses than this host's: for a span port"},
 		{name: "decapsulate", kind: flagValue, value: `false`,
-			meaning: "also look into GRE, ERSPAN and VXLAN"},
+			meaning: "also read packets inside GRE, ERSPAN and VXLAN"},
 		{name: "decapsulate_from", kind: listValue, derived: "required with decapsulate", takes: `addresses or prefixes, at least one, like ["198.51.100.2", "2001:db8:2::/64"]`,
-			meaning: "decapsulate = true: where tunnels come from; tunnels from elsewhere are not opened"},
+			meaning: "decapsulate = true: source addresses of tunnels; tunnels from others are not opened"},
 		{name: "decapsulate_to", kind: listValue, derived: "the capturing interfaces' addresses", takes: `addresses or prefixes, like ["198.51.100.9"]`,
-			meaning: "decapsulate = true: where tunnels end; tunnels to elsewhere are not opened"},
+			meaning: "decapsulate = true: destination addresses of tunnels; tunnels to others are not opened"},
 		{name: "verify_checksum", kind: flagValue, value: `false`,
-			meaning: "drop all UDP datagrams with a wrong checksum, not only those that came in fragments; on the resolver's own host sums are not finished yet"},
+			meaning: "drop every UDP datagram with a wrong checksum, not only reassembled ones; on the resolver's own host, checksums of sent packets are not computed yet"},
 		{name: "ring", kind: sizeValue, value: `"32MiB"`, lo: mib, hi: gib,
-			meaning: "memory in which packets wait, for each interface and lane"},
+			meaning: "buffer for packets, for each interface and lane"},
 		{name: "lanes", kind: numberValue, value: `1`, lo: 1, hi: 64,
-			meaning: "captures that share the packets among the machine's cores"},
+			meaning: "parallel captures that share the packets, to use several cores"},
 	}},
 	{name: "pairing", attributes: []attribute{
 		{name: "max_queries", kind: numberValue, value: `131072`, lo: 1, hi: 1 << 24,
-			meaning: "queries that wait for their response, over all connections; where they are too many, each connection has an equal share"},
+			meaning: "pending queries, over all connections; if they are too many, each connection has an equal share"},
 		{name: "timeout", kind: durationValue, value: `"60s"`, lo: ms, hi: hour,
 			meaning: "how long a query waits for its response"},
 	}},
 	{name: "outward", attributes: []attribute{
 		{name: "forwarded", kind: flagValue, value: `false`,
-			meaning: "also take what goes to and comes from forwarders, or asks for recursion"},
+			meaning: "also record messages to and from forwarders, and those with RD set"},
 		{name: "unanswered", kind: flagValue, value: `false`,
-			meaning: "also make records of queries that nobody answered"},
+			meaning: "also make records of unanswered queries"},
 		{name: "local_servers", kind: flagValue, value: `false`,
-			meaning: "also take what comes from servers on local and private addresses"},
+			meaning: "also record responses of servers on local and private addresses"},
 		{name: "rcodes", kind: listValue, value: `["NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED"]`, takes: "names of header rcodes, at least one: " + rcodeNames(),
-			meaning: "responses that make a record"},
+			meaning: "rcodes of responses that make a record"},
 	}},
 	{name: "scrub", attributes: []attribute{
 		{name: "resolver_address", kind: textValue, value: `"zero"`, takes: `"zero" or "keep"`,
-			meaning: "what becomes of the resolver's address, its port and the DNS ID"},
+			meaning: "zero or keep the resolver's address, its port and the DNS ID"},
 		{name: "resolvers", kind: listValue, value: `[]`, takes: `addresses or prefixes, like ["192.0.2.53", "2001:db8:53::/64"]`,
-			meaning: "the resolver's own addresses, in addition to those that messages show; answers that hold one are dropped. An address in a prefix shorter than /24 (IPv6 /48) counts once a message has shown it"},
+			meaning: "the resolver's own addresses, in addition to those in messages; answers that contain one are dropped. An address in a prefix shorter than /24 (IPv6 /48) counts once a message has contained it"},
 		{name: "local_names", kind: listValue, value: `[]`, takes: `domain names, like "corp.example"`,
-			meaning: "names that never leave, with all under them"},
-		{name: "local_names_file", kind: textValue, value: `""`, takes: `a file with one name a line, # before comments, relative to this file's folder; or ""`,
-			meaning: "more of local_names, at least one; the file is watched, and read again when it has changed"},
+			meaning: "names that never leave, with all names below them"},
+		{name: "local_names_file", kind: textValue, value: `""`, takes: `a file with one name on each line and # before comments, relative to this file's folder; or ""`,
+			meaning: "more local_names, at least one; the file is read again when it changes"},
 		{name: "local_names_inside", kind: textValue, value: `"drop"`, takes: `"drop" or "keep"`,
-			meaning: "what becomes of a record with a local name inside a foreign name, like corp.example.dnsbl.example.net"},
+			meaning: "drop or keep records with a local name inside a foreign name, like corp.example.dnsbl.example.net"},
 		{name: "local_networks", kind: listValue, value: `[]`, takes: `prefixes or addresses, like "198.51.100.0/24"`,
-			meaning: "servers there are local, and their reverse names never leave"},
+			meaning: "servers in them are local, and their reverse names never leave"},
 		{name: "lookups", kind: textValue, value: `"drop"`, takes: `"drop" or "keep"`,
-			meaning: "what becomes of names that query a list about an address, a name or a mail address: they reveal who writes to whom"},
+			meaning: "drop or keep names that query a list about an address, a name or a mail address: they reveal who writes to whom"},
 		{name: "lookup_zones", kind: listValue, derived: "the well-known lists", takes: `domain names of at least two labels, like ["dnsbl.example.net"]`,
-			meaning: "zones below which every name is such a query; a list that is written here replaces the well-known ones"},
+			meaning: "zones below which every name is such a query; a list here replaces the well-known ones"},
 		{name: "root_servers", kind: listValue, derived: "the root's 26 addresses", takes: `IP addresses, like ["192.0.2.1", "2001:db8::1"]`,
-			meaning: "servers that are believed when they say that a top-level domain does not exist"},
+			meaning: "servers whose response that a top-level domain does not exist is trusted"},
 		{name: "special_names", kind: flagValue, value: `true`,
 			meaning: "drop special-use names, and names under no existing TLD"},
 		{name: "time_resolution", kind: durationValue, value: `"1s"`, lo: 1, hi: 24 * hour,
@@ -151,49 +151,49 @@ var schema = []blockSchema{
 		{name: "message", kind: textValue, value: `"dnsqr"`, takes: messageTypes(),
 			meaning: "NMSG message type"},
 		{name: "mtu", kind: sizeValue, derived: "UDP 8192 to loopback, else 1280; file and stdout 1 MiB", lo: 512, hi: mib, takes: `512 to 1048576 bytes, over UDP at most 65507, like 8192 or "8KiB"`,
-			meaning: "longest container"},
+			meaning: "maximum size of a container"},
 		{name: "flush", kind: durationValue, value: `"500ms"`, lo: ms, hi: 10 * minute,
 			meaning: "how long a record waits for its container to fill"},
 		{name: "queue", kind: sizeValue, value: `"16MiB"`, lo: mib, hi: 16 * gib,
-			meaning: "containers that wait for the sink at most; then the oldest are lost, and counted"},
+			meaning: "maximum size of waiting containers; then the oldest are dropped and counted"},
 		{name: "zlib", kind: flagValue, value: `false`,
 			meaning: "compress containers"},
 		{name: "rate", kind: numberValue, value: `0`, hi: 1_000_000,
-			meaning: "UDP: datagrams a second at most, fragments too; 0: no limit"},
-		{name: "rotate", kind: durationValue, value: `"1h"`, lo: second, hi: 366 * 24 * hour, takes: `a duration from "1s" to "8784h", like "1h", or "0s": none by time`,
-			meaning: "files: a new one at every multiple of this since 1970 UTC"},
+			meaning: "UDP: maximum of datagrams per second, fragments included; 0: no limit"},
+		{name: "rotate", kind: durationValue, value: `"1h"`, lo: second, hi: 366 * 24 * hour, takes: `a duration from "1s" to "8784h", like "1h", or "0s" for no rotation by time`,
+			meaning: "files: begin a new one at every multiple of this since 1970 UTC"},
 		{name: "rotate_size", kind: sizeValue, value: `"256MiB"`, lo: mib, hi: 1024 * gib,
-			meaning: "files: a new one before one is larger than this"},
+			meaning: "files: begin a new one before this size is exceeded"},
 		{name: "on_rotate", kind: listValue, value: `[]`, takes: `a program, by its name or absolute path, and its arguments, like ["/usr/local/bin/upload", "--quiet"]; or []`,
-			meaning: "files: run without a shell for each file that got its name, which is the last argument"},
+			meaning: "files: run without a shell for each finished file, whose name is the last argument"},
 	}},
 	{name: "sensor", attributes: []attribute{
 		{name: "source", kind: numberValue, value: `0`, hi: math.MaxUint32,
-			meaning: "NMSG source id; 0: left out"},
+			meaning: "NMSG source id; 0: omitted"},
 		{name: "operator", kind: numberValue, value: `0`, hi: math.MaxUint32,
-			meaning: "NMSG operator id; 0: left out"},
+			meaning: "NMSG operator id; 0: omitted"},
 		{name: "group", kind: numberValue, value: `0`, hi: math.MaxUint32,
-			meaning: "NMSG group id; 0: left out"},
+			meaning: "NMSG group id; 0: omitted"},
 	}},
 	{name: "admin", attributes: []attribute{
 		{name: "listen", kind: textValue, value: `"127.0.0.1:9353"`, takes: `HOST:PORT, a loopback address unless allow_remote is true, or "" for none`,
-			meaning: "where the sensor answers over HTTP: its status page at /, /metrics, /ledger, /domains, /healthz, /readyz and /selftest"},
+			meaning: "address of the HTTP server: the status page at /, /metrics, /ledger, /domains, /healthz, /readyz and /selftest"},
 		{name: "allow_remote", kind: flagValue, value: `false`,
-			meaning: "let listen be an address that other hosts reach; nobody is asked who they are"},
+			meaning: "let listen be an address that other hosts can reach; clients are not authenticated"},
 		{name: "samples", kind: flagValue, value: `false`,
-			meaning: "show the last 20 records that left on the status page: names that were asked, to whoever reaches listen"},
+			meaning: "show the last 20 records that left on the status page; they contain query names, and anyone who can reach listen sees them"},
 		{name: "pprof", kind: flagValue, value: `false`,
-			meaning: "also answer /debug/pprof: profiles of the sensor's own work and memory"},
+			meaning: "also answer /debug/pprof: profiles of the sensor's CPU time and memory"},
 	}},
 	{name: "log", attributes: []attribute{
 		{name: "level", kind: textValue, value: `"info"`, takes: `"debug", "info", "warn" or "error"`,
-			meaning: "least urgent line that is logged"},
+			meaning: "minimum level of log lines"},
 		{name: "format", kind: textValue, value: `"text"`, takes: `"text" or "json"`,
-			meaning: "form of log lines"},
+			meaning: "format of log lines"},
 	}},
 }
 
-// schemaOf returns the schema of a block by a name that stands there.
+// schemaOf returns the schema of the first block of that name, which must exist.
 func schemaOf(name string) *blockSchema {
 	return &schema[slices.IndexFunc(schema, func(b blockSchema) bool { return b.name == name })]
 }
@@ -207,8 +207,8 @@ func (b *blockSchema) opening() string {
 
 func (a *attribute) required() bool { return a.value == "" && a.derived == "" }
 
-// wants says what may be written.
-func (a *attribute) wants() string {
+// validValues describes the values that the attribute takes.
+func (a *attribute) validValues() string {
 	if a.takes != "" {
 		return a.takes
 	}
@@ -225,7 +225,7 @@ func (a *attribute) wants() string {
 	return "a string"
 }
 
-// content is the block's schema in HCL's terms.
+// content returns the block's schema for HCL.
 func (b *blockSchema) content() *hcl.BodySchema {
 	s := &hcl.BodySchema{}
 	for _, a := range b.attributes {
@@ -237,7 +237,7 @@ func (b *blockSchema) content() *hcl.BodySchema {
 	return s
 }
 
-// root is the schema of the file itself.
+// root returns the schema of the whole file for HCL.
 func root() *hcl.BodySchema {
 	s := &hcl.BodySchema{}
 	for _, b := range schema {

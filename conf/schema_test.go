@@ -10,7 +10,7 @@ import (
 	"gotest.tools/v3/golden"
 )
 
-func TestDefaultsAreOfTheirKind(t *testing.T) {
+func TestDefaultsAreValid(t *testing.T) {
 	for _, b := range schema {
 		checkDefaults(t, b)
 		for _, inner := range b.blocks {
@@ -38,10 +38,10 @@ func checkDefaults(t *testing.T, b blockSchema) {
 
 // A row is one attribute of the configuration in docs/configuration.md.
 type row struct {
-	block     string // as it is opened: source "dnstap" NAME, or within another: source "dnstap" NAME { tls }
+	block     string // source "dnstap" NAME, or within another block: source "dnstap" NAME { tls }
 	attribute string
-	takes     string // what may be written
-	standard  string // the default, as HCL; "required", or words where it depends on another attribute
+	takes     string // the valid values
+	standard  string // the default as HCL, or in words; or "required"
 	meaning   string
 }
 
@@ -51,7 +51,7 @@ func reference() []row {
 	add := func(block string, b *blockSchema) {
 		for _, a := range b.attributes {
 			standard := cmp.Or(a.value, a.derived, "required")
-			rows = append(rows, row{block, a.name, a.wants(), standard, a.meaning})
+			rows = append(rows, row{block, a.name, a.validValues(), standard, a.meaning})
 		}
 	}
 	for i := range schema {
@@ -64,8 +64,8 @@ func reference() []row {
 	return rows
 }
 
-// TestReferenceIsThis holds the schema to reference.md, which docs/configuration.md contains.
-func TestReferenceIsThis(t *testing.T) {
+// TestReference compares the schema with reference.md, which docs/configuration.md contains.
+func TestReference(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| block | attribute | default | takes | meaning |\n|---|---|---|---|---|\n")
 	for _, r := range reference() {
@@ -74,14 +74,14 @@ func TestReferenceIsThis(t *testing.T) {
 	golden.Assert(t, b.String(), "reference.md")
 }
 
-func TestReferenceSaysEverything(t *testing.T) {
+func TestReferenceIsComplete(t *testing.T) {
 	rows := map[string]row{}
 	for _, r := range reference() {
 		if r.takes == "" || r.takes == "a string" || r.standard == "" || r.meaning == "" {
 			t.Errorf("row is incomplete: %+v", r)
 		}
 		if strings.Contains(r.meaning, "|") || strings.Contains(r.takes, "|") {
-			t.Errorf("row cannot stand in a Markdown table: %+v", r)
+			t.Errorf("row does not fit into a Markdown table: %+v", r)
 		}
 		rows[r.block+"."+r.attribute] = r
 	}

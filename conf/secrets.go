@@ -16,23 +16,23 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A secret is a value that a function gave, in one form in which a message of another
-// package may hold it.
+// A secret is a value that a function returned, in one of the forms in which a message
+// of another package may contain it.
 type secret struct {
-	pattern string // a regular expression with one group: what is replaced
-	written string // what replaces it
-	length  int    // of the form: longer ones are looked for first
+	pattern string // a regular expression with one group, which is replaced
+	written string // the replacement
+	length  int    // of the form: longer forms are searched for first
 }
 
-// secrets finds the values that functions gave.
+// secrets finds the values that functions returned.
 type secrets struct {
 	all     []secret
-	pattern *regexp.Regexp // of all; nil: there are none
+	pattern *regexp.Regexp // of all; nil if there are none
 }
 
-// Mask returns text with every value that env() or file() gave replaced by the
-// expression as it is written: there is no user "env("OWNER")". It is for errors and
-// other texts that conf did not make, and for entries of lists.
+// Mask returns text with every value of env() or file() replaced by the expression as
+// it is written, for example: there is no user "env("OWNER")". It is for errors and
+// other texts of other packages, and for entries of lists.
 func (f *File) Mask(text string) string {
 	p := f.secrets.pattern
 	if p == nil {
@@ -56,10 +56,10 @@ func (f *File) Mask(text string) string {
 	}
 }
 
-// hide enters element i of a list, or the value if i is negative, among what Mask
-// replaces. parsed is what the attribute means; a word of the configuration's own
-// language, like "idle", is not a secret.
-func (s *section) hide(set *setting, i int, value string, parsed any) {
+// addSecret makes Mask replace element i of a list, or the value if i is negative, if a
+// function returned it. parsed is the parsed value; a keyword, like "idle", is not a
+// secret.
+func (s *section) addSecret(set *setting, i int, value string, parsed any) {
 	if !set.secret() || value == "" {
 		return
 	}
@@ -76,7 +76,7 @@ func (s *section) hide(set *setting, i int, value string, parsed any) {
 	}
 }
 
-// formsOf returns the texts that a value may appear as; nil if it is not a secret.
+// formsOf returns the texts in which a value may appear, or nil if it is not a secret.
 func formsOf(value string, parsed any) []string {
 	forms := []string{value}
 	switch p := parsed.(type) {
@@ -104,12 +104,12 @@ func formsOf(value string, parsed any) []string {
 	return forms
 }
 
-// longestPath is PATH_MAX, beyond which no message names a folder.
+// longestPath is PATH_MAX: messages contain no longer path.
 const longestPath = 4096
 
-// add enters a form, and the folders above it if it is a path.
+// add adds a form, and the folders above it if it is a path.
 func (s *secrets) add(form, written string) {
-	form = string([]rune(form)) // as package regexp reads text that is not UTF-8
+	form = string([]rune(form)) // package regexp reads invalid UTF-8 so
 	s.all = append(s.all, secret{"(" + bounded(form) + ")", written, len(form)})
 	if !filepath.IsAbs(form) || len(form) > longestPath {
 		return
@@ -120,7 +120,7 @@ func (s *secrets) add(form, written string) {
 	}
 }
 
-// compile ends the reading of a configuration.
+// compile makes the pattern, after all secrets were added.
 func (s *secrets) compile() {
 	if len(s.all) == 0 {
 		return
@@ -133,7 +133,7 @@ func (s *secrets) compile() {
 	s.pattern = regexp.MustCompile("(?i)" + strings.Join(patterns, "|"))
 }
 
-// bounded matches a form where no letter or digit continues it.
+// bounded returns a pattern that matches a form without a letter or digit next to it.
 func bounded(form string) string {
 	pattern := pathPattern(form)
 	if isAlphanumeric(rune(form[0])) {
@@ -147,8 +147,8 @@ func bounded(form string) string {
 
 var conversion = regexp.MustCompile(`%[%A-Za-z]`)
 
-// pathPattern matches a form as it is written, the names of files that it makes as a
-// strftime pattern, and those that they have while they are written.
+// pathPattern returns a pattern that matches a form as it is written and, if it is a
+// strftime pattern, the names of its files, finished or partial.
 func pathPattern(form string) string {
 	dir, base := filepath.Split(regexp.QuoteMeta(form))
 	if dir != "" {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestMaskShowsTheExpression(t *testing.T) {
+func TestMaskReplacesValuesByExpressions(t *testing.T) {
 	for name, value := range map[string]string{
 		"SOCKET": "/run/one/two/tap.sock", "OWNER": "Mallory", "FILES": "/srv/a/%Y/b-%m.nmsg", "HOST": "sie.example.net",
 		"NAME": "bücher.example", "NET": "198.51.100.0/24", "ADDRESS": "2001:DB8:0::53", "PROGRAM": "/opt/x y/up load",
@@ -76,12 +76,12 @@ admin {
 		}
 	}
 	if plain := mustParse(t, `source "dnstap" "a" { listen = "unix:///run/one/two/tap.sock" }`); plain.Mask("/run/one/two/tap.sock") != "/run/one/two/tap.sock" {
-		t.Error("a value that no function gave is masked")
+		t.Error("a value that no function returned is masked")
 	}
 }
 
-// The place of a diagnostic in local_names_file shows that file's name.
-func TestNameOfASecretNamesFileIsNotShown(t *testing.T) {
+// The position of a diagnostic in local_names_file contains that file's name.
+func TestNameOfASecretNamesFileIsMasked(t *testing.T) {
 	t.Setenv("PDNS_TEST_FILE", "names-file.list")
 	f, diags := Parse("testdata/invalid/c.hcl", []byte("scrub { local_names_file = env(\"PDNS_TEST_FILE\") }\n"))
 	got := messages(t, f, diags)

@@ -9,37 +9,37 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// section is one block of the configuration, or one that was left out and
-// stands with its defaults.
+// section is one block of the configuration. A block that is absent from the file
+// has a section with the defaults.
 type section struct {
 	*decoder
 	schema   *blockSchema
-	name     string              // second label, where there is one
-	settings map[string]*setting // by attribute; those that do not apply are taken out
-	opened   hcl.Range           // where the block begins; zero where it was left out
-	inner    []*section          // blocks that stand in this one
+	name     string              // second label, if there is one
+	settings map[string]*setting // by attribute, without those that do not apply
+	header   hcl.Range           // where the block begins; zero if it is absent
+	inner    []*section          // the blocks in this one
 }
 
-// setting is one attribute of a block: what was written, or its default.
+// setting is one attribute of a block with its value, written or default.
 type setting struct {
 	*attribute
-	expr    hclsyntax.Expression // nil: left out
-	value   cty.Value            // NilVal: missing or wrong, and reported
-	at      hcl.Range            // of the value; zero where it was left out
-	written []byte               // source text, where the expression calls a function; nil otherwise
+	expr    hclsyntax.Expression // nil: absent
+	value   cty.Value            // NilVal: missing or invalid, and reported
+	at      hcl.Range            // of the value; zero if it is absent
+	written []byte               // source text if the expression calls a function, else nil
 }
 
 // secret reports whether the value must not be shown.
 func (s *setting) secret() bool { return s.written != nil }
 
-// section reads a block and enters it among what Effective prints.
+// section reads a block, and adds it to the blocks that Effective prints.
 func (d *decoder) section(schema *blockSchema, block *hcl.Block) *section {
 	s := d.read(schema, block)
 	d.file.sections = append(d.file.sections, s)
 	return s
 }
 
-// read reads a block's attributes and the blocks within it.
+// read reads the attributes of a block and the blocks in it. block is nil if absent.
 func (d *decoder) read(schema *blockSchema, block *hcl.Block) *section {
 	s := &section{decoder: d, schema: schema, settings: map[string]*setting{}}
 	content := &hcl.BodyContent{}
@@ -47,7 +47,7 @@ func (d *decoder) read(schema *blockSchema, block *hcl.Block) *section {
 		var diags hcl.Diagnostics
 		content, diags = block.Body.Content(schema.content())
 		d.diags = append(d.diags, diags...)
-		s.opened = block.DefRange
+		s.header = block.DefRange
 	}
 	for i := range schema.attributes {
 		a := &schema.attributes[i]
@@ -55,15 +55,15 @@ func (d *decoder) read(schema *blockSchema, block *hcl.Block) *section {
 	}
 	for i := range schema.blocks {
 		b := &schema.blocks[i]
-		if only := d.only(content.Blocks.OfType(b.name)); only != nil {
-			s.inner = append(s.inner, d.read(b, only))
+		if first := d.firstBlock(content.Blocks.OfType(b.name)); first != nil {
+			s.inner = append(s.inner, d.read(b, first))
 		}
 	}
 	return s
 }
 
-// within returns a block that stands in this one, or nil.
-func (s *section) within(name string) *section {
+// innerBlock returns the block of that name in this one, or nil.
+func (s *section) innerBlock(name string) *section {
 	if i := slices.IndexFunc(s.inner, func(in *section) bool { return in.schema.name == name }); i >= 0 {
 		return s.inner[i]
 	}
@@ -102,20 +102,20 @@ func (d *decoder) evaluate(set *setting) {
 	set.value = v
 }
 
-// refuse says at the value's place why it is not taken, and what is. A secret
-// value is not shown, and neither is an error that may hold it.
+// refuse reports at the value's position why it is invalid, and which values are
+// valid. It replaces problem if the value is secret, because problem may contain it.
 func (d *decoder) refuse(set *setting, at hcl.Range, problem string) {
 	if set.secret() {
-		problem = "the value, which is not shown because a function gives it, is not taken"
+		problem = "the value is not valid; it is not shown, because a function gives it"
 	}
-	d.fail(at, set.name+": "+problem, fmt.Sprintf("%s takes %s.", set.name, set.wants()))
+	d.fail(at, set.name+": "+problem, fmt.Sprintf("%s takes %s.", set.name, set.validValues()))
 }
 
-// isWritten reports whether the attribute stands in the file, right or wrong.
+// isWritten reports whether the file contains the attribute, valid or not.
 func (s *section) isWritten(name string) bool { return s.settings[name].expr != nil }
 
-// doesNotApply takes attributes out of a section in which they mean nothing; to
-// have written one is an error.
+// doesNotApply removes attributes that have no meaning in the section. It is an error
+// if the file contains one.
 func (s *section) doesNotApply(why string, names ...string) {
 	for _, name := range names {
 		if set := s.settings[name]; set.expr != nil {
@@ -125,18 +125,18 @@ func (s *section) doesNotApply(why string, names ...string) {
 	}
 }
 
-// checkName reports a block name that could not stand in a log or a metric, or
-// stands on another block of its kind.
+// checkName reports a block name that is not valid, or that another block of its kind
+// has.
 func (s *section) checkName(at hcl.Range) {
 	if !validName(s.name) {
-		s.fail(at, "the name is not taken", "A name is 1 to 64 letters (a to z), digits, - and _.")
+		s.fail(at, "the name is not valid", "A name is 1 to 64 letters (a to z), digits, - and _.")
 		return
 	}
 	s.unique(s.schema.name, s.name, at,
 		fmt.Sprintf("a second %s named %q", s.schema.name, s.name), "give each its own name")
 }
 
-// defaultValue evaluates the default, which a test knows to be right.
+// defaultValue evaluates the default, which a test checks.
 func (a *attribute) defaultValue() cty.Value {
 	expr, _ := hclsyntax.ParseExpression([]byte(a.value), "default", hcl.InitialPos)
 	v, _ := expr.Value(nil)

@@ -14,14 +14,14 @@ import (
 //go:embed setup
 var setupFiles embed.FS
 
-// A Setup is how a resolver, as Debian packages it, and the sensor are brought together.
+// A Setup connects a resolver, as packaged by Debian, with the sensor.
 type Setup struct {
-	Name    string // as it is called on the command line
+	Name    string // on the command line
 	Title   string
 	Program string // absolute path
 }
 
-// Setups returns all there are.
+// Setups returns all setups.
 func Setups() []Setup {
 	return []Setup{
 		{"unbound", "Unbound", "/usr/sbin/unbound"},
@@ -31,27 +31,27 @@ func Setups() []Setup {
 	}
 }
 
-// A Site is where a Setup is used.
+// A Site describes the machine on which a Setup is used.
 type Site struct {
-	Addresses []netip.Addr // that the resolver asks from; a Setup that reads packets needs one
-	Interface string       // that leads to the Internet, or "any"
-	Check     string       // the command that checks the configuration
+	Addresses []netip.Addr // source addresses of the resolver's queries; a Setup that reads packets needs one
+	Interface string       // towards the Internet, or "any"
+	Check     string       // command that checks the configuration
 }
 
-// scene is what the texts are made from.
-type scene struct {
+// templateData is the data of the templates.
+type templateData struct {
 	Setup
 	Site
 }
 
-// IPv4 returns the first of that family, or nothing; IPv6 the same.
-func (s scene) IPv4() string { return s.first(netip.Addr.Is4) }
+// IPv4 returns the first IPv4 address, or "".
+func (d templateData) IPv4() string { return d.first(netip.Addr.Is4) }
 
-// IPv6 is the other family's.
-func (s scene) IPv6() string { return s.first(netip.Addr.Is6) }
+// IPv6 returns the first IPv6 address, or "".
+func (d templateData) IPv6() string { return d.first(netip.Addr.Is6) }
 
-func (s scene) first(is func(netip.Addr) bool) string {
-	for _, a := range s.Addresses {
+func (d templateData) first(is func(netip.Addr) bool) string {
+	for _, a := range d.Addresses {
 		if is(a) {
 			return a.String()
 		}
@@ -62,17 +62,17 @@ func (s scene) first(is func(netip.Addr) bool) string {
 // Config returns the sensor's configuration.
 func (s Setup) Config(at Site) (string, error) { return s.text("config.hcl", at) }
 
-// Source returns the part of it that is this resolver's.
+// Source returns the source block of the sensor's configuration.
 func (s Setup) Source(at Site) (string, error) { return s.text(s.Name+"/source.hcl", at) }
 
-// Directives returns what goes into the resolver's configuration; nothing for one that
-// is read from packets.
+// Directives returns the directives for the resolver's configuration, or "" for a
+// resolver that is read from packets.
 func (s Setup) Directives(at Site) (string, error) { return s.optional("resolver.conf", at) }
 
-// Socket returns the drop-in for the socket unit; nothing where there is no socket.
+// Socket returns the drop-in for the socket unit, or "" if there is no socket.
 func (s Setup) Socket(at Site) (string, error) { return s.optional("socket.conf", at) }
 
-// Steps returns what there is to do beside the sensor's configuration.
+// Steps returns the steps in addition to the sensor's configuration.
 func (s Setup) Steps(at Site) (string, error) { return s.text(s.Name+"/steps.txt", at) }
 
 func (s Setup) optional(name string, at Site) (string, error) {
@@ -88,8 +88,8 @@ func (s Setup) text(name string, at Site) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	part := func(of func(Site) (string, error)) func(scene) (string, error) {
-		return func(scene) (string, error) { return of(at) }
+	part := func(of func(Site) (string, error)) func(templateData) (string, error) {
+		return func(templateData) (string, error) { return of(at) }
 	}
 	t, err := template.New(name).Funcs(template.FuncMap{
 		"quoted": quoted, "indent": indent,
@@ -99,7 +99,7 @@ func (s Setup) text(name string, at Site) (string, error) {
 		return "", err
 	}
 	var b bytes.Buffer
-	err = t.Execute(&b, scene{s, at})
+	err = t.Execute(&b, templateData{s, at})
 	return b.String(), err
 }
 
@@ -111,7 +111,7 @@ func quoted(addresses []netip.Addr) string {
 	return strings.Join(all, ", ")
 }
 
-// indent moves lines to the right, as what is to be copied stands.
+// indent indents lines by 7 spaces, as text to be copied.
 func indent(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

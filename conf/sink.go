@@ -27,13 +27,13 @@ func (s *section) nmsgSink() forward.SinkConfig {
 	c.MTU = s.mtu(c.Target, known)
 	var datagrams udp.Config
 	if known && c.Target.Scheme != forward.UDP {
-		s.doesNotApply("only datagrams have a rate", "rate")
+		s.doesNotApply("it applies only to udp:// targets", "rate")
 	} else {
 		datagrams.Rate = int(s.readNumber("rate"))
 	}
 	var files file.Config
 	if known && c.Target.Scheme != forward.File {
-		s.doesNotApply("only files rotate", "rotate", "rotate_size", "on_rotate")
+		s.doesNotApply("it applies only to file:// targets", "rotate", "rotate_size", "on_rotate")
 	} else {
 		files.Rotate = readText(s, "rotate", s.parseRotate)
 		files.RotateSize = s.readSize("rotate_size")
@@ -58,7 +58,7 @@ func transportFor(t forward.Target, datagrams udp.Config, files file.Config) for
 	}
 }
 
-// encoding is what does not depend on where records go.
+// encoding reads the attributes that do not depend on the target.
 func (s *section) encoding() forward.SinkConfig {
 	return forward.SinkConfig{
 		Format: forward.NMSG{Message: readText(s, "message", nmsg.ParseMessageType)},
@@ -68,11 +68,10 @@ func (s *section) encoding() forward.SinkConfig {
 	}
 }
 
-// mtu returns the longest container that the target takes, unless another is
-// written.
+// mtu returns the attribute mtu, or the target's default.
 func (s *section) mtu(t forward.Target, known bool) int {
 	if !s.isWritten("mtu") {
-		return int(s.settle("mtu", t.DefaultMTU()))
+		return int(s.setDefault("mtu", t.DefaultMTU()))
 	}
 	n := s.readSize("mtu")
 	if known && t.Scheme == forward.UDP && n > longestUDP {
@@ -82,8 +81,8 @@ func (s *section) mtu(t forward.Target, known bool) int {
 	return int(n)
 }
 
-// checkTarget reports what would overwrite or mix with another sink's output, or
-// with its own.
+// checkTarget reports a target whose output would be mixed with that of another sink,
+// or would overwrite files.
 func (s *section) checkTarget(t forward.Target, rotate time.Duration) {
 	set := s.settings["to"]
 	switch t.Scheme {
@@ -91,7 +90,7 @@ func (s *section) checkTarget(t forward.Target, rotate time.Duration) {
 		s.unique("sink target", t.Address, set.at,
 			"to: another sink writes files of that name", "give each its own directory or name")
 		if rotate > 0 && sameName(t.Address, rotate) {
-			s.refuse(set, set.at, fmt.Sprintf("one file would overwrite the last, as the name does not change every %s; "+
+			s.refuse(set, set.at, fmt.Sprintf("each file would overwrite the one before, because the name does not change every %s; "+
 				`add what is missing of %%Y%%m%%dT%%H%%M%%S, or set rotate = "0s"`, formatDuration(int64(rotate))))
 		}
 	case forward.Stdout:
@@ -100,8 +99,8 @@ func (s *section) checkTarget(t forward.Target, rotate time.Duration) {
 	}
 }
 
-// sameName reports whether two intervals in a row have the same file name. At
-// the epoch every unit of time begins, so that a name that lacks one shows it.
+// sameName reports whether two successive intervals have the same file name. It uses
+// the epoch, at which every unit of time begins, to find a missing unit.
 func sameName(pattern string, rotate time.Duration) bool {
 	epoch := time.Unix(0, 0).UTC()
 	a, _ := strftime.Format(pattern, epoch)
@@ -109,25 +108,25 @@ func sameName(pattern string, rotate time.Duration) bool {
 	return a == b
 }
 
-// ParseTarget reads where a sink leads, as its attribute "to" does: with a file's
-// name, which forward.ParseTarget takes as it is.
+// ParseTarget reads a target in the form of the attribute "to". Unlike
+// forward.ParseTarget, it also checks the name pattern of a file.
 func ParseTarget(url string) (forward.Target, error) {
 	t, err := forward.ParseTarget(url)
 	if err != nil {
 		return forward.Target{}, err
 	}
 	if hasControl(t.Address) {
-		return forward.Target{}, errors.New("holds a control character")
+		return forward.Target{}, errors.New("it contains a control character")
 	}
 	if t.Scheme == forward.File {
 		if _, err := strftime.New(t.Address); err != nil {
-			return forward.Target{}, fmt.Errorf("the file name is no strftime pattern (a percent sign is written %%%%): %w", err)
+			return forward.Target{}, fmt.Errorf("the file name is not a strftime pattern (write a percent sign as %%%%): %w", err)
 		}
 	}
 	return t, nil
 }
 
-// parseRotate reads a duration, or zero for none.
+// parseRotate reads a duration; zero means no rotation.
 func (s *section) parseRotate(v string) (time.Duration, error) {
 	set := s.settings["rotate"]
 	d, err := parseDuration(v)
@@ -137,7 +136,7 @@ func (s *section) parseRotate(v string) (time.Duration, error) {
 	return d, err
 }
 
-// messageTypes is what the attribute message takes.
+// messageTypes lists the values of the attribute message.
 func messageTypes() string {
 	var names []string
 	for _, t := range nmsg.MessageTypes() {
@@ -147,7 +146,7 @@ func messageTypes() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// command reads a program and its arguments; nil: none.
+// command reads a program and its arguments, or nil.
 func (s *section) command(name string) []string {
 	argv := readList(s, name, parseArgument)
 	if len(argv) > 0 {
@@ -161,12 +160,12 @@ func (s *section) command(name string) []string {
 
 func parseArgument(v string) (string, error) {
 	if strings.Contains(v, "\x00") {
-		return "", errors.New("an argument cannot hold a zero byte")
+		return "", errors.New("an argument cannot contain a zero byte")
 	}
 	return v, nil
 }
 
-// checkProgram says why a program could never be found, wherever the sensor runs.
+// checkProgram returns why a program cannot be found on any machine, or "".
 func checkProgram(v string) (problem string) {
 	switch {
 	case v == "":
@@ -174,7 +173,7 @@ func checkProgram(v string) (problem string) {
 	case strings.Contains(v, "/") && !filepath.IsAbs(v):
 		return "a path to a program must be absolute"
 	case strings.Contains(v, " ") && !filepath.IsAbs(v):
-		return "there is no shell to split this: each argument is an element of its own"
+		return "no shell splits this: write each argument as an element of its own"
 	}
 	return ""
 }

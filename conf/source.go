@@ -17,14 +17,14 @@ func (s *section) dnstapSource() collector.Config {
 	c := s.limits()
 	c.Name, c.Network, c.Address = s.name, at.network, at.address
 	c.TLS = s.tls()
-	if in := s.within("tls"); in != nil && at.network == "unix" {
-		s.fail(in.opened, "tls: only a TCP source has this", "Remove it, or listen on tcp://HOST:PORT.")
+	if in := s.innerBlock("tls"); in != nil && at.network == "unix" {
+		s.fail(in.header, "tls: it applies only to a TCP source", "Remove it, or listen on tcp://HOST:PORT.")
 	}
 	switch at.network {
 	case "tcp":
-		s.doesNotApply("only a Unix socket has this", "mode", "owner", "group")
+		s.doesNotApply("it applies only to a Unix socket", "mode", "owner", "group")
 		s.warnIfExposed(c)
-	default: // also where listen is wrong: the others are checked all the same
+	default: // check the others even if listen is invalid
 		c.Mode = readText(s, "mode", parseMode)
 		c.Owner = readText(s, "owner", parseAccount)
 		c.Group = readText(s, "group", parseAccount)
@@ -36,7 +36,7 @@ func (s *section) dnstapSource() collector.Config {
 	return c
 }
 
-// limits is what a source grants, wherever it listens.
+// limits reads the attributes that apply to Unix sockets and TCP.
 func (s *section) limits() collector.Config {
 	return collector.Config{
 		MaxConnections:   int(s.readNumber("max_connections")),
@@ -45,7 +45,7 @@ func (s *section) limits() collector.Config {
 	}
 }
 
-// warnIfExposed says what others may do at an address beyond loopback.
+// warnIfExposed warns of an address that is not loopback, unless TLS protects it fully.
 func (s *section) warnIfExposed(c collector.Config) {
 	host, _, _ := net.SplitHostPort(c.Address)
 	if isLoopback(host) {
@@ -53,14 +53,14 @@ func (s *section) warnIfExposed(c collector.Config) {
 	}
 	at := s.settings["listen"].at
 	switch {
-	case s.within("tls") == nil:
+	case s.innerBlock("tls") == nil:
 		s.warn(at, "listen: whoever reaches this address can read along and send",
-			"TCP carries dnstap in the clear and asks nobody who they are. Prefer a Unix socket or a loopback address, "+
-				"add a tls block with client_ca, or see that only the resolver gets through.")
+			"TCP neither encrypts dnstap nor authenticates peers. Use a Unix socket or a loopback address, "+
+				"add a tls block with client_ca, or make sure that only the resolver can connect.")
 	case c.TLS.ClientCA == "":
 		s.warn(at, "listen: whoever reaches this address can send",
-			"TLS without client_ca keeps others from reading along, but asks nobody who they are. "+
-				"Name in client_ca who issues the resolver's certificate, or see that only the resolver gets through.")
+			"TLS without client_ca encrypts dnstap, but does not authenticate peers. "+
+				"Set client_ca to the CA of the resolver's certificate, or make sure that only the resolver can connect.")
 	}
 }
 
@@ -85,13 +85,13 @@ func parseSocketPath(path string) (listenAddress, error) {
 	case !filepath.IsAbs(path):
 		return listenAddress{}, errors.New("the path must be absolute, with three slashes: unix:///PATH")
 	case strings.HasSuffix(path, "/"):
-		return listenAddress{}, errors.New("a socket's name is missing behind the directory")
+		return listenAddress{}, errors.New("the socket's name is missing after the directory")
 	case hasControl(path):
-		return listenAddress{}, errors.New("the path holds a control character")
+		return listenAddress{}, errors.New("the path contains a control character")
 	}
 	path = filepath.Clean(path)
 	if len(path) > longestSocketPath {
-		return listenAddress{}, fmt.Errorf("the path has %d bytes; a socket's may have %d", len(path), longestSocketPath)
+		return listenAddress{}, fmt.Errorf("the path has %d bytes; a socket path may have %d", len(path), longestSocketPath)
 	}
 	return listenAddress{"unix", path}, nil
 }
@@ -99,7 +99,7 @@ func parseSocketPath(path string) (listenAddress, error) {
 func parseTCP(hostport string) (listenAddress, error) {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
-		return listenAddress{}, errors.New("must be tcp://HOST:PORT, an IPv6 address in brackets")
+		return listenAddress{}, errors.New("must be tcp://HOST:PORT, with an IPv6 address in brackets")
 	}
 	if host == "" {
 		return listenAddress{}, errors.New("the host is missing; to listen on every address write tcp://0.0.0.0:PORT or tcp://[::]:PORT")
@@ -111,7 +111,7 @@ func parseTCP(hostport string) (listenAddress, error) {
 	return listenAddress{"tcp", at}, nil
 }
 
-// parseEndpoint reads where one listens: an address or a host name, and a port.
+// parseEndpoint reads a listening address: an IP address or a host name, and a port.
 func parseEndpoint(host, port string) (string, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", errors.New("the port must be 1 to 65535")
@@ -124,7 +124,7 @@ func parseEndpoint(host, port string) (string, error) {
 	return net.JoinHostPort(host, strings.TrimLeft(port, "0")), nil
 }
 
-// isLoopback reports whether only this machine reaches a host.
+// isLoopback reports whether only this machine can reach host.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()

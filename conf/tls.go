@@ -6,9 +6,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 )
 
-// tls returns the files that a source's tls block names; none without the block.
+// tls returns the files of the source's tls block; the zero value without that block.
 func (s *section) tls() certs.Files {
-	in := s.within("tls")
+	in := s.innerBlock("tls")
 	if in == nil {
 		return certs.Files{}
 	}
@@ -19,11 +19,11 @@ func (s *section) tls() certs.Files {
 	}
 }
 
-// parseFile reads a file's name, relative to the configuration's folder. Whether
-// there is such a file is for whoever opens it.
+// parseFile reads a file name, which is relative to the folder of the configuration.
+// It does not check that the file exists.
 func (d *decoder) parseFile(v string) (string, error) {
 	if v == "" {
-		return "", errors.New("names no file")
+		return "", errors.New("the file name is empty")
 	}
 	path, err := parsePath(v)
 	return inFolder(d.dir, path), err

@@ -25,13 +25,13 @@ func parseDuration(v string) (time.Duration, error) {
 		return 0, errors.New("not a duration; the units are ns, us, ms, s, m and h")
 	}
 	if d < 0 {
-		return 0, errors.New("a duration is not negative")
+		return 0, errors.New("a duration must not be negative")
 	}
 	return d, nil
 }
 
-// formatDuration writes a duration without the zero units that time.Duration
-// adds behind it.
+// formatDuration formats a duration in nanoseconds without the zero units that
+// time.Duration appends.
 func formatDuration(ns int64) string {
 	v := time.Duration(ns).String()
 	if strings.HasSuffix(v, "m0s") {
@@ -48,7 +48,7 @@ var sizeUnits = []struct {
 	bytes int64
 }{{"GiB", gib}, {"MiB", mib}, {"KiB", kib}, {"B", 1}, {"", 1}}
 
-// parseSize reads a whole number with one of sizeUnits behind it.
+// parseSize reads a whole number, followed by one of sizeUnits.
 func parseSize(v string) (int64, error) {
 	digits := strings.TrimRight(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 	unit := v[len(digits):]
@@ -74,7 +74,7 @@ func parseSize(v string) (int64, error) {
 	return 0, errors.New("the units are B, KiB, MiB and GiB")
 }
 
-// formatSize writes bytes in the largest unit that leaves them whole.
+// formatSize formats bytes in the largest unit that gives a whole number.
 func formatSize(n int64) string {
 	for _, u := range sizeUnits {
 		if n >= u.bytes && n%u.bytes == 0 && u.bytes > 1 {
@@ -91,22 +91,22 @@ func parseMode(v string) (os.FileMode, error) {
 		return 0, errors.New("not octal: its digits are 0 to 7")
 	}
 	if n > uint64(os.ModePerm) {
-		return 0, errors.New(`beyond "0777": only permission bits are taken`)
+		return 0, errors.New(`above "0777": only permission bits are allowed`)
 	}
 	return os.FileMode(n), nil
 }
 
-// parseAccount reads a user or group, which need not exist here.
+// parseAccount reads a user or group, which need not exist.
 func parseAccount(v string) (string, error) {
 	if hasControl(v) || strings.ContainsAny(v, " :/") {
-		return "", errors.New("no account has such a name")
+		return "", errors.New("not a valid account name")
 	}
 	return v, nil
 }
 
 func parsePath(v string) (string, error) {
 	if hasControl(v) {
-		return "", errors.New("the path holds a control character")
+		return "", errors.New("the path contains a control character")
 	}
 	return v, nil
 }
@@ -116,21 +116,21 @@ func parseAddress(v string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(v)
 	switch {
 	case err != nil && strings.Contains(v, "/"):
-		return netip.Addr{}, errors.New("addresses are taken here, no prefixes")
+		return netip.Addr{}, errors.New("must be an address, not a prefix")
 	case err != nil:
 		return netip.Addr{}, errors.New("not an IP address")
 	case a.Zone() != "":
-		return netip.Addr{}, errors.New("a zone (behind %) has no meaning in DNS")
+		return netip.Addr{}, errors.New("a zone (after %) has no meaning in DNS")
 	case a.Is4In6():
-		return netip.Addr{}, fmt.Errorf("IPv4 is written as such: %q", a.Unmap())
+		return netip.Addr{}, fmt.Errorf("write the IPv4 address itself: %q", a.Unmap())
 	case a.IsUnspecified():
-		return netip.Addr{}, errors.New("the unspecified address is nobody's")
+		return netip.Addr{}, errors.New("the unspecified address identifies no host")
 	}
 	return a, nil
 }
 
-// parseNetwork reads a prefix without host bits, or an address as a prefix of
-// its whole length.
+// parseNetwork reads a prefix without host bits, or an address, which it returns as
+// a prefix of full length.
 func parseNetwork(v string) (netip.Prefix, error) {
 	if !strings.Contains(v, "/") {
 		a, err := parseAddress(v)
@@ -144,9 +144,9 @@ func parseNetwork(v string) (netip.Prefix, error) {
 	case err != nil:
 		return netip.Prefix{}, errors.New("not a prefix")
 	case p.Addr().Is4In6():
-		return netip.Prefix{}, errors.New("IPv4 prefixes are written as such")
+		return netip.Prefix{}, errors.New("write the IPv4 prefix itself")
 	case p != p.Masked():
-		return netip.Prefix{}, fmt.Errorf("bits are set behind the prefix: the network is %q", p.Masked())
+		return netip.Prefix{}, fmt.Errorf("bits are set after the prefix: the network is %q", p.Masked())
 	}
 	return p, nil
 }
@@ -158,7 +158,7 @@ func parseRcode(v string) (uint8, error) {
 		return 0, errors.New("no such rcode")
 	}
 	if n > 15 {
-		return 0, errors.New("an extended rcode; responses that carry one are never taken")
+		return 0, errors.New("an extended rcode; responses with one never make a record")
 	}
 	return uint8(n), nil
 }
@@ -173,15 +173,15 @@ func rcodeNames() string {
 	return strings.Join(names, ", ")
 }
 
-// validName reports whether a block's name can stand unescaped in logs, metrics
-// and file names.
+// validName reports whether a block's name needs no escapes in logs, metrics and file
+// names.
 func validName(v string) bool {
 	return len(v) <= 64 && v != "" && !strings.ContainsFunc(v, func(r rune) bool {
 		return !isAlphanumeric(r) && r != '-' && r != '_'
 	})
 }
 
-// validHost reports whether v can be a host name; resolution shows whether it is.
+// validHost reports whether v has the form of a host name.
 func validHost(v string) bool {
 	return len(v) <= 253 && !strings.ContainsFunc(v, func(r rune) bool {
 		return !isAlphanumeric(r) && r != '-' && r != '_' && r != '.'

@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// reading is one row of a table: what is read, and what it comes to or how the
-// error reads.
-type reading[T any] struct {
+// A parseCase is a row of a table: a text, and the value or a part of the error.
+type parseCase[T any] struct {
 	in    string
 	want  T
 	wrong string
 }
 
-func check[T comparable](t *testing.T, parse func(string) (T, error), rows []reading[T]) {
+func check[T comparable](t *testing.T, parse func(string) (T, error), rows []parseCase[T]) {
 	t.Helper()
 	for _, r := range rows {
 		got, err := parse(r.in)
@@ -31,7 +30,7 @@ func check[T comparable](t *testing.T, parse func(string) (T, error), rows []rea
 }
 
 func TestSizes(t *testing.T) {
-	check(t, parseSize, []reading[int64]{
+	check(t, parseSize, []parseCase[int64]{
 		{in: "0"},
 		{in: "512", want: 512},
 		{in: "512B", want: 512},
@@ -60,7 +59,7 @@ func TestSizes(t *testing.T) {
 }
 
 func TestDurations(t *testing.T) {
-	check(t, parseDuration, []reading[time.Duration]{
+	check(t, parseDuration, []parseCase[time.Duration]{
 		{in: "500ms", want: 500 * time.Millisecond},
 		{in: "1h30m", want: 90 * time.Minute},
 		{in: "1.5s", want: 1500 * time.Millisecond},
@@ -68,7 +67,7 @@ func TestDurations(t *testing.T) {
 		{in: "0s", want: 0},
 		{in: "60", wrong: `"60s" is seconds`},
 		{in: "1.5", wrong: "the unit is missing"},
-		{in: "-1s", wrong: "not negative"},
+		{in: "-1s", wrong: "must not be negative"},
 		{in: "1d", wrong: "the units are"},
 		{in: "1 s", wrong: "not a duration"},
 		{in: "inf", wrong: "not a duration"},
@@ -77,7 +76,7 @@ func TestDurations(t *testing.T) {
 	})
 }
 
-func TestSizesAndDurationsAreWrittenAsTheyAreRead(t *testing.T) {
+func TestFormattedSizesAndDurationsParseBack(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0", 1: "1", 512: "512", 1024: `"1KiB"`, 1025: "1025", 1536: "1536",
 		1 << 20: `"1MiB"`, 3 << 20: `"3MiB"`, 16 << 30: `"16GiB"`,
@@ -106,7 +105,7 @@ func TestSizesAndDurationsAreWrittenAsTheyAreRead(t *testing.T) {
 }
 
 func TestListenAddresses(t *testing.T) {
-	check(t, parseListen, []reading[listenAddress]{
+	check(t, parseListen, []parseCase[listenAddress]{
 		{in: "unix:///run/a.sock", want: listenAddress{"unix", "/run/a.sock"}},
 		{in: "unix:///run/../a b", want: listenAddress{"unix", "/a b"}},
 		{in: "unix:///" + strings.Repeat("x", 106), want: listenAddress{"unix", "/" + strings.Repeat("x", 106)}},
@@ -128,7 +127,7 @@ func TestListenAddresses(t *testing.T) {
 }
 
 func TestRcodes(t *testing.T) {
-	check(t, parseRcode, []reading[uint8]{
+	check(t, parseRcode, []parseCase[uint8]{
 		{in: "NOERROR", want: 0},
 		{in: "FORMERR", want: 1},
 		{in: "notimp", want: 4},

@@ -13,32 +13,33 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A Warning is something in a valid configuration that is probably a mistake. It names
-// attributes and places in lists, never a value: logs must not hold names or addresses.
+// A Warning describes a probable mistake in a valid configuration. It contains
+// attributes and positions in lists, but no value: logs must not contain names or
+// addresses.
 type Warning struct {
 	Says string // what is wrong
 	Do   string // what to do about it
 }
 
-// Warnings returns what check prints and run logs about f.
+// Warnings returns the warnings about f, which check prints and run logs.
 func (f *File) Warnings() []Warning {
-	all := append(warnOfNames("scrub.local_names", "element", f.written, nil),
-		warnOfNames("scrub.local_names_file", "line", f.Policy.LocalNames[len(f.written):], f.lines)...)
+	all := append(warnOfNames("scrub.local_names", "element", f.ownNames, nil),
+		warnOfNames("scrub.local_names_file", "line", f.Policy.LocalNames[len(f.ownNames):], f.fileLines)...)
 	all = append(all, warnOfNetworks("scrub.local_networks", f.Policy.LocalNetworks)...)
 	all = append(all, warnOfNetworks("scrub.resolvers", f.resolvers)...)
 	if len(f.Sources)+len(f.Packets) > 0 && !f.Policy.KeepResolver && !f.KnowsResolver() {
 		all = append(all, Warning{
 			"no public address of the resolver is known: scrub.resolvers has none, and no pcap source has one",
-			"Name in scrub.resolvers the addresses that the resolver's queries have on the Internet, a NAT's included. " +
-				"Messages may show others or none (Unbound without outgoing-interface and BIND without query-source report 0.0.0.0 or ::), " +
-				"and then answers that hold the address (who-am-I services, your own name servers) are not recognised.",
+			"Name in scrub.resolvers the public addresses that servers see, after NAT if there is any. " +
+				"Messages may contain others or none (Unbound without outgoing-interface and BIND without query-source report 0.0.0.0 or ::), " +
+				"and then answers that contain the address (who-am-I services, your own name servers) are not recognised.",
 		})
 	}
 	return all
 }
 
-// warnOfNames looks at local names; places are their numbers in the list unless lines
-// has others.
+// warnOfNames checks local names. The position of names[i] is lines[i], or i+1 if lines
+// is nil.
 func warnOfNames(attribute, unit string, names []string, lines []int) (all []Warning) {
 	var suffixes, labels []int
 	for i, entry := range names {
@@ -46,29 +47,29 @@ func warnOfNames(attribute, unit string, names []string, lines []int) (all []War
 		if err != nil {
 			continue // not a name: an error already
 		}
-		place := i + 1
+		position := i + 1
 		if lines != nil {
-			place = lines[i]
+			position = lines[i]
 		}
 		if suffix, _ := publicsuffix.PublicSuffix(name); !strings.Contains(name, ".") {
-			labels = append(labels, place)
+			labels = append(labels, position)
 		} else if suffix == name {
-			suffixes = append(suffixes, place)
+			suffixes = append(suffixes, position)
 		}
 	}
 	if len(suffixes) > 0 {
-		all = append(all, Warning{attribute + ": a public suffix, below which others have their domains, at " + places(unit, suffixes),
+		all = append(all, Warning{attribute + ": a public suffix, below which others have their domains, at " + positions(unit, suffixes),
 			"It covers the domains of others. Name your own domains there instead."})
 	}
 	if len(labels) > 0 {
-		all = append(all, Warning{attribute + ": a name of a single label, at " + places(unit, labels),
-			"It matches as a top-level domain, and in no other place. Write the whole name of a host or domain, like corp.example."})
+		all = append(all, Warning{attribute + ": a name of a single label, at " + positions(unit, labels),
+			"It matches as a top-level domain only. Write the whole name of a host or domain, like corp.example."})
 	}
 	return all
 }
 
-// shortest4 and shortest6 are the lengths of the largest networks that one organisation
-// has.
+// shortest4 and shortest6 are the prefix lengths of the largest networks that one
+// organisation has.
 const (
 	shortest4 = 8
 	shortest6 = 16
@@ -88,32 +89,32 @@ func warnOfNetworks(attribute string, networks []netip.Prefix) []Warning {
 	if short == nil {
 		return nil
 	}
-	return []Warning{{fmt.Sprintf("%s: a prefix shorter than /%d (IPv6 /%d), at %s", attribute, shortest4, shortest6, places("element", short)),
-		"It covers the networks of others, and what concerns them is dropped. Name your own networks instead."}}
+	return []Warning{{fmt.Sprintf("%s: a prefix shorter than /%d (IPv6 /%d), at %s", attribute, shortest4, shortest6, positions("element", short)),
+		"It covers the networks of others, so records about them are dropped. Name your own networks instead."}}
 }
 
-// KnowsResolver reports whether the configuration has a public address of the resolver.
-// Packets show every address inside their source's prefixes.
+// KnowsResolver reports whether the configuration contains a public address of the
+// resolver. A prefix of a pcap source suffices: packets show each address in it.
 func (c *Config) KnowsResolver() bool {
 	isPublic := func(p netip.Prefix) bool { return transform.IsPublic(p.Addr()) }
 	return slices.ContainsFunc(c.Policy.Resolvers, transform.IsPublicResolver) ||
 		slices.ContainsFunc(c.Packets, func(p pcap.Config) bool { return slices.ContainsFunc(p.Resolvers, isPublic) })
 }
 
-// shownPlaces is how many places a warning lists.
-const shownPlaces = 5
+// shownPositions is the number of positions that a warning lists.
+const shownPositions = 5
 
-// places lists numbers: elements 1, 4 and 7.
-func places(unit string, all []int) string {
+// positions lists numbers in the form "elements 1, 4 and 7".
+func positions(unit string, all []int) string {
 	if len(all) == 1 {
 		return fmt.Sprintf("%s %d", unit, all[0])
 	}
 	var shown []string
-	for _, n := range all[:min(len(all), shownPlaces)] {
+	for _, n := range all[:min(len(all), shownPositions)] {
 		shown = append(shown, strconv.Itoa(n))
 	}
 	last := len(shown) - 1
-	if more := len(all) - shownPlaces; more > 0 {
+	if more := len(all) - shownPositions; more > 0 {
 		return fmt.Sprintf("%ss %s and %d more", unit, strings.Join(shown, ", "), more)
 	}
 	return fmt.Sprintf("%ss %s and %s", unit, strings.Join(shown[:last], ", "), shown[last])

@@ -18,7 +18,7 @@ import (
 type Files struct {
 	Cert     string // the server's certificate, followed by the intermediate certificates
 	Key      string // the server's private key
-	ClientCA string // CAs, one of which must have issued each client's certificate; empty: none is asked for
+	ClientCA string // CAs, one of which must have issued each client's certificate; empty: clients need none
 }
 
 // Check reads the files, and returns an error if a server cannot use them. It returns nil for
@@ -37,8 +37,7 @@ type loaded struct {
 	versions versions
 }
 
-// versions are those of the files. The version of a file that is not named or not visible is
-// zero.
+// versions are the versions of the files; zero for a file that is not named or not visible.
 type versions struct{ cert, key, clientCA version }
 
 func (f Files) versions() versions {
@@ -104,7 +103,7 @@ type Credentials struct {
 	mu      sync.Mutex
 	log     *slog.Logger
 	inUse   loaded
-	problem string // with the files since then; empty: none
+	problem string // why the files have not been usable since; empty: they are
 }
 
 // Load reads the files. It reports later changes of the files to log. It returns an error if
@@ -125,7 +124,7 @@ func (c *Credentials) LogTo(log *slog.Logger) {
 }
 
 // Config returns the TLS configuration for a new handshake. It reads the files again if they
-// changed. If they are not usable, Config returns the configuration before, logs the problem
+// changed. If they are not usable, Config returns the previous configuration, logs the problem
 // once, and reads the files at every call until they are usable: the cause may be outside the
 // files.
 func (c *Credentials) Config() *tls.Config {
@@ -135,7 +134,7 @@ func (c *Credentials) Config() *tls.Config {
 	return c.inUse.config
 }
 
-// refresh is the part of Config that reads. c.mu is held.
+// refresh reads the files if necessary; see Config. c.mu is held.
 func (c *Credentials) refresh() {
 	if c.problem == "" && c.Files.versions() == c.inUse.versions {
 		return
@@ -147,14 +146,14 @@ func (c *Credentials) refresh() {
 		c.log.Info("TLS files were read again", "expires", l.config.Certificates[0].Leaf.NotAfter)
 	case err.Error() != c.problem:
 		c.problem = err.Error()
-		c.log.Warn("TLS files cannot be used; what was read before stays in force", "error", err)
+		c.log.Warn("TLS files cannot be used; those read before stay in use", "error", err)
 	}
 }
 
-// A Certificate is what an operator must know of a server's certificate.
+// A Certificate describes a server's certificate for the operator.
 type Certificate struct {
 	Expires time.Time
-	Problem string // with the files since they were last usable; empty: none
+	Problem string // why the files are not usable now; empty: they are
 }
 
 // Certificate describes the certificate that a new handshake would use. It reads changed

@@ -135,7 +135,7 @@ func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
 				}
 			}
 			if n := s.logged("TLS files were read again"); n != 1 {
-				t.Errorf("it is %d times in the log:\n%s", n, s.log)
+				t.Errorf("the line is %d times in the log:\n%s", n, s.log)
 			}
 		})
 	}
@@ -152,12 +152,12 @@ func TestUnusableFilesChangeNothing(t *testing.T) {
 		"half written": {func(t *testing.T, f certstest.Folder) { certstest.Write(t, f.Cert, next.Cert[:len(next.Cert)/2]) }, "is cut off"},
 		"mismatched":   {func(t *testing.T, f certstest.Folder) { certstest.Write(t, f.Cert, next.Cert) }, "private key does not match public key"},
 		"gone":         {func(t *testing.T, f certstest.Folder) { os.Remove(f.Key) }, "no such file or directory"},
-		"empty":        {func(t *testing.T, f certstest.Folder) { certstest.Write(t, f.ClientCA, nil) }, "holds no certificate"},
+		"empty":        {func(t *testing.T, f certstest.Folder) { certstest.Write(t, f.ClientCA, nil) }, "contains no certificate"},
 		"a folder": {func(t *testing.T, f certstest.Folder) {
 			if err := errors.Join(os.Remove(f.Cert), os.Mkdir(f.Cert, 0o700)); err != nil {
 				t.Fatal(err)
 			}
-		}, "no regular file"},
+		}, "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := certstest.NewFolder(t, ca, ca)
@@ -197,7 +197,7 @@ func TestCertificateReadsChangedFiles(t *testing.T) {
 	f := certstest.NewFolder(t, ca, nil)
 	s := newServer(t, f.Files)
 	certstest.Write(t, f.Cert, nil)
-	if c := s.Certificate(); !strings.Contains(c.Problem, "holds no certificate") {
+	if c := s.Certificate(); !strings.Contains(c.Problem, "contains no certificate") {
 		t.Errorf("reports %+v", c)
 	}
 }
@@ -212,7 +212,7 @@ func TestEachProblemIsLoggedOnce(t *testing.T) {
 		s.shows(t, certstest.ClientConfig(t, ca))
 		s.shows(t, certstest.ClientConfig(t, ca))
 	}
-	if s.logged("level=WARN") != 2 || s.logged("holds no certificate") != 1 || s.logged("does not match") != 1 {
+	if s.logged("level=WARN") != 2 || s.logged("contains no certificate") != 1 || s.logged("does not match") != 1 {
 		t.Errorf("want one line for each problem:\n%s", s.log)
 	}
 }
@@ -224,7 +224,7 @@ func TestLogIsReplaced(t *testing.T) {
 	s.LogTo(slog.New(slog.NewTextHandler(&next, nil)))
 	certstest.Write(t, f.Cert, nil)
 	s.Config()
-	if s.log.Len() > 0 || !strings.Contains(next.String(), "holds no certificate") {
+	if s.log.Len() > 0 || !strings.Contains(next.String(), "contains no certificate") {
 		t.Errorf("the log before has %q, the next one %q", s.log, &next)
 	}
 }
@@ -283,27 +283,27 @@ func TestCheckReportsUnusableFiles(t *testing.T) {
 		{"key of another", func(t *testing.T, f *certstest.Folder) { write(t, f.Key, other.Key) },
 			"TLS cert FOLDER/cert.pem with key FOLDER/key.pem: tls: private key does not match public key"},
 		{"empty certificate", func(t *testing.T, f *certstest.Folder) { write(t, f.Cert, nil) },
-			"TLS cert: FOLDER/cert.pem holds no certificate in PEM form"},
+			"TLS cert: FOLDER/cert.pem contains no certificate in PEM form"},
 		{"certificate cut off", func(t *testing.T, f *certstest.Folder) { write(t, f.Cert, other.Cert[:200]) },
-			"TLS cert: FOLDER/cert.pem is cut off, or no PEM, behind certificate 0"},
+			"TLS cert: FOLDER/cert.pem is cut off, or not PEM, after certificate 0"},
 		{"chain cut off", func(t *testing.T, f *certstest.Folder) { write(t, f.Cert, slices.Concat(other.Cert, ca.PEM[:100])) },
-			"TLS cert: FOLDER/cert.pem is cut off, or no PEM, behind certificate 1"},
+			"TLS cert: FOLDER/cert.pem is cut off, or not PEM, after certificate 1"},
 		{"CA cut off", func(t *testing.T, f *certstest.Folder) { write(t, f.ClientCA, slices.Concat(ca.PEM, ca.PEM[:200])) },
-			"TLS client_ca: FOLDER/ca.pem is cut off, or no PEM, behind certificate 1"},
+			"TLS client_ca: FOLDER/ca.pem is cut off, or not PEM, after certificate 1"},
 		{"CA that is a key", func(t *testing.T, f *certstest.Folder) { write(t, f.ClientCA, other.Key) },
-			"TLS client_ca: FOLDER/ca.pem holds no certificate in PEM form"},
+			"TLS client_ca: FOLDER/ca.pem contains no certificate in PEM form"},
 		{"junk in a certificate", func(t *testing.T, f *certstest.Folder) {
 			write(t, f.ClientCA, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("junk")}))
 		}, "TLS client_ca: FOLDER/ca.pem: certificate 1: x509: malformed certificate"},
 		{"key cut off", func(t *testing.T, f *certstest.Folder) { write(t, f.Key, nil) },
 			"TLS cert FOLDER/cert.pem with key FOLDER/key.pem: tls: failed to find any PEM data in key input"},
-		{"folder", func(t *testing.T, f *certstest.Folder) { f.Cert = f.Dir }, "TLS cert: FOLDER is no regular file"},
+		{"folder", func(t *testing.T, f *certstest.Folder) { f.Cert = f.Dir }, "TLS cert: FOLDER is not a regular file"},
 		{"pipe", func(t *testing.T, f *certstest.Folder) {
 			f.Key = filepath.Join(f.Dir, "pipe")
 			if err := syscall.Mkfifo(f.Key, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "TLS key: FOLDER/pipe is no regular file"},
+		}, "TLS key: FOLDER/pipe is not a regular file"},
 		{"endless", func(t *testing.T, f *certstest.Folder) { write(t, f.Key, slices.Repeat([]byte{'\n'}, 1<<20+1)) },
 			"TLS key: FOLDER/key.pem is longer than 1048576 bytes"},
 	}

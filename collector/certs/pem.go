@@ -54,7 +54,7 @@ func readPEM(path string) (pemFile, error) {
 		return p, &fs.PathError{Op: "fstat", Path: path, Err: err}
 	}
 	if s.Mode&unix.S_IFMT != unix.S_IFREG {
-		return p, fmt.Errorf("%s is no regular file", path)
+		return p, fmt.Errorf("%s is not a regular file", path)
 	}
 	p.version = newVersion(&s)
 	if p.text, err = io.ReadAll(io.LimitReader(f, longestPEM+1)); err != nil {
@@ -83,9 +83,9 @@ func (p pemFile) certificates() ([]*x509.Certificate, error) {
 	}
 	switch {
 	case bytes.Contains(rest, []byte("-----BEGIN")):
-		return nil, fmt.Errorf("%s is cut off, or no PEM, behind certificate %d", p.path, len(all))
+		return nil, fmt.Errorf("%s is cut off, or not PEM, after certificate %d", p.path, len(all))
 	case len(all) == 0:
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", p.path)
+		return nil, fmt.Errorf("%s contains no certificate in PEM form", p.path)
 	}
 	return all, nil
 }

@@ -74,7 +74,7 @@ func accountID(account string, created uint32, lookup func(name string) (id stri
 	}
 	n, err := strconv.ParseUint(id, 10, 32)
 	if err != nil || n == 1<<32-1 { // -1 makes chown change nothing
-		return 0, fmt.Errorf("%q is no account", account)
+		return 0, fmt.Errorf("%q is not a valid account", account)
 	}
 	return uint32(n), nil
 }

@@ -120,14 +120,14 @@ func (a account) obstacle(folders []inode, socket inode, names settings) (proble
 	for _, f := range folders {
 		if !a.may(searchBit, f) {
 			class, _ := a.class(f)
-			return fmt.Sprintf("the folder %s is closed to it (%s)", f.path, f.describe()),
+			return fmt.Sprintf("the user cannot search the folder %s (%s)", f.path, f.describe()),
 				fmt.Sprintf("chmod %s+x %s", class, f.path)
 		}
 	}
 	if a.may(writeBit, socket) {
 		return "", ""
 	}
-	problem = fmt.Sprintf("the socket is not writable for it (%s)", socket.describe())
+	problem = fmt.Sprintf("the user cannot write to the socket (%s)", socket.describe())
 	class, _ := a.class(socket)
 	setMode := func(m fs.FileMode) string { return fmt.Sprintf(names.mode, octal(m)) }
 	setGroup := fmt.Sprintf(names.group, a.group)

@@ -25,17 +25,17 @@ func TestObstacleOfAUser(t *testing.T) {
 		{"another group of its", open, socket(0o660, 0, 4), "", ""},
 		{"its own", open, socket(0o600, 103, 0), "", ""},
 		{"only write is needed", open, socket(0o222, 0, 0), "", ""},
-		{"root's", open, socket(0o660, 0, 0), "the socket is not writable for it (mode 0660, owner root, group root)",
+		{"root's", open, socket(0o660, 0, 0), "the user cannot write to the socket (mode 0660, owner root, group root)",
 			`set group = "unbound"`},
-		{"root's, and for no other user", open, socket(0o600, 0, 0), "not writable", `set group = "unbound" and mode = "0620"`},
-		{"readable only", open, socket(0o444, 0, 0), "not writable", `set group = "unbound" and mode = "0464"`},
-		{"its group, which may not write", open, socket(0o606, 0, 107), "not writable", `set mode = "0626"`},
-		{"its own, though it may not", open, socket(0o066, 103, 107), "not writable", `set mode = "0266"`},
-		{"a private folder", folder(0o700, 0, 0), socket(0o666, 0, 0), "the folder /run is closed to it (mode 0700, owner root, group root)",
+		{"root's, with mode 0600", open, socket(0o600, 0, 0), "cannot write to the socket", `set group = "unbound" and mode = "0620"`},
+		{"readable only", open, socket(0o444, 0, 0), "cannot write to the socket", `set group = "unbound" and mode = "0464"`},
+		{"its group, without write permission", open, socket(0o606, 0, 107), "cannot write to the socket", `set mode = "0626"`},
+		{"its own, without write permission", open, socket(0o066, 103, 107), "cannot write to the socket", `set mode = "0266"`},
+		{"a private folder", folder(0o700, 0, 0), socket(0o666, 0, 0), "the user cannot search the folder /run (mode 0700, owner root, group root)",
 			"chmod o+x /run"},
-		{"a folder of its group's, which may not", folder(0o701, 0, 107), socket(0o666, 0, 0), "the folder /run", "chmod g+x /run"},
-		{"a folder of its own, though it may not", folder(0o077, 103, 107), socket(0o666, 0, 0), "the folder /run", "chmod u+x /run"},
-		{"a folder to pass through", folder(0o711, 0, 0), socket(0o666, 0, 0), "", ""},
+		{"a folder of its group, without search permission", folder(0o701, 0, 107), socket(0o666, 0, 0), "the folder /run", "chmod g+x /run"},
+		{"a folder of its own, without search permission", folder(0o077, 103, 107), socket(0o666, 0, 0), "the folder /run", "chmod u+x /run"},
+		{"a folder that it may only search", folder(0o711, 0, 0), socket(0o666, 0, 0), "", ""},
 		{"both", folder(0o700, 0, 0), socket(0o600, 0, 0), "the folder /run", "chmod o+x /run"},
 	}
 	for _, tt := range tests {
@@ -48,7 +48,7 @@ func TestObstacleOfAUser(t *testing.T) {
 	}
 }
 
-func TestFoldersOnTheWay(t *testing.T) {
+func TestFoldersOf(t *testing.T) {
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -129,7 +129,7 @@ func removeStale(path string) error {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err // without the path, which the caller names
 		}
-		return fmt.Errorf("a socket is there, and whether it is in use cannot be told (%w); remove it, or choose another path",
+		return fmt.Errorf("a socket is there, and it is unknown whether it is in use (%w); remove it, or choose another path",
 			err)
 	}
 	if now, err := os.Lstat(path); err == nil && !os.SameFile(found, now) {

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var ourselves = Access{Mode: 0o660}
+var defaultAccess = Access{Mode: 0o660}
 
 func socketPath(t *testing.T) string { return filepath.Join(t.TempDir(), "dnstap.sock") }
 
@@ -30,8 +30,8 @@ func listen(t *testing.T, path string, a Access) (*Listener, error) {
 	return l, err
 }
 
-// leaveStale leaves a socket file on which no process listens.
-func leaveStale(t *testing.T, path string) {
+// makeStaleSocket leaves a socket file on which no process listens.
+func makeStaleSocket(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -43,8 +43,8 @@ func leaveStale(t *testing.T, path string) {
 
 func TestStaleSocketIsReplaced(t *testing.T) {
 	path := socketPath(t)
-	leaveStale(t, path)
-	if _, err := listen(t, path, ourselves); err != nil {
+	makeStaleSocket(t, path)
+	if _, err := listen(t, path, defaultAccess); err != nil {
 		t.Fatal(err)
 	}
 	nc, err := net.Dial("unix", path)
@@ -56,10 +56,10 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 
 func TestLiveSocketIsRefused(t *testing.T) {
 	path := socketPath(t)
-	if _, err := listen(t, path, ourselves); err != nil {
+	if _, err := listen(t, path, defaultAccess); err != nil {
 		t.Fatal(err)
 	}
-	_, err := listen(t, path, ourselves)
+	_, err := listen(t, path, defaultAccess)
 	if err == nil || !strings.Contains(err.Error(), "another process listens there") {
 		t.Errorf("got %v", err)
 	}
@@ -78,7 +78,7 @@ func TestOtherFilesAreLeftAlone(t *testing.T) {
 		"a pipe":          func(path string) error { return syscall.Mkfifo(path, 0o600) },
 		"a dangling link": func(path string) error { return os.Symlink(path+".not", path) },
 		"a link to a stale socket": func(path string) error {
-			leaveStale(t, path+".stale")
+			makeStaleSocket(t, path+".stale")
 			return os.Symlink(path+".stale", path)
 		},
 		"a datagram socket": func(path string) error {
@@ -99,7 +99,7 @@ func TestOtherFilesAreLeftAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = listen(t, path, ourselves)
+			_, err = listen(t, path, defaultAccess)
 			if err == nil || !strings.Contains(err.Error(), "another path") || strings.Contains(err.Error(), path) {
 				t.Errorf("got %v, want advice without the path, which the caller adds", err)
 			}
@@ -154,7 +154,7 @@ func TestAccountsByNameAndNumber(t *testing.T) {
 		{"root", userID, 0, ""},
 		{"root", groupID, 0, ""},
 		{"123", userID, 123, ""},
-		{"4294967295", userID, 0, "no account"},
+		{"4294967295", userID, 0, "not a valid account"},
 		{"no-such-user-here", userID, 0, "no user"},
 		{"no-such-group-here", groupID, 0, "no group"},
 	}
@@ -193,7 +193,7 @@ func TestInvalidSocketPaths(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := listen(t, tt.path, ourselves); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := listen(t, tt.path, defaultAccess); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
@@ -202,18 +202,18 @@ func TestInvalidSocketPaths(t *testing.T) {
 
 func TestOnlyOurOwnSocketIsRemoved(t *testing.T) {
 	path := socketPath(t)
-	l, err := listen(t, path, ourselves)
+	l, err := listen(t, path, defaultAccess)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	successor, err := listen(t, path, ourselves)
+	successor, err := listen(t, path, defaultAccess)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Grant(ourselves); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
+	if err := l.Grant(defaultAccess); err == nil || !strings.Contains(err.Error(), "removed or replaced") {
 		t.Errorf("changed the successor's socket: %v", err)
 	}
 	if err := l.Close(); err != nil {
@@ -232,7 +232,7 @@ func TestOnlyOurOwnSocketIsRemoved(t *testing.T) {
 
 func TestGrantFollowsNoLink(t *testing.T) {
 	path := socketPath(t)
-	l, err := listen(t, path, ourselves)
+	l, err := listen(t, path, defaultAccess)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,17 +1,17 @@
-# dnstap-pdns beside {{.Title}}, written by "dnstap-pdns init {{.Name}}".
-# "dnstap-pdns check" says what it means, with every default; docs/configuration.md lists what else there is.
+# dnstap-pdns for {{.Title}}, written by "dnstap-pdns init {{.Name}}".
+# "dnstap-pdns check" prints its meaning with all defaults; docs/configuration.md describes every attribute.
 
 {{source .}}
 scrub {
-  # What never leaves: your own names, with all under them, and your own networks.
+  # Your own names, with all names below them, and your own networks: they never leave.
   # local_names    = ["corp.example", "campus.example"]
   # local_networks = ["198.51.100.0/24"]
 
-  # More names, one a line; the file is watched.
+  # More names, one on each line; the file is read again when it changes.
   # local_names_file = "local-names"
 {{- if ne .Name "knot"}}
 
-  # What the resolver asks from: answers that hold one of these addresses are dropped.
+  # The addresses of the resolver: answers that contain one of them are dropped.
 {{- if .Addresses}}
   resolvers = [{{quoted .Addresses}}]
 {{- else}}
@@ -20,7 +20,7 @@ scrub {
 {{- end}}
 }
 
-# A file each hour. For a receiver write a sink with to = "udp://HOST:PORT".
+# One file per hour. To send to a receiver, add a sink with to = "udp://HOST:PORT".
 sink "nmsg" "files" {
   to = "file:///var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"
 }

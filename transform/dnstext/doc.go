@@ -10,6 +10,6 @@
 // nmsgtool prints TYPE1 for every type without a mnemonic; both forms write TYPE and its number (RFC
 // 3597 section 5).
 //
-// The package does not know what a message is part of: NMSG, dnstap, files and flags are the
+// The package must not know the source of a message: NMSG, dnstap, files and flags are the
 // subject of its callers.
 package dnstext

@@ -19,7 +19,7 @@ type EDNS struct {
 }
 
 // AppendOption appends the first EDNS option in the form of dig, and returns the options after
-// it. An option that is cut off ends the list, with the words of wdns for that.
+// it. An incomplete option ends the list, with the text of wdns for it.
 func AppendOption(b, options []byte) (printed, rest []byte) {
 	const cutOff = " ### PARSE ERROR ###"
 	if len(options) < 2 {

@@ -12,9 +12,10 @@ import (
 // Sections names Message.Sections.
 var Sections = [3]string{"answer", "authority", "additional"}
 
-// A Message is a DNS message, parsed as leniently as wdns does: a message that ends before its
-// counts do is accepted, which a dnswire.Walker refuses. The zero value is ready for Parse, which may be called repeatedly and
-// reuses the memory. All of it is valid until the next Parse, and as long as its argument is.
+// A Message is a DNS message, parsed as leniently as wdns does: unlike a dnswire.Walker, it
+// accepts a message with fewer records than its header states. The zero value is ready for Parse,
+// which may be called repeatedly and reuses the memory. A Message is valid until the next Parse
+// and borrows its argument.
 type Message struct {
 	ID, Flags uint16
 	Rcode     uint16 // extended
@@ -33,9 +34,9 @@ type Question struct {
 	Type, Class uint16
 }
 
-// An RRset is the records of a section that have owner (regardless of letter case), type and
-// class in common, as wdns gathers them: in the order of the first of them, with the owner of
-// the first and the lowest TTL. The owner is in uncompressed wire form.
+// An RRset is the records of a section with the same owner (regardless of letter case), type and
+// class, as wdns groups them: RRsets are in the order of their first records; owner is that of
+// the first record, TTL the lowest. The owner is in uncompressed wire form.
 type RRset struct {
 	Owner       []byte
 	Type, Class uint16
@@ -50,7 +51,7 @@ type rdata struct {
 	next int // of the same RRset, in Message.rdatas; -1: none
 }
 
-// Rdata is where the rdata of a record is in its message.
+// Rdata is the position of a record's rdata in its message.
 type Rdata struct{ start, end int }
 
 // Records yields the rdata of each record of one of m's RRsets.
@@ -61,7 +62,7 @@ func (m *Message) Records(set *RRset) iter.Seq[Rdata] {
 	}
 }
 
-// headerFlags is in the order of nmsgtool (RFC 1035 section 4.1.1, RFC 4035 section 3).
+// headerFlags are the header flags in the order of nmsgtool (RFC 1035 section 4.1.1, RFC 4035 section 3).
 var headerFlags = [...]struct {
 	bit  uint16
 	name string
@@ -121,8 +122,8 @@ func (m *Message) reset(wire []byte) {
 	m.rdatas = m.rdatas[:0]
 }
 
-// parseName expands the name at off into m.names. That may move m.names; names that were
-// returned before stay where they were.
+// parseName expands the name at off into m.names, which may be reallocated. Names that were
+// returned before remain valid.
 func (m *Message) parseName(off int) (name []byte, end int, ok bool) {
 	start := len(m.names)
 	m.names, end, ok = dnswire.ExpandName(m.names, m.wire, off)
@@ -159,13 +160,13 @@ func (m *Message) parseRecord(section, off int) (end int, ok bool) {
 		m.EDNS = EDNS{true, set.Class, uint8(set.TTL >> 16), set.TTL&(1<<15) != 0, m.wire[data.start:data.end]}
 		m.Rcode = m.Flags&dnswire.MaskRcode | uint16(set.TTL>>24)<<4
 	default:
-		m.gather(section, set, data)
+		m.addRecord(section, set, data)
 	}
 	return data.end, true
 }
 
-// gather adds a record to its RRset, or begins an RRset.
-func (m *Message) gather(section int, set RRset, data Rdata) {
+// addRecord adds a record to its RRset, or begins an RRset.
+func (m *Message) addRecord(section int, set RRset, data Rdata) {
 	at := len(m.rdatas)
 	m.rdatas = append(m.rdatas, rdata{data, -1})
 	sets := m.Sections[section]

@@ -21,8 +21,8 @@ func (f Form) special(c byte) bool {
 	return c == '.' || c == '\\'
 }
 
-// AppendName appends a name that is in uncompressed wire form. A malformed name, which a payload
-// may hold, is shown up to the damage.
+// AppendName appends a name that is in uncompressed wire form. Payloads may contain a malformed
+// name: it is shown up to the malformed label.
 func AppendName(b, name []byte, f Form) []byte {
 	if len(name) == 0 || name[0] == 0 {
 		return append(b, '.')

@@ -21,7 +21,7 @@ func TestEveryByteInANameReadsBack(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoNameShowsAsFarAsItGoes(t *testing.T) {
+func TestMalformedNameIsShownUpToTheDamage(t *testing.T) {
 	for wire, want := range map[string]string{
 		"":            ".",
 		"\x00":        ".",

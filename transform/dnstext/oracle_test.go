@@ -13,7 +13,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// unreadable names the types whose form in wdns is not one that miekg/dns reads, and why.
+// unreadable lists the types whose WDNS form miekg/dns does not read, with the reason.
 var unreadable = map[uint16]string{
 	dns.TypeNULL: "it has no form (RFC 1035 section 3.3.10)",
 	dns.TypeSIG:  "wdns prints the signature in hexadecimal digits",
@@ -23,7 +23,7 @@ var unreadable = map[uint16]string{
 	typeA6:       "miekg/dns does not know it",
 }
 
-// differs names the types that wdns prints otherwise than miekg/dns, and why.
+// differs lists the types that wdns and miekg/dns print differently, with the difference.
 var differs = map[uint16]string{
 	dns.TypeRRSIG:      "times are numbers",
 	dns.TypeNSEC3:      "the salt has lower case digits",
@@ -33,9 +33,9 @@ var differs = map[uint16]string{
 	dns.TypeHTTPS:      "only character-strings have quotes",
 }
 
-// TestRdataIsThatOfMiekg lets miekg/dns read random rdata of every type in Zone form, and compares
+// TestRdataAgreesWithMiekg lets miekg/dns read random rdata of every type in Zone form, and compares
 // its own form with WDNS.
-func TestRdataIsThatOfMiekg(t *testing.T) {
+func TestRdataAgreesWithMiekg(t *testing.T) {
 	types := 0
 	for typ := range uint16(1 << 9) {
 		layout, _ := dnswire.Presentation(typ)
@@ -89,7 +89,7 @@ func (r generator) octets(n int) []byte {
 	return b
 }
 
-// plain is letters and digits, which names and tags contain without escapes.
+// plain returns n letters and digits, which need no escapes in names and tags.
 func (r generator) plain(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -107,7 +107,7 @@ func (r generator) name() (b []byte) {
 	return append(b, 0)
 }
 
-// typ is an RR type that wdns and miekg/dns name alike.
+// typ returns an RR type with the same mnemonic in wdns and miekg/dns.
 func (r generator) typ() uint16 {
 	for {
 		t := uint16(1 + r.IntN(300))
@@ -163,7 +163,7 @@ func (r generator) rdata(layout dnswire.Layout) (b []byte) {
 	return b
 }
 
-// bitmap is two windows.
+// bitmap returns a bitmap of two windows.
 func (r generator) bitmap() []byte {
 	var windows [2][32]byte
 	for range 5 {
@@ -179,7 +179,7 @@ func (r generator) bitmap() []byte {
 	return b
 }
 
-// params is some of the SvcParams, in order.
+// params returns some of the SvcParams, in order.
 func (r generator) params() (b []byte) {
 	for key, value := range [][]byte{
 		svcMandatory:     {0, svcALPN, 0, svcPort},

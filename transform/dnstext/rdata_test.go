@@ -85,7 +85,7 @@ func TestRdataIsPrintedAsWDNSDoes(t *testing.T) {
 	}
 }
 
-func TestRdataThatIsNotWhatItsTypeWantsIsRefused(t *testing.T) {
+func TestMalformedRdataIsRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		typ  uint16
@@ -123,7 +123,7 @@ func TestRdataThatIsNotWhatItsTypeWantsIsRefused(t *testing.T) {
 	}
 }
 
-func TestDataOfAnotherClassIsNotReadAsInternetData(t *testing.T) {
+func TestRdataOfAnotherClassIsNotReadAsIN(t *testing.T) {
 	data := []byte{192, 0, 2, 1}
 	got, ok := appendRdata(nil, data, dns.TypeA, dns.ClassCHAOS, WDNS)
 	if !ok || len(got) != 0 {

@@ -2,12 +2,12 @@
 // checks a whole message and finds its names, one table of rdata layouts, and functions that
 // skip, expand and compare names.
 //
-// The package must not know what a message is read for: neither what is local or forbidden,
-// nor how rdata is shown. It imports only the standard library. Nothing in it allocates
+// The package must not know the purpose of reading a message: neither what is local or
+// forbidden, nor how rdata is shown. It imports only the standard library. Nothing in it allocates
 // memory per message, except a Walker that meets a longer message than before.
 //
 // Package wiretest, for tests, and cmd/dnstap-pdns/internal/canary read and build messages with
-// code of their own, because they check the work of this package.
+// code of their own, because they check this package.
 package dnswire
 
 const (

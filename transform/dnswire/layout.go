@@ -1,6 +1,6 @@
 package dnswire
 
-// A Kind is what a field of rdata is. Each is a letter of a [Layout].
+// A Kind is the kind of a field of rdata. Each is a letter of a [Layout].
 type Kind byte
 
 // Kinds of fields. A Kind below 32 is that number of octets, of one or more numbers.
@@ -46,8 +46,8 @@ const opaque = Layout(rune(Opaque))
 // layouts holds the types whose rdata is more than octets. A type with several layouts is
 // in [coarseOf].
 //
-// fields are all fields in order. coarse is how a [Walker] reads the rdata if it is not to
-// check every field: then malformed keys and digests are no reason to refuse a message.
+// fields are all fields in order. coarse is the layout of a [Walker] if it does not check
+// every field, so that it does not refuse a message for a malformed key or digest.
 // generic: wdns, the library of nmsgtool, does not know the type, and shows octets as RFC
 // 3597 section 5 does. onlyIN: wdns knows the type in class IN only.
 //
@@ -133,8 +133,8 @@ func Presentation(typ uint16) (l Layout, onlyIN bool) {
 	return layouts[typ].fields, layouts[typ].onlyIN
 }
 
-// coarse is how a Walker reads rdata, by type: numbers in a row are one field, and of kinds
-// that differ only in presentation there is one.
+// coarse contains the layouts of a Walker, by type: successive numbers are one field, and
+// kinds that differ only in presentation are the same kind.
 var coarse = func() (all [len(layouts)]Layout) {
 	for typ, l := range layouts {
 		switch {

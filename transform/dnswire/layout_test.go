@@ -40,9 +40,9 @@ func TestLayoutsFindTheNamesThatMiekgKnows(t *testing.T) {
 	}
 }
 
-// kindsOf returns a type's layout as miekg/dns has it in the fields of its struct. What is
-// the same to Fields has one letter: all names n, all numbers of two octets 2, and octets to
-// the end z.
+// kindsOf returns a type's layout according to the struct of miekg/dns. Kinds that Fields
+// treats alike have one letter: all names n, all numbers of two octets 2, and octets to the
+// end z.
 func kindsOf(t *testing.T, typ uint16) string {
 	v := reflect.TypeOf(dns.TypeToRR[typ]()).Elem()
 	if v.Field(0).Name != "Hdr" {
@@ -87,9 +87,9 @@ func kindsOf(t *testing.T, typ uint16) string {
 	return all.String()
 }
 
-// TestLayoutsAreThoseOfMiekg compares the fields of every type in the table with those of
+// TestLayoutsAgreeWithMiekg compares the fields of every type in the table with those of
 // miekg/dns, and reads a sample of it to the end.
-func TestLayoutsAreThoseOfMiekg(t *testing.T) {
+func TestLayoutsAgreeWithMiekg(t *testing.T) {
 	same := strings.NewReplacer("N", "n", "t", "2", "g", "s", "h", "p", "X", "z", "B", "z", "b", "z", "Q", "z", "x", "z")
 	compared := 0
 	for n, l := range layouts {
@@ -133,7 +133,7 @@ func TestFieldsGiveTheirData(t *testing.T) {
 		{"cn", "00 20010db8000000000000000000000001", []string{"c 0020010db8000000000000000000000001"}},
 		{"S", "0161 00", []string{"s 61", "s "}},
 		{"1gQ", "00 0161 62", []string{"1 00", "g 61", "Q 62"}},
-		{"nn44444", "016100", []string{"n 016100"}}, // presentation shows what is there
+		{"nn44444", "016100", []string{"n 016100"}}, // presentation shows the fields that are present
 	} {
 		var got []string
 		rdata := wiretest.Unhex(t, tt.rdata)
@@ -147,17 +147,17 @@ func TestFieldsGiveTheirData(t *testing.T) {
 	}
 }
 
-// TestLayoutsHoldRdataToItsType cuts octets off every type's rdata, and adds one.
-// What miekg/dns refuses and the walker takes must be octets to it.
-func TestLayoutsHoldRdataToItsType(t *testing.T) {
+// TestLayoutsRefuseRdataOfAnotherLength cuts octets off every type's rdata, and adds one.
+// Only layouts that end in arbitrary octets may accept rdata that miekg/dns refuses.
+func TestLayoutsRefuseRdataOfAnotherLength(t *testing.T) {
 	for _, typ := range wiretest.KnownTypes() {
 		rdata := append(wiretest.SampleRdata(t, typ), 0)
 		for n := range len(rdata) + 1 {
 			if n == len(rdata)-1 {
-				continue // as it should be
+				continue // well formed
 			}
 			d := wiretest.New("q.example", typ).With(Answer, "q.example", typ, rdata[:n])
-			d.With(Answer, "q.example", dns.TypeA, []byte{198, 51, 100, 7}) // where miekg/dns reads on at the end
+			d.With(Answer, "q.example", dns.TypeA, []byte{198, 51, 100, 7}) // octets that miekg/dns reads if it continues after the rdata
 			var w Walker
 			var m dns.Msg
 			if m.Unpack(d.Wire) == nil || !w.Walk(d.Wire) {
@@ -171,7 +171,7 @@ func TestLayoutsHoldRdataToItsType(t *testing.T) {
 	}
 }
 
-// TestLayoutsOfNamesOnly: types that end in a name take neither less nor more.
+// TestLayoutsOfNamesOnly: types that end in a name accept no other length of rdata.
 func TestLayoutsOfNamesOnly(t *testing.T) {
 	for typ, steps := range coarse {
 		if typ == wiretest.TypeA6 || !strings.ContainsRune("nN", rune(steps[len(steps)-1])) {

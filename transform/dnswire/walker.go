@@ -35,7 +35,7 @@ type Walker struct {
 	outside bool   // of the name that was read last, as Run.Outside
 }
 
-// A Record is where a resource record is in a message.
+// A Record is the position of a resource record in a message.
 type Record struct {
 	Owner, Rdata, End uint16
 	Type, Class       uint16

@@ -10,8 +10,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
 )
 
-// FuzzWalk holds the walker to miekg/dns: what both accept they read alike, and
-// what the walker alone refuses it refuses for a reason that is written down.
+// FuzzWalk compares the walker with miekg/dns: both must read a message alike if both
+// accept it. If only the walker refuses it, stricter must know the reason.
 func FuzzWalk(f *testing.F) {
 	for _, tt := range wiretest.Walks {
 		f.Add(wiretest.Unhex(f, tt.Hex))
@@ -25,7 +25,7 @@ func FuzzWalk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		var w Walker
 		if w.Walk(msg) {
-			agree(t, &w)
+			compareMessage(t, &w)
 			return
 		}
 		var m dns.Msg
@@ -35,8 +35,8 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
-// agree compares a walked message with what miekg/dns reads, if it does.
-func agree(t *testing.T, w *Walker) {
+// compareMessage compares a walked message with that of miekg/dns, if it accepts it.
+func compareMessage(t *testing.T, w *Walker) {
 	t.Helper()
 	var m dns.Msg
 	if m.Unpack(w.Msg) != nil {
@@ -56,11 +56,11 @@ func agree(t *testing.T, w *Walker) {
 		return
 	}
 	for i, want := range slices.Concat(m.Answer, m.Ns, m.Extra) {
-		agreeOn(t, w, w.Records[i], want)
+		compareRecord(t, w, w.Records[i], want)
 	}
 }
 
-func agreeOn(t *testing.T, w *Walker, r Record, want dns.RR) {
+func compareRecord(t *testing.T, w *Walker, r Record, want dns.RR) {
 	t.Helper()
 	type header struct {
 		Owner       string
@@ -79,7 +79,7 @@ func agreeOn(t *testing.T, w *Walker, r Record, want dns.RR) {
 	}
 }
 
-// walkedNames are the names in a record's rdata as the walker finds them.
+// walkedNames returns the names that the walker finds in a record's rdata.
 func walkedNames(t *testing.T, w *Walker, r Record) []string {
 	t.Helper()
 	var names []string
@@ -99,9 +99,9 @@ func walkedNames(t *testing.T, w *Walker, r Record) []string {
 	return names
 }
 
-// stricter reports whether the walker may refuse what miekg/dns takes: pointers
-// that do not go strictly back or point below 12, an OPT too many or out of place,
-// rdata too short for its type, fewer questions or records than the header says,
+// stricter reports whether the walker may refuse a message that miekg/dns accepts: for
+// pointers that do not point strictly backwards or point below 12, a second or misplaced
+// OPT, rdata too short for its type, fewer questions or records than the header states,
 // and A6, which miekg/dns does not know.
 func stricter(msg []byte, m *dns.Msg) bool {
 	if len(msg) > MaxMessage || len(msg) < HeaderLen {
@@ -157,7 +157,7 @@ func stricter(msg []byte, m *dns.Msg) bool {
 	return false
 }
 
-// strictName follows a name by the letter, slowly.
+// strictName follows a name strictly by RFC 1035 section 4.1.4.
 func strictName(msg []byte, off int) (end int, ok bool) {
 	limit := off // pointers must lead below
 	total := 1

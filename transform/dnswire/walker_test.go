@@ -61,7 +61,7 @@ func TestWalkNameLengths(t *testing.T) {
 	}
 }
 
-// longBy answers with an owner of one label more than the question.
+// longBy returns a response whose owner has one label more than the question.
 func longBy(qname string, label int) []byte {
 	d := wiretest.New(qname, dns.TypeA)
 	owner := append([]byte{byte(label)}, bytes.Repeat([]byte{'b'}, label)...)
@@ -69,7 +69,7 @@ func longBy(qname string, label int) []byte {
 	return d.Wire
 }
 
-// longThroughText has the long name in a TXT record.
+// longThroughText returns a response with an owner that continues in the rdata of an unknown type.
 func longThroughText(name string, label int) []byte {
 	d := wiretest.New("q", dns.TypeTXT)
 	at := d.Record(Answer, wiretest.PointTo(HeaderLen), 65280, wiretest.Name(name))
@@ -78,7 +78,7 @@ func longThroughText(name string, label int) []byte {
 	return d.Wire
 }
 
-// pointerChain returns a message that ends in a name of n pointers, each to the one before.
+// pointerChain returns a message with n names that are pointers, each to the name before.
 func pointerChain(n int) []byte {
 	d := wiretest.New("q", dns.TypeA)
 	at := HeaderLen
@@ -131,9 +131,9 @@ func TestWalkReadsTheQuestionOfABrokenMessage(t *testing.T) {
 	}
 }
 
-// TestMarksOfEarlierMessagesDoNotCount: where an earlier message had a name, the next
-// has a number, and a pointer to it.
-func TestMarksOfEarlierMessagesDoNotCount(t *testing.T) {
+// TestMarksOfEarlierMessagesAreIgnored: at the offset of a name in an earlier message, the
+// next has a number and a pointer to it.
+func TestMarksOfEarlierMessagesAreIgnored(t *testing.T) {
 	first := wiretest.New("q.example", dns.TypeNS).With(Answer, "abcdefgh", dns.TypeNS, wiretest.Name("ns.example")).Wire
 	at := HeaderLen + len(wiretest.Name("q.example")) + 4
 	d := wiretest.New("q.example", dns.TypeNS)
@@ -161,7 +161,7 @@ func TestWalkIsSigned(t *testing.T) {
 		rdata string
 		want  bool
 	}{
-		{dns.TypeTSIG, "0161 00", true}, // not read at all: it is dropped
+		{dns.TypeTSIG, "0161 00", true}, // not read, because the message is dropped
 		{dns.TypeTKEY, "", true},
 		{dns.TypeSIG, "0000 05 00 00000000 00000000 00000000 0000 00", true},
 		{dns.TypeSIG, "0001 05 00 00000000 00000000 00000000 0000 00", false},

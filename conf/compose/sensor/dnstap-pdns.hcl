@@ -1,35 +1,35 @@
-# The sensor beside Unbound or BIND, in Docker Compose. After a change:
+# The sensor with Unbound or BIND, in Docker Compose. After a change:
 # docker compose kill -s HUP sensor
 #
-# What concerns you, and so must not leave. resolvers are the addresses that the
-# Internet sees your resolver at: from inside its container, dnstap does not tell them.
+# Your own data, which must not leave. resolvers are the public addresses of your
+# resolver: dnstap from inside its container does not contain them.
 scrub {
   resolvers      = [] # like "192.0.2.53", "2001:db8:53::53"
   local_names    = [] # like "corp.example"
   local_networks = [] # like "198.51.100.0/24"
 }
 
-# The socket is on a volume that the resolver's container has, too. Its group, like
-# the volume's, is the sensor's own, which compose.yaml adds to the resolver's.
+# The socket is on a volume that the resolver's container mounts too. The group of socket
+# and volume is the sensor's, which compose.yaml adds to the groups of the resolver.
 source "dnstap" "resolver" {
   listen = "unix:///run/dnstap-pdns/dnstap.sock"
   mode   = "0660"
 }
 
-# The volume "records". Nothing takes old files away: fetch them.
+# The volume "records". Old files are not removed: fetch and remove them.
 sink "nmsg" "files" {
   to = "file:///var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg"
 }
 
-# The status page. Within the container any address, for the port to be published:
-# compose.yaml publishes it on this machine's loopback.
+# The status page. It listens on every address of the container, so that compose.yaml can
+# publish its port on this machine's loopback.
 admin {
   listen       = "0.0.0.0:9353"
   allow_remote = true
 }
 
-# For the profile "view". This is loopback's broadcast address: nobody outside the
-# container can hear it, and nothing is lost when nobody listens.
+# For the profile "view". This is the broadcast address of loopback: it does not leave the
+# container, and no error occurs if no process listens.
 sink "nmsg" "view" {
   to = "udp://127.255.255.255:8430"
 }

@@ -1,23 +1,23 @@
-# The sensor on the host's own interfaces, in Docker Compose: for a resolver that
-# says nothing outward over dnstap. After a change: docker compose --profile pcap
+# The sensor on the host's own interfaces, in Docker Compose: for a resolver that sends
+# no outward messages over dnstap. After a change: docker compose --profile pcap
 # kill -s HUP pcap
 source "pcap" "host" {
-  interfaces = ["any"]                           # better: what leads to the Internet, like "eth0"
-  resolvers  = ["192.0.2.53", "2001:db8:53::53"] # your resolver asks from here: put its own
+  interfaces = ["any"]                           # better: the interface towards the Internet, like "eth0"
+  resolvers  = ["192.0.2.53", "2001:db8:53::53"] # replace them by the addresses of your resolver
 }
 
-# What concerns you, and so must not leave.
+# Your own data, which must not leave.
 scrub {
   local_names    = [] # like "corp.example"
   local_networks = [] # like "198.51.100.0/24"
 }
 
-# The volume "records", as the other sensor has it.
+# The volume "records", which the other sensor uses too.
 sink "nmsg" "files" {
   to = "file:///var/lib/dnstap-pdns/packets-%Y%m%dT%H%M%S.nmsg"
 }
 
-# The status page: beside the other sensor's, which has the usual port.
+# The status page. The other sensor's has the usual port.
 admin {
   listen = "127.0.0.1:9354"
 }

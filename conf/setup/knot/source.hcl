@@ -1,4 +1,4 @@
 source "pcap" "knot" {
-  interfaces = ["{{.Interface}}"] # what leads to the Internet; ["any"] for all there are
+  interfaces = ["{{.Interface}}"] # towards the Internet; ["any"] for all interfaces
   resolvers  = [{{quoted .Addresses}}]
 }

@@ -1,4 +1,4 @@
 source "dnstap" "unbound" {
   listen = "unix:///var/lib/unbound/dnstap.sock"
-  owner  = "unbound" # AppArmor lets Unbound at what is its own there
+  owner  = "unbound" # AppArmor allows Unbound its own sockets there
 }

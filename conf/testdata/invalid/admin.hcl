@@ -1,4 +1,4 @@
-# The one mistake of admin that matters, and a lesser one; the others are beside this.
+# The mistake of admin that matters, and a lesser one; admin-*.hcl have the others.
 admin {
   listen = "0.0.0.0:9353"
   pprof  = "perhaps"

@@ -5,23 +5,23 @@ source "dnstap" "a" {
 }
 
 source "dnstap" "b" {
-  listen = env("PDNS_TEST_UNSAID")
+  listen = env("PDNS_TEST_HIDDEN")
   mode   = file("no/such/file")
   owner  = file("/dev/null")
   group  = env()
 }
 
 sink "nmsg" "a" {
-  to  = env("PDNS_TEST_UNSAID")
-  mtu = { x = 1 }[env("PDNS_TEST_UNSAID")]
+  to  = env("PDNS_TEST_HIDDEN")
+  mtu = { x = 1 }[env("PDNS_TEST_HIDDEN")]
 }
 
 scrub {
-  local_names    = ["corp.example", env("PDNS_TEST_UNSAID")]
-  local_networks = [env("PDNS_TEST_UNSAID")]
-  special_names  = env("PDNS_TEST_UNSAID")
+  local_names    = ["corp.example", env("PDNS_TEST_HIDDEN")]
+  local_networks = [env("PDNS_TEST_HIDDEN")]
+  special_names  = env("PDNS_TEST_HIDDEN")
 }
 
 source "dnstap" "c" {
-  listen = file(env("PDNS_TEST_UNSAID"))
+  listen = file(env("PDNS_TEST_HIDDEN"))
 }

@@ -1,4 +1,4 @@
-# Ways to write an expression that printing must survive.
+# Expressions that the effective configuration must preserve.
 pairing {
   max_queries = 1e3 + 24
   timeout     = "${30 + 30}s"
@@ -18,5 +18,5 @@ EOT
 }
 source "dnstap" "odd" {
   listen = "unix:///run/$${x}/%%{y}\"\\\u00e9.sock"
-  owner  = true ? "x" : env("PDNS_TEST_NOT_SET_BUT_NOT_ASKED")
+  owner  = true ? "x" : env("PDNS_TEST_NOT_SET_BUT_NOT_USED")
 }

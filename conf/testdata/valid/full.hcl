@@ -1,4 +1,4 @@
-# Every attribute away from its default.
+# Every attribute with a value other than its default.
 log {
   level  = "debug"
   format = "json"

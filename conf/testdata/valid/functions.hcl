@@ -1,4 +1,4 @@
-# What functions give is never printed.
+# Values of functions are never printed.
 source "dnstap" "local" {
   listen          = "unix://${env("PDNS_TEST_DIR")}/dnstap.sock"
   max_connections = env("PDNS_TEST_NUMBER")
@@ -11,5 +11,5 @@ scrub {
   special_names = env("PDNS_TEST_FLAG")
 }
 sink "nmsg" "out" {
-  to = env("PDNS_TEST_UNSAID") == "" ? "stdout:" : "udp://127.0.0.1:9430"
+  to = env("PDNS_TEST_HIDDEN") == "" ? "stdout:" : "udp://127.0.0.1:9430"
 }

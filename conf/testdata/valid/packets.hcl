@@ -1,4 +1,4 @@
-# Packets alone.
+# Only packet sources.
 source "pcap" "knot" {
   resolvers = ["192.0.2.53", "2001:db8:53::53"]
 }

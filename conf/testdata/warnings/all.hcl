@@ -1,4 +1,4 @@
-# Everything that is valid and probably a mistake.
+# Every probable mistake in a valid configuration.
 source "dnstap" "tap" {
   listen = "unix:///run/tap.sock"
 }

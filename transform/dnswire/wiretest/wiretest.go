@@ -1,6 +1,6 @@
-// Package wiretest has what tests of DNS wire format share: a builder of messages octet by
-// octet, a record of every type that miekg/dns knows, and messages by what is special about
-// them. Only tests import it. It must not use the code under test.
+// Package wiretest contains shared parts of tests of DNS wire format: a builder of messages
+// octet by octet, a record of every type that miekg/dns knows, and valid and malformed
+// messages. Only tests import it. It must not use the code under test.
 package wiretest
 
 import (
@@ -20,7 +20,7 @@ import (
 //go:embed messages.hex
 var messagesHex string
 
-// TypeA6 is RFC 2874, historic: miekg/dns does not know it.
+// TypeA6 is the type of RFC 2874, historic: miekg/dns does not know it.
 const TypeA6 = 38
 
 // Unhex reads octets in hexadecimal digits. White space, and text after a semicolon, is ignored.
@@ -99,7 +99,7 @@ func (d *Message) With(section int, owner string, typ uint16, rdata []byte) *Mes
 	return d
 }
 
-// PointTo is a pointer to an offset.
+// PointTo returns a pointer to an offset.
 func PointTo(off int) []byte { return binary.BigEndian.AppendUint16(nil, 0xc000|uint16(off)) }
 
 // KnownTypes are the types that miekg/dns can read and that answers contain.
@@ -110,8 +110,8 @@ func KnownTypes() []uint16 {
 	})
 }
 
-// SampleRR makes a record of a type in which every field has a value, and every
-// name is another one.
+// SampleRR returns a record of a type in which every field has a value, and no two names
+// are equal.
 func SampleRR(tb testing.TB, typ uint16) dns.RR {
 	tb.Helper()
 	r := dns.TypeToRR[typ]()
@@ -181,7 +181,7 @@ func fill(tb testing.TB, field reflect.Value, of reflect.StructField) {
 	}
 }
 
-// SampleRdata is SampleRR's rdata, uncompressed.
+// SampleRdata returns the uncompressed rdata of SampleRR.
 func SampleRdata(tb testing.TB, typ uint16) []byte {
 	tb.Helper()
 	r := SampleRR(tb, typ)
@@ -193,15 +193,15 @@ func SampleRdata(tb testing.TB, typ uint16) []byte {
 	return buf[len(Name(r.Header().Name))+10 : n]
 }
 
-// FoldedTypes is RFC 4034 section 6.2, without HINFO, which holds no name, and
-// without NSEC (RFC 6840 section 5.1).
+// FoldedTypes are the types of RFC 4034 section 6.2, without HINFO, which contains no name,
+// and without NSEC (RFC 6840 section 5.1).
 var FoldedTypes = []uint16{
 	dns.TypeNS, dns.TypeMD, dns.TypeMF, dns.TypeCNAME, dns.TypeSOA, dns.TypeMB, dns.TypeMG, dns.TypeMR, dns.TypePTR,
 	dns.TypeMINFO, dns.TypeMX, dns.TypeRP, dns.TypeAFSDB, dns.TypeRT, dns.TypeSIG, dns.TypePX, dns.TypeNXT,
 	dns.TypeNAPTR, dns.TypeKX, dns.TypeSRV, dns.TypeDNAME, TypeA6, dns.TypeRRSIG,
 }
 
-// NamesOf lists what miekg/dns has as names in a record's rdata, in order.
+// NamesOf returns the names in a record's rdata according to miekg/dns, in order.
 func NamesOf(r dns.RR) []string {
 	var names []string
 	v := reflect.ValueOf(r).Elem()
@@ -221,7 +221,7 @@ func NamesOf(r dns.RR) []string {
 	return names
 }
 
-// Presentation is the name at an offset as miekg/dns presents it.
+// Presentation returns the name at an offset as miekg/dns presents it.
 func Presentation(tb testing.TB, msg []byte, off int) string {
 	tb.Helper()
 	name, _, err := dns.UnpackDomainName(msg, off)
@@ -242,8 +242,8 @@ const (
 	emptyOPT = "00 0029 04d0 00008000 0000"
 )
 
-// Walks are messages by what is special about them, and whether they are well formed. They
-// are the walker's table and seeds of fuzz targets.
+// Walks are messages, each with a name and whether it is well formed. They are the test
+// table of the walker and seeds of fuzz targets.
 var Walks = []struct {
 	Name string
 	Hex  string
