@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// isReverse reports whether a name holds the reverse name of a single address.
+// isReverse reports whether a name contains the reverse name of a single address.
 func isReverse(labels []string) bool {
 	n := len(labels)
 	if n < 3 || labels[n-1] != "arpa" {
@@ -23,7 +23,7 @@ func isReverse(labels []string) bool {
 	return false
 }
 
-// spellsAddress reports whether labels in a row are the octets or nibbles of an address, in
+// spellsAddress reports whether consecutive labels are the octets or nibbles of an address, in
 // either order.
 func spellsAddress(labels []string) bool {
 	for row := range rows(labels, isOctet) {
@@ -39,7 +39,7 @@ func spellsAddress(labels []string) bool {
 	return false
 }
 
-// rows yields every longest row of labels that have a property.
+// rows yields every longest run of consecutive labels that have a property.
 func rows(labels []string, has func(string) bool) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {
 		for i := 0; i < len(labels); i++ {
@@ -68,8 +68,8 @@ func isAll(labels []string, has func(string) bool) bool {
 	return !slices.ContainsFunc(labels, func(s string) bool { return !has(s) })
 }
 
-// isIPv4 reports whether numbers are an address rather than a version or a date, whose
-// numbers are all below 32: of addresses outside 10/8, one in 4,096 is.
+// isIPv4 reports whether numbers are an address rather than a version or a date. The numbers of
+// versions and dates are all below 32, as are those of one in 4,096 addresses outside 10/8.
 func isIPv4(octets []string) bool {
 	if len(octets) != 4 {
 		return false
@@ -81,13 +81,13 @@ func isIPv4(octets []string) bool {
 	return v[0] != 0 && v[3] != 0 && (v[0] == 10 || slices.Max(v[:]) >= 32)
 }
 
-// parts are the pieces of a label between hyphens, underscores, colons and dots.
+// parts returns the pieces of a label between hyphens, underscores, colons and dots.
 func parts(label string) []string {
 	return strings.FieldsFunc(label, func(r rune) bool { return strings.ContainsRune("-_:.", r) })
 }
 
-// inLabel reports whether a label has an address in it. hinted is whether the name has a
-// word in it that such names have: eight hexadecimal digits need it.
+// inLabel reports whether a label contains an address. hinted reports whether the name contains
+// one of the hints, without which eight hexadecimal digits do not count.
 func inLabel(label string, hinted func() bool) bool {
 	p := parts(label)
 	for i := 0; i+4 <= len(p); i++ {
@@ -114,14 +114,14 @@ func withoutWord(s string) string {
 
 var eightHex = regexp.MustCompile(`(?:^|[^0-9a-f])([0-9a-f]{8})(?:[^0-9a-z]|$)`)
 
-// isUnicast reports whether the address that eight digits write is one that hosts have.
+// isUnicast reports whether eight hexadecimal digits are an address that a host may have.
 func isUnicast(hex string) bool {
 	first, err := strconv.ParseUint(hex[:2], 16, 8)
 	return err == nil && first > 0 && first < 224 && first != 127
 }
 
-// hints are words in the names that providers give to customers' lines, and those of services
-// that answer with the address in the name.
+// hints are words in the names that providers give to their customers' addresses, and in the
+// names of services that answer with the address in the name.
 var hints = []string{"adsl", "broadband", "cable", "client", "clients", "cust", "customer", "customers", "dhcp", "dial", "dialup",
 	"dip", "dsl", "dyn", "dynamic", "fiber", "ftth", "host", "hsi", "ip", "ipv", "mobile", "nat", "nip", "pool", "pools", "ppp", "pppoe",
 	"sslip", "static", "subscriber", "user", "users", "vdsl", "wan"}
@@ -135,7 +135,7 @@ func (n name) isHinted() bool {
 
 // groupsInLabel finds an IPv6 address with hyphens for colons.
 func groupsInLabel(label string) bool {
-	var starts []int // of groups
+	var starts []int // offsets of groups
 	for i := range label {
 		if i == 0 || label[i-1] == '-' || label[i-1] == '_' || label[i-1] == '.' {
 			starts = append(starts, i)
@@ -152,6 +152,7 @@ func groupsInLabel(label string) bool {
 	return false
 }
 
+// isGroups reports whether a text is an allocated IPv6 address with hyphens for colons.
 func isGroups(s string) bool {
 	if !strings.Contains(s, "--") && strings.Count(s, "-") != 7 || len(parts(s)) < 3 {
 		return false
@@ -160,9 +161,9 @@ func isGroups(s string) bool {
 	return err == nil && isAllocated(a)
 }
 
-// allocated are the blocks of IPv6 that registries assign from (IANA, IPv6 Global Unicast
-// Address Assignments), unique local and link-local addresses. A random address is in one of
-// them with a chance of less than 1 %.
+// allocated are the IPv6 blocks from which registries assign addresses (IANA, IPv6 Global
+// Unicast Address Assignments), and those of unique local and link-local addresses. Less than
+// 1 % of random addresses are in one of them.
 var allocated = []netip.Prefix{
 	netip.MustParsePrefix("2001::/16"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2003::/18"),
 	netip.MustParsePrefix("2400::/12"), netip.MustParsePrefix("2410::/12"), netip.MustParsePrefix("2600::/12"),

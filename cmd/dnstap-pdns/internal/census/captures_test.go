@@ -12,9 +12,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestCapturesHoldNoRandomLabels examines every name in the captures of real resolvers: people
-// chose them all, and only reverse names are of any kind.
-func TestCapturesHoldNoRandomLabels(t *testing.T) {
+// TestCapturesContainNoRandomLabels examines every name in the captures of real resolvers. People
+// chose all of these names, so reverse names are the only kind among them.
+func TestCapturesContainNoRandomLabels(t *testing.T) {
 	files, err := filepath.Glob("../../../../transform/testdata/captures/*.fstrm")
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d files, %v", len(files), err)

@@ -8,17 +8,17 @@ import (
 // A Census counts the names and texts of records, by kind.
 type Census struct {
 	own     map[string]bool // local names with dashes for dots
-	ownMost int             // pieces between dashes that one of them has
-	dynamic map[string]bool
+	ownMost int             // most pieces between dashes in one of these
+	dynamic map[string]bool // see dynamicSuffixes
 
 	names, texts distinct
 	records      uint64
-	at           int64 // of the present record
-	seen         kinds // in it
+	at           int64 // time of the present record
+	seen         kinds // kinds in the present record
 	found        [numKinds]found
 }
 
-// found is what was found of a kind.
+// found counts the records with a kind.
 type found struct {
 	records  uint64
 	examples []example
@@ -44,24 +44,24 @@ func New(localNames []string) *Census {
 	return c
 }
 
-// Record begins a record, which is of this time in nanoseconds. The names and texts that
-// follow are in it.
+// Record begins a record of this time in nanoseconds. The names and texts of the following calls
+// are in it.
 func (c *Census) Record(at int64) {
 	c.records++
 	c.at, c.seen = at, 0
 }
 
-// Question takes the name that the record is about, in the form of zone files, as the others.
+// Question counts the record's query name. This and the other names are in zone file form.
 func (c *Census) Question(text string) {
 	if n, e := c.name(text); e != nil {
-		e.ask(n.text, c.at)
+		e.query(n.text, c.at)
 	}
 }
 
-// Name takes another name.
+// Name counts another name.
 func (c *Census) Name(text string) { c.name(text) }
 
-// Mailbox takes a name whose first label is the local part of a mail address (RFC 1035 section
+// Mailbox counts a name whose first label is the local part of a mail address (RFC 1035 section
 // 8).
 func (c *Census) Mailbox(text string) {
 	n, e := c.name(text)
@@ -88,7 +88,7 @@ func (c *Census) name(text string) (name, *entry) {
 	return n, e
 }
 
-// Text takes a text, with escapes as in zone files or without.
+// Text counts a text, with escapes as in zone files or without.
 func (c *Census) Text(text string) {
 	var k kinds
 	for kind, all := range map[kind][]string{webToken: tokens(text), mailAddress: mails(text), telephone: phones(text)} {
@@ -150,7 +150,7 @@ func (c *Census) judge(n name) kinds {
 	return k
 }
 
-// contactIn returns how a label lets a person be reached.
+// contactIn returns the kinds of contact that a label contains: mail address and telephone number.
 func contactIn(label string) (k kinds) {
 	if isMailLabel(label) {
 		k = k.with(mailAddress)
@@ -163,10 +163,10 @@ func contactIn(label string) (k kinds) {
 
 const (
 	shortestIdentifier = 8  // an IPv4 address that isIPv4 accepts: 1-1-1-32
-	longestLabel       = 63 // RFC 1035 section 2.3.4; what is longer comes from no message
+	longestLabel       = 63 // RFC 1035 section 2.3.4; no message contains a longer one
 )
 
-// identifier returns the first kind that a label is of, among those for addresses and numbers.
+// identifier returns the first kind of address, number or random text that a label is or contains.
 func identifier(label string, hinted func() bool) (kind, bool) {
 	if len(label) < shortestIdentifier || len(label) > longestLabel {
 		return 0, false
@@ -190,7 +190,7 @@ func identifier(label string, hinted func() bool) (kind, bool) {
 	return 0, false
 }
 
-// isOwn reports whether a label holds a local name with dashes for dots.
+// isOwn reports whether a label contains a local name with dashes for dots.
 func (c *Census) isOwn(label string) bool {
 	if len(c.own) == 0 {
 		return false

@@ -12,7 +12,7 @@ import (
 
 var local = []string{"univ.edu", "my-lab.univ.example", "corp"}
 
-// kindsOf are the kinds of one name.
+// kindsOf returns the kinds of one name.
 func kindsOf(text string) []string {
 	c := New(local)
 	c.Record(0)
@@ -20,7 +20,7 @@ func kindsOf(text string) []string {
 	return kindsOfCensus(c)
 }
 
-// kindsIn are the kinds of one text.
+// kindsIn returns the kinds of one text.
 func kindsIn(text string) []string {
 	c := New(local)
 	c.Record(0)
@@ -28,7 +28,7 @@ func kindsIn(text string) []string {
 	return kindsOfCensus(c)
 }
 
-// kindsOfCensus are the kinds that a census of one record found.
+// kindsOfCensus returns the kinds that a census of one record found.
 func kindsOfCensus(c *Census) []string {
 	all := []string{}
 	for _, k := range c.Report(false).Kinds {
@@ -42,7 +42,7 @@ func kindsOfCensus(c *Census) []string {
 	return all
 }
 
-func TestNamesAreOfTheseKinds(t *testing.T) {
+func TestKindsOfNames(t *testing.T) {
 	for text, want := range map[string]string{
 		"ip-198-51-100-23.cdn-test.com.":                      "address",
 		"ec2-52-14-3-200.compute.test.com":                    "address",
@@ -91,7 +91,7 @@ func TestNamesAreOfTheseKinds(t *testing.T) {
 	}
 }
 
-// reverse spells an address as its reverse name does (RFC 3596 section 2.5).
+// reverse returns the reverse name of an address under a zone (RFC 3596 section 2.5).
 func reverse(addr, zone string) string {
 	a := netip.MustParseAddr(addr).As16()
 	digits := strings.Split(hex.EncodeToString(a[:]), "")
@@ -99,7 +99,7 @@ func reverse(addr, zone string) string {
 	return strings.Join(append(digits, zone), ".")
 }
 
-func TestNeighboursAreOfNone(t *testing.T) {
+func TestSimilarNamesHaveNoKind(t *testing.T) {
 	for _, text := range []string{
 		".", "com.", "www.test.com", "ns1.test.com", "ns-1234.awsdns-12.co.uk", "s3-eu-west-1.amazonaws.com",
 		"ec2.eu-central-1.compute.test.com", "2026-11-29.backup.test.com", "20261129123000.test.com", "2026-11-29-12-30-00.test.com",

@@ -10,15 +10,15 @@ import (
 var (
 	mailForm = regexp.MustCompile(`(?i)[a-z0-9][a-z0-9._%+-]*@(?:[a-z0-9_-]+\.)+[a-z]{2,}`)
 
-	// E.164 with the spaces, dots, hyphens and brackets of E.123. Before and after it is
-	// neither a letter nor a digit, nor what base64 has: keys are full of +.
+	// E.164 with the spaces, dots, hyphens and brackets of E.123. No character of base64 may
+	// precede or follow the number, because base64 often contains +.
 	phoneForm = regexp.MustCompile(`(?:^|[^0-9A-Za-z+/=])(\+[1-9](?:[ .()-]{0,2}[0-9]){7,14})(?:$|[^0-9A-Za-z+/=])`)
 
 	tokenForm = regexp.MustCompile(`(?i)eyj[a-z0-9_-]{8,}(?:\.[a-z0-9_-]*){2,4}`)
 )
 
-// roles are parts of mail addresses that belong to no person: those of RFC 2142, and what
-// zones have in SOA records and texts for reports. Longer ones may be part of a word.
+// roles are words in the local parts of mail addresses that belong to no person: those of RFC
+// 2142, and those in SOA records and in texts for reports. Longer ones may be part of a word.
 var roles = []string{"abuse", "admin", "contact", "devops", "dmarc", "dns", "domain", "email", "host", "hosting", "hostmaster", "info",
 	"it", "mail", "marketing", "master", "net", "network", "nic", "nobody", "noc", "nstld", "null", "office", "operat", "ops", "postmaster",
 	"privacy", "registr", "report", "root", "rua", "ruf", "sales", "security", "server", "service", "sre", "support", "sysop", "system",
@@ -47,7 +47,7 @@ func mails(text string) []string {
 // phones returns the telephone numbers in a text.
 func phones(text string) []string {
 	var all []string
-	if !strings.Contains(text, "+") { // which is faster to find
+	if !strings.Contains(text, "+") { // faster than the expression
 		return nil
 	}
 	for _, m := range phoneForm.FindAllStringSubmatch(text, -1) {
@@ -63,8 +63,8 @@ func isMailLabel(label string) bool {
 	return found && local != "" && domain != "" && !isRole(local)
 }
 
-// spellsPhone reports whether labels are the digits of a telephone number, one each (RFC
-// 6116), and not a part of the nibbles of an address.
+// spellsPhone reports whether consecutive labels are the digits of a telephone number, one digit
+// each (RFC 6116), rather than a part of the nibbles of an address.
 func spellsPhone(labels []string) bool {
 	for row := range rows(labels, isNibble) {
 		if 7 <= len(row) && len(row) <= 15 && isAll(row, isDigits) {
@@ -78,11 +78,11 @@ func spellsPhone(labels []string) bool {
 // 4.1, RFC 7516 section 4.1).
 var members = []string{"alg", "cty", "enc", "jku", "jwk", "kid", "typ", "x5t", "zip"}
 
-// tokenStart is {" and a part of the next letter.
+// tokenStart is the base64 of {" and of the first bits of the next letter.
 const tokenStart = "eyJ"
 
-// beginsToken reports whether a text begins as a token's header does, encoded and in any
-// case: scrubbing changes names to lower case.
+// beginsToken reports whether a text begins with the encoded header of a token. It ignores case,
+// because scrubbing changes names to lower case.
 func beginsToken(text string) bool {
 	if len(text) < len(tokenStart) || !strings.EqualFold(text[:len(tokenStart)], tokenStart) {
 		return false

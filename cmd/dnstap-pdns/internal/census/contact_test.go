@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTextsAreOfTheseKinds(t *testing.T) {
+func TestKindsOfTexts(t *testing.T) {
 	token := "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJqb2huIn0.c2lnbmF0dXJl"
 	for text, want := range map[string][]string{
 		"contact=John.Doe@corp.example":                    {"mail_address"},
@@ -35,7 +35,7 @@ func TestTextsAreOfTheseKinds(t *testing.T) {
 	}
 }
 
-func TestRolesAreNoPersons(t *testing.T) {
+func TestRoleAddressesAreNotCounted(t *testing.T) {
 	for text, want := range map[string][]string{
 		"hostmaster.test.com":       {},
 		"awsdns-hostmaster.test.co": {},

@@ -8,13 +8,14 @@ import (
 // maxKept bounds how many different texts a distinct keeps.
 const maxKept = 1 << 16
 
-// A distinct counts different texts of any number in bounded memory. It keeps each text until
-// there are maxKept; then it drops half of them, by a bit of their hash, and from then on every
-// text with that bit, and so on (distinct sampling, Gibbons 2001). Which texts are kept does not
-// depend on how often or in which order they come, so that every count of those kept, times
-// oneIn, estimates the count of all, with a standard error of 0.6 % of all texts at most.
+// A distinct estimates the number of different texts in bounded memory (distinct sampling,
+// Gibbons 2001). It keeps every text until there are maxKept. Then it drops the texts with a
+// certain bit in their hash, about half of them, and from then on every such text; when it is
+// full again, it does so with the next bit. Whether a text is kept depends neither on how often
+// nor on when it occurs, so each count of kept texts, times oneIn, estimates the count of all
+// texts, with a standard error of at most 0.6 % of all texts.
 type distinct struct {
-	dropped uint // bits of the hash that must be 0
+	dropped uint // number of bits of the hash that must be 0
 	kept    map[uint64]*entry
 }
 
@@ -22,14 +23,14 @@ type distinct struct {
 type entry struct {
 	kinds kinds
 
-	// Of a name that was asked for:
-	name   string
-	first  int64 // in nanoseconds
-	asked  uint64
-	repeat bool // it was asked for again after a while
+	// Of a name that was queried:
+	name    string
+	first   int64 // time of its first query, in nanoseconds
+	queries uint64
+	repeat  bool // a query came more than repeatAfter later than the first
 }
 
-// oneIn is how many texts each kept text represents.
+// oneIn returns how many texts each kept text represents.
 func (d *distinct) oneIn() uint64 { return 1 << d.dropped }
 
 // count estimates how many different texts have a property.
@@ -43,8 +44,8 @@ func (d *distinct) count(has func(*entry) bool) uint64 {
 	return n * d.oneIn()
 }
 
-// entry returns the entry of a text, or nil if it is not kept. judge is called unless the kinds
-// of the text are known, and has their set.
+// entry returns the entry of a text, or nil if it is not kept, and the kinds of the text. It calls
+// judge to find the kinds unless it knows them.
 func (d *distinct) entry(text string, judge func() kinds) (*entry, kinds) {
 	sum := sha256.Sum256([]byte(text))
 	h := binary.BigEndian.Uint64(sum[:])

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMemoryIsBounded counts a million names in the space of 65,536, and well.
+// TestMemoryIsBounded counts a million names with at most 65,536 entries, and checks the estimate.
 func TestMemoryIsBounded(t *testing.T) {
 	const million = 1_000_000
 	heap := func() uint64 {
@@ -41,7 +41,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.KeepAlive(c)
 }
 
-// TestSamplingCountsKindsToo: a tenth of 150,000 names.
+// TestSamplingCountsKindsToo has 150,000 names, a tenth of which have a kind.
 func TestSamplingCountsKindsToo(t *testing.T) {
 	c := New(nil)
 	for i := range 150_000 {

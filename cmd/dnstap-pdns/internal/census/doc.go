@@ -3,9 +3,9 @@
 // leave at all, and complements canaries, which prove that known things do not leave.
 //
 // It judges spelling only: a name that looks like a UUID is counted as one. It cannot find
-// what looks like an ordinary word, such as the name of a person or of a laptop.
+// identifiers that look like an ordinary word, such as the name of a person or of a laptop.
 //
 // Memory is bounded (see distinct). The same input gives the same report. Reports are
-// printable ASCII, whatever the names contain. Examples are masked unless asked otherwise.
+// printable ASCII, also if names are not. Examples are masked unless requested in plain.
 // The package uses no socket, file, flag or clock.
 package census

@@ -2,10 +2,10 @@ package census
 
 import "strings"
 
-// dynamicSuffixes are the domains below which providers of dynamic DNS let customers have
+// dynamicSuffixes returns the domains below which providers of dynamic DNS let customers have
 // names: the entries of such providers in the private section of the public suffix list
-// (https://publicsuffix.org/list/, as golang.org/x/net/publicsuffix has it), except those
-// below another of them.
+// (https://publicsuffix.org/list/, in the version of golang.org/x/net/publicsuffix), except
+// domains below another of them.
 func dynamicSuffixes() map[string]bool {
 	all := map[string]bool{}
 	for line := range strings.Lines(providers) {

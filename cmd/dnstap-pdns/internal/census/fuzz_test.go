@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzCensus lets senders choose names and texts: reports are printable ASCII.
+// FuzzCensus counts arbitrary names and texts: reports are printable ASCII.
 func FuzzCensus(f *testing.F) {
 	for _, s := range spellings() {
 		f.Add(s.text.Example(1)+".test.com", s.text.Example(2), int64(3))

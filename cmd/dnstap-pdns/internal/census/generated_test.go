@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A spelling generates what the kind must be found in.
+// A spelling generates names or texts in which a kind must be found.
 type spelling struct {
 	kind string
 	text *rapid.Generator[string]
@@ -72,9 +72,9 @@ func TestEveryKindIsFoundInGeneratedNames(t *testing.T) {
 	}
 }
 
-// TestWordsWithNumbersAreOfNone generates names as people give them. The rule for random
-// labels takes about one of 2,000 for random, because words contain rare pairs of letters.
-func TestWordsWithNumbersAreOfNone(t *testing.T) {
+// TestWordsWithNumbersHaveNoKind generates names such as people choose. looksRandom takes about
+// one in 2,000 of them for random, because words contain rare pairs of letters.
+func TestWordsWithNumbersHaveNoKind(t *testing.T) {
 	words := []string{"mail", "frontend", "production", "westeurope", "loadbalancer", "storage", "kubernetes", "registry", "gateway",
 		"backup", "university", "bibliothek", "rechenzentrum", "internacional", "developpement", "monitoring", "eu", "us", "api", "cdn"}
 	numbers := []string{"", "1", "-02", "-2026", "-20261129", "-1-24"}

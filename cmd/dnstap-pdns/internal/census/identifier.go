@@ -13,7 +13,7 @@ var (
 	uuidForm    = regexp.MustCompile(`(?:^|[^0-9a-f])[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}(?:$|[^0-9a-f])`)
 	longHexForm = regexp.MustCompile(`(?:^|[^0-9a-z])([0-9a-f]{32,})(?:$|[^0-9a-z])`)
 
-	// A word before the digits ends in a letter that is none of them, as in sep0011...
+	// A word before the digits must end in a letter other than a to f: sep0011...
 	macForm   = regexp.MustCompile(`^(?:[a-z]*[g-z])?([0-9a-f]{12})$`)
 	eui64Form = regexp.MustCompile(`^(?:[a-z]*[g-z])?([0-9a-f]{6}fffe[0-9a-f]{6})$`)
 )
@@ -28,8 +28,8 @@ func isIPv6Hex(digits string) bool {
 	return a.As16()[0] < 0xfd && isAllocated(a)
 }
 
-// macInLabel finds a MAC address: in six pieces, or in one, if it may be a vendor's (RFC
-// 9542 section 2.1), which one in four random numbers may be.
+// macInLabel reports whether a label is a MAC address, in six pieces or in one. In one piece it
+// must be one that a vendor may assign (RFC 9542 section 2.1), as one in four random numbers is.
 func macInLabel(label string) bool {
 	p := parts(label)
 	for i := 0; i+6 <= len(p); i++ {
@@ -47,7 +47,7 @@ func macInLabel(label string) bool {
 	})
 }
 
-// spellsMAC reports whether six labels in a row are a MAC address.
+// spellsMAC reports whether six consecutive labels are a MAC address.
 func spellsMAC(labels []string) bool {
 	for row := range rows(labels, isHexOctet) {
 		if len(row) == 6 && isMAC(row) {

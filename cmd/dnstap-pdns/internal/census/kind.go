@@ -1,6 +1,6 @@
 package census
 
-// A kind is what a name or text looks like.
+// A kind is a kind of identifier that a name or text may be or contain.
 type kind uint8
 
 const (
@@ -19,8 +19,8 @@ const (
 	numKinds
 )
 
-// kindTable has a name for programs, and a line for people: what it is, and why it may
-// identify a person.
+// kindTable has the name of each kind for programs, and a line for people: what the kind is, and
+// why it may identify a person.
 var kindTable = [numKinds]struct{ name, meaning string }{
 	address:     {"address", "an IP address in a name: providers often name a customer's line, and networks a device, after its address"},
 	reverseName: {"reverse_name", "the reverse name of one IP address: shows that a site asked who uses this address"},

@@ -10,11 +10,11 @@ import (
 
 // A name is a domain name in lower case.
 type name struct {
-	text   string   // as in a zone file, printable ASCII, without the final dot
-	labels []string // their octets
+	text   string   // in zone file form, printable ASCII, without the final dot
+	labels []string // as octets
 }
 
-// parseName reads a name in the form of zone files (RFC 1035 section 5.1).
+// parseName reads a name in zone file form (RFC 1035 section 5.1).
 func parseName(s string) name {
 	var n name
 	var text, label strings.Builder
@@ -40,7 +40,7 @@ func parseName(s string) name {
 	return n
 }
 
-// octetAt returns the octet that s begins with, and how many characters spell it.
+// octetAt returns the octet with which s begins, and how many characters spell it.
 func octetAt(s string) (c byte, size int, escaped bool) {
 	switch {
 	case s[0] != '\\' || len(s) == 1:
@@ -62,9 +62,9 @@ func writeOctet(to *strings.Builder, c byte, escaped bool) {
 	}
 }
 
-// registered returns the end of a name that masking keeps: its registered domain, or only
-// the public suffix if customers of a provider have names directly below it, as with dynamic
-// DNS, or if addresses and telephone numbers are spelled there.
+// registered returns the end of a name that masking keeps. It is the registered domain, or only
+// the public suffix if the labels below that are of a provider's customers, as with dynamic DNS,
+// or spell addresses and telephone numbers.
 func registered(text string) string {
 	if _, err := netip.ParseAddr(text); err == nil {
 		return ""
@@ -83,13 +83,13 @@ func registered(text string) string {
 	return ""
 }
 
-// registrable returns the public suffix of a name with one label more, if it has one.
+// registrable returns the public suffix of a name and one more label, if the name has one.
 func registrable(text string) (domain string, found bool) {
 	domain, err := publicsuffix.EffectiveTLDPlusOne(text)
 	return domain, err == nil
 }
 
-// masked hides what is above the registered domain.
+// masked returns the name with the labels below the registered domain masked.
 func (n name) masked() string {
 	keep := registered(n.text)
 	return mask(n.text[:len(n.text)-len(keep)]) + keep
@@ -122,8 +122,8 @@ func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 func isHex(s string) bool    { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
 
-// mixed reports whether hexadecimal digits have letters and decimal digits among them:
-// otherwise they may as well be a number or a word.
+// mixed reports whether hexadecimal digits contain both letters and decimal digits. Others may as
+// well be a number or a word.
 func mixed(s string) bool {
 	return strings.ContainsAny(s, "0123456789") && strings.ContainsAny(s, "abcdef")
 }

@@ -4,10 +4,10 @@ import (
 	"testing"
 )
 
-// TestRandomLabelsAreFound repeats what looksRandom says of generated labels.
+// TestRandomLabelsAreFound repeats the measurement in the comment of looksRandom.
 func TestRandomLabelsAreFound(t *testing.T) {
 	var next uint64
-	draw := func(n int) int { // xorshift, to have the same labels every time
+	draw := func(n int) int { // xorshift: the same labels in every run
 		next ^= next << 13
 		next ^= next >> 7
 		next ^= next << 17
@@ -37,7 +37,7 @@ func TestRandomLabelsAreFound(t *testing.T) {
 	}
 }
 
-func TestPairsAreTwoHundred(t *testing.T) {
+func TestThereAreTwoHundredPairs(t *testing.T) {
 	n := 0
 	for _, next := range pairs {
 		n += len(next)

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// A Report is what a Census counted. As JSON the names below are stable.
+// A Report is the counts of a Census. As JSON the names below are stable.
 //
 //	{
 //	  "names", "texts", "records", "names_sampled", "texts_sampled", "masked",
 //	  "kinds": [{"kind", "meaning", "names", "names_share", "texts", "records", "records_share", "zones", "examples": [TEXT]}]
 //	}
 //
-// Shares are between 0 and 1, of all names and of all records. One in names_sampled names was
-// counted, and one in texts_sampled texts: above 1, the numbers of names and texts are estimates.
-// The numbers of records are always exact, except those of disposable zones, which come from
-// names.
+// Shares are between 0 and 1, of all names and of all records. One in names_sampled names and one
+// in texts_sampled texts was counted: if that is more than 1, the numbers of names and texts are
+// estimates. The numbers of records are exact, except for disposable zones, where they are
+// estimated from the names.
 type Report struct {
 	Names        uint64 `json:"names"` // different ones
 	Texts        uint64 `json:"texts"` // different ones
@@ -26,7 +26,7 @@ type Report struct {
 	Kinds        []Kind `json:"kinds"`  // every kind
 }
 
-// A Kind is what was counted of one kind of names and texts.
+// A Kind is the counts of one kind of names and texts.
 type Kind struct {
 	Kind         string   `json:"kind"`
 	Meaning      string   `json:"meaning"`
@@ -39,7 +39,7 @@ type Kind struct {
 	Examples     []string `json:"examples"`
 }
 
-// Report returns what was counted, with examples as they are or masked.
+// Report returns the counts. Examples are masked unless plain.
 func (c *Census) Report(plain bool) *Report {
 	every := func(*entry) bool { return true }
 	r := &Report{
@@ -57,7 +57,7 @@ func (c *Census) Report(plain bool) *Report {
 		examples := c.found[k].examples
 		if k == disposable {
 			domains, total := c.names.disposableZones()
-			n.Names, n.Records, n.Zones = total.once, total.asked, uint64(len(domains))
+			n.Names, n.Records, n.Zones = total.once, total.queries, uint64(len(domains))
 			for _, domain := range domains[:min(len(domains), maxExamples)] {
 				examples = append(examples, example{domain, parseName(domain).masked()})
 			}
@@ -119,7 +119,7 @@ func (k *Kind) write(b *strings.Builder, r *Report) {
 	}
 }
 
-// about marks estimates.
+// about returns a prefix that marks estimates.
 func about(sampled uint64) string {
 	if sampled > 1 {
 		return "About "

@@ -9,23 +9,23 @@ import (
 	"gotest.tools/v3/golden"
 )
 
-// everything has names of every kind, some of them twice, at different times.
+// everything returns a census with names of every kind, some of them twice, at different times.
 func everything() *Census {
 	c := New(local)
 	at := int64(0)
-	ask := func(name string) {
+	count := func(name string) {
 		c.Record(at)
 		at += int64(time.Second)
 		c.Question(name)
 		c.Name(name)
 	}
 	for i := range 40 {
-		ask(fmt.Sprintf("x%d.lookups.vendor-test.com.", i))
-		ask("www.popular-test.com")
+		count(fmt.Sprintf("x%d.lookups.vendor-test.com.", i))
+		count("www.popular-test.com")
 	}
 	for range 2 {
 		for i := range 35 {
-			ask(fmt.Sprintf("host%d.popular-test.com", i))
+			count(fmt.Sprintf("host%d.popular-test.com", i))
 		}
 		at += int64(time.Hour)
 	}
@@ -35,7 +35,7 @@ func everything() *Census {
 		"d41d8cd98f00b204e9800998ecf8427e.avatar-test.com", "k3jq8zx0v5w9m1fh.app-test.co.uk", "eyjhbgcioijiuzi1niisinr5cci6ikpxvcj9.test.com",
 		"5.5.5.1.2.3.4.5.8.4.e164.arpa", "univ-edu.mail.protection.outlook.com", "johns-house.duckdns.org",
 	} {
-		ask(name)
+		count(name)
 	}
 	c.Record(at)
 	c.Mailbox(`jane\.roe.corp-test.com.`)
@@ -45,7 +45,7 @@ func everything() *Census {
 	return c
 }
 
-func TestReportsReadLikeThis(t *testing.T) {
+func TestReportsAsText(t *testing.T) {
 	golden.Assert(t, everything().Report(false).Text(), "masked.txt")
 	golden.Assert(t, everything().Report(true).Text(), "examples.txt")
 	golden.Assert(t, New(nil).Report(false).Text(), "nothing.txt")

@@ -7,33 +7,34 @@ import (
 	"time"
 )
 
-// A name is asked for again if it is asked for after repeatAfter: a resolver asks several
-// servers, for several types and by several transports, within seconds. A zone is disposable
-// if fewestNames or more names below it were asked for, and 95 % of them once.
+// A query repeats a name if it comes more than repeatAfter after the name's first query: for one
+// client, a resolver queries several servers, types and transports within seconds. A zone is
+// disposable if fewestNames or more names below it were queried, and 95 % of them not repeated.
 const (
 	repeatAfter = time.Minute
 	fewestNames = 30
 	onceShare   = 0.95
 
-	// zoneLevels bounds the domains that are examined for each name that is kept: its
-	// registered domain, and the next ones below.
+	// zoneLevels bounds the domains that are examined for each kept name: its registered domain,
+	// and the next domains below it.
 	zoneLevels = 5
 )
 
-// ask notes that a name was asked for.
-func (e *entry) ask(name string, at int64) {
-	if e.asked == 0 {
+// query counts a query for a name.
+func (e *entry) query(name string, at int64) {
+	if e.queries == 0 {
 		e.name, e.first = name, at
 	}
-	e.asked++
+	e.queries++
 	e.repeat = e.repeat || time.Duration(at-e.first) > repeatAfter
 }
 
-// A zone counts names that are kept and below a domain.
-type zone struct{ names, once, asked uint64 }
+// A zone counts the kept names below a domain: all, those that were not repeated, and the queries
+// for the latter.
+type zone struct{ names, once, queries uint64 }
 
-// disposableZones returns domains under which nearly every name was asked for once, those with
-// the most names first. No domain is below another.
+// disposableZones returns the disposable domains that are not below another one, those with the
+// most names first, and the counts of all of them.
 func (d *distinct) disposableZones() (domains []string, total zone) {
 	all := map[string]zone{}
 	for _, e := range d.kept {
@@ -42,7 +43,7 @@ func (d *distinct) disposableZones() (domains []string, total zone) {
 			z.names++
 			if !e.repeat {
 				z.once++
-				z.asked += e.asked
+				z.queries += e.queries
 			}
 			all[domain] = z
 		}
@@ -53,7 +54,7 @@ func (d *distinct) disposableZones() (domains []string, total zone) {
 		}
 		domains = append(domains, domain)
 		total.once += z.once * d.oneIn()
-		total.asked += z.asked * d.oneIn()
+		total.queries += z.queries * d.oneIn()
 	}
 	slices.SortFunc(domains, func(a, b string) int {
 		return cmp.Or(cmp.Compare(all[b].once, all[a].once), strings.Compare(a, b))
@@ -74,8 +75,8 @@ func belowDisposable(domain string, all map[string]zone) bool {
 	return false
 }
 
-// zonesOf yields the domains above a name, from its registered domain downwards. Under arpa
-// there are none: every reverse name is for one address, and kinds of their own.
+// zonesOf yields the domains above a name, from its registered domain downwards. It yields none
+// under arpa, because each reverse name is of one address and has a kind of its own.
 func zonesOf(name string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		top, found := registrable(name)

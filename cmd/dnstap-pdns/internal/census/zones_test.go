@@ -8,21 +8,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestZonesAreDisposableWhenNamesDoNotComeAgain: a name comes again after a while; a resolver
-// that asks several servers at once asks one question.
-func TestZonesAreDisposableWhenNamesDoNotComeAgain(t *testing.T) {
+// TestZonesAreDisposableIfNamesAreNotRepeated: queries to several servers at once do not repeat a
+// name.
+func TestZonesAreDisposableIfNamesAreNotRepeated(t *testing.T) {
 	for what, x := range map[string]struct {
 		names int
-		again int // names that come again
+		again int // names that are repeated
 		after time.Duration
 		want  uint64 // zones
 	}{
-		"once":             {names: 100, want: 1},
-		"too few":          {names: 29},
-		"several servers":  {names: 100, again: 100, after: 30 * time.Second, want: 1},
-		"few come again":   {names: 100, again: 5, after: time.Hour, want: 1},
-		"more come again":  {names: 100, again: 6, after: time.Hour},
-		"every one of all": {names: 100, again: 100, after: time.Hour},
+		"once":            {names: 100, want: 1},
+		"too few":         {names: 29},
+		"several servers": {names: 100, again: 100, after: 30 * time.Second, want: 1},
+		"few repeated":    {names: 100, again: 5, after: time.Hour, want: 1},
+		"more repeated":   {names: 100, again: 6, after: time.Hour},
+		"all repeated":    {names: 100, again: 100, after: time.Hour},
 	} {
 		c := New(nil)
 		for i := range x.names {
