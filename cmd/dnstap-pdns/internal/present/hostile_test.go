@@ -12,7 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg/nmsgtest"
 )
 
-func TestNothingHostileIsPrinted(t *testing.T) {
+func TestControlCharactersAreEscaped(t *testing.T) {
 	inputs := append([]string{}, nmsgtest.Hostile...)
 	for c := range 256 {
 		inputs = append(inputs, string([]byte{byte(c)}), string([]byte{'a', byte(c), 'b'}))
@@ -27,8 +27,8 @@ func TestNothingHostileIsPrinted(t *testing.T) {
 	}
 }
 
-// A hostile name must not look like a second record or the end of a line.
-func TestHostileTextStaysInItsField(t *testing.T) {
+// TestHostileNamesStayInTheirField has names that contain line ends and records.
+func TestHostileNamesStayInTheirField(t *testing.T) {
 	for _, s := range nmsgtest.Hostile {
 		m := nmsgtest.HostileMessages(s)[0]
 		if got := recordLines(textOf(t, m)); len(got) != nmsgtest.HostileRecords {
@@ -37,8 +37,8 @@ func TestHostileTextStaysInItsField(t *testing.T) {
 	}
 }
 
-// Many records in one message must not take for ever.
-func TestAMessageFullOfRRsetsIsShown(t *testing.T) {
+// TestAMessageWithManyRRsetsIsShown ends soon only if printing takes no quadratic time.
+func TestAMessageWithManyRRsetsIsShown(t *testing.T) {
 	wire := make([]byte, 12, 1<<16)
 	for n := 0; len(wire)+11 < 1<<16; n++ {
 		wire = append(wire, nmsgtest.Record(uint16(1000+n), dns.ClassINET, 0, nil)...)

@@ -25,9 +25,9 @@ type Printer struct {
 	text textWriter
 }
 
-// Print writes the message to w in one call of Write. If the message is not of the type that its
-// payload says, nothing is written and the error is a [*MessageError]; the next message can be
-// printed. Every other error is that of w.
+// Print writes the message to w in one call of Write. If the message is not of its payload's
+// message type, nothing is written and the error is a [*MessageError]; the next message can be
+// printed. Every other error is from w.
 func (p *Printer) Print(w io.Writer, m nmsg.Message) error {
 	appendFormat := p.json.Append
 	if p.Format == Text {
@@ -45,11 +45,11 @@ func (p *Printer) Print(w io.Writer, m nmsg.Message) error {
 
 // MessageError reports that a payload is not of its message type.
 type MessageError struct {
-	Type string // as nmsgtool names it, base:dnsqr for instance
+	Type string // in the form of nmsgtool, such as base:dnsqr
 	Err  error
 }
 
-// Error names the type and the reason.
+// Error returns the type and the reason.
 func (e *MessageError) Error() string { return fmt.Sprintf("unreadable %s message: %v", e.Type, e.Err) }
 
 // Unwrap returns the reason.

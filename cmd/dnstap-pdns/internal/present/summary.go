@@ -11,10 +11,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnstext"
 )
 
-// summary is what the first line of a message's text contains. What is zero, nil or invalid is
+// summary is the contents of the first line of a message's text. A zero, nil or invalid field is
 // unknown.
 type summary struct {
-	event            string // unless it is a response with its query
+	event            string // type of the message; empty for a response with its query
 	server, resolver netip.AddrPort
 	transport        string
 	qname            []byte // uncompressed wire form
@@ -122,7 +122,7 @@ func addrPort(addr []byte, port uint32) netip.AddrPort {
 	return netip.AddrPortFrom(a, uint16(port))
 }
 
-// complete adds what only the DNS message contains.
+// complete adds the fields that only the DNS message contains.
 func (s *summary) complete(m *dnstext.Message) {
 	if s.qname == nil && len(m.Questions) > 0 {
 		q := &m.Questions[0]

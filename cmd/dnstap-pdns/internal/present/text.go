@@ -14,7 +14,7 @@ import (
 
 // AppendText appends the message as a person reads it: a line with time, addresses, question and
 // result, then, indented, the records of the response, or of the query if there is no response,
-// in zone file form. If the message is not of the type that its payload says, it returns b and an
+// in zone file form. If the message is not of its payload's message type, it returns b and an
 // error.
 func AppendText(b []byte, m nmsg.Message) ([]byte, error) {
 	var w textWriter

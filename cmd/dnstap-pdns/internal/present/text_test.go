@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg/nmsgtest"
 )
 
-// vectors is the folder of nmsgtest.Vectors.
+// vectors is the directory of nmsgtest.Vectors.
 const vectors = "../../../../forward/nmsg/testdata/"
 
 func textOf(t *testing.T, m nmsg.Message) string {
@@ -52,7 +52,7 @@ func recordLines(text string) []string {
 	return records
 }
 
-func TestRecordsInTextReadBackAsTheyWere(t *testing.T) {
+func TestRecordsInTextCanBeReadBack(t *testing.T) {
 	var messages []nmsg.Message
 	for _, name := range []string{"unbound-dnsqr", "dnsobs", "dnstap-layout"} {
 		messages = append(messages, nmsgtest.Read(t, vectors+name+".nmsg")...)
@@ -76,8 +76,8 @@ func TestRecordsInTextReadBackAsTheyWere(t *testing.T) {
 	}
 }
 
-// compareRecords fails unless the lines are the records of msg, in miekg/dns's
-// reading of both, in any order.
+// compareRecords fails unless miekg/dns reads the same records from msg and from the lines, in any
+// order.
 func compareRecords(t *testing.T, msg []byte, lines []string) {
 	t.Helper()
 	var m dns.Msg
@@ -104,8 +104,8 @@ func compareRecords(t *testing.T, msg []byte, lines []string) {
 	}
 }
 
-// throughWire gives a record that was read as text the looks of one that was
-// read off the wire.
+// throughWire packs and unpacks a record, so that a record read as text equals the same record read
+// from a message.
 func throughWire(t *testing.T, rr dns.RR) dns.RR {
 	t.Helper()
 	wire := make([]byte, dns.Len(rr)+16)
@@ -120,7 +120,7 @@ func throughWire(t *testing.T, rr dns.RR) dns.RR {
 	return back
 }
 
-func TestTextSaysWhatIsKnown(t *testing.T) {
+func TestTextContainsTheKnownFields(t *testing.T) {
 	obs := nmsgtest.DNSObs([]byte("\x01a\x00"), nil, nil)
 	obs.Source, obs.Operator, obs.Group = 0xabc, 2, 3
 	unanswered := nmsgtest.Base(nmsg.NumberDNSQR, nmsgtest.Fields{}.Varint(1, 2).Bytes(2, make([]byte, 4)).Bytes(3, []byte{192, 0, 2, 1}).
@@ -148,7 +148,7 @@ func TestTextSaysWhatIsKnown(t *testing.T) {
 	}
 }
 
-func TestARecordThatCannotBeReadIsShownAsBytesBesideTheOthers(t *testing.T) {
+func TestAnUnreadableRecordIsShownAsBytesAmongTheOthers(t *testing.T) {
 	wire := nmsgtest.Response(nmsgtest.Record(dns.TypeA, dns.ClassINET, 1, []byte{1, 2}), nmsgtest.Record(dns.TypeA, dns.ClassINET, 1, []byte{192, 0, 2, 1}))
 	want := []string{`. 1 IN A \# 2 0102`, `. 1 IN A 192.0.2.1`}
 	if diff := cmp.Diff(want, recordLines(textOf(t, nmsgtest.DNSObs([]byte{0}, wire, nil)))); diff != "" {
@@ -177,7 +177,7 @@ func TestPrinterReusesItsBuffersWithoutMixingMessages(t *testing.T) {
 	}
 }
 
-func TestAMessageThatIsNotOfItsTypeIsAnErrorAndLeavesTheBufferAlone(t *testing.T) {
+func TestAMessageOfAnotherTypeIsAnErrorAndTheBufferStays(t *testing.T) {
 	for _, kind := range []uint32{nmsg.NumberDNSQR, nmsg.NumberDNSTap, nmsg.NumberDNSObs} {
 		for name, data := range map[string][]byte{"empty": {}, "cut": {0x0a, 9, 1}, "garbage": []byte("garbage")} {
 			got, err := AppendText([]byte("before"), nmsgtest.Base(kind, data))
