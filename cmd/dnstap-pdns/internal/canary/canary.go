@@ -14,12 +14,12 @@ import (
 // A Canary is one thing to look for.
 type Canary struct {
 	Text string     // as it was given
-	Addr netip.Addr // valid where Text is an address; an IPv4-mapped one is the IPv4 one
+	Addr netip.Addr // valid if Text is an address; IPv4-mapped addresses are unmapped
 
-	forms []form
+	patterns []pattern
 }
 
-// minText is the least that finding means something of.
+// minText is the length of the shortest text that is not found everywhere by chance.
 const minText = 3 // bytes
 
 // Parse reads a canary: an address, a name of several labels, or any other text.
@@ -27,32 +27,32 @@ func Parse(text string) (Canary, error) {
 	text = strings.TrimSpace(text)
 	if a, err := netip.ParseAddr(text); err == nil {
 		if a.IsUnspecified() {
-			return Canary{}, fmt.Errorf("%v stands wherever an address was taken out", a)
+			return Canary{}, fmt.Errorf("%v replaces every address that scrubbing removes, so it is found in each record: give another address", a)
 		}
 		return OfAddr(a), nil
 	}
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return Canary{}, fmt.Errorf("%v is a network, which has too many forms; give addresses in it that are in use", p)
 	}
-	if err := misleading(text); err != nil {
+	if err := checkText(text); err != nil {
 		return Canary{}, err
 	}
 	c := OfText(text)
-	if len(c.forms) == 0 {
+	if len(c.patterns) == 0 {
 		return Canary{}, errors.New("one or two bytes are found everywhere; give more")
 	}
 	return c, nil
 }
 
-// misleading tells of a text that is meant to be something else, of which less would be
-// looked for than whoever gives it expects.
-func misleading(text string) error {
+// checkText returns an error if a text contains an address or names. It would be searched for
+// as a text only, in fewer forms than the operator expects.
+func checkText(text string) error {
 	parts := strings.FieldsFunc(text, isSeparator)
 	names := 0
 	for i, part := range parts {
 		parts[i] = strings.TrimSuffix(part, ".")
 		if holdsAddr(parts[i]) {
-			return errors.New("it holds an address, and would be looked for as a text only: give the address alone, without zeros in front")
+			return errors.New("it contains an address, but would be searched for as a text only: give the address alone, without zeros in front")
 		}
 		if isName(parts[i]) {
 			names++
@@ -62,18 +62,18 @@ func misleading(text string) error {
 	case names > 1 && names == len(parts):
 		return errors.New("it is several names: give each with --canary")
 	case names == 1 && len(parts) == 1 && strings.TrimSuffix(text, ".") != parts[0]:
-		return errors.New("it holds a name, and would be looked for as a text only: give the name alone")
+		return errors.New("it contains a name, but would be searched for as a text only: give the name alone")
 	case strings.HasPrefix(text, "*.") || strings.HasPrefix(text, "."):
-		return errors.New("give the name alone: what is below it is found too")
+		return errors.New("give the name alone: names below it are found too")
 	}
 	return nil
 }
 
-// isSeparator reports whether it stands between or around names, and never in one.
+// isSeparator reports whether r separates or encloses names and is never part of one.
 func isSeparator(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`"'|/#<>(),;[]`, r) }
 
-// holdsAddr reports whether an address begins and ends somewhere where no name would go on,
-// or stands before or behind a colon.
+// holdsAddr reports whether a text contains an address that is not part of a name, or one
+// before or after a colon.
 func holdsAddr(text string) bool {
 	for run := range strings.FieldsFuncSeq(text, isNoAddrCharacter) {
 		for _, word := range append(strings.Split(run, ":"), run) {
@@ -85,9 +85,10 @@ func holdsAddr(text string) bool {
 	return false
 }
 
+// isNoAddrCharacter reports whether no address contains r.
 func isNoAddrCharacter(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.", r) }
 
-// looksLikeAddr reports whether a text is four numbers with dots.
+// looksLikeAddr reports whether a text is four numbers with dots, of any size.
 func looksLikeAddr(text string) bool {
 	return strings.Count(text, ".") == 3 && strings.Trim(text, "0123456789.") == "" &&
 		!strings.Contains(text, "..") && strings.Trim(text, ".") == text
@@ -98,15 +99,15 @@ func OfAddr(a netip.Addr) Canary {
 	a = a.Unmap().WithZone("")
 	c := Canary{Text: a.String(), Addr: a}
 	if a.Is4() {
-		c.forms = forms4(a.As4())
+		c.patterns = patterns4(a.As4())
 	} else {
-		c.forms = forms6(a)
+		c.patterns = patterns6(a)
 	}
 	return c
 }
 
-// OfText returns the canary of a name or another text. There is nothing to look for in
-// one of less than three bytes.
+// OfText returns the canary of a name or another text. A text of less than three bytes is not
+// [Canary.Searchable].
 func OfText(text string) Canary {
 	c := Canary{Text: text}
 	for _, spelled := range spellings(strings.TrimSuffix(text, ".")) {
@@ -117,7 +118,7 @@ func OfText(text string) Canary {
 			c.add("wire labels", labels(strings.Split(spelled, ".")))
 		}
 		c.add("text", spelled)
-		c.forms = append(c.forms, form{name: "hexadecimal text", bytes: fmt.Sprintf("%x", spelled), fold: true})
+		c.patterns = append(c.patterns, pattern{name: "hexadecimal text", bytes: fmt.Sprintf("%x", spelled), fold: true})
 		if user, host, ok := strings.Cut(spelled, "@"); ok && user != "" && isName(host) {
 			c.add("mailbox as wire labels", labels(append([]string{user}, strings.Split(host, ".")...)))
 		}
@@ -125,18 +126,19 @@ func OfText(text string) Canary {
 	return c
 }
 
-// add adds a form, forwards and backwards.
+// add adds a pattern, forwards and backwards.
 func (c *Canary) add(name, b string) {
-	c.forms = append(c.forms, form{name: name, bytes: lower(b), fold: true})
+	c.patterns = append(c.patterns, pattern{name: name, bytes: lower(b), fold: true})
 	if backwards := reversed(b); backwards != b {
-		c.forms = append(c.forms, form{name: name + ", backwards", bytes: lower(backwards), fold: true})
+		c.patterns = append(c.patterns, pattern{name: name + ", backwards", bytes: lower(backwards), fold: true})
 	}
 }
 
-// spellings are the text, and what it is in A-labels and U-labels where that differs.
+// spellings returns the text in lower case, and its A-labels, U-labels and cases beyond ASCII
+// if they differ.
 func spellings(text string) []string {
 	all := []string{lower(text)}
-	note := func(s string, err error) {
+	add := func(s string, err error) {
 		if err == nil && s != all[0] {
 			all = append(all, s)
 		}
@@ -145,14 +147,14 @@ func spellings(text string) []string {
 		return all
 	}
 	folded := strings.ToLower(text) // beyond ASCII
-	note(folded, nil)
-	note(lower(strings.ToUpper(text)), nil)
+	add(folded, nil)
+	add(lower(strings.ToUpper(text)), nil)
 	if inFull, err := idna.Punycode.ToUnicode(all[0]); err == nil {
-		note(inFull, nil)
-		note(lower(strings.ToUpper(inFull)), nil)
+		add(inFull, nil)
+		add(lower(strings.ToUpper(inFull)), nil)
 	}
-	note(idna.Lookup.ToASCII(text))
-	note(idna.Punycode.ToASCII(folded)) // where it has what no host's name may have
+	add(idna.Lookup.ToASCII(text))
+	add(idna.Punycode.ToASCII(folded)) // also if host names must not contain its characters
 	return all
 }
 
@@ -162,7 +164,7 @@ func isName(text string) bool {
 	return ok && strings.Contains(text, ".") && !strings.HasPrefix(text, ".") && !strings.ContainsAny(text, ` \`)
 }
 
-// labels are labels in wire form, without the root's.
+// labels returns labels in wire form, without the root label.
 func labels(parts []string) string {
 	var b strings.Builder
 	for _, p := range parts {
@@ -180,7 +182,7 @@ func reversed(s string) string {
 	return string(b)
 }
 
-// lower lowers ASCII letters only: octets are no text.
+// lower lowers ASCII letters only: octets need not be UTF-8.
 func lower(s string) string { return string(appendLower(nil, []byte(s))) }
 
 func appendLower(to, b []byte) []byte {
@@ -194,5 +196,5 @@ func appendLower(to, b []byte) []byte {
 	return to
 }
 
-// Searchable reports whether there is anything to look for.
-func (c *Canary) Searchable() bool { return len(c.forms) > 0 }
+// Searchable reports whether the canary is long enough to be searched for.
+func (c *Canary) Searchable() bool { return len(c.patterns) > 0 }

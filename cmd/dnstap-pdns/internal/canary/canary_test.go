@@ -120,19 +120,19 @@ func TestEachFormIsFound(t *testing.T) {
 		{"alice smith", "Alice Smith", "text"},
 		{"id1", "resolver-ID1", "text"},
 	} {
-		for _, octets := range []string{c.octets, "before " + c.octets + "\x00behind"} {
-			if got, want := search(t, c.canary, []byte(octets)), c.form+", as it stands"; got != want {
+		for _, octets := range []string{c.octets, "before " + c.octets + "\x00after"} {
+			if got, want := search(t, c.canary, []byte(octets)), c.form+", in the octets as sent"; got != want {
 				t.Errorf("%s in %q: got %q, want %q", c.canary, octets, got, want)
 			}
 		}
 	}
 }
 
-func TestWhatIsAnotherIsNotFound(t *testing.T) {
+func TestSimilarOctetsAreNotFound(t *testing.T) {
 	for _, c := range []struct{ canary, octets string }{
 		{"192.0.2.5", "192.0.2.53"},
 		{"92.0.2.53", "192.0.2.53"},
-		{"192.0.2.97", "\xc0\x00\x02\x41"}, // case is letters', not octets'
+		{"192.0.2.97", "\xc0\x00\x02\x41"}, // only letters have a case
 		{"192.0.2.5", "ip-192-0-2-53"},
 		{"1.2.3.4", "v=spf1 ip4:11.2.3.4 " + strings.Repeat("x", 60)},
 		{"2001:db8::5", "2001:db8::53"},
@@ -154,16 +154,15 @@ func TestWhatIsAnotherIsNotFound(t *testing.T) {
 	}
 }
 
-// TestLongNumbersEnd: they do not take as many steps as they have digits squared.
-func TestLongNumbersEnd(t *testing.T) {
+// TestLongNumbersTakeLinearTime ends soon only if the search takes no quadratic time.
+func TestLongNumbersTakeLinearTime(t *testing.T) {
 	zeros := strings.Repeat("0", 60000)
 	if got := search(t, "192.0.2.53", []byte(zeros+"-1-1-1"+zeros+"--"+zeros)); got != "" {
 		t.Errorf("got %q", got)
 	}
 }
 
-// TestNamesCutByCompressionAreFound: the labels of a name need not stand together.
-func TestNamesCutByCompressionAreFound(t *testing.T) {
+func TestCompressedNamesAreFound(t *testing.T) {
 	wire, err := hex.DecodeString("000084000001000100000000" +
 		"07" + hex.EncodeToString([]byte("example")) + "0000010001" + // example. A
 		"04" + hex.EncodeToString([]byte("univ")) + "c00c" + "00010001" + "00000e10" + "0004" + "cb007101")
@@ -181,8 +180,7 @@ func TestNamesCutByCompressionAreFound(t *testing.T) {
 	}
 }
 
-// TestTextsCutIntoStringsAreFound: nor need the letters of a text.
-func TestTextsCutIntoStringsAreFound(t *testing.T) {
+func TestTextsDividedIntoCharacterStringsAreFound(t *testing.T) {
 	for record, canary := range map[string]string{
 		`x.test. TXT "see b\195" "\188cher.example"`:           "bücher.example",
 		`x.test. TXT "says \"al" "ice\""`:                      `"alice"`,
@@ -210,8 +208,8 @@ func TestTextsCutIntoStringsAreFound(t *testing.T) {
 	}
 }
 
-// TestATextAfterItsLengthIsFound: the octet before a string may look like a digit.
-func TestATextAfterItsLengthIsFound(t *testing.T) {
+// TestATextAfterADigitAsItsLengthIsFound has a character-string whose length octet is a digit.
+func TestATextAfterADigitAsItsLengthIsFound(t *testing.T) {
 	rr, err := dns.NewRR(`x.test. TXT "192.0.2.53 is where all of this network asks from"`)
 	if err != nil {
 		t.Fatal(err)
@@ -222,14 +220,14 @@ func TestATextAfterItsLengthIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(wire, []byte("1192.0.2.53")) {
-		t.Fatalf("the length is no digit: %q", wire)
+		t.Fatalf("the length octet is not a digit: %q", wire)
 	}
 	if got := search(t, "192.0.2.53", wire, wire); got != "dotted numbers as text, "+string(AsWords) {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestWhatIsNoMessageIsToldAndSearched(t *testing.T) {
+func TestUnreadableMessagesAreReportedAndSearched(t *testing.T) {
 	var text Text
 	if err := text.Set([]byte("...univ.example..."), []byte("no message")); err != ErrUnreadable {
 		t.Errorf("got %v", err)
@@ -241,9 +239,9 @@ func TestWhatIsNoMessageIsToldAndSearched(t *testing.T) {
 	}
 }
 
-// TestNamesAreFoundInWhatCannotBeRead: who answers must not be able to hide one by a record
-// behind it that the library refuses.
-func TestNamesAreFoundInWhatCannotBeRead(t *testing.T) {
+// TestNamesAreFoundInUnreadableMessages: a server must not be able to hide a name by appending a
+// record that miekg/dns refuses.
+func TestNamesAreFoundInUnreadableMessages(t *testing.T) {
 	const wire = "\x00\x00\x84\x00\x00\x01\x00\x01\x00\x01\x00\x00" + "\x01a\x07example\x00\x00\x05\x00\x01" +
 		"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x3c\x00\x07\x04UNIV\xc0\x0e" + // CNAME univ.example.
 		"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x01\x01" // A of one octet
@@ -256,13 +254,13 @@ func TestNamesAreFoundInWhatCannotBeRead(t *testing.T) {
 	if want := "wire labels, " + string(InFull); found != want {
 		t.Errorf("got %q, want %q", found, want)
 	}
-	loop := []byte(strings.Repeat("\x01a\xc0\x00", 1000)) // ends
+	loop := []byte(strings.Repeat("\x01a\xc0\x00", 1000)) // must end
 	text.Set(loop, loop)
 }
 
-// TestTextsAreFoundBesideWhatCannotBeRead: one broken record spoils no other, before it or
-// behind, and what strings it has are put together too.
-func TestTextsAreFoundBesideWhatCannotBeRead(t *testing.T) {
+// TestTextsAreFoundNextToUnreadableRecords: a malformed record does not affect the records
+// before and after it, and its own character-strings are joined too.
+func TestTextsAreFoundNextToUnreadableRecords(t *testing.T) {
 	const (
 		begin  = "\x00\x00\x84\x00\x00\x01\x00\x02\x00\x00\x00\x00" + "\x01a\x07example\x00\x00\x10\x00\x01"
 		fields = "\x00\x01\x00\x00\x00\x3c"
@@ -294,8 +292,8 @@ func TestUselessCanariesAreRefused(t *testing.T) {
 		"":             "give more",
 		"ab":           "give more",
 		"a.":           "give more",
-		"0.0.0.0":      "stands wherever an address was taken out",
-		"::":           "stands wherever an address was taken out",
+		"0.0.0.0":      "give another address",
+		"::":           "give another address",
 		"192.0.2.0/24": "is a network",
 
 		"192.0.2.53:53":                 "give the address alone",
@@ -332,8 +330,8 @@ func TestUselessCanariesAreRefused(t *testing.T) {
 	}
 }
 
-// TestTextsThatHoldNamesAreTaken: they are meant as they stand.
-func TestTextsThatHoldNamesAreTaken(t *testing.T) {
+// TestTextsThatContainNamesAreAccepted has texts that are probably meant as texts.
+func TestTextsThatContainNamesAreAccepted(t *testing.T) {
 	for _, text := range []string{
 		"alice.b@univ.example", "alice smith", "alice of univ.example", "o'brien.example", "J. Smith", "univ.example.",
 		"53.2.0.192.in-addr.arpa", "53.2.0.192.dnsbl.example", "192.0.2.53.nip.io", "ip-192-0-2-53.univ.example",
@@ -343,7 +341,6 @@ func TestTextsThatHoldNamesAreTaken(t *testing.T) {
 	}
 }
 
-// TestManyCanariesAreFoundAtOnce: each for itself.
 func TestManyCanariesAreFoundAtOnce(t *testing.T) {
 	var all []Canary
 	for _, text := range []string{"192.0.2.53", "192.0.2.54", "univ.example", "xyz"} {

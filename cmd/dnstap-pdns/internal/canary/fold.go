@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// folded is a text in which letter case has no meaning any more.
+// folded is a text after case folding.
 type folded struct {
 	text string
 	word []bool // word[i]: octet i belongs to a letter, digit, hyphen or underscore
@@ -45,12 +45,13 @@ func foldRune(r rune) rune {
 	return least
 }
 
-// isWord reports whether a name goes on with r. It is false for utf8.RuneError.
+// isWord reports whether a label may contain r: a letter, digit, hyphen or underscore. It is false
+// for utf8.RuneError.
 func isWord(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_'
 }
 
-// bounded reports whether neither a word nor a number goes on before from or after to.
+// bounded reports whether no word continues before from or after to.
 func (t *folded) bounded(from, to int) bool {
 	return (from == 0 || !t.word[from-1]) && (to == len(t.word) || !t.word[to])
 }

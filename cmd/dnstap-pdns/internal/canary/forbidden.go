@@ -17,7 +17,7 @@ const (
 	ClientSubnet    Rule = "client subnet"
 )
 
-// Places of a record in which a Hit is.
+// Places of a Hit in a record.
 const (
 	InQuestion Place = "question"
 	InZone     Place = "zone"
@@ -38,16 +38,16 @@ type Hit struct {
 	Where string // the resource record, or the field of the output record
 }
 
-// A Policy is what a configuration forbids.
+// A Policy is the items that a configuration forbids.
 type Policy struct {
 	LocalNames    []Name
 	KeepInside    bool // local names inside foreign names may leave
 	LocalNetworks []netip.Prefix
 	Resolvers     []netip.Prefix
-	KeepResolver  bool // nothing about the resolver's addresses is forbidden
+	KeepResolver  bool // the resolver's addresses may leave
 }
 
-// Forbidden searches records for what a policy forbids. It finds the forms that DESIGN.md
+// A Forbidden searches records for the items that a policy forbids. It finds the forms that DESIGN.md
 // lists, in the places that it lists, and no others. It is not safe for concurrent use.
 type Forbidden struct {
 	names               *names
@@ -56,13 +56,13 @@ type Forbidden struct {
 	keepResolver        bool
 }
 
-// Bits of the shortest prefixes that identify a resolver or a client.
+// Lengths, in bits, of the shortest prefixes that identify a resolver or a client.
 const (
 	identity4, identity6 = 24, 48
 	subnet4, subnet6     = 16, 32
 )
 
-// NewForbidden returns the search for what a policy forbids.
+// NewForbidden returns the search for the items that a policy forbids.
 func NewForbidden(p Policy) *Forbidden {
 	f := &Forbidden{names: newNames(p.LocalNames), keepInside: p.KeepInside, keepResolver: p.KeepResolver}
 	for _, n := range p.LocalNetworks {
@@ -74,8 +74,8 @@ func NewForbidden(p Policy) *Forbidden {
 	return f
 }
 
-// AddResolver adds an address that a message showed as the resolver's. One inside a
-// configured prefix is known by that.
+// AddResolver adds an address that a message showed as the resolver's. It ignores addresses in a
+// configured prefix, which is forbidden already.
 func (f *Forbidden) AddResolver(a netip.Addr) {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() {
@@ -92,8 +92,8 @@ func addAddress(to *prefixes, a netip.Addr) {
 	}
 }
 
-// addResolver adds what identifies the resolver: no prefixes with many other hosts, and no
-// addresses that many hosts have.
+// addResolver adds a prefix if it identifies the resolver. Prefixes that contain many other
+// hosts, and addresses that many hosts have, do not.
 func addResolver(to *prefixes, p netip.Prefix) {
 	a := p.Addr()
 	shared := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() || a == broadcast
@@ -111,23 +111,23 @@ func bitsFor(a netip.Addr, v4, v6 int) int {
 	return v6
 }
 
-// A Record is what an output record holds. Names are in wire form, uncompressed.
+// A Record is the contents of an output record. Names are in wire form, uncompressed.
 type Record struct {
 	Name, Zone []byte
 	Messages   [][]byte     // DNS messages
-	Addresses  []netip.Addr // of fields for the resolver's address
+	Addresses  []netip.Addr // from fields for the resolver's address
 
-	// Forbidden in this record only.
+	// Items that are forbidden in this record only:
 	Subnets   []netip.Prefix // the client subnets of its transaction
 	Resolvers []netip.Addr   // addresses from which it was queried
 }
 
-// Message searches one DNS message and the zone it was answered from.
+// Message searches one DNS message, and the zone of the server that answered.
 func (f *Forbidden) Message(wire, zone []byte, subnets []netip.Prefix, own []netip.Addr) []Hit {
 	return f.Record(&Record{Zone: zone, Messages: [][]byte{wire}, Subnets: subnets, Resolvers: own})
 }
 
-// Record searches a record. Each item is one Hit for each entry, form and place.
+// Record searches a record. It returns one Hit for each entry, form, place and resource record.
 func (f *Forbidden) Record(r *Record) []Hit {
 	var subnets, own prefixes
 	for _, p := range r.Subnets {
@@ -139,12 +139,12 @@ func (f *Forbidden) Record(r *Record) []Hit {
 		addAddress(&own, a)
 	}
 	s := recordSearch{f: f, seen: map[Hit]bool{}}
-	s.in(LocalNetwork, &f.networks)
+	s.addSet(LocalNetwork, &f.networks)
 	if !f.keepResolver {
-		s.in(Resolver, &f.resolvers)
-		s.in(Resolver, &own)
+		s.addSet(Resolver, &f.resolvers)
+		s.addSet(Resolver, &own)
 	}
-	s.in(ClientSubnet, &subnets)
+	s.addSet(ClientSubnet, &subnets)
 
 	s.place, s.where = InField, "output record"
 	for _, a := range r.Addresses {
@@ -164,11 +164,11 @@ const maxHits = 100
 // A recordSearch is the search of one record.
 type recordSearch struct {
 	f    *Forbidden
-	sets []ruled // all address entries
+	sets []ruleSet // all address entries
 
 	place    Place
 	where    string
-	inRecord bool // a resource record is searched: its owner and type
+	inRecord bool // the search is in a resource record, with this owner and type:
 	owner    [][]byte
 	rtype    uint16
 
@@ -176,15 +176,15 @@ type recordSearch struct {
 	seen map[Hit]bool
 }
 
-// A ruled set is address entries of one rule.
-type ruled struct {
+// A ruleSet is the address entries of one rule.
+type ruleSet struct {
 	rule Rule
 	*prefixes
 }
 
-func (s *recordSearch) in(rule Rule, set *prefixes) {
+func (s *recordSearch) addSet(rule Rule, set *prefixes) {
 	if !set.empty() {
-		s.sets = append(s.sets, ruled{rule, set})
+		s.sets = append(s.sets, ruleSet{rule, set})
 	}
 }
 
@@ -218,11 +218,11 @@ func (s *recordSearch) hitPrefix(rule Rule, p netip.Prefix, form string) {
 	s.hit(rule, p.String(), form)
 }
 
-// anyLength is for forms that count for entries of every length.
+// anyLength lets a form count for entries of every length.
 var anyLength shortest
 
-// is4 and is16 judge an address that was found in some form.
-func (s *recordSearch) is4(a [4]byte, form string, min shortest) {
+// judge4 hits if the IPv4 address, found in this form, is in an entry.
+func (s *recordSearch) judge4(a [4]byte, form string, min shortest) {
 	for _, set := range s.sets {
 		if !s.applies(set.rule) {
 			continue
@@ -233,7 +233,9 @@ func (s *recordSearch) is4(a [4]byte, form string, min shortest) {
 	}
 }
 
-func (s *recordSearch) is16(a [16]byte, form string, min shortest) {
+// judge16 hits if the IPv6 address, found in this form, is in an entry or embeds an IPv4 address
+// that is.
+func (s *recordSearch) judge16(a [16]byte, form string, min shortest) {
 	for _, set := range s.sets {
 		if !s.applies(set.rule) {
 			continue
@@ -244,13 +246,13 @@ func (s *recordSearch) is16(a [16]byte, form string, min shortest) {
 	}
 }
 
-// address judges an address that is one by its type.
+// address judges an address in a field or rdata of a type that holds addresses.
 func (s *recordSearch) address(a netip.Addr) {
 	switch {
 	case a.Is4():
-		s.is4(a.As4(), formAddress, anyLength)
+		s.judge4(a.As4(), formAddress, anyLength)
 	case a.Is6():
-		s.is16(a.As16(), formAddress, anyLength)
+		s.judge16(a.As16(), formAddress, anyLength)
 	}
 }
 
@@ -271,7 +273,7 @@ func ownerAndType(owner [][]byte, rtype uint16) string {
 		wire = append(append(wire, byte(len(label))), label...)
 	}
 	name, _, err := dns.UnpackDomainName(append(wire, 0), 0)
-	if err != nil { // longer than a name may be once it is escaped
+	if err != nil { // miekg/dns refuses names that are too long when escaped
 		name = "?"
 	}
 	return name + " " + dns.Type(rtype).String()

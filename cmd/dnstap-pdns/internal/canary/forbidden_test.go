@@ -29,10 +29,10 @@ func site() Policy {
 	}
 }
 
-// ecs has two client subnets, and two that are too short to identify anybody.
+// ecs has two client subnets, and two that are too short to identify a client.
 var ecs = prefixList("100.64.0.0/16", "3fff:64::/32", "100.70.0.0/15", "3fff:7f0::/28")
 
-// wireName is a name in wire form; \DDD is an octet.
+// wireName returns a name in wire form; \DDD is an octet.
 func wireName(t *testing.T, name string) []byte {
 	t.Helper()
 	b := make([]byte, 300)
@@ -43,7 +43,7 @@ func wireName(t *testing.T, name string) []byte {
 	return b[:n]
 }
 
-// rules are the rules and entries of hits, each once.
+// rules returns the rules and entries of hits, each once.
 func rules(hits []Hit) string {
 	var all []string
 	for _, h := range hits {
@@ -124,7 +124,7 @@ func TestNamesAreJudged(t *testing.T) {
 		"0-63.2.0.192.in-addr.arpa":                   "",
 		"x.7.18.198.in-addr.arpa":                     some,
 		"x.18.198.in-addr.arpa":                       some,
-		"x.0.19.198.in-addr.arpa":                     "", // a prefix of /16 identifies none
+		"x.0.19.198.in-addr.arpa":                     "", // a prefix of /16 does not identify the resolver
 		"x.113.0.203.in-addr.arpa":                    "local network 203.0.113.7",
 		nibblesOf("2001:db8:53::53") + ".ip6.arpa":    one6,
 		nibblesOf("2001:db8:53::54") + ".ip6.arpa":    "",
@@ -218,7 +218,7 @@ func recordHits(t *testing.T, f *Forbidden, rtype uint16, rdata []byte) []Hit {
 	return f.Message(wire, nil, ecs, nil)
 }
 
-// TestTextsAreJudged looks at one text in each place that holds text.
+// TestTextsAreJudged searches one text in each place that holds text.
 func TestTextsAreJudged(t *testing.T) {
 	f := NewForbidden(site())
 	for text, want := range map[string]string{
@@ -242,7 +242,7 @@ func TestTextsAreJudged(t *testing.T) {
 		"www.ksu.edu.sa...":                      "",
 		"www.ksu.edu.":                           "local name ksu.edu",
 		"www.ksu.edu, .sa":                       "local name ksu.edu",
-		"23.100.51.198.in-addr.arpa":             "", // of local networks names only count
+		"23.100.51.198.in-addr.arpa":             "", // local networks count in names only
 		"198.51.100.23":                          "",
 		"v=spf1 ip4:192.0.2.53 -all":             one,
 		"192.0.2.530":                            "",
@@ -282,7 +282,7 @@ func TestTextsAreJudged(t *testing.T) {
 		"2001:0:c000:235::1":                     one,
 		"2001:0:1:2:3:4:3fff:fdca":               one,
 		"::ffff:198.18.7.9":                      some,
-		"2001:db8:7:c612:7:0900::":               "", // of prefixes not every form counts
+		"2001:db8:7:c612:7:0900::":               "", // not every form counts for prefixes
 		"2001-db8-53--53":                        one6,
 		"2001_db8_53_0_0_0_0_53":                 one6,
 		"2001.db8.53.0.0.0.0.53.":                one6,
@@ -343,7 +343,7 @@ func TestTextsAreJudged(t *testing.T) {
 
 func characterString(s string) []byte { return append([]byte{byte(len(s))}, s...) }
 
-// TestOpaqueOctetsAreJudged looks at one string of octets between other octets.
+// TestOpaqueOctetsAreJudged searches one string of octets between other octets.
 func TestOpaqueOctetsAreJudged(t *testing.T) {
 	f := NewForbidden(site())
 	addr := func(a string) string { return string(netip.MustParseAddr(a).AsSlice()) }
@@ -400,7 +400,7 @@ func TestOpaqueOctetsAreJudged(t *testing.T) {
 		t.Errorf("numbers of SOA: got %q", got)
 	}
 	for rdata, want := range map[string]string{
-		"\x20\x01\x0d\xb8\x00\x54":         some6, // the record ends with what the prefix is
+		"\x20\x01\x0d\xb8\x00\x54":         some6, // the record ends with the octets of the prefix
 		"..\x20\x01\x0d\xb8\x00\x54.":      some6,
 		"..\x20\x01\x0d\xb8\x00\x55.":      "",
 		"..\x20\x01\x0d\xb8\x00":           "",
@@ -412,7 +412,7 @@ func TestOpaqueOctetsAreJudged(t *testing.T) {
 	}
 }
 
-// TestAddressesAreJudged looks at addresses by the type of their record.
+// TestAddressesAreJudged searches addresses in rdata that holds addresses by its type.
 func TestAddressesAreJudged(t *testing.T) {
 	f := NewForbidden(site())
 	for addr, want := range map[string]string{
@@ -466,7 +466,7 @@ func TestAddressesAreJudged(t *testing.T) {
 	}
 }
 
-// TestNamesInRdataAreJudged holds fieldsByType to miekg/dns: each name of each type is found.
+// TestNamesInRdataAreJudged compares fieldsByType with miekg/dns: each name of each type is found.
 func TestNamesInRdataAreJudged(t *testing.T) {
 	f := NewForbidden(Policy{LocalNames: []Name{{"corp.example", "corp.example"}}})
 	seen := 0
@@ -511,7 +511,7 @@ func TestNamesInRdataAreJudged(t *testing.T) {
 	}
 }
 
-// TestPoliciesThatKeepForbidLess also looks at what only one record forbids.
+// TestPoliciesThatKeepForbidLess also tests items that are forbidden in one record only.
 func TestPoliciesThatKeepForbidLess(t *testing.T) {
 	own := []netip.Addr{netip.MustParseAddr("::ffff:192.0.2.77"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("fe80::1")}
 	for _, c := range []struct {
@@ -545,7 +545,7 @@ func TestPoliciesThatKeepForbidLess(t *testing.T) {
 	}
 }
 
-// TestMalformedMessagesAreSearched: what follows the place counts as octets and text.
+// TestMalformedMessagesAreSearched: octets from the malformed part on count as octets and text.
 func TestMalformedMessagesAreSearched(t *testing.T) {
 	f := NewForbidden(site())
 	wire, _ := messageWith(t, InRdata, "www.corp.example")
@@ -571,7 +571,7 @@ func TestMalformedMessagesAreSearched(t *testing.T) {
 	}
 }
 
-// hostileTexts are texts that are costly to search for a search with nested loops.
+// hostileTexts are texts on which a search with nested loops takes long.
 var hostileTexts = map[string]string{
 	"colons":  strings.Repeat("0:0::", 12000),
 	"groups":  strings.Repeat("1:2:3:4:5:6:7::", 4000),
@@ -591,8 +591,8 @@ var hostileTexts = map[string]string{
 	"revwire": strings.Repeat("\x012\x010\x03192\x07in-addr\x04arpa", 2300),
 }
 
-// TestScannersJudgeFewAddresses holds the number of addresses that are judged to the length
-// of a text. Each scanner reads each octet a few times only.
+// TestScannersJudgeFewAddresses limits the number of addresses that the scanners report, in
+// proportion to the length of a text.
 func TestScannersJudgeFewAddresses(t *testing.T) {
 	for name, text := range hostileTexts {
 		b, judged := []byte(text), 0
@@ -651,8 +651,8 @@ func TestClientSubnetsAreRead(t *testing.T) {
 	}
 }
 
-// TestOtherPeoplesNamesAreNotAddresses: numbers under in-addr.arpa are read in reverse order
-// only, and the digits of A-labels are letters of another script.
+// TestOtherPeoplesNamesAreNotAddresses: numbers under in-addr.arpa count in reverse order only,
+// and the digits of A-labels, which encode letters of another script, do not count.
 func TestOtherPeoplesNamesAreNotAddresses(t *testing.T) {
 	f := NewForbidden(Policy{LocalNetworks: prefixList("62.11.112.0/24", "10.0.0.0/8", "1.53.41.0/24")})
 	for name, want := range map[string]string{

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	numbers, groups = 4, 8 // of an IPv4 address, of an IPv6 address
+	numbers, groups = 4, 8 // numbers of an IPv4 address, groups of an IPv6 address
 	longestLabel    = 63
 )
 
-// grouped searches for addresses with dots, hyphens or underscores between their numbers or
-// groups, as host names have them. Numbers and groups may have zeros in front.
-func (s *Set) grouped(in []byte, place Place, note func(Finding)) {
+// searchGroups searches for addresses with dots, hyphens or underscores between their numbers
+// or groups, as in host names. Numbers and groups may have zeros in front.
+func (s *Set) searchGroups(in []byte, place Place, note func(Finding)) {
 	for _, by := range []byte(".-_") {
 		for at := 0; ; {
 			first := bytes.IndexByte(in[at:], by)
@@ -28,7 +28,7 @@ func (s *Set) grouped(in []byte, place Place, note func(Finding)) {
 			for to < len(in) && (isHex(in[to]) || in[to] == by) {
 				to++
 			}
-			s.groupedIn(in, span{from, to}, by, func(canary int, form string, offset int) {
+			s.searchRun(in, span{from, to}, by, func(canary int, form string, offset int) {
 				note(Finding{canary, form, place, offset})
 			})
 			at = to
@@ -36,8 +36,8 @@ func (s *Set) grouped(in []byte, place Place, note func(Finding)) {
 	}
 }
 
-// groupedIn searches a run from each of its groups on.
-func (s *Set) groupedIn(in []byte, run span, by byte, found func(canary int, form string, offset int)) {
+// searchRun searches for addresses that begin at any group of a run.
+func (s *Set) searchRun(in []byte, run span, by byte, found func(canary int, form string, offset int)) {
 	text := in[run.from:run.to]
 	between := bytes.Count(text, []byte{by})
 	long := between >= groups-1 || bytes.Contains(text, []byte{by, by})
@@ -59,13 +59,13 @@ func (s *Set) groupedIn(in []byte, run span, by byte, found func(canary int, for
 		}
 		if long && (i > 0 || !first.empty()) {
 			eachIPv6(in, all[i:], func(a netip.Addr) {
-				s.held(a.As16(), func(canary int) { found(canary, "groups with zeros in front", first.from) })
+				s.matchAddr(a.As16(), func(canary int) { found(canary, "groups with zeros in front", first.from) })
 			})
 		}
 	}
 }
 
-// eachIPv4 calls found for each address that four groups may be. Letters may precede and
+// eachIPv4 calls found for each address that four groups may spell. Letters may precede and
 // follow it.
 func eachIPv4(in []byte, g []span, found func([numbers]byte)) {
 	var a [numbers]byte
@@ -91,8 +91,8 @@ func eachIPv4(in []byte, g []span, found func([numbers]byte)) {
 	}
 }
 
-// eachIPv6 calls found for each address that begins with the first group. An empty group is
-// as many zeros as are missing.
+// eachIPv6 calls found for each address that begins with the first group. An empty group, as
+// between two colons, is the missing groups, which are zero.
 func eachIPv6(in []byte, g []span, found func(netip.Addr)) {
 	if g[0].empty() {
 		eachFrom(in, g, g[0], found)
@@ -103,10 +103,11 @@ func eachIPv6(in []byte, g []span, found func(netip.Addr)) {
 	}
 }
 
+// eachFrom calls found for each address whose first group is first and whose others are in g.
 func eachFrom(in []byte, g []span, first span, found func(netip.Addr)) {
 	var a [groups]uint16
-	n, zeros := 0, -1 // groups; those before the missing ones
-	tell := func(n, to int) {
+	n, zeros := 0, -1 // groups so far; groups before the missing ones, -1: none are missing
+	emit := func(n, to int) {
 		if to-first.from > len("2001::1") && (zeros >= 0 || n == groups) { // shorter ones are parts of other words
 			found(ipv6(a[:n], zeros))
 		}
@@ -120,7 +121,7 @@ func eachFrom(in []byte, g []span, first span, found func(netip.Addr)) {
 				return
 			}
 			zeros = n
-			tell(n, group.to+1)
+			emit(n, group.to+1)
 			continue
 		}
 		if n == groups || zeros >= 0 && n == groups-1 {
@@ -129,7 +130,7 @@ func eachFrom(in []byte, g []span, first span, found func(netip.Addr)) {
 		for _, last := range group.heads(in, isHex)[1:] {
 			if v, ok := last.number(in, 16, 16); ok {
 				a[n] = uint16(v)
-				tell(n+1, last.to)
+				emit(n+1, last.to)
 			}
 		}
 		v, ok := group.number(in, 16, 16)
@@ -138,11 +139,12 @@ func eachFrom(in []byte, g []span, first span, found func(netip.Addr)) {
 		}
 		a[n] = uint16(v)
 		n++
-		tell(n, group.to)
+		emit(n, group.to)
 	}
 }
 
-// ipv6 is the address of some groups. The missing ones are zeros, after the first zeros groups.
+// ipv6 returns the address of these groups. The missing groups are zero, and come after the
+// first zeros groups; none are missing if zeros is -1.
 func ipv6(some []uint16, zeros int) netip.Addr {
 	var a [2 * groups]byte
 	for i, v := range some {
@@ -154,11 +156,12 @@ func ipv6(some []uint16, zeros int) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// A span is the offsets of a group, or of a run of groups.
+// A span is the offsets of a group or of a run of groups.
 type span struct{ from, to int }
 
 func (g span) empty() bool { return g.from == g.to }
 
+// split returns the groups of a run.
 func (g span) split(in []byte, by byte) []span {
 	var all []span
 	from := g.from
@@ -171,7 +174,7 @@ func (g span) split(in []byte, by byte) []span {
 	return all
 }
 
-// number reads a group.
+// number returns the value of a group; ok is false if it has more than bits bits.
 func (g span) number(in []byte, base, bits int) (n uint64, ok bool) {
 	if g.to-g.from > longestLabel {
 		return 0, false
@@ -185,8 +188,8 @@ func (g span) number(in []byte, base, bits int) (n uint64, ok bool) {
 	return n, err == nil
 }
 
-// tails are the ends of a span that may be the group: all digits, then fewer where a digit
-// may be the length of a label.
+// tails returns the ends of a span that may be a group: all digits at its end, and fewer if one
+// of these digits may be the length of a label, after which the group begins.
 func (g span) tails(in []byte, is func(byte) bool) []span {
 	from := g.to
 	for from > g.from && is(in[from-1]) {
@@ -201,7 +204,8 @@ func (g span) tails(in []byte, is func(byte) bool) []span {
 	return all
 }
 
-// heads are the same before it.
+// heads returns the beginnings of a span that may be a group: all digits at its start, and fewer
+// if one of these digits may be the length of the next label.
 func (g span) heads(in []byte, is func(byte) bool) []span {
 	to := g.from
 	for to < g.to && is(in[to]) {

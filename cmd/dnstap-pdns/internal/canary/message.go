@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// message searches a DNS message. What follows a place where it is malformed is searched
-// as rdata of an unknown type.
+// message searches a DNS message. If it is malformed, the rest is searched as rdata of an unknown
+// type.
 func (s *recordSearch) message(wire []byte) {
 	if len(wire) == 0 {
 		return
@@ -64,8 +64,8 @@ func (s *recordSearch) record(wire []byte, at int) (end int, ok bool) {
 	return end, true
 }
 
-// readName returns the labels of a name, through compression pointers, and the offset
-// after what of it is at its place.
+// readName returns the labels of the name at an offset, following compression pointers, and the
+// offset after the name or its first pointer.
 func readName(wire []byte, at int) (labels [][]byte, end int, ok bool) {
 	const longest, compressed = 255, 0xc0
 	size, pointers := 1, 0
@@ -96,8 +96,8 @@ func readName(wire []byte, at int) (labels [][]byte, end int, ok bool) {
 	return nil, 0, false
 }
 
-// opaque searches octets of no known meaning for labels and addresses. Four octets of
-// what is random by nature mean nothing.
+// opaque searches octets of unknown meaning for labels and addresses. random is true for keys,
+// digests and signatures, in which four octets equal an IPv4 address by chance.
 func (s *recordSearch) opaque(b []byte, random bool) {
 	s.place = InOpaque
 	s.f.names.inOctets(b, func(i int) { s.hit(LocalName, s.f.names.written[i], formWire) })
@@ -114,7 +114,7 @@ func (s *recordSearch) opaque(b []byte, random bool) {
 	}
 }
 
-// octets judges octets that begin with an address of the resolver.
+// octets hits if octets begin with an address or a prefix of the resolver.
 func (s *recordSearch) octets(set *prefixes, b []byte, random bool) {
 	if len(b) >= 4 && !random {
 		if a := netip.AddrFrom4([4]byte(b)); set.v4.single(a) {

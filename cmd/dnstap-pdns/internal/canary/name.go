@@ -24,7 +24,7 @@ const (
 	formAddress     = "address"
 )
 
-// Forms that occur by chance count for longer entries only.
+// Least lengths of entries for forms that often occur by chance.
 var (
 	backwardsMin = shortest{v4: 16}
 	decimalMin   = shortest{v4: 24, v6: 48}
@@ -42,8 +42,8 @@ func (s *recordSearch) name(labels [][]byte) {
 	}
 }
 
-// localNames finds local names: at the end of the name, or inside where the name's public
-// suffix does not begin in the match.
+// localNames finds local names at the end of the name, and inside it unless the name's public
+// suffix begins in the match.
 func (s *recordSearch) localNames(labels [][]byte) {
 	names := s.f.names
 	if i, ok := names.single[fold(labels[len(labels)-1]).text]; ok {
@@ -60,8 +60,8 @@ func (s *recordSearch) localNames(labels [][]byte) {
 	})
 }
 
-// addressesInName finds addresses as reverse names, as labels and inside labels. Labels
-// before ip6.arpa count as a reverse name only, and so do the numbers before in-addr.arpa.
+// addressesInName finds addresses as reverse names, as labels and inside labels. Labels before
+// ip6.arpa, and the numbers before in-addr.arpa, count as a reverse name only.
 func (s *recordSearch) addressesInName(labels [][]byte) {
 	s.reverseNames(labels, formReverse)
 	for i := len(labels) - 2; i >= 0; i-- {
@@ -90,9 +90,9 @@ func (s *recordSearch) addressesInName(labels [][]byte) {
 
 func isLabel(label []byte, lower string) bool { return strings.EqualFold(string(label), lower) }
 
-// addressLabels finds addresses whose numbers are labels in a row, in either order.
+// addressLabels finds addresses whose numbers are consecutive labels, in either order.
 func (s *recordSearch) addressLabels(labels [][]byte) {
-	var numbers, hexes int // labels up to here that are decimal octets, hexadecimal groups
+	var numbers, hexes int // consecutive labels so far that are decimal octets, hexadecimal groups
 	var quad [4]byte
 	var groupsOf groupRow
 	var nibbles nibbleRow
@@ -104,8 +104,8 @@ func (s *recordSearch) addressLabels(labels [][]byte) {
 			numbers = 0
 		}
 		if numbers >= 4 {
-			s.is4(quad, formLabels, anyLength)
-			s.is4(backwards(quad), formReversed, anyLength)
+			s.judge4(quad, formLabels, anyLength)
+			s.judge4(backwards(quad), formReversed, anyLength)
 		}
 		hexes++
 		if len(label) > 4 || runEnd(label, 0, isHexDigit) != len(label) {
@@ -114,9 +114,9 @@ func (s *recordSearch) addressLabels(labels [][]byte) {
 			groupsOf.add(group(label))
 		}
 		if hexes >= groups {
-			s.is16(address(nil, groupsOf.groups[:]), formLabels, anyLength)
+			s.judge16(address(nil, groupsOf.groups[:]), formLabels, anyLength)
 		}
-		nibbles.add(label, func(a [16]byte) { s.is16(a, formReversed, anyLength) })
+		nibbles.add(label, func(a [16]byte) { s.judge16(a, formReversed, anyLength) })
 	}
 }
 
@@ -139,11 +139,11 @@ func (s *recordSearch) text(b []byte) {
 	}
 }
 
-// localNamesInText finds names of several labels. What a name goes on with after the match
-// counts as its public suffix.
+// localNamesInText finds local names of several labels. If more labels follow the match, the
+// public suffix of the whole name must not begin in the match.
 func (s *recordSearch) localNamesInText(t *folded) {
 	names := s.f.names
-	end := 0 // of the name around the latest match
+	end := 0 // of the name that contains the latest match
 	names.inText(t, func(i, from, to int) {
 		for end = max(end, to); end < len(t.text) && t.isName(end); end++ {
 		}
@@ -154,17 +154,17 @@ func (s *recordSearch) localNamesInText(t *folded) {
 	})
 }
 
-// addressesInText finds addresses as text.
+// addressesInText finds addresses in every spelling.
 func (s *recordSearch) addressesInText(b []byte) {
 	scanQuads(b, func(a [4]byte) {
-		s.is4(a, formQuad, anyLength)
-		s.is4(backwards(a), formQuadBack, backwardsMin)
+		s.judge4(a, formQuad, anyLength)
+		s.judge4(backwards(a), formQuadBack, backwardsMin)
 	})
-	scanColons(b, func(a [16]byte, _ int) { s.is16(a, formColons, anyLength) })
+	scanColons(b, func(a [16]byte, _ int) { s.judge16(a, formColons, anyLength) })
 	for _, by := range []byte(".-_") {
-		scanGroups(b, by, func(a [16]byte, _ int) { s.is16(a, formGroups, anyLength) })
+		scanGroups(b, by, func(a [16]byte, _ int) { s.judge16(a, formGroups, anyLength) })
 	}
-	scanHex(b, func(a [4]byte) { s.is4(a, formHex, hexMin) }, func(a [16]byte) { s.is16(a, formHex, hexMin) })
-	scanDecimal(b, func(a [4]byte) { s.is4(a, formDecimal, decimalMin) }, func(a [16]byte) { s.is16(a, formDecimal, decimalMin) })
-	scanNibbles(b, func(a [16]byte) { s.is16(a, formNibbles, anyLength) })
+	scanHex(b, func(a [4]byte) { s.judge4(a, formHex, hexMin) }, func(a [16]byte) { s.judge16(a, formHex, hexMin) })
+	scanDecimal(b, func(a [4]byte) { s.judge4(a, formDecimal, decimalMin) }, func(a [16]byte) { s.judge16(a, formDecimal, decimalMin) })
+	scanNibbles(b, func(a [16]byte) { s.judge16(a, formNibbles, anyLength) })
 }

@@ -11,25 +11,25 @@ import (
 // prefixes is a set of addresses and networks. Its zero value is empty.
 type prefixes struct{ v4, v6 family }
 
-// family is the part of a set that is of one address family.
+// family is the part of a set that has one address family.
 type family struct {
 	all     []netip.Prefix
 	singles map[netip.Addr]bool
 	nets    map[netip.Prefix]bool
 	bits    []int // lengths of nets
 
-	// Most addresses differ from those of a set in their first or last octets.
-	starts  bitSet // of nets
-	endings bitSet // of singles
+	// Filters, which most addresses that are not in the set do not pass:
+	starts  bitSet // first two octets of nets
+	endings bitSet // last two octets of singles
 }
 
-// A bitSet holds 16-bit numbers modulo its size.
+// A bitSet contains 16-bit numbers, modulo 1,024.
 type bitSet [16]uint64
 
 func (s *bitSet) set(n uint16)      { s[n>>6&15] |= 1 << (n & 63) }
 func (s *bitSet) has(n uint16) bool { return s[n>>6&15]>>(n&63)&1 != 0 }
 
-// ends are the first and the last two octets of an address.
+// ends returns the first and the last two octets of an address.
 func ends(a netip.Addr) (start, ending uint16) {
 	b := a.As16()
 	if a.Is4() {
@@ -82,7 +82,7 @@ func (f *family) single(a netip.Addr) bool {
 	return f.endings.has(ending) && f.singles[a]
 }
 
-// containing returns an entry of at least some bits that has all addresses of p.
+// containing returns an entry of at least this many bits that contains p.
 func (f *family) containing(p netip.Prefix, bits int) (netip.Prefix, bool) {
 	start, ending := ends(p.Addr())
 	if p.IsSingleIP() && f.endings.has(ending) && f.singles[p.Addr()] {
@@ -102,16 +102,15 @@ func (f *family) containing(p netip.Prefix, bits int) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// A shortest is how many bits an entry must have for a form to count.
+// A shortest is the least length in bits of an entry for which a form counts.
 type shortest struct{ v4, v6 int }
 
-// of4 returns the entry that an IPv4 address is in.
+// of4 returns the entry that contains an IPv4 address.
 func (s *prefixes) of4(a [4]byte, min shortest) (netip.Prefix, bool) {
 	return s.v4.containing(netip.PrefixFrom(netip.AddrFrom4(a), 32), min.v4)
 }
 
-// of16 returns the entry that an IPv6 address is in, or that an IPv4 address embedded in it
-// is in.
+// of16 returns the entry that contains an IPv6 address, or an IPv4 address that it embeds.
 func (s *prefixes) of16(b [16]byte, min shortest) (found netip.Prefix, ok bool) {
 	if len(s.v6.all) > 0 {
 		if p, ok := s.v6.containing(netip.PrefixFrom(netip.AddrFrom16(b), 128), min.v6); ok {
@@ -133,8 +132,8 @@ func (s *prefixes) of16(b [16]byte, min shortest) (found netip.Prefix, ok bool) 
 	return found, ok
 }
 
-// embedded calls found for each IPv4 address that an IPv6 address may embed. Where
-// singleOnly is true the form is too common to count for networks.
+// embedded calls found for each IPv4 address that an IPv6 address may embed. If singleOnly is
+// true, the form is too common to count for networks.
 func embedded(b *[16]byte, found func(a [4]byte, singleOnly bool)) {
 	at := func(n ...int) (a [4]byte) {
 		for i, n := range n {

@@ -7,7 +7,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A field is a part of rdata. A positive one is that many octets of fixed meaning.
+// A field is a kind of part of rdata. A positive field is that number of octets without names,
+// texts or addresses.
 type field int
 
 const (
@@ -15,16 +16,16 @@ const (
 	namesField        // names to the end
 	stringField       // a character-string
 	stringsField
-	textField   // octets to the end
-	randomField // octets to the end that are random by nature
+	textField   // text to the end
+	randomField // keys, digests and other random octets to the end
 	ipv4Field
 	ipv6Field
 	paramsField // SvcParams to the end (RFC 9460)
 	hipField    // header, identity and key of HIP (RFC 8005)
 )
 
-// fieldsByType has the types whose rdata is more than octets. It is not made from
-// transform/dnswire, whose work this package checks.
+// fieldsByType has the fields of each type whose rdata is known. It does not depend on
+// transform/dnswire, because this package checks that package's work.
 var fieldsByType = map[uint16][]field{
 	dns.TypeA:    {ipv4Field},
 	dns.TypeAAAA: {ipv6Field},
@@ -93,10 +94,10 @@ var fieldsByType = map[uint16][]field{
 	dns.TypeLOC:        {randomField},
 }
 
-// typeA6 is historic (RFC 2874) and not known to miekg/dns.
+// typeA6 is historic (RFC 2874) and missing in miekg/dns.
 const typeA6 = 38
 
-// fieldsOf returns the fields of rdata; nil where its type is not known.
+// fieldsOf returns the fields of rdata; nil if its type is unknown or its first octets are invalid.
 func fieldsOf(rtype uint16, rdata []byte) []field {
 	second := 0
 	if len(rdata) > 1 {
@@ -123,7 +124,7 @@ func fieldsOf(rtype uint16, rdata []byte) []field {
 			return []field{3, nameField, textField}
 		}
 		return nil
-	case dns.TypeAMTRELAY: // so is that of the relay, with another bit (RFC 8777)
+	case dns.TypeAMTRELAY: // the type of the relay is in the second octet, after a flag (RFC 8777)
 		switch second & 0x7f {
 		case 0:
 			return []field{2}
@@ -139,16 +140,16 @@ func fieldsOf(rtype uint16, rdata []byte) []field {
 	return fieldsByType[rtype]
 }
 
-// A piece is one field of some rdata.
+// A piece is one field as it occurs in rdata.
 type piece struct {
 	field
-	octets []byte // of a character-string without its length
-	labels [][]byte
-	from   int // offset in the message
+	octets []byte   // nil for a name; without the length of a character-string
+	labels [][]byte // of a name
+	from   int      // offsets in the message
 	to     int
 }
 
-// split reads rdata; ok is false where it does not fit its type, or that is not known.
+// split reads the fields of rdata; ok is false if the type is unknown or the rdata does not match it.
 func split(wire []byte, rtype uint16, from, to int) (all []piece, ok bool) {
 	for fields := fieldsOf(rtype, wire[from:to]); len(fields) > 0; {
 		f := fields[0]
@@ -208,9 +209,9 @@ func readPiece(wire []byte, f field, from, to int) (piece, bool) {
 	return p, true
 }
 
-// rdata searches rdata: each field by what it is, and what is between names as octets. The
-// numbers of SOA and SRV are not searched: serial numbers that are dates, and usual times, would
-// be addresses by calendar rather than by chance.
+// rdata searches rdata: each field by its kind, and everything between names as octets too. The
+// numbers of SOA and SRV are not searched, because usual ones, such as dates as serial numbers,
+// equal addresses.
 func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 	all, ok := split(wire, rtype, from, to)
 	switch {
@@ -225,7 +226,7 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 		return
 	}
 	var strings [][]byte
-	run, random := from, false
+	run, random := from, false // the octets since the latest name; whether they are random
 	numeric := rtype == dns.TypeSOA || rtype == dns.TypeSRV
 	octets := func(b []byte) {
 		if !numeric {
@@ -260,7 +261,7 @@ func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 	octets(wire[run:to])
 }
 
-// joined searches character-strings, each alone and all joined.
+// joined searches each character-string, and all of them joined.
 func (s *recordSearch) joined(all [][]byte) {
 	var text []byte
 	for _, b := range all {
@@ -272,13 +273,13 @@ func (s *recordSearch) joined(all [][]byte) {
 	}
 }
 
-// unknown searches rdata of which nothing is known.
+// unknown searches octets of unknown structure.
 func (s *recordSearch) unknown(b []byte) {
 	s.textOrStrings(b)
 	s.opaque(b, false)
 }
 
-// textOrStrings searches octets as one text, and as character-strings if they are that.
+// textOrStrings searches octets as one text, and, if they can be read so, as character-strings.
 func (s *recordSearch) textOrStrings(b []byte) {
 	s.text(b)
 	var all [][]byte
@@ -315,7 +316,7 @@ func (s *recordSearch) parameters(b []byte) {
 	}
 }
 
-// addresses judges addresses of some size that follow each other.
+// addresses judges consecutive addresses of this size in octets.
 func (s *recordSearch) addresses(b []byte, size int) {
 	s.place = InAddress
 	for ; len(b) >= size; b = b[size:] {
@@ -325,8 +326,8 @@ func (s *recordSearch) addresses(b []byte, size int) {
 	}
 }
 
-// addressPrefixes judges the items of an APL record (RFC 3123). Octets that an address
-// lacks at its end are zero.
+// addressPrefixes judges the items of an APL record (RFC 3123). Octets that are missing at the
+// end of an address are zero.
 func (s *recordSearch) addressPrefixes(b []byte) {
 	for len(b) >= 4 {
 		n := int(b[3] & 0x7f)

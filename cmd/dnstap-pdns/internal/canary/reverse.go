@@ -9,12 +9,13 @@ import (
 
 // A reverseName is the network that the labels before in-addr.arpa or ip6.arpa name.
 type reverseName struct {
-	prefix netip.Prefix // of the labels that are numbers
-	more   bool         // labels precede those
-	hosts  []byte       // numbers among these that may be the fourth octet (RFC 2317)
+	prefix netip.Prefix // from the labels that are numbers
+	more   bool         // other labels precede these
+	hosts  []byte       // numbers among the preceding labels: one may be the fourth octet (RFC 2317)
 }
 
-// reverseNames judges each reverse name among labels, with any labels before and after.
+// reverseNames judges each reverse name among labels, which may have other labels before and
+// after it.
 func (s *recordSearch) reverseNames(labels [][]byte, form string) {
 	var hosts hostNumbers
 	for i := 1; i+1 < len(labels); i++ {
@@ -27,20 +28,21 @@ func (s *recordSearch) reverseNames(labels [][]byte, form string) {
 			if octets := r.prefix.Bits() / 8; octets == 3 && r.more {
 				r.hosts = hosts.of(before[:len(before)-octets])
 			}
-			s.isReverse(r, form)
+			s.judgeReverse(r, form)
 		case isLabel(labels[i], "ip6"):
-			s.isReverse(reverse6(before), form)
+			s.judgeReverse(reverse6(before), form)
 		}
 	}
 }
 
-// hostNumbers gathers the numbers among the labels from the first on.
+// hostNumbers collects the different numbers up to 255 among labels, and reads each label once.
 type hostNumbers struct {
-	read int // labels
+	read int // labels that were read
 	seen [256]bool
 	all  []byte
 }
 
+// of returns the numbers among labels, which begin with the labels of the call before.
 func (h *hostNumbers) of(labels [][]byte) []byte {
 	for ; h.read < len(labels); h.read++ {
 		if v, ok := decimalLabel(labels[h.read]); ok && !h.seen[v] && len(labels[h.read]) <= 3 {
@@ -82,14 +84,14 @@ func reverse6(labels [][]byte) reverseName {
 	return reverseName{prefix: netip.PrefixFrom(netip.AddrFrom16(a), 4*n), more: n < len(labels)}
 }
 
-// isReverse judges a reverse name: that of an address or network inside an entry, or one
-// that may go on to an entry in another way than by numbers.
-func (s *recordSearch) isReverse(r reverseName, form string) {
+// judgeReverse hits if the network of a reverse name is in an entry. If other labels precede the
+// numbers, these may name a smaller network (RFC 2317), so entries in the network count too.
+func (s *recordSearch) judgeReverse(r reverseName, form string) {
 	if r.prefix.Bits() == 0 {
 		return
 	}
 	if a := r.prefix.Addr(); a.Is6() && r.prefix.IsSingleIP() {
-		s.is16(a.As16(), form, anyLength)
+		s.judge16(a.As16(), form, anyLength)
 		return
 	}
 	for _, set := range s.sets {
@@ -101,14 +103,14 @@ func (s *recordSearch) isReverse(r reverseName, form string) {
 			s.hitPrefix(set.rule, p, form)
 		}
 		if r.more {
-			s.inPart(set, f, r, form)
+			s.judgeInside(set, f, r, form)
 		}
 	}
 }
 
-// inPart judges the entries inside the network of a reverse name that goes on. A single
-// address of the resolver needs a label with its last octet.
-func (s *recordSearch) inPart(set ruled, f *family, r reverseName, form string) {
+// judgeInside hits for the entries inside the network of a reverse name. For a single address of
+// the resolver, a label must be its last octet.
+func (s *recordSearch) judgeInside(set ruleSet, f *family, r reverseName, form string) {
 	for _, p := range f.all {
 		if p.Bits() <= r.prefix.Bits() || !r.prefix.Contains(p.Addr()) {
 			continue
@@ -125,7 +127,7 @@ func (s *recordSearch) reverseNamesInText(t *folded) {
 		return
 	}
 	var name [][]byte
-	from := 0 // of the label
+	from := 0 // offset of the label
 	for i := 0; i <= len(t.text); i++ {
 		if i < len(t.text) && t.word[i] {
 			continue
@@ -159,8 +161,8 @@ func (s *recordSearch) reverseNamesInOctets(b []byte) {
 }
 
 // labelsBefore returns the labels in wire form that end at an offset, as far back as a name
-// reaches. Of several ways to read them it takes the shortest label: the length of a label
-// of 45 octets or more is the only one that host names contain as a character.
+// reaches. If there are several ways to read them it takes the shortest label, because only a
+// label of 45 octets or more has a length that is also a character of host names.
 func labelsBefore(b []byte, at int) (labels [][]byte) {
 	const longestName = 255
 	for least := max(0, at-longestName); ; {

@@ -11,7 +11,7 @@ import (
 // isAlnum reports whether c is an ASCII letter or digit.
 func isAlnum(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-// isHexDigit takes both cases.
+// isHexDigit reports whether c is a hexadecimal digit in either case.
 func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // hexValue is the value of a hexadecimal digit.
@@ -22,7 +22,7 @@ func hexValue(c byte) byte {
 	return c | 0x20 - 'a' + 10
 }
 
-// runEnd returns the end of the octets from from on for which is is true.
+// runEnd returns the end of the run of octets from offset from on for which is returns true.
 func runEnd(b []byte, from int, is func(byte) bool) int {
 	for from < len(b) && is(b[from]) {
 		from++
@@ -30,7 +30,7 @@ func runEnd(b []byte, from int, is func(byte) bool) int {
 	return from
 }
 
-// octet reads a decimal number; ok is false where it is above 255.
+// octet reads a decimal number; ok is false if it is above 255.
 func octet(digits []byte) (v byte, ok bool) {
 	n := 0
 	for _, c := range digits {
@@ -44,7 +44,7 @@ func octet(digits []byte) (v byte, ok bool) {
 // scanQuads finds four decimal numbers that the same dot, hyphen or underscore separates.
 func scanQuads(b []byte, found func([4]byte)) {
 	var quad [4]byte
-	inRow := 0        // numbers up to here that one separator separates
+	inRow := 0        // numbers of the present row, which one separator separates
 	by := byte(0)     // that separator
 	end := len(b) + 2 // of the previous number
 	for i := 0; i < len(b); i++ {
@@ -80,10 +80,10 @@ func scanQuads(b []byte, found func([4]byte)) {
 // backwards is an IPv4 address with its octets in reverse order.
 func backwards(a [4]byte) [4]byte { return [4]byte{a[3], a[2], a[1], a[0]} }
 
-// A groupRow is the groups of an IPv6 address, up to some place.
+// A groupRow is the groups of an IPv6 address that were read so far.
 type groupRow struct {
-	groups [groups]uint16 // the last ones; the newest is at the end
-	n      int            // groups in the row, also where there are more than eight
+	groups [groups]uint16 // the latest eight, the newest last
+	n      int            // groups in the row, which may be more than eight
 }
 
 func (r *groupRow) add(v uint16) {
@@ -95,18 +95,18 @@ func (r *groupRow) add(v uint16) {
 // scanColons finds IPv6 addresses in every spelling of RFC 4291, section 2.2.
 func scanColons(b []byte, found func(a [16]byte, end int)) { scanGroups(b, ':', found) }
 
-// scanGroups finds IPv6 addresses whose groups a colon, or another separator, separates. An
+// scanGroups finds IPv6 addresses whose groups are separated by a colon or another separator. An
 // address may begin and end at any group of a longer row; end is the offset after it. "::"
-// alone is no address. With other separators, whose doubles have other meanings too, an
-// address has three groups at least and no dotted quad.
+// alone does not count. With another separator, which may be doubled for other reasons, an
+// address must have three groups or more and no dotted quad.
 func scanGroups(b []byte, by byte, found func(a [16]byte, end int)) {
 	var head, tail groupRow // before and after the latest double separator
-	gap := false            // there is one
+	gap := false            // there was a double separator
 	least := 1
 	if by != ':' {
 		least = 3
 	}
-	tell := func(tail groupRow, end int) {
+	emit := func(tail groupRow, end int) {
 		switch {
 		case tail.n >= groups:
 			found(address(nil, tail.groups[:]), end)
@@ -129,7 +129,7 @@ func scanGroups(b []byte, by byte, found func(a [16]byte, end int)) {
 			i = max(end, i+1)
 		case end == i:
 			head, tail, gap = tail, groupRow{}, true
-			tell(tail, end+2)
+			emit(tail, end+2)
 			if separators > 2 { // the last two may begin an address
 				head = groupRow{}
 			}
@@ -139,10 +139,10 @@ func scanGroups(b []byte, by byte, found func(a [16]byte, end int)) {
 				last := tail
 				last.add(binary.BigEndian.Uint16(quad[:2]))
 				last.add(binary.BigEndian.Uint16(quad[2:]))
-				tell(last, i+size)
+				emit(last, i+size)
 			}
 			tail.add(group(b[i:end]))
-			tell(tail, end)
+			emit(tail, end)
 			i = end
 			switch separators {
 			case 0:
@@ -154,7 +154,7 @@ func scanGroups(b []byte, by byte, found func(a [16]byte, end int)) {
 	}
 }
 
-// group is the value of up to four hexadecimal digits.
+// group returns the value of up to four hexadecimal digits.
 func group(digits []byte) (v uint16) {
 	for _, c := range digits {
 		v = v<<4 | uint16(hexValue(c))
@@ -162,7 +162,8 @@ func group(digits []byte) (v uint16) {
 	return v
 }
 
-// address is the IPv6 address of groups, with zeros between those before and after a gap.
+// address returns the IPv6 address of these groups, with zeros in the gap between before and
+// after.
 func address(before, after []uint16) (a [16]byte) {
 	for i, v := range before {
 		binary.BigEndian.PutUint16(a[2*i:], v)
@@ -185,8 +186,8 @@ func quadAt(b []byte) (quad [4]byte, size int, ok bool) {
 	return quad, size - 1, true
 }
 
-// scanHex finds eight or 32 hexadecimal digits between other characters than ASCII letters
-// and digits.
+// scanHex finds eight or 32 hexadecimal digits that are not part of a longer run of ASCII
+// letters and digits.
 func scanHex(b []byte, found4 func([4]byte), found16 func([16]byte)) {
 	for i := 0; i < len(b); i++ {
 		if !isAlnum(b[i]) {
@@ -209,13 +210,13 @@ func scanHex(b []byte, found4 func([4]byte), found16 func([16]byte)) {
 	}
 }
 
-// isALabel reports whether text ends in the prefix of A-labels, whose digits are letters of
-// another script.
+// isALabel reports whether text ends in the prefix of A-labels (RFC 5890). What follows encodes
+// letters of another script and contains no address.
 func isALabel(before []byte) bool {
 	return len(before) >= 4 && strings.EqualFold(string(before[len(before)-4:]), "xn--")
 }
 
-// longestDecimal is as many digits as the largest IPv6 address has as one number.
+// longestDecimal is the number of digits of the largest IPv6 address as one decimal number.
 const longestDecimal = 39
 
 // scanDecimal finds addresses that are written as one decimal number.
@@ -244,7 +245,7 @@ func scanDecimal(b []byte, found4 func([4]byte), found16 func([16]byte)) {
 	}
 }
 
-// uint128 reads a decimal number; ok is false where it has more than 128 bits.
+// uint128 reads a decimal number; ok is false if it has more than 128 bits.
 func uint128(digits []byte) (high, low uint64, ok bool) {
 	for _, c := range digits {
 		over, h := bits.Mul64(high, 10)
@@ -261,7 +262,7 @@ func uint128(digits []byte) (high, low uint64, ok bool) {
 	return high, low, true
 }
 
-// scanNibbles finds 32 single hexadecimal digits with dots, the last digit first.
+// scanNibbles finds 32 single hexadecimal digits with dots between them, the last digit first.
 func scanNibbles(b []byte, found func([16]byte)) {
 	var row nibbleRow
 	end := -2 // of the previous word
@@ -279,13 +280,13 @@ func scanNibbles(b []byte, found func([16]byte)) {
 	}
 }
 
-// A nibbleRow is single hexadecimal digits in a row, the last digit of an address first.
+// A nibbleRow is consecutive single hexadecimal digits, the last digit of an address first.
 type nibbleRow struct {
 	high, low uint64
 	n         int
 }
 
-// add adds a word. The row ends where that is something else.
+// add adds a word. A word that is not a single hexadecimal digit ends the row.
 func (r *nibbleRow) add(word []byte, found func([16]byte)) {
 	if len(word) != 1 || !isHexDigit(word[0]) {
 		r.n = 0

@@ -6,42 +6,42 @@ import (
 	"slices"
 )
 
-// A form is what a canary may look like.
-type form struct {
-	name   string
+// A pattern is one form of a canary, as octets.
+type pattern struct {
+	name   string // of the form
 	bytes  string
-	fold   bool // bytes are in lower case, and case means nothing
-	digits bool // a digit before or after makes it another number
+	fold   bool // bytes are in lower case, and case is ignored
+	digits bool // it does not match next to a digit, which makes it another number
 }
 
-// A Place is what was searched when something was found.
+// A Place is where something was found.
 type Place string
 
 const (
-	AsIs    Place = "as it stands"                             // in the octets that were given
-	InFull  Place = "in the message with all names in full"    // which compression had cut
+	AsIs    Place = "in the octets as sent"                    // in the octets that were given
+	InFull  Place = "in the message with all names in full"    // without name compression
 	AsWords Place = "in a record as a zone file would have it" // character-strings joined
 )
 
-// A Finding is where one canary was found first.
+// A Finding is the first occurrence of one canary.
 type Finding struct {
 	Canary int // its index in the Set
 	Form   string
 	Place  Place
-	Offset int // where it begins; for other places than AsIs, in what was made for the search
+	Offset int // of its first octet; for other places than AsIs, in a buffer of the search
 }
 
-// A Set is canaries that are looked for at once. It does not change, and may be used by
+// A Set is canaries that are searched for at once. It does not change, and may be used by
 // several goroutines.
 type Set struct {
 	canaries []Canary
 	exact    index
 	folded   index
 	addrs    map[netip.Addr]int
-	endings  bitSet // of addrs
+	endings  bitSet // last two octets of addrs
 }
 
-// NewSet returns the set of these canaries, no two of one Text.
+// NewSet returns the set of these canaries. No two may have the same Text.
 func NewSet(canaries []Canary) *Set {
 	s := &Set{canaries: canaries, exact: newIndex(), folded: newIndex(), addrs: map[netip.Addr]int{}}
 	for i, c := range canaries {
@@ -50,18 +50,18 @@ func NewSet(canaries []Canary) *Set {
 			_, ending := ends(c.Addr)
 			s.endings.set(ending)
 		}
-		for _, f := range c.forms {
-			if f.fold {
-				s.folded.add(i, f)
+		for _, p := range c.patterns {
+			if p.fold {
+				s.folded.add(i, p)
 			} else {
-				s.exact.add(i, f)
+				s.exact.add(i, p)
 			}
 		}
 	}
 	return s
 }
 
-// Search calls found once for each canary that the text holds.
+// Search calls found once for each canary that the text contains.
 func (s *Set) Search(t *Text, found func(Finding)) {
 	seen := make(map[int]bool, 4)
 	note := func(f Finding) {
@@ -78,32 +78,33 @@ func (s *Set) Search(t *Text, found func(Finding)) {
 	}{{t.folded, AsIs}, {t.full, InFull}, {t.zone, AsWords}} {
 		s.folded.search(in.octets, in.place, note)
 		if len(s.addrs) > 0 {
-			s.spelled(in.octets, in.place, note)
-			s.grouped(in.octets, in.place, note)
+			s.searchColons(in.octets, in.place, note)
+			s.searchGroups(in.octets, in.place, note)
 		}
 	}
 }
 
-// An index finds many forms in one pass: by their first octets.
+// An index finds many patterns in one pass, by their first octets.
 type index struct {
-	heads []uint64 // bit n: some form begins with the two octets n
-	forms map[[minText]byte][]entry
+	heads    []uint64 // bit n: some pattern begins with the two octets n
+	patterns map[[minText]byte][]entry
 }
 
+// An entry is a pattern of a canary.
 type entry struct {
-	canary int
-	form
+	canary int // its index in the Set
+	pattern
 }
 
 func newIndex() index {
-	return index{heads: make([]uint64, 1<<16/64), forms: map[[minText]byte][]entry{}}
+	return index{heads: make([]uint64, 1<<16/64), patterns: map[[minText]byte][]entry{}}
 }
 
-func (x *index) add(canary int, f form) {
-	head := [minText]byte([]byte(f.bytes))
+func (x *index) add(canary int, p pattern) {
+	head := [minText]byte([]byte(p.bytes))
 	n := uint16(head[0])<<8 | uint16(head[1])
 	x.heads[n>>6] |= 1 << (n & 63)
-	x.forms[head] = append(x.forms[head], entry{canary, f})
+	x.patterns[head] = append(x.patterns[head], entry{canary, p})
 }
 
 func (x *index) search(in []byte, place Place, note func(Finding)) {
@@ -112,7 +113,7 @@ func (x *index) search(in []byte, place Place, note func(Finding)) {
 		if x.heads[n>>6]&(1<<(n&63)) == 0 {
 			continue
 		}
-		for _, e := range x.forms[[minText]byte(in[i:])] {
+		for _, e := range x.patterns[[minText]byte(in[i:])] {
 			if e.isAt(in, i) {
 				note(Finding{e.canary, e.name, place, i})
 			}
@@ -120,19 +121,20 @@ func (x *index) search(in []byte, place Place, note func(Finding)) {
 	}
 }
 
-func (f *form) isAt(in []byte, at int) bool {
-	end := at + len(f.bytes)
-	if end > len(in) || string(in[at:end]) != f.bytes {
+func (p *pattern) isAt(in []byte, at int) bool {
+	end := at + len(p.bytes)
+	if end > len(in) || string(in[at:end]) != p.bytes {
 		return false
 	}
-	return !f.digits || (at == 0 || !isDigitAt(in, at-1)) && (end == len(in) || !isDigitAt(in, end))
+	return !p.digits || (at == 0 || !isDigitAt(in, at-1)) && (end == len(in) || !isDigitAt(in, end))
 }
 
-// isDigitAt reports whether there is a digit, and not the length of a label, which a
-// number may follow or end before.
+// isDigitAt reports whether the octet is a digit rather than the length of a label. Next to a
+// label's length, a number is complete.
 func isDigitAt(in []byte, at int) bool { return isDigit(in[at]) && !isLengthAt(in, at) }
 
-// isLengthAt reports whether a label of that length follows, and then what may follow one.
+// isLengthAt reports whether the octet may be the length of a label: as many octets of a label
+// follow, and then the length of another label or a pointer.
 func isLengthAt(in []byte, at int) bool {
 	end := at + 1 + int(in[at])
 	if end >= len(in) || in[end] > 63 && in[end] < 0xc0 {
@@ -143,14 +145,14 @@ func isLengthAt(in []byte, at int) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isHex is for lower case.
+// isHex reports whether c is a hexadecimal digit in lower case.
 func isHex(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' }
 
-// spelled looks for addresses in any spelling that has a colon.
-func (s *Set) spelled(in []byte, place Place, note func(Finding)) {
+// searchColons searches for addresses in any spelling that has a colon.
+func (s *Set) searchColons(in []byte, place Place, note func(Finding)) {
 	seen := make(map[int]bool, 4)
 	scanColons(in, func(a [16]byte, end int) {
-		s.held(a, func(canary int) {
+		s.matchAddr(a, func(canary int) {
 			if !seen[canary] {
 				seen[canary] = true
 				note(Finding{canary, "IPv6 text", place, spellingStart(in, a, end)})
@@ -159,10 +161,11 @@ func (s *Set) spelled(in []byte, place Place, note func(Finding)) {
 	})
 }
 
-// longestSpelling is eight groups, the last two of them as a dotted quad.
+// longestSpelling is the length of eight groups, the last two of them as a dotted quad.
 const longestSpelling = len("0000:0000:0000:0000:0000:0000:255.255.255.255")
 
-// spellingStart returns the offset from which on the octets before end are an address.
+// spellingStart returns the smallest offset at which a spelling of the address that ends at end
+// may begin.
 func spellingStart(in []byte, a [16]byte, end int) int {
 	for from := max(0, end-longestSpelling); from < end; from++ {
 		if read, err := netip.ParseAddr(string(in[from:end])); err == nil && read == netip.AddrFrom16(a) {
@@ -172,10 +175,10 @@ func spellingStart(in []byte, a [16]byte, end int) int {
 	return end
 }
 
-// held calls found for each canary that is an IPv6 address, or an IPv4 address that this
-// may have inside: IPv4-mapped, of NAT64 with any prefix (RFC 6052), of 6to4 (RFC 3056) or
-// another, at any octet.
-func (s *Set) held(b [16]byte, found func(canary int)) {
+// matchAddr calls found for each canary that is this IPv6 address, or an IPv4 address that it
+// may embed at any octet: IPv4-mapped, NAT64 with any prefix (RFC 6052), 6to4 (RFC 3056) or
+// another.
+func (s *Set) matchAddr(b [16]byte, found func(canary int)) {
 	look := func(a netip.Addr, ending []byte) {
 		if !s.endings.has(binary.BigEndian.Uint16(ending)) {
 			return

@@ -11,11 +11,10 @@ import (
 // A Name is a local name that must not leave.
 type Name struct {
 	ALabels string // in lower case, without the final dot
-	Written string // what a Hit calls it
+	Written string // the name as Hit.Entry shows it
 }
 
-// names finds local names. Spellings of one name are in A-labels, and in U-labels in NFC
-// and in NFD.
+// names finds local names, spelled in A-labels, in U-labels in NFC, or in U-labels in NFD.
 type names struct {
 	written []string
 	single  map[string]int // names of one label, folded
@@ -23,11 +22,10 @@ type names struct {
 	wire    spellingSet    // every name as labels in wire form, folded
 }
 
-// A spellingSet finds the longest and every other string of a set that begins at some place of
-// a text.
+// A spellingSet finds every string of a set with which a text begins.
 type spellingSet struct {
 	names   map[string]int   // index of the name
-	lengths map[string][]int // of the strings that begin with this label
+	lengths map[string][]int // lengths of the strings that begin with this label
 }
 
 func newNames(all []Name) *names {
@@ -88,7 +86,7 @@ func (s *spellingSet) add(i int, head, whole string) {
 	s.lengths[head] = append(s.lengths[head], len(whole))
 }
 
-// begin calls found for each string of the set that in begins with; head is its first label.
+// begin calls found for each string of the set with which in begins; head is the first label of in.
 func (s *spellingSet) begin(in, head string, found func(name, length int)) {
 	for _, n := range s.lengths[head] {
 		if n > len(in) {
@@ -102,7 +100,7 @@ func (s *spellingSet) begin(in, head string, found func(name, length int)) {
 
 // inText calls found for each bounded occurrence of a name of several labels.
 func (n *names) inText(t *folded, found func(name, from, to int)) {
-	dot := -1 // the next one, once found
+	dot := -1 // offset of the next dot; below from if not searched for yet
 	for from := range len(t.text) {
 		if from > 0 && t.word[from-1] {
 			continue
@@ -125,10 +123,10 @@ func (n *names) inText(t *folded, found func(name, from, to int)) {
 	}
 }
 
-// longestSpelled is more octets than a label of a name takes in any spelling.
+// longestSpelled exceeds the length in octets of every spelling of a label.
 const longestSpelled = 1024
 
-// inOctets calls found for each name that octets hold as labels in wire form.
+// inOctets calls found for each name that octets contain as labels in wire form.
 func (n *names) inOctets(b []byte, found func(name int)) {
 	in := lower(string(b))
 	for from := range len(in) {
@@ -149,8 +147,8 @@ func (n *names) inOctets(b []byte, found func(name int)) {
 	}
 }
 
-// foldLabel returns the label in wire form that in begins with, folded, and its size; nothing
-// if there is none.
+// foldLabel returns the label in wire form with which in begins, folded, and its size before
+// folding; "" and 0 if in does not begin with a label.
 func foldLabel(in string) (label string, size int) {
 	if in == "" || in[0] > longestLabel || 1+int(in[0]) > len(in) {
 		return "", 0
@@ -163,7 +161,7 @@ func foldLabel(in string) (label string, size int) {
 	return string([]byte{byte(len(text))}) + text, size
 }
 
-// isASCII is for text in lower case, which is folded then.
+// isASCII reports whether a text is ASCII. Such a text in lower case is folded.
 func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }

@@ -31,8 +31,8 @@ func ClientSubnets(wire []byte) []netip.Prefix {
 	return all
 }
 
-// clientSubnet reads family, source and scope prefix length, and as many octets of the
-// address as it has.
+// clientSubnet reads the data of a client subnet option: family, source and scope prefix length,
+// and the first octets of the address (RFC 7871 section 6).
 func clientSubnet(b []byte) (netip.Prefix, bool) {
 	if len(b) < 4 {
 		return netip.Prefix{}, false
@@ -50,7 +50,7 @@ func clientSubnet(b []byte) (netip.Prefix, bool) {
 	return p, err == nil && p.IsValid()
 }
 
-// eachRecord calls found for each resource record, up to where the message is malformed.
+// eachRecord calls found for each resource record, up to the first malformed one.
 func eachRecord(wire []byte, found func(rtype uint16, rdata []byte)) {
 	for at := firstRecord(wire); at < len(wire); {
 		_, fixed, ok := readName(wire, at)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// suffixStart returns the offset in a name at which its public suffix begins. Only
-// suffixes of the list's ICANN section count; without one it is the last label.
+// suffixStart returns the offset in a name at which its public suffix begins. Only suffixes in
+// the list's ICANN section count; a name without one has its last label as suffix.
 func suffixStart(name string) int {
 	suffix, icann := publicsuffix.PublicSuffix(name)
 	for !icann {

@@ -9,41 +9,40 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Text is what is searched: octets, and the DNS messages among them. Its buffers are
-// used again by the next Set.
+// A Text is octets to search, and the DNS messages among them. Set reuses its buffers.
 type Text struct {
-	raw    []byte // as it was given, borrowed
-	folded []byte // in lower case
-	full   []byte // the messages with every name in full, in lower case
-	zone   []byte // records with texts as a zone file has them, in lower case
+	raw    []byte // the octets, borrowed
+	folded []byte // the octets in lower case
+	full   []byte // the messages without name compression, in lower case
+	zone   []byte // records with texts in zone file form, in lower case
 
-	joined []byte // character-strings, as they are
+	joined []byte // joined character-strings, in their own case
 
 	packed []byte
 }
 
-// ErrUnreadable says that a message could not be read, so that texts that are cut into
-// character-strings may go unseen in those of its records that cannot be read either.
+// ErrUnreadable reports that a message could not be read. Texts that are divided into
+// character-strings may be missed in those of its records that cannot be read either.
 var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 
-// Set takes octets, which it borrows, and the DNS messages that they hold. All of the
-// octets are searched, also after an error.
+// Set makes t the text of octets, which it borrows, and of the DNS messages in them. All octets
+// are searched, also after the error, which is [ErrUnreadable].
 func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
 	t.raw = octets
 	t.folded = appendLower(t.folded[:0], octets)
 	t.full, t.zone, t.joined = t.full[:0], t.zone[:0], t.joined[:0]
 	for _, wire := range messages {
-		if len(wire) > 0 && !t.read(wire) {
-			t.names(wire)
-			t.records(wire)
+		if len(wire) > 0 && !t.addMessage(wire) {
+			t.addNames(wire)
+			t.addRecords(wire)
 			err = ErrUnreadable
 		}
 	}
 	return err
 }
 
-// read takes a message in.
-func (t *Text) read(wire []byte) bool {
+// addMessage adds a message, and reports whether miekg/dns can read it.
+func (t *Text) addMessage(wire []byte) bool {
 	var m dns.Msg
 	if m.Unpack(wire) != nil {
 		return false
@@ -59,15 +58,15 @@ func (t *Text) read(wire []byte) bool {
 	t.full = appendLower(t.full, packed)
 	for _, section := range [][]dns.RR{m.Answer, m.Ns, m.Extra} {
 		for _, rr := range section {
-			t.record(rr)
+			t.addRecord(rr)
 		}
 	}
 	return true
 }
 
-// names notes, of a message that cannot be read, each name that compression has cut,
-// wherever one may begin.
-func (t *Text) names(wire []byte) {
+// addNames adds every compressed name of a message that cannot be read, uncompressed. It tries
+// each offset, because it does not know where names begin.
+func (t *Text) addNames(wire []byte) {
 	for from := range wire {
 		if name, cut := nameAt(t.packed[:0], wire, from); cut {
 			t.full = append(appendLower(t.full, name), 0)
@@ -75,9 +74,9 @@ func (t *Text) names(wire []byte) {
 	}
 }
 
-// records notes the records of a message that cannot be read as a whole; of those that
-// cannot be read either, their character-strings.
-func (t *Text) records(wire []byte) {
+// addRecords adds the records of a message that cannot be read as a whole, or the
+// character-strings of a record that cannot be read either.
+func (t *Text) addRecords(wire []byte) {
 	for at := firstRecord(wire); at < len(wire); {
 		_, fields, err := dns.UnpackDomainName(wire, at)
 		if err != nil || fields+fixedFields > len(wire) {
@@ -89,15 +88,15 @@ func (t *Text) records(wire []byte) {
 			return
 		}
 		if rr, _, err := dns.UnpackRR(wire, at); err == nil {
-			t.record(rr)
+			t.addRecord(rr)
 		} else {
-			t.strings(wire[rdata:end])
+			t.addStrings(wire[rdata:end])
 		}
 		at = end
 	}
 }
 
-// firstRecord is where the questions end; the end of the message where they do not.
+// firstRecord returns the offset after the questions; the end of the message if they are malformed.
 func firstRecord(wire []byte) int {
 	const header, questions, typeAndClass = 12, 4, 4
 	if len(wire) < header {
@@ -114,8 +113,8 @@ func firstRecord(wire []byte) int {
 	return at
 }
 
-// nameAt appends the labels of the name that begins there, as far as it is one, and
-// reports whether there are some before a pointer.
+// nameAt appends the labels of the name at an offset, up to where it is malformed. cut reports
+// whether it followed a pointer after a label.
 func nameAt(name, wire []byte, at int) (_ []byte, cut bool) {
 	const longest, compressed = 255, 0xc0
 	for pointers := 0; at < len(wire) && len(name) < longest; {
@@ -135,23 +134,22 @@ func nameAt(name, wire []byte, at int) (_ []byte, cut bool) {
 	return name, cut
 }
 
-// record notes a record that may hold texts; most hold names and numbers only, or
-// digests and keys.
-func (t *Text) record(rr dns.RR) {
+// addRecord adds a record unless its type contains only names, numbers, digests and keys.
+func (t *Text) addRecord(rr dns.RR) {
 	switch rr := rr.(type) {
 	case *dns.A, *dns.AAAA, *dns.NS, *dns.CNAME, *dns.SOA, *dns.PTR, *dns.MX, *dns.SRV,
 		*dns.RRSIG, *dns.DNSKEY, *dns.DS, *dns.NSEC, *dns.NSEC3:
 	case *dns.TXT, *dns.SPF:
-		t.stringsOf(rr)
+		t.addStringsOf(rr)
 	default:
-		t.text(rr.String())
-		t.stringsOf(rr)
+		t.addText(rr.String())
+		t.addStringsOf(rr)
 	}
 }
 
-// stringsOf notes the character-strings of a record if its data consists of them, or, of a
-// NAPTR, the data after its two numbers.
-func (t *Text) stringsOf(rr dns.RR) {
+// addStringsOf adds the character-strings of a record if its rdata consists of them; of NAPTR,
+// the rdata after the two numbers.
+func (t *Text) addStringsOf(rr dns.RR) {
 	t.packed = slices.Grow(t.packed[:0], dns.Len(rr))
 	b := t.packed[:cap(t.packed)]
 	header, err := dns.PackDomainName(rr.Header().Name, b, 0, nil, false)
@@ -166,23 +164,23 @@ func (t *Text) stringsOf(rr dns.RR) {
 	if rr.Header().Rrtype == dns.TypeNAPTR {
 		rdata = rdata[2*2:]
 	}
-	t.strings(rdata)
+	t.addStrings(rdata)
 }
 
-// strings notes character-strings, as they are, put together.
-func (t *Text) strings(rdata []byte) {
+// addStrings adds rdata that consists of character-strings, joined with and without spaces.
+func (t *Text) addStrings(rdata []byte) {
 	if all, whole := characterStrings(rdata); whole {
 		joined := strings.Join(all, "")
-		t.text(strings.Join(all, " "))
-		t.text(joined)
+		t.addText(strings.Join(all, " "))
+		t.addText(joined)
 		t.joined = append(append(t.joined, joined...), '\n')
 	}
 }
 
-// fixedFields are type, class, TTL and length of data.
+// fixedFields is the size in octets of type, class, TTL and length of rdata.
 const fixedFields = 2 + 2 + 4 + 2
 
-// characterStrings reads data that is nothing else.
+// characterStrings reads character-strings; whole is false if data is not a sequence of them.
 func characterStrings(b []byte) (all []string, whole bool) {
 	for len(b) > 0 {
 		n := 1 + int(b[0])
@@ -195,4 +193,4 @@ func characterStrings(b []byte) (all []string, whole bool) {
 	return all, true
 }
 
-func (t *Text) text(s string) { t.zone = append(appendLower(t.zone, []byte(s)), '\n') }
+func (t *Text) addText(s string) { t.zone = append(appendLower(t.zone, []byte(s)), '\n') }

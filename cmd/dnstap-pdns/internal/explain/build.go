@@ -10,12 +10,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Report returns the report once lanes and sinks have ended. The counts are of all lanes.
+// Report returns the report. It is called after lanes and sinks have ended. The counts are of all
+// lanes.
 func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.leaving.mu.Lock()
-	defer e.leaving.mu.Unlock()
+	e.search.mu.Lock()
+	defer e.search.mu.Unlock()
 	r := Report{
 		Notice:        Notice,
 		Version:       asASCII(from.Version),
@@ -28,13 +29,13 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 		Unmatched:    e.unmatched(),
 		Hiding:       topZones(e.hiding),
 		NeverCopied:  e.neverCopied(),
-		Output:       e.leaving.report(),
+		Output:       e.search.report(),
 		Verdicts:     e.verdicts(),
 		Forbidden:    e.counts(),
 		ResolverMore: e.learned.more,
-		Census:       e.counting.report(),
+		Census:       e.census.report(),
 
-		ResolverUnlisted: max(0, len(e.learned.addrs)-maxWatched),
+		ResolverUnlisted: max(0, len(e.learned.addrs)-maxListed),
 		ResolverNetworks: []string{},
 	}
 	dropped, scrubbed := c.Account().Lost, c.Scrubbing()
@@ -62,10 +63,10 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	for _, p := range from.Problems {
 		r.Problems = append(r.Problems, asASCII(p))
 	}
-	for _, err := range e.leaving.errs {
+	for _, err := range e.search.errs {
 		r.Problems = append(r.Problems, asASCII(err.Error()))
 	}
-	if r.asked() {
+	if r.canariesGiven() {
 		r.Problems = append(r.Problems, r.unsearched()...)
 	}
 	r.Found = slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Found+v.Outside > 0 && !v.Kept }) ||
@@ -83,8 +84,8 @@ func examples[T any](s *samples[T]) []T {
 // maxEntries bounds how many entries of the configuration are listed.
 const maxEntries = 1000
 
-// shown is an entry as a report shows it.
-func (e *Explainer) shown(entry transform.Entry) string {
+// present returns an entry as a report shows it: masked if its value is secret, in ASCII.
+func (e *Explainer) present(entry transform.Entry) string {
 	s := entry.String()
 	if s != "" && e.masked != nil {
 		s = e.masked(s)
@@ -92,11 +93,11 @@ func (e *Explainer) shown(entry transform.Entry) string {
 	return asASCII(s)
 }
 
-// unmatched are the entries that nothing matched, as far as they may be shown.
+// unmatched returns the entries that nothing matched, up to maxEntries.
 func (e *Explainer) unmatched() []Entry {
 	all := []Entry{}
 	add := func(attribute string, entry transform.Entry) {
-		all = append(all, Entry{attribute, e.shown(entry)})
+		all = append(all, Entry{attribute, e.present(entry)})
 	}
 	for _, name := range slices.Sorted(maps.Values(e.entries.names)) {
 		add("scrub.local_names", transform.Entry{Name: name})
@@ -110,7 +111,7 @@ func (e *Explainer) unmatched() []Entry {
 	return all[:min(len(all), maxEntries)]
 }
 
-// asASCII writes what is not printable ASCII as Go does.
+// asASCII returns a text that is not printable ASCII as a Go string literal.
 func asASCII(s string) string {
 	quoted := strconv.QuoteToASCII(s)
 	if quoted == `"`+s+`"` {
@@ -119,9 +120,9 @@ func asASCII(s string) string {
 	return quoted
 }
 
-func (l *leaving) report() []Output {
+func (s *outputSearch) report() []Output {
 	all := []Output{}
-	for _, o := range l.outputs {
+	for _, o := range s.outputs {
 		all = append(all, Output{o.message, o.records, o.containers, o.octets, o.unreadable, hex.EncodeToString(o.sum.Sum(nil))})
 	}
 	slices.SortFunc(all, func(a, b Output) int { return cmp.Compare(a.Message, b.Message) })

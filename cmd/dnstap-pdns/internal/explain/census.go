@@ -10,11 +10,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A counting feeds a census with records.
-type counting struct {
+// A recordCensus counts the names and texts of records.
+type recordCensus struct {
 	*census.Census
-	plain      bool
-	unreadable uint64
+	plain      bool   // examples are not masked
+	unreadable uint64 // records with a message that miekg/dns does not read
 }
 
 // Census is the census of a report.
@@ -23,20 +23,20 @@ type Census struct {
 	Unreadable uint64 `json:"unreadable"` // records of which only question and zone were examined
 }
 
-// Count makes the Explainer count which names and texts of records may identify a person. It is
-// called before the first message. Examples are masked unless plain.
+// Count makes the Explainer count the names and texts of records that may identify a person. It
+// is called before the first message. Examples are masked unless plain.
 func (e *Explainer) Count(plain bool) {
 	var local []string
 	for _, entry := range e.policy.LocalNames {
-		if parsed, err := transform.ParseLocalName(entry); err == nil { // else no policy is made of it
+		if parsed, err := transform.ParseLocalName(entry); err == nil { // else the policy is refused
 			local = append(local, parsed)
 		}
 	}
-	e.counting = &counting{Census: census.New(local), plain: plain}
+	e.census = &recordCensus{Census: census.New(local), plain: plain}
 }
 
-// take counts the record that a message became, if it did.
-func (c *counting) take(v *transform.Verdict) {
+// take counts the record that was made of a message, if any.
+func (c *recordCensus) take(v *transform.Verdict) {
 	if c == nil || v.Record == nil {
 		return
 	}
@@ -60,9 +60,9 @@ func (c *counting) take(v *transform.Verdict) {
 	}
 }
 
-// record counts the names and texts of a resource record. What NSEC3 has for owners are hashes
-// of names (RFC 5155), which anybody can ask the zone for.
-func (c *counting) record(rr dns.RR) {
+// record counts the names and texts of a resource record, except the owners of NSEC3. These are
+// hashes of names (RFC 5155), which every client can query from the zone.
+func (c *recordCensus) record(rr dns.RR) {
 	sig, _ := rr.(*dns.RRSIG)
 	if rr.Header().Rrtype != dns.TypeNSEC3 && (sig == nil || sig.TypeCovered != dns.TypeNSEC3) {
 		c.Name(rr.Header().Name)
@@ -76,14 +76,14 @@ func (c *counting) record(rr dns.RR) {
 	c.fields(reflect.ValueOf(rr).Elem())
 }
 
-// fields counts what is in a struct of miekg/dns, whose tags distinguish names, texts and octets
-// for every type of record.
-func (c *counting) fields(rr reflect.Value) {
+// fields counts the fields of a struct of miekg/dns, whose tags distinguish names, texts and
+// octets for every type of record.
+func (c *recordCensus) fields(rr reflect.Value) {
 	for i := range rr.NumField() {
 		field, is := rr.Field(i), rr.Type().Field(i)
 		switch tag := is.Tag.Get("dns"); {
 		case is.Name == "Hdr":
-		case is.Anonymous: // HTTPS is SVCB
+		case is.Anonymous: // HTTPS embeds SVCB
 			c.fields(field)
 		case strings.HasSuffix(tag, "domain-name"), tag == "ipsechost", tag == "amtrelayhost":
 			for _, name := range strs(field) {
@@ -101,7 +101,7 @@ func (c *counting) fields(rr reflect.Value) {
 	}
 }
 
-// strs returns the strings of a field: one, several, or none of a number.
+// strs returns the strings of a field: one, several, or none if it is a number.
 func strs(field reflect.Value) []string {
 	switch v := field.Interface().(type) {
 	case string:
@@ -112,7 +112,7 @@ func strs(field reflect.Value) []string {
 	return nil
 }
 
-func (c *counting) report() *Census {
+func (c *recordCensus) report() *Census {
 	if c == nil {
 		return nil
 	}

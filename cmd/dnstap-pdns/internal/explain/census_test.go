@@ -10,7 +10,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// counted is the report of an Explainer that counts, of these messages.
+// counted returns the report on these messages, with a census.
 func counted(t *testing.T, c transform.Config, messages ...*transform.Message) Report {
 	t.Helper()
 	policy, err := transform.NewPolicy(c)
@@ -29,7 +29,7 @@ func counted(t *testing.T, c transform.Config, messages ...*transform.Message) R
 	return e.Report(&counts, Origin{})
 }
 
-// examplesOf are the census's examples of one kind.
+// examplesOf returns the census's examples of one kind.
 func examplesOf(r Report, kind string) []string {
 	for _, k := range r.Census.Kinds {
 		if k.Kind == kind {
@@ -39,8 +39,8 @@ func examplesOf(r Report, kind string) []string {
 	return nil
 }
 
-// TestTheCensusSeesEveryNameAndText has one record of each type that holds a name or a text.
-func TestTheCensusSeesEveryNameAndText(t *testing.T) {
+// TestTheCensusCountsEveryNameAndText has one record of each type that contains a name or a text.
+func TestTheCensusCountsEveryNameAndText(t *testing.T) {
 	const name, text = "x.duckdns.org", "jane@mail-test.com"
 	for data, kind := range map[string]string{
 		"NS x.duckdns.org.":                                         "dynamic_dns",
@@ -80,7 +80,7 @@ func TestTheCensusSeesEveryNameAndText(t *testing.T) {
 	}
 }
 
-func TestTheCensusSeesQuestionsOwnersZonesAndMailboxes(t *testing.T) {
+func TestTheCensusCountsQuestionsOwnersZonesAndMailboxes(t *testing.T) {
 	m := response(t, "q.duckdns.org.", dns.TypeA, "ooo.duckdns.org. 60 A 198.51.100.1")
 	soa, err := dns.NewRR(`test-tld. 60 SOA ns.test-tld. jane\.roe.test-tld. 1 2 3 4 5`)
 	if err != nil {
@@ -100,8 +100,8 @@ func TestTheCensusSeesQuestionsOwnersZonesAndMailboxes(t *testing.T) {
 	}
 }
 
-// TestTheCensusCountsWhatLeaves: names that stay are not in it, nor are hashes of names.
-func TestTheCensusCountsWhatLeaves(t *testing.T) {
+// TestTheCensusCountsOnlyOutput: it counts neither names that do not leave nor hashes of names.
+func TestTheCensusCountsOnlyOutput(t *testing.T) {
 	const hash = "0p9mhaveqvm6t7vbl5lop2u3t31rfug7.test-tld."
 	local := response(t, "univ-edu.corp.example.", dns.TypeA)
 	local.Answer = nil

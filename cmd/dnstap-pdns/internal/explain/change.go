@@ -12,10 +12,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// maxChanges is how many changes of one rule are shown of one message.
+// maxChanges is how many changes by one rule are shown for one message.
 const maxChanges = 4
 
-// changesOf shows edits of one rule.
+// changesOf returns the changes that edits of one rule made.
 func changesOf(v *transform.Verdict, edits []transform.Edit) []Change {
 	var all []Change
 	for _, e := range edits[:min(len(edits), maxChanges)] {
@@ -34,7 +34,7 @@ func changesOf(v *transform.Verdict, edits []transform.Edit) []Change {
 	return all
 }
 
-// inMessage shows what was changed in the message.
+// inMessage returns the change that an edit made in the message.
 func inMessage(wire []byte, e transform.Edit) Change {
 	before := wire[e.From:e.To]
 	switch e.Rule {
@@ -61,10 +61,10 @@ func inMessage(wire []byte, e transform.Edit) Change {
 
 const (
 	gone      = "gone"
-	asInQuery = "as in the query" // which is no longer known
+	asInQuery = "as in the query" // the query's own value is not kept
 )
 
-// recordAt names the resource record at those octets of a message.
+// recordAt returns owner and type of the resource record at these octets of a message.
 func recordAt(wire []byte, from, to int) string {
 	rr, _, err := dns.UnpackRR(wire, from)
 	if err != nil {
@@ -82,7 +82,7 @@ func number(b []byte) string {
 	return fmt.Sprint(binary.BigEndian.Uint16(b))
 }
 
-// headerBits names the bits of a header's second word that depend on the resolver.
+// headerBits names those bits of a header's second word that depend on the resolver and are set.
 func headerBits(b []byte) string {
 	if len(b) != 2 {
 		return octets(b)
@@ -102,7 +102,7 @@ func headerBits(b []byte) string {
 	return strings.Join(set, " ")
 }
 
-// outsideMessage shows a change outside the message, as far as it is known.
+// outsideMessage returns the change that a rule made outside the message, as far as it is known.
 func outsideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	r, m := v.Record, v.Message
 	switch rule {
@@ -130,7 +130,7 @@ func outsideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	return nil
 }
 
-// times are those that were cut.
+// times returns the changes of the times that were truncated.
 func times(v *transform.Verdict) []Change {
 	r, m := v.Record, v.Message
 	if m == nil {

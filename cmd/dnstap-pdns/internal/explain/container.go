@@ -14,8 +14,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// An NMSG container is magic, flags, version, length and an Nmsg message (nmsg.proto). It
-// is parsed here again, so that every octet belongs either to a record or to none.
+// An NMSG container is magic, flags, version, length and an Nmsg message (nmsg.proto). This file
+// has its own parser, so that every octet is searched either as part of a record or as part of
+// the rest.
 const (
 	nmsgMagic  = "NMSG"
 	nmsgHeader = len(nmsgMagic) + 2 + 4
@@ -25,13 +26,13 @@ const (
 )
 
 var (
-	errContainer = errors.New("what a sink sent is not a plain NMSG container and was not searched")
+	errContainer = errors.New("a sink sent octets that are not an uncompressed NMSG container; these were not searched")
 	errPacket    = errors.New("its packets are not DNS and were searched as octets only")
 )
 
-// takeApart calls record for each payload of a container, and returns rest with the other
+// splitContainer calls record for each payload of a container, and returns rest with the other
 // octets appended.
-func takeApart(container, rest []byte, record func([]byte)) ([]byte, error) {
+func splitContainer(container, rest []byte, record func([]byte)) ([]byte, error) {
 	if len(container) < nmsgHeader || string(container[:len(nmsgMagic)]) != nmsgMagic || container[4] != 0 {
 		return rest, errContainer
 	}
@@ -49,7 +50,7 @@ func takeApart(container, rest []byte, record func([]byte)) ([]byte, error) {
 	return rest, nil
 }
 
-// dataOf returns the message that an NmsgPayload holds.
+// dataOf returns the message in an NmsgPayload.
 func dataOf(payload []byte) (data []byte, err error) {
 	if !eachField(payload, func(n protowire.Number, value []byte) {
 		if n == payloadData {
@@ -61,7 +62,7 @@ func dataOf(payload []byte) (data []byte, err error) {
 	return data, nil
 }
 
-// textOf presents the i-th record of a container.
+// textOf returns the i-th record of a container as text.
 func textOf(container []byte, i int) string {
 	var m nmsg.Message
 	var err error
@@ -83,10 +84,10 @@ func textOf(container []byte, i int) string {
 	return text.String()
 }
 
-// longestText is how much of a record's text is shown.
+// longestText is how many octets of a record's text are shown.
 const longestText = 2000
 
-// recordOf returns what a record of this type holds.
+// recordOf returns the contents of a record of this message type.
 func recordOf(data []byte, messageType string) (canary.Record, error) {
 	switch messageType {
 	case nmsg.DNSQR.String():
@@ -119,7 +120,8 @@ func recordOf(data []byte, messageType string) (canary.Record, error) {
 	}
 }
 
-// packetAddr is the source or the destination of an IP packet; invalid if it is cut off.
+// packetAddr returns the source or the destination of an IP packet; invalid if the packet is cut
+// off.
 func packetAddr(packet []byte, source bool) netip.Addr {
 	from, size := 12, 4
 	if len(packet) > 0 && packet[0]>>4 == 6 {

@@ -9,7 +9,7 @@ import (
 
 // entries are the entries of the configuration that nothing has matched so far.
 type entries struct {
-	names     map[string]string // in A-labels: as written
+	names     map[string]string // as written, by A-labels
 	networks  []netip.Prefix
 	resolvers []netip.Prefix
 }
@@ -26,16 +26,16 @@ func newEntries(c *transform.Config) entries {
 	return e
 }
 
-// see strikes the entries that a message matches: by its server, and by what was found in it.
-func (e *entries) see(v *transform.Verdict) {
+// match removes the entries that a message matches, by its server or by its finding.
+func (e *entries) match(v *transform.Verdict) {
 	if v.Server.IsValid() {
 		a := v.Server.Addr().Unmap()
 		e.networks = without(e.networks, netip.PrefixFrom(a, a.BitLen()))
-		e.strikeResolver(a)
+		e.matchResolver(a)
 	}
 	switch entry := v.Finding.Entry; {
 	case entry.Name != "":
-		e.strikeName(entry.Name)
+		e.matchName(entry.Name)
 	case entry.Prefix.IsValid() && v.Finding.Rule == transform.LocalNetwork:
 		e.networks = without(e.networks, entry.Prefix)
 	case entry.Prefix.IsValid() && v.Finding.Rule != transform.ClientSubnet:
@@ -43,13 +43,13 @@ func (e *entries) see(v *transform.Verdict) {
 	}
 }
 
-// strikeResolver strikes an address of the resolver.
-func (e *entries) strikeResolver(a netip.Addr) {
+// matchResolver removes the entries that contain an address of the resolver.
+func (e *entries) matchResolver(a netip.Addr) {
 	e.resolvers = without(e.resolvers, netip.PrefixFrom(a, a.BitLen()))
 }
 
-// strikeName strikes a name that was matched, and the names that it is below.
-func (e *entries) strikeName(written string) {
+// matchName removes a name that was matched, and the names above it.
+func (e *entries) matchName(written string) {
 	name, err := transform.ParseLocalName(written)
 	for more := err == nil && len(e.names) > 0; more; {
 		delete(e.names, name)

@@ -7,25 +7,26 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 )
 
-// maxExact bounds the entries of which findings are kept.
+// maxExact bounds the entries with findings.
 const maxExact = 1000
 
-// exacts are the forbidden items that were found, in exactly the forms and places in which
-// they are forbidden.
-type exacts struct {
-	entries []*exact
+// exactFindings are the forbidden items that were found, in exactly the forms and places in
+// which they are forbidden.
+type exactFindings struct {
+	entries []*foundEntry
 	records map[canary.Rule]uint64 // output records in which a rule's items were found
 }
 
-// An exact is an entry that was found.
-type exact struct {
+// A foundEntry is an entry that was found.
+type foundEntry struct {
 	rule     canary.Rule
 	entry    string
 	records  uint64
 	findings []Finding
 }
 
-// kind is the rule that forbids an entry, in a foreign name too.
+// kind returns the rule by which hits are counted: a local name inside a foreign name counts as a
+// local name.
 func kind(r canary.Rule) canary.Rule {
 	if r == canary.LocalNameInside {
 		return canary.LocalName
@@ -33,16 +34,16 @@ func kind(r canary.Rule) canary.Rule {
 	return r
 }
 
-// note counts the hits of one record, and keeps the first of each entry; at is a finding
-// that has the record only.
-func (x *exacts) note(hits []canary.Hit, at Finding) {
+// add counts the hits in one record, and keeps the first hit of each entry as a finding. at is
+// this finding without its form and place.
+func (x *exactFindings) add(hits []canary.Hit, at Finding) {
 	if len(hits) == 0 {
 		return
 	}
 	if x.records == nil {
 		x.records = map[canary.Rule]uint64{}
 	}
-	rules, seen := map[canary.Rule]bool{}, map[*exact]bool{}
+	rules, seen := map[canary.Rule]bool{}, map[*foundEntry]bool{}
 	for _, h := range hits {
 		if rule := kind(h.Rule); !rules[rule] {
 			rules[rule] = true
@@ -54,7 +55,7 @@ func (x *exacts) note(hits []canary.Hit, at Finding) {
 		}
 		seen[e] = true
 		e.records++
-		if shown(e.findings, at.Message) < maxFindings {
+		if findingsIn(e.findings, at.Message) < maxFindings {
 			f := at
 			f.Form, f.Place, f.Where = h.Form, string(h.Place), h.Where
 			if h.Rule == canary.LocalNameInside {
@@ -65,17 +66,17 @@ func (x *exacts) note(hits []canary.Hit, at Finding) {
 	}
 }
 
-// entry returns what was found of an entry; nil if there are too many entries.
-func (x *exacts) entry(rule canary.Rule, entry string) *exact {
+// entry returns the findings of an entry; nil if there are too many entries.
+func (x *exactFindings) entry(rule canary.Rule, entry string) *foundEntry {
 	if e := x.find(rule, entry); e != nil || len(x.entries) == maxExact {
 		return e
 	}
-	e := &exact{rule: rule, entry: entry}
+	e := &foundEntry{rule: rule, entry: entry}
 	x.entries = append(x.entries, e)
 	return e
 }
 
-func (x *exacts) find(rule canary.Rule, entry string) *exact {
+func (x *exactFindings) find(rule canary.Rule, entry string) *foundEntry {
 	for _, e := range x.entries {
 		if e.rule == rule && e.entry == entry {
 			return e
@@ -84,13 +85,13 @@ func (x *exacts) find(rule canary.Rule, entry string) *exact {
 	return nil
 }
 
-// found reports whether one of a record's hits is of an entry.
+// found reports whether hits contains a hit of an entry.
 func found(hits []canary.Hit, rule canary.Rule, entry string) bool {
 	return slices.ContainsFunc(hits, func(h canary.Hit) bool { return kind(h.Rule) == rule && h.Entry == entry })
 }
 
-// shown is how many findings in this message type are kept.
-func shown(all []Finding, message string) int {
+// findingsIn returns how many of the findings are in records of this message type.
+func findingsIn(all []Finding, message string) int {
 	n := 0
 	for i := range all {
 		if all[i].Message == message {
@@ -100,7 +101,8 @@ func shown(all []Finding, message string) int {
 	return n
 }
 
-// sorted orders findings by message type, because the order of sinks differs from run to run.
+// sorted returns findings in the order of message types, because the order of sinks differs from
+// run to run.
 func sorted(findings []Finding) []Finding {
 	all := append([]Finding{}, findings...)
 	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(a.Message, b.Message) })

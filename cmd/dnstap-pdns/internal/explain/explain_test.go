@@ -23,7 +23,7 @@ var (
 	began    = time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC).UnixNano()
 )
 
-// site is a policy with something of everything.
+// site returns a policy with entries of every kind.
 func site() transform.Config {
 	return transform.Config{
 		PairingTimeout: time.Minute,
@@ -36,7 +36,7 @@ func site() transform.Config {
 	}
 }
 
-// response answers a question with records in zone file form.
+// response returns a response to a question, with records in zone file form.
 func response(tb testing.TB, name string, qtype uint16, answer ...string) *dns.Msg {
 	tb.Helper()
 	m := new(dns.Msg)
@@ -71,7 +71,7 @@ func asked(wire []byte) *transform.Message {
 		QueryTime: transform.Time(began), ResponseTime: transform.NoTime, Wire: wire}
 }
 
-// contained is a record alone in its container.
+// contained returns a container with one record.
 func contained(tb testing.TB, r *transform.Record) []byte {
 	tb.Helper()
 	_, payload, err := nmsg.AppendPayload(nil, nmsg.DNSQR, nmsg.IDs{}, r)
@@ -82,7 +82,7 @@ func contained(tb testing.TB, r *transform.Record) []byte {
 	return out.Seal(out.Add(out.Begin(nil), payload), 1)
 }
 
-// explained runs messages through a lane and its records out.
+// explained returns the report on messages that a lane takes and whose records are sent.
 func explained(tb testing.TB, c transform.Config, canaries []string, messages ...*transform.Message) Report {
 	tb.Helper()
 	var all []canary.Canary
@@ -100,7 +100,7 @@ func explained(tb testing.TB, c transform.Config, canaries []string, messages ..
 	e := New(c, Options{Canaries: all})
 	p := transform.NewPairer(transform.NewBudget(100))
 	p.Trace(e.Trace("test"))
-	var left [][]byte // as ever, later than the lane has taken the message
+	var left [][]byte // sent after the lane took all messages, as by a sink
 	for _, m := range messages {
 		p.Take(m, policy, func(r *transform.Record) { left = append(left, contained(tb, r)) })
 	}
@@ -112,7 +112,7 @@ func explained(tb testing.TB, c transform.Config, canaries []string, messages ..
 	return e.Report(&counts, Origin{Version: "test", Command: []string{"explain"}, Configuration: "none"})
 }
 
-// withOPT adds an OPT that tells whatever there is to tell.
+// withOPT adds an OPT record with many options.
 func withOPT(m *dns.Msg) *dns.Msg {
 	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
 	opt.SetUDPSize(1232)
@@ -129,7 +129,7 @@ func withOPT(m *dns.Msg) *dns.Msg {
 	return m
 }
 
-// examplesOfRules are, for each rule, messages that it applies to.
+// examplesOfRules returns, for each rule, messages to which it applies.
 func examplesOfRules(t *testing.T) map[transform.Rule][]*transform.Message {
 	plain := func(m *dns.Msg) []*transform.Message { return []*transform.Message{answered(pack(t, m))} }
 	www := response(t, "www.shop.test-tld.", dns.TypeA, "www.shop.test-tld. 60 A 198.51.100.80")
@@ -158,7 +158,7 @@ func examplesOfRules(t *testing.T) map[transform.Rule][]*transform.Message {
 		transform.QueryReduced:      {asked(pack(t, withOPT(query))), answered(pack(t, www))},
 		transform.CaseLowered:       plain(response(t, "wWw.Shop.test-tld.", dns.TypeA, "wWw.Shop.test-tld. 60 CNAME Other.test-tld.")),
 		transform.HeaderBitsCleared: plain(cleared),
-		transform.TrailingCut:       {answered(append(pack(t, www), "behind\x07"...))},
+		transform.TrailingCut:       {answered(append(pack(t, www), "after\x07"...))},
 		transform.TimeTruncated:     plain(www),
 		transform.RRsetRemoved:      plain(stray),
 		transform.Rebuilt:           plain(middle),
@@ -177,7 +177,7 @@ func examplesOfRules(t *testing.T) map[transform.Rule][]*transform.Message {
 	}
 }
 
-// TestEachRuleIsShownBeforeAndAfter holds the report to what each rule does.
+// TestEachRuleIsShownBeforeAndAfter compares the report on each rule's examples with rules.txt.
 func TestEachRuleIsShownBeforeAndAfter(t *testing.T) {
 	all := examplesOfRules(t)
 	var shown strings.Builder
@@ -198,15 +198,14 @@ func TestEachRuleIsShownBeforeAndAfter(t *testing.T) {
 			r.Rules = []Rule{got}
 		}
 		w := text{octets: true}
-		w.rulesThat(&r, rule.Forbids() != transform.Kept)
+		w.matchedRules(&r, rule.Forbids() != transform.Kept)
 		shown.WriteString(w.b.String())
 	}
 	golden.Assert(t, shown.String(), "rules.txt")
 }
 
-// TestCaseBesideTheResponseIsShown: of the query where that is what was lowered, else of
-// the zone.
-func TestCaseBesideTheResponseIsShown(t *testing.T) {
+// TestLoweredQueriesAndZonesAreShown lowers the case of a name outside the response.
+func TestLoweredQueriesAndZonesAreShown(t *testing.T) {
 	www := response(t, "www.shop.test-tld.", dns.TypeA)
 	query := new(dns.Msg).SetQuestion("wWw.Shop.test-tld.", dns.TypeA)
 	query.Id = www.Id
@@ -229,9 +228,9 @@ func TestCaseBesideTheResponseIsShown(t *testing.T) {
 	}
 }
 
-// TestACanaryIsFoundInEachRecord: none is searched for another's, and examples end where
-// counts do not.
-func TestACanaryIsFoundInEachRecord(t *testing.T) {
+// TestACanaryIsCountedInEachRecord: counts continue after the last example, and canaries do not
+// affect each other.
+func TestACanaryIsCountedInEachRecord(t *testing.T) {
 	var messages []*transform.Message
 	for range 20 {
 		messages = append(messages, answered(pack(t, response(t, "secret.test-tld.", dns.TypeA, "secret.test-tld. 60 A 198.51.100.80"))),
@@ -257,8 +256,8 @@ func TestACanaryIsFoundInEachRecord(t *testing.T) {
 	}
 }
 
-// TestFindingsDoNotDependOnWhichSinkIsFirst: of each message type there are as many.
-func TestFindingsDoNotDependOnWhichSinkIsFirst(t *testing.T) {
+// TestFindingsDoNotDependOnTheOrderOfSinks: as many findings of each message type are kept.
+func TestFindingsDoNotDependOnTheOrderOfSinks(t *testing.T) {
 	c, err := canary.Parse("secret.test-tld")
 	if err != nil {
 		t.Fatal(err)
@@ -292,12 +291,12 @@ func TestFindingsDoNotDependOnWhichSinkIsFirst(t *testing.T) {
 	}
 }
 
-// TestWhatBecameKnownLateIsSaid: 0 of fewer records than there are is explained.
-func TestWhatBecameKnownLateIsSaid(t *testing.T) {
+// TestRecordsBeforeAnAddressWasKnownAreReported: these were not searched for it.
+func TestRecordsBeforeAnAddressWasKnownAreReported(t *testing.T) {
 	e := New(site(), Options{})
 	e.Sent("dnsqr", contained(t, &transform.Record{Server: server, Answered: true, Name: []byte("\x01a\x00"),
 		Resolver: resolver, Response: pack(t, response(t, "a.", dns.TypeA))}))
-	e.leaving.learn(netip.MustParseAddr("192.0.2.77"), true)
+	e.search.learn(netip.MustParseAddr("192.0.2.77"), true)
 	r := e.Report(&transform.Counts{}, Origin{})
 	var b strings.Builder
 	if err := r.WriteText(&b, false); err != nil {
@@ -310,8 +309,8 @@ func TestWhatBecameKnownLateIsSaid(t *testing.T) {
 	}
 }
 
-// TestAKeptAddressIsNoFault unless somebody asks for it.
-func TestAKeptAddressIsNoFault(t *testing.T) {
+// TestAKeptAddressIsAFaultOnlyAsACanary keeps the resolver's address by configuration.
+func TestAKeptAddressIsAFaultOnlyAsACanary(t *testing.T) {
 	keep := site()
 	keep.KeepResolver = true
 	wire := pack(t, response(t, "www.test-tld.", dns.TypeA))
@@ -326,8 +325,8 @@ func TestAKeptAddressIsNoFault(t *testing.T) {
 	}
 }
 
-// TestACanaryBesideTheRecordsIsFound: in what no record holds.
-func TestACanaryBesideTheRecordsIsFound(t *testing.T) {
+// TestACanaryOutsideTheRecordsIsFound has the canary in another field of the container.
+func TestACanaryOutsideTheRecordsIsFound(t *testing.T) {
 	c, err := canary.Parse("\x11\x22\x33\x44\x55")
 	if err != nil {
 		t.Fatal(err)
@@ -344,8 +343,8 @@ func TestACanaryBesideTheRecordsIsFound(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoPlainContainerIsAProblem: what was not searched is no proof.
-func TestWhatIsNoPlainContainerIsAProblem(t *testing.T) {
+// TestUnsearchedContainersAreAProblem: octets that were not searched prove nothing.
+func TestUnsearchedContainersAreAProblem(t *testing.T) {
 	for _, container := range []string{"", "NMSG", "NMSG\x01\x02\x00\x00\x00\x00", "NMSG\x00\x02\x00\x00\x00\x02\x0a\x09"} {
 		e := New(site(), Options{})
 		e.Sent("dnsqr", []byte(container))
@@ -355,7 +354,7 @@ func TestWhatIsNoPlainContainerIsAProblem(t *testing.T) {
 	}
 }
 
-func TestEntriesThatMatchNothingAreTold(t *testing.T) {
+func TestEntriesThatMatchNothingAreListed(t *testing.T) {
 	c := site()
 	c.LocalNames = []string{"corp.example", "text.example", "zone.example", "rdata.example", "Wrong.example", "bücher.example"}
 	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8:7::/48"),
@@ -392,9 +391,9 @@ func TestEntriesThatMatchNothingAreTold(t *testing.T) {
 	}
 }
 
-// TestEntriesThatMatchInHiddenFormsAreNotTold: what the scrubber finds is not told as
-// matching nothing, and what it does not is.
-func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
+// TestEntriesThatMatchInRareFormsAreNotListed: entries are listed only if the scrubber found them
+// in no form.
+func TestEntriesThatMatchInRareFormsAreNotListed(t *testing.T) {
 	c := site()
 	c.LocalNames = []string{"strings.example", "labels.example", "query.example", "unknown.example"}
 	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("10.51.0.0/16")}
@@ -415,7 +414,7 @@ func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 		answered(pack(t, response(t, "203.query.example.", dns.TypePTR, "203.query.example. PTR 203.in-addr.arpa."))),
 		zoned, expired,
 	}
-	for i := range 17 { // the clock believes no single message
+	for i := range 17 { // a single message does not advance the clock
 		m := *late
 		m.QueryTime += transform.Time(i)
 		messages = append(messages, &m)
@@ -427,8 +426,8 @@ func TestEntriesThatMatchInHiddenFormsAreNotTold(t *testing.T) {
 	}
 }
 
-// TestWhatFramesTellBesideIsNeverCopied also where a lane knows no more of it than that.
-func TestWhatFramesTellBesideIsNeverCopied(t *testing.T) {
+// TestFieldsThatAreNeverCopiedAreListed includes fields without a known name.
+func TestFieldsThatAreNeverCopiedAreListed(t *testing.T) {
 	e := New(site(), Options{})
 	frame := []byte("\x0a\x09resolver1\x12\x03abc\x1a\x02xy\x7a\x00\x78\x01\x72\x06\x7a\x04rule\x9a\x06\x04hush")
 	e.Frame(frame)
@@ -439,17 +438,17 @@ func TestWhatFramesTellBesideIsNeverCopied(t *testing.T) {
 	buf := out.Add(out.Begin(nil), nmsg.Payload{Bytes: []byte(payload)})
 	e.Sent("dnsqr", out.Seal(buf, 0))
 	r := e.Report(&transform.Counts{}, Origin{})
-	type told struct {
+	type listed struct {
 		Field, Value string
 		Frames       uint64
 		Searched     bool
 		Found        uint64
 	}
-	var got []told
+	var got []listed
 	for _, b := range r.NeverCopied {
-		got = append(got, told{b.Field, b.Value, b.Frames, b.Searched, b.Found})
+		got = append(got, listed{b.Field, b.Value, b.Frames, b.Searched, b.Found})
 	}
-	want := []told{
+	want := []listed{
 		{"extra", `"xy"`, 2, false, 0},
 		{"field 99", `"hush"`, 2, true, 0},
 		{"identity", `"resolver1"`, 2, true, 1},
@@ -460,13 +459,13 @@ func TestWhatFramesTellBesideIsNeverCopied(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if r.Found {
-		t.Error("it is no verdict")
+		t.Error("it counts as found")
 	}
 }
 
-// TestAnIdentityThatIsAnAddressHidesNothing: the address is searched for in the forms of
-// addresses too.
-func TestAnIdentityThatIsAnAddressHidesNothing(t *testing.T) {
+// TestAnAddressAsIdentityIsSearchedForInAllForms: the resolver's address is also the identity,
+// which is searched for as a text.
+func TestAnAddressAsIdentityIsSearchedForInAllForms(t *testing.T) {
 	e := New(site(), Options{})
 	e.Frame([]byte("\x0a\x0a192.0.2.53"))
 	e.Learner().Take(answered(nil))
@@ -478,9 +477,9 @@ func TestAnIdentityThatIsAnAddressHidesNothing(t *testing.T) {
 	}
 }
 
-// TestRecordsThatTheLibraryCannotReadAreTold: they are searched as they stand. That is a
-// problem where the report is to prove something.
-func TestRecordsThatTheLibraryCannotReadAreTold(t *testing.T) {
+// TestUnreadableRecordsAreReported: they are searched as octets only. That is a problem if a canary
+// is given, because the report is to prove its absence.
+func TestUnreadableRecordsAreReported(t *testing.T) {
 	for line, asked := range map[string][]canary.Canary{
 		"\n1 records of dnsqr hold a message":             nil,
 		"\nIncomplete: 1 records of dnsqr hold a message": {canary.OfText("secret")},
@@ -506,11 +505,11 @@ func unreadable(t *testing.T, line string, asked []canary.Canary) {
 		t.Fatal(err)
 	}
 	if strings.Count(said.String(), "hold a message") != 1 || !strings.Contains(said.String(), line) {
-		t.Errorf("not told:\n%s", &said)
+		t.Errorf("not reported:\n%s", &said)
 	}
 }
 
-// TestMemoryIsBounded: of what differs in every message, a few are kept.
+// TestMemoryIsBounded has values that differ in every message, of which only some are kept.
 func TestMemoryIsBounded(t *testing.T) {
 	e := New(site(), Options{})
 	for i := range uint32(10000) {
@@ -525,12 +524,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	if n := len(r.NeverCopied); n > maxFields*(maxValues+1) {
 		t.Errorf("%d values", n)
 	}
-	if n := len(r.Verdicts); n != maxWatched || r.ResolverUnlisted != maxLearned-maxWatched || !r.ResolverMore {
+	if n := len(r.Verdicts); n != maxListed || r.ResolverUnlisted != maxLearned-maxListed || !r.ResolverMore {
 		t.Errorf("%d addresses listed, %d not, more: %v", n, r.ResolverUnlisted, r.ResolverMore)
 	}
 }
 
-func TestCommandLinesCanBeGivenAgain(t *testing.T) {
+func TestCommandLinesAreQuotedForAShell(t *testing.T) {
 	for want, words := range map[string][]string{
 		"explain -c a.hcl":                  {"explain", "-c", "a.hcl"},
 		"explain --canary 'it'\\''s me' ''": {"explain", "--canary", "it's me", ""},

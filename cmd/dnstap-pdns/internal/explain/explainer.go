@@ -8,12 +8,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An Explainer gathers what its Report contains. Several lanes and sinks may use it at once.
+// An Explainer collects the contents of its Report. Several lanes and sinks may use it at once.
 type Explainer struct {
 	policy transform.Config
 	masked func(string) string
 
-	mu           sync.Mutex // of what lanes report
+	mu           sync.Mutex // guards what lanes report
 	reasons      map[transform.Reason]*samples[Example]
 	rules        map[transform.Rule]*samples[RuleExample]
 	entries      entries
@@ -22,25 +22,25 @@ type Explainer struct {
 	hiding       *transform.DomainCounts
 	uncopied     uncopied
 
-	counting *counting // nil unless asked for
+	census *recordCensus // nil unless Count was called
 
-	leaving leaving // of what sinks report
+	search outputSearch // of what sinks send
 }
 
-// Options are what a report is made for.
+// Options are settings of a report.
 type Options struct {
-	Canaries []canary.Canary // to search for in what leaves, in addition to what the policy forbids
+	Canaries []canary.Canary // to search for in the output, in addition to what the policy forbids
 
-	// Masked returns what a report shows of an entry of the policy, which is given as
-	// transform.Entry presents it; nil: the entry. It is for entries that the configuration
-	// takes from the environment or from a file.
+	// Masked returns how a report shows an entry of the policy. It is given the String of a
+	// transform.Entry. nil: entries are shown as they are. It is for entries that the
+	// configuration takes from the environment or from a file.
 	Masked func(entry string) string
 }
 
-// maxNames bounds the local names that are searched for as octets too.
+// maxNames bounds the local names that are also searched for as octets.
 const maxNames = 1000
 
-// New returns an Explainer of what this policy does.
+// New returns an Explainer of the effects of this policy.
 func New(policy transform.Config, o Options) *Explainer {
 	e := &Explainer{
 		policy:       policy,
@@ -54,19 +54,19 @@ func New(policy transform.Config, o Options) *Explainer {
 		uncopied:     uncopied{},
 	}
 	for _, c := range o.Canaries {
-		e.leaving.watch(c, given, asASCII(c.Text))
+		e.search.add(c, given, asASCII(c.Text))
 	}
-	e.leaving.forbidden = canary.NewForbidden(e.forbidden())
+	e.search.forbidden = canary.NewForbidden(e.forbidden())
 	for _, p := range policy.Resolvers {
 		if p.IsSingleIP() && !isShared(p.Addr()) {
-			e.leaving.watch(canary.OfAddr(p.Addr()), configured, p.Addr().String())
+			e.search.add(canary.OfAddr(p.Addr()), configured, p.Addr().String())
 		}
 	}
 	return e
 }
 
-// forbidden is what the policy forbids, for the exact search. The first local names are
-// searched for as octets too.
+// forbidden returns what the policy forbids, for the exact search. It adds the first maxNames
+// local names to the search for octets.
 func (e *Explainer) forbidden() canary.Policy {
 	c := &e.policy
 	p := canary.Policy{
@@ -80,19 +80,19 @@ func (e *Explainer) forbidden() canary.Policy {
 		if err != nil {
 			continue // the policy is refused
 		}
-		shown := e.shown(transform.Entry{Name: written})
+		shown := e.present(transform.Entry{Name: written})
 		p.LocalNames = append(p.LocalNames, canary.Name{ALabels: name, Written: shown})
 		if i < maxNames {
-			e.leaving.watch(canary.OfText(name), local, shown)
+			e.search.add(canary.OfText(name), local, shown)
 		}
 	}
 	return p
 }
 
-// Trace makes the Explainer the trace of every lane.
+// Trace returns the Explainer, which is the trace of every lane.
 func (e *Explainer) Trace(string) transform.Trace { return e }
 
-// Verdict takes the verdict on a message.
+// Verdict records the verdict on a message. It implements transform.Trace.
 func (e *Explainer) Verdict(v *transform.Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -103,22 +103,22 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	if v.Message != nil {
 		e.learn(v.Message)
 	}
-	e.entries.see(v)
-	e.counting.take(v)
+	e.entries.match(v)
+	e.census.take(v)
 	e.hiding.Count(v.Name, v.Finding.Rule)
-	e.transactions.see(v, func(a netip.Addr) bool { return e.learned.addrs[a.Unmap()] })
+	e.transactions.search(v, func(a netip.Addr) bool { return e.learned.addrs[a.Unmap()] })
 	switch {
 	case v.Reason != transform.Kept:
 		e.drop(v)
 	case v.Record != nil:
-		e.exemplify(v)
+		e.addExample(v)
 		e.change(v)
 	}
 }
 
-// drop keeps an example of what was dropped, and one for the rule if that is why.
+// drop keeps the message as an example of its drop reason, and of the rule that forbade it.
 func (e *Explainer) drop(v *transform.Verdict) {
-	e.exemplify(v)
+	e.addExample(v)
 	if v.Finding.Rule != transform.NoRule {
 		if s := sample(e.rules, v.Finding.Rule); s.wanted() {
 			c := e.foundBy(v)
@@ -127,8 +127,8 @@ func (e *Explainer) drop(v *transform.Verdict) {
 	}
 }
 
-// exemplify keeps an example of what has this reason.
-func (e *Explainer) exemplify(v *transform.Verdict) {
+// addExample keeps the message as an example of its reason.
+func (e *Explainer) addExample(v *transform.Verdict) {
 	s := sample(e.reasons, v.Reason)
 	if s.wanted() && (len(v.Name) > 0 || v.Server.IsValid()) {
 		x := exampleOf(v)
@@ -136,7 +136,7 @@ func (e *Explainer) exemplify(v *transform.Verdict) {
 	}
 }
 
-// change keeps an example for each rule that changed the record.
+// change keeps the message as an example of each rule that changed the record.
 func (e *Explainer) change(v *transform.Verdict) {
 	for edits := v.Edits; len(edits) > 0; {
 		n := 1
@@ -155,20 +155,20 @@ func (e *Explainer) change(v *transform.Verdict) {
 	}
 }
 
-// Bounds of the addresses that messages show as the resolver's.
+// Bounds of the resolver's addresses that are learned from messages.
 const (
-	maxLearned = 4096 // that are searched for
-	maxWatched = 64   // of these, those that are searched for as octets too, and listed
+	maxLearned = 4096 // searched for
+	maxListed  = 64   // of these, also searched for as octets, and listed
 )
 
-// learned is the addresses that messages showed as the resolver's.
+// learned is the resolver's addresses that messages contained.
 type learned struct {
 	addrs map[netip.Addr]bool
-	last  [2]netip.Addr
-	more  bool // than are searched for
+	last  [2]netip.Addr // the two latest, to skip repetitions fast
+	more  bool          // there were more than maxLearned
 }
 
-// learn notes the resolver's address.
+// learn adds the resolver's address in a message to the searches.
 func (e *Explainer) learn(m *transform.Message) {
 	a := m.Resolver.Addr().Unmap()
 	l := &e.learned
@@ -182,24 +182,24 @@ func (e *Explainer) learn(m *transform.Message) {
 		l.more = true
 	default:
 		l.addrs[a] = true
-		e.entries.strikeResolver(a)
-		e.leaving.learn(a, len(l.addrs) <= maxWatched)
+		e.entries.matchResolver(a)
+		e.search.learn(a, len(l.addrs) <= maxListed)
 	}
 }
 
-// isShared reports whether many hosts have an address, so that it is never the resolver's.
+// isShared reports whether many hosts have an address, so that it does not identify the resolver.
 func isShared(a netip.Addr) bool {
 	return a.IsUnspecified() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast()
 }
 
-// maxSamples is how many examples there are of one thing, and maxTries after how many
-// candidates no more different ones are looked for.
+// maxSamples is how many examples of one reason or rule are kept. After maxTries candidates no
+// more are considered.
 const (
 	maxSamples = 3
 	maxTries   = 1000
 )
 
-// samples are the first few that differ.
+// samples are the first few values with different keys.
 type samples[T any] struct {
 	all   []T
 	keys  [maxSamples]string

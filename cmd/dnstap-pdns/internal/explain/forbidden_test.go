@@ -13,16 +13,15 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// leaked is a record that no scrubber has seen.
+// leaked returns a record that was not scrubbed.
 func leaked(t *testing.T, name string, qtype uint16, answer ...string) *transform.Record {
 	t.Helper()
 	return &transform.Record{Server: server, Resolver: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Zeroed: true, Answered: true,
 		Name: []byte("\x01x\x08test-tld\x00"), Type: qtype, Class: dns.ClassINET, Response: pack(t, response(t, name, qtype, answer...))}
 }
 
-// TestWhatThePolicyForbidsIsFound: with every scrub rule broken, explain finds the item
-// without being given a canary.
-func TestWhatThePolicyForbidsIsFound(t *testing.T) {
+// TestForbiddenItemsAreFoundWithoutACanary has records that were not scrubbed.
+func TestForbiddenItemsAreFoundWithoutACanary(t *testing.T) {
 	c := site()
 	c.Resolvers = []netip.Prefix{netip.MustParsePrefix("192.0.2.54/32"), netip.MustParsePrefix("2001:db8:53::/48")}
 	for _, x := range []struct {
@@ -70,8 +69,8 @@ func TestWhatThePolicyForbidsIsFound(t *testing.T) {
 	}
 }
 
-// TestLooseHitsAreNotes: octets and texts of what the policy forbids are no fault where it
-// does not forbid them.
+// TestLooseHitsAreNotes: an item of the policy is no fault in a form or place that the policy
+// does not forbid.
 func TestLooseHitsAreNotes(t *testing.T) {
 	c := site()
 	c.LocalNames = []string{"ksu.edu"}
@@ -93,7 +92,7 @@ func TestLooseHitsAreNotes(t *testing.T) {
 	}
 	for _, want := range []string{
 		"local name ksu.edu appears in 0 of 1 output records\n  note: 1 records or containers hold it in a form or place that the configuration does not forbid:\n" +
-			"  record 1 of dnsqr: wire labels, as it stands, at octet ",
+			"  record 1 of dnsqr: wire labels, in the octets as sent, at octet ",
 		"local names of the configuration (1) appear in 0 of 1 output records\n",
 		"Nothing of this that must not leave was found.\n",
 	} {
@@ -103,9 +102,9 @@ func TestLooseHitsAreNotes(t *testing.T) {
 	}
 }
 
-// TestTransactionsAreSearchedForTheirOwn: a client subnet is forbidden in the record of its
-// transaction only, and so is a resolver's address that is not searched for everywhere.
-func TestTransactionsAreSearchedForTheirOwn(t *testing.T) {
+// TestTransactionsAreSearchedForTheirOwnItems: a client subnet is forbidden in the record of its
+// transaction only, and so is a resolver's address beyond maxLearned.
+func TestTransactionsAreSearchedForTheirOwnItems(t *testing.T) {
 	record := leaked(t, "x.test-tld.", dns.TypeTXT, `x.test-tld. TXT "you are in 198.18.5.0/24, and 192.0.2.53 queried"`)
 	query := new(dns.Msg).SetQuestion("X.test-tld.", dns.TypeTXT)
 	query.Id = 0x1234
@@ -162,7 +161,7 @@ func exampleText(m *transform.Message) string {
 	return "x.test-tld. TXT from 198.51.100.7:53 1970-01-01T00:00:00Z\n"
 }
 
-// TestSubnetsOfQueriesAreForgotten in their order, two generations later.
+// TestSubnetsOfQueriesAreForgotten after two generations of later queries.
 func TestSubnetsOfQueriesAreForgotten(t *testing.T) {
 	var x transactions
 	subnet := []netip.Prefix{netip.MustParsePrefix("198.18.5.0/24")}
@@ -176,8 +175,8 @@ func TestSubnetsOfQueriesAreForgotten(t *testing.T) {
 	}
 }
 
-// TestEntriesAreStruckByTheFindingsThatNameThem: also those that a matched name is below.
-func TestEntriesAreStruckByTheFindingsThatNameThem(t *testing.T) {
+// TestFindingsMatchTheirEntries: a finding matches the entry that it names, and the names above it.
+func TestFindingsMatchTheirEntries(t *testing.T) {
 	c := site()
 	c.LocalNames = []string{"corp.example", "Example.", "www.corp.example", "bücher.example", "list.test-tld"}
 	c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("203.0.0.0/16"),
@@ -212,7 +211,7 @@ func TestEntriesAreStruckByTheFindingsThatNameThem(t *testing.T) {
 	}
 }
 
-// TestZonesThatMayHideAreListed by their drops, the most first.
+// TestZonesThatMayHideAreListed in the order of their drops, the most first.
 func TestZonesThatMayHideAreListed(t *testing.T) {
 	e := New(site(), Options{})
 	drop := func(name string, reason transform.Reason, rule transform.Rule) {

@@ -17,16 +17,17 @@ import (
 type form struct {
 	name           string
 	kinds          []kind // of entries
-	six            bool   // it is that of an IPv6 address, which may embed an IPv4 address
-	four           bool   // it is that of an IPv4 address
-	least4, least6 int    // bits of the shortest entry that it counts for
+	six            bool   // a form of IPv6 addresses, which may embed an IPv4 address
+	four           bool   // a form of IPv4 addresses
+	least4, least6 int    // bits of the shortest entry for which it counts
 
-	// write writes an address, or a name, and reports whether it is that of the entry. If
-	// near is true the address is outside, and a name is to be changed so that it is another.
+	// write returns an address or a name in this form, and reports whether the entry matches it.
+	// If near is true the address is outside the entry, and write must change the name so that it
+	// is similar but not the entry's.
 	write func(g gen, e *entry, a netip.Addr, near bool) (x content, is bool)
 
-	reverse bool // it is a reverse name, which counts for client subnets in octets too
-	plain   bool // it does not count for an IPv4 address that is embedded
+	reverse bool // a reverse name, which counts for client subnets in octets too
+	plain   bool // it does not count for embedded IPv4 addresses
 }
 
 var (
@@ -34,7 +35,7 @@ var (
 	addresses = []kind{localNetwork, resolver, ownAddress, queryAddress, identity, outgoing, querySubnet, responseSubnet, wideSubnet}
 )
 
-// forms are all forms.
+// forms is every form.
 var forms = slices.Concat(nameForms, reverseForms, labelForms, textForms(), octetForms, []form{
 	{name: "address of IPv4", kinds: addresses, four: true, write: anAddress},
 	{name: "address of IPv6", kinds: addresses, six: true, write: anAddress},
@@ -44,12 +45,12 @@ func anAddress(_ gen, _ *entry, a netip.Addr, near bool) (content, bool) {
 	return content{addr: a}, !near
 }
 
-// within puts words before and after labels.
+// within returns labels with words before and after them.
 func within(g gen, labels ...string) content {
 	return content{labels: slices.Concat(g.words(2), labels, g.words(2))}
 }
 
-// nameForms are those of local names.
+// nameForms are the forms of local names.
 var nameForms = []form{
 	{name: "local name", kinds: names, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
 		labels := strings.Split(g.spelled(e.name), ".")
@@ -87,7 +88,7 @@ var nameForms = []form{
 	}},
 	{name: "public suffix in a local name", kinds: names, write: func(g gen, e *entry, _ netip.Addr, near bool) (content, bool) {
 		zone, after := pick(g, "edu", "com", "org"), pick(g, "sa", "au", "br", "mx")
-		if !near { // no suffix, or one of the list's private section
+		if !near { // no public suffix, or one in the list's private section
 			zone, after = pick(g, "github", "blogspot", "herokuapp", g.word()), pick(g, "io", "com", "sa", "uk")
 		} else if g.below(4) == 0 {
 			zone, after = g.word(), pick(g, "ck", "np", "mm") // every name below is a suffix
@@ -142,10 +143,10 @@ var nameForms = []form{
 	}},
 }
 
-// cut may cut the root.
+// cut returns a name with or without the root label.
 func (g gen) cut(name []byte) string { return string(name[:len(name)-g.r.IntN(2)]) }
 
-// longer makes a label longer, or another one.
+// longer changes labels, most often by making one longer, so that they are another name.
 func longer(g gen, labels []string) {
 	last := len(labels) - 1
 	switch g.below(5) {
@@ -167,7 +168,7 @@ func longer(g gen, labels []string) {
 	}
 }
 
-// numbers4 are the four numbers of an IPv4 address in reverse order.
+// numbers4 returns the four numbers of an IPv4 address in reverse order.
 func numbers4(a netip.Addr) (all []string) {
 	for _, b := range a.As4() {
 		all = append([]string{strconv.Itoa(int(b))}, all...)
@@ -175,7 +176,7 @@ func numbers4(a netip.Addr) (all []string) {
 	return all
 }
 
-// nibbles6 are the 32 nibbles of an IPv6 address in reverse order.
+// nibbles6 returns the 32 nibbles of an IPv6 address in reverse order.
 func nibbles6(a netip.Addr) (all []string) {
 	octets := a.As16()
 	for _, d := range hex.EncodeToString(octets[:]) {
@@ -184,8 +185,7 @@ func nibbles6(a netip.Addr) (all []string) {
 	return all
 }
 
-// reverseName is labels, the last of them those of a reverse name, as labels, as text and as
-// octets.
+// reverseName returns labels, which end in a reverse name, as labels, as text and as octets.
 func reverseName(g gen, labels ...string) content {
 	labels = append(labels, g.words(2)...)
 	text := strings.ReplaceAll(strings.Join(labels, "."), "/", "-") // a name in text has no slash
@@ -197,13 +197,13 @@ func reverseName(g gen, labels ...string) content {
 	}
 }
 
-// isPart reports whether a reverse name of a network, with labels before it or without any, is
-// that of an entry.
+// isPart reports whether the reverse name of a network matches the entry; before: other labels
+// precede it.
 func (e *entry) isPart(network netip.Prefix, before bool) bool {
 	return network.Overlaps(e.prefix) && (e.prefix.Bits() <= network.Bits() || before && !(e.isResolver() && e.single()))
 }
 
-// reverseForms are reverse names.
+// reverseForms are the forms of reverse names.
 var reverseForms = []form{
 	{name: "reverse name of IPv4", kinds: addresses, four: true, reverse: true, write: func(g gen, e *entry, a netip.Addr, near bool) (content, bool) {
 		before := g.words(2)
@@ -247,12 +247,12 @@ var reverseForms = []form{
 
 var inAddr, ip6 = []string{"in-addr", "arpa"}, []string{"ip6", "arpa"}
 
-// zeros puts zeros before a number.
+// zeros returns a number with zeros before it.
 func zeros(g gen, number string, most int) string {
 	return strings.Repeat("0", g.r.IntN(max(1, most-len(number)+1))) + number
 }
 
-// labelForms are addresses as labels.
+// labelForms are the forms of addresses as labels.
 var labelForms = []form{
 	{name: "labels of IPv4, reversed", kinds: addresses, four: true, write: func(g gen, e *entry, a netip.Addr, near bool) (content, bool) {
 		return aRow(g, near, numbers4(a)), !near
@@ -285,7 +285,7 @@ var labelForms = []form{
 	}},
 }
 
-// aRow puts labels into a longer row.
+// aRow returns labels among other labels. Unless near, numbers may precede and follow them.
 func aRow(g gen, near bool, labels []string) content {
 	if !near && g.below(3) == 0 {
 		labels = append([]string{strconv.Itoa(g.below(10))}, labels...)
@@ -296,7 +296,7 @@ func aRow(g gen, near bool, labels []string) content {
 	return within(g, labels...)
 }
 
-// groupsOf are the groups of an IPv6 address.
+// groupsOf returns the groups of an IPv6 address.
 func groupsOf(a netip.Addr) (all []string) {
 	b := a.As16()
 	for i := 0; i < 16; i += 2 {
@@ -311,11 +311,11 @@ type wording struct {
 	text func(g gen, a netip.Addr) string
 	// longer makes the text part of a longer number.
 	longer func(text string) string
-	before []string // what may be there
+	before []string // texts that may precede it
 	after  []string
 }
 
-// quad is the text of four numbers.
+// quad returns a writer of four numbers as text.
 func quad(by string, reversed bool) func(gen, netip.Addr) string {
 	return func(g gen, a netip.Addr) string {
 		numbers := numbers4(a)
@@ -331,7 +331,7 @@ func quad(by string, reversed bool) func(gen, netip.Addr) string {
 	}
 }
 
-// groups is the text of an IPv6 address.
+// groups returns a writer of IPv6 addresses as text.
 func groups(by string) func(gen, netip.Addr) string {
 	return func(g gen, a netip.Addr) string {
 		all := groupsOf(a)
@@ -363,7 +363,8 @@ func groups(by string) func(gen, netip.Addr) string {
 	}
 }
 
-// decimal is a number. Of a compatible address it would be that of the IPv4 address.
+// decimal returns an address as a decimal number. An IPv4-compatible IPv6 address would have the
+// number of its IPv4 address.
 func decimal(g gen, a netip.Addr) string {
 	if compatible.Contains(a) {
 		b := a.As16()
@@ -376,7 +377,7 @@ func hexadecimal(g gen, a netip.Addr) string { return g.cased(hex.EncodeToString
 
 func prefixed(text string) string { return "1" + strings.TrimLeft(text, "0") }
 
-// textForms are addresses as text.
+// textForms returns the forms of addresses as text.
 func textForms() (all []form) {
 	var wordings []wording
 	digitBefore := []string{"", "x", "ip", " ", "(", "=", "v=", "host-", "é", "\xff", "7x"}
@@ -408,7 +409,7 @@ func textForms() (all []form) {
 		before, after := []string{"", " ", "x", "host" + by, "5" + by, "[", "é", "\xff"}, []string{"", " ", "x", by + "host", by + "7", "]", "/64", "é", "\xff"}
 		wordings = append(wordings, wording{form{name: "groups with " + by, six: true}, groups(by), func(text string) string {
 			if strings.HasPrefix(text, by) {
-				return "5" + strings.TrimLeft(text, by) // no zeros any more
+				return "5" + strings.TrimLeft(text, by) // without zeros
 			}
 			return "01234" + text
 		}, before, after})
@@ -440,7 +441,7 @@ func textForms() (all []form) {
 	return all
 }
 
-// octetForms are addresses in octets.
+// octetForms are the forms of addresses in octets.
 var octetForms = []form{
 	{name: "octets of IPv4", kinds: addresses, four: true, write: func(g gen, e *entry, a netip.Addr, near bool) (content, bool) {
 		return content{octets: string(a.AsSlice())}, !near && e.single()
@@ -461,7 +462,7 @@ var octetForms = []form{
 	}},
 }
 
-// An embedding is how an IPv6 address has an IPv4 address inside.
+// An embedding is a way to embed an IPv4 address in an IPv6 address.
 type embedding struct {
 	name   string
 	single bool // counts for single addresses only
@@ -510,10 +511,10 @@ var embeddings = []embedding{
 
 var compatible = netip.MustParsePrefix("::/96")
 
-// foreign begins an address that no entry is in.
+// foreign is the beginning of an address that no entry contains.
 const foreign = "\x2a\x00\x12\x34\x56\x78\x9a\xbc"
 
-// octets are so many, none of which an entry begins with.
+// octets returns n octets that begin no entry.
 func octets(g gen, n int) string {
 	b := make([]byte, n)
 	for i := range b {
@@ -522,13 +523,13 @@ func octets(g gen, n int) string {
 	return string(b)
 }
 
-// embed embeds an IPv4 address. It reports whether that counts for the entry.
+// embed embeds an IPv4 address, and reports whether it counts for the entry in this form.
 func embed(g gen, e *entry, a netip.Addr) (netip.Addr, bool) {
 	how := pick(g, embeddings...)
 	return netip.AddrFrom16([16]byte([]byte(how.octets(g, string(a.AsSlice()))))), !how.never && (!how.single || e.single())
 }
 
-// inALabels is a name as the search gets it.
+// inALabels returns a name in A-labels.
 func inALabels(name string) string {
 	a, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false)).ToASCII(name)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// FuzzReport lets senders put whatever they like into messages, zones and frames: a report
-// is printable, and the JSON is one document.
+// FuzzReport has arbitrary messages, zones and frames: the report is printable, and its JSON is
+// one document.
 func FuzzReport(f *testing.F) {
 	for _, m := range []*dns.Msg{
 		withOPT(response(f, `\027[2J\007<script>.test-tld.`, dns.TypeTXT, `\027[2J\007<script>.test-tld. TXT "\027]0;x\007"`)),

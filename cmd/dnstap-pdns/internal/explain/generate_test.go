@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A gen draws values. What is random but of no importance comes from a generator of its
-// own, which rapid seeds.
+// A gen draws values. Values that rapid need not shrink come from a generator r, which rapid
+// seeds.
 type gen struct {
 	*rapid.T
 	r     *rand.Rand
@@ -30,7 +30,7 @@ func (g gen) bool() bool { return rapid.Bool().Draw(g.T, "bool") }
 
 func pick[T any](g gen, of ...T) T { return of[g.r.IntN(len(of))] }
 
-// word is a label of six to ten letters.
+// word draws a label of six to ten letters.
 func (g gen) word() string {
 	b := make([]byte, 6+g.r.IntN(5))
 	for i := range b {
@@ -39,7 +39,7 @@ func (g gen) word() string {
 	return string(b)
 }
 
-// words are up to n labels.
+// words draws up to n labels.
 func (g gen) words(n int) []string {
 	var all []string
 	for range g.below(n + 1) {
@@ -48,7 +48,7 @@ func (g gen) words(n int) []string {
 	return all
 }
 
-// junk is up to n octets.
+// junk draws up to n octets.
 func (g gen) junk(n int) string {
 	b := make([]byte, g.r.IntN(n+1))
 	for i := range b {
@@ -57,11 +57,11 @@ func (g gen) junk(n int) string {
 	return string(b)
 }
 
-// letters are beyond ASCII: with a decomposed form, without one, with several lower cases,
-// and with cases of different length in UTF-8.
+// letters are not ASCII: some have a decomposed form, several lower cases, or cases of different
+// length in UTF-8.
 var letters = []rune("äéñçüößþяωσςⱥ")
 
-// uWord is a label with such letters.
+// uWord draws a label with such letters.
 func (g gen) uWord() string {
 	word := []rune(g.word())
 	for range 1 + g.r.IntN(3) {
@@ -70,7 +70,7 @@ func (g gen) uWord() string {
 	return string(word)
 }
 
-// spelled draws a spelling of a name as it is configured, in any case.
+// spelled draws a spelling of a configured name, in any case.
 func (g gen) spelled(name string) string {
 	switch g.below(3) {
 	case 0:
@@ -94,13 +94,13 @@ func (g gen) cased(text string) string {
 	}, text)
 }
 
-// Networks that all entries are in. Shorter numbers and groups occur by chance.
+// Networks that contain all entries. Addresses with shorter numbers and groups occur by chance.
 var (
 	all4 = netip.MustParsePrefix("198.18.0.0/15")
 	all6 = netip.MustParsePrefix("2001:db8::/32")
 )
 
-// inside draws an address of a network. In some, numbers are small and groups are zero.
+// inside draws an address of a network. Some have small numbers and zero groups.
 func (g gen) inside(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	small := g.below(3) == 0
@@ -121,7 +121,7 @@ func (g gen) inside(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// prefix draws a network of so many bits.
+// prefix draws a network of from to to bits.
 func (g gen) prefix(six bool, from, to int) netip.Prefix {
 	in := all4
 	if six {
@@ -138,7 +138,7 @@ func (g gen) prefix(six bool, from, to int) netip.Prefix {
 	return p
 }
 
-// next draws an address of the network after or before another one.
+// next draws an address of the network directly before or after p.
 func (g gen) next(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	by := 1
@@ -158,7 +158,7 @@ func (g gen) next(p netip.Prefix) netip.Addr {
 	return g.inside(netip.PrefixFrom(a, p.Bits()))
 }
 
-// A kind is why something is local.
+// A kind is a reason for which an item is local.
 type kind int
 
 const (
@@ -166,13 +166,13 @@ const (
 	oneLabel
 	localNetwork
 	resolver       // a single address, configured
-	ownAddress     // of the message
-	queryAddress   // of its query
-	identity       // a prefix of the resolver's
-	outgoing       // a wider prefix, which is no identity
-	querySubnet    // of the client
-	responseSubnet // the same in the response
-	wideSubnet     // of too few bits
+	ownAddress     // the resolver's address in the response
+	queryAddress   // the resolver's address in the query
+	identity       // a prefix that identifies the resolver
+	outgoing       // a wider prefix, which does not
+	querySubnet    // the client subnet in the query
+	responseSubnet // the client subnet in the response
+	wideSubnet     // a client subnet of too few bits
 	numKinds
 )
 

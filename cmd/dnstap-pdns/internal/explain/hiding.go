@@ -3,12 +3,12 @@ package explain
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
 const (
-	maxZones   = 10_000 // that are counted
-	shownZones = 20
+	maxZones   = 10_000 // counted
+	shownZones = 20     // listed
 )
 
-// topZones returns the registered domains with the most drops that an operator of a zone
-// can cause by its answers.
+// topZones returns the registered domains with the most drops by rules that a zone's operator can
+// cause to match by the contents of answers.
 func topZones(d *transform.DomainCounts) []Zone {
 	all := []Zone{}
 	for _, c := range d.Top(shownZones) {

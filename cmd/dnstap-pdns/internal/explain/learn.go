@@ -2,12 +2,12 @@ package explain
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// A Learner is a lane that drops every message after it learned the resolver's address. An
-// input that can be read twice is read by it first, so that an address that appears late is
-// searched for in the first record too.
+// A Learner is a lane that learns the resolver's address from each message, and drops the
+// message. An input that can be read twice is first read into a Learner, so that addresses from
+// late messages are searched for in all records.
 type Learner struct{ explainer *Explainer }
 
-// Learner returns a lane to learn from.
+// Learner returns a lane that learns addresses for this Explainer.
 func (e *Explainer) Learner() Learner { return Learner{e} }
 
 // Begin does nothing.

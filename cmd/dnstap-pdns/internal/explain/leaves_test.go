@@ -15,10 +15,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// TestNothingForbiddenLeaves makes policies of several entries, and messages of several items
-// in any forms and places: nothing forbidden leaves, the RRsets that leave are those that
-// miekg/dns reads in the input, and those that do not leave hold something forbidden. So do
-// the parts of a dropped response that decide.
+// TestNothingForbiddenLeaves draws policies with several entries, and messages with several items
+// in all forms and places. Nothing forbidden leaves. The RRsets that leave are as miekg/dns reads
+// them in the input. Each RRset that does not leave contains something forbidden, and so do the
+// deciding parts of each dropped response.
 func TestNothingForbiddenLeaves(t *testing.T) {
 	outcomes := map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
@@ -26,8 +26,8 @@ func TestNothingForbiddenLeaves(t *testing.T) {
 		s := g.site()
 		for range visits {
 			m := s.anyResponse(g)
-			outcomes[m.leaves(g)]++
-			outcomes[m.queryLeaves(g)]++
+			outcomes[m.checkResponse(g)]++
+			outcomes[m.checkQuery(g)]++
 		}
 	})
 	for _, o := range []string{"dropped", "removed", "all removed", "whole", "query dropped", "query whole"} {
@@ -40,7 +40,7 @@ func TestNothingForbiddenLeaves(t *testing.T) {
 // site draws a policy.
 func (g gen) site() site {
 	s := site{keepInside: g.below(4) == 0, keepResolver: g.below(5) == 0, asked: g.bool()}
-	var once [numKinds]bool // of what a transaction has one of
+	var once [numKinds]bool // kinds of which a transaction has at most one item, and has it
 	for range 1 + g.below(6) {
 		k := kind(g.r.IntN(int(wideSubnet)))
 		if k >= ownAddress && once[k] {
@@ -57,12 +57,12 @@ func (g gen) site() site {
 	return s
 }
 
-// anyResponse draws a response with items of the site, and with what is nearly that.
+// anyResponse draws a response with items of the site, and with similar items that are not.
 func (s *site) anyResponse(g gen) response {
 	m := s.response(g)
-	items := g.r.IntN(12) // of which some fit
-	if m.stray = g.r.IntN(50) == 0; m.stray {
-		items = 400 // of which enough fit to remove more RRsets than are removed one by one
+	items := g.r.IntN(12) // some of these fit a place
+	if m.outsideChain = g.r.IntN(50) == 0; m.outsideChain {
+		items = 400 // enough of these fit to exceed mostRemoved
 	}
 	for range items {
 		e := pick(g, s.entries...)
@@ -73,7 +73,7 @@ func (s *site) anyResponse(g gen) response {
 		if x.labels != nil && g.r.IntN(4) == 0 {
 			m.records = append(m.records, record{answer, []string{g.word()}, dns.TypeNULL, []any{hidden(x.labels[g.r.IntN(len(x.labels)):])}})
 		}
-		if e.name == name && p.fits(&x) && (!m.stray || p.kind != inName) { // else the form has a name of its own
+		if e.name == name && p.fits(&x) && (!m.outsideChain || p.kind != inName) { // the form did not change the name
 			p.put(&m, x, g)
 		}
 	}
@@ -93,8 +93,8 @@ func (g gen) form(e *entry) form {
 	}
 }
 
-// leaves checks what the scrubber makes of a response, and returns what that is.
-func (m *response) leaves(g gen) string {
+// checkResponse checks what the scrubber did with a response, and returns this outcome.
+func (m *response) checkResponse(g gen) string {
 	o, hits := m.scrub(), m.input()
 	fail := func(format string, args ...any) {
 		g.Logf("question %+q, zone %+q, records %#v\nscrubber: %v %v\nsearch: %+v", m.name, m.zone, m.records, o.reason, o.rule, hits)
@@ -104,13 +104,13 @@ func (m *response) leaves(g gen) string {
 	switch {
 	case o.record == nil && !isDrop:
 		fail("dropped for another reason")
-	case isDrop != (len(m.decisive().input()) > 0):
-		fail("dropped: %v; what decides is the opposite", isDrop)
+	case isDrop != (len(m.decidingParts().input()) > 0):
+		fail("dropped: %v; the deciding parts contain the opposite", isDrop)
 	case isDrop:
 		return "dropped"
 	}
 	if out := m.output(o.record); len(out) > 0 {
-		fail("in what leaves: %+v", out)
+		fail("in the output: %+v", out)
 	}
 	received, left := recordsOf(m.pack(false)), recordsOf(o.record.Response)
 	gone, stays := map[string]bool{}, map[string]bool{} // RRsets
@@ -153,16 +153,16 @@ func (m *response) leaves(g gen) string {
 	return "whole"
 }
 
-// mostRemoved is how many RRsets are removed one by one. Of more, all outside the answer chain
-// are.
+// mostRemoved is how many RRsets the scrubber removes one by one. If there are more, it removes
+// all RRsets outside the answer chain.
 const mostRemoved = 32
 
-// mostAliases is how many aliases are followed.
+// mostAliases is how many aliases the scrubber follows.
 const mostAliases = 16
 
-// decisive is the parts of a response for which it is dropped: question, zone, and the answer
-// chain, or the NS records of a referral.
-func (m *response) decisive() *response {
+// decidingParts returns the parts of a response whose items drop the response: question, zone,
+// and the answer chain, or the NS records of a referral.
+func (m *response) decidingParts() *response {
 	d := *m
 	d.records = nil
 	at := func(section int, typ uint16) bool {
@@ -180,7 +180,7 @@ func (m *response) decisive() *response {
 		for _, r := range m.records {
 			typ := r.typ
 			if signed, ok := r.rdata[0].(string); ok && (typ == dns.TypeRRSIG || typ == dns.TypeSIG) {
-				typ = binary.BigEndian.Uint16([]byte(signed)) // which it covers
+				typ = binary.BigEndian.Uint16([]byte(signed)) // the type that it covers
 			}
 			above := len(name) - len(r.owner) // labels of name that are below the owner
 			if r.section != answer || above < 0 || !strings.EqualFold(strings.Join(r.owner, "\x00"), strings.Join(name[above:], "\x00")) ||
@@ -201,12 +201,12 @@ func (m *response) decisive() *response {
 		}
 		name = target
 	}
-	// After so many aliases, all of the answer section counts.
+	// After mostAliases, the whole answer section counts.
 	d.records = slices.DeleteFunc(slices.Clone(m.records), func(r record) bool { return r.section != answer })
 	return &d
 }
 
-// names are the names in rdata.
+// names returns the names in rdata.
 func (r *record) names() (all [][]string) {
 	for _, part := range r.rdata {
 		if name, ok := part.([]string); ok {
@@ -222,7 +222,7 @@ type readRecord struct {
 	rr      dns.RR
 }
 
-// recordsOf reads a message. Rdata that does not fit its type is read as that of an unknown
+// recordsOf reads a message. Rdata that does not match its type is read as rdata of an unknown
 // type.
 func recordsOf(wire []byte) (all []readRecord) {
 	_, at, err := dns.UnpackDomainName(wire, 12)
@@ -252,7 +252,7 @@ func recordsOf(wire []byte) (all []readRecord) {
 	return all
 }
 
-// set is the RRset of a record: its section, owner and type, or that of what it signs.
+// set returns the RRset of a record: section, owner and type, or the type that it signs.
 func (r *readRecord) set() string {
 	h := r.rr.Header()
 	typ := h.Rrtype
@@ -270,7 +270,7 @@ func (r *readRecord) set() string {
 	return strings.ToLower(h.Name) + " " + dns.Type(typ).String() + " in " + []string{"answer", "authority", "additional"}[r.section]
 }
 
-// lowered are the types whose names leave in lower case.
+// lowered are the types in whose rdata the scrubber changes names to lower case.
 var lowered = map[uint16]bool{
 	dns.TypeNS: true, dns.TypeMD: true, dns.TypeMF: true, dns.TypeCNAME: true, dns.TypeSOA: true, dns.TypeMB: true,
 	dns.TypeMG: true, dns.TypeMR: true, dns.TypePTR: true, dns.TypeMINFO: true, dns.TypeMX: true, dns.TypeRP: true,
@@ -278,7 +278,8 @@ var lowered = map[uint16]bool{
 	dns.TypeKX: true, dns.TypeSRV: true, dns.TypeDNAME: true, typeA6: true, dns.TypeRRSIG: true,
 }
 
-// equals reports whether a record that leaves is one that was received.
+// equals reports whether a record of the output equals a received record, except for case that
+// the scrubber lowers.
 func (r *readRecord) equals(received readRecord) bool {
 	left, in := *r.rr.Header(), *received.rr.Header()
 	data := func(rr dns.RR) string {
@@ -294,18 +295,18 @@ func (r *readRecord) equals(received readRecord) bool {
 	return left == in && r.section == received.section && is == was
 }
 
-// An ending is what became of a query that was never answered.
-type ending struct{ outcome }
+// An unanswered is the outcome of a query without a response.
+type unanswered struct{ outcome }
 
-func (e *ending) Verdict(v *transform.Verdict) {
+func (e *unanswered) Verdict(v *transform.Verdict) {
 	if v.Message == nil {
 		e.outcome.Verdict(v)
 	}
 }
 
-// queryLeaves checks what the scrubber makes of the query if it is never answered.
-func (m *response) queryLeaves(g gen) string {
-	var e ending
+// checkQuery checks what the scrubber does with the query if it has no response.
+func (m *response) checkQuery(g gen) string {
+	var e unanswered
 	lane := transform.NewPairer(transform.NewBudget(10))
 	lane.Trace(&e)
 	query := transform.Message{Role: transform.ResolverQuery, Server: server, Resolver: netip.AddrPortFrom(m.queryOwn, 4000),

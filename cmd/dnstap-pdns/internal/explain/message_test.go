@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A hidden name is labels in octets. Pointers may lead to them.
+// A hidden name is labels in octets, to which compression pointers may lead.
 type hidden []string
 
 // Sections of a message.
@@ -24,8 +24,8 @@ const (
 	additional
 )
 
-// A record is a resource record in the making. Its rdata is octets, as strings, names, as
-// labels, and names that are octets by their type.
+// A record is a resource record that a packer writes. Its rdata consists of octets as string,
+// names as []string, and hidden names.
 type record struct {
 	section int
 	owner   []string
@@ -33,18 +33,18 @@ type record struct {
 	rdata   []any
 }
 
-// A response is a DNS message in the making, and what else a transaction has.
+// A response is a DNS message that a packer writes, and the rest of its transaction.
 type response struct {
-	name    []string
-	qtype   uint16
-	zone    []string
-	records []record
-	stray   bool   // records are added outside of the answer chain
-	seed    uint64 // of compression, and of where OPT is
+	name         []string
+	qtype        uint16
+	zone         []string
+	records      []record
+	outsideChain bool   // records are added outside the answer chain only
+	seed         uint64 // for compression and the place of OPT
 
-	own, queryOwn       netip.Addr   // the resolver's
-	subnet, querySubnet netip.Prefix // of the client; none if zero
-	asked               bool         // the query is a message of its own
+	own, queryOwn       netip.Addr   // the resolver's addresses in response and query
+	subnet, querySubnet netip.Prefix // client subnets; zero: none
+	asked               bool         // the lane gets the query too
 	trailing            string
 
 	policy    *transform.Policy
@@ -69,7 +69,7 @@ func (p *packer) uint16(v ...int) {
 	}
 }
 
-// key is for the map of names.
+// key returns the key of a name in packer.names.
 func key(labels []string) string { return strings.Join(labels, "\xff.") }
 
 func (p *packer) name(labels []string) {
@@ -109,8 +109,8 @@ func (p *packer) record(r record) {
 	binary.BigEndian.PutUint16(p.wire[from-2:], uint16(len(p.wire)-from))
 }
 
-// pack writes the message, as it was received or as far as it may leave: without OPT and
-// without what follows the last record.
+// pack returns the message, either as received, or without OPT and without the octets after the
+// last record, which never leave.
 func (m *response) pack(received bool) []byte {
 	p := packer{names: map[string]int{}, r: rand.New(rand.NewPCG(m.seed, 1))}
 	p.uint16(0x1234, 0x8400, 1, 0, 0, 0)
@@ -139,7 +139,7 @@ func (m *response) pack(received bool) []byte {
 	return p.wire
 }
 
-// optRecord is OPT with a client subnet (RFC 7871).
+// optRecord returns OPT with a client subnet (RFC 7871).
 func optRecord(subnet netip.Prefix) record {
 	family, octets := "\x00\x01", subnet.Addr().AsSlice()
 	if subnet.Addr().Is6() {
@@ -157,7 +157,7 @@ func wireName(labels []string) []byte {
 	return append(p.wire, 0)
 }
 
-// query is the message of the query.
+// query returns the query message.
 func (m *response) query() []byte {
 	p := packer{names: map[string]int{}}
 	p.uint16(0x1234, 0, 1, 0, 0, 0)
@@ -170,7 +170,7 @@ func (m *response) query() []byte {
 	return p.wire
 }
 
-// An outcome is what the scrubber did with a response.
+// An outcome is the scrubber's verdict on a message.
 type outcome struct {
 	reason transform.Reason
 	rule   transform.Rule
@@ -188,7 +188,7 @@ func (o *outcome) Verdict(v *transform.Verdict) {
 	}
 }
 
-// scrub takes the transaction through a lane of its own.
+// scrub returns the outcome of the response in a new lane.
 func (m *response) scrub() outcome {
 	var o outcome
 	lane := transform.NewPairer(transform.NewBudget(10))
@@ -203,7 +203,7 @@ func (m *response) scrub() outcome {
 	return o
 }
 
-// wireZone is the zone in wire form, or empty if there is none.
+// wireZone returns the zone in wire form; nil if there is none.
 func (m *response) wireZone() []byte {
 	if len(m.zone) == 0 {
 		return nil
@@ -211,7 +211,7 @@ func (m *response) wireZone() []byte {
 	return wireName(m.zone)
 }
 
-// search searches messages for what is forbidden in this transaction.
+// search searches messages for items that are forbidden in this transaction.
 func (m *response) search(name, zone []byte, messages ...[]byte) []canary.Hit {
 	r := canary.Record{Name: name, Zone: zone, Messages: messages, Resolvers: []netip.Addr{m.own}}
 	r.Subnets = canary.ClientSubnets(m.pack(true))
@@ -222,12 +222,12 @@ func (m *response) search(name, zone []byte, messages ...[]byte) []canary.Hit {
 	return m.forbidden.Record(&r)
 }
 
-// input searches what was received, without what never leaves.
+// input searches the received message, except the parts that never leave.
 func (m *response) input() []canary.Hit {
 	return m.search(nil, m.wireZone(), m.pack(false))
 }
 
-// output searches what leaves.
+// output searches an output record.
 func (m *response) output(r *transform.Record) []canary.Hit {
 	return m.search(r.Name, r.Zone, r.Query, r.Response)
 }

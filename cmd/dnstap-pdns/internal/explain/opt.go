@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// optAt lists the contents of the OPT record at those octets of a message.
+// optAt lists the contents of the OPT record at these octets of a message.
 func optAt(wire []byte, from, to int) string {
 	rr, _, err := dns.UnpackRR(wire, from)
 	opt, ok := rr.(*dns.OPT)
@@ -24,7 +24,8 @@ func optAt(wire []byte, from, to int) string {
 	return strings.Join(all, ", ")
 }
 
-// option names one EDNS option. Its values are hexadecimal or numbers, or escaped here.
+// option returns one EDNS option as text. Values that are neither numbers nor hexadecimal are
+// escaped.
 func option(o dns.EDNS0) string {
 	switch o := o.(type) {
 	case *dns.EDNS0_SUBNET:

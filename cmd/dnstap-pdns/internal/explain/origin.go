@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Origin is where a report comes from: what only the command knows.
+// Origin is the part of a report that only the command knows.
 type Origin struct {
 	Version       string
 	Command       []string // program and arguments
 	Configuration string
 	Inputs        []Input
-	Problems      []string // in reading them
+	Problems      []string // in reading the inputs
 }
 
 var (
@@ -20,7 +20,7 @@ var (
 	printable = regexp.MustCompile(`^[ -~]*$`)
 )
 
-// commandLine writes words so that a shell reads them as they are.
+// commandLine quotes words for a shell. Words that are not printable ASCII need bash.
 func commandLine(words []string) string {
 	var all []string
 	for _, w := range words {
@@ -29,7 +29,7 @@ func commandLine(words []string) string {
 		case printable.MatchString(w):
 			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		default:
-			w = "$'" + escaped(w) + "'" // bash's
+			w = "$'" + escaped(w) + "'"
 		}
 		all = append(all, w)
 	}

@@ -13,41 +13,41 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A placeKind is what a place holds.
+// A placeKind is the kind of content that a place takes.
 type placeKind int
 
 const (
 	inName placeKind = iota
 	inText
 	inOpaque
-	inRandom // opaque octets that are random by nature
+	inRandom // keys, digests and other random octets
 	inAddress
 )
 
-// A content is what is put into a place: what its kind needs.
+// A content is an item in the representations that it has for the kinds of places.
 type content struct {
 	labels []string // of a name
 	text   string
 	octets string
 	addr   netip.Addr
-	inside bool // the name goes on after a local name
+	inside bool // other labels follow a local name
 	whole  bool // nothing may follow the octets, and character-strings may not divide the text
-	apart  bool // what precedes the octets must not look like a label
+	apart  bool // the preceding octets must not look like a label
 }
 
-// A place is where an item may be in a response. put puts it there and reports whether
-// that forbids the record.
+// A place is a part of a response that may contain an item. put puts the item there, and reports
+// whether the place is in the answer chain, so that the item forbids the record.
 type place struct {
 	name string
 	kind placeKind
 	room int  // octets
-	ends bool // octets are followed by nothing
+	ends bool // nothing follows the octets
 	six  bool // the address is IPv6
-	only bool // the address is nothing but an address, not octets too
+	only bool // the address does not count as octets too
 	put  func(m *response, x content, g gen) (chain bool)
 }
 
-// add adds a record, in one of all places of a message, and perhaps its signature.
+// add adds a record, in a random section and with a random owner, and sometimes its signature.
 func (m *response) add(g gen, typ uint16, rdata ...any) (chain bool) {
 	chain = m.addAlone(g, typ, rdata...)
 	if last := m.records[len(m.records)-1]; g.r.IntN(4) == 0 && typ != dns.TypeRRSIG && typ != dns.TypeSIG {
@@ -60,11 +60,11 @@ func (m *response) add(g gen, typ uint16, rdata ...any) (chain bool) {
 func (m *response) addAlone(g gen, typ uint16, rdata ...any) (chain bool) {
 	other := []string{g.word(), g.word()}
 	where := g.r.IntN(5)
-	if m.stray {
+	if m.outsideChain {
 		where = 2 + g.r.IntN(3)
 	}
 	switch {
-	case where == 0 && typ != dns.TypeCNAME: // which is not followed if it was queried
+	case where == 0 && typ != dns.TypeCNAME: // a queried CNAME is not followed
 		m.qtype = typ
 		m.records = append(m.records, record{answer, m.name, dns.TypeCNAME, []any{other}}, record{answer, other, typ, rdata})
 		return true
@@ -91,7 +91,7 @@ func (m *response) answered() {
 	m.records = append(m.records, record{answer, m.name, dns.TypeA, []any{"\xc0\x00\x02\x50"}})
 }
 
-// namePlaces are the question, the zone, owners, and each name in the rdata of each type.
+// namePlaces returns the question, the zone, owners, and each name in the rdata of each type.
 func namePlaces() []place {
 	all := []place{
 		{name: "question", put: func(m *response, x content, _ gen) bool {
@@ -141,10 +141,10 @@ func namePlaces() []place {
 	return all
 }
 
-// typeA6 is not known to miekg/dns.
+// typeA6 is missing in miekg/dns.
 const typeA6 = 38
 
-// nameParts returns, for each name in the rdata of a type, what is before and after it.
+// nameParts returns, for each name in the rdata of a type, the octets before and after it.
 func nameParts(typ uint16) (all [][2]string) {
 	if slices.Contains([]uint16{dns.TypeOPT, dns.TypeTSIG, dns.TypeTKEY, dns.TypeANY, dns.TypeNXNAME}, typ) {
 		return nil
@@ -192,13 +192,13 @@ func nameParts(typ uint16) (all [][2]string) {
 	}
 }
 
-// fixedFields are type, class, TTL and length of rdata.
+// fixedFields is the size in octets of type, class, TTL and length of rdata.
 const fixedFields = 10
 
-// charString is a character-string.
+// charString returns a character-string.
 func charString(s string) string { return string([]byte{byte(len(s))}) + s }
 
-// divided is text as character-strings.
+// divided returns a text as character-strings.
 func divided(g gen, text string) (all string) {
 	often := 1 + g.r.IntN(8)
 	for len(text) > 0 {
@@ -212,7 +212,7 @@ func divided(g gen, text string) (all string) {
 	return all
 }
 
-// param is priority and target of SVCB with one parameter.
+// param returns the rdata of SVCB with one parameter.
 func param(key int, value string) string {
 	return string(binary.BigEndian.AppendUint16([]byte{byte(key >> 8), byte(key)}, uint16(len(value)))) + value
 }
@@ -222,7 +222,7 @@ var svcb = "\x00\x01" + string(wireName([]string{"service", "test-tld"}))
 // signed is the rdata of RRSIG before the signature.
 var signed = "\x00\x01" + strings.Repeat("\x00", 16) + string(wireName([]string{"signer", "test-tld"}))
 
-// A field is rdata with one piece that is drawn.
+// A field is rdata with one drawn part.
 type field struct {
 	name          string
 	typ           uint16
@@ -230,7 +230,8 @@ type field struct {
 	write         func(g gen, x content) string
 }
 
-// raw is octets. What may not be divided must not look like character-strings.
+// raw returns a text as octets. A text that may not be divided must not look like
+// character-strings.
 func raw(_ gen, x content) string {
 	if x.whole {
 		return "\xff\xff\xff" + x.text
@@ -238,8 +239,8 @@ func raw(_ gen, x content) string {
 	return x.text
 }
 
-// single is one character-string. Its length octet, which may be a digit or letter, must not
-// touch the text.
+// single returns a text as one character-string. A space separates the text from the length
+// octet, which may be a digit or letter.
 func single(_ gen, x content) string { return charString(" " + x.text) }
 
 func several(g gen, x content) string {
@@ -249,8 +250,8 @@ func several(g gen, x content) string {
 	return divided(g, x.text)
 }
 
-// textFields are the texts of rdata. A space separates an item from other strings, because
-// they are judged joined too.
+// textFields are the texts in rdata. A space separates an item from other strings, because
+// strings are also judged joined.
 var textFields = []field{
 	{"TXT", dns.TypeTXT, "", "", single},
 	{"strings of TXT", dns.TypeTXT, "", "", several},
@@ -316,7 +317,7 @@ func textPlaces() []place {
 	return all
 }
 
-// around writes octets with junk around them.
+// around returns octets with random octets before and after them.
 func around(g gen, x content) string {
 	before := g.junk(20)
 	if x.apart {
@@ -328,8 +329,8 @@ func around(g gen, x content) string {
 	return before + x.octets + g.junk(20)
 }
 
-// opaquePlaces are octets that are no names by their type. The numbers of SRV and SOA are not
-// among them. Where there is room for so many only, zeros follow.
+// opaquePlaces returns the opaque octets in rdata, except the numbers of SRV and SOA. If a place
+// has room for a fixed number of octets, zeros fill it.
 func opaquePlaces() []place {
 	var all []place
 	for _, p := range []struct {
@@ -381,7 +382,7 @@ func opaquePlaces() []place {
 	}})
 }
 
-// addressPlaces are addresses by their type.
+// addressPlaces returns the addresses in rdata.
 func addressPlaces() []place {
 	var all []place
 	for _, p := range []struct {
@@ -419,7 +420,7 @@ func addressPlaces() []place {
 					typ = dns.TypeA
 				case typ == dns.TypeAPL:
 					shown := strings.TrimRight(octets, "\x00")
-					if x.whole { // fewer octets than an address has may be those of a prefix
+					if x.whole { // fewer octets than an address may be a prefix
 						shown = octets
 					}
 					octets = "\x00\x01\x20\x04\xc0\x00\x02\x50" + string([]byte{0, byte(family), byte(8 * len(octets)), byte(len(shown)) | byte(g.r.IntN(2)<<7)}) + shown

@@ -12,12 +12,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// visits is in how many places an item is put.
+// visits is the number of places into which an item is put.
 const visits = 12
 
-// TestScrubberAndSearchAgree puts each form of each kind of entry, and what is nearly that,
-// into all places: what the scrubber does not let leave is what the search finds, and that is
-// what is local by the construction of the test.
+// TestScrubberAndSearchAgree puts each form of each kind of entry, and similar items that are not
+// local, into all places. The scrubber removes exactly the items that the search finds, and these
+// are the items that are local by the construction of the test.
 func TestScrubberAndSearchAgree(t *testing.T) {
 	visited := map[string]int{}
 	for _, f := range forms {
@@ -64,7 +64,7 @@ func (f *form) check(g gen, found map[bool]int, visited map[string]int) {
 	}
 }
 
-// item draws an item, and whether it is local where that counts.
+// item draws an item, and reports whether it is local in places that count.
 func (f *form) item(g gen, e *entry, near bool) (x content, is bool) {
 	if e.isName() {
 		x, is = f.write(g, e, netip.Addr{}, near)
@@ -101,7 +101,7 @@ func (p *place) fits(x *content) bool {
 	}
 }
 
-// A site is what is local.
+// A site is a set of local items.
 type site struct {
 	keepInside, keepResolver, asked bool
 
@@ -143,7 +143,7 @@ func (s *site) add(g gen, e *entry) {
 	}
 }
 
-// compile makes the policy of both.
+// compile makes the policies of the scrubber and the search.
 func (s *site) compile() (err error) {
 	if !s.own.IsValid() {
 		s.own = netip.MustParseAddr("192.0.2.53")
@@ -161,7 +161,7 @@ func (s *site) compile() (err error) {
 	return err
 }
 
-// response is one without any record.
+// response returns a response without records.
 func (s *site) response(g gen) response {
 	return response{name: []string{g.word(), g.word(), g.word()}, qtype: 1, seed: g.r.Uint64(),
 		own: s.own, queryOwn: s.queryOwn, subnet: s.subnet, querySubnet: s.querySubnet, asked: s.asked,
@@ -180,17 +180,17 @@ func (s *site) forbids(f *form, e *entry, p *place, x *content) bool {
 	case e.isSubnet():
 		return p.kind != inOpaque && p.kind != inRandom || f.reverse
 	}
-	return false // of a network that is too wide
+	return false // the network is too wide
 }
 
-// forbidsOctets reports whether an address of IPv6 holds the octets of one of IPv4, in a place
-// that is opaque octets too.
+// forbidsOctets reports whether an IPv6 address contains the octets of the entry, in a place that
+// also counts as opaque octets.
 func (s *site) forbidsOctets(e *entry, p *place, x *content) bool {
 	return p.kind == inAddress && !p.only && e.isResolver() && e.single() && !s.keepResolver &&
 		strings.Contains(string(x.addr.AsSlice()), string(e.prefix.Addr().AsSlice()))
 }
 
-// nameOf makes the end of a name the query name, if it is not local.
+// nameOf sets the query name to the end of a name, if that is not local.
 func (m *response) nameOf(g gen, labels []string) {
 	end := labels[g.r.IntN(len(labels)):]
 	if len(m.search(wireName(end), nil)) == 0 {
@@ -198,7 +198,7 @@ func (m *response) nameOf(g gen, labels []string) {
 	}
 }
 
-// agree compares the verdicts.
+// agree fails unless scrubber, search and want agree.
 func (m *response) agree(g gen, want, inChain bool, describe func()) {
 	o, hits := m.scrub(), m.input()
 	isDrop := o.reason == transform.LocalName || o.reason == transform.ResolverAddress
@@ -219,6 +219,6 @@ func (m *response) agree(g gen, want, inChain bool, describe func()) {
 		fail("dropped: %v; in the answer chain: %v", isDrop, inChain)
 	case o.record == nil:
 	case len(m.output(o.record)) > 0:
-		fail("in what leaves: %+v", m.output(o.record))
+		fail("in the output: %+v", m.output(o.record))
 	}
 }

@@ -1,11 +1,11 @@
 package explain
 
-// Report is what an Explainer reports. As JSON the names below are stable and others may be added;
+// Report is what an Explainer found. As JSON the names below are stable and others may be added;
 // every list is present, also if empty, except those with "omitempty". Texts are printable ASCII,
 // except for line ends in the text of a finding.
 //
-// In messages, read = records + paired + held + the sum of dropped. The sum of sha256 in output is
-// over the records (NmsgPayload messages) in their order: the containers around them have a random
+// In messages, read = records + paired + held + the sum of dropped. In output, sha256 is of the
+// records (NmsgPayload messages) in their order, without their containers, which contain a random
 // number.
 type Report struct {
 	Notice        string   `json:"notice"`
@@ -13,7 +13,7 @@ type Report struct {
 	Command       string   `json:"command"`
 	Configuration string   `json:"configuration"`
 	Inputs        []Input  `json:"inputs"`
-	Problems      []string `json:"problems"` // for which the report is incomplete
+	Problems      []string `json:"problems"` // why the report is incomplete
 
 	Messages  Messages `json:"messages"`
 	Dropped   []Reason `json:"dropped"` // every reason, in the order of transform.Reasons
@@ -23,14 +23,14 @@ type Report struct {
 
 	NeverCopied []Uncopied `json:"never_copied"`
 	Output      []Output   `json:"output"`
-	Verdicts    []Verdict  `json:"verdicts"` // canaries that were given, the resolver's addresses, then what else was found
+	Verdicts    []Verdict  `json:"verdicts"` // canaries that were given, the resolver's addresses, then other items that were found
 	Forbidden   []Kind     `json:"forbidden"`
 
 	ResolverNetworks []string `json:"resolver_networks"` // the prefixes that were configured
 	ResolverUnlisted int      `json:"resolver_unlisted"` // addresses that were searched for and have no verdict of their own
 	ResolverMore     bool     `json:"resolver_more"`     // messages showed more addresses than are searched for
 
-	Census *Census `json:"census,omitempty"` // unless it was not asked for
+	Census *Census `json:"census,omitempty"` // absent unless Count was called
 
 	Found bool `json:"found"` // something that must not leave was found: exit status 3
 }
@@ -46,14 +46,14 @@ type Input struct {
 	SHA256 string `json:"sha256,omitempty"` // absent for a socket
 }
 
-// Messages accounts for what was read.
+// Messages accounts for the messages that were read.
 type Messages struct {
 	Read    uint64 `json:"read"`
 	Records uint64 `json:"records"`
 	Paired  uint64 `json:"paired"`
 	Held    uint64 `json:"held"`
 
-	Examples []Example `json:"examples"` // of those that became a record
+	Examples []Example `json:"examples"` // of messages that became a record
 }
 
 // Reason is a reason for which messages were dropped.
@@ -77,12 +77,12 @@ type Example struct {
 type Rule struct {
 	Rule     string        `json:"rule"`
 	Meaning  string        `json:"meaning"`
-	Forbids  string        `json:"forbids,omitempty"` // the reason; empty: it changes
-	Records  uint64        `json:"records"`           // that it changed, or forbade
+	Forbids  string        `json:"forbids,omitempty"` // the drop reason; empty: the rule changes records
+	Records  uint64        `json:"records"`           // changed or forbidden by the rule
 	Examples []RuleExample `json:"examples"`
 }
 
-// RuleExample is a message, and what a rule did with it.
+// RuleExample is a message, and what a rule changed or found in it.
 type RuleExample struct {
 	Example
 	Changes []Change `json:"changes"`
@@ -93,8 +93,8 @@ type Change struct {
 	What      string `json:"what"`
 	Before    string `json:"before,omitempty"`
 	After     string `json:"after,omitempty"`
-	Entry     string `json:"entry,omitempty"` // of the configuration, that matched
-	From      int    `json:"from"`            // octets of the message, from this offset to the other; both 0: not in the message
+	Entry     string `json:"entry,omitempty"` // of the configuration, which matched
+	From      int    `json:"from"`            // octets From to To of the message; both 0: not in the message
 	To        int    `json:"to"`
 	BeforeHex string `json:"before_hex,omitempty"`
 	AfterHex  string `json:"after_hex,omitempty"`
@@ -106,8 +106,8 @@ type Entry struct {
 	Value     string `json:"value"`
 }
 
-// Uncopied is a value that frames contain in addition to their message. If its octets are found,
-// that may be chance: they may be part of any name.
+// Uncopied is the value of a frame's field that is never copied. If its octets are found, that
+// may be chance, because they may be part of any name.
 type Uncopied struct {
 	Field    string    `json:"field"`
 	Value    string    `json:"value"`
@@ -123,12 +123,12 @@ type Output struct {
 	Records    uint64 `json:"records"`
 	Containers uint64 `json:"containers"`
 	Octets     uint64 `json:"octets"`
-	Unreadable uint64 `json:"unreadable"` // records with a message that miekg/dns does not read: some texts are not put together in them
+	Unreadable uint64 `json:"unreadable"` // records with a message that miekg/dns does not read, so that divided texts may be missed
 	SHA256     string `json:"sha256"`
 }
 
-// Zone is a registered domain of which messages were dropped for what an operator of the
-// zone can put into answers.
+// Zone is a registered domain, and how many messages of it were dropped by rules that the zone's
+// operator can cause to match by the contents of answers.
 type Zone struct {
 	Zone            string `json:"zone"`
 	ResolverAddress uint64 `json:"resolver_address"`
@@ -140,31 +140,31 @@ type Zone struct {
 // that the policy forbids.
 type Kind struct {
 	Kind    string `json:"kind"`
-	Entries int    `json:"entries"` // of client subnets: transactions that have one
-	Found   uint64 `json:"found"`
-	Records uint64 `json:"records"` // that were searched
+	Entries int    `json:"entries"` // for client subnets: transactions that have one
+	Found   uint64 `json:"found"`   // records with an entry
+	Records uint64 `json:"records"` // searched
 }
 
-// Verdict is whether an item is in what left. Items of the policy count in the forms and
-// places that it forbids; given canaries count anywhere.
+// Verdict reports whether the output contains an item. Items of the policy count in the forms
+// and places that the policy forbids; given canaries count anywhere.
 type Verdict struct {
 	Verdict    string    `json:"verdict"` // in one line
 	Canary     string    `json:"canary"`
 	Kind       string    `json:"kind"`
 	Resolver   bool      `json:"resolver"` // it is an address of the resolver
 	Given      bool      `json:"given"`
-	Told       bool      `json:"told"`
+	InMessages bool      `json:"told"` // messages contained it as the resolver's address
 	Configured bool      `json:"configured"`
-	Kept       bool      `json:"kept"`    // the policy keeps it and it was not given: it is no fault
+	Kept       bool      `json:"kept"`    // no fault: the policy keeps it, and it was not given
 	Found      uint64    `json:"found"`   // output records
-	Records    uint64    `json:"records"` // that were searched: those since it was known
-	Outside    uint64    `json:"outside"` // containers that have it outside their records
+	Records    uint64    `json:"records"` // searched: those after it became known
+	Outside    uint64    `json:"outside"` // containers that contain it outside their records
 	Findings   []Finding `json:"findings"`
-	Loose      uint64    `json:"loose"` // output records that have its octets or text in another form or place: it is no fault
+	Loose      uint64    `json:"loose"` // no fault: output records with its octets or text in another form or place
 	Notes      []Finding `json:"notes"`
 }
 
-// Finding is a place in which an item was found.
+// Finding is an occurrence of an item.
 type Finding struct {
 	Message string `json:"message"` // type of the record; empty, and Record is 0, if it was searched before it was encoded
 	Record  uint64 `json:"record"`  // from 1 in each message type

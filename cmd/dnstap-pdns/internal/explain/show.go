@@ -12,8 +12,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// presented is a name in presentation form, which is printable ASCII; empty where there is
-// none.
+// presented returns a name in presentation form, which is printable ASCII; "" for no name.
 func presented(name []byte) string {
 	if len(name) == 0 {
 		return ""
@@ -25,7 +24,7 @@ func presented(name []byte) string {
 	return s
 }
 
-// nameAt is the name at an offset of a message.
+// nameAt returns the name at an offset of a message, or the octets if it cannot be read.
 func nameAt(wire []byte, from, to int) string {
 	if s, _, err := dns.UnpackDomainName(wire, from); err == nil {
 		return s
@@ -33,7 +32,7 @@ func nameAt(wire []byte, from, to int) string {
 	return octets(wire[from:to])
 }
 
-// labelsOf is labels that may end in a pointer, or be cut off.
+// labelsOf returns labels as a name, or the octets if they end in a pointer or are cut off.
 func labelsOf(b []byte) string {
 	if s, _, err := dns.UnpackDomainName(append(b[:len(b):len(b)], 0), 0); err == nil {
 		return s
@@ -41,10 +40,10 @@ func labelsOf(b []byte) string {
 	return octets(b)
 }
 
-// longestOctets bounds what is shown of octets, as text and as numbers.
+// longestOctets bounds how many octets are shown, as text and as numbers.
 const longestOctets = 96
 
-// octets are shown as a character-string.
+// octets returns octets as a quoted string.
 func octets(b []byte) string {
 	shown := b[:min(len(b), longestOctets)]
 	s := strconv.QuoteToASCII(string(shown))
@@ -54,7 +53,7 @@ func octets(b []byte) string {
 	return s
 }
 
-// hexOf shows octets as hexadecimal numbers.
+// hexOf returns octets as hexadecimal numbers.
 func hexOf(b []byte) string {
 	shown := b[:min(len(b), longestOctets)]
 	s := fmt.Sprintf("% x", shown)
@@ -88,10 +87,10 @@ func exampleOf(v *transform.Verdict) Example {
 	return x
 }
 
-// foundBy is the item for which a rule forbade a record.
+// foundBy returns the item for which a rule forbade a record.
 func (e *Explainer) foundBy(v *transform.Verdict) Change {
 	f := v.Finding
-	c := Change{After: "no record", Entry: e.shown(f.Entry)}
+	c := Change{After: "no record", Entry: e.present(f.Entry)}
 	switch {
 	case v.Message == nil:
 		c.What, c.Before = "query name or zone", presented(v.Name)
@@ -118,7 +117,7 @@ func (e *Explainer) foundBy(v *transform.Verdict) Change {
 	return c
 }
 
-// at notes which octets of the message it is about, and what has come in their place.
+// at sets the octets of the message that changed, and their replacement.
 func (c *Change) at(wire []byte, from, to int, after []byte) {
 	c.From, c.To = from, to
 	c.BeforeHex, c.AfterHex = hexOf(wire[from:to]), hexOf(after)

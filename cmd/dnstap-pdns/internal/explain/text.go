@@ -19,8 +19,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// WriteText writes the report for people; with octets, byte ranges and what stood there
-// too.
+// WriteText writes the report for people. If octets is true, it contains the changed octets of
+// messages too.
 func (r *Report) WriteText(w io.Writer, octets bool) error {
 	t := &text{octets: octets}
 	t.line("%s", r.Notice)
@@ -36,7 +36,7 @@ func (r *Report) WriteText(w io.Writer, octets bool) error {
 	return err
 }
 
-// text is a report in the making.
+// text is the text of a report, to which its methods append.
 type text struct {
 	b      strings.Builder
 	octets bool
@@ -61,18 +61,18 @@ func (t *text) verdicts(r *Report) {
 		t.kind(k)
 	}
 	for _, p := range r.ResolverNetworks {
-		t.line("Of the resolver's network %s, the addresses that messages showed were searched for.", p)
+		t.line("The addresses in the resolver's network %s that messages contained were searched for.", p)
 	}
 	if r.ResolverUnlisted > 0 {
-		t.line("%d more addresses of the resolver that messages showed were searched for.", r.ResolverUnlisted)
+		t.line("%d more addresses of the resolver that messages contained were searched for.", r.ResolverUnlisted)
 	}
 	if r.ResolverMore {
-		t.line("Messages showed more addresses of the resolver than are searched for.")
+		t.line("Messages contained more addresses of the resolver than are searched for.")
 	}
 	if !slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Resolver }) {
-		t.line("No address of the resolver is known: messages show none. Name it with --canary or in scrub.resolvers.")
+		t.line("No address of the resolver is known, because messages contain none: give it with --canary or in scrub.resolvers.")
 	}
-	if !r.asked() { // else they are problems
+	if !r.canariesGiven() { // else they are problems
 		for _, u := range r.unsearched() {
 			t.line("%s", u)
 		}
@@ -82,13 +82,13 @@ func (t *text) verdicts(r *Report) {
 	}
 	switch {
 	case r.Found:
-		t.line("What must not leave was found.")
+		t.line("Something that must not leave was found.")
 	case len(r.Output) > 0 && len(r.Verdicts) > 0:
 		t.line("Nothing of this that must not leave was found.")
 	}
 }
 
-// kind writes how often entries of one kind were found, if there are any.
+// kind writes how often entries of one kind were found, unless there are none.
 func (t *text) kind(k Kind) {
 	switch {
 	case k.Entries == 0:
@@ -111,7 +111,7 @@ func (t *text) verdict(v *Verdict, records uint64) {
 		t.line(`  scrub.resolver_address = "keep" lets it leave`)
 	}
 	if v.Outside > 0 {
-		t.line("  and is outside the records in %d containers", v.Outside)
+		t.line("  %d containers contain it outside their records", v.Outside)
 	}
 	t.findings(v.Findings, v.Found)
 	if v.Loose > 0 {
@@ -123,10 +123,10 @@ func (t *text) verdict(v *Verdict, records uint64) {
 func known(v *Verdict) string {
 	var by []string
 	for _, o := range []struct {
-		says  bool
+		known bool
 		words string
-	}{{v.Given, "--canary"}, {v.Configured, "the configuration"}, {v.Told, "messages"}} {
-		if o.says {
+	}{{v.Given, "--canary"}, {v.Configured, "the configuration"}, {v.InMessages, "messages"}} {
+		if o.known {
 			by = append(by, o.words)
 		}
 	}
@@ -182,7 +182,7 @@ func (t *text) count(name string, n uint64, meaning string) {
 	t.line("%-20s %8d  %s", name, n, meaning)
 }
 
-// text is an example in one line.
+// text returns an example in one line.
 func (x *Example) text() string {
 	words := []string{x.Name, x.Type}
 	if x.Name == "" {
@@ -200,9 +200,9 @@ func (x *Example) text() string {
 
 func (t *text) rules(r *Report) {
 	t.heading("WHAT SCRUBBING CHANGED")
-	t.rulesThat(r, false)
+	t.matchedRules(r, false)
 	t.heading("WHAT SCRUBBING FORBADE")
-	t.rulesThat(r, true)
+	t.matchedRules(r, true)
 	var never []string
 	for _, rule := range r.Rules {
 		if rule.Records == 0 {
@@ -214,7 +214,7 @@ func (t *text) rules(r *Report) {
 	}
 }
 
-func (t *text) rulesThat(r *Report, forbid bool) {
+func (t *text) matchedRules(r *Report, forbid bool) {
 	none := true
 	for _, rule := range r.Rules {
 		if rule.Records == 0 || (rule.Forbids != "") != forbid {
@@ -253,7 +253,7 @@ func (t *text) change(c *Change) {
 	}
 }
 
-// hiding lists zones of which much was dropped for what their answers say.
+// hiding lists the zones with the most drops that their operators can cause.
 func (t *text) hiding(all []Zone) {
 	t.heading("ZONES THAT MAY HIDE: MOST DROPS BY RESOLVER_ADDRESS, LOOKUP AND LOCAL_NAME_INSIDE")
 	for i := range all {
@@ -286,7 +286,7 @@ func (t *text) neverCopied(all []Uncopied) {
 		default:
 			t.line("%s %s in %d frames: its octets appear in %d output records", u.Field, u.Value, u.Frames, u.Found)
 			if u.Found > 0 {
-				t.line("  That may be chance, because they may be part of any name; it is no verdict:")
+				t.line("  This may be chance, because they may be part of any name; it does not count as found:")
 			}
 			t.findings(u.Findings, u.Found)
 		}

@@ -8,20 +8,21 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// maxSubnets bounds the queries whose client subnet is remembered: of two generations.
+// maxSubnets bounds the queries with client subnets in each of the two generations.
 const maxSubnets = 50_000
 
-// transactions searches each record for what only its own transaction forbids: the client
-// subnets of the query and the response, and the resolver's address of the message.
+// transactions searches each record for what is forbidden only in the record of its own
+// transaction: the client subnets of the query and the response, and the resolver's address in
+// the message.
 type transactions struct {
-	forbidden     *canary.Forbidden // without entries
-	queries, last map[query][]netip.Prefix
+	forbidden     *canary.Forbidden        // without entries
+	queries, last map[query][]netip.Prefix // client subnets, in the present and the last generation
 
 	records, withSubnet uint64
-	exact               exacts
+	exact               exactFindings
 }
 
-// A query is what a query and its response have in common.
+// A query is the fields that a query and its response have in common.
 type query struct {
 	server netip.AddrPort
 	id     uint16
@@ -37,8 +38,9 @@ func queryOf(v *transform.Verdict) query {
 	return q
 }
 
-// see remembers the client subnets of a query, and searches a record.
-func (t *transactions) see(v *transform.Verdict, known func(netip.Addr) bool) {
+// search remembers the client subnets of a query, and searches a record. known reports whether an
+// address is searched for in every record.
+func (t *transactions) search(v *transform.Verdict, known func(netip.Addr) bool) {
 	var subnets []netip.Prefix
 	if v.Message != nil {
 		subnets = canary.ClientSubnets(v.Message.Wire)
@@ -49,7 +51,7 @@ func (t *transactions) see(v *transform.Verdict, known func(netip.Addr) bool) {
 	if v.Record == nil {
 		return
 	}
-	subnets = append(subnets, t.asked(v)...)
+	subnets = append(subnets, t.subnetsOf(v)...)
 	r := canary.Record{Name: v.Record.Name, Zone: v.Record.Zone, Messages: [][]byte{v.Record.Query, v.Record.Response}, Subnets: subnets}
 	if v.Message != nil && !known(v.Message.Resolver.Addr()) {
 		r.Resolvers = []netip.Addr{v.Message.Resolver.Addr()}
@@ -60,11 +62,11 @@ func (t *transactions) see(v *transform.Verdict, known func(netip.Addr) bool) {
 		t.withSubnet++
 	}
 	x := exampleOf(v)
-	t.exact.note(t.forbidden.Record(&r), Finding{Text: x.text() + "\n"})
+	t.exact.add(t.forbidden.Record(&r), Finding{Text: x.text() + "\n"})
 }
 
-// remember keeps the subnets of a query. When one generation is full, the one before it is
-// forgotten. A query that ended without a response is looked up without its ID.
+// remember keeps the subnets of a query. When a generation is full, the one before it is
+// dropped. Subnets are also kept under ID 0, to look up a query that ended without a response.
 func (t *transactions) remember(q query, subnets []netip.Prefix) {
 	if len(t.queries) >= maxSubnets {
 		t.last, t.queries = t.queries, nil
@@ -77,10 +79,10 @@ func (t *transactions) remember(q query, subnets []netip.Prefix) {
 	t.queries[q] = subnets
 }
 
-// asked returns the subnets of a record's query.
-func (t *transactions) asked(v *transform.Verdict) []netip.Prefix {
+// subnetsOf returns the client subnets of a record's query.
+func (t *transactions) subnetsOf(v *transform.Verdict) []netip.Prefix {
 	q := queryOf(v)
-	if v.Message != nil && q.id == 0 { // that is any query
+	if v.Message != nil && q.id == 0 { // subnets under ID 0 may be of another query
 		return nil
 	}
 	if subnets, ok := t.queries[q]; ok {

@@ -12,8 +12,8 @@ import (
 )
 
 // Fields of dnstap.proto. Records are made from message and type of a frame, and from the fields
-// of a message up to lastOfMessage. Frames are parsed here again, because package collector reads
-// identity and version only for what it shows of a connection, and skips the other fields.
+// of a message up to lastOfMessage. This file has its own parser, because package collector reads
+// identity and version only to show them with the connection, and skips the other fields.
 const (
 	dnstapMessage protowire.Number = 14
 	dnstapType    protowire.Number = 15
@@ -26,19 +26,19 @@ var (
 	messageFields = map[protowire.Number]string{15: "policy", 16: "http_protocol"}
 )
 
-// Bounds of what is remembered of those fields.
+// Bounds of the values of those fields that are kept.
 const (
 	maxValues    = 16 // of one field
 	maxFields    = 16
-	longestValue = 255 // of a value
+	longestValue = 255 // octets
 )
 
-// uncopied is the values of the fields that are never copied, by name.
+// uncopied is the values of the fields that are never copied, by name of the field.
 type uncopied map[string]*field
 
 type field struct {
 	values []value
-	more   bool // there are more values than are remembered
+	more   bool // there were more than maxValues
 }
 
 type value struct {
@@ -46,8 +46,8 @@ type value struct {
 	frames uint64
 }
 
-// Frame takes a dnstap frame before the lane takes its message, and notes the fields that
-// are not read. A damaged frame is read up to the damage.
+// Frame adds the values of the fields of a dnstap frame that are never copied. It is called
+// before the lane takes the frame's message. A damaged frame is read up to the damage.
 func (e *Explainer) Frame(frame []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -57,11 +57,11 @@ func (e *Explainer) Frame(frame []byte) {
 		case dnstapMessage:
 			eachField(octets, func(n protowire.Number, octets []byte) {
 				if n > lastOfMessage {
-					e.note("message."+nameOf(n, messageFields), octets)
+					e.addUncopied("message."+nameOf(n, messageFields), octets)
 				}
 			})
 		default:
-			e.note(nameOf(n, dnstapFields), octets)
+			e.addUncopied(nameOf(n, dnstapFields), octets)
 		}
 	})
 }
@@ -73,7 +73,7 @@ func nameOf(n protowire.Number, names map[protowire.Number]string) string {
 	return fmt.Sprintf("field %d", n)
 }
 
-func (e *Explainer) note(name string, octets []byte) {
+func (e *Explainer) addUncopied(name string, octets []byte) {
 	f := e.uncopied[name]
 	if f == nil {
 		if len(e.uncopied) == maxFields {
@@ -91,18 +91,18 @@ func (e *Explainer) note(name string, octets []byte) {
 		f.more = true
 	default:
 		f.values = append(f.values, value{bytes.Clone(octets), 1})
-		e.leaving.watch(canary.OfText(string(octets)), never, asASCII(string(octets)))
+		e.search.add(canary.OfText(string(octets)), never, asASCII(string(octets)))
 	}
 }
 
-// neverCopied reports the values, and how often each was found in what leaves.
+// neverCopied returns the values, and how often each was found in the output.
 func (e *Explainer) neverCopied() []Uncopied {
 	all := []Uncopied{}
 	for _, name := range slices.Sorted(maps.Keys(e.uncopied)) {
 		f := e.uncopied[name]
 		for _, v := range f.values {
 			u := Uncopied{Field: name, Value: octets(v.octets), Frames: v.frames, Findings: []Finding{}}
-			if w := e.leaving.find(string(v.octets)); w != nil {
+			if w := e.search.find(string(v.octets)); w != nil {
 				u.Searched, u.Found, u.Findings = w.Searchable(), w.found, sorted(w.findings)
 			}
 			all = append(all, u)
@@ -114,8 +114,8 @@ func (e *Explainer) neverCopied() []Uncopied {
 	return all
 }
 
-// eachField calls f for each field of a protobuf message; value is the contents of a field
-// of octets, and the encoding of another field.
+// eachField calls f for each field of a protobuf message, and reports whether the message is well
+// formed. value is the contents of a length-delimited field, or the encoding of another field.
 func eachField(b []byte, f func(n protowire.Number, value []byte)) bool {
 	for len(b) > 0 {
 		n, typ, size := protowire.ConsumeTag(b)

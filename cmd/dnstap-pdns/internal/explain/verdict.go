@@ -9,24 +9,24 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/canary"
 )
 
-// verdicts are on the canaries that were given, on the resolver's addresses, and on what
-// else was found.
+// verdicts returns the verdicts on the canaries that were given, on the resolver's addresses, and
+// on other items that were found.
 func (e *Explainer) verdicts() []Verdict {
 	all := []Verdict{}
-	listed := map[*exact]bool{}
-	for _, asked := range []bool{true, false} {
-		for _, w := range e.leaving.watched {
-			x := e.leaving.exact.find(w.rule(), w.shown)
-			quiet := w.origin == never || w.origin&^never == local && x == nil && w.loose == 0
-			if !quiet && (w.origin&given != 0) == asked {
-				all = append(all, e.verdict(w, x))
+	listed := map[*foundEntry]bool{}
+	for _, givenFirst := range []bool{true, false} {
+		for _, t := range e.search.targets {
+			x := e.search.exact.find(t.rule(), t.shown)
+			unlisted := t.origin == never || t.origin&^never == local && x == nil && t.loose == 0
+			if !unlisted && (t.origin&given != 0) == givenFirst {
+				all = append(all, e.verdict(t, x))
 				listed[x] = true
 			}
 		}
 	}
-	for _, x := range e.leaving.exact.entries {
+	for _, x := range e.search.exact.entries {
 		if !listed[x] {
-			all = append(all, exactVerdict(x, e.leaving.records, "output records"))
+			all = append(all, exactVerdict(x, e.search.records, "output records"))
 		}
 	}
 	for _, x := range e.transactions.exact.entries {
@@ -35,36 +35,37 @@ func (e *Explainer) verdicts() []Verdict {
 	return all
 }
 
-// exactVerdict is on an entry that is not searched for as octets.
-func exactVerdict(x *exact, records uint64, of string) Verdict {
+// exactVerdict returns the verdict on an entry that is not searched for as octets.
+func exactVerdict(x *foundEntry, records uint64, of string) Verdict {
 	return Verdict{
-		Verdict:  fmt.Sprintf("%s %s appears in %d of %d %s", x.rule, x.entry, x.records, records, of),
-		Canary:   x.entry,
-		Kind:     string(x.rule),
-		Resolver: x.rule == canary.Resolver,
-		Told:     x.rule == canary.Resolver,
-		Found:    x.records,
-		Records:  records,
-		Findings: sorted(x.findings),
-		Notes:    []Finding{},
+		Verdict:    fmt.Sprintf("%s %s appears in %d of %d %s", x.rule, x.entry, x.records, records, of),
+		Canary:     x.entry,
+		Kind:       string(x.rule),
+		Resolver:   x.rule == canary.Resolver,
+		InMessages: x.rule == canary.Resolver,
+		Found:      x.records,
+		Records:    records,
+		Findings:   sorted(x.findings),
+		Notes:      []Finding{},
 	}
 }
 
-// verdict is on a watched canary, and on the same as an entry if the exact search found it.
-func (e *Explainer) verdict(w *watched, x *exact) Verdict {
+// verdict returns the verdict on a target; x is the same item if the exact search found it, or
+// nil.
+func (e *Explainer) verdict(t *target, x *foundEntry) Verdict {
 	v := Verdict{
-		Canary:     w.shown,
+		Canary:     t.shown,
 		Kind:       "canary",
-		Given:      w.origin&given != 0,
-		Told:       w.origin&messages != 0,
-		Configured: w.origin&configured != 0,
-		Records:    w.records,
+		Given:      t.origin&given != 0,
+		InMessages: t.origin&messages != 0,
+		Configured: t.origin&configured != 0,
+		Records:    t.records,
 		Findings:   []Finding{},
 		Notes:      []Finding{},
 	}
-	v.Resolver = v.Told || v.Configured || w.Addr.IsValid() && e.isResolver(w)
+	v.Resolver = v.InMessages || v.Configured || t.Addr.IsValid() && e.isResolver(t)
 	v.Kept = e.policy.KeepResolver && v.Resolver && !v.Given
-	what := "canary " + strconv.QuoteToASCII(w.Text)
+	what := "canary " + strconv.QuoteToASCII(t.Text)
 	switch {
 	case v.Resolver:
 		v.Kind, what = string(canary.Resolver), "resolver address"
@@ -72,10 +73,10 @@ func (e *Explainer) verdict(w *watched, x *exact) Verdict {
 		v.Kind, what = string(canary.LocalName), string(canary.LocalName)+" "+v.Canary
 	}
 	if v.Given || v.Kept { // each occurrence counts
-		v.Found, v.Outside = w.found, w.outside
-		v.Findings = sorted(append(w.findings[:len(w.findings):len(w.findings)], w.notes...))
+		v.Found, v.Outside = t.found, t.outside
+		v.Findings = sorted(append(t.findings[:len(t.findings):len(t.findings)], t.notes...))
 	} else {
-		v.Loose, v.Notes = w.loose+w.outside, sorted(w.notes)
+		v.Loose, v.Notes = t.loose+t.outside, sorted(t.notes)
 	}
 	if x != nil && x.records > v.Found {
 		v.Found, v.Findings = x.records, sorted(x.findings)
@@ -84,9 +85,9 @@ func (e *Explainer) verdict(w *watched, x *exact) Verdict {
 	return v
 }
 
-// counts are how many records hold entries of each kind.
+// counts returns how many records contain entries of each kind.
 func (e *Explainer) counts() []Kind {
-	l, t := &e.leaving, &e.transactions
+	l, t := &e.search, &e.transactions
 	count := func(rule canary.Rule, entries int) Kind {
 		return Kind{string(rule), entries, l.exact.records[rule], l.records}
 	}
@@ -97,27 +98,27 @@ func (e *Explainer) counts() []Kind {
 	}
 }
 
-// asked reports whether canaries were given: the report is to prove that they are not there.
-func (r *Report) asked() bool {
+// canariesGiven reports whether canaries were given, whose absence the report is to prove.
+func (r *Report) canariesGiven() bool {
 	return slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Given })
 }
 
-// unsearched says what was not searched.
+// unsearched returns a sentence for each part of the output that was not or not fully searched.
 func (r *Report) unsearched() []string {
 	if len(r.Output) == 0 {
-		return []string{"No record came of it: nothing was searched, and nothing is proven."}
+		return []string{"No record was sent: nothing was searched, and nothing is proven."}
 	}
 	var all []string
 	for _, o := range r.Output {
 		if o.Unreadable > 0 {
 			all = append(all, fmt.Sprintf("%d records of %s hold a message that miekg/dns does not read: "+
-				"where it gives up, texts that are cut into strings are not seen in them.", o.Unreadable, o.Message))
+				"texts that are divided into character-strings may have been missed in them.", o.Unreadable, o.Message))
 		}
 	}
 	return all
 }
 
 // isResolver reports whether an address is in a configured network of the resolver.
-func (e *Explainer) isResolver(w *watched) bool {
-	return slices.ContainsFunc(e.policy.Resolvers, func(p netip.Prefix) bool { return p.Contains(w.Addr) })
+func (e *Explainer) isResolver(t *target) bool {
+	return slices.ContainsFunc(e.policy.Resolvers, func(p netip.Prefix) bool { return p.Contains(t.Addr) })
 }
