@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestAlertsAskForMetricsThatThereAre looks for each name that the alert rules and
-// their tests have among those of a scrape.
-func TestAlertsAskForMetricsThatThereAre(t *testing.T) {
+// TestAlertsUseMetricsThatExist compares the names in the alert rules and in their tests with a
+// scrape.
+func TestAlertsUseMetricsThatExist(t *testing.T) {
 	scrape := get(serverOf(t, viewOf(fullState)), "/metrics").Body.String()
 	name := regexp.MustCompile(namespace + `\w+`)
 	for _, file := range []string{"alerts.yml", "alerts_test.yml"} {
@@ -23,7 +23,7 @@ func TestAlertsAskForMetricsThatThereAre(t *testing.T) {
 		}
 		for _, n := range names {
 			if !strings.Contains(scrape, "\n"+n+"{") && !strings.Contains(scrape, "\n"+n+" ") {
-				t.Errorf("%s: there is no metric %s", file, n)
+				t.Errorf("%s: metric %s does not exist", file, n)
 			}
 		}
 	}

@@ -1,13 +1,12 @@
-// Package admin shows over HTTP what a running sensor does: to people on a page, to
-// Prometheus, to whatever looks whether it lives, and, as JSON, to the status command
-// and everything else that wants the ledger. It asks the sensor for its state once a
-// request, so that what one answer shows adds up.
+// Package admin serves the state of a running sensor over HTTP: a page for people, metrics for
+// Prometheus, health checks, and the ledger as JSON, for the status command and other programs. It
+// reads the sensor's state once for each request, so that the counts in one response add up.
 //
-// It changes nothing, and serves no file of the machine's. One request has a body and
-// lasts: that for a selftest, which package selftest answers. It tells no name that was
-// asked and no address, but for the page's samples, which are off unless the
-// configuration asks for them, and for /domains, which answers on loopback only; who connects is told by user, process and what it says of
-// itself.
+// It does not change the sensor, and serves no files of the host. Only a selftest, which package
+// selftest handles, has a request body and runs for long. Responses contain neither query names
+// nor addresses, with two exceptions: the page's samples, which are off unless configured, and
+// /domains, which answers on loopback only. A connection is shown with the user and process of its
+// peer, and with the identity and version that the peer sends.
 //
-// What the page looks like is package page's business, which a [Server] is given.
+// The package does not know the contents of the page, which a [Server] is given.
 package admin

@@ -12,19 +12,18 @@ import (
 // maxDomains is how many /domains lists.
 const maxDomains = 20
 
-// Domains lists the registered domains that were dropped most, the first one most. As
-// JSON it is the answer of /domains: the names below are stable, others may be added.
+// Domains lists the registered domains with the most dropped messages, the most first. As JSON
+// it is the response of /domains: the names below are stable, others may be added.
 //
 //	{"domains": [{"domain", "resolver_address", "lookup", "local_name_inside"}]}
 //
-// Each count is at most the true one: of domains that are dropped less, only some are
-// counted from the start.
+// Each count may be too low, because a domain is not always counted from its first drop on.
 type Domains struct {
 	Domains []Domain `json:"domains"`
 }
 
-// Domain is a registered domain, and how many messages with a name in it were dropped,
-// by what forbade the record.
+// Domain is a registered domain, and how many messages with a name in it were dropped, by the
+// rule that forbade the record.
 type Domain struct {
 	Domain          string `json:"domain"`
 	ResolverAddress uint64 `json:"resolver_address"`
@@ -32,7 +31,7 @@ type Domain struct {
 	LocalNameInside uint64 `json:"local_name_inside"`
 }
 
-// DomainsOf returns the counts as they are shown.
+// DomainsOf returns the counts in the form of /domains.
 func DomainsOf(counts []transform.DomainCount) Domains {
 	shown := Domains{Domains: []Domain{}}
 	for _, c := range counts {
@@ -44,9 +43,8 @@ func DomainsOf(counts []transform.DomainCount) Domains {
 // listenKey is the context key of the address that the server listens on, a string.
 type listenKey struct{}
 
-// onLoopbackOnly refuses requests that come from another host, that a server which other
-// hosts can reach received, or that do not name this host by its loopback address or as
-// localhost.
+// onLoopbackOnly refuses a request if it comes from another host, if the server listens on more
+// than loopback, or if its Host is neither a loopback address nor localhost.
 func onLoopbackOnly(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		listen, _ := r.Context().Value(listenKey{}).(string)

@@ -45,8 +45,8 @@ func TestDomainsAreAnsweredOnLoopbackOnly(t *testing.T) {
 	}
 }
 
-// TestServerKnowsWhereItListens asks over loopback a server that others can reach.
-func TestServerKnowsWhereItListens(t *testing.T) {
+// TestDomainsAreRefusedIfOtherHostsCanReachTheServer queries such a server over loopback.
+func TestDomainsAreRefusedIfOtherHostsCanReachTheServer(t *testing.T) {
 	_, port, err := net.SplitHostPort(freeAddress(t))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestServerKnowsWhereItListens(t *testing.T) {
 	}
 }
 
-func TestDomainsAsJSONAreThese(t *testing.T) {
+func TestDomainsAsJSON(t *testing.T) {
 	s := serverOf(t, viewOf(fullState))
 	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), listenKey{}, "127.0.0.1:1"), "GET", "/domains", nil)
 	r.RemoteAddr, r.Host = "127.0.0.1:2", "localhost"
@@ -73,13 +73,12 @@ func TestDomainsAsJSONAreThese(t *testing.T) {
 	}
 }
 
-// TestNamesAreOnTheirOwnPathOnly looks for a domain that is counted, in the other
-// answers.
-func TestNamesAreOnTheirOwnPathOnly(t *testing.T) {
+// TestOtherPathsContainNoDomains searches their responses for a domain that is counted.
+func TestOtherPathsContainNoDomains(t *testing.T) {
 	s := serverOf(t, viewOf(fullState))
 	for _, path := range []string{"/ledger", "/metrics"} {
 		if text := get(s, path).Body.String(); strings.Contains(text, "evil.example") || !strings.Contains(text, "local") {
-			t.Errorf("%s contains a domain, or is no answer:\n%s", path, text)
+			t.Errorf("%s contains a domain, or is not a full response:\n%s", path, text)
 		}
 	}
 }

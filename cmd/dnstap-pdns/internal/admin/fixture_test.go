@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// counts are of so many messages each: records, paired, held and dropped.
+// counts returns counts with about n records, paired and held messages, and some dropped ones.
 func counts(n uint64) (c transform.Counts) {
 	c.Records, c.Paired, c.Held = n, n+1, n+2
 	for _, r := range transform.Reasons() {
@@ -27,8 +27,8 @@ func counts(n uint64) (c transform.Counts) {
 	return c
 }
 
-// fullState has something of everything. Only in a synctest bubble, where the time
-// is known, are two the same.
+// fullState returns a state with sources, sinks and counts of every kind. Two are equal only in a
+// synctest bubble, where the time is fixed.
 func fullState() sensor.State {
 	now := time.Now()
 	s := sensor.State{QueryRoom: 12, QueryRoomMax: 131072}
@@ -70,7 +70,7 @@ func fullState() sensor.State {
 	return s
 }
 
-// sinkLedger is that of a sink that was offered records.
+// sinkLedger returns the ledger of a sink that delivered n records.
 func sinkLedger(name string, n uint64) forward.SinkLedger {
 	l := forward.SinkLedger{Name: name, Delivered: n, Queued: n / 10, Filtered: n / 100, QueueBytes: int64(n), QueueMax: 16 << 20,
 		Sent: forward.Sent{Containers: n / 50, Datagrams: n / 20, Bytes: n * 100}}
@@ -81,7 +81,7 @@ func sinkLedger(name string, n uint64) forward.SinkLedger {
 	return l
 }
 
-// viewOf shows a state and a start an hour ago.
+// viewOf returns a view of a state, of a sensor that started an hour ago.
 func viewOf(state func() sensor.State) *View {
 	started := time.Now().Add(-time.Hour)
 	return &View{
@@ -90,7 +90,7 @@ func viewOf(state func() sensor.State) *View {
 			return []transform.DomainCount{{Domain: "evil.example", ResolverAddress: 3, Lookup: 2, LocalNameInside: uint64(n)}}
 		},
 		Reload: func() Reload {
-			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink\nno such source", Advice: "Mend it."}
+			return Reload{OK: false, Time: started.Add(time.Minute), InForceSince: started, Error: "no such sink\nno such source", Advice: "Fix it."}
 		},
 	}
 }

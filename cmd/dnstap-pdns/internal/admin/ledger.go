@@ -12,15 +12,16 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Ledger is the account of a running sensor, and what else an operator must know. As JSON it is what /ledger answers: the names below are stable, others may be
-// added. Times are RFC 3339 in UTC, and are left out where there is nothing to tell.
+// Ledger is the account of a running sensor, and its state for operators. As JSON it is the
+// response of /ledger: the names below are stable, others may be added. Times are RFC 3339 in
+// UTC; unknown times are absent.
 //
 //	{
 //	  "time", "version", "go_version", "started",
 //	  "reload":   {"ok", "time", "in_force_since", "error", "advice"},
 //	  "total":    {"read", "records", "paired", "held", "dropped": {REASON: n}, "scrubbed": {RULE: n}},
 //	  "sources":  [{"name", "kind": "dnstap" | "pcap" | "removed",
-//	                and as in total, "lanes", "last_outward", "message_clock", "resolver_known",
+//	                the names of total, "lanes", "last_outward", "message_clock", "resolver_known",
 //	                "dnstap": {"open", "accepted", "refused", "displaced", "accept_errors", "handshakes_failed", "broken",
 //	                           "certificate": {"expires", "problem"},
 //	                           "connections": [{"number", "uid", "pid", "client", "since", "identity", "version",
@@ -35,14 +36,14 @@ import (
 //	  "resolver": {"known", "public", "full"}
 //	}
 //
-// In total and in each source, read = records + paired + held + the sum of dropped;
-// in each sink, offered = delivered + queued + filtered + the sum of lost. The sources
-// add up to the total. Scrubbed is not part of a sum: it counts the records that a RULE
-// changed, one of them under several rules perhaps, and the messages of which it forbade
-// a record. Every REASON, RULE, LOSS and COUNT is present, also if zero. The rows of the
-// counters in transform, forward, collector and fallback/pcap explain them.
+// In total and in each source, read = records + paired + held + the sum of dropped; in each
+// sink, offered = delivered + queued + filtered + the sum of lost. The sources add up to the
+// total. Scrubbed is not part of a sum: a RULE counts the records that it changed, which other
+// rules may have changed too, or the messages whose record it forbade. Every REASON, RULE, LOSS
+// and COUNT is present, also if zero. The rows of the counters in transform, forward, collector
+// and fallback/pcap explain them.
 type Ledger struct {
-	Time      time.Time `json:"time"` // of all that follows
+	Time      time.Time `json:"time"` // of the other fields
 	Version   string    `json:"version"`
 	GoVersion string    `json:"go_version"`
 	Started   time.Time `json:"started"`
@@ -53,33 +54,32 @@ type Ledger struct {
 	Sinks   []Sink   `json:"sinks"`   // as configured; then those that a reload removed
 	Pairing Pairing  `json:"pairing"`
 
-	// The configuration names addresses of the resolver's, which messages need not tell
-	// then.
+	// ResolversConfigured: the configuration names addresses of the resolver.
 	ResolversConfigured bool `json:"resolvers_configured"`
 
-	Resolver *Resolver `json:"resolver,omitempty"` // nil: the sensor is of a version without it
+	Resolver *Resolver `json:"resolver,omitempty"` // nil if the sensor's version does not report it
 }
 
-// Resolver is how far the resolver's own addresses are known.
+// Resolver reports how many of the resolver's addresses are known.
 type Resolver struct {
 	Known  int  `json:"known"`  // addresses that messages contained
-	Public bool `json:"public"` // one of these or of the configured ones is public
-	Full   bool `json:"full"`   // the oldest are forgotten
+	Public bool `json:"public"` // one of these, or a configured address, is public
+	Full   bool `json:"full"`   // the table is full, and the oldest are dropped
 }
 
-// Reload is how the latest reload went, or the start where there was none: one that
-// failed, until what it was to bring is in force.
+// Reload is the result of the latest reload, or of the start if there was none. A failed reload
+// stays the latest until its configuration is in force.
 type Reload struct {
 	OK           bool      `json:"ok"`
 	Time         time.Time `json:"time"`
 	InForceSince time.Time `json:"in_force_since"` // of the configuration
 	Error        string    `json:"error,omitempty"`
-	Advice       string    `json:"advice,omitempty"` // what to do about it
+	Advice       string    `json:"advice,omitempty"` // what to do about the error
 }
 
-// Pairing is the table of queries that wait for their response.
+// Pairing is the use of the table of pending queries.
 type Pairing struct {
-	Used int64 `json:"used"` // room, in queries: one with a long name takes that of several
+	Used int64 `json:"used"` // room, in queries; a query with a long name takes the room of several
 	Max  int64 `json:"max"`
 }
 
@@ -100,22 +100,21 @@ func MessagesOf(c *transform.Counts) Messages {
 		Dropped: byName(c.Account().Lost.Rows), Scrubbed: byName(c.Scrubbing().Rows)}
 }
 
-// Account returns the account of the messages. Reasons that this version does not know
-// come last.
+// Account returns the account of the messages. Reasons that this version does not know are last.
 func (m *Messages) Account() transform.Account {
 	a := (&transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}).Account()
 	a.Lost.Rows = withValues(a.Lost.Rows, m.Dropped)
 	return a
 }
 
-// Scrubbing returns what the rules did. Rules that this version does not know come last.
+// Scrubbing returns the counts of the rules. Rules that this version does not know are last.
 func (m *Messages) Scrubbing() transform.Group {
 	g := new(transform.Counts).Scrubbing()
 	g.Rows = withValues(g.Rows, m.Scrubbed)
 	return g
 }
 
-// byName returns the values of rows by their names.
+// byName returns the values of rows by name.
 func byName(rows []transform.Row) map[string]uint64 {
 	values := map[string]uint64{}
 	for i := range rows {
@@ -124,8 +123,8 @@ func byName(rows []transform.Row) map[string]uint64 {
 	return values
 }
 
-// withValues sets the values of rows. Values of other names, which a sensor of another
-// version has, become rows without a meaning at the end.
+// withValues sets the values of rows by name. Values of unknown names, from a sensor of another
+// version, become rows without a meaning at the end.
 func withValues(rows []transform.Row, values map[string]uint64) []transform.Row {
 	known := len(rows)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -138,7 +137,7 @@ func withValues(rows []transform.Row, values map[string]uint64) []transform.Row 
 	return rows
 }
 
-// prefixed adds a prefix to the rows' names.
+// prefixed adds a prefix to the names of rows, and returns rows.
 func prefixed(prefix string, rows []transform.Row) []transform.Row {
 	for i := range rows {
 		rows[i].Name = prefix + rows[i].Name
@@ -146,7 +145,8 @@ func prefixed(prefix string, rows []transform.Row) []transform.Row {
 	return rows
 }
 
-// Imbalances returns what does not add up, a line for each; none unless there is a defect.
+// Imbalances returns a line for each account that does not add up. There is none unless the
+// sensor has a defect.
 func (l *Ledger) Imbalances() []string {
 	var all []string
 	check := func(what string, sum, whole uint64) {
@@ -170,14 +170,14 @@ func (l *Ledger) Imbalances() []string {
 	return all
 }
 
-// A View is what makes ledgers.
+// A View makes ledgers.
 type View struct {
 	Version, GoVersion string
 	Started            time.Time
 
 	State   func() sensor.State
 	Reload  func() Reload
-	Domains func(n int) []transform.DomainCount // that were dropped most
+	Domains func(n int) []transform.DomainCount // domains with the most drops
 }
 
 // Ledger returns the ledger as of now.
@@ -205,11 +205,11 @@ func resolverOf(l forward.ResolverLedger) *Resolver {
 	return &shown
 }
 
-// shown is r as everything is shown: in UTC, and an error in one line.
+// shown returns r with times in UTC and the error in one line.
 func (r Reload) shown() Reload {
 	r.Time, r.InForceSince, r.Error = r.Time.UTC(), r.InForceSince.UTC(), oneLine(r.Error)
 	return r
 }
 
-// oneLine is an error that may be several.
+// oneLine joins the lines of an error.
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -18,11 +18,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// serverOf answers nowhere but in tests.
+// serverOf returns a server without an address, whose handler tests call.
 func serverOf(t *testing.T, v *View) *Server {
 	t.Helper()
 	s, err := Listen(conf.Admin{}, v, Options{
-		Page: &blank{}, Selftest: http.NotFoundHandler(),
+		Page: &fakePage{}, Selftest: http.NotFoundHandler(),
 		Ready: func() bool { return true }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func get(s *Server, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestLedgerAsJSONIsThis(t *testing.T) {
+func TestLedgerAsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := get(serverOf(t, viewOf(fullState)), "/ledger")
 		if got := w.Header().Get("Content-Type"); got != "application/json" {
@@ -45,7 +45,7 @@ func TestLedgerAsJSONIsThis(t *testing.T) {
 		text := w.Body.String()
 		golden.Assert(t, text, "ledger.json")
 		if strings.Contains(text, "192.0.2.1") {
-			t.Error("it tells a peer's address")
+			t.Error("it contains a peer's address")
 		}
 		var again Ledger
 		d := json.NewDecoder(strings.NewReader(text))
@@ -59,15 +59,15 @@ func TestLedgerAsJSONIsThis(t *testing.T) {
 	})
 }
 
-// TestLedgerOfNothingHasItsLists: whoever reads it need not look for null.
-func TestLedgerOfNothingHasItsLists(t *testing.T) {
+// TestAnEmptyLedgerHasEmptyLists: its readers need not handle null.
+func TestAnEmptyLedgerHasEmptyLists(t *testing.T) {
 	v := viewOf(func() sensor.State { return sensor.State{Dnstap: []sensor.DnstapState{{Name: "a"}}} })
 	if text := get(serverOf(t, v), "/ledger").Body.String(); strings.Contains(text, "null") {
 		t.Errorf("null in\n%s", text)
 	}
 }
 
-func TestMetricsAreThese(t *testing.T) {
+func TestMetricsOfAFullState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		golden.Assert(t, get(serverOf(t, viewOf(fullState)), "/metrics").Body.String(), "metrics.txt")
 	})
@@ -83,20 +83,19 @@ func TestMetricsFollowTheNamingGuide(t *testing.T) {
 	}
 }
 
-// TestScrapeAsksOnce: what was counted between two looks would not add up.
-func TestScrapeAsksOnce(t *testing.T) {
-	asked := 0
-	s := serverOf(t, viewOf(func() sensor.State { asked++; return fullState() }))
+// TestScrapeReadsTheStateOnce: counts from two states would not add up.
+func TestScrapeReadsTheStateOnce(t *testing.T) {
+	reads := 0
+	s := serverOf(t, viewOf(func() sensor.State { reads++; return fullState() }))
 	for i, path := range []string{"/metrics", "/ledger", "/metrics"} {
-		if get(s, path); asked != i+1 {
-			t.Errorf("%s: asked %d times, want %d", path, asked, i+1)
+		if get(s, path); reads != i+1 {
+			t.Errorf("%s: read %d times, want %d", path, reads, i+1)
 		}
 	}
 }
 
-// TestScrapeAllocatesTheSameWhateverWasCounted: its cost is that of how many sources
-// and sinks there are.
-func TestScrapeAllocatesTheSameWhateverWasCounted(t *testing.T) {
+// TestScrapeAllocationsDoNotDependOnCounts: they depend on the number of sources and sinks only.
+func TestScrapeAllocationsDoNotDependOnCounts(t *testing.T) {
 	cost := func(n uint64) float64 {
 		state := fullState()
 		for i := range state.Ledger.Sources {
@@ -116,7 +115,7 @@ func TestScrapeAllocatesTheSameWhateverWasCounted(t *testing.T) {
 	}
 }
 
-func TestLedgerAddsUpAndSaysSoIfNot(t *testing.T) {
+func TestImbalancesAreReported(t *testing.T) {
 	l := viewOf(fullState).Ledger()
 	if got := l.Imbalances(); got != nil {
 		t.Errorf("got %q of a ledger that adds up", got)

@@ -11,14 +11,13 @@ import (
 
 const namespace = "dnstap_pdns_"
 
-// A Collector makes the metrics of one ledger for each scrape, so that what a scrape
-// shows adds up.
+// A Collector makes all metrics of a scrape from one ledger, so that the counts add up.
 type Collector struct {
 	ledger func() Ledger
 	descs  map[string]*prometheus.Desc // by the metric's name without its namespace
 }
 
-// NewCollector returns a Collector of what the view shows.
+// NewCollector returns a Collector of the view's ledgers.
 func NewCollector(v *View) *Collector {
 	c := &Collector{ledger: v.Ledger, descs: map[string]*prometheus.Desc{}}
 	oneOfEach := Ledger{
@@ -66,7 +65,7 @@ func column(labels []label, of func(label) string) []string {
 	return all
 }
 
-// emit takes one metric: its name without the namespace, its meaning as in
+// emit is called with each metric: its name without the namespace, its meaning as in
 // [transform.Row], and its value.
 type emit func(name, meaning string, kind transform.Kind, value float64, labels ...label)
 
@@ -100,25 +99,25 @@ func (e emit) account(a transform.Account, labels ...label) {
 	e.group(a.Lost, labels...)
 }
 
-// metrics emits every metric: the rows of each account, and what only this package computes.
+// metrics emits every metric: the rows of each account, and the gauges that this package computes.
 func (l *Ledger) metrics(e emit) {
 	e.gauge("build_info", "version of the sensor, and of Go that built it; the value is 1", 1, label{"version", l.Version}, label{"goversion", l.GoVersion})
 	e.gauge("start_time_seconds", "when the sensor started, since 1970", seconds(l.Started))
-	e.gauge("config_last_reload_successful", "whether the latest reload succeeded; 1 where there was none", truth(l.Reload.OK))
+	e.gauge("config_last_reload_successful", "whether the latest reload succeeded; 1 if there was none", gaugeOf(l.Reload.OK))
 	e.gauge("config_last_reload_success_timestamp_seconds", "since when the configuration is in force", seconds(l.Reload.InForceSince))
-	e.gauge("config_resolvers_set", "whether the configuration names addresses of the resolver's", truth(l.ResolversConfigured))
+	e.gauge("config_resolvers_set", "whether the configuration names addresses of the resolver", gaugeOf(l.ResolversConfigured))
 	e.gauge("resolver_addresses_known", "addresses of the resolver that messages contained", float64(l.Resolver.Known))
-	e.gauge("resolver_addresses_full", "whether no more of these are remembered, so that the oldest are forgotten", truth(l.Resolver.Full))
-	e.gauge("resolver_public_address_known", "whether a public address of the resolver is known, from messages or by the configuration", truth(l.Resolver.Public))
-	e.gauge("pairing_table_used", "room for waiting queries that is in use; one with a long name takes that of several", float64(l.Pairing.Used))
-	e.gauge("pairing_table_limit", "room for waiting queries that there is", float64(l.Pairing.Max))
+	e.gauge("resolver_addresses_full", "whether the table of these addresses is full, so that the oldest are dropped", gaugeOf(l.Resolver.Full))
+	e.gauge("resolver_public_address_known", "whether a public address of the resolver is known, from messages or by the configuration", gaugeOf(l.Resolver.Public))
+	e.gauge("pairing_table_used", "room in use for pending queries; a query with a long name takes the room of several", float64(l.Pairing.Used))
+	e.gauge("pairing_table_limit", "room for pending queries", float64(l.Pairing.Max))
 	leaving := 0
 	for i := range l.Sinks {
 		if l.Sinks[i].Leaving {
 			leaving++
 		}
 	}
-	e.gauge("sinks_leaving", "names of sinks of which one that a reload removed or replaced still drains", float64(leaving))
+	e.gauge("sinks_leaving", "names of sinks of which a removed or replaced one still delivers its queue", float64(leaving))
 	for i := range l.Sources {
 		l.Sources[i].metrics(e)
 	}
@@ -126,7 +125,7 @@ func (l *Ledger) metrics(e emit) {
 		s, sink := &l.Sinks[i], label{"sink", l.Sinks[i].Name}
 		e.account(s.Account(), sink)
 		e.rows(s.Rows(), sink)
-		e.gauge("sink_failing", "whether the sink failed the last time", truth(s.Failing != nil), sink)
+		e.gauge("sink_failing", "whether the sink failed the last time", gaugeOf(s.Failing != nil), sink)
 	}
 }
 
@@ -139,8 +138,8 @@ func (s *Source) metrics(e emit) {
 	if !s.MessageClock.IsZero() {
 		offset = s.offset()
 	}
-	e.gauge("message_clock_offset_seconds", "how far the messages' own time was ahead of the clock then", offset.Seconds(), source)
-	e.gauge("resolver_address_known", "whether messages have told an address of the resolver's", truth(s.ResolverKnown), source)
+	e.gauge("message_clock_offset_seconds", "how far the times in messages were ahead of the clock then", offset.Seconds(), source)
+	e.gauge("resolver_address_known", "whether messages contained an address of the resolver", gaugeOf(s.ResolverKnown), source)
 	if d := s.Dnstap; d != nil {
 		e.rows(d.Rows(), source)
 		without := 0
@@ -150,21 +149,21 @@ func (s *Source) metrics(e emit) {
 			}
 		}
 		e.gauge("connections", "resolvers' connections, after their handshake", float64(len(d.Connections)), source)
-		e.gauge("connections_without_outward", "of those, such as have brought nothing outward in their first minute", float64(without), source)
+		e.gauge("connections_without_outward", "of those, connections that brought nothing outward in their first minute", float64(without), source)
 		if d.Certificate != nil {
 			e.gauge("certificate_expiry_timestamp_seconds", "when the source's TLS certificate expires", seconds(d.Certificate.Expires), source)
 		}
 	}
 	if p := s.Pcap; p != nil {
 		e.rows(p.Rows(), source)
-		e.gauge("capturing", "whether packets are captured", truth(p.Capturing), source)
+		e.gauge("capturing", "whether packets are captured", gaugeOf(p.Capturing), source)
 		for i := range p.Interfaces {
 			e.rows(p.Interfaces[i].Rows(), source, label{"interface", p.Interfaces[i].Name})
 		}
 	}
 }
 
-// seconds is a time as Prometheus has it; 0 where there is none.
+// seconds returns a time in seconds since 1970; 0 for no time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0
@@ -172,7 +171,7 @@ func seconds(t time.Time) float64 {
 	return float64(t.UnixNano()) / 1e9
 }
 
-func truth(b bool) float64 {
+func gaugeOf(b bool) float64 {
 	if b {
 		return 1
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxScrapes is how many may be under way: each makes some tens of KiB of garbage.
+// maxScrapes bounds concurrent scrapes, each of which allocates some tens of KiB.
 const maxScrapes = 4
 
-// maxBody is of a request, of which only one has any.
+// maxBody bounds the body of a request, in bytes. Only selftests have one.
 const maxBody = 1 << 10
 
 func (s *Server) routes(v *View, o Options) http.Handler {
@@ -31,7 +31,7 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "alive\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !o.Ready() {
-			http.Error(w, "the sensor starts or stops", http.StatusServiceUnavailable)
+			http.Error(w, "the sensor is starting or stopping", http.StatusServiceUnavailable)
 			return
 		}
 		io.WriteString(w, "ready\n")
@@ -46,7 +46,7 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 		"GET /debug/pprof/symbol":  pprof.Symbol,
 		"GET /debug/pprof/trace":   pprof.Trace,
 	} {
-		mux.HandleFunc(path, s.ifAsked(profile))
+		mux.HandleFunc(path, s.ifEnabled(profile))
 	}
 	return http.MaxBytesHandler(forThisHost(mux), maxBody)
 }
@@ -54,8 +54,8 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 func (s *Server) writeJSON(w http.ResponseWriter, v any) {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		s.log.Error("an answer could not be written as JSON", "error", err)
-		http.Error(w, "the answer could not be written as JSON", http.StatusInternalServerError)
+		s.log.Error("encoding a response as JSON failed", "error", err)
+		http.Error(w, "encoding the response as JSON failed; the log contains the error", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -63,8 +63,8 @@ func (s *Server) writeJSON(w http.ResponseWriter, v any) {
 	w.Write(append(text, '\n'))
 }
 
-// ifAsked answers where the configuration says so, and else that there is nothing.
-func (s *Server) ifAsked(profile http.HandlerFunc) http.HandlerFunc {
+// ifEnabled serves a profile if the configuration enables profiles, and 404 otherwise.
+func (s *Server) ifEnabled(profile http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.pprof.Load() {
 			http.NotFound(w, r)
@@ -74,14 +74,14 @@ func (s *Server) ifAsked(profile http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// forThisHost refuses requests over loopback for what is neither an address nor
-// localhost: a page in a browser on this host, from a name that somebody has made
-// lead here (DNS rebinding), could read the answers. Behind a port that Docker
-// publishes, which is no loopback, it does not.
+// forThisHost refuses requests over loopback whose Host is neither an address nor localhost.
+// Otherwise a web page in a browser on this host could read the responses, if its name resolves
+// to loopback (DNS rebinding). Requests through a port that Docker publishes do not arrive on
+// loopback and are not checked.
 func forThisHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if overLoopback(r) && !namesHost(r.Host) {
-			http.Error(w, "ask by address, or as localhost", http.StatusMisdirectedRequest)
+			http.Error(w, "use an address or localhost as the host of the URL", http.StatusMisdirectedRequest)
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -97,5 +97,5 @@ func overLoopback(r *http.Request) bool {
 func namesHost(host string) bool {
 	name := hostname(host)
 	_, err := netip.ParseAddr(name)
-	return err == nil || name == "localhost" || name == "" // HTTP/1.0 need not say it; browsers do
+	return err == nil || name == "localhost" || name == "" // HTTP/1.0 may omit it; browsers do not
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// counters are the structs that count, with their rows.
+// counters returns the structs that count, with their rows.
 func counters() map[string]struct {
 	counts any
 	rows   func() []transform.Row
@@ -65,8 +65,8 @@ var withoutRow = map[string]string{
 	"sink.Spooled":                        "no transport leaves records in this state: always 0",
 }
 
-// numbers calls visit for each number in v. Types with a name, such as enumerations, are
-// no counts.
+// numbers calls visit for each number in v, except numbers of defined types, such as enumerations,
+// which are no counts.
 func numbers(v reflect.Value, path string, visit func(path string, v reflect.Value)) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -94,8 +94,7 @@ func set(v reflect.Value, n uint64) {
 	}
 }
 
-// TestEveryCountHasARow finds counts that nobody would see: each number that is not zero
-// must show in some row.
+// TestEveryCountHasARow sets each number, which must then be in some row.
 func TestEveryCountHasARow(t *testing.T) {
 	found := map[string]bool{}
 	for name, c := range counters() {
@@ -120,7 +119,7 @@ func TestEveryCountHasARow(t *testing.T) {
 	}
 }
 
-// TestRowsAreComplete, and no two have one metric.
+// TestRowsAreComplete also checks that no two rows have the same metric.
 func TestRowsAreComplete(t *testing.T) {
 	metrics := map[string]string{}
 	for name, c := range counters() {
@@ -138,8 +137,8 @@ func TestRowsAreComplete(t *testing.T) {
 	}
 }
 
-// TestLedgerAsJSONHasEveryRow: rows of a ledger that was read from JSON are those of the
-// sensor's own counts.
+// TestLedgerAsJSONHasEveryRow: a ledger that was read from JSON has the same rows as the sensor's
+// counts.
 func TestLedgerAsJSONHasEveryRow(t *testing.T) {
 	all := counters()
 	next := uint64(1000)

@@ -23,42 +23,42 @@ const (
 	maxConnections = 32
 	maxHeader      = 16 << 10
 	headerTime     = 5 * time.Second
-	answerTime     = 30 * time.Second // profiles have what they ask for on top
-	idleTime       = 5 * time.Second  // or those who say nothing would keep others out
-	partingTime    = time.Second      // for answers under way, when the server ends
+	responseTime   = 30 * time.Second // pprof extends it by the duration of a profile
+	idleTime       = 5 * time.Second  // idle connections count towards maxConnections
+	shutdownTime   = time.Second      // for unfinished responses when the server ends
 )
 
-// A Server answers where a configuration says.
+// A Server serves HTTP at the address of a configuration.
 type Server struct {
 	log     *slog.Logger
 	handler http.Handler
 	page    Page
 	pprof   atomic.Bool
 
-	config   conf.Admin   // in force; for Prepare and Adopt alone
-	listener net.Listener // Run's own, once that has begun; nil: it answers nowhere
+	config   conf.Admin   // in force; only Prepare and Adopt use it
+	listener net.Listener // owned by Run once it has begun; nil: no address
 	changes  chan *Change
 	ended    chan struct{} // closed when Run has returned
 }
 
-// A Page shows the sensor to people: at /, and below /page/ what belongs to it.
+// A Page serves the status page at /, and its files below /page/.
 type Page interface {
 	http.Handler
-	Run(ctx context.Context) // keeps what is shown of time past, until ctx ends
+	Run(ctx context.Context) // records the history that the page shows, until ctx ends
 	Adopt(c conf.Admin)      // puts a configuration in force; one caller at a time
 }
 
-// Options are what a Server shows beside its configuration.
+// Options are the handlers and other dependencies of a Server.
 type Options struct {
 	Page     Page                 // never nil
 	Selftest http.Handler         // of POST /selftest, which runs for half a minute
-	Ready    func() bool          // whether the sensor does its work
-	Registry *prometheus.Registry // of what /metrics answers; the view's metrics are added to it
+	Ready    func() bool          // whether the sensor reads and writes
+	Registry *prometheus.Registry // for /metrics; Listen adds the view's metrics
 	Log      *slog.Logger
 }
 
-// Listen returns a Server that holds its address; it answers once Run is called.
-// Without an address it answers nowhere until a change gives it one.
+// Listen returns a Server that listens on its address, but serves nothing before Run is called.
+// Without an address it serves nothing until a change sets one.
 func Listen(c conf.Admin, v *View, o Options) (*Server, error) {
 	s := &Server{log: o.Log, page: o.Page, config: c, changes: make(chan *Change), ended: make(chan struct{})}
 	s.handler = s.routes(v, o)
@@ -85,7 +85,7 @@ func listen(address string) (net.Listener, error) {
 	return netutil.LimitListener(l, maxConnections), nil
 }
 
-// cause is the error without the address, which has been said.
+// cause returns the error without the address, which the caller's message contains.
 func cause(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
@@ -93,7 +93,7 @@ func cause(err error) error {
 	return err
 }
 
-// Close releases the address of a Server that is not run.
+// Close closes the listener of a Server on which Run was not called.
 func (s *Server) Close() error {
 	if s.listener == nil {
 		return nil
@@ -101,16 +101,16 @@ func (s *Server) Close() error {
 	return s.listener.Close()
 }
 
-// Run answers until ctx ends, which is no error, or the listener fails for good.
+// Run serves until ctx ends, and then returns nil, or until the listener fails permanently.
 func (s *Server) Run(ctx context.Context) error {
 	defer close(s.ended)
-	remembering, forget := context.WithCancel(ctx)
-	var beside sync.WaitGroup
-	beside.Go(func() { s.page.Run(remembering) })
-	defer beside.Wait()
-	defer forget()
+	pageContext, stopPage := context.WithCancel(ctx)
+	var page sync.WaitGroup
+	page.Go(func() { s.page.Run(pageContext) })
+	defer page.Wait()
+	defer stopPage()
 	for {
-		change, err := s.answer(ctx)
+		change, err := s.serve(ctx)
 		if change == nil {
 			return err
 		}
@@ -118,59 +118,60 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// answer answers at one address, until there is another.
-func (s *Server) answer(ctx context.Context) (*Change, error) {
-	answering, cut := context.WithCancel(ctx)
+// serve serves at one address until a change sets another, which it returns. It returns nil, nil
+// when ctx ends.
+func (s *Server) serve(ctx context.Context) (*Change, error) {
+	requests, cancelRequests := context.WithCancel(ctx)
 	h := &http.Server{
 		BaseContext: func(l net.Listener) context.Context {
-			return context.WithValue(answering, listenKey{}, l.Addr().String())
+			return context.WithValue(requests, listenKey{}, l.Addr().String())
 		},
 		Handler:           s.handler,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       headerTime,
-		WriteTimeout:      answerTime,
+		WriteTimeout:      responseTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // which tells addresses
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // its messages contain addresses
 	}
 	served := make(chan error, 1)
 	if s.listener != nil {
-		s.log.Info("status is shown", "address", s.listener.Addr().String())
+		s.log.Info("serving status", "address", s.listener.Addr().String())
 		go func() { served <- h.Serve(s.listener) }()
 		defer func() { <-served }()
-		defer part(h)
+		defer shutdown(h)
 	}
-	defer cut() // what takes its time ends, before the others are waited for
+	defer cancelRequests() // ends selftests before shutdown waits for responses
 	select {
 	case <-ctx.Done():
 		return nil, nil
 	case err := <-served:
 		served <- err
-		return nil, fmt.Errorf("admin: answering on %s: %w", s.listener.Addr(), cause(err))
+		return nil, fmt.Errorf("admin: serving on %s: %w", s.listener.Addr(), cause(err))
 	case c := <-s.changes:
 		return c, nil
 	}
 }
 
-// part lets answers under way end, for a moment.
-func part(h *http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), partingTime)
+// shutdown waits up to shutdownTime for unfinished responses, and then closes their connections.
+func shutdown(h *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	if h.Shutdown(ctx) != nil {
 		h.Close()
 	}
 }
 
-// A Change is to another configuration. It ends in Adopt or Discard.
+// A Change is a prepared change to another configuration. Adopt or Discard must be called.
 type Change struct {
 	server   *Server
 	config   conf.Admin
 	listener net.Listener
-	moves    bool // to another address, or from or to none
+	moves    bool // the address changes
 }
 
-// Prepare takes what another configuration needs, while all goes on as it is. There
-// is one change at a time.
+// Prepare listens on the address of another configuration, if it differs, and changes nothing
+// else. There may be one change at a time.
 func (s *Server) Prepare(to conf.Admin) (*Change, error) {
 	c := &Change{server: s, config: to, moves: to.Listen != s.config.Listen}
 	if !c.moves {
@@ -178,7 +179,7 @@ func (s *Server) Prepare(to conf.Admin) (*Change, error) {
 	}
 	var err error
 	if c.listener, err = listen(to.Listen); err != nil && samePort(s.config.Listen, to.Listen) {
-		err = fmt.Errorf("%w; if only %s, where the sensor itself listens, stands in the way, restart it", err, s.config.Listen)
+		err = fmt.Errorf("%w; if only the sensor's own address %s prevents it, restart the sensor", err, s.config.Listen)
 	}
 	return c, err
 }
@@ -187,7 +188,7 @@ func samePort(a, b string) bool {
 	return a[strings.LastIndexByte(a, ':')+1:] == b[strings.LastIndexByte(b, ':')+1:]
 }
 
-// Adopt makes the change, if the server still runs.
+// Adopt puts the configuration in force, if the server still runs.
 func (c *Change) Adopt() {
 	c.server.pprof.Store(c.config.Pprof)
 	c.server.page.Adopt(c.config)
@@ -202,7 +203,7 @@ func (c *Change) Adopt() {
 	}
 }
 
-// Discard gives back what Prepare took.
+// Discard closes the listener of a change that is not adopted.
 func (c *Change) Discard() error {
 	if c.listener == nil {
 		return nil

@@ -19,35 +19,35 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// A blank page tells where it was asked.
-type blank struct {
+// A fakePage responds with the path of the request.
+type fakePage struct {
 	runs  atomic.Int32
 	inUse conf.Admin
 }
 
-func (*blank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (*fakePage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "the page's "+r.URL.Path)
 }
 
-func (b *blank) Run(ctx context.Context) {
-	b.runs.Add(1)
+func (p *fakePage) Run(ctx context.Context) {
+	p.runs.Add(1)
 	<-ctx.Done()
-	b.runs.Add(-1)
+	p.runs.Add(-1)
 }
 
-func (b *blank) Adopt(c conf.Admin) { b.inUse = c }
+func (p *fakePage) Adopt(c conf.Admin) { p.inUse = c }
 
-// a running server, and whether its sensor is ready.
+// running is a running server, and whether its sensor is ready.
 type running struct {
 	*Server
 	client  *http.Client
-	page    blank
+	page    fakePage
 	unready atomic.Bool
-	lasted  atomic.Int32
+	ended   atomic.Int32 // selftests
 	stop    func()
 }
 
-// freeAddress is one that nobody listens on: of a range that nothing else uses.
+// freeAddress returns a free address of a range that nothing else uses.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.93.53.1:0")
@@ -64,7 +64,7 @@ func serve(t *testing.T, c conf.Admin) *running {
 	var err error
 	r.Server, err = Listen(c, viewOf(func() sensor.State { return sensor.State{} }), Options{
 		Page:     &r.page,
-		Selftest: http.HandlerFunc(r.lasting),
+		Selftest: http.HandlerFunc(r.longSelftest),
 		Ready:    func() bool { return !r.unready.Load() },
 		Registry: prometheus.NewRegistry(),
 		Log:      slog.New(slog.DiscardHandler),
@@ -85,15 +85,15 @@ func serve(t *testing.T, c conf.Admin) *running {
 	return r
 }
 
-// lasting answers once there is nobody to answer, or the server ends.
-func (r *running) lasting(w http.ResponseWriter, q *http.Request) {
+// longSelftest handles a request until the client disconnects or the server ends.
+func (r *running) longSelftest(w http.ResponseWriter, q *http.Request) {
 	http.NewResponseController(w).Flush()
 	<-q.Context().Done()
-	r.lasted.Add(1)
+	r.ended.Add(1)
 }
 
-// ask returns the answer's status and text; 0 if there is none.
-func (r *running) ask(method, url string, body io.Reader, host string) (int, string) {
+// do returns the status and text of the response; 0 if there is none.
+func (r *running) do(method, url string, body io.Reader, host string) (int, string) {
 	request, err := http.NewRequest(method, url, body)
 	if err != nil {
 		return 0, err.Error()
@@ -112,10 +112,10 @@ func (r *running) ask(method, url string, body io.Reader, host string) (int, str
 }
 
 func (r *running) get(address, path string) (int, string) {
-	return r.ask("GET", "http://"+address+path, nil, "")
+	return r.do("GET", "http://"+address+path, nil, "")
 }
 
-func TestServerAnswersTheseAndNothingElse(t *testing.T) {
+func TestServerServesThesePathsOnly(t *testing.T) {
 	at := freeAddress(t)
 	r := serve(t, conf.Admin{Listen: at})
 	url := "http://" + at
@@ -137,16 +137,16 @@ func TestServerAnswersTheseAndNothingElse(t *testing.T) {
 		"a way up":         {"GET", "/../etc/passwd", "", "", 404, ""},
 		"profiles, unless": {"GET", "/debug/pprof/", "", "", 404, "not found"},
 		"a change":         {"POST", "/ledger", "", "x", 405, ""},
-		"another's name":   {"GET", "/ledger", "evil.example", "", 421, "ask by address"},
+		"another's name":   {"GET", "/ledger", "evil.example", "", 421, "use an address"},
 		"domains":          {"GET", "/domains", "localhost", "", 200, `"domain": "evil.example"`},
 	} {
-		status, text := r.ask(tt.method, url+tt.path, strings.NewReader(tt.body), tt.host)
+		status, text := r.do(tt.method, url+tt.path, strings.NewReader(tt.body), tt.host)
 		if status != tt.status || !strings.Contains(text, tt.says) {
 			t.Errorf("%s: got %d %q, want %d %q", name, status, text, tt.status, tt.says)
 		}
 	}
 	r.unready.Store(true)
-	if status, text := r.get(at, "/readyz"); status != 503 || !strings.Contains(text, "starts or stops") {
+	if status, text := r.get(at, "/readyz"); status != 503 || !strings.Contains(text, "starting or stopping") {
 		t.Errorf("not ready: got %d %q", status, text)
 	}
 	if status, _ := r.get(at, "/healthz"); status != 200 {
@@ -154,7 +154,7 @@ func TestServerAnswersTheseAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestServerMovesWhereAChangeSays(t *testing.T) {
+func TestAChangeMovesTheServer(t *testing.T) {
 	first, second := freeAddress(t), freeAddress(t)
 	r := serve(t, conf.Admin{Listen: first})
 	change := func(c conf.Admin) {
@@ -181,7 +181,7 @@ func TestServerMovesWhereAChangeSays(t *testing.T) {
 		t.Errorf("profiles: got %d", status)
 	}
 	if !r.page.inUse.Pprof {
-		t.Error("the page has not been told of a change")
+		t.Error("the page did not get a change")
 	}
 	change(conf.Admin{Listen: second})
 	expect("moved", second, first)
@@ -208,7 +208,7 @@ func TestServerMovesWhereAChangeSays(t *testing.T) {
 	}
 	expect("after a change that was discarded", second, first)
 	if r.page.inUse.Listen != second {
-		t.Errorf("the page was told of a change that was not made: %+v", r.page.inUse)
+		t.Errorf("the page got a change that was not made: %+v", r.page.inUse)
 	}
 
 	change(conf.Admin{})
@@ -225,12 +225,12 @@ func TestServerMovesWhereAChangeSays(t *testing.T) {
 	if status, _ := r.get(first, "/healthz"); status != 0 {
 		t.Error("it answers after its end")
 	}
-	change(conf.Admin{Listen: second}) // too late, and no harm
+	change(conf.Admin{Listen: second}) // must have no effect
 	expect("after the end", "", second)
 }
 
-// TestSelftestsEndWithTheirServer: what runs for half a minute does not hold up a stop,
-// nor a move to another address.
+// TestSelftestsEndWithTheirServer: a selftest, which runs for half a minute, delays neither a stop
+// nor a change of address.
 func TestSelftestsEndWithTheirServer(t *testing.T) {
 	first, second := freeAddress(t), freeAddress(t)
 	r := serve(t, conf.Admin{Listen: first})
@@ -252,45 +252,45 @@ func TestSelftestsEndWithTheirServer(t *testing.T) {
 	}
 	began := time.Now()
 	to.Adopt()
-	if status, _ := r.get(second, "/healthz"); status != http.StatusOK || r.lasted.Load() != 1 {
-		t.Errorf("moved: got %d, %d selftests have ended", status, r.lasted.Load())
+	if status, _ := r.get(second, "/healthz"); status != http.StatusOK || r.ended.Load() != 1 {
+		t.Errorf("moved: got %d, %d selftests have ended", status, r.ended.Load())
 	}
 	begin(second)
 	r.stop()
-	if n, took := r.lasted.Load(), time.Since(began); n != 2 || took >= 2*partingTime {
+	if n, took := r.ended.Load(), time.Since(began); n != 2 || took >= 2*shutdownTime {
 		t.Errorf("stopped: %d selftests have ended, after %v", n, took)
 	}
 }
 
-func TestAddressInUseIsSaid(t *testing.T) {
+func TestAnAddressInUseIsAnError(t *testing.T) {
 	at := freeAddress(t)
 	occupied, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer occupied.Close()
-	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Page: &blank{}, Selftest: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	_, err = Listen(conf.Admin{Listen: at}, viewOf(fullState), Options{Page: &fakePage{}, Selftest: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	want := fmt.Sprintf("admin: listening on %s: bind: address already in use; if no other sensor runs here, name another address in admin.listen, or \"\" for none", at)
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
-// TestListenerThatFailsEndsTheServer: a sensor that nobody can look at says so.
-func TestListenerThatFailsEndsTheServer(t *testing.T) {
+func TestAFailedListenerEndsTheServerWithAnError(t *testing.T) {
 	s, err := Listen(conf.Admin{Listen: freeAddress(t)}, viewOf(fullState), Options{
-		Page: &blank{}, Selftest: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+		Page: &fakePage{}, Selftest: http.NotFoundHandler(), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	if err := s.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "admin: answering on") {
+	if err := s.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "admin: serving on") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestAnyIPv4AddressIsNoIPv6Address: who guards IPv4 alone has not opened the other.
-func TestAnyIPv4AddressIsNoIPv6Address(t *testing.T) {
+// TestTheUnspecifiedIPv4AddressIsIPv4Only: it must not listen on IPv6 too, which a firewall for
+// IPv4 does not protect.
+func TestTheUnspecifiedIPv4AddressIsIPv4Only(t *testing.T) {
 	l, err := listen("0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +301,7 @@ func TestAnyIPv4AddressIsNoIPv6Address(t *testing.T) {
 	}
 }
 
-func TestHostsThatAreThisOne(t *testing.T) {
+func TestHostsThatNameThisHost(t *testing.T) {
 	for host, want := range map[string]bool{
 		"": true, "localhost": true, "localhost:9353": true, "127.0.0.1": true, "127.0.0.1:9353": true, "[::1]": true, "[::1]:9353": true,
 		"evil.example": false, "evil.example:9353": false, "localhost.evil.example": false,

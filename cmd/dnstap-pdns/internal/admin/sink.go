@@ -7,11 +7,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Sink accounts for the records that a sink was offered; see [forward.SinkLedger].
+// Sink is the account of the records that a sink was offered; see [forward.SinkLedger].
 type Sink struct {
 	Name    string `json:"name"`
-	Removed bool   `json:"removed"` // by a reload; what it did stays in the account
-	Leaving bool   `json:"leaving"` // one that a reload removed or replaced still drains
+	Removed bool   `json:"removed"` // by a reload; its records stay in the account
+	Leaving bool   `json:"leaving"` // a sink of this name that a reload removed or replaced still delivers its queue
 
 	Offered   uint64            `json:"offered"`
 	Delivered uint64            `json:"delivered"`
@@ -37,21 +37,20 @@ type OnRotate struct {
 	Waiting uint64 `json:"waiting"`
 }
 
-// Failing says since when a sink fails, and how it did the last time.
+// Failing is the time since which a sink fails, and its latest error.
 type Failing struct {
 	Since time.Time `json:"since"`
 	Error string    `json:"error"`
 }
 
-// Account returns the account of the records. Losses that this version does not know
-// come last.
+// Account returns the account of the records. Losses that this version does not know are last.
 func (s *Sink) Account() transform.Account {
 	a := (&forward.SinkLedger{Offered: s.Offered, Delivered: s.Delivered, Queued: s.Queued, Filtered: s.Filtered}).Account()
 	a.Lost.Rows = withValues(a.Lost.Rows, s.Lost)
 	return a
 }
 
-// Rows returns what the sink counts outside the sum.
+// Rows returns the sink's counts that are not part of the sum.
 func (s *Sink) Rows() []transform.Row {
 	l := forward.SinkLedger{QueueBytes: s.QueueBytes, QueueMax: s.QueueMax, OnRotate: forward.Kicks(s.OnRotate),
 		Sent: forward.Sent{Containers: s.Containers, Datagrams: s.Datagrams, Bytes: s.Bytes}}
@@ -66,7 +65,7 @@ func sinksOf(ledgers []forward.SinkLedger) []Sink {
 	return all
 }
 
-// SinkOf returns the account of a sink by name.
+// SinkOf returns the account of a sink in the form of /ledger.
 func SinkOf(l *forward.SinkLedger) Sink {
 	s := Sink{
 		Name:       l.Name,

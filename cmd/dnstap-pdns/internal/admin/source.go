@@ -13,65 +13,65 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// What a [Source] may be.
+// Kinds of a [Source].
 const (
 	KindDnstap  = "dnstap"
 	KindPcap    = "pcap"
-	KindRemoved = "removed" // by a reload; what it read stays in the account
+	KindRemoved = "removed" // by a reload; its messages stay in the account
 )
 
-// Source is a source's account, and what it counts besides.
+// Source is the account of a source, and its other counts.
 type Source struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	Messages
 	Lanes int `json:"lanes"` // connections or rings, as lanes
 
-	LastOutward   time.Time `json:"last_outward,omitzero"`  // when the latest message that may be outward came
-	MessageClock  time.Time `json:"message_clock,omitzero"` // what time it was then, by the messages
-	ResolverKnown bool      `json:"resolver_known"`         // messages have told an address of the resolver's
+	LastOutward   time.Time `json:"last_outward,omitzero"`  // when the latest message came that may be outward
+	MessageClock  time.Time `json:"message_clock,omitzero"` // time of that message
+	ResolverKnown bool      `json:"resolver_known"`         // messages contained an address of the resolver
 
 	Dnstap *Dnstap  `json:"dnstap,omitempty"`
 	Pcap   *Packets `json:"pcap,omitempty"`
 }
 
-// Dnstap is what a dnstap source counts besides its messages.
+// Dnstap is the counts of a dnstap source, except messages.
 type Dnstap struct {
 	collector.Stats
 
 	Certificate *Certificate `json:"certificate,omitempty"` // with TLS
-	Connections []Connection `json:"connections"`           // that have said START, the oldest first
+	Connections []Connection `json:"connections"`           // that completed their handshake, the oldest first
 }
 
-// Certificate is the one that a source shows.
+// Certificate is the TLS certificate of a source.
 type Certificate struct {
 	Expires time.Time `json:"expires"`
-	Problem string    `json:"problem,omitempty"` // with the files as they are now
+	Problem string    `json:"problem,omitempty"` // in the files as they are now
 }
 
-// Connection is one resolver's; see [collector.Connection].
+// Connection is the connection of one resolver; see [collector.Connection].
 type Connection struct {
 	Number        uint64    `json:"number"`
 	UID           *uint32   `json:"uid,omitempty"` // Unix socket
 	PID           int32     `json:"pid,omitempty"`
-	Client        string    `json:"client,omitempty"` // as its certificate names it
+	Client        string    `json:"client,omitempty"` // name in its certificate
 	Since         time.Time `json:"since"`
 	Identity      string    `json:"identity,omitempty"`
 	Version       string    `json:"version,omitempty"`
 	Bidirectional bool      `json:"bidirectional"`
 	Frames        uint64    `json:"frames"`
 	Outward       uint64    `json:"outward"`
-	Remedy        *Remedy   `json:"remedy,omitempty"` // it has brought nothing outward in its first minute
+	Remedy        *Remedy   `json:"remedy,omitempty"` // present if its first minute brought no outward message
 }
 
-// Remedy is what helps there; see [collector.Remedy].
+// Remedy is advice for such a connection; see [collector.Remedy].
 type Remedy struct {
 	Sender string `json:"sender"`
 	Advice string `json:"advice"`
 }
 
-// sourcesOf lists the configured sources, those without a lane so far included, and
-// then those that have an account only.
+// sourcesOf lists the configured sources, also those that had no lane so far, and then the
+// sources that only have an account.
 func sourcesOf(state *sensor.State) []Source {
 	accounts := map[string]*forward.SourceLedger{}
 	for i := range state.Ledger.Sources {
@@ -81,7 +81,7 @@ func sourcesOf(state *sensor.State) []Source {
 	present := func(name string) bool {
 		return slices.ContainsFunc(all, func(s Source) bool { return s.Name == name })
 	}
-	take := func(s Source) {
+	add := func(s Source) {
 		account := accounts[s.Name]
 		if account == nil {
 			account = &forward.SourceLedger{}
@@ -92,21 +92,21 @@ func sourcesOf(state *sensor.State) []Source {
 	}
 	for i := range state.Dnstap {
 		d := &state.Dnstap[i]
-		take(Source{Name: d.Name, Kind: KindDnstap, Dnstap: dnstapOf(d)})
+		add(Source{Name: d.Name, Kind: KindDnstap, Dnstap: dnstapOf(d)})
 	}
 	for i := range state.Packets {
 		if p := &state.Packets[i]; !p.Removed {
-			take(Source{Name: p.Name, Kind: KindPcap, Pcap: packetsOf(p)})
+			add(Source{Name: p.Name, Kind: KindPcap, Pcap: packetsOf(p)})
 		}
 	}
 	for i := range state.Packets {
 		if p := &state.Packets[i]; p.Removed && !present(p.Name) {
-			take(Source{Name: p.Name, Kind: KindRemoved, Pcap: packetsOf(p)})
+			add(Source{Name: p.Name, Kind: KindRemoved, Pcap: packetsOf(p)})
 		}
 	}
 	for i := range state.Ledger.Sources {
 		if name := state.Ledger.Sources[i].Name; accounts[name] != nil {
-			take(Source{Name: name, Kind: KindRemoved})
+			add(Source{Name: name, Kind: KindRemoved})
 		}
 	}
 	return all
@@ -155,10 +155,10 @@ func connectionOf(c *collector.Connection) Connection {
 	return shown
 }
 
-// Packets is what a packet source counts besides its messages: a message may be many
-// packets, and a packet none.
+// Packets is the counts of a packet source, except messages. A message may consist of many
+// packets, and a packet need not contain one.
 type Packets struct {
-	StandsIn  bool   `json:"stands_in"` // captures only while dnstap brings nothing outward
+	StandsIn  bool   `json:"stands_in"` // captures only while dnstap brings no outward message
 	Capturing bool   `json:"capturing"`
 	Captures  uint64 `json:"captures"`
 	Broken    uint64 `json:"broken"`
@@ -169,7 +169,7 @@ type Packets struct {
 	Counts     map[string]uint64 `json:"counts"` // by the names of the rows of packet.Stats
 }
 
-// Interface is what the kernel counts at an interface, of the packets that pass the filter.
+// Interface is the kernel's counts of the packets at an interface that pass the filter.
 type Interface struct {
 	Name     string `json:"name"`
 	Up       bool   `json:"up"`
@@ -177,8 +177,7 @@ type Interface struct {
 	Dropped  uint64 `json:"dropped"`
 }
 
-// Rows returns the counts, except those of interfaces and those that only the closing log
-// line has.
+// Rows returns the counts, except the counts of interfaces and those that only the log contains.
 func (p *Packets) Rows() []transform.Row {
 	s := pcap.Stats{Captures: p.Captures, Ended: pcap.Endings{Broken: p.Broken}, Failed: p.Failed,
 		Rings: ring.Stats{Counts: ring.Counts{Damaged: p.Damaged}}}
@@ -187,7 +186,7 @@ func (p *Packets) Rows() []transform.Row {
 	return append(own, withValues(new(packet.Stats).Rows(), p.Counts)...)
 }
 
-// Rows returns what the kernel counts at the interface.
+// Rows returns the kernel's counts at the interface.
 func (i *Interface) Rows() []transform.Row {
 	return (&ring.Counts{Packets: i.Received, Drops: i.Dropped}).Rows()
 }

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	silence   = 5 * time.Minute     // without anything outward, and that is said
-	clockSlip = time.Minute         // that messages' times may be off
-	expiry    = 14 * 24 * time.Hour // before which a certificate's end is said
+	maxSilence   = 5 * time.Minute     // without an outward message
+	maxOffset    = time.Minute         // of messages' times
+	expiryNotice = 14 * 24 * time.Hour // from a warning to a certificate's expiry
 )
 
-// A Warning is something that an operator should act on.
+// A Warning is a problem that an operator should act on.
 type Warning struct {
-	Says string // what is wrong
-	Do   string // what to do about it
+	Says string // the problem
+	Do   string // the remedy
 }
 
-// Warnings returns what is wrong, as far as the ledger tells: nothing, most often.
+// Warnings returns the problems that the ledger shows.
 func (l *Ledger) Warnings() []Warning {
 	var w warnings
 	for _, what := range l.Imbalances() {
@@ -53,7 +53,7 @@ func (w *warnings) add(says, do string) { *w = append(*w, Warning{says, do}) }
 func (l *Ledger) warnOfReload(w *warnings) {
 	if !l.Reload.OK {
 		w.add(fmt.Sprintf("the reload %s failed, and the configuration before it stays in force: %s", l.ago(l.Reload.Time), l.Reload.Error),
-			cmp.Or(l.Reload.Advice, "See what dnstap-pdns check says, mend it, and reload again."))
+			cmp.Or(l.Reload.Advice, "Run dnstap-pdns check, fix what it reports, and reload again."))
 	}
 }
 
@@ -73,7 +73,7 @@ func (l *Ledger) warnOfDnstap(w *warnings, s *Source) {
 			w.add(fmt.Sprintf("%sconnection %d brings nothing outward, from %s", name, c.Number, c.Remedy.Sender), c.Remedy.Advice+".")
 		}
 	}
-	if since := l.outwardSince(s); !remedied && l.Time.Sub(since) > silence {
+	if since := l.outwardSince(s); !remedied && l.Time.Sub(since) > maxSilence {
 		w.add(fmt.Sprintf("%snothing outward has come for %s, though a resolver is connected", name, rounded(l.Time.Sub(since))),
 			"Ask the resolver for a name that it cannot know yet. If that is not seen here, restart the resolver.")
 	}
@@ -94,8 +94,8 @@ func (l *Ledger) warnOfResolver(w *warnings) {
 	}
 }
 
-// outwardSince is since when nothing outward has come: the latest such message, else
-// the latest that could begin it.
+// outwardSince returns the time since which no outward message has come: the time of the latest
+// one, of the start, or of the oldest connection, whichever is latest.
 func (l *Ledger) outwardSince(s *Source) time.Time {
 	since := s.LastOutward
 	if since.IsZero() {
@@ -114,13 +114,13 @@ func (l *Ledger) warnOfCertificate(w *warnings, name string, c *Certificate) {
 		return
 	}
 	if c.Problem != "" {
-		w.add(name+"its TLS files cannot be used, what was read before stays in force: "+c.Problem, "Mend the files; they are read again by themselves.")
+		w.add(name+"its TLS files cannot be used, and the certificate read before stays in force: "+c.Problem, "Fix the files; the sensor reads them again by itself.")
 	}
 	switch left := c.Expires.Sub(l.Time); {
 	case left <= 0:
-		w.add(fmt.Sprintf("%sits certificate expired on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; it is read again by itself.")
-	case left < expiry:
-		w.add(fmt.Sprintf("%sits certificate expires on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; it is read again by itself.")
+		w.add(fmt.Sprintf("%sits certificate expired on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; the sensor reads it again by itself.")
+	case left < expiryNotice:
+		w.add(fmt.Sprintf("%sits certificate expires on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; the sensor reads it again by itself.")
 	}
 }
 
@@ -132,63 +132,63 @@ func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
 				"Give the source a larger ring, or more lanes if one core is busy all the time.")
 		}
 		if s.Pcap.Capturing && !i.Up {
-			w.add(fmt.Sprintf("%sinterface %s is down", name, i.Name), "Bring it up, or name another.")
+			w.add(fmt.Sprintf("%sinterface %s is down", name, i.Name), "Bring it up, or configure another interface.")
 		}
 	}
 	if refused := s.Pcap.Counts["tunnels_refused"]; refused > 0 && s.Pcap.Counts["tunnelled"] == 0 {
 		w.add(fmt.Sprintf("%sall %d tunnels since the start were refused", name, refused),
-			"Name in decapsulate_from the addresses that the mirror's tunnels come from, and in decapsulate_to those that they lead to, if the interfaces do not have them.")
+			"Name in decapsulate_from the addresses from which the mirror sends its tunnels, and in decapsulate_to the addresses to which it sends them, if the interfaces do not have these addresses.")
 	}
 	if failures := s.Pcap.Failed + s.Pcap.Broken; failures > 0 {
-		w.add(fmt.Sprintf("%scapture did not work %d times since the start", name, failures), "The log says why: most often a right that is missing, or an interface.")
+		w.add(fmt.Sprintf("%scapturing failed %d times since the start", name, failures), "The log contains the errors: most often a permission or an interface is missing.")
 	}
-	if since := l.outwardSince(s); s.Pcap.Capturing && !s.Pcap.StandsIn && l.Time.Sub(since) > silence {
+	if since := l.outwardSince(s); s.Pcap.Capturing && !s.Pcap.StandsIn && l.Time.Sub(since) > maxSilence {
 		w.add(fmt.Sprintf("%snothing outward has been seen for %s", name, rounded(l.Time.Sub(since))),
-			"See that the interfaces show the resolver's traffic with servers, in both directions, and that resolvers names what it asks from.")
+			"See that the interfaces show the resolver's traffic with servers, in both directions, and that resolvers contains the addresses from which it queries.")
 	}
 }
 
-// warnOfClock compares clocks as of the latest message, while messages come: what a
-// resolver delivers late is late for a moment only.
+// warnOfClock compares the messages' times with the clock as of the latest message. It does not
+// warn if that is older than maxSilence.
 func (l *Ledger) warnOfClock(w *warnings, s *Source) {
-	if s.MessageClock.IsZero() || l.Time.Sub(s.LastOutward) > silence {
+	if s.MessageClock.IsZero() || l.Time.Sub(s.LastOutward) > maxSilence {
 		return
 	}
-	if off := s.offset(); off.Abs() > clockSlip {
+	if off := s.offset(); off.Abs() > maxOffset {
 		relation := "ahead of"
 		if off < 0 {
 			relation = "behind"
 		}
 		w.add(fmt.Sprintf("source %q: the messages' times are %s %s this machine's clock", s.Name, rounded(off.Abs()), relation),
-			"Set both clocks by NTP. If they are right, the resolver is delivering what it kept, and this passes.")
+			"Set both clocks by NTP. If they are right, the resolver is sending delayed messages, and the warning will end.")
 	}
 }
 
-// offset is how far ahead of the wall clock the messages' own was at the latest
-// outward one.
+// offset returns how far the time of the latest outward message was ahead of the clock when it
+// came.
 func (s *Source) offset() time.Duration { return s.MessageClock.Sub(s.LastOutward) }
 
 func (l *Ledger) warnOfSink(w *warnings, s *Sink) {
 	name := fmt.Sprintf("sink %q: ", s.Name)
 	if s.Failing != nil {
 		w.add(fmt.Sprintf("%sit fails since %s: %s", name, l.ago(s.Failing.Since), s.Failing.Error),
-			fmt.Sprintf("Mend what it writes to: %s of its queue is in use, and when it is full the oldest records are lost.", Share(uint64(s.QueueBytes), uint64(s.QueueMax))))
+			fmt.Sprintf("Fix its destination: %s of its queue is in use, and a full queue loses its oldest records.", Share(uint64(s.QueueBytes), uint64(s.QueueMax))))
 	}
 	if lost := s.Account().Lost.Sum(); lost > 0 {
-		w.add(fmt.Sprintf("%sit has lost %d records since the start, %s", name, lost, Share(lost, s.Offered)), "The ledger below says why.")
+		w.add(fmt.Sprintf("%sit has lost %d records since the start, %s", name, lost, Share(lost, s.Offered)), "The ledger below shows the reasons.")
 	}
 	if s.OnRotate.Failed+s.OnRotate.Skipped > 0 {
-		w.add(fmt.Sprintf("%son_rotate was not done for %d files since the start", name, s.OnRotate.Failed+s.OnRotate.Skipped),
-			"The log tells of the first failure; the files are where they were.")
+		w.add(fmt.Sprintf("%son_rotate failed or was skipped for %d files since the start", name, s.OnRotate.Failed+s.OnRotate.Skipped),
+			"The log contains the first error; the files were not moved.")
 	}
 }
 
-// ago says how long before the ledger's time something was.
+// ago returns a time, and how long before the ledger's time it was.
 func (l *Ledger) ago(t time.Time) string {
 	return fmt.Sprintf("%s (%s ago)", t.Format(time.RFC3339), rounded(l.Time.Sub(t)))
 }
 
-// rounded is a duration as precise as people want it.
+// rounded returns a duration in hours, minutes or seconds, whichever is precise enough.
 func rounded(d time.Duration) string {
 	if d >= 2*time.Hour {
 		return fmt.Sprintf("%dh", int(d.Hours()))
@@ -199,7 +199,7 @@ func rounded(d time.Duration) string {
 	return fmt.Sprintf("%ds", int(d.Seconds()))
 }
 
-// Share is n of a whole, in percent.
+// Share returns n of a whole in percent.
 func Share(n, whole uint64) string {
 	if n == 0 || whole == 0 {
 		return "0 %"

@@ -8,7 +8,7 @@ import (
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// well is the ledger of a sensor that an operator may leave alone.
+// well returns the ledger of a sensor without problems.
 func well() *Ledger {
 	return &Ledger{
 		Time:    noon,
@@ -32,24 +32,24 @@ func well() *Ledger {
 	}
 }
 
-func TestNothingIsSaidOfASensorThatIsWell(t *testing.T) {
+func TestASensorWithoutProblemsHasNoWarnings(t *testing.T) {
 	if got := well().Warnings(); got != nil {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
+func TestWarnings(t *testing.T) {
 	ago := func(d time.Duration) time.Time { return noon.Add(-d) }
 	for name, tt := range map[string]struct {
-		ails func(*Ledger)
-		want string // what is said; empty: nothing
-		do   string // a part of what is to be done
+		breaks func(*Ledger)
+		want   string // the problem; empty: no warning
+		do     string // a part of the remedy
 	}{
 		"no resolver": {func(l *Ledger) { l.Sources[0].Dnstap.Connections = nil },
 			`source "local": no resolver is connected`, "dnstap-pdns check"},
 		"only client messages": {func(l *Ledger) {
 			l.Sources[0].Dnstap.Connections[0].Remedy = &Remedy{"Unbound", "set this: yes"}
-			l.Sources[0].LastOutward = time.Time{} // which the remedy explains
+			l.Sources[0].LastOutward = time.Time{} // the remedy replaces this warning
 		}, `source "local": connection 3 brings nothing outward, from Unbound`, "set this: yes."},
 		"silent": {func(l *Ledger) { l.Sources[0].LastOutward = ago(6 * time.Minute) },
 			`source "local": nothing outward has come for 6m, though a resolver is connected`, "Ask the resolver"},
@@ -66,7 +66,7 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 			"no public address of the resolver is known: messages contain none, and the configuration names none", "scrub.resolvers"},
 		"private addresses only, of messages and of the configuration": {func(l *Ledger) {
 			*l.Resolver, l.ResolversConfigured, l.Sources[0].ResolverKnown = Resolver{Known: 3}, true, true
-			l.Sources[0].LastOutward, l.Sources[0].MessageClock = time.Time{}, time.Time{} // packets come
+			l.Sources[0].LastOutward, l.Sources[0].MessageClock = time.Time{}, time.Time{} // the other source has messages
 			l.Sources[0].Dnstap.Connections[0].Since = ago(time.Minute)
 		}, "no public address of the resolver is known: messages contain none, and the configuration names none", "NAT"},
 		"no address, and nothing outward so far": {func(l *Ledger) {
@@ -84,11 +84,11 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 		"certificate ended": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Expires = ago(time.Hour) },
 			`source "local": its certificate expired on 2026-11-24`, "Renew"},
 		"TLS files are bad": {func(l *Ledger) { l.Sources[0].Dnstap.Certificate.Problem = "a.pem is cut off" },
-			`source "local": its TLS files cannot be used, what was read before stays in force: a.pem is cut off`, "Mend"},
+			`source "local": its TLS files cannot be used, and the certificate read before stays in force: a.pem is cut off`, "Fix"},
 		"kernel drops": {func(l *Ledger) { l.Sources[1].Pcap.Interfaces[0].Dropped = 10 },
 			`source "span": the kernel has dropped 10 packets at eth1 since the start, 0.10 %`, "ring"},
 		"capture fails": {func(l *Ledger) { l.Sources[1].Pcap.Failed, l.Sources[1].Pcap.Broken = 2, 1 },
-			`source "span": capture did not work 3 times since the start`, "log"},
+			`source "span": capturing failed 3 times since the start`, "log"},
 		"kernel drops of a source that is gone": {func(l *Ledger) {
 			l.Sources[1].Kind, l.Sources[1].Pcap.Interfaces[0].Dropped = KindRemoved, 10
 		}, "", ""},
@@ -101,10 +101,10 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 			`source "span": interface eth1 is down`, ""},
 		"packets are silent": {func(l *Ledger) { l.Sources[1].LastOutward = ago(3 * time.Hour) },
 			`source "span": nothing outward has been seen for 3h`, "resolvers"},
-		"packets that stand in are silent": {func(l *Ledger) {
+		"silent packets of a source that captures only while dnstap is silent": {func(l *Ledger) {
 			l.Sources[1].LastOutward, l.Sources[1].Pcap.StandsIn = time.Time{}, true
 		}, "", ""},
-		"clock behind": {func(l *Ledger) { l.Sources[0].MessageClock = ago(2 * time.Minute) },
+		"clock slow": {func(l *Ledger) { l.Sources[0].MessageClock = ago(2 * time.Minute) },
 			`source "local": the messages' times are 119s behind this machine's clock`, "NTP"},
 		"clock ahead": {func(l *Ledger) { l.Sources[1].MessageClock = noon.Add(2 * time.Hour) },
 			`source "span": the messages' times are 2h ahead of this machine's clock`, ""},
@@ -116,10 +116,10 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 			l.Sinks[0].Lost, l.Sinks[0].Delivered = map[string]uint64{"queue_full": 1}, 8
 		}, `sink "out": it has lost 1 records since the start, 10.0 %`, ""},
 		"on_rotate fails": {func(l *Ledger) { l.Sinks[0].OnRotate = OnRotate{Failed: 1, Skipped: 2} },
-			`sink "out": on_rotate was not done for 3 files since the start`, "log"},
+			`sink "out": on_rotate failed or was skipped for 3 files since the start`, "log"},
 		"reload failed": {func(l *Ledger) {
-			l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type", Advice: "Mend it."}
-		}, `the reload 2026-11-24T11:55:00Z (5m ago) failed, and the configuration before it stays in force: c.hcl:3: no such type`, "Mend it."},
+			l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type", Advice: "Fix it."}
+		}, `the reload 2026-11-24T11:55:00Z (5m ago) failed, and the configuration before it stays in force: c.hcl:3: no such type`, "Fix it."},
 		"reload failed, of a sensor that gives no advice": {func(l *Ledger) {
 			l.Reload = Reload{Time: ago(5 * time.Minute), Error: "c.hcl:3: no such type"}
 		}, `the reload 2026-11-24T11:55:00Z (5m ago) failed, and the configuration before it stays in force: c.hcl:3: no such type`, "dnstap-pdns check"},
@@ -127,16 +127,16 @@ func TestWhatAnOperatorShouldActOnIsSaid(t *testing.T) {
 			`the ledger does not add up: sink "out": 9 are accounted for, of 10`, "report"},
 	} {
 		l := well()
-		tt.ails(l)
-		var said, todo []string
+		tt.breaks(l)
+		var problems, remedies []string
 		for _, w := range l.Warnings() {
-			said, todo = append(said, w.Says), append(todo, w.Do)
+			problems, remedies = append(problems, w.Says), append(remedies, w.Do)
 		}
-		if got := strings.Join(said, "\n"); got != tt.want {
+		if got := strings.Join(problems, "\n"); got != tt.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, tt.want)
 		}
-		if do := strings.Join(todo, "\n"); !strings.Contains(do, tt.do) || (do == "") != (tt.want == "") {
-			t.Errorf("%s: is to be done: %q, want %q in it", name, do, tt.do)
+		if do := strings.Join(remedies, "\n"); !strings.Contains(do, tt.do) || (do == "") != (tt.want == "") {
+			t.Errorf("%s: remedy %q, want %q in it", name, do, tt.do)
 		}
 	}
 }

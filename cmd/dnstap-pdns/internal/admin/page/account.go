@@ -7,21 +7,21 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An account is a [transform.Account] as a table: every row of it, also if zero.
+// An account is a [transform.Account] as a table, with every row, also if zero.
 type account struct {
-	ID    string // of its parts that are folded
-	Of    string // what is counted: "messages"
+	ID    string // of the element with None
+	Of    string // the things counted: "messages" or "records"
 	Whole part
-	Kept  []part // what is no loss
+	Kept  []part // parts that are no losses
 	Lost  part   // the sum of Some and None
 	Some  []part // losses that occurred, by their reason
-	None  []part // losses that did not
+	None  []part // losses that did not occur
 	Sum   uint64 // of all parts
 }
 
 // A part is a row of an account.
 type part struct {
-	Key     string // of its colour
+	Key     string // selects its colour
 	Name    string
 	Meaning string
 	N       uint64
@@ -50,13 +50,13 @@ func accountOf(id, of string, from transform.Account) account {
 	return a
 }
 
-// parts are those that add up to the whole, losses as one.
+// parts returns the parts that add up to the whole, with all losses as one part.
 func (a *account) parts() []part { return append(a.Kept[:len(a.Kept):len(a.Kept)], a.Lost) }
 
-// A segment is a part as a piece of a bar, in percent of the bar.
+// A segment is a part as a piece of a bar, in percent of the bar's width.
 type segment struct{ Key, X, Width string }
 
-// Bar is the account as a bar.
+// Bar returns the account as a bar.
 func (a *account) Bar() (all []segment) {
 	at := 0.0
 	for _, p := range a.parts() {
@@ -72,7 +72,7 @@ func (a *account) Bar() (all []segment) {
 
 func percent(f float64) string { return strconv.FormatFloat(f, 'f', 2, 64) + "%" }
 
-// fill is how full something is, as the width of a bar.
+// fill returns n of a whole as the width of a bar.
 func fill(n, whole int64) string {
 	if whole <= 0 {
 		return "0%"

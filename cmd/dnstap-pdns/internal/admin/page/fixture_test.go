@@ -11,7 +11,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// hostile is what others may say of themselves.
+// hostile is a text that a peer may send.
 const hostile = `<img src=x onerror=alert(1)>"'&`
 
 func mustPage(t *testing.T, ledger func() admin.Ledger) *Page {
@@ -23,7 +23,7 @@ func mustPage(t *testing.T, ledger func() admin.Ledger) *Page {
 	return p
 }
 
-// messages are so many records, and some of everything else or nothing.
+// messages returns the account of n records; all: and of other messages of every kind.
 func messages(n uint64, all bool) admin.Messages {
 	c := transform.Counts{Records: n}
 	if all {
@@ -39,7 +39,7 @@ func messages(n uint64, all bool) admin.Messages {
 	return admin.MessagesOf(&c)
 }
 
-// full has something of everything, said by those who mean harm.
+// full returns a ledger with entries and counts of every kind, and with hostile texts.
 func full() admin.Ledger {
 	now, uid := time.Now(), uint32(104)
 	l := admin.Ledger{Time: now, Version: "v1.2.3", GoVersion: "go1.26", Started: now.Add(-time.Hour),
@@ -68,7 +68,7 @@ func full() admin.Ledger {
 	return l
 }
 
-// empty is that of a sensor that has just begun.
+// empty returns the ledger of a sensor that has just started.
 func empty() admin.Ledger {
 	now := time.Now()
 	return admin.Ledger{Time: now, Started: now, Reload: admin.Reload{OK: true, Time: now, InForceSince: now}, Total: messages(0, false),

@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// The plane of the flow, in units of its view box.
+// Dimensions of the flow, in units of its view box.
 const (
 	flowWidth  = 1200.0
-	flowHeight = 190.0 // of what was read
+	flowHeight = 190.0 // of all messages that were read
 	barWidth   = 10.0
 	outcomesAt = 400.0
 	sinksAt    = 700.0
-	linePitch  = 22.0 // that captions need
+	linePitch  = 22.0 // distance of captions
 	space      = 8.0
-	thinnest   = 2.0 // that anybody sees
+	thinnest   = 2.0 // height that is visible
 
-	longestName = 45 // characters, for which there is room behind sinksAt; the tables have it whole
+	longestName = 45 // characters that fit right of sinksAt; the tables contain the whole name
 )
 
-// A flow is the two accounts as a picture: messages on the left become records, which
-// sinks are offered on the right. The tables say the same.
+// A flow is the accounts of messages and records as a picture: messages on the left become
+// records, which are offered to the sinks on the right. The tables contain the same numbers.
 type flow struct {
 	Label    string // in words
 	Height   string
@@ -29,21 +29,21 @@ type flow struct {
 	Captions []caption
 }
 
-// A band is what goes from one block to another.
+// A band connects two blocks.
 type band struct{ Key, D string }
 
 // A block is a part of an account.
 type block struct{ Key, X, Y, Height string }
 
-// A caption stands right of a block.
+// A caption is text on the right of a block.
 type caption struct{ X, Y, Name, Text string }
 
-// Flow is nil as long as nothing was read.
+// Flow returns the flow, or nil as long as nothing was read.
 func (v *view) Flow() *flow {
 	if v.Messages.Whole.N == 0 {
 		return nil
 	}
-	f := &flow{Label: v.inWords()}
+	f := &flow{Label: v.flowLabel()}
 	f.block("read", 0, 0, flowHeight)
 	f.caption(0, flowHeight/2, "read", number(v.Messages.Whole.N))
 	recordsHeight, bottom := f.outcomes(&v.Messages)
@@ -51,18 +51,18 @@ func (v *view) Flow() *flow {
 	return f
 }
 
-// outcomes draws what became of messages, records first. It returns their height, and
-// where all ends.
+// outcomes draws the parts of the messages, records first. It returns the height of the records
+// and the lower end of the drawing.
 func (f *flow) outcomes(a *account) (recordsHeight, bottom float64) {
 	from, to := 0.0, 0.0
 	for i, p := range a.parts() {
 		share := flowHeight * float64(p.N) / float64(a.Whole.N)
-		height := tall(p.N, share)
+		height := visible(p.N, share)
 		if i == 0 {
 			recordsHeight = height
 		}
 		if i > 0 {
-			to += max(0, linePitch-height) / 2 // so that the caption stands beside it
+			to += max(0, linePitch-height) / 2 // so that the caption fits
 		}
 		f.band(p.Key, barWidth, from, share, outcomesAt, to, height)
 		f.block(p.Key, outcomesAt, to, height)
@@ -72,7 +72,7 @@ func (f *flow) outcomes(a *account) (recordsHeight, bottom float64) {
 	return recordsHeight, to
 }
 
-// sinks draws what each was offered, and returns where that ends.
+// sinks draws the records that each sink was offered, and returns the lower end of the drawing.
 func (f *flow) sinks(sinks []sinkView, records float64) (bottom float64) {
 	height := min(records, max(2*linePitch, flowHeight/float64(max(1, len(sinks)))-space))
 	for i := range sinks {
@@ -81,19 +81,19 @@ func (f *flow) sinks(sinks []sinkView, records float64) (bottom float64) {
 			f.band("records", outcomesAt+barWidth, 0, records, sinksAt, bottom, height)
 		}
 		y := bottom
-		said := []string{}
+		texts := []string{}
 		for _, p := range a.parts() {
 			if p.N == 0 {
 				continue
 			}
-			part := tall(p.N, height*float64(p.N)/float64(a.Whole.N))
+			part := visible(p.N, height*float64(p.N)/float64(a.Whole.N))
 			f.block(p.Key, sinksAt, y, part)
 			y += part
-			said = append(said, number(p.N)+" "+p.Name)
+			texts = append(texts, number(p.N)+" "+p.Name)
 		}
 		middle := bottom + max(height, 2*linePitch)/2
 		f.caption(sinksAt, middle-linePitch/2+2, shortened(sinks[i].Name), "")
-		f.caption(sinksAt, middle+linePitch/2-2, "", strings.Join(said, ", "))
+		f.caption(sinksAt, middle+linePitch/2-2, "", strings.Join(texts, ", "))
 		bottom = max(y, bottom+2*linePitch) + space
 	}
 	return bottom
@@ -106,8 +106,8 @@ func shortened(name string) string {
 	return name
 }
 
-// tall is a height that is seen, unless there is nothing to see.
-func tall(n uint64, height float64) float64 {
+// visible returns a height that is visible, or 0 if n is 0.
+func visible(n uint64, height float64) float64 {
 	if n == 0 {
 		return 0
 	}
@@ -122,7 +122,7 @@ func (f *flow) caption(x, middle float64, name, text string) {
 	f.Captions = append(f.Captions, caption{decimal(x + 2*barWidth), decimal(middle), name, text})
 }
 
-// band goes from the right of a block to the left of another.
+// band draws a band from the right of a block to the left of another.
 func (f *flow) band(key string, x0, y0, h0, x1, y1, h1 float64) {
 	if h0 == 0 || h1 == 0 {
 		return
@@ -132,8 +132,8 @@ func (f *flow) band(key string, x0, y0, h0, x1, y1, h1 float64) {
 		x0, y0, half, y0, half, y1, x1, y1, y1+h1, half, y1+h1, half, y0+h0, x0, y0+h0)})
 }
 
-// inWords is the flow for those who do not see it.
-func (v *view) inWords() string {
+// flowLabel returns the flow in words, for screen readers.
+func (v *view) flowLabel() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s messages read:", number(v.Messages.Whole.N))
 	for _, p := range v.Messages.parts() {
@@ -142,5 +142,5 @@ func (v *view) inWords() string {
 	for i := range v.Sinks {
 		fmt.Fprintf(&b, " sink %s was offered %s records,", v.Sinks[i].Name, number(v.Sinks[i].Offered))
 	}
-	return strings.TrimSuffix(b.String(), ",") + ". The tables below say more."
+	return strings.TrimSuffix(b.String(), ",") + ". The tables below contain the details."
 }

@@ -60,7 +60,7 @@ func TestTheFlowOfNothing(t *testing.T) {
 	}
 }
 
-// TestTheFlowFitsItsPicture at the ends of what may be.
+// TestTheFlowFitsItsPicture with the smallest and largest counts.
 func TestTheFlowFitsItsPicture(t *testing.T) {
 	for sinks := range 40 {
 		for _, records := range []uint64{0, 1, 1 << 50, math.MaxUint64 / 2} {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// number is n with a separator between thousands.
+// number returns n with a separator between thousands.
 func number[N int | int32 | int64 | uint32 | uint64](n N) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -16,7 +16,7 @@ func number[N int | int32 | int64 | uint32 | uint64](n N) string {
 	return s
 }
 
-// counted is n of something.
+// counted returns n and a noun in singular or plural.
 func counted[N int | uint64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -24,7 +24,7 @@ func counted[N int | uint64](n N, what string) string {
 	return number(n) + " " + what + "s"
 }
 
-// rate is how many there are in a second, in as many digits as anybody reads.
+// rate returns a rate per second with few digits.
 func rate(f float64) string {
 	switch {
 	case f == 0:
@@ -39,7 +39,7 @@ func rate(f float64) string {
 	return number(uint64(f + 0.5))
 }
 
-// size is bytes in the unit that suits.
+// size returns a number of bytes in the largest fitting unit.
 func size[N int64 | uint64](n N) string {
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
 	f, i := float64(n), 0
@@ -52,7 +52,7 @@ func size[N int64 | uint64](n N) string {
 	return fmt.Sprintf("%.1f %s", f, units[i])
 }
 
-// span is a time as people say it.
+// span returns a duration in one or two units.
 func span(d time.Duration) string {
 	d = max(0, d.Truncate(time.Second))
 	days, h, m, s := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
@@ -69,8 +69,8 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d s", s)
 }
 
-// moment is a time as it is shown, in UTC.
+// moment returns a time for people, in UTC.
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// stamp is a time for programs.
+// stamp returns a time for programs.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestFiguresArePlain(t *testing.T) {
+func TestFormatting(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{number(uint64(0)), "0"}, {number(uint64(999)), "999"}, {number(uint64(1000)), "1,000"}, {number(uint64(1234567)), "1,234,567"},
 		{number(int64(-1234)), "-1,234"}, {number(int64(-123)), "-123"}, {number(uint64(1) << 63), "9,223,372,036,854,775,808"},

@@ -28,10 +28,10 @@ const (
 	numMeasures
 )
 
-// amounts are what was counted, by measure.
+// amounts are counts by measure.
 type amounts [numMeasures]uint64
 
-// A point is what was counted in the time before it.
+// A point is the counts of the interval that ends at a time.
 type point struct {
 	at   time.Time
 	took time.Duration
@@ -40,15 +40,15 @@ type point struct {
 
 func (p *point) rate(m measure) float64 { return float64(p.amounts[m]) / p.took.Seconds() }
 
-// history is the last hour, in fixed memory.
+// history is the points of the last hour, in fixed memory.
 type history struct {
 	mu     sync.Mutex
 	last   totals
 	points [window / tick]point
-	n      int // points that there ever were
+	n      int // points so far, also those that were overwritten
 }
 
-// add adds the difference to the ledger before.
+// add adds a point with the difference to the previous ledger.
 func (h *history) add(l *admin.Ledger) {
 	now := totalsOf(l)
 	h.mu.Lock()
@@ -72,10 +72,10 @@ func (h *history) within(now time.Time) (all []point) {
 	return all
 }
 
-// totals are the counts of a ledger, of all sources and of each sink.
+// totals are the counts of a ledger, for all sources and for each sink.
 type totals struct {
-	at time.Time          // zero: nothing was counted before
-	by map[string]amounts // "": all sources, else a sink
+	at time.Time          // zero: there was no ledger yet
+	by map[string]amounts // "" for all sources, or a sink
 }
 
 func totalsOf(l *admin.Ledger) totals {
@@ -88,8 +88,8 @@ func totalsOf(l *admin.Ledger) totals {
 	return t
 }
 
-// since returns the difference to the totals before. A count that went down, or was not
-// there before, began at zero.
+// since returns the difference to the previous totals. A count that decreased, or that is new,
+// began at zero.
 func (t *totals) since(before *totals) point {
 	p := point{at: t.at}
 	if before.at.IsZero() {
@@ -108,7 +108,7 @@ func (t *totals) since(before *totals) point {
 	return p
 }
 
-// The plane of a plot, in units of its view box.
+// Dimensions of a plot, in units of its view box.
 const (
 	plotWidth  = 720.0
 	plotHeight = 100.0
@@ -116,11 +116,11 @@ const (
 
 // A plot is the last hour of a measure.
 type plot struct {
-	Key   string // of its colour
+	Key   string // selects its colour
 	Title string
-	What  string // what is counted: "messages"
+	What  string // the things counted: "messages" or "records"
 
-	Now, Mean, Most string // a second
+	Now, Mean, Most string // per second
 	Top, Half       string // labels of the axis
 	Line, Area      string // paths; empty if there are no points yet
 	Since           string // the part of the hour that points cover

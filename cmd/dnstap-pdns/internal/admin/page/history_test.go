@@ -10,7 +10,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 )
 
-// ledgerAt has these totals: read, and what sinks delivered.
+// ledgerAt returns a ledger with these totals.
 func ledgerAt(at time.Time, read uint64, delivered ...admin.Sink) *admin.Ledger {
 	return &admin.Ledger{Time: at, Total: admin.Messages{Read: read}, Sinks: delivered}
 }
@@ -22,7 +22,7 @@ func sink(name string, delivered uint64) admin.Sink {
 func TestNoRateIsBelowZero(t *testing.T) {
 	start := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
-		sinks [][]admin.Sink // one after the other, a tick apart
+		sinks [][]admin.Sink // in successive ticks
 		want  []uint64       // delivered, from the second on
 	}{
 		"steady":           {[][]admin.Sink{{sink("a", 100)}, {sink("a", 130)}, {sink("a", 130)}}, []uint64{30, 0}},
@@ -50,12 +50,12 @@ func TestNoRateIsBelowZero(t *testing.T) {
 	}
 }
 
-// TestAnHourIsKept looks at the page's own sampler.
+// TestAnHourIsKept runs the page's own sampling.
 func TestAnHourIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		start, asked := time.Now(), 0
+		start, ledgers := time.Now(), 0
 		p := mustPage(t, func() admin.Ledger {
-			asked++
+			ledgers++
 			return *ledgerAt(time.Now(), uint64(5*time.Since(start).Seconds()))
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -72,19 +72,19 @@ func TestAnHourIsKept(t *testing.T) {
 		if len(points) != 360 || time.Since(points[0].at) > time.Hour || time.Since(points[359].at) != 0 {
 			t.Errorf("%d points, the first of %v ago", len(points), time.Since(points[0].at))
 		}
-		if want := int(time.Since(start)/tick) + 1; asked != want {
-			t.Errorf("%d ledgers were made in %v, want %d", asked, time.Since(start), want)
+		if want := int(time.Since(start)/tick) + 1; ledgers != want {
+			t.Errorf("%d ledgers were made in %v, want %d", ledgers, time.Since(start), want)
 		}
 		cancel()
 		<-done
-		time.Sleep(59 * time.Minute) // nobody samples any more
+		time.Sleep(59 * time.Minute) // sampling has ended
 		if n := len(p.history.within(time.Now())); n == 0 || n > 6 {
 			t.Errorf("%d points are left after 59 minutes", n)
 		}
 	})
 }
 
-func TestPlotsSayWhatTheyShow(t *testing.T) {
+func TestPlotsAreDescribedInWords(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	var h history
 	plots := h.plots(now)
@@ -94,7 +94,7 @@ func TestPlotsSayWhatTheyShow(t *testing.T) {
 	if got := plots[0].Label(); got != "Messages read over the last hour: nothing is known yet." {
 		t.Errorf("got %q", got)
 	}
-	for i, n := range []uint64{0, 100, 1300, 1300} { // 10, 120 and 0 a second
+	for i, n := range []uint64{0, 100, 1300, 1300} { // 10, 120 and 0 per second
 		h.add(ledgerAt(now.Add(time.Duration(i-3)*tick), n))
 	}
 	p := h.plots(now)[read]

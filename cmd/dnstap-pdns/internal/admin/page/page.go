@@ -1,11 +1,11 @@
-// Package page shows the ledger of a running sensor to people: one page, made on the
-// server and whole without scripting. With it, the page fetches itself every few
-// seconds and changes where it has changed; scripts are files of their own, so that a
-// strict content security policy holds. Nothing comes from elsewhere.
+// Package page shows the ledger of a running sensor to people as one page. The server makes the
+// page, which is complete without scripting. With scripting, the page fetches itself every few
+// seconds and updates the parts that changed. Scripts are files of their own, so that a strict
+// content security policy holds. Nothing is loaded from other servers.
 //
-// It shows what /ledger tells, an hour of it as plots, and no more: no name that was
-// asked and no address, unless samples are on. Text that others made (what a resolver
-// says of itself, a record) is escaped by html/template.
+// The page shows the contents of /ledger, and an hour of it as plots. It contains no query names
+// and no addresses, unless samples are on. html/template escapes text from others, such as records
+// and the version that a resolver sends.
 package page
 
 import (
@@ -27,7 +27,7 @@ import (
 //go:embed page.html page.css page.js icon.svg
 var files embed.FS
 
-// policy lets a browser use what this page serves, and nothing else.
+// policy lets a browser load the files of this server only.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -40,11 +40,10 @@ type Page struct {
 	history  history
 	samples  *samples.Samples
 
-	making sync.Mutex // one page at a time: each makes a megabyte of garbage
+	rendering sync.Mutex // held while a page is made, which allocates a megabyte
 }
 
-// New returns a Page of the ledgers that are asked for, and of what the tap sees where
-// samples are on.
+// New returns a Page. ledger returns the present ledger; tap provides samples if these are on.
 func New(ledger func() admin.Ledger, tap *leaving.Tap, log *slog.Logger) (*Page, error) {
 	t, err := template.New("page.html").Funcs(template.FuncMap{
 		"number": number[uint64],
@@ -56,7 +55,7 @@ func New(ledger func() admin.Ledger, tap *leaving.Tap, log *slog.Logger) (*Page,
 		"fill":   fill,
 		"moment": moment,
 		"stamp":  stamp,
-		"plain":  conf.Escape, // what peers say may turn the text around it, or hide in it
+		"plain":  conf.Escape, // text from peers may contain characters that reorder or hide text
 	}).ParseFS(files, "page.html")
 	p := &Page{ledger: ledger, log: log, template: t, routes: http.NewServeMux(), samples: samples.New(tap)}
 	p.routes.HandleFunc("GET /{$}", p.show)
@@ -66,7 +65,7 @@ func New(ledger func() admin.Ledger, tap *leaving.Tap, log *slog.Logger) (*Page,
 	return p, err
 }
 
-// Run keeps an hour of what ledgers say, until ctx ends.
+// Run records the counts of ledgers for an hour, until ctx ends.
 func (p *Page) Run(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
@@ -84,7 +83,7 @@ func (p *Page) Run(ctx context.Context) {
 // Adopt puts another configuration in force. One caller at a time.
 func (p *Page) Adopt(c conf.Admin) { p.samples.Show(c.Samples && c.Listen != "") }
 
-// ServeHTTP answers with the page at /, and below /page/ with what belongs to it.
+// ServeHTTP serves the page at /, and its files below /page/.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
@@ -97,8 +96,8 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Page) show(w http.ResponseWriter, _ *http.Request) {
 	text, err := p.text()
 	if err != nil {
-		p.log.Error("the status page could not be written", "error", err)
-		http.Error(w, "the page could not be written; the log says why", http.StatusInternalServerError)
+		p.log.Error("making the status page failed", "error", err)
+		http.Error(w, "making the page failed; the log contains the error", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -106,8 +105,8 @@ func (p *Page) show(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (p *Page) text() ([]byte, error) {
-	p.making.Lock()
-	defer p.making.Unlock()
+	p.rendering.Lock()
+	defer p.rendering.Unlock()
 	l := p.ledger()
 	var text bytes.Buffer
 	err := p.template.Execute(&text, viewOf(&l, &p.history, p.samples))

@@ -1,16 +1,16 @@
-// Refreshes the page in place: it fetches itself and changes what has changed, so that
+// Refreshes the page in place: it fetches itself and updates the parts that changed, so that
 // focus, scroll positions and open details stay.
 "use strict";
 
-const every = 3000; // milliseconds
-const patience = 8000;
+const interval = 3000; // milliseconds
+const timeout = 8000;
 
 const $ = (id) => document.getElementById(id);
 let timer = 0;
 let paused = false;
-let asking = false;
+let fetching = false;
 
-// alike nodes can be made the same without replacing one by the other.
+// alike reports whether patch can make one node the same as the other without replacing it.
 function alike(a, b) {
   return a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 }
@@ -32,9 +32,9 @@ function patchAttributes(old, fresh) {
   }
 }
 
-// patch makes old the same as fresh. Elements with an id are found by it, wherever
-// among their siblings they are; the others by their place. What stays is not moved
-// because something before it goes: a move costs it the focus.
+// patch makes old the same as fresh. It finds elements with an id by the id among all siblings,
+// and other nodes by their position. It removes nodes rather than move those after them, because a
+// moved element loses the focus.
 function patch(old, fresh) {
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== fresh.data) {
@@ -46,7 +46,7 @@ function patch(old, fresh) {
   const named = byId(old);
   const wanted = byId(fresh);
   let at = old.firstChild;
-  const pass = () => {
+  const removeNext = () => {
     const next = at.nextSibling;
     at.remove();
     at = next;
@@ -55,7 +55,7 @@ function patch(old, fresh) {
     const here = at && !at.id && alike(at, want) ? at : null;
     const same = want.id ? named.get(want.id) : here;
     while (same && at && at !== same && !wanted.has(at.id)) {
-      pass();
+      removeNext();
     }
     if (!same) {
       old.insertBefore(document.importNode(want, true), at);
@@ -69,16 +69,16 @@ function patch(old, fresh) {
     patch(same, want);
   }
   while (at) {
-    pass();
+    removeNext();
   }
 }
 
-// kinds are the warnings without their figures, which change all the time.
+// kinds returns the warnings without their figures, which change often.
 function kinds() {
   return [...document.querySelectorAll("#warnings .says")].map((e) => e.textContent.replace(/[\d.:TZ-]+\s*[smh%]?/g, ""));
 }
 
-// announce tells a screen reader of warnings that were not there before.
+// announce makes screen readers announce new and ended warnings.
 function announce(before) {
   const now = kinds();
   const fresh = now.filter((k) => !before.includes(k)).length;
@@ -89,7 +89,7 @@ function announce(before) {
   }
 }
 
-// notice says why what is shown is old; nothing, if it is not.
+// notice shows why the page is not up to date; an empty text if it is.
 function notice(text, stale) {
   if ($("notice").textContent !== text) {
     $("notice").textContent = text;
@@ -104,7 +104,7 @@ function shownAt() {
 function show(fresh) {
   const version = (of) => of.documentElement.dataset.version;
   if (version(fresh) !== version(document)) {
-    location.reload(); // another sensor's page wants its own script and style
+    location.reload(); // a page of another version needs its own script and style
     return;
   }
   const before = kinds();
@@ -116,12 +116,12 @@ function show(fresh) {
 
 async function refresh() {
   clearTimeout(timer);
-  if (paused || asking || document.hidden) {
+  if (paused || fetching || document.hidden) {
     return;
   }
-  asking = true;
+  fetching = true;
   try {
-    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(patience) });
+    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(timeout) });
     if (!answer.ok) {
       throw new Error(answer.statusText);
     }
@@ -132,8 +132,8 @@ async function refresh() {
   } catch {
     notice(`The sensor does not answer. What stands below is of ${shownAt()}, and may have changed.`, true);
   } finally {
-    asking = false;
-    timer = setTimeout(refresh, every);
+    fetching = false;
+    timer = setTimeout(refresh, interval);
   }
 }
 
@@ -148,4 +148,4 @@ $("pause").addEventListener("click", () => {
   }
 });
 document.addEventListener("visibilitychange", refresh);
-timer = setTimeout(refresh, every);
+timer = setTimeout(refresh, interval);

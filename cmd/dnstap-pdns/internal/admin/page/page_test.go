@@ -24,7 +24,7 @@ func get(p *Page, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// show is the page as a browser parses it.
+// show returns the page as a browser parses it.
 func show(t *testing.T, p *Page) *html.Node {
 	t.Helper()
 	w := get(p, "/")
@@ -38,7 +38,7 @@ func show(t *testing.T, p *Page) *html.Node {
 	return doc
 }
 
-// text is what stands in a node, spaces as one.
+// text returns the text of a node, with each run of spaces as one.
 func text(n *html.Node) string {
 	var b strings.Builder
 	for d := range n.Descendants() {
@@ -58,7 +58,7 @@ func attr(n *html.Node, name string) (value string, has bool) {
 	return "", false
 }
 
-// every returns the elements of a name; of all, without one.
+// every returns the elements with this name, or all elements if it is empty.
 func every(doc *html.Node, name string) (all []*html.Node) {
 	for n := range doc.Descendants() {
 		if n.Type == html.ElementNode && (name == "" || n.Data == name) {
@@ -68,7 +68,7 @@ func every(doc *html.Node, name string) (all []*html.Node) {
 	return all
 }
 
-func TestEveryCountIsThere(t *testing.T) {
+func TestEveryCountIsShown(t *testing.T) {
 	said := text(show(t, mustPage(t, full)))
 	l := full()
 	rows := slices.Concat(flat(&l.Total), l.Total.Scrubbing().Rows)
@@ -112,7 +112,7 @@ func TestEveryCountIsThere(t *testing.T) {
 	}
 }
 
-func TestWhatDidNotOccurIsThereToo(t *testing.T) {
+func TestCountsOfZeroAreShown(t *testing.T) {
 	said := text(show(t, mustPage(t, empty)))
 	for _, r := range transform.Reasons() {
 		if want := fmt.Sprintf("%s %s 0", r, r.Meaning()); !strings.Contains(said, want) {
@@ -131,29 +131,28 @@ func TestWhatDidNotOccurIsThereToo(t *testing.T) {
 	}
 }
 
-func TestRulesThatNeverMatchedSayWhy(t *testing.T) {
+func TestRulesThatNeverMatchedHaveAReason(t *testing.T) {
 	l := empty()
 	l.Total = messages(5, false)
 	for known, want := range map[bool]string{
-		false: "it cannot match: neither messages nor scrub.resolvers tell an address of the resolver",
-		true:  "no answer has held an address of the resolver that messages or scrub.resolvers tell",
+		false: "it cannot match: neither messages nor scrub.resolvers contain an address of the resolver",
+		true:  "no answer has contained a known address of the resolver",
 	} {
 		l.Sources[0].ResolverKnown = known
-		if got := never(&l, transform.ResolverInName); got != want {
+		if got := whyNever(&l, transform.ResolverInName); got != want {
 			t.Errorf("known %v: got %q", known, got)
 		}
 	}
-	if got := never(&l, transform.LocalNameInName); !strings.Contains(got, "scrub.local_names") {
+	if got := whyNever(&l, transform.LocalNameInName); !strings.Contains(got, "scrub.local_names") {
 		t.Errorf("got %q", got)
 	}
 	l.Total.Records = 0
-	if got := never(&l, transform.OPTRemoved); got != "no record has been made yet" {
+	if got := whyNever(&l, transform.OPTRemoved); got != "no record has been made yet" {
 		t.Errorf("got %q", got)
 	}
 }
 
-// TestSumsThatAreWrongAreSeen: it would be a defect.
-func TestSumsThatAreWrongAreSeen(t *testing.T) {
+func TestWrongSumsAreShown(t *testing.T) {
 	said := text(show(t, mustPage(t, func() admin.Ledger {
 		l := full()
 		l.Sinks[1].Delivered++
@@ -164,7 +163,7 @@ func TestSumsThatAreWrongAreSeen(t *testing.T) {
 	}
 }
 
-func TestTextOfOthersIsText(t *testing.T) {
+func TestHostileTextIsEscaped(t *testing.T) {
 	p, l := mustPage(t, full), full()
 	v := viewOf(&l, &p.history, p.samples)
 	v.SamplesOn, v.Samples = true, []samples.Sample{{Sink: hostile, Text: hostile}}
@@ -199,23 +198,23 @@ func TestTextOfOthersIsText(t *testing.T) {
 	}
 }
 
-// TestWhatPeersSayDoesNotTurnTheTextAround: they may use what does not print.
-func TestWhatPeersSayDoesNotTurnTheTextAround(t *testing.T) {
-	const unseen = "un\u202egnp.\x1b[31m\n\xff"
+// TestUnprintableCharactersOfPeersAreEscaped: some would reorder the text around them.
+func TestUnprintableCharactersOfPeersAreEscaped(t *testing.T) {
+	const unprintable = "un\u202egnp.\x1b[31m\n\xff"
 	w := get(mustPage(t, func() admin.Ledger {
 		l := full()
 		c := l.Sources[0].Dnstap.Connections
-		c[0].Version, c[0].Identity, c[1].Client = unseen, unseen, unseen
-		l.Sinks[0].Failing.Error = unseen // on the page and in a warning
+		c[0].Version, c[0].Identity, c[1].Client = unprintable, unprintable, unprintable
+		l.Sinks[0].Failing.Error = unprintable // on the page and in a warning
 		return l
 	}), "/")
 	if n := strings.Count(w.Body.String(), `un\u202egnp.\u001b[31m\u000a\xff`); n != 5 || strings.ContainsAny(w.Body.String(), "\u202e\x1b") {
-		t.Errorf("it is shown %d times as it is to be", n)
+		t.Errorf("it is escaped %d times, want 5", n)
 	}
 }
 
-// TestMarkupHelpsThoseWhoDoNotSee holds the page to what screen readers go by.
-func TestMarkupHelpsThoseWhoDoNotSee(t *testing.T) {
+// TestMarkupIsAccessible checks the markup that screen readers need.
+func TestMarkupIsAccessible(t *testing.T) {
 	for name, ledger := range map[string]func() admin.Ledger{"full": full, "empty": empty, "names alike": namesAlike} {
 		p := mustPage(t, ledger)
 		p.Adopt(conf.Admin{Listen: "127.0.0.1:9353", Samples: true})
@@ -263,7 +262,7 @@ func TestMarkupHelpsThoseWhoDoNotSee(t *testing.T) {
 	}
 }
 
-// namesAlike has names that end as parts of the page are called.
+// namesAlike returns a ledger with names that end like ids of the page.
 func namesAlike() admin.Ledger {
 	l := full()
 	for _, s := range l.Sinks {
@@ -292,18 +291,18 @@ func TestManyConnectionsAreNotAllShown(t *testing.T) {
 	}
 }
 
-func TestSamplesAreShownWhereAskedFor(t *testing.T) {
+func TestSamplesAreShownIfConfigured(t *testing.T) {
 	p := mustPage(t, empty)
 	for _, c := range []conf.Admin{{Listen: "127.0.0.1:9353"}, {Listen: "127.0.0.1:9353", Samples: true}, {Samples: true}, {Listen: "127.0.0.1:9353"}} {
 		p.Adopt(c)
-		on := c.Samples && c.Listen != "" // else nobody could look
+		on := c.Samples && c.Listen != "" // without an address there is no page
 		if said := strings.Contains(text(show(t, p)), "The last records that left"); said != on {
 			t.Errorf("samples are %v, and shown: %v", on, said)
 		}
 	}
 }
 
-func TestBrowsersAreToldWhatThePageMay(t *testing.T) {
+func TestResponsesHaveSecurityHeaders(t *testing.T) {
 	p := mustPage(t, empty)
 	for path, kind := range map[string]string{"/": "text/html; charset=utf-8", "/page/page.css": "text/css; charset=utf-8",
 		"/page/page.js": "text/javascript; charset=utf-8", "/page/icon.svg": "image/svg+xml", "/page/page.html": "text/plain; charset=utf-8", "/page/": "text/plain; charset=utf-8"} {

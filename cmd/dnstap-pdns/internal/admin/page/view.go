@@ -9,10 +9,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// maxConnections is how many of a source are shown: one may have many thousands.
+// maxConnections bounds the connections that are shown for a source, which may have thousands.
 const maxConnections = 50
 
-// A view is what the page shows of one ledger.
+// A view is the data of the page for one ledger.
 type view struct {
 	*admin.Ledger
 	Warnings []admin.Warning
@@ -27,24 +27,24 @@ type view struct {
 	Samples   []samples.Sample
 }
 
-// A sourceView is a source with what its kind makes of it.
+// A sourceView is a source as the page shows it.
 type sourceView struct {
 	*admin.Source
 	ID          string
 	Kind        string
 	State       string
 	Well        bool
-	Connections []admin.Connection // the first of them
-	More        int                // that are not shown
-	Rows        []transform.Row    // its own counts, outside the ledger's sums
+	Connections []admin.Connection // the first maxConnections
+	More        int                // connections that are not shown
+	Rows        []transform.Row    // counts that are not part of the ledger's sums
 }
 
-// A sinkView is a sink with its account.
+// A sinkView is a sink as the page shows it.
 type sinkView struct {
 	*admin.Sink
 	ID      string
 	Account account
-	Rows    []transform.Row // its own counts, outside the sum
+	Rows    []transform.Row // counts that are not part of the sum
 	State   string
 	Well    bool
 }
@@ -66,7 +66,7 @@ func sourceOf(l *admin.Ledger, s *admin.Source) sourceView {
 	v := sourceView{Source: s, ID: "source-" + s.Name}
 	switch {
 	case s.Kind == admin.KindRemoved:
-		v.Kind, v.State = "removed", "removed by a reload; what it read stays in the account"
+		v.Kind, v.State = "removed", "removed by a reload; its messages stay in the account"
 	case s.Dnstap != nil:
 		v.dnstap(s.Dnstap)
 	case s.Pcap != nil:
@@ -100,11 +100,11 @@ func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
 	v := sinkView{Sink: s, ID: "sink-" + s.Name, State: "works", Well: true}
 	switch {
 	case s.Removed && s.Leaving:
-		v.State = "removed by a reload, and delivers what it holds"
+		v.State = "removed by a reload; it still delivers its queue"
 	case s.Removed:
-		v.State = "removed by a reload; what it did stays in the account"
+		v.State = "removed by a reload; its records stay in the account"
 	case s.Leaving:
-		v.State = "works; what it was before a reload delivers what it holds"
+		v.State = "works; the sink that a reload replaced still delivers its queue"
 	}
 	if s.Failing != nil {
 		v.State, v.Well = "fails for "+span(l.Time.Sub(s.Failing.Since)), false
@@ -113,7 +113,7 @@ func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
 	return v
 }
 
-// Ago is how long ago something was, by the ledger.
+// Ago returns how long before the ledger's time t was.
 func (v *view) Ago(t time.Time) string { return span(v.Time.Sub(t)) }
 
 // A matrixRow is one row of the account of messages, for each source.
@@ -123,7 +123,7 @@ type matrixRow struct {
 	Total uint64
 }
 
-// Matrix is the account of messages, source by source.
+// Matrix returns the account of messages by source.
 func (v *view) Matrix() []matrixRow {
 	var all []matrixRow
 	for _, r := range flat(&v.Total) {
@@ -148,7 +148,7 @@ type rule struct {
 	Name    string
 	Meaning string
 	N       uint64
-	Never   string // why N may be 0; empty if it is not
+	Never   string // why N may be 0; empty if N is not 0
 }
 
 // rulesOf returns the rules that change records, and those that forbid them.
@@ -158,7 +158,7 @@ func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
 		row := scrubbed.Rows[i]
 		shown := rule{Name: row.Name, Meaning: row.Meaning, N: row.Value}
 		if shown.N == 0 {
-			shown.Never = never(l, r)
+			shown.Never = whyNever(l, r)
 		}
 		if r.Forbids() == transform.Kept {
 			changing = append(changing, shown)
@@ -169,8 +169,8 @@ func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
 	return changing, forbidding
 }
 
-// never returns why a rule may have done nothing.
-func never(l *admin.Ledger, r transform.Rule) string {
+// whyNever returns a reason for which a rule may not have matched so far.
+func whyNever(l *admin.Ledger, r transform.Rule) string {
 	switch {
 	case l.Total.Read == 0:
 		return "nothing has been read yet"
@@ -179,18 +179,18 @@ func never(l *admin.Ledger, r transform.Rule) string {
 	}
 	switch r {
 	case transform.LocalNameInName, transform.LocalNameInRdata:
-		return "no such name has been seen, or scrub.local_names does not say it"
+		return "no such name has been seen, or scrub.local_names does not contain it"
 	case transform.LocalNetwork:
-		return "no such name has been seen, or scrub.local_networks does not say the network"
+		return "no such name has been seen, or scrub.local_networks does not contain the network"
 	case transform.ResolverInAddress, transform.ResolverInName, transform.ResolverInRdata:
 		if !knowsResolver(l) {
-			return "it cannot match: neither messages nor scrub.resolvers tell an address of the resolver"
+			return "it cannot match: neither messages nor scrub.resolvers contain an address of the resolver"
 		}
-		return "no answer has held an address of the resolver that messages or scrub.resolvers tell"
+		return "no answer has contained a known address of the resolver"
 	case transform.SpecialUse, transform.NoTLD:
 		return "no such name has been seen, or scrub.special_names is false"
 	case transform.ResolverZeroed, transform.IDZeroed:
-		return `messages tell none, or scrub.resolver_address is "keep"`
+		return `messages contain none, or scrub.resolver_address is "keep"`
 	case transform.TimeTruncated:
 		return "all times were whole already"
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// read returns a container's records in their order.
+// read returns the records of a container in their order.
 func read(c container) (all []Sample) {
 	r := nmsg.NewReader(bytes.NewReader(c.bytes))
 	for {
@@ -19,24 +19,24 @@ func read(c container) (all []Sample) {
 		case err == nil:
 			all = append(all, Sample{c.sink, textOf(m)})
 		case damaged:
-			all = append(all, Sample{c.sink, "a part that cannot be read"})
-		default: // the end: nothing else goes wrong in memory
+			all = append(all, Sample{c.sink, "an unreadable part"})
+		default: // the end: reading from memory has no other errors
 			return all
 		}
 	}
 }
 
-// What is shown of a record: some answers go on for long.
+// Bounds of the text of a record.
 const (
 	maxLines = 20
 	maxLine  = 300 // characters
 )
 
-// textOf is a record as dnstap-pdns cat prints it, shortened.
+// textOf returns a record as dnstap-pdns cat prints it, shortened.
 func textOf(m nmsg.Message) string {
 	text, err := present.AppendText(nil, m)
 	if err != nil {
-		return "a record that cannot be read"
+		return "an unreadable record"
 	}
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	if more := len(lines) - maxLines; more > 1 {

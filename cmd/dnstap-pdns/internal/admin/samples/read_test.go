@@ -13,7 +13,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// answered is a container with a record whose response has these answers.
+// answered returns a container with a record whose response has these answers.
 func answered(t *testing.T, answers ...string) []byte {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion("shop.example.", dns.TypeTXT)
@@ -42,7 +42,7 @@ func answered(t *testing.T, answers ...string) []byte {
 	return c.Seal(c.Add(c.Begin(nil), p), 1)
 }
 
-// TestARecordIsShownWithItsAnswers as far as there is room.
+// TestARecordIsShownWithItsAnswers up to maxLines and maxLine.
 func TestARecordIsShownWithItsAnswers(t *testing.T) {
 	var many []string
 	for i := range 40 {

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// A container is one that a sink sent.
+// A container is a container that a sink sent.
 type container struct {
 	sink  string
 	bytes []byte
 }
 
-// A ring keeps the last containers in buffers that it uses again.
+// A ring keeps the latest containers, and reuses their buffers.
 type ring struct {
 	mu   sync.Mutex
 	kept [Most]container
-	next int // where the next goes, over the oldest
+	next int // index of the next container, which replaces the oldest
 }
 
-// Sent keeps a copy. It is an [leaving.Observer]'s.
+// Sent keeps a copy of a container. It implements forward.Observer.
 func (r *ring) Sent(sink string, bytes []byte) {
 	if len(bytes) > maxContainer {
 		return
@@ -30,7 +30,7 @@ func (r *ring) Sent(sink string, bytes []byte) {
 	r.next = (r.next + 1) % len(r.kept)
 }
 
-// latest returns copies of what is kept, the latest first.
+// latest returns copies of the containers, the latest first.
 func (r *ring) latest() []container {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,7 +44,7 @@ func (r *ring) latest() []container {
 	return all
 }
 
-// forget gives up the memory too.
+// forget drops the containers and their memory.
 func (r *ring) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

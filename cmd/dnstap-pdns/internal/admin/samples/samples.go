@@ -1,9 +1,8 @@
-// Package samples keeps the last records that left, for an operator who asked to see
-// them, and only then: it is off until it is turned on, and forgets when it is turned
-// off.
+// Package samples keeps the latest records that were sent, if an operator enables it. It is off
+// until it is turned on, and drops its records when it is turned off.
 //
-// It works on the bytes that sinks have sent, so that what it shows is what receivers
-// get. Those bytes it copies in the sink's goroutine; it reads them when it is asked.
+// It shows records from the bytes that sinks sent, as receivers get them. It copies these bytes in
+// the sink's goroutine, and parses them when records are requested.
 package samples
 
 import (
@@ -13,33 +12,32 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
 )
 
-// Most is how many records are shown, and how many containers are kept: each holds one
-// record at least.
+// Most is how many records are shown, and how many containers are kept, because each contains at
+// least one record.
 const Most = 20
 
-// maxContainer is of those that are kept, in bytes: what batches of the forwarder hold,
-// but for one whose only record is larger.
+// maxContainer is the size in bytes up to which containers are kept. The forwarder makes larger
+// ones only for a single record that is larger.
 const maxContainer = 64 << 10
 
-// A Sample is one record as it left.
+// A Sample is one record as it was sent.
 type Sample struct {
 	Sink string
 	Text string // lines of printable ASCII
 }
 
-// Samples are the last records that left, as a Tap saw them.
+// Samples are the latest records that were sent, from a Tap.
 type Samples struct {
 	tap  *leaving.Tap
-	stop func() // Show's own; nil: turned off
+	stop func() // only Show uses it; nil: turned off
 	on   atomic.Bool
 	kept ring
 }
 
-// New returns Samples of what the tap sees, turned off.
+// New returns Samples of the tap's containers, turned off.
 func New(tap *leaving.Tap) *Samples { return &Samples{tap: tap} }
 
-// Show turns them on or off. Off, nothing is kept, and what was is forgotten. One
-// caller at a time.
+// Show turns samples on or off. Turning them off drops all records. One caller at a time.
 func (s *Samples) Show(on bool) {
 	switch {
 	case on && s.stop == nil:
@@ -52,7 +50,7 @@ func (s *Samples) Show(on bool) {
 	s.on.Store(on)
 }
 
-// Latest returns the last records, the latest first, and whether samples are on.
+// Latest returns the latest records, the latest first, and whether samples are on.
 func (s *Samples) Latest() (latest []Sample, on bool) {
 	if !s.on.Load() {
 		return nil, false

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sent is a container with a record of each name, which is one label.
+// sent returns a container with one record for each name, which is one label.
 func sent(t testing.TB, names ...string) []byte {
 	t.Helper()
 	var c nmsg.Container
@@ -44,7 +44,7 @@ func numbered(from, n int) (names []string) {
 	return names
 }
 
-// names are the first labels of what is shown, and of which sink.
+// names returns sink and first label of each sample.
 func names(t *testing.T, s *Samples) (all []string) {
 	t.Helper()
 	latest, on := s.Latest()
@@ -55,19 +55,19 @@ func names(t *testing.T, s *Samples) (all []string) {
 		_, after, ok := strings.Cut(l.Text, "192.0.2.1 ")
 		name, _, _ := strings.Cut(after, ".")
 		if !ok || strings.Contains(l.Text, "\n") {
-			t.Errorf("%q is no line of a record", l.Text)
+			t.Errorf("%q is not a line of a record", l.Text)
 		}
 		all = append(all, l.Sink+" "+name)
 	}
 	return all
 }
 
-func TestNothingIsKeptUnlessAskedFor(t *testing.T) {
+func TestNothingIsKeptUnlessSamplesAreOn(t *testing.T) {
 	var tap leaving.Tap
 	s := New(&tap)
 	tap.Sent("out", sent(t, "early"))
 	if latest, on := s.Latest(); on || latest != nil || len(s.kept.latest()) > 0 {
-		t.Errorf("kept before it was asked for: %v", latest)
+		t.Errorf("kept before samples were turned on: %v", latest)
 	}
 	s.Show(true)
 	s.Show(true)
@@ -78,12 +78,12 @@ func TestNothingIsKeptUnlessAskedFor(t *testing.T) {
 	s.Show(false)
 	tap.Sent("out", sent(t, "late"))
 	if latest, on := s.Latest(); on || latest != nil || len(s.kept.latest()) > 0 {
-		t.Errorf("kept after it was turned off: %v", latest)
+		t.Errorf("kept after samples were turned off: %v", latest)
 	}
 	s.Show(false)
 	s.Show(true)
 	if got := names(t, s); len(got) != 0 {
-		t.Errorf("it has not forgotten %q", got)
+		t.Errorf("it still has %q", got)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestTheLatestTwentyAreShownTheLatestFirst(t *testing.T) {
 	}
 }
 
-func TestSinksAreTold(t *testing.T) {
+func TestSinksAreNamedAndCompressedContainersRead(t *testing.T) {
 	var tap leaving.Tap
 	s := New(&tap)
 	s.Show(true)
@@ -131,7 +131,7 @@ func TestSinksAreTold(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsSaid(t *testing.T) {
+func TestUnreadablePartsAreShown(t *testing.T) {
 	for name, c := range map[string][]byte{
 		"garbage": []byte(strings.Repeat("garbage", 100)),
 		"cut":     sent(t, "one")[:40],
@@ -146,7 +146,7 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 		if len(latest) == 0 || !strings.Contains(latest[0].Text, "good.") {
 			t.Errorf("%s: the record after it is missing: %v", name, latest)
 		}
-		if len(c) > 0 && (len(latest) != 2 || latest[1].Text != "a part that cannot be read") {
+		if len(c) > 0 && (len(latest) != 2 || latest[1].Text != "an unreadable part") {
 			t.Errorf("%s: got %v", name, latest)
 		}
 	}
@@ -162,7 +162,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestTurningOnAndOffWhileSinksSendAndOthersLook(t *testing.T) {
+func TestTurningOnAndOffWhileInUse(t *testing.T) {
 	var tap leaving.Tap
 	s := New(&tap)
 	c := sent(t, "one", "two")
