@@ -46,7 +46,7 @@ function patch(old, fresh) {
   const named = byId(old);
   const wanted = byId(fresh);
   let at = old.firstChild;
-  const removeNext = () => {
+  const removeHere = () => {
     const next = at.nextSibling;
     at.remove();
     at = next;
@@ -55,7 +55,7 @@ function patch(old, fresh) {
     const here = at && !at.id && alike(at, want) ? at : null;
     const same = want.id ? named.get(want.id) : here;
     while (same && at && at !== same && !wanted.has(at.id)) {
-      removeNext();
+      removeHere();
     }
     if (!same) {
       old.insertBefore(document.importNode(want, true), at);
@@ -69,7 +69,7 @@ function patch(old, fresh) {
     patch(same, want);
   }
   while (at) {
-    removeNext();
+    removeHere();
   }
 }
 
