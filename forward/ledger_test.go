@@ -129,7 +129,7 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 
 func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Live, everyForm()...)
+		r := newRig(t, Live, everyType()...)
 		stop := r.run()
 		l := r.Lane("source")
 		unanswered := testRecord(0, 1, 0)
