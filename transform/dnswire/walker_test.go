@@ -19,7 +19,7 @@ func TestWalk(t *testing.T) {
 				t.Fatalf("well formed: got %v, want %v", got, tt.OK)
 			}
 			if tt.OK {
-				agree(t, &w)
+				compareMessage(t, &w)
 			}
 		})
 	}
@@ -55,7 +55,7 @@ func TestWalkNameLengths(t *testing.T) {
 				t.Fatalf("well formed: got %v, want %v", got, tt.ok)
 			}
 			if tt.ok {
-				agree(t, &w)
+				compareMessage(t, &w)
 			}
 		})
 	}
