@@ -9,9 +9,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A FrameWatcher is a lane that also gets the bytes of each data frame. Frame borrows them, and
+// A FrameObserver is a lane that also gets the bytes of each data frame. Frame borrows them, and
 // is called before Take or Drop of the same frame. It is not called for frames above MaxFrame.
-type FrameWatcher interface {
+type FrameObserver interface {
 	transform.Lane
 	Frame(frame []byte)
 }
@@ -20,7 +20,7 @@ type FrameWatcher interface {
 type stream struct {
 	frames     *frameReader
 	lane       transform.Lane
-	watcher    FrameWatcher // the lane, if it is one; else nil
+	observer   FrameObserver // the lane, if it is one; else nil
 	account    account
 	afterBurst func() // may be nil
 
@@ -29,8 +29,8 @@ type stream struct {
 }
 
 func newStream(frames *frameReader, lane transform.Lane) stream {
-	watcher, _ := lane.(FrameWatcher)
-	return stream{frames: frames, lane: lane, watcher: watcher}
+	observer, _ := lane.(FrameObserver)
+	return stream{frames: frames, lane: lane, observer: observer}
 }
 
 // run reads until STOP, and then returns nil. Otherwise it returns io.EOF if the stream ends
@@ -81,8 +81,8 @@ func (s *stream) take(kind frameKind, frame []byte) {
 		s.lane.Drop(transform.Oversize)
 		return
 	}
-	if s.watcher != nil {
-		s.watcher.Frame(frame)
+	if s.observer != nil {
+		s.observer.Frame(frame)
 	}
 	f := &s.fields
 	if !f.decode(frame) || !f.holdsMessage() {
