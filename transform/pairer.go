@@ -170,7 +170,7 @@ func (p *Pairer) match(m *Message) (found int32, other bool) {
 	switch w := p.walker; {
 	case len(m.Wire) < dnswire.HeaderLen:
 		return noIndex, false
-	case w.Asked:
+	case w.HasQuestion:
 		return p.pending.find(m, w)
 	default:
 		return p.pending.only(m, w.ID), false

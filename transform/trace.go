@@ -100,7 +100,7 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 		Finding:  p.finding(reason),
 	}
 	v := &t.verdict
-	if w := p.walker; reason != Inward && w.Asked {
+	if w := p.walker; reason != Inward && w.HasQuestion {
 		v.Name = append(t.name[:0], w.Qname()...)
 		dnswire.Lower(v.Name)
 		v.Type = w.Qtype

@@ -10,7 +10,7 @@ type Walker struct {
 
 	ID, Flags     uint16
 	Questions     int
-	Asked         bool // the first question was read
+	HasQuestion   bool // the first question was read
 	QnameEnd      int  // the query name is Msg[HeaderLen:QnameEnd]
 	Qtype, Qclass uint16
 
@@ -71,11 +71,11 @@ const maxHops = 126
 func (w *Walker) Qname() []byte { return w.Msg[HeaderLen:w.QnameEnd] }
 
 // Walk reads a whole message and reports whether it is well formed. If it is not, ID and
-// Flags are valid if msg has a header, and the question if Asked. Octets after the last
+// Flags are valid if msg has a header, and the question if HasQuestion. Octets after the last
 // record are allowed.
 func (w *Walker) Walk(msg []byte) bool {
 	w.Msg = msg
-	w.Asked = false
+	w.HasQuestion = false
 	if len(msg) < HeaderLen {
 		return false
 	}
@@ -129,7 +129,7 @@ func (w *Walker) question(off int, first bool) int {
 		return -1
 	}
 	if first {
-		w.Asked = true
+		w.HasQuestion = true
 		w.QnameEnd = off
 		w.Qtype = binary.BigEndian.Uint16(w.Msg[off:])
 		w.Qclass = binary.BigEndian.Uint16(w.Msg[off+2:])

@@ -112,8 +112,8 @@ func TestWalkLongestMessage(t *testing.T) {
 	if w.Walk(append(d.Wire, 0)) {
 		t.Error("65,536 octets are well formed")
 	}
-	if w.ID != 0x1234 || w.Asked {
-		t.Errorf("of a message too long: ID %x, asked %v", w.ID, w.Asked)
+	if w.ID != 0x1234 || w.HasQuestion {
+		t.Errorf("of a message too long: ID %x, question %v", w.ID, w.HasQuestion)
 	}
 }
 
@@ -123,10 +123,10 @@ func TestWalkReadsTheQuestionOfABrokenMessage(t *testing.T) {
 	if w.Walk(msg) {
 		t.Fatal("well formed")
 	}
-	if !w.Asked || w.ID != 0x1234 || w.Flags != 0x8400 || string(w.Qname()) != "\x01q\x07example\x00" || w.Qtype != dns.TypeA {
-		t.Errorf("asked %v, ID %x, flags %x, name %q, type %d", w.Asked, w.ID, w.Flags, w.Qname(), w.Qtype)
+	if !w.HasQuestion || w.ID != 0x1234 || w.Flags != 0x8400 || string(w.Qname()) != "\x01q\x07example\x00" || w.Qtype != dns.TypeA {
+		t.Errorf("question %v, ID %x, flags %x, name %q, type %d", w.HasQuestion, w.ID, w.Flags, w.Qname(), w.Qtype)
 	}
-	if w.Walk(msg[:20]); w.Asked {
+	if w.Walk(msg[:20]); w.HasQuestion {
 		t.Error("half a question was read")
 	}
 }
