@@ -17,8 +17,8 @@ import (
 // attributes and positions in lists, but no value: logs must not contain names or
 // addresses.
 type Warning struct {
-	Says string // what is wrong
-	Do   string // what to do about it
+	Problem string // what is wrong
+	Advice  string // what to do about it
 }
 
 // Warnings returns the warnings about f, which check prints and run logs.

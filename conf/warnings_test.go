@@ -15,7 +15,7 @@ func TestProbableMistakesGiveWarnings(t *testing.T) {
 	}
 	var output strings.Builder
 	for _, w := range f.Warnings() {
-		fmt.Fprintf(&output, "%s\n  %s\n", w.Says, w.Do)
+		fmt.Fprintf(&output, "%s\n  %s\n", w.Problem, w.Advice)
 	}
 	golden.Assert(t, output.String(), "warnings/all.txt")
 	for _, value := range []string{"co.uk", "github", "公司", "192.168.1.1", "12.0.0.0", "com.au"} {

@@ -22,7 +22,7 @@ func check(_ context.Context, args []string, std stdio) error {
 		return &usageError{err}
 	}
 	for _, w := range file.Warnings() {
-		fmt.Fprintf(std.err, "warning: %s\n  %s\n", w.Says, w.Do)
+		fmt.Fprintf(std.err, "warning: %s\n  %s\n", w.Problem, w.Advice)
 	}
 	printExcluded(std, file.Sources)
 	if err := file.Write(std.out); err != nil {

@@ -24,7 +24,7 @@ func newLogger(c conf.Log, std stdio, level *slog.LevelVar) *slog.Logger {
 // logWarnings logs what check prints about a configuration.
 func logWarnings(log *slog.Logger, file *conf.File) {
 	for _, w := range file.Warnings() {
-		log.Warn(w.Says, "remedy", w.Do)
+		log.Warn(w.Problem, "remedy", w.Advice)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestLayoutsFindTheNamesThatMiekgKnows(t *testing.T) {
 			if len(want) > 0 {
 				withNames++
 			}
-			agree(t, &w)
+			compareMessage(t, &w)
 		})
 	}
 	if withNames < 30 {
@@ -251,7 +251,7 @@ func TestLayoutOfGateways(t *testing.T) {
 				t.Fatalf("well formed: got %v, want %v", got, tt.ok)
 			}
 			if tt.ok {
-				agree(t, &w)
+				compareMessage(t, &w)
 			}
 		})
 	}
