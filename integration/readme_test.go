@@ -12,11 +12,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// The README's set-ups, as they stand there, with a resolver that runs as its own
-// user: until the socket is the resolver's to write to nothing comes, then records do, without
-// a restart. Only where files are differs: the README's addresses are the lab's.
+// TestReadmeSetUp runs the set-ups of the README, unchanged except for paths, with a resolver
+// that runs as its own user. Without access to the socket no message arrives; after access is
+// granted records are written without a restart of the resolver.
 func TestReadmeSetUp(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
 		s := newSensor(t, w.Namespace)
 		here := strings.NewReplacer(
@@ -34,17 +34,17 @@ func TestReadmeSetUp(t *testing.T) {
 		s.run(t, access.ReplaceAllString(config, ""))
 		resolver := r.start(w, t, lab.Options{
 			Directives: directives,
-			AnyAddress: strings.Contains(directives, lab.Resolver4), // they say it themselves
+			AnyAddress: strings.Contains(directives, lab.Resolver4), // the directives set the address
 			OwnUser:    true,
 		})
 		denied := func() bool { return strings.Contains(resolver.Log(t), "Permission denied") }
 		if r.name == "Unbound" {
-			await(t, "Unbound to say that it may not write to the socket", denied)
+			await(t, "Unbound to log that it may not write to the socket", denied)
 		} else if forAWhile(r.retry + time.Second); denied() {
-			t.Error("it says that it may not write to the socket, and the README that it says nothing")
+			t.Error("the resolver logs that it may not write to the socket, but README.md says that it logs nothing")
 		}
 		if n := len(s.logged(t, connected)); n > 0 {
-			t.Errorf("%d connections of a user that may not write to the socket", n)
+			t.Errorf("%d connections of a user without write access to the socket", n)
 		}
 
 		s.reload(t, config, "reloaded")
@@ -52,20 +52,20 @@ func TestReadmeSetUp(t *testing.T) {
 		checkPeer(t, s, resolver.User)
 		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
-		books := s.stop(t)
+		closing := s.stop(t)
 
 		out := s.written(t, "first")
 		checkRecords(t, w.Zones, out)
 		checkNothingLeaked(t, out)
 		checkBothFamilies(t, out)
-		if len(out.records) == 0 || books.Dropped["not_outward"] > 0 {
-			t.Errorf("%d records in the file, %d messages not outward", len(out.records), books.Dropped["not_outward"])
+		if len(out.records) == 0 || closing.Dropped["not_outward"] > 0 {
+			t.Errorf("%d records in the file, %d messages not outward", len(out.records), closing.Dropped["not_outward"])
 		}
-		t.Logf("%+v", books.account)
+		t.Logf("%+v", closing.account)
 	})
 }
 
-// checkPeer holds all connections to be of that user.
+// checkPeer checks that all connections are of that user.
 func checkPeer(t *testing.T, s *sensor, name string) {
 	t.Helper()
 	u, err := user.Lookup(name)
@@ -78,13 +78,12 @@ func checkPeer(t *testing.T, s *sensor, name string) {
 			t.Fatal(err)
 		}
 		if peer.UID.String() != u.Uid {
-			t.Errorf("a connection of user %s, want %s, who is %s", peer.UID, u.Uid, name)
+			t.Errorf("a connection of user %s, want %s (%s)", peer.UID, u.Uid, name)
 		}
 	}
 }
 
-// readmeBlock returns the code block of README.md that follows the comment
-// "tried:" with that name.
+// readmeBlock returns the code block of README.md after the comment "tried: " and that name.
 func readmeBlock(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../README.md")
