@@ -1,9 +1,9 @@
-# The sensor's image, which is the last stage, and those of the resolvers that
-# compose.yaml can run beside it. The classic builder takes it, and so does BuildKit.
+# Images of the sensor (the last stage) and of the resolvers in compose.yaml. The classic
+# builder and BuildKit can build them.
 #
-# 65532 is the sensor's user, and the group that may write to its socket. A fresh
-# volume takes owner and mode of the directory that the image has in its place, so
-# every image has it: whichever container comes first, the volume is the same.
+# 65532 is the sensor's user, and the group that may write to its socket. A new volume gets
+# owner and mode of the directory at its mount point in the image. Every image has that
+# directory, so the volume does not depend on which container starts first.
 
 FROM debian:bookworm-slim AS unbound
 RUN apt-get update \
@@ -21,9 +21,9 @@ RUN apt-get update \
 USER bind
 ENTRYPOINT ["named", "-g"]
 
-# The same Go makes the same bytes of the same source, wherever and whenever. Nothing
-# here speaks HTTP/2: without it the image is smaller. VERSION is what the sensor says
-# of itself, such as "git describe" prints.
+# The build is reproducible: the same Go and source give the same binary. HTTP/2 is not
+# used and is left out, to make the image smaller. VERSION is the version that the sensor
+# prints, for example the output of "git describe".
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./

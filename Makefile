@@ -1,11 +1,11 @@
-# What a person needs: make demo, make test. The rest serves those and CI.
+# Targets for people: demo and test. The others are parts of these or for CI.
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SUDO        = $(shell test "$$(id -u)" = 0 || echo sudo)
 UNIT        = $(shell go list ./... | grep -v /integration)
 INTEGRATION = $(shell go list ./integration/... | grep -v /integration/compose)
 
-# With the profile, all packages are compiled once more for the command.
+# Without -pgo=off, all packages are compiled a second time, with the profile of the command.
 lint unit: export GOFLAGS += -pgo=off
 
 .PHONY: demo build test tools lint unit integration test-compose fuzz bench profile
@@ -20,7 +20,7 @@ test: tools lint unit integration
 	@echo "== all tests passed"
 
 tools:
-	@echo "== tools: Debian packages that the integration tests drive"
+	@echo "== tools: Debian packages that the integration tests use"
 	$(SUDO) .ci/tools
 
 lint:
@@ -50,8 +50,8 @@ fuzz:
 bench: build
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" go run ./integration/bench -sensor bin/dnstap-pdns
 
-# The compiler reads the profile at each build, and arranges the per-message path by it. Renew
-# it when that path changes.
+# The compiler optimises the per-message path with the profile at each build. Make a new profile
+# when that path changes.
 profile:
 	go test -trimpath -run '^$$' -bench 'FrameToBatch|PacketToBatch' -benchtime 6s -o /dev/null \
 		-cpuprofile cmd/dnstap-pdns/default.pgo ./cmd/dnstap-pdns/internal/sensor

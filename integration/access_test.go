@@ -20,9 +20,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
 )
 
-// What is predicted of the resolvers' users is held against the kernel, for every
-// mode that matters of the socket and of its folder, and every kind of owner and group.
-func TestExclusionsAreTheKernels(t *testing.T) {
+// TestExclusionsMatchTheKernel compares the predicted exclusions of the resolvers' users with
+// the kernel, for every relevant mode of the socket and of its folder, and every kind of
+// owner and group.
+func TestExclusionsMatchTheKernel(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"bind", "unbound", "pdns"} {
 		t.Run(name, func(t *testing.T) {
@@ -54,17 +55,18 @@ func TestExclusionsAreTheKernels(t *testing.T) {
 					}
 				}
 			}
-			// The folder gives its group to what is created in it.
+			// Files created in a setgid folder get its group.
 			try(access{0o660, 0, unset}, access{0o755 | os.ModeSetgid, 0, as.gid})
 			try(access{0o660, 0, unset}, access{0o755, 0, as.gid})
 			if excluded == 0 || excluded == tried {
-				t.Errorf("%d of %d are excluded, which tests nothing", excluded, tried)
+				t.Errorf("%d of %d combinations are excluded: the test needs both outcomes", excluded, tried)
 			}
 		})
 	}
 }
 
-// A link to the socket's folder leads through the folders behind it.
+// TestExclusionsFollowLinks checks that a symbolic link to the socket's folder needs access
+// to the folders of its target.
 func TestExclusionsFollowLinks(t *testing.T) {
 	t.Parallel()
 	as := becomeUser(t, "unbound")
@@ -86,8 +88,8 @@ func TestExclusionsFollowLinks(t *testing.T) {
 	}
 }
 
-// modes returns every combination of those bits, with none and with all of the
-// others, which should not matter.
+// modes returns every combination of those bits, once with none and once with all of the
+// other bits, which must not matter.
 func modes(bits os.FileMode) (all []os.FileMode) {
 	for mode := range os.FileMode(0o1000) {
 		if others := mode &^ bits; others == 0 || others == 0o777&^bits {
@@ -97,23 +99,23 @@ func modes(bits os.FileMode) (all []os.FileMode) {
 	return all
 }
 
-// access is what a file's mode, owner and group are.
+// access is the mode, owner and group of a file.
 type access struct {
 	mode     os.FileMode
 	uid, gid uint32
 }
 
-// unset leaves a group as it is created.
+// unset keeps the group with which a file is created.
 const unset = 1<<32 - 1
 
-// An impostor connects as a user, on a thread that has become that user for good.
-type impostor struct {
+// An otherUser connects as a user, on a thread that has become that user and ends with the test.
+type otherUser struct {
 	name     string
 	uid, gid uint32
 	calls    chan func()
 }
 
-func becomeUser(t *testing.T, name string) *impostor {
+func becomeUser(t *testing.T, name string) *otherUser {
 	t.Helper()
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -123,21 +125,21 @@ func becomeUser(t *testing.T, name string) *impostor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &impostor{name: name, uid: number(t, u.Uid), gid: number(t, u.Gid), calls: make(chan func())}
+	p := &otherUser{name: name, uid: number(t, u.Uid), gid: number(t, u.Gid), calls: make(chan func())}
 	groups := []uint32{p.gid}
 	for _, id := range ids {
 		groups = append(groups, number(t, id))
 	}
-	became, left := make(chan error), make(chan struct{})
+	became, done := make(chan error), make(chan struct{})
 	go func() {
-		defer close(left)
+		defer close(done)
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		became <- p.become(groups)
 		for call := range p.calls {
 			call()
 		}
 	}()
-	t.Cleanup(func() { close(p.calls); <-left })
+	t.Cleanup(func() { close(p.calls); <-done })
 	if err := <-became; err != nil {
 		t.Fatalf("become %s: %v (the integration tests run as root)", name, err)
 	}
@@ -153,9 +155,9 @@ func number(t *testing.T, id string) uint32 {
 	return uint32(n)
 }
 
-// become changes the calling thread alone, where package syscall would change all
-// of the process.
-func (p *impostor) become(groups []uint32) error {
+// become changes the user of the calling thread only; package syscall would change the
+// whole process.
+func (p *otherUser) become(groups []uint32) error {
 	_, _, setgroups := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0])), 0)
 	_, _, setgid := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(p.gid), uintptr(p.gid), uintptr(p.gid))
 	_, _, setuid := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(p.uid), uintptr(p.uid), uintptr(p.uid))
@@ -167,8 +169,8 @@ func (p *impostor) become(groups []uint32) error {
 	return nil
 }
 
-// connect returns what the kernel says to a connection.
-func (p *impostor) connect(path string) error {
+// connect returns the kernel's result of connecting to a socket.
+func (p *otherUser) connect(path string) error {
 	result := make(chan error, 1)
 	p.calls <- func() {
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -181,8 +183,8 @@ func (p *impostor) connect(path string) error {
 	return <-result
 }
 
-// tryBoth makes a folder and a socket in it and tries them.
-func (p *impostor) tryBoth(t *testing.T, base string, socket, folder access) (excluded bool) {
+// tryBoth makes a folder and a socket in it, and checks the access to both.
+func (p *otherUser) tryBoth(t *testing.T, base string, socket, folder access) (excluded bool) {
 	t.Helper()
 	dir := filepath.Join(base, "folder")
 	err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, int(folder.uid), int(folder.gid)), os.Chmod(dir, folder.mode))
@@ -196,8 +198,8 @@ func (p *impostor) tryBoth(t *testing.T, base string, socket, folder access) (ex
 	return excluded
 }
 
-// try has a source listen, and compares what is predicted with what happens.
-func (p *impostor) try(t *testing.T, path string, socket access) (excluded bool) {
+// try listens at path, and compares the predicted exclusion with the kernel's.
+func (p *otherUser) try(t *testing.T, path string, socket access) (excluded bool) {
 	t.Helper()
 	cfg := collector.Config{
 		Name: "tap", Network: "unix", Address: path, MaxConnections: 1, MaxFrame: 512, HandshakeTimeout: 1,
@@ -217,13 +219,13 @@ func (p *impostor) try(t *testing.T, path string, socket access) (excluded bool)
 		t.Fatal(err)
 	}
 	if after := p.predict(t, cfg); before != (err != nil) || after != before {
-		t.Errorf("%s, socket %v: predicted exclusion %v and, once it was there, %v; the kernel says %v",
+		t.Errorf("%s, socket %v: predicted exclusion %v before the socket existed and %v after; the kernel returns %v",
 			p.name, socket, before, after, err)
 	}
 	return err != nil
 }
 
-func (p *impostor) predict(t *testing.T, cfg collector.Config) bool {
+func (p *otherUser) predict(t *testing.T, cfg collector.Config) bool {
 	t.Helper()
 	all, err := collector.Exclusions(cfg)
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// adminAddr is where a sensor answers unless it is told otherwise.
+// adminAddr is the default address of a sensor's HTTP server.
 const adminAddr = "127.0.0.1:9353"
 
-// get asks the running sensor.
+// get requests a path of the running sensor and returns the body.
 func (s *sensor) get(t *testing.T, path string) []byte {
 	t.Helper()
 	var conn net.Conn
@@ -30,7 +30,7 @@ func (s *sensor) get(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(waitTime))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, adminAddr)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -44,8 +44,8 @@ func (s *sensor) get(t *testing.T, path string) []byte {
 	return body
 }
 
-// books are what a sensor shows while it runs.
-type books struct {
+// liveLedger is the content of /ledger.
+type liveLedger struct {
 	Total   account
 	Sources []struct {
 		Name, Kind string
@@ -57,7 +57,7 @@ type books struct {
 	}
 }
 
-func (b *books) source(name string) account {
+func (b *liveLedger) source(name string) account {
 	for _, s := range b.Sources {
 		if s.Name == name {
 			return s.account
@@ -66,7 +66,7 @@ func (b *books) source(name string) account {
 	return account{}
 }
 
-func (b *books) sink(name string) delivery {
+func (b *liveLedger) sink(name string) delivery {
 	for _, s := range b.Sinks {
 		if s.Name == name {
 			return s.delivery
@@ -75,10 +75,10 @@ func (b *books) sink(name string) delivery {
 	return delivery{}
 }
 
-// shown is /ledger, whose sums it has checked.
-func (s *sensor) shown(t *testing.T) *books {
+// readLedger returns /ledger after checking its sums.
+func (s *sensor) readLedger(t *testing.T) *liveLedger {
 	t.Helper()
-	b := new(books)
+	b := new(liveLedger)
 	if err := json.Unmarshal(s.get(t, "/ledger"), b); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (s *sensor) shown(t *testing.T) *books {
 
 var metricLine = regexp.MustCompile(`(?m)^dnstap_pdns_(\w+)\{([^}]*)\} (\S+)$`)
 
-// checkMetrics holds one scrape to the identities.
+// checkMetrics checks the sums in one scrape.
 func (s *sensor) checkMetrics(t *testing.T) {
 	t.Helper()
 	sources, sinks := map[string]*account{}, map[string]*delivery{}
@@ -167,88 +167,89 @@ func (d *delivery) take(metric, loss string, n uint64) {
 	}
 }
 
-// watch looks at all that the sensor shows for that long, and returns the last.
-func (s *sensor) watch(t *testing.T, d time.Duration) *books {
+// watchSums checks the sums in /ledger and /metrics for that long, and returns the last
+// ledger.
+func (s *sensor) watchSums(t *testing.T, d time.Duration) *liveLedger {
 	t.Helper()
-	last, looks := s.shown(t), 0
+	last, looks := s.readLedger(t), 0
 	for end := time.Now().Add(d); time.Now().Before(end) || looks < 10; looks++ {
 		s.checkMetrics(t)
-		next := s.shown(t)
+		next := s.readLedger(t)
 		if next.Total.Read < last.Total.Read {
-			t.Errorf("read %d, and before that %d", next.Total.Read, last.Total.Read)
+			t.Errorf("messages read went from %d down to %d", last.Total.Read, next.Total.Read)
 		}
 		last = next
 	}
 	return last
 }
 
-// What a sensor shows adds up at any instant: while resolvers are asked, a sink
-// fails, sources and sinks come and go, and after it was killed; of packets too.
-func TestWhatIsShownAddsUp(t *testing.T) {
+// TestLedgerAndMetricsAddUpAtAnyTime checks the sums while resolvers are queried, a sink
+// fails, sources and sinks are added and removed, and after a kill; also for packets.
+func TestLedgerAndMetricsAddUpAtAnyTime(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	const noRoute = "\nsink \"nmsg\" \"away\" {\n  to = \"udp://100.99.99.99:9\"\n  queue = \"1MiB\"\n}\n"
 	packets := fmt.Sprintf("\nsource \"pcap\" \"span\" {\n  interface = \"lo\"\n  resolvers = [%q, %q]\n}\n", lab.Resolver4, lab.Resolver6)
-	well := unixSource + exactly + fileSink("first", "dnsqr") + "admin {}\n"
-	one := well + noRoute
+	valid := unixSource + exactTimes + fileSink("first", "dnsqr") + "admin {}\n"
+	one := valid + noRoute
 	two := one + packets + fileSink("second", "dnsobs")
 	s := startSensor(t, w.Namespace, one)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 	s.awaitLog(t, connected, 1)
 	f := startFlow(t, w, unbound, 0)
 
-	s.watch(t, lab.HoldsBack)
+	s.watchSums(t, lab.SendDelay)
 	for range 3 {
 		s.reload(t, two, "reloaded")
-		s.watch(t, flushTime)
+		s.watchSums(t, flushTime)
 		s.reload(t, one, "reloaded")
-		s.watch(t, 0)
+		s.watchSums(t, 0)
 	}
-	b := s.watch(t, lab.HoldsBack)
+	b := s.watchSums(t, lab.SendDelay)
 	await(t, "the sink that fails to have a full queue", func() bool {
-		b = s.watch(t, 0)
+		b = s.watchSums(t, 0)
 		return b.sink("away").Lost["queue_full"] > 0
 	})
 	for _, name := range []string{"tap", "span"} {
 		if a := b.source(name); a.Records == 0 || a.Paired == 0 {
-			t.Errorf("source %s has %+v, want records of a load", name, a)
+			t.Errorf("source %s has %+v, want records and pairs", name, a)
 		}
 	}
 	if first, away := b.sink("first"), b.sink("away"); first.Delivered == 0 || away.Queued == 0 {
-		t.Errorf("first has %+v, want deliveries; away, which fails, %+v, want what is queued", first, away)
+		t.Errorf("first has %+v, want deliveries; away, which fails, has %+v, want queued records", first, away)
 	}
 	s.checkStatus(t, `warning: sink "away": it fails since `)
 
 	s.Kill()
-	s.run(t, well+packets)
+	s.run(t, valid+packets)
 	s.awaitLog(t, connected, 1)
-	b = s.watch(t, lab.HoldsBack)
+	b = s.watchSums(t, lab.SendDelay)
 	f.stop(t)
 	unbound.Stop(t)
 	if a := b.source("tap"); a.Records == 0 {
 		t.Errorf("after a restart: %+v, want records", a)
 	}
-	await(t, "status to say that the resolver has gone", func() bool {
+	await(t, "status to report that no resolver is connected", func() bool {
 		return strings.Contains(s.status(t), `warning: source "tap": no resolver is connected`)
 	})
 	if closing := s.stop(t); closing.Read < b.Total.Read || closing.sources["span"].Records < b.source("span").Records {
-		t.Errorf("the closing ledger has %+v, and had been shown %+v", closing, b.Total)
+		t.Errorf("the closing ledger has %+v, less than an earlier /ledger: %+v", closing, b.Total)
 	}
 }
 
-// status is what the command prints.
+// status returns the output of the status command.
 func (s *sensor) status(t *testing.T) string {
 	t.Helper()
 	p := s.namespace.Start(t, "status", exec.Command(sensorBinary, "status"))
-	if err := p.Wait(patience); err != nil {
+	if err := p.Wait(waitTime); err != nil {
 		t.Fatalf("status: %v\n%s", err, p.Log(t))
 	}
 	return p.Log(t)
 }
 
-func (s *sensor) checkStatus(t *testing.T, says string) {
+func (s *sensor) checkStatus(t *testing.T, want string) {
 	t.Helper()
-	if text := s.status(t); !strings.Contains(text, says) || !strings.Contains(text, "\nevery message and record is accounted for\n") {
-		t.Errorf("status says\n%s\nwant %q, and that all adds up", text, says)
+	if text := s.status(t); !strings.Contains(text, want) || !strings.Contains(text, "\nevery message and record is accounted for\n") {
+		t.Errorf("status printed\n%s\nwant %q, and that every message and record is accounted for", text, want)
 	}
 }

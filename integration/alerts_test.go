@@ -7,8 +7,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// The alert rules that we ship are taken by Prometheus, and each fires when it is to.
-func TestAlertsFireWhenTheyAreTo(t *testing.T) {
+// TestAlertRulesFireAsTested has Prometheus check our alert rules and run their tests.
+func TestAlertRulesFireAsTested(t *testing.T) {
 	t.Parallel()
 	lab.Need(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {

@@ -12,10 +12,10 @@ import (
 	"github.com/gopacket/gopacket"
 )
 
-// attacker is one of many servers that none of the captures has.
+// attacker returns the address of one of many servers that are in no capture.
 func attacker(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) }
 
-// segment is a TCP header (RFC 9293 section 3.1) before a payload, in IPv4.
+// segment returns an IPv4 packet with a TCP header (RFC 9293 section 3.1) and a payload.
 func segment(src, dst netip.Addr, from, to uint16, seq uint32, flags byte, payload string) []byte {
 	h := binary.BigEndian.AppendUint16(nil, from)
 	h = binary.BigEndian.AppendUint16(h, to)
@@ -24,7 +24,8 @@ func segment(src, dst netip.Addr, from, to uint16, seq uint32, flags byte, paylo
 	return packet4(src, dst, tcp, 0, 0, append(h, payload...))
 }
 
-// userDatagram is a UDP header (RFC 768) before a payload, without a checksum, in IPv4.
+// userDatagram returns an IPv4 packet with a UDP header (RFC 768), without a checksum, and a
+// payload.
 func userDatagram(src, dst netip.Addr, from, to uint16, length int, payload []byte) []byte {
 	h := binary.BigEndian.AppendUint16(nil, from)
 	h = binary.BigEndian.AppendUint16(h, to)
@@ -34,7 +35,7 @@ func userDatagram(src, dst netip.Addr, from, to uint16, length int, payload []by
 
 const syn, ack = 2, 16
 
-// attacks are packets of which nothing comes, by what they try.
+// attacks are packets that must yield no record, by the kind of attack.
 var attacks = map[string]func(i int) [][]byte{
 	"SYN flood": func(i int) [][]byte {
 		var all [][]byte
@@ -49,7 +50,7 @@ var attacks = map[string]func(i int) [][]byte{
 			segment(resolver4, attacker(i), 5000, dnsPort, 101, ack, "\x01"),
 		}
 	},
-	"lengths that lie": func(i int) [][]byte {
+	"wrong lengths": func(i int) [][]byte {
 		return [][]byte{
 			segment(attacker(i), resolver4, dnsPort, 5001, 100, syn|ack, ""),
 			segment(attacker(i), resolver4, dnsPort, 5001, 101, ack, "\xff\xff"+strings.Repeat("x", 1000)),
@@ -85,23 +86,23 @@ var attacks = map[string]func(i int) [][]byte{
 		random := rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)})
 		random.Read(noise)
 		short := userDatagram(resolver4, attacker(i), 5004, dnsPort, 8+len(noise), noise)
-		lying := slices.Clone(short)
-		lying[0] = 0x4f // a header longer than the packet may be
+		badHeader := slices.Clone(short)
+		badHeader[0] = 0x4f // the header length exceeds the packet
 		return [][]byte{
 			short,
 			userDatagram(attacker(i), resolver4, dnsPort, 5005, 8+len(noise), noise),
 			userDatagram(attacker(i), resolver4, dnsPort, 5005, 9000, noise),
-			lying,
+			badHeader,
 		}
 	},
 }
 
-// attackFile writes all attacks, taking turns, and returns how many packets that are.
+// attackFile writes all attacks, interleaved, and returns the number of packets.
 func attackFile(t *testing.T, path string) (count int) {
 	t.Helper()
 	const rounds, spare = 1500, 128
 	var packets [][]byte
-	room := 24 << 20 // in a ring of 32 MiB: with nobody reading nothing is lost
+	room := 24 << 20 // in a ring of 32 MiB: it fits although no lane reads meanwhile
 	for i := range rounds {
 		for _, attack := range attacks {
 			for _, p := range attack(i) {
@@ -117,7 +118,7 @@ func attackFile(t *testing.T, path string) (count int) {
 	return len(packets)
 }
 
-// writeFrames writes frames into a capture file.
+// writeFrames writes frames to a capture file.
 func writeFrames(t *testing.T, path string, frames [][]byte) {
 	t.Helper()
 	infos := make([]gopacket.CaptureInfo, len(frames))

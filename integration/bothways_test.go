@@ -12,30 +12,29 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
 )
 
-// TestDnstapAndPacketsOfOneResolverGiveTheSameRecords has two sensors listen to one
-// resolver at once: to its dnstap, and on a span port. Zone and time aside, their
-// records are the same; where they are not, the packets say why.
+// TestDnstapAndPacketsOfOneResolverGiveTheSameRecords runs two sensors for one resolver: one
+// receives its dnstap, one captures on a span port. Except for zone and time their records
+// must be equal, or the packets must explain the difference.
 func TestDnstapAndPacketsOfOneResolverGiveTheSameRecords(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
 		port := w.SpanPort(t, lab.SpanOptions{})
-		policy := kept + fileSink("first", "dnsobs") + fileSink("second", "dnsqr")
-		told := startSensor(t, port.Namespace, unixSource+policy)
-		seen := startCapture(t, port.Namespace, 1, packetSource("", port.Interfaces...)+policy)
-		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(told.tapPath()), Span: port})
-		told.awaitLog(t, connected, 1)
+		policy := keepAddress + fileSink("first", "dnsobs") + fileSink("second", "dnsqr")
+		fromDnstap := startSensor(t, port.Namespace, unixSource+policy)
+		fromPackets := startCapture(t, port.Namespace, 1, packetSource("", port.Interfaces...)+policy)
+		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(fromDnstap.tapPath()), Span: port})
+		fromDnstap.awaitLog(t, connected, 1)
 		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
-		told.stop(t)
-		books := seen.stop(t)
-		seen.packets(t).checkWhole(t)
+		fromDnstap.stop(t)
+		closing := fromPackets.stop(t)
+		fromPackets.packets(t).checkWhole(t)
 
-		dnstap, packets := told.written(t, "first"), seen.written(t, "first")
+		dnstap, packets := fromDnstap.written(t, "first"), fromPackets.written(t, "first")
 		checkZones(t, w.Zones, packets)
 		checkExpected(t, w.Zones, packets, lab.Questions())
-		// Of answers that came after others have been asked, it may be that the resolver
-		// tells nothing.
-		slow := answeredLate(seen.written(t, "second"))
+		// The resolver may log no answer to a query that it had repeated to another server.
+		slow := answeredLate(fromPackets.written(t, "second"))
 		explained := map[string]int{}
 		for d := range differences(dnstap, packets) {
 			switch {
@@ -48,16 +47,16 @@ func TestDnstapAndPacketsOfOneResolverGiveTheSameRecords(t *testing.T) {
 			}
 		}
 		if r.name == "PowerDNS" && explained[unlogged] == 0 {
-			t.Errorf("it is not so that %s", unlogged)
+			t.Errorf("no difference was explained by: %s", unlogged)
 		}
 		t.Logf("%d records of dnstap, %d of packets, explained: %v; packets: %+v",
-			len(dnstap.records), len(packets.records), explained, books.account)
+			len(dnstap.records), len(packets.records), explained, closing.account)
 	})
 }
 
-// asksByItself reports whether PowerDNS Recursor asks for that without a client, and
-// without a word: the root's name servers, its version's security status with the
-// names above that, which it finds its way by, and addresses of name servers.
+// asksByItself reports whether PowerDNS Recursor asks that question without a client, and
+// without logging it: the root's name servers, the security status of its version with the
+// names above it, and addresses of name servers.
 func asksByItself(k key) bool {
 	const status = ".security-status.secpoll.powerdns.com."
 	switch {
@@ -73,13 +72,13 @@ func asksByItself(k key) bool {
 	return false
 }
 
-// answeredLate counts the answers that took longer than any resolver here waits before
-// it asks again.
+// answeredLate counts the answers that took longer than the resolvers here wait before they
+// repeat a query.
 func answeredLate(o output) map[key]int {
-	const impatience = 100 * time.Millisecond
+	const retryTime = 100 * time.Millisecond
 	slow := map[key]int{}
 	for _, r := range o.records {
-		if r.Exchange != nil && took(r) > impatience {
+		if r.Exchange != nil && took(r) > retryTime {
 			slow[keyOf(r)]++
 		}
 	}

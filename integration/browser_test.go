@@ -20,13 +20,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// A browser is a Chromium inside the namespace.
+// A browser is a Chromium that runs inside the namespace.
 type browser struct {
 	ctx context.Context
 }
 
-// startBrowser starts Chromium, which is driven by two pipes. It is killed with the
-// test, and all that it started.
+// startBrowser starts Chromium, which is controlled through two pipes. It and its children
+// are killed after the test.
 func startBrowser(t *testing.T, n *lab.Namespace) *browser {
 	t.Helper()
 	lab.Need(t, "chromium")
@@ -49,7 +49,7 @@ func startBrowser(t *testing.T, n *lab.Namespace) *browser {
 	return &browser{ctx}
 }
 
-// driven is a browser that runs already. It is a [chromedp.Allocator].
+// driven is a [chromedp.Allocator] for a browser that runs already.
 type driven struct{ by chromedp.Transport }
 
 func (d driven) Allocate(ctx context.Context, o ...chromedp.BrowserOption) (*chromedp.Browser, error) {
@@ -62,7 +62,7 @@ func (driven) Attaches() bool { return true }
 
 type pipeEnds struct{ out, in *os.File }
 
-// pipe is closed after the test.
+// pipe returns a pipe that is closed after the test.
 func pipe(t *testing.T) pipeEnds {
 	t.Helper()
 	out, in, err := os.Pipe()
@@ -73,7 +73,7 @@ func pipe(t *testing.T) pipeEnds {
 	return pipeEnds{out, in}
 }
 
-// A tab shows a page, and what was wrong with it.
+// A tab shows a page and collects its problems.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -82,11 +82,11 @@ type tab struct {
 	problems []string
 }
 
-// violations has the page keep what its content security policy forbade.
+// violations makes the page record what its content security policy blocked.
 const violations = `window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => window.violations.push(e.violatedDirective + " " + e.blockedURI));`
 
-// open shows a page in a tab of its own, with or without scripting.
+// open shows a page in a new tab, with or without scripting.
 func (b *browser) open(t *testing.T, url string, scripting bool) *tab {
 	t.Helper()
 	p := &tab{t: t}
@@ -103,7 +103,7 @@ func (b *browser) open(t *testing.T, url string, scripting bool) *tab {
 	return p
 }
 
-// listen takes note of what browsers complain of.
+// listen records the problems that the browser reports.
 func (p *tab) listen(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +119,7 @@ func (p *tab) listen(event any) {
 	}
 }
 
-// complaints are what the browser has complained of since the last time.
+// complaints returns the problems that the browser has reported since the last call.
 func (p *tab) complaints() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,10 +127,10 @@ func (p *tab) complaints() string {
 	return strings.Join(p.problems, "\n")
 }
 
-// do has the tab do something, and returns what that gives.
+// do runs an action in the tab and returns its result.
 func do[T any](p *tab, action chromedp.Action[T]) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, waitTime)
 	defer cancel()
 	answer, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -139,7 +139,7 @@ func do[T any](p *tab, action chromedp.Action[T]) T {
 	return answer
 }
 
-// call is a command of the protocol's that chromedp has no action for.
+// call runs a command of the protocol for which chromedp has no action.
 func call[P, R any](p *tab, command cdp.Command[P, R], params P) R {
 	p.t.Helper()
 	answer, err := chromedp.Call(p.ctx, command, params)
@@ -155,7 +155,7 @@ func ask[T any](p *tab, expression string) T {
 	return do(p, chromedp.Evaluate[T](expression))
 }
 
-// await returns once the expression is true, and how long that took.
+// await waits until the expression is true, and returns how long that took.
 func (p *tab) await(expression string) time.Duration {
 	p.t.Helper()
 	began := time.Now()

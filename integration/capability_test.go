@@ -10,14 +10,14 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-const nobody = 65534
+const nobodyID = 65534
 
-// startAsNobody runs a copy of the sensor as a user without rights, with that
-// capability or, for "", none. It does not wait for it to have started.
+// startAsNobody runs a copy of the sensor as an unprivileged user, with that capability or,
+// for "", none. It does not wait until the sensor has started.
 func startAsNobody(t *testing.T, n *lab.Namespace, capability, config string) (s *sensor, binary string) {
 	t.Helper()
 	lab.Need(t, "setcap", "setpriv")
-	dir, err := os.MkdirTemp("", "sensor") // not in n.Dir, where capabilities may count for nothing
+	dir, err := os.MkdirTemp("", "sensor") // not in n.Dir, which may be mounted without capabilities
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func startAsNobody(t *testing.T, n *lab.Namespace, capability, config string) (s
 	}
 	s = newSensor(t, n)
 	s.configure(t, config)
-	err = filepath.WalkDir(s.dir, func(path string, _ os.DirEntry, _ error) error { return os.Chown(path, nobody, nobody) })
+	err = filepath.WalkDir(s.dir, func(path string, _ os.DirEntry, _ error) error { return os.Chown(path, nobodyID, nobodyID) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,32 +42,32 @@ func startAsNobody(t *testing.T, n *lab.Namespace, capability, config string) (s
 	return s, binary
 }
 
-// TestOneCapabilitySufficesToCapture runs the sensor as nobody, who may do nothing else:
-// with lanes, promiscuous, of files of a real resolver's packets.
+// TestOneCapabilitySufficesToCapture runs the sensor as an unprivileged user, with two lanes
+// and in promiscuous mode, on packets of a real resolver.
 func TestOneCapabilitySufficesToCapture(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	stretch(t, n, "wire0")
-	s, _ := startAsNobody(t, n, "cap_net_raw+ep", packetSourceOf(bothResolvers, "  lanes = 2\n  promiscuous = true", "wire0")+kept+fileSink("first", "dnsqr"))
+	makeLink(t, n, "wire0")
+	s, _ := startAsNobody(t, n, "cap_net_raw+ep", packetSourceOf(bothResolvers, "  lanes = 2\n  promiscuous = true", "wire0")+keepAddress+fileSink("first", "dnsqr"))
 	s.awaitLog(t, "started", 1)
 	awaitCapture(t, n, 2)
 	const file = "testdata/captures/unbound.pcap"
-	played(t, play(t, n, "tcpreplay", "wire0-in", fast, file))
+	awaitReplays(t, startReplay(t, n, "tcpreplay", "wire0-in", fast, file))
 	s.stop(t)
 	s.packets(t).checkNoDrops(t)
 	checkSame(t, s.replayed(t, file), s.written(t, "first"))
 }
 
-func TestWithoutTheCapabilityTheSensorSaysWhatItNeeds(t *testing.T) {
+func TestMissingCapabilityIsReportedWithTheRemedy(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	s, binary := startAsNobody(t, n, "", packetSource("", "lo")+kept+fileSink("first", "dnsqr"))
-	if err := s.Wait(patience); err == nil || !s.Ended() {
+	s, binary := startAsNobody(t, n, "", packetSource("", "lo")+keepAddress+fileSink("first", "dnsqr"))
+	if err := s.Wait(waitTime); err == nil || !s.Ended() {
 		t.Errorf("the sensor captures without a capability: %v", err)
 	}
 	for _, want := range []string{`source "span"`, "setcap cap_net_raw+ep " + binary, "AmbientCapabilities=CAP_NET_RAW"} {
 		if !strings.Contains(strings.ReplaceAll(s.Log(t), `\"`, `"`), want) {
-			t.Errorf("the sensor says %q, which lacks %q", s.Log(t), want)
+			t.Errorf("the sensor logged %q, want %q in it", s.Log(t), want)
 		}
 	}
 }

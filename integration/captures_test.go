@@ -12,19 +12,19 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
 )
 
-// Why records of the same minutes are not the same.
+// Reasons for differences between records of the same minutes.
 const (
-	silent   = "Knot Resolver tells nothing outward"
-	unlogged = "PowerDNS does not log what it asks by itself: root, security status, addresses of name servers"
+	silent   = "Knot Resolver logs no resolver messages"
+	unlogged = "PowerDNS does not log its own queries: root, security status, addresses of name servers"
 	late     = "the resolver had given up, and did not log the answer"
-	afterBad = "the resolver had logged an answer to another question before, and not the one to its own"
+	afterBad = "the resolver had logged an answer to another question before, and not the answer to its own"
 	noZone   = "packets carry no zone, and the root of this closed world is not among the root hints"
-	damaged  = "the capture's addresses were rewritten afterwards, and in this packet other octets that looked like one"
+	damaged  = "the addresses in the capture were rewritten afterwards, and in this packet also other octets with the same value"
 )
 
-// A difference is of records that one side only has.
+// A difference counts records that only one side has.
 type difference struct {
-	n     int // of dnstap's where positive, of the packets' where negative
+	n     int // positive: only in dnstap's; negative: only in the packets'
 	about key
 	why   string
 }
@@ -39,13 +39,13 @@ const (
 		"2001:db8::50,2001:db8::51,2001:db8::52,2001:db8::53,2001:db8::54"
 )
 
-// TestPacketsAndDnstapOfTheSameMinutesGiveTheSameRecords replays what each resolver
-// said over dnstap, and what tcpdump saw of it meanwhile. Zone and time aside, the
-// records are the same; where they are not, it is known why.
+// TestPacketsAndDnstapOfTheSameMinutesGiveTheSameRecords replays the dnstap of each resolver
+// and the packets that tcpdump captured meanwhile. Except for zone and time the records must
+// be equal, or differ as listed.
 func TestPacketsAndDnstapOfTheSameMinutesGiveTheSameRecords(t *testing.T) {
 	for _, c := range []struct {
 		name, resolvers string
-		records         int // of the packets
+		records         int // from the packets
 		differ          []difference
 	}{
 		{"unbound", firstResolver, 88, nil},
@@ -122,7 +122,7 @@ func TestPacketsAndDnstapOfTheSameMinutesGiveTheSameRecords(t *testing.T) {
 			}
 			same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 			if diff := cmp.Diff(want, differences(dnstap, packets), same, cmp.AllowUnexported(difference{}, key{})); diff != "" {
-				t.Errorf("records that one side has and the other has not (-expected +found):\n%s", diff)
+				t.Errorf("records that only one side has (-expected +found):\n%s", diff)
 			}
 		})
 	}
@@ -130,19 +130,20 @@ func TestPacketsAndDnstapOfTheSameMinutesGiveTheSameRecords(t *testing.T) {
 
 const securityStatus = "recursor-4.8.8-1_deb12u1.debian.security-status.secpoll.powerdns.com."
 
-// Knot Resolver's packets give its outward records, where its dnstap has none. That
-// they are right, the live test says.
+// TestPacketsOfKnotResolverGiveWhatItsDnstapLacks checks that the packets yield records where
+// dnstap yields none. TestPacketsOfKnotResolverGiveRecordsAsTheZonesHaveThem
+// checks the records themselves.
 func TestPacketsOfKnotResolverGiveWhatItsDnstapLacks(t *testing.T) {
 	t.Parallel()
 	if got := len(replayedFile(t, firstResolver, "../transform/testdata/captures/kresd.fstrm").records); got != 0 {
-		t.Errorf("%d records of dnstap; it was that %s", got, silent)
+		t.Errorf("%d records of dnstap, want none: %s", got, silent)
 	}
 	if got := len(replayedFile(t, firstResolver, "testdata/captures/kresd.pcap").records); got != 74 {
 		t.Errorf("%d records of packets, want 74", got)
 	}
 }
 
-// replayedFile replays a capture by the default policy, as dnsobs.
+// replayedFile replays a capture with the default policy, as dnsobs.
 func replayedFile(t *testing.T, resolvers, file string) output {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), sensorBinary, "replay", "--resolvers", resolvers, "--message", "dnsobs", "--to", "stdout:", file)
@@ -154,8 +155,8 @@ func replayedFile(t *testing.T, resolvers, file string) output {
 	return readOutput(t, data)
 }
 
-// differences counts, by what they are about, the records that one of two outputs
-// has and the other has not. Zone and time are not looked at.
+// differences counts, by key, the records that only one of two outputs has. Zone and time
+// are ignored.
 func differences(dnstap, packets output) map[difference]bool {
 	full := func(r nmsgcheck.Record) string {
 		return fmt.Sprintf("%v class %d rcode %d %x", keyOf(r), r.Class, r.Rcode, r.Wire)

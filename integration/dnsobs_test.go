@@ -19,8 +19,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
 )
 
-// dnsobsDescriptor is base:dnsobs (nmsg's dnsobs.proto) for protobuf's own
-// decoder: no Go library has it.
+// dnsobsDescriptor describes base:dnsobs (nmsg's dnsobs.proto) for protobuf's own decoder,
+// because no Go library has it.
 var dnsobsDescriptor = sync.OnceValues(func() (protoreflect.MessageDescriptor, error) {
 	const (
 		required = descriptorpb.FieldDescriptorProto_LABEL_REQUIRED
@@ -60,7 +60,7 @@ var dnsobsDescriptor = sync.OnceValues(func() (protoreflect.MessageDescriptor, e
 	return file.Messages().Get(0), nil
 })
 
-// readDNSObs has protobuf decode a dnsobs, in JSON form.
+// readDNSObs decodes a dnsobs payload with protobuf and returns it as JSON.
 func readDNSObs(t *testing.T, payload []byte) json.RawMessage {
 	t.Helper()
 	d, err := dnsobsDescriptor()
@@ -72,7 +72,7 @@ func readDNSObs(t *testing.T, payload []byte) json.RawMessage {
 		t.Fatalf("dnsobs: %v", err)
 	}
 	if unknown := m.GetUnknown(); len(unknown) > 0 {
-		t.Errorf("dnsobs has fields that are not its own: %x", unknown)
+		t.Errorf("dnsobs has unknown fields: %x", unknown)
 	}
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
@@ -86,15 +86,15 @@ func expectedDNSObs(t *testing.T, r nmsgcheck.Record) fields {
 		"time": decimal(r.Payload.Time.Unix()), "response_ip": r.Server.AsSlice(),
 		"qname": wire(t, r.Name), "qtype": r.Type, "qclass": r.Class, "rcode": r.Rcode,
 	}
-	m.unless(r.Response == nil, "response", r.Wire)
+	m.setUnless(r.Response == nil, "response", r.Wire)
 	if r.Zone != "" {
 		m["query_zone"] = wire(t, r.Zone)
 	}
 	return m
 }
 
-// Of what nmsgtool itself wrote, everybody reads the same; of a dnsobs, what
-// nmsgtool prints.
+// TestReadersAgreeOnVectors checks that all readers agree on files written by nmsgtool, and
+// for dnsobs also with the output of nmsgtool.
 func TestReadersAgreeOnVectors(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"unbound-dnsqr", "unbound-dnsqr-zlib", "dnstap-layout", "dnsobs"} {

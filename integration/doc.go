@@ -1,7 +1,7 @@
-// Package integration drives the real binary against real resolvers in a closed
-// DNS world, and checks what comes out by means that are not ours: the zones'
-// own files, a second reader of NMSG, miekg/dns and Farsight's library.
+// Package integration runs the real binary with real resolvers in a closed DNS world, and
+// checks its output independently of our code: with the zone files, a second reader of NMSG,
+// miekg/dns and Farsight's library.
 //
-// Its tests need root, Linux and the packages that package lab names. They fail
-// where those are missing; none is skipped.
+// Its tests need root, Linux and the packages that package lab names. They fail if those are
+// missing; no test is skipped.
 package integration

@@ -10,12 +10,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// exitCanary is explain's exit status where it found what must not leave.
+// exitCanary is explain's exit code if an output record contains a canary.
 const exitCanary = 3
 
-// Explain listens where the sensor would, while a resolver answers its clients: what
-// stays is found nowhere in what would leave, and what leaves is found.
-func TestExplainOnASocketProvesWhatLeaves(t *testing.T) {
+// TestExplainOnASocketFindsCanaries runs explain in place of the sensor while a resolver
+// answers clients: canaries that must not leave are in no output record, others are found.
+func TestExplainOnASocketFindsCanaries(t *testing.T) {
 	t.Parallel()
 	stay := []string{lab.Resolver4, lab.Resolver6, lab.Client1, lab.Client2, "corp.example", "printer.local"}
 	for name, c := range map[string]struct {
@@ -42,24 +42,24 @@ func TestExplainOnASocketProvesWhatLeaves(t *testing.T) {
 			unbound.Stop(t)
 			explain.Stop(t)
 
-			if got := exitOf(explain.Wait(patience)); got != c.exit {
+			if got := exitOf(explain.Wait(waitTime)); got != c.exit {
 				t.Errorf("exit %d, want %d", got, c.exit)
 			}
 			report := explain.Log(t)
 			for _, says := range []string{c.says, `resolver address appears in 0 of [1-9][0-9]+ output records`, `local_name +[1-9]`,
 				`identity ".*" in [1-9][0-9]+ frames`, `case_lowered +[1-9]`, `opt_removed +[1-9]`} {
 				if !regexp.MustCompile(says).MatchString(report) {
-					t.Errorf("the report does not say %q", says)
+					t.Errorf("the report does not match %q", says)
 				}
 			}
 			if regexp.MustCompile(`address appears in [1-9]`).MatchString(report) {
-				t.Error("an address of the resolver would leave")
+				t.Error("an output record contains an address of the resolver")
 			}
 		})
 	}
 }
 
-// exitOf is a program's exit status, as Process.Wait tells of it; -1: it was killed.
+// exitOf returns the exit code in an error of Process.Wait, or -1 if the program was killed.
 func exitOf(err error) int {
 	var exit *exec.ExitError
 	switch {

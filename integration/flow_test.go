@@ -11,28 +11,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-// flow asks a resolver one name after the other that no cache can hold.
+// flow asks a resolver for one new name after the other, so that no answer is cached.
 type flow struct {
 	first    int64        // the number of the first name
-	asked    atomic.Int64 // up to h(asked-1) all have been asked, and answered unless they failed
+	asked    atomic.Int64 // the names below this number were asked, and answered or counted in failed
 	failed   atomic.Int64
 	stopping chan struct{}
-	end      func() // stops asking and waits for the last answer; may be called again
+	end      func() // stops asking and waits for the last answer; may be called repeatedly
 }
 
-// flowPause lets what waits in Unbound, which drops what is more than a megabyte, stay
-// far below that though nobody on a busy machine comes to read for seconds.
+// flowPause keeps the dnstap that waits in Unbound far below a megabyte, above which it drops
+// messages, even if the reader is delayed for seconds on a busy machine.
 const flowPause = 5 * time.Millisecond
 
 func flowName(i int64) string { return fmt.Sprintf("h%d.wild.shop.com.", i) }
 
-// startFlow asks until stop, or the test's end: a question as soon as the one
-// before is answered and the pause is over.
+// startFlow asks until stop or the end of the test. It asks the next question after the
+// answer to the last one and the pause.
 func startFlow(t *testing.T, w *lab.World, r *lab.Resolver, pause time.Duration) *flow {
 	return startFlowAt(t, w, r, pause, 0)
 }
 
-// startFlowAt does the same, with other names than flows before.
+// startFlowAt is startFlow with names from number first on.
 func startFlowAt(t *testing.T, w *lab.World, r *lab.Resolver, pause time.Duration, first int64) *flow {
 	f := &flow{first: first, stopping: make(chan struct{})}
 	f.asked.Store(first)
@@ -65,19 +65,19 @@ func (f *flow) stop(t *testing.T) {
 func (f *flow) checkAnswered(t *testing.T) {
 	t.Helper()
 	if n := f.failed.Load(); n > 0 {
-		t.Errorf("the resolver left %d of %d questions without an answer", n, f.asked.Load())
+		t.Errorf("the resolver did not answer %d of %d questions", n, f.asked.Load())
 	}
 }
 
-// forgive forgets the questions so far that had no answer.
-func (f *flow) forgive(t *testing.T) {
+// forgetFailures resets the count of unanswered questions after the current question.
+func (f *flow) forgetFailures(t *testing.T) {
 	t.Helper()
 	f.await(t, 1)
 	f.failed.Store(0)
 }
 
-// await returns once so many more questions were answered, and how many there
-// are then. Whatever is asked from there on is asked after await was called.
+// await returns after that many more questions were answered, with their new number. Names
+// from that number on are asked after the call.
 func (f *flow) await(t *testing.T, more int64) int64 {
 	t.Helper()
 	want := f.asked.Load() + more
@@ -85,7 +85,7 @@ func (f *flow) await(t *testing.T, more int64) int64 {
 	return f.asked.Load()
 }
 
-// during returns once questions have flowed for that long.
+// during returns after questions were asked for that long.
 func (f *flow) during(t *testing.T, d time.Duration) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < d; {
@@ -93,8 +93,8 @@ func (f *flow) during(t *testing.T, d time.Duration) {
 	}
 }
 
-// check holds the outputs of a flow, made exactly, to one record of each exchange,
-// and to a record at the least of each name that must have one.
+// check checks the outputs of a flow: at most one record of each exchange, and at least one
+// record of each name for which must returns true.
 func (f *flow) check(t *testing.T, must func(i int64) bool, outputs ...output) {
 	t.Helper()
 	exchanges, names := make(map[string]int), make(map[string]int)

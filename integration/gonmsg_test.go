@@ -19,8 +19,8 @@ import (
 
 const goNMSGPackage = "/usr/share/gocode/src/github.com/farsightsec/go-nmsg"
 
-// goNMSG builds testdata/gonmsg, once, against Farsight's library as Debian
-// packages it: in GOPATH mode, so that the module does not depend on it.
+// goNMSG builds testdata/gonmsg, once, against Farsight's library as packaged by Debian. It
+// uses GOPATH mode, so that the module does not depend on the library.
 var goNMSG = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(filepath.Dir(sensorBinary), "gonmsg")
 	cmd := exec.Command("go", "build", "-o", binary, ".")
@@ -35,11 +35,10 @@ var goNMSG = sync.OnceValues(func() (string, error) {
 	return binary, nil
 })
 
-// checkIndependently has others read the same bytes, a file's or datagrams one
-// behind the other, and compares all that they find: Farsight's library reads
-// containers, fragments, payloads and the types dnsqr and dnstap, protobuf itself
-// the type dnsobs. The DNS messages, the same bytes for both, nmsgcheck has from
-// miekg/dns.
+// checkIndependently decodes the same bytes, a file or concatenated datagrams, with other
+// readers and compares the results: Farsight's library reads containers, fragments, payloads
+// and the types dnsqr and dnstap, protobuf reads the type dnsobs. nmsgcheck decodes the DNS
+// messages with miekg/dns.
 func checkIndependently(t *testing.T, data []byte, containers []nmsgcheck.Container, records []nmsgcheck.Record) {
 	t.Helper()
 	got, counted := readByFarsight(t, data)
@@ -49,8 +48,8 @@ func checkIndependently(t *testing.T, data []byte, containers []nmsgcheck.Contai
 	}
 	for i := range min(len(got), len(want)) {
 		if d := cmp.Diff(want[i], got[i]); d != "" {
-			t.Errorf("record %d is read otherwise by others (-nmsgcheck +Farsight, protobuf):\n%s", i, d)
-			break // others would differ by the same
+			t.Errorf("record %d differs between readers (-nmsgcheck +Farsight, protobuf):\n%s", i, d)
+			break // the next records would differ in the same way
 		}
 	}
 	if len(got) != len(want) {
@@ -63,18 +62,18 @@ func checkIndependently(t *testing.T, data []byte, containers []nmsgcheck.Contai
 		}
 	}
 	if d := cmp.Diff(whole, counted); d != "" {
-		t.Errorf("Farsight's library counts otherwise (-nmsgcheck +Farsight):\n%s", d)
+		t.Errorf("counts of Farsight's library differ (-nmsgcheck +Farsight):\n%s", d)
 	}
 }
 
-// farsightCounts is what the library counts on its way.
+// farsightCounts contains the library's counters.
 type farsightCounts struct {
 	InputContainers, InputFragments                     int
 	LostContainers, ExpiredFragments, PartialContainers int
 }
 
-// readByFarsight returns the payloads as testdata/gonmsg prints them, each with
-// its message.
+// readByFarsight returns the payloads as testdata/gonmsg prints them, each with its message,
+// and the library's counters.
 func readByFarsight(t *testing.T, data []byte) (all []any, counted farsightCounts) {
 	t.Helper()
 	if _, err := os.Stat(goNMSGPackage); err != nil {
@@ -86,11 +85,11 @@ func readByFarsight(t *testing.T, data []byte) (all []any, counted farsightCount
 	}
 	cmd := exec.CommandContext(t.Context(), binary)
 	cmd.Stdin = bytes.NewReader(data)
-	var complaint bytes.Buffer
-	cmd.Stderr = &complaint
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	printed, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("gonmsg: %v\n%s", err, &complaint)
+		t.Fatalf("gonmsg: %v\n%s", err, &stderr)
 	}
 	for d := json.NewDecoder(bytes.NewReader(printed)); d.More(); {
 		var line struct {
@@ -113,11 +112,11 @@ func readByFarsight(t *testing.T, data []byte) (all []any, counted farsightCount
 		}
 		all = append(all, record)
 	}
-	t.Fatal("gonmsg did not print to its end")
+	t.Fatal("the output of gonmsg has no final line with counters")
 	return nil, counted
 }
 
-// jsonForm is a value as JSON has it, so that two of different types compare.
+// jsonForm converts a value to JSON and back, so that values of different types compare.
 func jsonForm(t *testing.T, v any) (form any) {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -130,12 +129,12 @@ func jsonForm(t *testing.T, v any) (form any) {
 	return form
 }
 
-// fields are a protobuf message in protobuf's JSON form: whole numbers of 64 bits
-// are text, bytes are base64, what is not there is absent.
+// fields is a protobuf message in protobuf's JSON form: 64-bit integers are strings, bytes
+// are base64, and fields that are not set are absent.
 type fields map[string]any
 
-// unless puts a field in that is left out where it says nothing.
-func (f fields) unless(absent bool, name string, value any) {
+// setUnless sets a field, unless it is absent in the record.
+func (f fields) setUnless(absent bool, name string, value any) {
 	if !absent {
 		f[name] = value
 	}
@@ -143,16 +142,16 @@ func (f fields) unless(absent bool, name string, value any) {
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
-// expected is what others must read where nmsgcheck reads this record.
+// expected returns the message that other readers must decode from this record.
 func expected(t *testing.T, r nmsgcheck.Record) any {
 	t.Helper()
 	p := r.Payload
 	payload := fields{
 		"vid": p.Vendor, "msgtype": p.Type, "time_sec": decimal(p.Time.Unix()), "time_nsec": p.Time.Nanosecond(), "payload": p.Message,
 	}
-	payload.unless(p.Source == 0, "source", p.Source)
-	payload.unless(p.Operator == 0, "operator", p.Operator)
-	payload.unless(p.Group == 0, "group", p.Group)
+	payload.setUnless(p.Source == 0, "source", p.Source)
+	payload.setUnless(p.Operator == 0, "operator", p.Operator)
+	payload.setUnless(p.Group == 0, "group", p.Group)
 	message := map[string]func(*testing.T, nmsgcheck.Record) fields{
 		"dnsqr": expectedDNSQR, "dnstap": expectedDnstap, "dnsobs": expectedDNSObs,
 	}[r.Message]
@@ -165,10 +164,10 @@ func expectedDNSQR(t *testing.T, r nmsgcheck.Record) fields {
 		"query_port": r.ResolverPort, "response_port": r.ServerPort, "id": r.ID,
 		"qname": wire(t, r.Name), "qtype": r.Type, "qclass": r.Class,
 	}
-	m.unless(r.Response == nil, "rcode", r.Rcode)
-	m.unless(r.Checksum == 0, "udp_checksum", r.Checksum)
-	m.unless(r.Timeout == nil, "timeout", r.Timeout)
-	m.unless(!r.Zeroed, "resolver_address_zeroed", r.Zeroed)
+	m.setUnless(r.Response == nil, "rcode", r.Rcode)
+	m.setUnless(r.Checksum == 0, "udp_checksum", r.Checksum)
+	m.setUnless(r.Timeout == nil, "timeout", r.Timeout)
+	m.setUnless(!r.Zeroed, "resolver_address_zeroed", r.Zeroed)
 	half := func(name string, p *nmsgcheck.Packet, at time.Time) {
 		if p != nil {
 			m[name+"_packet"] = [][]byte{p.Raw}
@@ -187,21 +186,21 @@ func expectedDnstap(t *testing.T, r nmsgcheck.Record) fields {
 		"query_address": r.Resolver.AsSlice(), "query_port": r.ResolverPort,
 		"response_address": r.Server.AsSlice(), "response_port": r.ServerPort,
 	}
-	m.unless(r.Query == nil, "query_message", r.QueryWire)
-	m.unless(r.Response == nil, "response_message", r.Wire)
+	m.setUnless(r.Query == nil, "query_message", r.QueryWire)
+	m.setUnless(r.Response == nil, "response_message", r.Wire)
 	if r.Zone != "" {
 		m["query_zone"] = wire(t, r.Zone)
 	}
 	half := func(name string, at time.Time) {
-		m.unless(at.IsZero(), name+"_time_sec", decimal(at.Unix()))
-		m.unless(at.IsZero(), name+"_time_nsec", at.Nanosecond())
+		m.setUnless(at.IsZero(), name+"_time_sec", decimal(at.Unix()))
+		m.setUnless(at.IsZero(), name+"_time_nsec", at.Nanosecond())
 	}
 	half("query", r.QueryTime)
 	half("response", r.ResponseTime)
 	return fields{"type": 1, "message": m}
 }
 
-// wire is a name in wire form.
+// wire returns a name in wire form.
 func wire(t *testing.T, name string) []byte {
 	t.Helper()
 	return slices.Concat(labels(t, name), []byte{0})

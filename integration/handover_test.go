@@ -9,21 +9,21 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// What the sensor says when it turns to packets, and back.
+// Log messages at the start and the end of capturing.
 const (
 	captureBegins = "capture begins"
 	captureEnded  = "capture has ended"
 )
 
-// idleAfter is short, for tests.
+// idleAfter is the idle_after of the tests, shorter than the default.
 const idleAfter = 2 * time.Second
 
-// kept is site, but that records keep what tells one exchange from the next: the
-// resolver's port is nobody's, the DNS ID is enough.
-var kept = strings.Replace(exactly, "scrub {", "scrub {\n  resolver_address = \"keep\"", 1)
+// keepAddress is exactTimes that also keeps the resolver's address and with it the DNS ID,
+// which distinguishes exchanges.
+var keepAddress = strings.Replace(exactTimes, "scrub {", "scrub {\n  resolver_address = \"keep\"", 1)
 
-// standIn captures on that interface while no dnstap comes.
-func standIn(iface string) string {
+// idleSource is a packet source that captures on an interface while no dnstap arrives.
+func idleSource(iface string) string {
 	return fmt.Sprintf(`
 source "pcap" "span" {
   interface  = %q
@@ -34,18 +34,18 @@ source "pcap" "span" {
 `, iface, lab.Resolver4, lab.Resolver6, idleAfter)
 }
 
-// captures counts those that there were, none of which may be under way.
+// captures returns the number of captures so far. It fails if one is running.
 func (s *sensor) captures(t *testing.T) int {
 	t.Helper()
 	begun, ended := len(s.logged(t, captureBegins)), len(s.logged(t, captureEnded))
 	if begun != ended {
-		t.Fatalf("%d captures began and %d have ended beside a resolver that tells", begun, ended)
+		t.Fatalf("%d captures began and %d have ended while dnstap arrives", begun, ended)
 	}
 	return begun
 }
 
-// checkOnce holds the outputs to one record of each exchange, whoever told of it, and
-// to a record at the least of each name that must have one.
+// checkOnce checks outputs: at most one record of each exchange, from either kind of source,
+// and at least one record of each name for which must returns true.
 func (f *flow) checkOnce(t *testing.T, must func(i int64) bool, outputs ...output) {
 	t.Helper()
 	exchanges, names := map[string]int{}, map[string]int{}
@@ -73,47 +73,47 @@ func (f *flow) checkOnce(t *testing.T, must func(i int64) bool, outputs ...outpu
 	t.Logf("%d of %d names have no record", missing, f.asked.Load()-f.first)
 }
 
-// TestPacketsStandInWhileTheSocketIsAway takes the sensor's socket away from a
-// resolver that is being asked, for long enough, and gives it back. Unbound then
-// delivers what it has kept; nothing leaves twice, and nothing is missing.
-func TestPacketsStandInWhileTheSocketIsAway(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+// TestPacketsReplaceDnstapWhileTheSocketIsMissing removes the sensor's socket while a
+// resolver is queried, and restores it later. Unbound then delivers its backlog. No exchange
+// has two records, and none is missing.
+func TestPacketsReplaceDnstapWhileTheSocketIsMissing(t *testing.T) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
-		sink := kept + fileSink("first", "dnsqr")
-		s := startSensor(t, w.Namespace, unixSource+standIn("lo")+sink)
+		sink := keepAddress + fileSink("first", "dnsqr")
+		s := startSensor(t, w.Namespace, unixSource+idleSource("lo")+sink)
 		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 		s.awaitLog(t, connected, 1)
 		f := startFlow(t, w, resolver, flowPause)
 		f.during(t, 2*time.Second)
-		told := f.await(t, 1)
-		f.during(t, lab.HoldsBack)
+		covered := f.await(t, 1)
+		f.during(t, lab.SendDelay)
 		before := s.captures(t)
 
-		s.reload(t, standIn("lo")+sink, "reloaded")
+		s.reload(t, idleSource("lo")+sink, "reloaded")
 		s.awaitLog(t, captureBegins, before+1)
 		begun := f.await(t, 1)
 		f.during(t, 6*time.Second)
 
-		s.reload(t, unixSource+standIn("lo")+sink, "reloaded")
+		s.reload(t, unixSource+idleSource("lo")+sink, "reloaded")
 		s.awaitLog(t, captureEnded, before+1)
 		f.during(t, 6*time.Second)
 		f.stop(t)
 		resolver.Stop(t)
-		books := s.stop(t)
+		closing := s.stop(t)
 		out := s.written(t, "first")
-		f.checkOnce(t, func(i int64) bool { return i < told || i > begun || r.keeps }, out)
-		if r.keeps && books.Dropped["duplicate"] == 0 {
-			t.Error("the resolver's backlog holds nothing that packets had told of: the test tests nothing")
+		f.checkOnce(t, func(i int64) bool { return i < covered || i > begun || r.buffers }, out)
+		if r.buffers && closing.Dropped["duplicate"] == 0 {
+			t.Error("the resolver's backlog contains no exchange that packets had shown: the test checks nothing")
 		}
-		t.Logf("capture from h%d on, %d duplicates", begun, books.Dropped["duplicate"])
+		t.Logf("capture from h%d on, %d duplicates", begun, closing.Dropped["duplicate"])
 	})
 }
 
-// TestPacketsStandInWhileTheResolverRestarts stops a resolver and starts it again.
-func TestPacketsStandInWhileTheResolverRestarts(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+// TestPacketsReplaceDnstapWhileTheResolverRestarts stops a resolver and starts it again.
+func TestPacketsReplaceDnstapWhileTheResolverRestarts(t *testing.T) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
-		s := startSensor(t, w.Namespace, unixSource+standIn("lo")+kept+fileSink("first", "dnsqr"))
+		s := startSensor(t, w.Namespace, unixSource+idleSource("lo")+keepAddress+fileSink("first", "dnsqr"))
 		options := lab.Options{Tap: lab.UnixTap(s.tapPath())}
 		first := r.start(w, t, options)
 		s.awaitLog(t, connected, 1)
@@ -136,12 +136,12 @@ func TestPacketsStandInWhileTheResolverRestarts(t *testing.T) {
 	})
 }
 
-// TestAQuietResolverThatIsConnectedIsNotIdle waits far longer than idle_after with a
-// resolver that has told something and is asked nothing.
-func TestAQuietResolverThatIsConnectedIsNotIdle(t *testing.T) {
+// TestConnectedResolverWithoutQueriesIsNotIdle waits much longer than idle_after with a
+// resolver that has sent messages and is asked nothing.
+func TestConnectedResolverWithoutQueriesIsNotIdle(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	s := startSensor(t, w.Namespace, unixSource+standIn("lo")+kept+fileSink("first", "dnsqr"))
+	s := startSensor(t, w.Namespace, unixSource+idleSource("lo")+keepAddress+fileSink("first", "dnsqr"))
 	resolver := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 	f := startFlow(t, w, resolver, flowPause)
 	f.during(t, 3*time.Second)
@@ -149,7 +149,7 @@ func TestAQuietResolverThatIsConnectedIsNotIdle(t *testing.T) {
 	before := s.captures(t)
 	forAWhile(4 * idleAfter)
 	if n := s.captures(t); n != before {
-		t.Errorf("%d captures began beside a quiet resolver", n-before)
+		t.Errorf("%d captures began while the resolver was connected", n-before)
 	}
 	resolver.Stop(t)
 	s.stop(t)

@@ -30,55 +30,55 @@ const (
 	maxConnections = 64        // the default
 	maxFrame       = 256 << 10 // the default
 	buffer         = 64 << 10  // of each connection
-	// atRest is far more than the sensor has without connections, and garbage beside
-	// what they hold.
-	atRest = 64 << 20
+	// idleMemory is much more than the memory of the sensor without connections, plus the garbage
+	// of their buffers, in bytes.
+	idleMemory = 64 << 20
 
-	paceBursts = 200
-	paceBurst  = 10 // messages
-	pacePause  = 5 * time.Millisecond
-	// held is more than a write takes on a busy machine, and less than a handshake
-	// that does not end.
-	held = 3 * time.Second
+	minBursts  = 200
+	burstSize  = 10 // messages
+	burstPause = 5 * time.Millisecond
+	// longestStall is longer than a write takes on a busy machine, and shorter than a handshake
+	// that times out.
+	longestStall = 3 * time.Second
 )
 
-// Ten thousand connections, and those that get a place holding all they can, cost
-// a bounded amount of memory and a resolver beside them nothing.
+// TestTenThousandConnections checks that ten thousand connections, of which the accepted ones
+// fill their buffers, use bounded memory and do not delay a connected resolver.
 func TestTenThousandConnections(t *testing.T) {
 	allowFiles(t, crowd+1000)
 	n := lab.NewNamespace(t)
 	s := startPlainSensor(t, n, unixSource+fileSink("first", "dnsqr")+"log {\n level = \"info\"\n format = \"json\"\n}\n")
 	before := residentPeak(t, s)
 
-	resolver := newPaced(t, s)
-	s.awaitLog(t, connected, 1) // until then it may have to yield: its handshake is one of many
+	resolver := newBusyResolver(t, s)
+	s.awaitLog(t, connected, 1) // before that it could be evicted, as one of many handshakes
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	all := make(chan struct{})
-	wg.Go(func() { besiege(ctx, t, s.tapPath(), all) })
+	wg.Go(func() { openCrowd(ctx, t, s.tapPath(), all) })
 	resolver.run(t, all)
 	cancel()
 	wg.Wait()
 
-	if resolver.longest > held {
-		t.Errorf("the resolver was held up for %v", resolver.longest)
+	if resolver.longest > longestStall {
+		t.Errorf("a write of the resolver was blocked for %v", resolver.longest)
 	}
-	bound := before + maxConnections*(buffer+maxFrame)*2 + atRest
+	bound := before + maxConnections*(buffer+maxFrame)*2 + idleMemory
 	peak := residentPeak(t, s)
 	t.Logf("longest write %v; peak RSS %d MiB, %d before, at most %d", resolver.longest, peak>>20, before>>20, bound>>20)
 	if peak > bound {
-		t.Errorf("%d bytes resident at the most, %d are allowed", peak, bound)
+		t.Errorf("peak RSS is %d bytes, want at most %d", peak, bound)
 	}
 	if lines := strings.Count(s.Log(t), "\n"); lines > 1000 {
 		t.Errorf("%d log lines about %d connections", lines, crowd)
 	}
-	books := s.stop(t)
-	if books.Records != uint64(resolver.sent) {
-		t.Errorf("%d records of the resolver's %d responses", books.Records, resolver.sent)
+	closing := s.stop(t)
+	if closing.Records != uint64(resolver.sent) {
+		t.Errorf("%d records from the resolver's %d responses", closing.Records, resolver.sent)
 	}
 }
 
-// allowFiles raises the test's own limit of open files.
+// allowFiles raises the test process's limit of open files.
 func allowFiles(t *testing.T, n uint64) {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -92,8 +92,8 @@ func allowFiles(t *testing.T, n uint64) {
 	}
 }
 
-// startPlainSensor runs the binary as it is shipped: the race detector takes
-// several times the memory.
+// startPlainSensor builds and runs the binary without the race detector, which needs several
+// times the memory.
 func startPlainSensor(t *testing.T, n *lab.Namespace, config string) *sensor {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "dnstap-pdns")
@@ -107,7 +107,7 @@ func startPlainSensor(t *testing.T, n *lab.Namespace, config string) *sensor {
 	return s
 }
 
-// residentPeak is the most that the sensor had in memory so far, in bytes.
+// residentPeak returns the sensor's peak resident memory, in bytes.
 func residentPeak(t *testing.T, s *sensor) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
@@ -122,9 +122,9 @@ func residentPeak(t *testing.T, s *sensor) int {
 	return kib << 10
 }
 
-// besiege opens the crowd's connections, closes all, and keeps them open until ctx
-// ends. Each says START and begins a frame of the largest size that it never ends.
-func besiege(ctx context.Context, t *testing.T, path string, all chan<- struct{}) {
+// openCrowd opens the crowd's connections, closes all when they are open, and closes them when
+// ctx ends. Each sends START and an incomplete frame of the largest size.
+func openCrowd(ctx context.Context, t *testing.T, path string, all chan<- struct{}) {
 	start := framestream.ControlFrame{ControlType: framestream.CONTROL_START, ContentTypes: [][]byte{dnstap.FSContentType}}
 	var w bytes.Buffer
 	if err := encode(&w, start); err != nil {
@@ -146,17 +146,17 @@ func besiege(ctx context.Context, t *testing.T, path string, all chan<- struct{}
 			return
 		}
 		nc.SetDeadline(time.Now().Add(time.Second))
-		nc.Write(b) // fails where the connection is refused
+		nc.Write(b) // fails if the connection was refused
 		open = append(open, nc)
 	}
 	close(all)
 	<-ctx.Done()
 }
 
-// paced is a resolver that sends as many responses a second as a busy one.
-type paced struct {
+// busyResolver is a resolver that sends as many responses per second as a busy one.
+type busyResolver struct {
 	nc      net.Conn
-	longest time.Duration // of a write
+	longest time.Duration // the longest write
 	sent    int           // responses
 }
 
@@ -170,8 +170,8 @@ func encode(w io.Writer, f framestream.ControlFrame) error {
 	return err
 }
 
-// newPaced connects and says START.
-func newPaced(t *testing.T, s *sensor) *paced {
+// newBusyResolver connects and sends START.
+func newBusyResolver(t *testing.T, s *sensor) *busyResolver {
 	t.Helper()
 	nc, err := net.Dial("unix", s.tapPath())
 	if err != nil {
@@ -187,21 +187,21 @@ func newPaced(t *testing.T, s *sensor) *paced {
 			t.Fatal(err)
 		}
 	}
-	return &paced{nc: nc}
+	return &busyResolver{nc: nc}
 }
 
-// run sends until the crowd is there, then STOP, and waits for FINISH.
-func (p *paced) run(t *testing.T, all <-chan struct{}) {
+// run sends bursts until the crowd is connected, then sends STOP and waits for FINISH.
+func (p *busyResolver) run(t *testing.T, all <-chan struct{}) {
 	t.Helper()
 	crowded := false
-	for i := 0; i < paceBursts || !crowded; i++ {
+	for i := 0; i < minBursts || !crowded; i++ {
 		select {
 		case <-all:
 			crowded = true
 		default:
 		}
 		var burst []byte
-		for range paceBurst {
+		for range burstSize {
 			frame := response(t, p.sent)
 			p.sent++
 			burst = append(binary.BigEndian.AppendUint32(burst, uint32(len(frame))), frame...)
@@ -211,18 +211,18 @@ func (p *paced) run(t *testing.T, all <-chan struct{}) {
 			t.Fatal(err)
 		}
 		p.longest = max(p.longest, time.Since(began))
-		forAWhile(pacePause)
+		forAWhile(burstPause)
 	}
 	stop := framestream.ControlFrame{ControlType: framestream.CONTROL_STOP}
 	if err := encode(p.nc, stop); err != nil {
 		t.Fatal(err)
 	}
-	if answers, err := io.ReadAll(p.nc); err != nil || len(answers) != 42+12 {
+	if answers, err := io.ReadAll(p.nc); err != nil || len(answers) != 42+12 { // an ACCEPT and a FINISH frame
 		t.Errorf("%d bytes of ACCEPT and FINISH, %v", len(answers), err)
 	}
 }
 
-// response is the i-th answer of a server's.
+// response returns the i-th response of a server, as a dnstap frame.
 func response(t *testing.T, i int) []byte {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(fmt.Sprintf("h%d.example.com.", i), dns.TypeA)

@@ -12,20 +12,19 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// sixKB is the i-th question for a TXT RRset of 6 KB.
+// sixKB returns the i-th question for a TXT RRset of 6 KB.
 func sixKB(i int) lab.Question {
 	return lab.Question{Name: fmt.Sprintf("t%d.six.big.com.", i), Type: dns.TypeTXT, From: lab.Client1}
 }
 
-// TestLargeAnswersAreWhole has servers send 6 KB over a line that takes 1280 bytes at
-// once: in fragments, over both families, or over TCP in many segments. The
-// records hold all of it. BIND takes 4 KB over UDP at most, so that it is told 3 KB
-// in fragments and 6 KB over TCP.
+// TestLargeAnswersAreWhole has servers send 6 KB over a link with an MTU of 1280 bytes: in
+// fragments over both address families, or over TCP in many segments. The records contain
+// complete answers. BIND accepts at most 4 KB over UDP, so it gets 3 KB in fragments.
 func TestLargeAnswersAreWhole(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		start      startResolver
-		longestUDP int // 0: what resolvers ask for by default, which leads to TCP
+		longestUDP int // EDNS buffer size; 0: the default, which leads to TCP
 		question   func(i int) lab.Question
 	}{
 		"Unbound, fragments":  {(*lab.World).Unbound, 65535, sixKB},
@@ -49,38 +48,38 @@ func TestLargeAnswersAreWhole(t *testing.T) {
 					asked = append(asked, c.question(len(asked)))
 				}
 				w.Ask(t, resolver, asked[len(asked)-10:])
-				if c.longestUDP > 0 && !cutInBoth(t, w) {
-					leaveTheOtherFamily(t, w)
+				if c.longestUDP > 0 && !fragmentedBoth(t, w) {
+					removeUsedFamily(t, w)
 				}
 			}
 			resolver.Quit(t)
-			books := s.stop(t)
+			closing := s.stop(t)
 
 			out := s.written(t, "first")
-			checkRecords(t, w.Zones, out) // which looks at answers whole
+			checkRecords(t, w.Zones, out) // compares complete answers
 			checkExpected(t, w.Zones, out, asked)
 			packets := s.packets(t)
 			packets.checkWhole(t)
 			if c.longestUDP > 0 {
 				checkFragments(t, w, packets.counts, uint64(len(asked)))
 			} else {
-				checkSegments(t, packets.counts, books, uint64(len(asked)))
+				checkSegments(t, packets.counts, closing, uint64(len(asked)))
 			}
-			t.Logf("%d questions, %v, %+v", len(asked), packets.counts, books.account)
+			t.Logf("%d questions, %v, %+v", len(asked), packets.counts, closing.account)
 		})
 	}
 }
 
-// threeKB is the i-th question for a TXT RRset of 3 KB.
+// threeKB returns the i-th question for a TXT RRset of 3 KB.
 func threeKB(i int) lab.Question {
 	return lab.Question{Name: fmt.Sprintf("t%d.three.big.com.", i), Type: dns.TypeTXT, From: lab.Client1}
 }
 
-// cut is how many datagrams the kernel cut in the world, where the servers are, and into
-// how many pieces, over IPv4 and over IPv6.
-type cut struct{ datagrams4, pieces4, datagrams6, pieces6 uint64 }
+// fragmentation counts the datagrams that the kernel of the servers fragmented, and the
+// fragments, over IPv4 and over IPv6.
+type fragmentation struct{ datagrams4, pieces4, datagrams6, pieces6 uint64 }
 
-func cutIn(t *testing.T, w *lab.World) (c cut) {
+func readFragmentation(t *testing.T, w *lab.World) fragmentation {
 	t.Helper()
 	counters := map[string]uint64{}
 	w.Enter(t, func() {
@@ -94,10 +93,10 @@ func cutIn(t *testing.T, w *lab.World) (c cut) {
 		}
 		readCounters(counters, string(four), string(six))
 	})
-	return cut{counters["Ip FragOKs"], counters["Ip FragCreates"], counters["Ip6FragOKs"], counters["Ip6FragCreates"]}
+	return fragmentation{counters["Ip FragOKs"], counters["Ip FragCreates"], counters["Ip6FragOKs"], counters["Ip6FragCreates"]}
 }
 
-// readCounters reads IPv4's, which are in columns, and IPv6's, which are in lines.
+// readCounters reads the counters of IPv4, which are in columns, and of IPv6, in lines.
 func readCounters(into map[string]uint64, four, six string) {
 	lines := strings.Split(four, "\n")
 	for i := 0; i+1 < len(lines); i += 2 {
@@ -113,45 +112,45 @@ func readCounters(into map[string]uint64, four, six string) {
 	}
 }
 
-func cutInBoth(t *testing.T, w *lab.World) bool {
-	c := cutIn(t, w)
+func fragmentedBoth(t *testing.T, w *lab.World) bool {
+	c := readFragmentation(t, w)
 	return c.datagrams4 > 0 && c.datagrams6 > 0
 }
 
-// leaveTheOtherFamily takes the servers' addresses away from which all has come: most
-// resolvers ask whoever was fastest again.
-func leaveTheOtherFamily(t *testing.T, w *lab.World) {
+// removeUsedFamily removes the servers' addresses of the family that was used, because most
+// resolvers prefer the server that answered fastest.
+func removeUsedFamily(t *testing.T, w *lab.World) {
 	t.Helper()
-	if cutIn(t, w).datagrams4 > 0 {
+	if readFragmentation(t, w).datagrams4 > 0 {
 		w.IP(t, "addr del 203.0.113.10/32 dev lo\naddr del 203.0.113.11/32 dev lo")
 	} else {
 		w.IP(t, "addr del 2001:db8:113::10/128 dev lo")
 	}
 }
 
-// checkFragments holds what was put together to what the servers' kernel cut.
+// checkFragments compares the reassembled datagrams with those that the kernel fragmented.
 func checkFragments(t *testing.T, w *lab.World, counts map[string]uint64, asked uint64) {
 	t.Helper()
-	c := cutIn(t, w)
-	if !cutInBoth(t, w) || c.datagrams4+c.datagrams6 < asked {
-		t.Errorf("servers cut %+v for %d answers: the test tests nothing", c, asked)
+	c := readFragmentation(t, w)
+	if !fragmentedBoth(t, w) || c.datagrams4+c.datagrams6 < asked {
+		t.Errorf("servers fragmented %+v for %d answers: the test checks nothing", c, asked)
 	}
 	if got, want := counts["fragments"], c.pieces4+c.pieces6; got != want {
-		t.Errorf("%d fragments, %d were sent", got, want)
+		t.Errorf("%d fragments captured, %d were sent", got, want)
 	}
 	if got, want := counts["assembled"], c.datagrams4+c.datagrams6; got != want {
-		t.Errorf("%d datagrams came whole from fragments, %d were cut", got, want)
+		t.Errorf("%d datagrams were reassembled, %d were fragmented", got, want)
 	}
 }
 
-// checkSegments holds what came over TCP to what was asked over it: once each, after
-// the answer over UDP that was truncated.
-func checkSegments(t *testing.T, counts map[string]uint64, books ledger, asked uint64) {
+// checkSegments checks that each question was repeated over TCP after a truncated answer over
+// UDP.
+func checkSegments(t *testing.T, counts map[string]uint64, closing ledger, asked uint64) {
 	t.Helper()
 	const least = 5 // a segment holds 1240 bytes
 	switch {
-	case books.Dropped["truncated"] < asked:
-		t.Errorf("%d answers to %d questions were truncated", books.Dropped["truncated"], asked)
+	case closing.Dropped["truncated"] < asked:
+		t.Errorf("%d truncated answers to %d questions", closing.Dropped["truncated"], asked)
 	case counts["tcp_messages"] < 2*asked:
 		t.Errorf("%d messages over TCP, want a query and a response for each of %d questions", counts["tcp_messages"], asked)
 	case counts["tcp_segments"] < least*asked:

@@ -7,22 +7,22 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// TestPacketsThatComeLateStandInToo is TestPacketsStandInWhileTheSocketIsAway on a span
-// port that shows what passes 700 ms later, so that packets still tell of what dnstap
-// had told before, and have not told of what it tells first.
-func TestPacketsThatComeLateStandInToo(t *testing.T) {
-	const behind, slackAtEnd = 700 * time.Millisecond, 500 * time.Millisecond
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+// TestDelayedPacketsReplaceDnstapToo is TestPacketsReplaceDnstapWhileTheSocketIsMissing on a
+// span port with a delay of 700 ms: at the start of a capture packets repeat exchanges that
+// dnstap has reported, and at its end dnstap reports exchanges before the packets arrive.
+func TestDelayedPacketsReplaceDnstapToo(t *testing.T) {
+	const delay, slackAtEnd = 700 * time.Millisecond, 500 * time.Millisecond
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
-		port := w.SpanPort(t, lab.SpanOptions{Delay: behind})
-		packets, sink := standIn(port.Interfaces[0]), kept+fileSink("first", "dnsqr")
+		port := w.SpanPort(t, lab.SpanOptions{Delay: delay})
+		packets, sink := idleSource(port.Interfaces[0]), keepAddress+fileSink("first", "dnsqr")
 		s := startSensor(t, port.Namespace, unixSource+packets+sink)
 		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Span: port})
 		s.awaitLog(t, connected, 1)
 		f := startFlow(t, w, resolver, flowPause)
 		f.during(t, 2*time.Second)
-		told := f.await(t, 1)
-		f.during(t, lab.HoldsBack)
+		covered := f.await(t, 1)
+		f.during(t, lab.SendDelay)
 		before := s.captures(t)
 
 		s.reload(t, packets+sink, "reloaded")
@@ -31,25 +31,25 @@ func TestPacketsThatComeLateStandInToo(t *testing.T) {
 		begun := f.await(t, 1)
 		f.during(t, 4*time.Second)
 
-		given, back := f.await(t, 1), time.Now()
+		listening, back := f.await(t, 1), time.Now()
 		s.reload(t, unixSource+packets+sink, "reloaded")
 		s.awaitLog(t, captureEnded, before+1)
 		ended := f.await(t, 1)
-		// What passed just before the capture's end is not shown yet, and of a resolver
-		// that keeps nothing dnstap may not have it either.
-		pace := time.Since(back) / time.Duration(ended-given)
-		unseen := ended - int64((behind+slackAtEnd)/pace)
+		// Packets of the last moments before the end are delayed, and a resolver without a
+		// buffer may not report them over dnstap either.
+		perQuestion := time.Since(back) / time.Duration(ended-listening)
+		unseen := ended - int64((delay+slackAtEnd)/perQuestion)
 		f.during(t, 4*time.Second)
 		f.stop(t)
 		resolver.Stop(t)
-		books := s.stop(t)
+		closing := s.stop(t)
 		f.checkOnce(t, func(i int64) bool {
-			return r.keeps || i < told || begun < i && i < unseen || i > ended
+			return r.buffers || i < covered || begun < i && i < unseen || i > ended
 		}, s.written(t, "first"))
-		if books.sources["span"].Records == 0 {
-			t.Error("packets brought nothing: the test tests nothing")
+		if closing.sources["span"].Records == 0 {
+			t.Error("no record came from packets: the test checks nothing")
 		}
 		s.packets(t).checkNoDrops(t)
-		t.Logf("capture from h%d on, %d records of packets, %d duplicates", begun, books.sources["span"].Records, books.Dropped["duplicate"])
+		t.Logf("capture from h%d on, %d records of packets, %d duplicates", begun, closing.sources["span"].Records, closing.Dropped["duplicate"])
 	})
 }

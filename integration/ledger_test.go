@@ -7,32 +7,32 @@ import (
 	"testing"
 )
 
-// ledger is the closing log line.
+// ledger is the sensor's closing log line.
 type ledger struct {
 	account
 	sources map[string]account
 	sinks   map[string]delivery
 }
 
-// account is one source's messages, or all of them.
+// account counts the messages of one source or of all sources.
 type account struct {
 	Read, Records, Paired, Held uint64
 	Dropped                     map[string]uint64
 }
 
-// delivery is one sink's records.
+// delivery counts the records of one sink.
 type delivery struct {
 	Offered, Delivered, Queued, Filtered uint64
 	Lost                                 map[string]uint64
 }
 
 // logged returns the log lines with that message.
-func (s *sensor) logged(t *testing.T, says string) []string {
+func (s *sensor) logged(t *testing.T, message string) []string {
 	t.Helper()
 	var found []string
 	for line := range strings.Lines(s.Log(t)) {
 		var entry struct{ Msg string }
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == says {
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == message {
 			found = append(found, line)
 		}
 	}
@@ -65,7 +65,7 @@ func parseLedger(t *testing.T, line string) ledger {
 	return l
 }
 
-// check holds the ledger to its identities.
+// check checks the sums of the ledger after the sensor's end.
 func (l ledger) check(t *testing.T) {
 	t.Helper()
 	l.account.check(t, "all")
@@ -76,7 +76,7 @@ func (l ledger) check(t *testing.T) {
 		records += a.Records
 	}
 	if read != l.Read || records != l.Records {
-		t.Errorf("sources read %d and made %d records, in all it says %d and %d", read, records, l.Read, l.Records)
+		t.Errorf("the sources read %d and made %d records, the totals are %d and %d", read, records, l.Read, l.Records)
 	}
 	for name, d := range l.sinks {
 		d.checkSum(t, "sink "+name)
@@ -94,7 +94,7 @@ func (a account) check(t *testing.T, what string) {
 	}
 }
 
-// checkSum holds an account to its identity, which is so at any instant.
+// checkSum checks the account's sum, which must be right at any time.
 func (a account) checkSum(t *testing.T, what string) {
 	t.Helper()
 	if sum := a.Records + a.Paired + total(a.Dropped) + a.Held; a.Read != sum {

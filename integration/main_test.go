@@ -12,11 +12,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-// sensorBinary is what the tests drive: built once, with the race detector.
+// sensorBinary is the path of the sensor, built once with the race detector.
 var sensorBinary string
 
 func TestMain(m *testing.M) {
-	// Most of a test is waiting. The command line, read after this, may say otherwise.
+	// Tests mostly wait. The command line, which is parsed next, can override this.
 	flag.Set("test.parallel", fmt.Sprint(4*runtime.NumCPU()))
 	flag.Parse()
 	os.Exit(buildAndRun(m))

@@ -17,40 +17,40 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// ordinary are the captures that flow meanwhile: of the first of the two resolvers' places.
-var ordinary = []string{"bind", "kresd", "pdns", "unbound"}
+// realCaptures lists the captures that are replayed during the attacks, of the first resolvers.
+var realCaptures = []string{"bind", "kresd", "pdns", "unbound"}
 
-// TestAttacksCostNothing puts attacks on the line in the middle of real resolvers' packets,
-// live. All records of these come, memory stays within bounds, and what came is
-// accounted for. It has the machine to itself, for it counts on a pace.
+// TestAttacksCostNothing replays attacks in the middle of real resolvers' packets. The
+// resolvers' records are complete, memory is bounded, and every packet is accounted for. The
+// test does not run in parallel, because it relies on the rate of packets.
 func TestAttacksCostNothing(t *testing.T) {
 	const mostMemory = 96 << 20
 	n := lab.NewNamespace(t)
-	stretch(t, n, "wire0")
-	s := startPlainSensor(t, n, packetSourceOf(firstResolver, opening, "wire0")+kept+fileSink("first", "dnsqr"))
+	makeLink(t, n, "wire0")
+	s := startPlainSensor(t, n, packetSourceOf(firstResolver, decapsulating, "wire0")+keepAddress+fileSink("first", "dnsqr"))
 	awaitCapture(t, n, 1)
 	var good []string
-	for _, name := range ordinary {
+	for _, name := range realCaptures {
 		good = append(good, "testdata/captures/"+name+".pcap")
 	}
 	hostile := filepath.Join(n.Dir, "hostile.pcap")
 	count := attackFile(t, hostile)
 
-	flow := play(t, n, "tcpreplay", "wire0-in", []string{"--pps=300"}, good...)
-	played(t, play(t, n, "tcpreplay", "wire0-in", []string{"--pps=30000"}, hostile))
+	flow := startReplay(t, n, "tcpreplay", "wire0-in", []string{"--pps=300"}, good...)
+	awaitReplays(t, startReplay(t, n, "tcpreplay", "wire0-in", []string{"--pps=30000"}, hostile))
 	if flow.Ended() {
-		t.Error("the ordinary packets ended before the attacks: the test tests less than it says")
+		t.Error("the ordinary packets ended before the attacks: the test checks too little")
 	}
-	played(t, flow)
+	awaitReplays(t, flow)
 	peak := residentPeak(t, s)
-	books := s.stop(t)
+	closing := s.stop(t)
 	packets := s.packets(t)
 	packets.checkNoDrops(t)
 	checkSame(t, s.replayed(t, good...), s.written(t, "first"))
 	if peak > mostMemory {
-		t.Errorf("%d MiB of memory at the most, %d are allowed", peak>>20, mostMemory>>20)
+		t.Errorf("peak memory is %d MiB, want at most %d", peak>>20, mostMemory>>20)
 	}
-	if packets.received < uint64(count)*9/10 { // the kernel's filter leaves some out
+	if packets.received < uint64(count)*9/10 { // the kernel's filter drops some
 		t.Errorf("%d packets captured of the attacks' %d", packets.received, count)
 	}
 	for _, name := range []string{"too_deep", "fragments_malformed", "overlapping", "fragments_evicted", "tcp_evicted", "tcp_broken"} {
@@ -58,21 +58,21 @@ func TestAttacksCostNothing(t *testing.T) {
 			t.Errorf("%s: none", name)
 		}
 	}
-	if books.Dropped["malformed"] == 0 {
+	if closing.Dropped["malformed"] == 0 {
 		t.Error("nothing was malformed")
 	}
-	t.Logf("%d attacking packets; %d MiB at the most; %+v; %v", count, peak>>20, books.account, packets.counts)
+	t.Logf("%d packets of attacks; peak memory %d MiB; %+v; %v", count, peak>>20, closing.account, packets.counts)
 }
 
-// TestCutPacketsAreHarmless replays files of which the packets were captured shorter than
-// they were: each that lacks something is counted, and the others' records come.
+// TestCutPacketsAreHarmless replays files whose packets were captured incompletely: each
+// incomplete packet is counted, and complete ones yield their records.
 func TestCutPacketsAreHarmless(t *testing.T) {
 	t.Parallel()
 	lab.Need(t, "tcpdump")
 	s := newSensor(t, lab.NewNamespace(t))
-	s.configure(t, packetSource("", "lo")+kept)
+	s.configure(t, packetSource("", "lo")+keepAddress)
 	const whole = "testdata/captures/unbound.pcap"
-	want := timeless(s.replayed(t, whole))
+	want := recordCounts(s.replayed(t, whole))
 	before := 0
 	for _, length := range []int{20, 60, 100, 150, 300} {
 		file := filepath.Join(s.dir, fmt.Sprintf("cut%d.pcap", length))
@@ -87,23 +87,23 @@ func TestCutPacketsAreHarmless(t *testing.T) {
 		}
 		writePackets(t, file, frames, infos)
 		checkCut(t, file, shorter)
-		got := timeless(s.replayed(t, file))
+		got := recordCounts(s.replayed(t, file))
 		for record := range got {
 			if want[record] == 0 {
-				t.Errorf("of packets of %d bytes: %s", length, record)
+				t.Errorf("packets cut to %d bytes yield a wrong record: %s", length, record)
 			}
 		}
 		if len(got) < before || len(got) >= len(want) {
-			t.Errorf("of packets of %d bytes %d records, of shorter ones %d, of whole ones %d", length, len(got), before, len(want))
+			t.Errorf("packets cut to %d bytes yield %d records, shorter ones %d, complete ones %d", length, len(got), before, len(want))
 		}
 		before = len(got)
 	}
 	if before == 0 {
-		t.Error("no record of packets of 300 bytes")
+		t.Error("packets cut to 300 bytes yield no record")
 	}
 }
 
-// checkCut holds what the replay command prints to the number of cut packets.
+// checkCut compares the count of the replay command with the number of cut packets.
 func checkCut(t *testing.T, file string, want int) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), sensorBinary, "replay", "--resolvers", firstResolver, "--to", "file://"+file+".nmsg", file).CombinedOutput()
@@ -118,30 +118,30 @@ func checkCut(t *testing.T, file string, want int) {
 	}
 }
 
-// TestAFullRingIsCountedAndTheSensorGoesOn stops the sensor while packets come, for more
-// than the ring holds. What is lost is in the closing log, to the packet; what comes
-// later is not lost.
+// TestAFullRingIsCountedAndTheSensorGoesOn pauses the sensor while more packets arrive than
+// the ring holds. The closing log counts exactly the lost packets, and later packets are not
+// lost.
 func TestAFullRingIsCountedAndTheSensorGoesOn(t *testing.T) {
 	t.Parallel()
 	const flood, after = 40_000, 100
 	n := lab.NewNamespace(t)
-	stretch(t, n, "wire0")
-	s := startCapture(t, n, 1, packetSource("  ring = \"2MiB\"", "wire0")+kept+fileSink("first", "dnsqr"))
+	makeLink(t, n, "wire0")
+	s := startCapture(t, n, 1, packetSource("  ring = \"2MiB\"", "wire0")+keepAddress+fileSink("first", "dnsqr"))
 	file := func(name string, first, count int) string {
 		path := filepath.Join(n.Dir, name)
 		writeFrames(t, path, exchanges(t, first, count))
 		return path
 	}
 	s.Signal(t, syscall.SIGSTOP)
-	played(t, play(t, n, "tcpreplay", "wire0-in", fast, file("flood.pcap", 0, flood/2)))
+	awaitReplays(t, startReplay(t, n, "tcpreplay", "wire0-in", fast, file("flood.pcap", 0, flood/2)))
 	s.Signal(t, syscall.SIGCONT)
 	awaitIdle(t, s)
-	played(t, play(t, n, "tcpreplay", "wire0-in", []string{"--pps=200"}, file("after.pcap", flood, after)))
+	awaitReplays(t, startReplay(t, n, "tcpreplay", "wire0-in", []string{"--pps=200"}, file("after.pcap", flood, after)))
 	s.stop(t)
 
 	packets := s.packets(t)
 	if sent := uint64(flood + 2*after); packets.dropped == 0 || packets.received+packets.dropped != sent {
-		t.Errorf("%d packets were sent; %d are in the log as received, %d as dropped", sent, packets.received, packets.dropped)
+		t.Errorf("%d packets were sent; the log has %d received and %d dropped", sent, packets.received, packets.dropped)
 	}
 	names := map[string]int{}
 	out := s.written(t, "first")
@@ -156,7 +156,7 @@ func TestAFullRingIsCountedAndTheSensorGoesOn(t *testing.T) {
 	t.Logf("%d packets received, %d dropped, %d records", packets.received, packets.dropped, len(out.records))
 }
 
-// exchanges are queries and their responses, as frames.
+// exchanges returns queries and their responses, as frames.
 func exchanges(t *testing.T, first, count int) (frames [][]byte) {
 	t.Helper()
 	resolver, server := netip.MustParseAddr(lab.Resolver4), server4
@@ -179,7 +179,7 @@ func exchanges(t *testing.T, first, count int) (frames [][]byte) {
 	return frames
 }
 
-// awaitIdle returns once a process has used no processor time for a moment.
+// awaitIdle returns when the sensor has used no processor time for 300 ms.
 func awaitIdle(t *testing.T, s *sensor) {
 	t.Helper()
 	const moment = 300 * time.Millisecond

@@ -7,14 +7,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// TestReloadAddsChangesAndRemovesAPacketSource does so while a resolver is asked. What
-// packets bring from when a source captures until it is taken away is in the records,
-// once; a source that cannot be changes nothing and says why; and a stop in the middle
-// of packets loses none that were counted.
+// TestReloadAddsChangesAndRemovesAPacketSource reloads while a resolver is queried. Exchanges
+// have one record each while a source captures; an invalid source changes nothing and is
+// reported with the reason; and the final stop loses no packet that was counted.
 func TestReloadAddsChangesAndRemovesAPacketSource(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	sink := kept + fileSink("first", "dnsqr")
+	sink := keepAddress + fileSink("first", "dnsqr")
 	none, one, two := unixSource+sink, packetSource("", "lo")+sink, packetSource("  lanes = 2", "lo")+sink
 	s := startSensor(t, w.Namespace, none)
 	unbound := w.Unbound(t, lab.Options{})
@@ -35,7 +34,7 @@ func TestReloadAddsChangesAndRemovesAPacketSource(t *testing.T) {
 		s.reload(t, packetSource("", nowhere)+sink, "reload failed; the configuration in force stays")
 		failed := s.logged(t, "reload failed; the configuration in force stays")
 		if !strings.Contains(failed[0], nowhere) {
-			t.Errorf("the log does not say why: %s", failed[0])
+			t.Errorf("the log does not give the reason: %s", failed[0])
 		}
 	})
 	s.reload(t, none, "reloaded")
@@ -43,7 +42,7 @@ func TestReloadAddsChangesAndRemovesAPacketSource(t *testing.T) {
 	gone := f.await(t, 1)
 	back := f.await(t, 50)
 	captureWith(one, 1, func() {})
-	books := s.stop(t)
+	closing := s.stop(t)
 	f.stop(t)
 
 	out := s.written(t, "first")
@@ -57,17 +56,17 @@ func TestReloadAddsChangesAndRemovesAPacketSource(t *testing.T) {
 		}
 		return false
 	}, out)
-	names := about(out)
+	names := keyCounts(out)
 	for i := gone; i < back; i++ {
 		for k := range names {
 			if strings.HasPrefix(k, flowName(i)) {
-				t.Errorf("a record of %s, from when there was no source", flowName(i))
+				t.Errorf("a record of %s, which was asked while there was no source", flowName(i))
 			}
 		}
 	}
-	if n := uint64(len(out.records)); books.Records != n || books.sinks["first"].Delivered != n {
-		t.Errorf("%d records in the file; the ledger has %d, its sink %+v", n, books.Records, books.sinks["first"])
+	if n := uint64(len(out.records)); closing.Records != n || closing.sinks["first"].Delivered != n {
+		t.Errorf("%d records in the file; the ledger has %d, its sink %+v", n, closing.Records, closing.sinks["first"])
 	}
 	s.packets(t).checkNoDrops(t)
-	t.Logf("%+v", books.account)
+	t.Logf("%+v", closing.account)
 }

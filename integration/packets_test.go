@@ -12,14 +12,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// packetSource is the block of a source that captures there always, with further
-// attributes.
+// packetSource is a source that always captures on these interfaces, with further attributes.
 func packetSource(attributes string, interfaces ...string) string {
 	return packetSourceOf(lab.Resolver4+","+lab.Resolver6, attributes, interfaces...)
 }
 
-// packetSourceOf does the same for resolvers of other addresses, in a list that
-// replay takes too.
+// packetSourceOf is packetSource for other resolvers. Their list has the form that the replay
+// command takes.
 func packetSourceOf(resolvers, attributes string, interfaces ...string) string {
 	return fmt.Sprintf("\nsource \"pcap\" \"span\" {\n  interfaces = [%s]\n  resolvers = [%s]\n%s\n}\n",
 		quoted(interfaces...), quoted(strings.Split(resolvers, ",")...), attributes)
@@ -33,8 +32,8 @@ func quoted(all ...string) string {
 	return strings.Join(list, ", ")
 }
 
-// startCapture starts a sensor with one packet source and returns once that captures, on
-// so many sockets: one for each interface and lane.
+// startCapture starts a sensor with one packet source and returns when it captures on that
+// many sockets: one for each interface and lane.
 func startCapture(t *testing.T, n *lab.Namespace, sockets int, config string) *sensor {
 	t.Helper()
 	s := startSensor(t, n, config)
@@ -42,14 +41,14 @@ func startCapture(t *testing.T, n *lab.Namespace, sockets int, config string) *s
 	return s
 }
 
-// awaitCapture returns once so many sockets of captures are at work in the namespace:
-// the sensor does not tell of each.
+// awaitCapture returns when that many sockets capture in the namespace; the sensor does not
+// log each of them.
 func awaitCapture(t *testing.T, n *lab.Namespace, sockets int) {
 	t.Helper()
-	await(t, fmt.Sprint(sockets, " sockets that capture"), func() bool { return capturing(t, n) == sockets })
+	await(t, fmt.Sprint(sockets, " capturing sockets"), func() bool { return capturing(t, n) == sockets })
 }
 
-// capturing counts the sockets of captures at work (packet(7)).
+// capturing returns the number of sockets that capture (packet(7)).
 func capturing(t *testing.T, n *lab.Namespace) (count int) {
 	t.Helper()
 	const kind, protocol, running = 2, 3, 5 // columns
@@ -68,19 +67,19 @@ func capturing(t *testing.T, n *lab.Namespace) (count int) {
 	return count
 }
 
-// packetBooks is what a packet source counted, as the closing log has it.
-type packetBooks struct {
-	counts   map[string]uint64 // by name; what is zero is not there
-	received uint64            // by the kernel, for the source
-	dropped  uint64            // of what came to the kernel: there was no room
+// packetCounts contains the counters of a packet source in the closing log.
+type packetCounts struct {
+	counts   map[string]uint64 // by name; those that are 0 are absent
+	received uint64            // packets that the kernel put into the rings
+	dropped  uint64            // packets for which the rings had no room
 }
 
-// packets reads the line about the sensor's one packet source.
-func (s *sensor) packets(t *testing.T) packetBooks {
+// packets returns the counters of the sensor's only packet source.
+func (s *sensor) packets(t *testing.T) packetCounts {
 	t.Helper()
 	lines := s.logged(t, "packets")
 	if len(lines) != 1 {
-		t.Fatalf("%d packet sources are in the closing log, want one", len(lines))
+		t.Fatalf("the closing log has %d packet sources, want 1", len(lines))
 	}
 	var kernel struct {
 		Kernel struct{ Received, Dropped, Damaged uint64 }
@@ -92,21 +91,21 @@ func (s *sensor) packets(t *testing.T) packetBooks {
 	if err := json.Unmarshal([]byte(lines[0]), &all); err != nil {
 		t.Fatal(err)
 	}
-	b := packetBooks{counts: map[string]uint64{}, received: kernel.Kernel.Received, dropped: kernel.Kernel.Dropped}
+	b := packetCounts{counts: map[string]uint64{}, received: kernel.Kernel.Received, dropped: kernel.Kernel.Dropped}
 	for name, raw := range all {
 		var n uint64
 		if json.Unmarshal(raw, &n) == nil {
 			b.counts[name] = n
 		}
 	}
-	if b.received < b.counts["packets"] || kernel.Kernel.Damaged > 0 { // it goes on receiving for a moment after the end
+	if b.received < b.counts["packets"] || kernel.Kernel.Damaged > 0 { // packets still arrive for a moment after the end
 		t.Errorf("the kernel has %d packets in the rings, %d were read, %d are damaged", b.received, b.counts["packets"], kernel.Kernel.Damaged)
 	}
 	return b
 }
 
-// checkWhole holds a source to having missed nothing, of traffic without a fault.
-func (b packetBooks) checkWhole(t *testing.T) {
+// checkWhole checks that the source missed nothing of traffic without errors.
+func (b packetCounts) checkWhole(t *testing.T) {
 	t.Helper()
 	b.checkNoDrops(t)
 	for _, name := range []string{"cut", "unknown_link", "too_deep", "fragments_malformed", "overlapping", "fragments_evicted", "tcp_gaps", "tcp_broken", "tcp_evicted"} {
@@ -116,15 +115,15 @@ func (b packetBooks) checkWhole(t *testing.T) {
 	}
 }
 
-func (b packetBooks) checkNoDrops(t *testing.T) {
+func (b packetCounts) checkNoDrops(t *testing.T) {
 	t.Helper()
 	if b.dropped > 0 {
 		t.Errorf("the kernel dropped %d packets", b.dropped)
 	}
 }
 
-// timeless is what records say, those with IDs kept as they are, but for zone and time.
-func timeless(o output) map[string]int {
+// recordCounts counts records by content, except for zone and time. IDs count if they are kept.
+func recordCounts(o output) map[string]int {
 	all := map[string]int{}
 	for _, r := range o.records {
 		id := -1
@@ -136,8 +135,8 @@ func timeless(o output) map[string]int {
 	return all
 }
 
-// about counts what records are about.
-func about(o output) map[string]int {
+// keyCounts counts records by key.
+func keyCounts(o output) map[string]int {
 	all := map[string]int{}
 	for _, r := range o.records {
 		all[keyOf(r).String()]++
@@ -145,11 +144,11 @@ func about(o output) map[string]int {
 	return all
 }
 
-// checkSame holds two outputs to the same records, times aside.
+// checkSame checks that two outputs have the same records, except for times.
 func checkSame(t *testing.T, want, got output) {
 	t.Helper()
-	balance := timeless(got)
-	for record, n := range timeless(want) {
+	balance := recordCounts(got)
+	for record, n := range recordCounts(want) {
 		balance[record] -= n
 	}
 	const shown = 10
@@ -159,29 +158,29 @@ func checkSame(t *testing.T, want, got output) {
 			continue
 		}
 		if differ++; differ <= shown {
-			t.Errorf("%+d of the records wanted: %s", n, record)
+			t.Errorf("%+d of this record: %s", n, record)
 		}
 	}
 	if differ > shown {
-		t.Errorf("%d records differ in all; %d were wanted, there are %d", differ, len(want.records), len(got.records))
+		t.Errorf("%d records differ; %d were wanted, there are %d", differ, len(want.records), len(got.records))
 	}
 	if len(want.records) == 0 {
-		t.Error("there are no records: the test tests nothing")
+		t.Error("there are no records: the test checks nothing")
 	}
 }
 
-// checkNoneTwice holds records with their IDs kept to one of each exchange.
+// checkNoneTwice checks that records with their IDs kept have no duplicates.
 func checkNoneTwice(t *testing.T, o output) {
 	t.Helper()
-	for record, n := range timeless(o) {
+	for record, n := range recordCounts(o) {
 		if n > 1 {
 			t.Errorf("%d times: %s", n, record)
 		}
 	}
 }
 
-// Knot Resolver says nothing outward over dnstap. The main job is done from its packets
-// alone, on a span port: its own questions to servers and no client's.
+// TestPacketsOfKnotResolverGiveRecordsAsTheZonesHaveThem checks the records of a resolver
+// whose dnstap has no resolver messages, from packets on a span port.
 func TestPacketsOfKnotResolverGiveRecordsAsTheZonesHaveThem(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
@@ -190,49 +189,49 @@ func TestPacketsOfKnotResolverGiveRecordsAsTheZonesHaveThem(t *testing.T) {
 	knot := w.Knot(t, lab.Options{Span: port})
 	w.Ask(t, knot, lab.Questions())
 	knot.Quit(t)
-	books := s.stop(t)
+	closing := s.stop(t)
 
-	checkMainJob(t, w, s, books)
+	checkMainJob(t, w, s, closing)
 	counts := s.packets(t)
 	counts.checkWhole(t)
 	if counts.counts["tcp_messages"] == 0 {
-		t.Error("nothing came over TCP")
+		t.Error("no message came over TCP")
 	}
 	for _, reason := range []string{"duplicate", "unsolicited", "mismatched"} {
-		if n := books.Dropped[reason]; n > 0 {
+		if n := closing.Dropped[reason]; n > 0 {
 			t.Errorf("%d dropped as %s", n, reason)
 		}
 	}
-	t.Logf("%+v %+v", books.account, counts)
+	t.Logf("%+v %+v", closing.account, counts)
 }
 
-// A sensor on the resolver's own host sees its packets on loopback, leaving and
-// arriving, and, where a bridge or a mirror copies them, on any interface again. Each
-// exchange leaves once.
+// TestOnTheResolversHostEachRecordLeavesOnce runs sensors on the resolver's own host, where
+// loopback shows packets when they leave and when they arrive, and mirrored copies appear on
+// other interfaces. Each exchange has one record.
 func TestOnTheResolversHostEachRecordLeavesOnce(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	plug(t, w.Namespace, "copy0") // each end of which shows what the other sends
+	makePair(t, w.Namespace, "copy0") // each interface of the pair shows what the other sends
 	w.Copy(t, "lo", "egress", "copy0")
 	loopback := startCapture(t, w.Namespace, 1, packetSource("", "lo")+site+fileSink("first", "dnsqr"))
-	all := startCapture(t, w.Namespace, 2, packetSource("", "any")+kept+fileSink("first", "dnsqr"))
+	all := startCapture(t, w.Namespace, 2, packetSource("", "any")+keepAddress+fileSink("first", "dnsqr"))
 	resolver := w.Unbound(t, lab.Options{})
 	w.Ask(t, resolver, lab.Questions())
 	resolver.Quit(t)
-	books, booksOfAll := loopback.stop(t), all.stop(t)
+	closing, closingOfAll := loopback.stop(t), all.stop(t)
 
-	checkMainJob(t, w, loopback, books)
-	if n := books.Dropped["duplicate"]; n > 0 {
-		t.Errorf("%d duplicates on loopback, where what leaves is not looked at", n)
+	checkMainJob(t, w, loopback, closing)
+	if n := closing.Dropped["duplicate"]; n > 0 {
+		t.Errorf("%d duplicates on loopback, where outgoing copies are ignored", n)
 	}
 	ofAll := all.written(t, "first")
 	checkNoneTwice(t, ofAll)
-	if d := cmp.Diff(about(loopback.written(t, "first")), about(ofAll)); d != "" {
+	if d := cmp.Diff(keyCounts(loopback.written(t, "first")), keyCounts(ofAll)); d != "" {
 		t.Errorf("records (-loopback +all interfaces):\n%s", d)
 	}
-	if n := booksOfAll.Dropped["duplicate"]; n < booksOfAll.Records || n+booksOfAll.Records > booksOfAll.Read {
-		t.Errorf("%d duplicates beside %d records: the copies are not there", n, booksOfAll.Records)
+	if n := closingOfAll.Dropped["duplicate"]; n < closingOfAll.Records || n+closingOfAll.Records > closingOfAll.Read {
+		t.Errorf("%d duplicates and %d records: the copies are missing", n, closingOfAll.Records)
 	}
 	loopback.packets(t).checkWhole(t)
-	t.Logf("%+v\n%+v", books.account, booksOfAll.account)
+	t.Logf("%+v\n%+v", closing.account, closingOfAll.account)
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// markup are names that would do something if a page took them for its own.
+// markup lists names that would have an effect if the page did not escape them.
 var markup = []string{`<img/src=x/onerror=alert(1)>`, `</code><script>alert(2)</script>`}
 
-// presented is a label as zone files have it.
+// presented returns a label in presentation form (RFC 1035 section 5.1).
 func presented(label string) string {
 	var b strings.Builder
 	for _, c := range []byte(label) {
@@ -32,11 +32,12 @@ func presented(label string) string {
 	return b.String()
 }
 
-// The status page in a real browser, of a sensor to which a real resolver talks.
+// TestStatusPageInABrowser checks the status page of a sensor with a real resolver in a real
+// browser.
 func TestStatusPageInABrowser(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	config := unixSource + exactly + fileSink("first", "dnsqr") + "admin {\n  samples = true\n}\n"
+	config := unixSource + exactTimes + fileSink("first", "dnsqr") + "admin {\n  samples = true\n}\n"
 	s := startSensor(t, w.Namespace, config)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 	s.awaitLog(t, connected, 1)
@@ -44,7 +45,7 @@ func TestStatusPageInABrowser(t *testing.T) {
 	tab := b.open(t, "http://"+adminAddr+"/", true)
 
 	checkRefresh(t, tab, w, unbound)
-	checkRestWhileHidden(t, tab, func() {
+	checkNoFetchWhileHidden(t, tab, func() {
 		unbound.Stop(t)
 		checkWidths(t, tab)
 		checkThemes(t, tab)
@@ -58,17 +59,18 @@ func TestStatusPageInABrowser(t *testing.T) {
 	checkWithoutScripting(t, plain)
 	for _, p := range []*tabOf{{"the page", tab}, {"the page without scripting", plain}} {
 		if wrong := p.complaints(); wrong != "" {
-			t.Errorf("%s: the browser complains:\n%s", p.name, wrong)
+			t.Errorf("%s: the browser reports:\n%s", p.name, wrong)
 		}
 	}
 	if got := ask[[]string](tab, `window.violations`); len(got) > 0 {
-		t.Errorf("the policy forbade the page %q", got)
+		t.Errorf("the content security policy blocked %q", got)
 	}
 	checkPolicy(t, tab)
 	checkStale(t, tab, s, config)
 }
 
-// checkFocusStays has what comes before the focus go and come back.
+// checkFocusStays checks that patch keeps the focus while elements before it are removed and
+// added.
 func checkFocusStays(t *testing.T, tab *tab) {
 	t.Helper()
 	for _, wrong := range ask[[]string](tab, `(() => {
@@ -97,26 +99,26 @@ func checkFocusStays(t *testing.T, tab *tab) {
 	}
 }
 
-// A tabOf has a name.
+// A tabOf is a tab with a name for messages.
 type tabOf struct {
 	name string
 	*tab
 }
 
-// figure is the number in the first row of the ledger's first table.
+// figure is the number in the first row of the first table of the ledger.
 const figure = `Number(document.querySelector("#flow .whole td").textContent.replaceAll(",", ""))`
 
-// shownText is what can be read, without what quotes names in zone files.
+// shownText is the visible text without the backslashes of presentation form.
 const shownText = `document.querySelector("main").innerText.replaceAll("\\", "")`
 
-// shownAt is the time of what is shown.
+// shownAt is the time of the shown data.
 const shownAt = `document.querySelector("#asof time").textContent`
 
-// checkRefresh has a resolver answer, and sees that on the page as it is: figures grow,
-// names are text, and whoever looks keeps the place.
+// checkRefresh checks the page while a resolver answers: figures grow, names are shown as
+// text, and focus, open details and scroll position stay.
 func checkRefresh(t *testing.T, tab *tab, w *lab.World, r *lab.Resolver) {
 	t.Helper()
-	const place = `JSON.stringify([document.activeElement.parentElement.id, document.querySelector("#none-messages").open, Math.abs(scrollY - 600) < 100])` // what is above may grow
+	const position = `JSON.stringify([document.activeElement.parentElement.id, document.querySelector("#none-messages").open, Math.abs(scrollY - 600) < 100])` // the content above may grow
 	before := ask[int](tab, figure)
 	ask[int](tab, `(() => {
 		const d = document.querySelector("#none-messages");
@@ -125,7 +127,7 @@ func checkRefresh(t *testing.T, tab *tab, w *lab.World, r *lab.Resolver) {
 		scrollTo(0, 600);
 		return 1;
 	})()`)
-	placed := ask[string](tab, place)
+	positionBefore := ask[string](tab, position)
 	var questions []lab.Question
 	for i := range 20 {
 		questions = append(questions, lab.Question{Name: flowName(int64(i)), Type: dns.TypeA, From: lab.Client1})
@@ -140,36 +142,36 @@ func checkRefresh(t *testing.T, tab *tab, w *lab.World, r *lab.Resolver) {
 	}
 	took := tab.await(fmt.Sprintf(`%s >= %d && document.querySelector("#samples ol")?.children.length === 20 &&
 		%s.includes(%q) && %s.includes(%q)`, figure, before+40, shownText, markup[0], shownText, markup[1]))
-	t.Logf("%d messages more were shown after %s", ask[int](tab, figure)-before, took.Round(time.Millisecond))
-	if now := ask[string](tab, place); now != placed || !strings.HasPrefix(placed, `["none-messages",true,true]`) {
-		t.Errorf("before a refresh focus, details and scroll position were %s, after it %s", placed, now)
+	t.Logf("%d more messages were shown after %s", ask[int](tab, figure)-before, took.Round(time.Millisecond))
+	if now := ask[string](tab, position); now != positionBefore || !strings.HasPrefix(positionBefore, `["none-messages",true,true]`) {
+		t.Errorf("before a refresh focus, details and scroll position were %s, after it %s", positionBefore, now)
 	}
 	checkText(t, tab)
 }
 
-// checkText looks for what others say, and that it is nothing but text.
+// checkText checks that names and identities from outside are shown as plain text.
 func checkText(t *testing.T, tab *tab) {
 	t.Helper()
 	if said := ask[string](tab, `document.querySelector("#news").textContent`); said != "" {
-		t.Errorf("nothing is new, and a screen reader hears %q", said)
+		t.Errorf("a screen reader announces %q although nothing is new", said)
 	}
 	text := ask[string](tab, shownText)
 	for _, want := range []string{markup[0] + ".wild.shop.com.", markup[1] + ".wild.shop.com.", "unbound 1.", lab.Identity} {
 		if !strings.Contains(text, want) {
-			t.Errorf("the page does not say %q", want)
+			t.Errorf("the page does not contain %q", want)
 		}
 	}
 	if n := ask[int](tab, `document.querySelectorAll("main img, main script, main [onerror]").length`); n > 0 {
-		t.Errorf("%d elements came of names", n)
+		t.Errorf("names created %d elements", n)
 	}
 }
 
-// every is how often the page fetches itself.
+// every is the refresh interval of the page.
 const every = 3 * time.Second
 
-// checkRestWhileHidden has a hidden page fetch nothing while something else is looked
-// at, and again when it is seen.
-func checkRestWhileHidden(t *testing.T, tab *tab, meanwhile func()) {
+// checkNoFetchWhileHidden checks that a hidden page fetches nothing while meanwhile runs, and
+// fetches again when it becomes visible.
+func checkNoFetchWhileHidden(t *testing.T, tab *tab, meanwhile func()) {
 	t.Helper()
 	const hide = `Object.defineProperty(document, "hidden", {value: %t, configurable: true});
 		document.dispatchEvent(new Event("visibilitychange")), performance.now()`
@@ -178,34 +180,34 @@ func checkRestWhileHidden(t *testing.T, tab *tab, meanwhile func()) {
 	meanwhile()
 	forAWhile(time.Until(began.Add(every + time.Second)))
 	if n := ask[int](tab, fmt.Sprintf(fetches, hidden)); n > 0 {
-		t.Errorf("while it was hidden the page fetched itself %d times", n)
+		t.Errorf("the page fetched itself %d times while it was hidden", n)
 	}
 	before := ask[string](tab, shownAt)
 	ask[float64](tab, fmt.Sprintf(hide, false))
 	tab.await(fmt.Sprintf(`%s !== %q`, shownAt, before))
 	if n := ask[int](tab, fmt.Sprintf(fetches, hidden)); n == 0 {
-		t.Error("no fetch of the page is seen at all")
+		t.Error("the page did not fetch itself after it became visible")
 	}
 }
 
-// checkNews hears of a warning that was not there before: the resolver has gone.
+// checkNews checks that a new warning is announced once: the resolver has disconnected.
 func checkNews(t *testing.T, tab *tab) {
 	t.Helper()
 	const gone = `source "tap": no resolver is connected`
 	if warned := ask[string](tab, `document.querySelector("#warnings").innerText`); !strings.Contains(warned, gone) {
-		t.Errorf("the page does not warn of %q, but says\n%s", gone, warned)
+		t.Errorf("the page has no warning %q:\n%s", gone, warned)
 	}
 	if said := ask[string](tab, `document.querySelector("#news").textContent`); said != "Warnings: 1, new ones: 1" {
-		t.Errorf("a screen reader hears %q", said)
+		t.Errorf("a screen reader announces %q", said)
 	}
 	ask[bool](tab, `document.querySelector("#news").textContent = "", true`)
 	tab.await(fmt.Sprintf(`%s !== %q`, shownAt, ask[string](tab, shownAt)))
 	if said := ask[string](tab, `document.querySelector("#news").textContent`); said != "" {
-		t.Errorf("nothing is new, and a screen reader hears %q", said)
+		t.Errorf("a screen reader announces %q although nothing is new", said)
 	}
 }
 
-// checkPause has somebody stop the refresh, and see that what is shown gets old.
+// checkPause pauses the refresh and checks that the page shows the age of its data.
 func checkPause(t *testing.T, tab *tab) {
 	t.Helper()
 	const notice = `document.querySelector("#notice").innerText`
@@ -218,7 +220,7 @@ func checkPause(t *testing.T, tab *tab) {
 	tab.await(notice + ` === ""`)
 }
 
-// checkWidths looks for what is wider than its window, with all details open.
+// checkWidths checks that nothing is wider than its window, with all details open.
 func checkWidths(t *testing.T, tab *tab) {
 	t.Helper()
 	ask[int](tab, `document.querySelectorAll("details").forEach((d) => { d.open = true; }), 1`)
@@ -232,11 +234,11 @@ func checkWidths(t *testing.T, tab *tab) {
 	do(tab, chromedp.EmulateViewport(1280, 900))
 }
 
-// wider names an element that does not fit.
+// wider returns the first elements that do not fit.
 const wider = `[...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll"))
 	.slice(0, 3).map((e) => e.outerHTML.slice(0, 120)).join("\n")`
 
-// checkThemes compares light and dark, and reads all text in both.
+// checkThemes checks that light and dark differ, and the contrast of all text in both.
 func checkThemes(t *testing.T, tab *tab) {
 	t.Helper()
 	grounds := map[string]string{}
@@ -249,7 +251,7 @@ func checkThemes(t *testing.T, tab *tab) {
 			Bad   []string
 		}](tab, contrast)
 		if seen.Texts < 200 {
-			t.Errorf("%s: only %d texts were looked at", theme, seen.Texts)
+			t.Errorf("%s: only %d texts were checked", theme, seen.Texts)
 		}
 		for _, b := range seen.Bad {
 			t.Errorf("%s: too little contrast: %s", theme, b)
@@ -257,12 +259,12 @@ func checkThemes(t *testing.T, tab *tab) {
 		shoot(t, tab, theme)
 	}
 	if grounds["light"] == grounds["dark"] {
-		t.Errorf("light and dark have the same ground, %s", grounds["light"])
+		t.Errorf("light and dark have the same background, %s", grounds["light"])
 	}
 	call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 }
 
-// contrast finds text with less than 4.5:1 to what is behind it (WCAG 2.2, 1.4.3).
+// contrast finds text with a contrast below 4.5:1 to its background (WCAG 2.2, 1.4.3).
 const contrast = `(() => {
 	const rgba = (s) => {
 		const n = s.match(/[\d.]+/g).map(Number);
@@ -283,15 +285,15 @@ const contrast = `(() => {
 		const e = walk.currentNode.parentElement;
 		if (!walk.currentNode.data.trim() || !e.checkVisibility() || e.closest("noscript, .unseen")) continue;
 		texts++;
-		const behind = ground(e);
-		const [a, b] = [light(over(rgba(getComputedStyle(e).color), behind)), light(behind)].sort((x, y) => y - x);
+		const below = ground(e);
+		const [a, b] = [light(over(rgba(getComputedStyle(e).color), below)), light(below)].sort((x, y) => y - x);
 		const ratio = (a + 0.05) / (b + 0.05);
 		if (ratio < 4.5) bad.push(ratio.toFixed(2) + " of " + JSON.stringify(walk.currentNode.data.trim().slice(0, 60)));
 	}
 	return {Texts: texts, Bad: bad};
 })()`
 
-// checkKeyboard goes through the page by Tab: first comes the way past what is above.
+// checkKeyboard visits the page with Tab. The first element is the link that skips navigation.
 func checkKeyboard(t *testing.T, tab *tab) {
 	t.Helper()
 	const focused = `document.activeElement.dataset.tried ?? ""`
@@ -312,23 +314,23 @@ func checkKeyboard(t *testing.T, tab *tab) {
 			continue
 		}
 		if seen := ask[string](tab, `(({top, bottom}) => top >= 0 && bottom > 0 ? document.activeElement.className : "unseen")(document.activeElement.getBoundingClientRect())`); seen != "skip" {
-			t.Errorf("Tab leads first to %q", seen)
+			t.Errorf("the first Tab focuses %q", seen)
 		}
 		if outline := ask[string](tab, `getComputedStyle(document.activeElement).outlineStyle`); outline != "solid" {
-			t.Errorf("what has the focus is outlined %q", outline)
+			t.Errorf("the focused element has outline %q", outline)
 		}
 	}
 	if !slices.Equal(got, wanted) {
-		t.Errorf("by Tab one comes to %q, want %q", got, wanted)
+		t.Errorf("Tab focuses %q, want %q", got, wanted)
 	}
 	ask[int](tab, `document.querySelector(".skip").focus(), 1`)
 	do(tab, chromedp.KeyEvent(kb.Enter))
 	if id := ask[string](tab, `document.activeElement.id`); id != "main" {
-		t.Errorf("the way past leads to %q", id)
+		t.Errorf("the skip link leads to %q", id)
 	}
 }
 
-// checkAccessibility reads the page as a screen reader has it.
+// checkAccessibility checks the page's accessibility tree.
 func checkAccessibility(t *testing.T, tab *tab) {
 	t.Helper()
 	nodes := call(tab, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{}).Nodes
@@ -361,7 +363,7 @@ func checkAccessibility(t *testing.T, tab *tab) {
 		}
 	}
 	if live := ask[int](tab, `document.querySelectorAll("main [aria-live], main [role=status], main [role=alert]").length`); live > 0 {
-		t.Errorf("%d parts of what is refreshed are read out at each refresh", live)
+		t.Errorf("%d refreshed elements are announced at each refresh", live)
 	}
 }
 
@@ -372,22 +374,22 @@ func axText(v *accessibility.Value) string {
 	return strings.Trim(string(v.Value), `"`)
 }
 
-// checkWithoutScripting has the same figures, and a page that asks to be fetched again.
+// checkWithoutScripting checks that the page has the same figures and asks for a reload.
 func checkWithoutScripting(t *testing.T, p *tab) {
 	t.Helper()
 	text := strings.ReplaceAll(do(p, chromedp.OuterHTML(chromedp.CSS("html"))), "\\", "")
 	for _, want := range []string{`http-equiv="refresh"`, "adds up", "no resolver is connected", "delivered", "&lt;img/src=x/onerror=alert(1)&gt;.wild.shop.com."} {
 		if !strings.Contains(text, want) {
-			t.Errorf("without scripting the page does not say %q", want)
+			t.Errorf("without scripting the page does not contain %q", want)
 		}
 	}
 	if !strings.Contains(text, `id="pause" hidden`) {
-		t.Error("without scripting there is a button that does nothing")
+		t.Error("without scripting the pause button is visible")
 	}
 }
 
-// checkPolicy brings in what the content security policy forbids: had anything done so
-// before, it would have been seen.
+// checkPolicy does what the content security policy forbids, and checks that violations are
+// recorded. Otherwise the checks before would prove nothing.
 func checkPolicy(t *testing.T, tab *tab) {
 	t.Helper()
 	ask[bool](tab, `(() => {
@@ -405,11 +407,11 @@ func checkPolicy(t *testing.T, tab *tab) {
 		t.Error("a script in the page ran")
 	}
 	if tab.complaints() == "" {
-		t.Error("the browser did not complain")
+		t.Error("the browser reported no violation")
 	}
 }
 
-// checkStale ends the sensor, and begins it again.
+// checkStale stops the sensor, checks the notice, and starts the sensor again.
 func checkStale(t *testing.T, tab *tab, s *sensor, config string) {
 	t.Helper()
 	const stale = `document.documentElement.classList.contains("stale") && document.querySelector("#notice").innerText.includes(%q)`
@@ -417,15 +419,15 @@ func checkStale(t *testing.T, tab *tab, s *sensor, config string) {
 	s.stop(t)
 	tab.await(fmt.Sprintf(stale, "The sensor does not answer. What stands below is of "))
 	if said := ask[string](tab, `document.querySelector("#notice").innerText`); ask[string](tab, shownAt) < last || !strings.Contains(said, ask[string](tab, shownAt)) {
-		t.Errorf("the page says %q", said)
+		t.Errorf("the notice is %q", said)
 	}
 	shoot(t, tab, "stale")
 	s.run(t, config)
-	ask[bool](tab, `document.dispatchEvent(new Event("visibilitychange"))`) // it need not wait
+	ask[bool](tab, `document.dispatchEvent(new Event("visibilitychange"))`) // makes the page fetch immediately
 	tab.await(`document.querySelector("#notice").innerText === "" && !document.documentElement.classList.contains("stale")`)
 }
 
-// shoot keeps a picture where PAGE_SHOTS says, for people to look at.
+// shoot saves a screenshot in the folder PAGE_SHOTS, if set.
 func shoot(t *testing.T, tab *tab, name string) {
 	t.Helper()
 	folder := os.Getenv("PAGE_SHOTS")

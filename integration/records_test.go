@@ -15,21 +15,20 @@ import (
 	"github.com/miekg/dns"
 )
 
-// output is what a sink has written: a file's bytes, or datagrams one behind the
-// other, and what is in them.
+// output is the output of a sink, a file or concatenated datagrams, with its content.
 type output struct {
 	bytes    []byte
-	sequence uint64 // its id; 0 where there is no container
+	sequence uint64 // the sequence ID; 0 if there is no container
 	records  []nmsgcheck.Record
 }
 
-// written reads what a file sink left behind, which must be whole.
+// written reads the files of a file sink, which must be complete.
 func (s *sensor) written(t *testing.T, sink string) output {
 	t.Helper()
 	return readOutput(t, s.octets(t, sink))
 }
 
-// octets are those of a file sink's files, which are complete.
+// octets returns the content of a file sink's files, which must all be finished.
 func (s *sensor) octets(t *testing.T, sink string) []byte {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(s.dir, sink))
@@ -39,7 +38,7 @@ func (s *sensor) octets(t *testing.T, sink string) []byte {
 	var all []byte
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), ".nmsg") {
-			t.Errorf("%s left %s behind", sink, e.Name())
+			t.Errorf("%s contains an unfinished file: %s", sink, e.Name())
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(s.dir, sink, e.Name()))
@@ -51,15 +50,14 @@ func (s *sensor) octets(t *testing.T, sink string) []byte {
 	return all
 }
 
-// readOutput is readOutputs of one sequence. It is the one way to read what a sink has
-// written.
+// readOutput is readOutputs for one sequence. Tests read outputs only with these functions.
 func readOutput(t *testing.T, data []byte) output {
 	t.Helper()
 	return readOutputs(t, data, 1)
 }
 
-// readOutputs decodes every record, twice, and holds the containers to so many
-// sequences at most, without gaps: a reload may begin another.
+// readOutputs decodes every record with several readers. It checks that the containers belong
+// to at most that many sequences without gaps; a reload may start a new sequence.
 func readOutputs(t *testing.T, data []byte, sequences int) output {
 	t.Helper()
 	containers, records := decodeAll(t, data)
@@ -99,7 +97,7 @@ func decodeAll(t *testing.T, data []byte) (containers []nmsgcheck.Container, rec
 	return containers, records
 }
 
-// key is what a record is about.
+// key identifies the subject of a record.
 type key struct {
 	server netip.Addr
 	name   string
@@ -112,7 +110,7 @@ func (k key) String() string {
 
 func keyOf(r nmsgcheck.Record) key { return key{r.Server, r.Name, r.Type} }
 
-// checkRecords holds each record to the zones and to the scrub rules.
+// checkRecords checks each record against the zones and the scrub rules.
 func checkRecords(t *testing.T, zones *lab.Zones, o output) {
 	t.Helper()
 	for _, r := range o.records {
@@ -123,7 +121,7 @@ func checkRecords(t *testing.T, zones *lab.Zones, o output) {
 	checkZones(t, zones, o)
 }
 
-// checkZones holds each record to the zones alone.
+// checkZones checks each record against the zones only.
 func checkZones(t *testing.T, zones *lab.Zones, o output) {
 	t.Helper()
 	for _, r := range o.records {
@@ -134,22 +132,21 @@ func checkZones(t *testing.T, zones *lab.Zones, o output) {
 		if err := zones.Check(r.Server, r.Response); err != nil {
 			t.Error(err)
 		}
-		for _, apex := range stays {
+		for _, apex := range localNames {
 			if dns.IsSubDomain(apex, r.Name) {
-				t.Errorf("%s: a record of a name that must stay", keyOf(r))
+				t.Errorf("%s: a record of a local name", keyOf(r))
 			}
 		}
 	}
 }
 
-// stays are the names that must not leave, with all names below them: the site's own,
-// special ones, one under no TLD, and one that queries a list.
-var stays = []string{"corp.example.", "10.in-addr.arpa.", "home.arpa.", "local.", "nosuchtld.", "intranet.shop.com.", "version.bind.",
+// localNames lists the names that must not leave, with the names below them: the site's own,
+// special names, one that is under no TLD, and a query of a block list.
+var localNames = []string{"corp.example.", "10.in-addr.arpa.", "home.arpa.", "local.", "nosuchtld.", "intranet.shop.com.", "version.bind.",
 	"4.3.2.1.zen.shop.com."}
 
-// checkNothingLeaked searches an output for what must stand nowhere in it, as
-// text, as wire labels and as address bytes. Server addresses are no secret, but
-// the corporate one is no server of the Internet's.
+// checkNothingLeaked searches an output for secrets, as text, in wire form and as address
+// bytes. Addresses of public servers are not secret, but that of the corporate server is.
 func checkNothingLeaked(t *testing.T, o output) {
 	t.Helper()
 	lower := bytes.ToLower(o.bytes)
@@ -158,17 +155,17 @@ func checkNothingLeaked(t *testing.T, o output) {
 	}
 	for _, secret := range []string{"corp.example.", lab.Identity + ".", "intranet.shop.com."} {
 		if bytes.Contains(lower, []byte(strings.TrimSuffix(secret, "."))) || bytes.Contains(lower, labels(t, secret)) {
-			t.Errorf("the output holds %s", secret)
+			t.Errorf("the output contains %s", secret)
 		}
 	}
 	for _, version := range []string{"unbound", "bind 9", "powerdns", "knot resolver"} {
 		if bytes.Contains(lower, []byte(version)) {
-			t.Errorf("the output holds a resolver's version: %s", version)
+			t.Errorf("the output contains a resolver's version: %s", version)
 		}
 	}
 }
 
-// checkAddressAbsent searches an output for an address in each form.
+// checkAddressAbsent searches an output for an address in every form.
 func checkAddressAbsent(t *testing.T, o output, address string) {
 	t.Helper()
 	lower := bytes.ToLower(o.bytes)
@@ -182,12 +179,12 @@ func checkAddressAbsent(t *testing.T, o output, address string) {
 		"reversed": []byte(reverse), "reversed in labels": labels(t, reverse),
 	} {
 		if bytes.Contains(lower, b) {
-			t.Errorf("the output holds %s %s", address, form)
+			t.Errorf("the output contains %s %s", address, form)
 		}
 	}
 }
 
-// labels is a name in wire form without the root's zero.
+// labels returns a name in wire form without the root label.
 func labels(t *testing.T, name string) []byte {
 	t.Helper()
 	wire := make([]byte, 255)
@@ -198,19 +195,18 @@ func labels(t *testing.T, name string) []byte {
 	return wire[:n-1]
 }
 
-// checkExpected holds the records to the questions: whatever clients asked that
-// has an answer out there and may leave is there, from a server that has the last
-// word on it.
+// checkExpected checks that the questions have records: each one that a public server answers
+// and that is not about a local name, from a server that answers it itself.
 func checkExpected(t *testing.T, zones *lab.Zones, o output, asked []lab.Question) {
 	t.Helper()
 	for _, q := range asked {
 		name := dns.CanonicalName(q.Name)
 		servers, truth := zones.Resolve(name, q.Type)
-		// Name servers a resolver may know from any answer's authority section.
-		if len(servers) == 0 || mustStay(name) || q.Type == dns.TypeNS {
+		// A resolver may know NS records from the authority section of other answers.
+		if len(servers) == 0 || isLocalName(name) || q.Type == dns.TypeNS {
 			continue
 		}
-		// A resolver that knows a name for an alias does not ask for its other types.
+		// A resolver that knows a CNAME of a name does not ask for other types of that name.
 		alias := len(truth.Answer) > 0 && truth.Answer[0].Header().Rrtype == dns.TypeCNAME
 		answers := func(r nmsgcheck.Record) bool {
 			return r.Name == name && (r.Type == q.Type || alias) && (slices.Contains(servers, r.Server) || zones.Final(r.Server, name, q.Type))
@@ -221,8 +217,8 @@ func checkExpected(t *testing.T, zones *lab.Zones, o output, asked []lab.Questio
 	}
 }
 
-func mustStay(name string) bool {
-	for _, apex := range stays {
+func isLocalName(name string) bool {
+	for _, apex := range localNames {
 		if dns.IsSubDomain(apex, name) {
 			return true
 		}

@@ -10,13 +10,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
 )
 
-// A sink comes and goes while records flow: the one that stays has each once, the
-// other has each of its time once, and a configuration that does not hold changes
-// nothing.
+// TestReloadAddsAndRemovesSinkWhileRecordsFlow checks that the permanent sink has each record
+// once, that the other sink has each record of its time once, and that an invalid
+// configuration changes nothing.
 func TestReloadAddsAndRemovesSinkWhileRecordsFlow(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	one := unixSource + exactly + fileSink("first", "dnsqr")
+	one := unixSource + exactTimes + fileSink("first", "dnsqr")
 	two := one + fileSink("second", "dnsqr")
 	s := startSensor(t, w.Namespace, one)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
@@ -27,14 +27,14 @@ func TestReloadAddsAndRemovesSinkWhileRecordsFlow(t *testing.T) {
 	from := f.await(t, 1)
 	s.reload(t, two+"sink \"nmsg\" \"third\" {\n  to = \"udp://nowhere\"\n}\n", "reload failed; the configuration in force stays")
 	to := f.await(t, 100)
-	f.during(t, lab.HoldsBack)
+	f.during(t, lab.SendDelay)
 	s.reload(t, one, "reloaded")
 	f.await(t, 50)
-	f.during(t, lab.HoldsBack)
+	f.during(t, lab.SendDelay)
 	late := f.await(t, 50)
 	f.stop(t)
 	unbound.Stop(t)
-	books := s.stop(t)
+	closing := s.stop(t)
 
 	first, second := s.written(t, "first"), s.written(t, "second")
 	checkZones(t, w.Zones, first)
@@ -42,19 +42,19 @@ func TestReloadAddsAndRemovesSinkWhileRecordsFlow(t *testing.T) {
 	f.check(t, everyName, first)
 	f.check(t, func(i int64) bool { return i >= from && i < to }, second)
 	if slices.ContainsFunc(second.records, func(r nmsgcheck.Record) bool { return r.Name == flowName(late-1) }) {
-		t.Errorf("the sink that went has a record from after that")
+		t.Errorf("the removed sink has a record from after its removal")
 	}
-	if got := books.sinks["first"].Delivered; got != uint64(len(first.records)) || got != books.Records {
-		t.Errorf("%d records in the file, %d delivered, %d made", len(first.records), got, books.Records)
+	if got := closing.sinks["first"].Delivered; got != uint64(len(first.records)) || got != closing.Records {
+		t.Errorf("%d records in the file, %d delivered, %d made", len(first.records), got, closing.Records)
 	}
 }
 
-// A source comes and goes beside another; what it read stays in the books, and
-// the other's connection lives on.
+// TestReloadAddsAndRemovesSource adds and removes a second source. Its messages stay in the
+// ledger, and the connection of the first source is kept.
 func TestReloadAddsAndRemovesSource(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	one := unixSource + exactly + fileSink("first", "dnsqr")
+	one := unixSource + exactTimes + fileSink("first", "dnsqr")
 	two := one + "source \"dnstap\" \"other\" {\n  listen = \"unix://DIR/other.sock\"\n}\n"
 	s := startSensor(t, w.Namespace, one)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
@@ -67,11 +67,11 @@ func TestReloadAddsAndRemovesSource(t *testing.T) {
 	f.await(t, 50)
 	f.stop(t)
 	unbound.Stop(t)
-	books := s.stop(t)
+	closing := s.stop(t)
 
 	frames := uint64(len(captured(t, "testdata/unbound.fstrm")))
-	if got := books.Read - books.sources["tap"].Read; got != frames {
-		t.Errorf("the source that came and went read %d messages of %d", got, frames)
+	if got := closing.Read - closing.sources["tap"].Read; got != frames {
+		t.Errorf("the removed source read %d messages of %d", got, frames)
 	}
 	f.check(t, everyName, s.written(t, "first"))
 	if n := len(s.logged(t, connected)); n != 2 {
@@ -79,12 +79,12 @@ func TestReloadAddsAndRemovesSource(t *testing.T) {
 	}
 }
 
-// A sink's directory is mistyped and mended, as the warning says: what waited is in
-// the files, and nothing that the account showed is taken back.
-func TestMendedSinkDeliversWhatWaited(t *testing.T) {
+// TestCorrectedSinkDeliversItsQueue mistypes a sink's directory and corrects it, as the
+// warning advises: the queued records are written, and no count decreases.
+func TestCorrectedSinkDeliversItsQueue(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	good := unixSource + exactly + fileSink("first", "dnsqr") + "admin {}\n"
+	good := unixSource + exactTimes + fileSink("first", "dnsqr") + "admin {}\n"
 	typo := strings.Replace(good, "DIR/first/", "DIR/frist/", 1)
 	s := startSensor(t, w.Namespace, good)
 	nc, err := net.Dial("unix", s.tapPath())
@@ -93,34 +93,35 @@ func TestMendedSinkDeliversWhatWaited(t *testing.T) {
 	}
 	f := feed(t, nc, captured(t, "testdata/unbound.fstrm"))
 	delivered := func(atLeast uint64) func() bool {
-		return func() bool { return s.shown(t).sink("first").Delivered >= atLeast }
+		return func() bool { return s.readLedger(t).sink("first").Delivered >= atLeast }
 	}
 	await(t, "records in the file", delivered(1))
 	s.reload(t, typo, "reloaded")
-	await(t, "records that wait", func() bool { return s.shown(t).sink("first").Queued > 100 })
-	before := s.shown(t).sink("first")
+	await(t, "queued records", func() bool { return s.readLedger(t).sink("first").Queued > 100 })
+	before := s.readLedger(t).sink("first")
 	s.reload(t, good, "reloaded")
-	await(t, "what waited in the file", delivered(before.Offered))
+	await(t, "the queued records in the file", delivered(before.Offered))
 	s.checkMetrics(t)
 	if err := f.stop(); err != nil {
 		t.Error(err)
 	}
-	books := s.stop(t)
-	got := books.sinks["first"]
+	closing := s.stop(t)
+	got := closing.sinks["first"]
 	written := readOutputs(t, s.octets(t, "first"), 3)
-	if n := uint64(len(written.records)); got.Delivered != books.Records || n != books.Records || got.Offered != books.Records {
-		t.Errorf("%d records in the files of %d; the ledger has %+v", n, books.Records, got)
+	if n := uint64(len(written.records)); got.Delivered != closing.Records || n != closing.Records || got.Offered != closing.Records {
+		t.Errorf("%d records in the files of %d; the ledger has %+v", n, closing.Records, got)
 	}
 	if n := len(s.logged(t, "sink changed")); n != 2 {
-		t.Errorf("%d sinks are said to have been changed, want 2", n)
+		t.Errorf("%d changes of sinks are logged, want 2", n)
 	}
 }
 
-// A failing sink that is removed takes its losses along, but not out of the account.
-func TestRemovedSinkStaysInTheAccount(t *testing.T) {
+// TestRemovedSinkStaysInTheLedger checks that the losses of a removed, failing sink are still
+// counted.
+func TestRemovedSinkStaysInTheLedger(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	one := unixSource + exactly + fileSink("first", "dnsqr") + "admin {}\n"
+	one := unixSource + exactTimes + fileSink("first", "dnsqr") + "admin {}\n"
 	s := startSensor(t, w.Namespace, one+fileSink("other", "dnsqr"))
 	replayInto(t, w.Namespace, lab.UnixTap(s.tapPath()), "testdata/unbound.fstrm")
 	s.awaitLog(t, disconnected, 1)
@@ -129,10 +130,10 @@ func TestRemovedSinkStaysInTheAccount(t *testing.T) {
 	if line := s.logged(t, "sink removed")[0]; !strings.Contains(line, `"level":"WARN"`) {
 		t.Errorf("not a warning: %s", line)
 	}
-	shown := s.shown(t).sink("other")
+	shown := s.readLedger(t).sink("other")
 	s.checkMetrics(t)
-	books := s.stop(t)
-	if got := books.sinks["other"]; got.Lost["failed"] != books.Records || books.Records == 0 || shown.Lost["failed"] != books.Records {
-		t.Errorf("of %d records: %+v, and shown was %+v", books.Records, got, shown)
+	closing := s.stop(t)
+	if got := closing.sinks["other"]; got.Lost["failed"] != closing.Records || closing.Records == 0 || shown.Lost["failed"] != closing.Records {
+		t.Errorf("of %d records: %+v; /ledger had %+v", closing.Records, got, shown)
 	}
 }

@@ -23,23 +23,23 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
 )
 
-// A feeder plays a capture again and again over one connection.
+// A feeder sends a capture repeatedly over one connection.
 type feeder struct {
-	sent uint64       // frames, once it has ended
-	stop func() error // says STOP, and returns when the sensor has said FINISH
+	sent uint64       // frames; valid after stop
+	stop func() error // sends STOP and waits for FINISH
 }
 
-// feed begins to play frames over nc.
+// feed starts sending frames over nc.
 func feed(t *testing.T, nc net.Conn, frames []*dnstap.Dnstap) *feeder {
 	t.Helper()
 	w, err := framestream.NewWriter(nc, &framestream.WriterOptions{
-		ContentTypes: [][]byte{[]byte(contentType)}, Bidirectional: true, Timeout: patience,
+		ContentTypes: [][]byte{[]byte(contentType)}, Bidirectional: true, Timeout: waitTime,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f, stopping, ended := &feeder{}, make(chan struct{}), make(chan error, 1)
-	go func() { ended <- f.play(w, frames, stopping) }()
+	go func() { ended <- f.send(w, frames, stopping) }()
 	f.stop = sync.OnceValue(func() error {
 		defer nc.Close()
 		close(stopping)
@@ -49,7 +49,7 @@ func feed(t *testing.T, nc net.Conn, frames []*dnstap.Dnstap) *feeder {
 	return f
 }
 
-func (f *feeder) play(w *framestream.Writer, frames []*dnstap.Dnstap, stopping <-chan struct{}) error {
+func (f *feeder) send(w *framestream.Writer, frames []*dnstap.Dnstap, stopping <-chan struct{}) error {
 	for i := 0; ; i = (i + 1) % len(frames) {
 		select {
 		case <-stopping:
@@ -70,12 +70,12 @@ func (f *feeder) play(w *framestream.Writer, frames []*dnstap.Dnstap, stopping <
 	}
 }
 
-// plainAddr is where a TCP source without TLS listens, beside tapAddr.
+// plainAddr is the address of a TCP source without TLS; that of the TLS source is tapAddr.
 var plainAddr = netip.MustParseAddrPort("127.0.0.1:6001")
 
-// Every kind of source feeds every kind of sink while the plan is swapped again and
-// again, by SIGHUP and by its file of names, and once in vain. Connections stay, each
-// source has read what it was sent, and each sink has every record, once.
+// TestReloadUnderLoadOfEveryKind sends from every kind of source to every kind of sink during
+// reloads by SIGHUP and by a change of local_names_file, valid and invalid. Connections are
+// kept, each source reads all messages, and each sink has every record once.
 func TestReloadUnderLoadOfEveryKind(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
@@ -94,7 +94,7 @@ sink "nmsg" "out" {
   to = "stdout:"
 }
 `, plainAddr, lab.Resolver4, lab.Resolver6) + fileSink("first", "dnsqr") + udpSink("udp", "dnsqr", receiver.at, mtu) +
-		strings.Replace(exactly, "local_names ", "local_names_file = \"names\"\n  local_names ", 1)
+		strings.Replace(exactTimes, "local_names ", "local_names_file = \"names\"\n  local_names ", 1)
 	config = strings.Replace(config, `source "dnstap" "tap" {
   listen = "tcp://`, `source "dnstap" "tls" {
   listen = "tcp://`, 1)
@@ -119,7 +119,7 @@ sink "nmsg" "out" {
 		"tap":   func() (net.Conn, error) { return net.Dial("unix", s.tapPath()) },
 		"plain": func() (net.Conn, error) { return net.Dial("tcp", plainAddr.String()) },
 		"tls": func() (net.Conn, error) {
-			return tls.Dial("tcp", tapAddr.String(), &tls.Config{InsecureSkipVerify: true}) // the sensor's word is not what is tested
+			return tls.Dial("tcp", tapAddr.String(), &tls.Config{InsecureSkipVerify: true}) // other tests check the certificate
 		},
 	} {
 		var nc net.Conn
@@ -152,10 +152,10 @@ sink "nmsg" "out" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	books := s.stop(t)
+	closing := s.stop(t)
 
 	for name, f := range feeders {
-		if got := books.sources[name].Read; got != f.sent || got < uint64(len(frames)) {
+		if got := closing.sources[name].Read; got != f.sent || got < uint64(len(frames)) {
 			t.Errorf("source %s: read %d messages of %d", name, got, f.sent)
 		}
 	}
@@ -168,8 +168,8 @@ sink "nmsg" "out" {
 		t.Fatal(err)
 	}
 	for name, o := range map[string]output{"first": first, "udp": udp, "out": readOutput(t, raw)} {
-		if got := books.sinks[name]; got.Delivered != books.Records || uint64(len(o.records)) != books.Records {
-			t.Errorf("sink %s: %d delivered, %d came, of %d records", name, got.Delivered, len(o.records), books.Records)
+		if got := closing.sinks[name]; got.Delivered != closing.Records || uint64(len(o.records)) != closing.Records {
+			t.Errorf("sink %s: %d delivered, %d received, of %d records", name, got.Delivered, len(o.records), closing.Records)
 		}
 		if d := cmp.Diff(payloads(first.records), payloads(o.records)); d != "" {
 			t.Errorf("%s differs (-file +%s):\n%s", name, name, d)
@@ -178,7 +178,7 @@ sink "nmsg" "out" {
 	f.check(t, everyName, ofFlow(first))
 }
 
-// ofFlow is what a flow's questions made, and not what feeders played.
+// ofFlow returns the records of a flow's questions, without those of feeders.
 func ofFlow(o output) output {
 	asked := regexp.MustCompile(`^h[0-9]+[.]wild[.]shop[.]com[.]$`)
 	var own []nmsgcheck.Record

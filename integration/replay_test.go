@@ -18,14 +18,14 @@ import (
 
 const contentType = "protobuf:dnstap.Dnstap"
 
-// What the collector says of connections.
+// Log messages about connections.
 const (
 	connected    = "dnstap connection began"
 	disconnected = "dnstap connection ended"
 )
 
-// What fstrm's own tool plays into the socket comes out as the replay command
-// makes it of the same file.
+// TestCaptureThroughSocketGivesWhatReplayGives sends a capture with fstrm_replay into the
+// socket and compares the records with those of the replay command.
 func TestCaptureThroughSocketGivesWhatReplayGives(t *testing.T) {
 	t.Parallel()
 	const capture = "testdata/unbound.fstrm"
@@ -40,24 +40,23 @@ func TestCaptureThroughSocketGivesWhatReplayGives(t *testing.T) {
 			}
 			replayInto(t, n, to, capture)
 			s.awaitLog(t, disconnected, 1)
-			books := s.stop(t)
+			closing := s.stop(t)
 			live := s.written(t, "first")
 			checkNothingLeaked(t, live)
-			if frames := uint64(len(captured(t, capture))); books.Read != frames {
-				t.Errorf("read %d messages of %d frames", books.Read, frames)
+			if frames := uint64(len(captured(t, capture))); closing.Read != frames {
+				t.Errorf("read %d messages of %d frames", closing.Read, frames)
 			}
-			if d := cmp.Diff(facts(s.replayed(t, capture).records), facts(live.records)); d != "" {
-				t.Errorf("-replay +socket:\n%s", d)
+			if d := cmp.Diff(contents(s.replayed(t, capture).records), contents(live.records)); d != "" {
+				t.Errorf("records differ (-replay +socket):\n%s", d)
 			}
 		})
 	}
 }
 
-// A resolver's dnstap as fstrm_capture wrote it, played into the sensor, gives
-// records of what the resolver was told. PowerDNS Recursor feeds both at once:
-// the sensor has heard the same.
-func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+// TestSensorReceivesWhatFstrmCaptureReceives compares the sensor with fstrm_capture. PowerDNS
+// Recursor sends to both at once; captures of other resolvers are replayed into the sensor.
+func TestSensorReceivesWhatFstrmCaptureReceives(t *testing.T) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
 		capture := w.StartCapture(t, "capture")
 		s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
@@ -72,22 +71,22 @@ func TestSensorHearsWhatFstrmCaptureHears(t *testing.T) {
 		if !r.twoTaps {
 			replayInto(t, w.Namespace, lab.UnixTap(s.tapPath()), capture.File)
 		}
-		out := s.stopped(t, "first")
+		out := s.stopAndRead(t, "first")
 
 		checkRecords(t, w.Zones, out)
 		checkNothingLeaked(t, out)
 		checkExpected(t, w.Zones, out, lab.Questions())
-		ours, theirs := facts(out.records), facts(s.replayed(t, capture.File).records)
+		ours, theirs := contents(out.records), contents(s.replayed(t, capture.File).records)
 		for _, record := range theirs {
 			if !slices.Contains(ours, record) {
-				t.Errorf("fstrm_capture heard and we did not: %s", record)
+				t.Errorf("fstrm_capture received this and the sensor did not: %s", record)
 			}
 		}
-		t.Logf("%d records of what fstrm_capture heard, %d of ours", len(theirs), len(ours))
+		t.Logf("%d records from fstrm_capture, %d from the sensor", len(theirs), len(ours))
 	})
 }
 
-// replayed has the replay command make records of captures, under the sensor's own
+// replayed returns the output of the replay command for captures, with the sensor's
 // configuration.
 func (s *sensor) replayed(t *testing.T, captures ...string) output {
 	t.Helper()
@@ -101,7 +100,7 @@ func (s *sensor) replayed(t *testing.T, captures ...string) output {
 	return readOutput(t, data)
 }
 
-// replayInto plays a capture into a socket with fstrm_replay.
+// replayInto sends a capture to a socket with fstrm_replay.
 func replayInto(t *testing.T, n *lab.Namespace, to lab.Tap, file string) {
 	t.Helper()
 	lab.Need(t, "fstrm_replay")
@@ -110,12 +109,12 @@ func replayInto(t *testing.T, n *lab.Namespace, to lab.Tap, file string) {
 		args = []string{"-t", contentType, "-r", file, "-a", to.Addr.Addr().String(), "-p", fmt.Sprint(to.Addr.Port())}
 	}
 	p := n.Start(t, "fstrm_replay", exec.Command("fstrm_replay", args...))
-	if err := p.Wait(patience); err != nil {
+	if err := p.Wait(waitTime); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// captured reads a capture with the libraries.
+// captured decodes a capture with the reference libraries.
 func captured(t *testing.T, file string) []*dnstap.Dnstap {
 	t.Helper()
 	f, err := os.Open(file)

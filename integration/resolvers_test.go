@@ -11,28 +11,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-// startResolver is one of lab's resolvers: a method of World.
+// startResolver is a method of World that starts a resolver.
 type startResolver func(*lab.World, testing.TB, lab.Options) *lab.Resolver
 
-// speaker is a resolver whose dnstap says what servers told it.
-type speaker struct {
-	name    string // its key in speakers
+// dnstapResolver is a resolver that sends resolver messages over dnstap.
+type dnstapResolver struct {
+	name    string // its key in dnstapResolvers
 	start   startResolver
-	retry   time.Duration // at most, between its attempts to connect
-	keeps   bool          // what nobody listens to, about 1 MB of it, for later
-	twoTaps bool          // it can feed two sockets at once
+	retry   time.Duration // at most, between two attempts to connect
+	buffers bool          // whether it buffers about 1 MB of messages while it is not connected
+	twoTaps bool          // whether it can send to two sockets at once
 }
 
-var speakers = map[string]speaker{
-	"Unbound":  {start: (*lab.World).Unbound, retry: time.Second, keeps: true},
+var dnstapResolvers = map[string]dnstapResolver{
+	"Unbound":  {start: (*lab.World).Unbound, retry: time.Second, buffers: true},
 	"BIND":     {start: (*lab.World).BIND, retry: 5 * time.Second},
 	"PowerDNS": {start: (*lab.World).PowerDNS, retry: 5 * time.Second, twoTaps: true},
 }
 
-// eachSpeaker runs a test with each of them, all at once.
-func eachSpeaker(t *testing.T, test func(t *testing.T, r speaker)) {
+// forEachResolver runs a test in parallel with each of these resolvers.
+func forEachResolver(t *testing.T, test func(t *testing.T, r dnstapResolver)) {
 	t.Parallel()
-	for name, r := range speakers {
+	for name, r := range dnstapResolvers {
 		r.name = name
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,21 +41,20 @@ func eachSpeaker(t *testing.T, test func(t *testing.T, r speaker)) {
 	}
 }
 
-// tapAddr is where the sensor's TCP source listens, in a namespace where nothing
-// else does.
+// tapAddr is the address of the sensor's TCP source, in a namespace of its own.
 var tapAddr = netip.MustParseAddrPort("127.0.0.1:6000")
 
 func tcpSource() string {
 	return fmt.Sprintf("source \"dnstap\" \"tap\" {\n  listen = \"tcp://%s\"\n}\n", tapAddr)
 }
 
-// The main job, over each way that each resolver has to deliver dnstap: what it
-// was told by servers comes out as the zones have it, and nothing else does.
-func TestRecordsAreWhatTheZonesSay(t *testing.T) {
+// TestRecordsAreAsInTheZones checks, over each dnstap transport of each resolver, that the
+// answers of servers become records that agree with the zones, and that nothing else leaves.
+func TestRecordsAreAsInTheZones(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		start   startResolver
-		clients bool // it sends client messages too
+		clients bool // whether it sends client messages too
 		tcp     bool
 		options lab.Options
 	}{
@@ -86,42 +85,42 @@ func TestRecordsAreWhatTheZonesSay(t *testing.T) {
 			resolver := c.start(w, t, c.options)
 			w.Ask(t, resolver, lab.Questions())
 			resolver.Stop(t)
-			books := s.stop(t)
+			closing := s.stop(t)
 
-			checkMainJob(t, w, s, books)
-			if inward := books.Dropped["not_outward"]; (inward > 0) != c.clients {
-				t.Errorf("%d messages not outward", inward)
+			checkMainJob(t, w, s, closing)
+			if n := closing.Dropped["not_outward"]; (n > 0) != c.clients {
+				t.Errorf("%d messages dropped as not_outward", n)
 			}
-			t.Logf("%+v", books.account)
+			t.Logf("%+v", closing.account)
 		})
 	}
 }
 
-// A resolver that asks another one has nothing to say of servers: all of it is
-// dropped, under the reason that tells the operator why.
+// TestNothingOfForwarderLeaves checks that everything of a resolver that forwards to another
+// one is dropped, with the reason forwarded.
 func TestNothingOfForwarderLeaves(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
 		s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Forward: w.Upstream(t)})
 		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
-		books := s.stop(t)
+		closing := s.stop(t)
 
-		checkNothingLeft(t, s, books)
-		// A query is judged with its response. Those for dead.com have none.
-		forwarded, unfinished := books.Dropped["forwarded"], books.Dropped["unfinished"]
-		if forwarded < differentNames() || forwarded+books.Paired+unfinished+books.Dropped["not_outward"] != books.Read {
-			t.Errorf("read %d messages, paired %d, dropped %v", books.Read, books.Paired, books.Dropped)
+		checkNothingLeft(t, s, closing)
+		// A query is judged together with its response. Queries for dead.com have none.
+		forwarded, unfinished := closing.Dropped["forwarded"], closing.Dropped["unfinished"]
+		if forwarded < differentNames() || forwarded+closing.Paired+unfinished+closing.Dropped["not_outward"] != closing.Read {
+			t.Errorf("read %d messages, paired %d, dropped %v", closing.Read, closing.Paired, closing.Dropped)
 		}
-		t.Logf("%+v", books.account)
+		t.Logf("%+v", closing.account)
 	})
 }
 
-// A zone that the resolver asks of an internal server stays by that server's
-// address alone, with no local name configured, and beside it the world's leave.
+// TestNothingOfStubZoneLeaves checks that a zone served by an internal server does not leave,
+// because of the server's address and without configured local names. Other zones leave.
 func TestNothingOfStubZoneLeaves(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
 		s := startSensor(t, w.Namespace, unixSource+jsonLog+fileSink("first", "dnsqr"))
 		resolver := r.start(w, t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Stub: true})
@@ -138,20 +137,20 @@ func TestNothingOfStubZoneLeaves(t *testing.T) {
 			}
 		}
 		resolver.Stop(t)
-		books := s.stop(t)
+		closing := s.stop(t)
 
 		out := s.written(t, "first")
-		checkRecords(t, w.Zones, out) // which knows what must stay
+		checkRecords(t, w.Zones, out) // fails for local names
 		checkNothingLeaked(t, out)
 		checkExpected(t, w.Zones, out, outside)
-		if n := books.Dropped["local_server"]; n < uint64(len(inside)) || books.Dropped["local_name"] > 0 {
-			t.Errorf("dropped %v, want %d or more as local_server and none as local_name", books.Dropped, len(inside))
+		if n := closing.Dropped["local_server"]; n < uint64(len(inside)) || closing.Dropped["local_name"] > 0 {
+			t.Errorf("dropped %v, want %d or more as local_server and none as local_name", closing.Dropped, len(inside))
 		}
-		t.Logf("%+v", books.account)
+		t.Logf("%+v", closing.account)
 	})
 }
 
-// differentNames counts the names that clients ask for and that somebody answers.
+// differentNames counts the names that clients ask for and that a server answers.
 func differentNames() uint64 {
 	names := make(map[string]bool)
 	for _, q := range lab.Questions() {
@@ -162,8 +161,9 @@ func differentNames() uint64 {
 	return uint64(len(names))
 }
 
-// A resolver that tells of its clients only, as Knot Resolver always does: nothing
-// of that leaves, and after a minute the sensor says, once, what helps.
+// TestClientsOnlyIsReportedAndNothingLeaves checks a resolver that sends client messages only,
+// as Knot Resolver always does: no record leaves, and after a minute the sensor logs the
+// remedy once.
 func TestClientsOnlyIsReportedAndNothingLeaves(t *testing.T) {
 	t.Parallel()
 	const report = "only messages that are not outward have come"
@@ -186,39 +186,39 @@ func TestClientsOnlyIsReportedAndNothingLeaves(t *testing.T) {
 			s.awaitLog(t, report, 1)
 			w.Ask(t, resolver, lab.Questions())
 			resolver.Stop(t)
-			books := s.stop(t)
+			closing := s.stop(t)
 
 			reports := s.logged(t, report)
 			if len(reports) != 1 || !strings.Contains(reports[0], r.remedy) {
-				t.Errorf("the sensor reports, and the remedy is %q:\n%s", r.remedy, strings.Join(reports, ""))
+				t.Errorf("want one report with the remedy %q, got:\n%s", r.remedy, strings.Join(reports, ""))
 			}
-			checkNothingLeft(t, s, books)
-			if inward := books.Dropped["not_outward"]; inward < 2*uint64(len(lab.Questions())) || inward != books.Read {
-				t.Errorf("read %d messages, dropped %v", books.Read, books.Dropped)
+			checkNothingLeft(t, s, closing)
+			if n := closing.Dropped["not_outward"]; n < 2*uint64(len(lab.Questions())) || n != closing.Read {
+				t.Errorf("read %d messages, dropped %v", closing.Read, closing.Dropped)
 			}
-			t.Logf("%+v", books.account)
+			t.Logf("%+v", closing.account)
 		})
 	}
 }
 
-// checkNothingLeft holds a sensor to having made nothing of what it read.
-func checkNothingLeft(t *testing.T, s *sensor, books ledger) {
+// checkNothingLeft checks that a sensor made no record.
+func checkNothingLeft(t *testing.T, s *sensor, closing ledger) {
 	t.Helper()
-	if n := len(s.written(t, "first").bytes); n > 0 || books.Records != 0 || books.sinks["first"].Offered != 0 {
-		t.Errorf("%d bytes left; the ledger has %d records, its sink %+v", n, books.Records, books.sinks["first"])
+	if n := len(s.written(t, "first").bytes); n > 0 || closing.Records != 0 || closing.sinks["first"].Offered != 0 {
+		t.Errorf("%d bytes written; the ledger has %d records, its sink %+v", n, closing.Records, closing.sinks["first"])
 	}
 }
 
-// checkMainJob holds what became of all questions to the zones, to the policy and to
-// the ledger.
-func checkMainJob(t *testing.T, w *lab.World, s *sensor, books ledger) {
+// checkMainJob checks the outcome of all questions against the zones, the policy and the
+// ledger.
+func checkMainJob(t *testing.T, w *lab.World, s *sensor, closing ledger) {
 	t.Helper()
 	out := s.written(t, "first")
 	checkRecords(t, w.Zones, out)
 	checkNothingLeaked(t, out)
 	checkExpected(t, w.Zones, out, lab.Questions())
 	checkBothFamilies(t, out)
-	checkBooks(t, books, out)
+	checkLedger(t, closing, out)
 }
 
 func checkBothFamilies(t *testing.T, o output) {
@@ -232,9 +232,9 @@ func checkBothFamilies(t *testing.T, o output) {
 	}
 }
 
-// checkBooks holds the ledger to the file and to what the questions must have
-// brought about.
-func checkBooks(t *testing.T, l ledger, o output) {
+// checkLedger checks the ledger against the file, and that the questions caused every expected
+// drop reason.
+func checkLedger(t *testing.T, l ledger, o output) {
 	t.Helper()
 	n := uint64(len(o.records))
 	sink := l.sinks["first"]
@@ -243,7 +243,7 @@ func checkBooks(t *testing.T, l ledger, o output) {
 	}
 	for _, reason := range []string{"local_server", "truncated", "local_name", "lookup", "special_name"} {
 		if l.Dropped[reason] == 0 {
-			t.Errorf("nothing was dropped as %s: %v", reason, l.Dropped)
+			t.Errorf("no message was dropped as %s: %v", reason, l.Dropped)
 		}
 	}
 	for _, reason := range []string{"malformed", "oversize", "unscrubbable", "pairing_full", "resolver_address"} {

@@ -18,18 +18,18 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// A capture is one that runs in a namespace, with what its lanes have handed out.
+// A capture is a running ring.Capture with the packets that its lanes have read.
 type capture struct {
 	*ring.Capture
-	log   *record
-	stop  func() // ends it, and returns when all is handed out
-	close func() // after stop
+	log   *logBuffer
+	stop  func() // ends it and returns when all packets are read
+	close func() // stops it and releases the rings
 
 	mu   sync.Mutex
 	seen [][]packet // of each lane
 }
 
-// A packet is a ring.Packet, kept.
+// A packet is a copy of a ring.Packet.
 type packet struct {
 	data     []byte
 	protocol uint16
@@ -37,19 +37,19 @@ type packet struct {
 	time     int64
 }
 
-// A record is what was logged.
-type record struct {
+// A logBuffer collects log lines.
+type logBuffer struct {
 	mu sync.Mutex
 	b  strings.Builder
 }
 
-func (r *record) Write(p []byte) (int, error) {
+func (r *logBuffer) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.b.Write(p)
 }
 
-func (r *record) count(text string) int {
+func (r *logBuffer) count(text string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Count(r.b.String(), text)
@@ -64,10 +64,10 @@ func defaults(interfaces ...string) ring.Config {
 	}
 }
 
-// begin captures in the namespace until the test ends, or the capture is stopped.
-func begin(t *testing.T, n *lab.Namespace, cfg ring.Config) *capture {
+// startRing captures in the namespace until stop, or until the test ends.
+func startRing(t *testing.T, n *lab.Namespace, cfg ring.Config) *capture {
 	t.Helper()
-	c := &capture{log: &record{}, seen: make([][]packet, cfg.Lanes)}
+	c := &capture{log: &logBuffer{}, seen: make([][]packet, cfg.Lanes)}
 	var err error
 	n.Enter(t, func() {
 		if c.Capture, err = ring.Open(cfg, slog.New(slog.NewTextHandler(c.log, nil))); err == nil {
@@ -115,9 +115,9 @@ func (c *capture) read(lane int) {
 	}
 }
 
-// endWith waits for as many packets as there are names, ends the capture and holds
-// what all lanes have handed out to be those. It says nothing of order: the kernel may
-// take up what was sent on another processor later.
+// endWith waits for as many packets as there are names, stops the capture and compares the
+// names of all lanes in any order: the kernel may process packets that were sent on another
+// processor later.
 func (c *capture) endWith(t *testing.T, want []string) {
 	t.Helper()
 	c.await(t, len(want))
@@ -132,7 +132,7 @@ func (c *capture) endWith(t *testing.T, want []string) {
 	}
 }
 
-// names are those of the packets of a lane: what follows their last zero.
+// names returns the names of a lane's packets: the bytes after their last zero.
 func (c *capture) names(lane int) (all []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,7 +144,7 @@ func (c *capture) names(lane int) (all []string) {
 
 func (p packet) name() string { return string(p.data[bytes.LastIndexByte(p.data, 0)+1:]) }
 
-// await waits for the lanes to have handed out so many packets.
+// await waits until the lanes have read that many packets.
 func (c *capture) await(t *testing.T, packets int) {
 	t.Helper()
 	await(t, fmt.Sprintf("%d packets", packets), func() bool { return c.total() >= packets })
@@ -159,13 +159,13 @@ func (c *capture) total() (n int) {
 	return n
 }
 
-// What has arrived when the capture is told to end is handed out: the block that the
-// kernel is still filling too.
-func TestRingHandsOutWhatHasArrived(t *testing.T) {
+// TestRingReadsWhatHasArrived checks that stopping a capture still yields the packets in the
+// block that the kernel is filling.
+func TestRingReadsWhatHasArrived(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	c := plug(t, n, "tap0")
-	capture := begin(t, n, defaults("tap0"))
+	c := makePair(t, n, "tap0")
+	capture := startRing(t, n, defaults("tap0"))
 	before := time.Now().UnixNano()
 	c.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
 	c.send(t, datagram(server4, resolver4, udp, dnsPort, 4000, "response"))
@@ -180,7 +180,7 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 	}
 	for _, p := range capture.seen[0] {
 		if p.time < before || p.time > after || p.time > int64(capture.Ended()) {
-			t.Errorf("a packet sent between %d and %d is of %d", before, after, p.time)
+			t.Errorf("a packet sent between %d and %d has time %d", before, after, p.time)
 		}
 		if p.protocol != ring.IPv4 || p.length != len(p.data) {
 			t.Errorf("protocol %#x, length %d of %d", p.protocol, p.length, len(p.data))
@@ -192,18 +192,18 @@ func TestRingHandsOutWhatHasArrived(t *testing.T) {
 	}
 }
 
-// What arrives while a capture ends is handed out if it came before the instant that
-// the capture calls its end, whatever the lanes have in hand.
+// TestRingEndsAtAnInstant checks that a stopped capture yields every packet from before its
+// end time, and none from after it.
 func TestRingEndsAtAnInstant(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	c := plug(t, n, "tap0")
-	capture := begin(t, n, defaults("tap0"))
+	c := makePair(t, n, "tap0")
+	capture := startRing(t, n, defaults("tap0"))
 	if capture.Ended() >= 0 {
-		t.Errorf("a capture that runs has ended at %d", capture.Ended())
+		t.Errorf("a running capture has the end time %d", capture.Ended())
 	}
 	ended := make(chan struct{})
-	after := []int64{} // when each packet had been sent
+	after := []int64{} // the time after each packet was sent
 	for stopping := false; ; {
 		select {
 		case <-ended:
@@ -229,14 +229,14 @@ func checkEnd(t *testing.T, c *capture, after []int64) {
 		}
 		return n
 	}
-	const slack = int64(20 * time.Millisecond)      // for the kernel to take up what was sent
-	least, most := sentBy(end-slack), sentBy(end)+1 // and one that was being sent
+	const slack = int64(20 * time.Millisecond)      // for the kernel to process sent packets
+	least, most := sentBy(end-slack), sentBy(end)+1 // plus a packet that was being sent
 	if got := c.total(); got < least || got > most {
-		t.Errorf("%d packets handed out, want %d to %d", got, least, most)
+		t.Errorf("%d packets read, want %d to %d", got, least, most)
 	}
 	for _, p := range c.seen[0] {
 		if p.time > end {
-			t.Fatalf("a packet of %d is handed out, after the end at %d", p.time, end)
+			t.Fatalf("a packet with time %d was read, after the end at %d", p.time, end)
 		}
 	}
 	c.close()
@@ -244,6 +244,6 @@ func checkEnd(t *testing.T, c *capture, after []int64) {
 		t.Errorf("%d packets of %d came into the ring: it still receives after the end", s.Packets, len(after))
 	}
 	if least == 0 || most >= len(after) {
-		t.Errorf("%d packets before the end and %d in all test nothing", least, len(after))
+		t.Errorf("%d packets before the end and %d in all: the test checks nothing", least, len(after))
 	}
 }

@@ -17,17 +17,17 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// A probe captures in a process of its own, as user nobody.
+// A probe is a process that captures as user nobody.
 type probe struct {
 	*lab.Process
 	binary string
 }
 
-// startProbe builds the probe and starts it, with a capability or, for "", none.
+// startProbe builds and starts the probe, with a capability or, for "", none.
 func startProbe(t *testing.T, n *lab.Namespace, capability string, interfaces ...string) probe {
 	t.Helper()
 	lab.Need(t, "setcap", "setpriv")
-	dir, err := os.MkdirTemp("", "ringprobe") // not in n.Dir, where capabilities may count for nothing
+	dir, err := os.MkdirTemp("", "ringprobe") // not in n.Dir, which may be mounted without capabilities
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,17 +47,17 @@ func startProbe(t *testing.T, n *lab.Namespace, capability string, interfaces ..
 	return p
 }
 
-func (p probe) awaits(t *testing.T, text string) {
+func (p probe) awaitOutput(t *testing.T, text string) {
 	t.Helper()
 	await(t, text, func() bool { return strings.Contains(p.Log(t), text) })
 }
 
-// number is what the probe says behind a word.
+// number returns the number that the probe printed after a word.
 func (p probe) number(t *testing.T, word string) int {
 	t.Helper()
 	m := regexp.MustCompile(`(?m)^` + word + ` (\d+)$`).FindStringSubmatch(p.Log(t))
 	if m == nil {
-		t.Fatalf("the probe says no %s", word)
+		t.Fatalf("the probe printed no %s", word)
 	}
 	n, err := strconv.Atoi(m[1])
 	if err != nil {
@@ -66,26 +66,25 @@ func (p probe) number(t *testing.T, word string) int {
 	return n
 }
 
-// CAP_NET_RAW alone suffices for all that a capture does: promiscuous mode, lanes, and
-// an interface that is replaced. None of that, nor an interface that is down, keeps the
-// processor busy.
-func TestRingNeedsTheOneCapability(t *testing.T) {
+// TestRingNeedsOneCapability checks that CAP_NET_RAW suffices for promiscuous mode, lanes and
+// a replaced interface, and that these and an interface that is down use little CPU time.
+func TestRingNeedsOneCapability(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	first := plug(t, n, "tap0")
-	plug(t, n, "tap1")
+	first := makePair(t, n, "tap0")
+	makePair(t, n, "tap1")
 	p := startProbe(t, n, "cap_net_raw+ep", "tap0", "tap1")
-	p.awaits(t, "uid 65534 captures")
+	p.awaitOutput(t, "uid 65534 captures")
 	query := datagram(resolver4, server4, udp, 4000, dnsPort, "query")
 	first.send(t, query)
 	n.IP(t, "link del tap1")
-	p.awaits(t, saidGone)
+	p.awaitOutput(t, loggedGone)
 	n.IP(t, "link set tap0 down")
-	p.awaits(t, saidDown)
-	again := plug(t, n, "tap1")
-	p.awaits(t, saidUp)
+	p.awaitOutput(t, loggedDown)
+	again := makePair(t, n, "tap1")
+	p.awaitOutput(t, loggedUp)
 	for range 20 {
-		again.send(t, query) // and waits for tap0, which is silent
+		again.send(t, query) // is delayed by tap0, which receives nothing
 		forAWhile(50 * time.Millisecond)
 	}
 	p.Stop(t)
@@ -102,7 +101,7 @@ func TestRingNeedsTheOneCapability(t *testing.T) {
 	}
 }
 
-func TestRingSaysWhatItNeeds(t *testing.T) {
+func TestRingErrorNamesTheMissingCapability(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
 	p := startProbe(t, n, "", "lo")
@@ -111,15 +110,15 @@ func TestRingSaysWhatItNeeds(t *testing.T) {
 	}
 	for _, want := range []string{"setcap cap_net_raw+ep " + p.binary, "AmbientCapabilities=CAP_NET_RAW"} {
 		if !strings.Contains(p.Log(t), want) {
-			t.Errorf("the probe says %q, which lacks %q", p.Log(t), want)
+			t.Errorf("the probe printed %q, want %q in it", p.Log(t), want)
 		}
 	}
 }
 
-func TestRingNamesTheInterfacesThereAre(t *testing.T) {
+func TestRingErrorListsTheInterfaces(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	plug(t, n, "tap0")
+	makePair(t, n, "tap0")
 	err := errors.New("none")
 	n.Enter(t, func() {
 		_, err = ring.Open(defaults("tap0", "eth9"), slog.New(slog.DiscardHandler))
@@ -131,19 +130,19 @@ func TestRingNamesTheInterfacesThereAre(t *testing.T) {
 	}
 }
 
-// A filter as large as the kernel takes is taken by the kernel.
+// TestRingTakesManyResolvers checks that the kernel accepts the largest filter.
 func TestRingTakesManyResolvers(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	cable := plug(t, n, "tap0")
+	sender := makePair(t, n, "tap0")
 	cfg := defaults("tap0")
 	a := netip.MustParseAddr("2001:db8:5::1")
 	for range 200 {
 		cfg.Filter.Resolvers = append(cfg.Filter.Resolvers, netip.PrefixFrom(a, 128))
 		a = a.Next()
 	}
-	capture := begin(t, n, cfg)
-	cable.send(t, datagram(cfg.Filter.Resolvers[201].Addr(), server6, udp, 4000, dnsPort, "of the last"))
-	cable.send(t, datagram(a, server6, udp, 4000, dnsPort, "of the next"))
+	capture := startRing(t, n, cfg)
+	sender.send(t, datagram(cfg.Filter.Resolvers[201].Addr(), server6, udp, 4000, dnsPort, "of the last"))
+	sender.send(t, datagram(a, server6, udp, 4000, dnsPort, "of the next"))
 	capture.endWith(t, []string{"of the last"})
 }

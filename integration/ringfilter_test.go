@@ -9,7 +9,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// A sample is a packet that the filter of defaults lets through, or not.
+// A sample is a packet and whether the filter of defaults accepts it.
 type sample struct {
 	name   string
 	packet []byte
@@ -39,8 +39,8 @@ func samples() (all []sample) {
 				add(way.passes, name, datagram(way.src, way.dst, proto, way.from, way.to, name))
 			}
 		}
-		add(true, "later fragment"+family, later(a.server, a.resolver, "later fragment"+family))
-		add(false, "foreign fragment"+family, later(a.server, a.other, "foreign fragment"+family))
+		add(true, "later fragment"+family, laterFragment(a.server, a.resolver, "later fragment"+family))
+		add(false, "foreign fragment"+family, laterFragment(a.server, a.other, "foreign fragment"+family))
 	}
 	add(true, "options", packet4(resolver4, server4, udp, 0, 3, ports(4000, dnsPort, "options")))
 	add(true, "first fragment", packet4(server4, resolver4, udp, 0x2000, 0, ports(dnsPort, 4000, "first fragment")))
@@ -50,14 +50,14 @@ func samples() (all []sample) {
 	return all
 }
 
-// The kernel runs the filter on what it really shows, with VLAN tags too, of which it
-// takes one away.
+// TestRingFilterInTheKernel checks the filter on packets as the kernel presents them, also
+// with VLAN tags, of which the kernel removes the outer one.
 func TestRingFilterInTheKernel(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		tags      []uint16
-		protocol  uint16 // 0: IP's
-		remaining int    // bytes of tags that are left
+		protocol  uint16 // 0: that of IPv4 or IPv6
+		remaining int    // bytes of tags that the kernel leaves in the packet
 	}{
 		"no tag":            {nil, 0, 0},
 		"802.1Q":            {[]uint16{0x8100, 7}, 0, 0},
@@ -67,21 +67,21 @@ func TestRingFilterInTheKernel(t *testing.T) {
 		"QinQ of 802.1Q":    {[]uint16{0x8100, 7, 0x8100, 9}, ring.VLAN, 4},
 		"QinQ, priority v4": {[]uint16{0x88a8, 7, 0x8100, 0x4509}, ring.VLAN, 4},
 		"QinQ, priority v6": {[]uint16{0x88a8, 7, 0x8100, 0x6009}, ring.VLAN, 4},
-		"of old":            {[]uint16{0x9100, 7}, ring.OldQinQ, 4},
-		"of old, inner":     {[]uint16{0x8100, 7, 0x9100, 9}, ring.OldQinQ, 4},
-		"QinQ of old":       {[]uint16{0x9100, 7, 0x8100, 9}, ring.OldQinQ, 8},
+		"old QinQ":          {[]uint16{0x9100, 7}, ring.OldQinQ, 4},
+		"old QinQ, inner":   {[]uint16{0x8100, 7, 0x9100, 9}, ring.OldQinQ, 4},
+		"old QinQ, outer":   {[]uint16{0x9100, 7, 0x8100, 9}, ring.OldQinQ, 8},
 		"three":             {[]uint16{0x88a8, 7, 0x88a8, 8, 0x8100, 9}, ring.VLAN, 8},
-		"four of old":       {[]uint16{0x9100, 7, 0x9100, 8, 0x9100, 9, 0x8100, 10}, ring.OldQinQ, 16},
+		"four, old QinQ":    {[]uint16{0x9100, 7, 0x9100, 8, 0x9100, 9, 0x8100, 10}, ring.OldQinQ, 16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := lab.NewNamespace(t)
-			cable := plug(t, n, "tap0")
-			capture := begin(t, n, defaults("tap0"))
+			sender := makePair(t, n, "tap0")
+			capture := startRing(t, n, defaults("tap0"))
 			var want []string
 			packets := map[string][]byte{}
 			for _, s := range samples() {
-				cable.send(t, s.packet, c.tags...)
+				sender.send(t, s.packet, c.tags...)
 				packets[s.name] = s.packet
 				if s.passes {
 					want = append(want, s.name)
@@ -107,49 +107,49 @@ func TestRingFilterInTheKernel(t *testing.T) {
 func TestRingFilterOfTunnels(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	cable := plug(t, n, "tap0")
+	sender := makePair(t, n, "tap0")
 	cfg := defaults("tap0")
 	cfg.Filter.Decapsulate = true
-	capture := begin(t, n, cfg)
+	capture := startRing(t, n, cfg)
 	var want []string
 	send := func(passes bool, name string, packet []byte) {
-		cable.send(t, packet, 0x88a8, 7, 0x8100, 9)
+		sender.send(t, packet, 0x88a8, 7, 0x8100, 9)
 		if passes {
 			want = append(want, name)
 		}
 	}
 	send(true, "GRE", packet4(other4, server4, gre, 0, 0, []byte("\x00GRE")))
 	send(true, "GRE over IPv6", packet6(other6, server6, gre, []byte("\x00GRE over IPv6")))
-	send(true, "behind options", packet6(other6, server6, options6, []byte("\x00behind options")))
-	send(true, "VXLAN behind options", packet6(other6, server6, hopByHop,
-		append([]byte{udp, 0, 1, 4, 0, 0, 0, 0}, ports(4000, vxlan, "VXLAN behind options")...)))
+	send(true, "after options", packet6(other6, server6, options6, []byte("\x00after options")))
+	send(true, "VXLAN after options", packet6(other6, server6, hopByHop,
+		append([]byte{udp, 0, 1, 4, 0, 0, 0, 0}, ports(4000, vxlan, "VXLAN after options")...)))
 	send(true, "VXLAN", packet4(other4, server4, udp, 0, 5, ports(4000, vxlan, "VXLAN")))
 	send(true, "VXLAN over IPv6", datagram(other6, server6, udp, 4000, vxlan, "VXLAN over IPv6"))
-	send(true, "fragment", later(other4, server4, "fragment"))
+	send(true, "fragment", laterFragment(other4, server4, "fragment"))
 	send(true, "query", datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
 	send(false, "foreign", datagram(other4, server4, udp, 4000, dnsPort, "foreign"))
 	capture.endWith(t, want)
 }
 
-// Packets on their way out have their tags before what the kernel shows, which is how
-// a resolver's own host may see them.
+// TestRingFilterOfOutgoingTags checks outgoing packets, as a sensor on the resolver's host
+// sees them: the kernel presents their tags in the packet.
 func TestRingFilterOfOutgoingTags(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	plug(t, n, "tap0")
-	cable := cableInto(t, n, "tap0")
-	capture := begin(t, n, defaults("tap0"))
+	makePair(t, n, "tap0")
+	sender := newSender(t, n, "tap0")
+	capture := startRing(t, n, defaults("tap0"))
 	var want []string
 	for _, tags := range [][]uint16{nil, {0x8100, 7}, {0x88a8, 7, 0x8100, 9}} {
 		for _, s := range samples() {
-			cable.send(t, s.packet, tags...)
+			sender.send(t, s.packet, tags...)
 			if s.passes {
 				want = append(want, s.name)
 			}
 		}
 	}
-	for _, s := range samples() { // a tag of old is none to the kernel
-		cable.send(t, s.packet, 0x9100, 7, 0x8100, 9)
+	for _, s := range samples() { // the kernel does not treat 0x9100 as a tag
+		sender.send(t, s.packet, 0x9100, 7, 0x8100, 9)
 		if s.passes {
 			want = append(want, s.name)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// Packets are made by hand here: what is to pass is what the RFCs draw, not what one
-// library makes of them.
+// These packets are built by hand from the RFCs, because a library may share its errors with
+// the code under test.
 
 const (
 	tcp, udp, icmp, gre = 6, 17, 1, 47
@@ -27,15 +27,15 @@ var (
 	other4, other6     = netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("2001:db8:2::9")
 )
 
-// ports is a transport header's beginning, with room for the rest of it and a name,
-// after a zero, by which the test knows the packet again.
+// ports returns the start of a transport header and, after a zero byte, a name by which the
+// test recognises the packet.
 func ports(from, to uint16, name string) []byte {
 	b := binary.BigEndian.AppendUint16(nil, from)
 	b = binary.BigEndian.AppendUint16(b, to)
 	return append(append(b, make([]byte, 16)...), name...)
 }
 
-// packet4 is RFC 791's header, with so many words of options, before a payload.
+// packet4 returns a packet with an IPv4 header (RFC 791) with that many words of options.
 func packet4(src, dst netip.Addr, proto byte, fragment uint16, options int, payload []byte) []byte {
 	size := 20 + 4*options
 	h := make([]byte, size)
@@ -57,7 +57,7 @@ func packet4(src, dst netip.Addr, proto byte, fragment uint16, options int, payl
 	return append(h, payload...)
 }
 
-// packet6 is RFC 8200's header before a payload, extension headers included.
+// packet6 returns a packet with an IPv6 header (RFC 8200); payload includes extension headers.
 func packet6(src, dst netip.Addr, nextHeader byte, payload []byte) []byte {
 	h := make([]byte, 40)
 	h[0] = 0x60
@@ -68,7 +68,7 @@ func packet6(src, dst netip.Addr, nextHeader byte, payload []byte) []byte {
 	return append(h, payload...)
 }
 
-// datagram has a transport header's ports, and a name to be known by.
+// datagram returns a packet with ports and a name.
 func datagram(src, dst netip.Addr, proto byte, from, to uint16, name string) []byte {
 	if src.Is4() {
 		return packet4(src, dst, proto, 0, 0, ports(from, to, name))
@@ -76,15 +76,15 @@ func datagram(src, dst netip.Addr, proto byte, from, to uint16, name string) []b
 	return packet6(src, dst, proto, ports(from, to, name))
 }
 
-// later is a fragment without ports.
-func later(src, dst netip.Addr, name string) []byte {
+// laterFragment returns a fragment other than the first, which has no ports.
+func laterFragment(src, dst netip.Addr, name string) []byte {
 	if src.Is4() {
 		return packet4(src, dst, udp, 100, 0, append([]byte{0}, name...))
 	}
 	return packet6(src, dst, fragment6, append([]byte{udp, 0, 1, 0, 0, 0, 0, 7, 0}, name...))
 }
 
-// ether is a frame to a station, with VLAN tags (EtherType and TCI, outermost first).
+// ether returns a frame to an address, with VLAN tags (EtherType and TCI, outermost first).
 func ether(to []byte, packet []byte, tags ...uint16) []byte {
 	f := slices.Concat(to, []byte{2, 0, 0, 0, 0, 1})
 	for _, t := range tags {
@@ -97,25 +97,25 @@ func ether(to []byte, packet []byte, tags ...uint16) []byte {
 	return append(binary.BigEndian.AppendUint16(f, etherType), packet...)
 }
 
-// A cable sends frames out of an interface: they arrive at the other end of its pair.
-type cable struct {
+// A sender sends frames from one interface of a pair, so that they arrive at the other.
+type sender struct {
 	fd int
-	to []byte // the station at the other end
+	to []byte // the Ethernet address of the other interface
 }
 
-// plug makes a pair of interfaces NAME and NAME-peer, and a cable into the peer.
-func plug(t *testing.T, n *lab.Namespace, name string) *cable {
+// makePair makes a pair of interfaces NAME and NAME-peer, and returns a sender on the peer.
+func makePair(t *testing.T, n *lab.Namespace, name string) *sender {
 	t.Helper()
 	n.IP(t, "link add "+name+" address 02:00:00:00:00:02 type veth peer name "+name+"-peer\n"+
 		"link set "+name+" up\nlink set "+name+"-peer up")
-	return cableInto(t, n, name+"-peer")
+	return newSender(t, n, name+"-peer")
 }
 
-func cableInto(t *testing.T, n *lab.Namespace, name string) *cable {
+func newSender(t *testing.T, n *lab.Namespace, name string) *sender {
 	t.Helper()
-	c := &cable{fd: -1, to: []byte{2, 0, 0, 0, 0, 2}}
+	c := &sender{fd: -1, to: []byte{2, 0, 0, 0, 0, 2}}
 	var err error
-	n.Enter(t, func() { c.fd, err = openCable(name) })
+	n.Enter(t, func() { c.fd, err = openPacketSocket(name) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func cableInto(t *testing.T, n *lab.Namespace, name string) *cable {
 	return c
 }
 
-func openCable(name string) (int, error) {
+func openPacketSocket(name string) (int, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
@@ -138,7 +138,7 @@ func openCable(name string) (int, error) {
 	return fd, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: int(request.Uint32())})
 }
 
-func (c *cable) send(t *testing.T, packet []byte, tags ...uint16) {
+func (c *sender) send(t *testing.T, packet []byte, tags ...uint16) {
 	t.Helper()
 	if _, err := unix.Write(c.fd, ether(c.to, packet, tags...)); err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// pairs are resolvers and servers, and what each says to the other: first the query,
-// last the response's fragments.
+// pairs returns the packets between pairs of resolver and server: a query, a response, a query
+// over TCP and two later fragments of a response.
 func pairs(count int) (all [][][]byte) {
 	for i := range count {
 		name := fmt.Sprintf("pair %d", i)
@@ -26,41 +26,42 @@ func pairs(count int) (all [][][]byte) {
 			datagram(resolver, server, udp, uint16(1024+i), dnsPort, name),
 			datagram(server, resolver, udp, dnsPort, uint16(1024+i), name),
 			datagram(resolver, server, tcp, uint16(2024+i), dnsPort, name),
-			later(server, resolver, name),
-			later(server, resolver, name),
+			laterFragment(server, resolver, name),
+			laterFragment(server, resolver, name),
 		})
 	}
 	return all
 }
 
-// Directions arrive on interfaces of their own, fragments have no ports, and half of
-// the packets have a tag: what two addresses say must meet in one lane all the same.
+// TestRingLanesKeepPairsTogether checks that all packets between two addresses are read by one
+// lane, although each direction has its own interface, fragments have no ports, and half of
+// the packets have tags.
 func TestRingLanesKeepPairsTogether(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	asked, told := plug(t, n, "tap0"), plug(t, n, "tap1")
+	queries, responses := makePair(t, n, "tap0"), makePair(t, n, "tap1")
 	cfg := defaults("tap0", "tap1")
 	cfg.Lanes = 4
-	capture := begin(t, n, cfg)
-	sendPairs(t, asked, told, 400)
+	capture := startRing(t, n, cfg)
+	sendPairs(t, queries, responses, 400)
 	checkLanes(t, capture, 400)
 }
 
-// On a resolver's own host one direction leaves, which the kernel shows with its link
-// header to those who divide it.
-func TestRingLanesOfWhatLeavesAndArrives(t *testing.T) {
+// TestRingLanesOfOutgoingAndIncomingPackets checks the lanes on a resolver's own host, where
+// the kernel presents outgoing packets to the fanout program with their link header.
+func TestRingLanesOfOutgoingAndIncomingPackets(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	told := plug(t, n, "eth0")
-	asked := cableInto(t, n, "eth0")
+	responses := makePair(t, n, "eth0")
+	queries := newSender(t, n, "eth0")
 	cfg := defaults("eth0")
 	cfg.Lanes = 4
-	capture := begin(t, n, cfg)
-	sendPairs(t, asked, told, 400)
+	capture := startRing(t, n, cfg)
+	sendPairs(t, queries, responses, 400)
 	checkLanes(t, capture, 400)
 }
 
-func sendPairs(t *testing.T, asked, told *cable, count int) {
+func sendPairs(t *testing.T, queries, responses *sender, count int) {
 	t.Helper()
 	for i, pair := range pairs(count) {
 		var tags []uint16
@@ -72,31 +73,32 @@ func sendPairs(t *testing.T, asked, told *cable, count int) {
 		}
 		for k, p := range pair {
 			if k%2 == 0 {
-				asked.send(t, p, tags...)
+				queries.send(t, p, tags...)
 			} else {
-				told.send(t, p, tags...)
+				responses.send(t, p, tags...)
 			}
 		}
 	}
 }
 
-// checkLanes ends the capture and holds the lanes to have all packets of so many pairs, each pair in one.
+// checkLanes stops the capture and checks that it has all packets of that many pairs, each
+// pair in one lane.
 func checkLanes(t *testing.T, c *capture, count int) {
 	t.Helper()
 	c.await(t, 5*count)
 	c.stop()
 	want, got := map[string]int{}, map[string]int{}
-	where := map[string]int{}
+	laneOf := map[string]int{}
 	var shares []int
 	for lane := range c.seen {
 		names := c.names(lane)
 		shares = append(shares, len(names))
 		for _, name := range names {
 			got[name]++
-			if before, ok := where[name]; ok && before != lane {
+			if before, ok := laneOf[name]; ok && before != lane {
 				t.Errorf("%s is in lanes %d and %d", name, before, lane)
 			}
-			where[name] = lane
+			laneOf[name] = lane
 		}
 	}
 	for i := range count {
@@ -110,20 +112,20 @@ func checkLanes(t *testing.T, c *capture, count int) {
 	}
 }
 
-// A tap has each direction on its own interface: the kernel hands over their blocks
-// in any order.
-func TestRingOrderIsThatOfTime(t *testing.T) {
+// TestRingReadsInOrderOfTime checks the order of packets from several interfaces, whose blocks
+// the kernel delivers in any order.
+func TestRingReadsInOrderOfTime(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
-	cables := []*cable{plug(t, n, "tap0"), plug(t, n, "tap1"), plug(t, n, "tap2")}
-	capture := begin(t, n, defaults("tap0", "tap1", "tap2"))
+	senders := []*sender{makePair(t, n, "tap0"), makePair(t, n, "tap1"), makePair(t, n, "tap2")}
+	capture := startRing(t, n, defaults("tap0", "tap1", "tap2"))
 	var want []string
 	for i := range 3000 {
 		name := fmt.Sprint("number ", i)
 		want = append(want, name)
-		cables[i*i%7%3].send(t, datagram(resolver4, server4, udp, 4000, dnsPort, name))
+		senders[i*i%7%3].send(t, datagram(resolver4, server4, udp, 4000, dnsPort, name))
 		if i%500 == 0 {
-			capture.await(t, i) // a pause: blocks are handed over half full
+			capture.await(t, i) // a pause: the kernel delivers half-full blocks
 		}
 	}
 	capture.endWith(t, want)

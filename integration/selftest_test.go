@@ -19,41 +19,41 @@ import (
 	"github.com/miekg/dns"
 )
 
-// selftestTime is the contract: within it there is a verdict.
+// selftestTime is the documented limit until a selftest gives its verdict.
 const selftestTime = 30 * time.Second
 
-// A trial is a selftest and what it must come to.
-type trial struct {
+// A selftestCase is a run of selftest with its expected outcome.
+type selftestCase struct {
 	args []string
 	exit int
-	says []string // in this order
+	says []string // texts of its output, in this order
 }
 
 const (
-	otherResolver = "192.0.2.55" // which is connected to no sensor
+	otherResolver = "192.0.2.55" // is connected to no sensor
 
-	nameLeft   = "sink \"first\": the name left\n"
-	decoyStays = "decoy: seen, and dropped as special_name (special_use): "
+	nameLeft     = "sink \"first\": the name left\n"
+	decoyDropped = "decoy: seen, and dropped as special_name (special_use): "
 )
 
-// passes is what a selftest says of a sensor that is well.
-var passes = trial{says: []string{": NXDOMAIN\n", " (the decoy): NXDOMAIN\n", nameLeft, decoyStays, "\nproven: "}}
+// passes is the outcome of a selftest of a sensor without problems.
+var passes = selftestCase{says: []string{": NXDOMAIN\n", " (the decoy): NXDOMAIN\n", nameLeft, decoyDropped, "\nproven: "}}
 
-// A running selftest is one that was begun beside a sensor.
-type running struct {
-	trial
+// runningSelftest is a selftest that was started.
+type runningSelftest struct {
+	selftestCase
 	*lab.Process
 	began time.Time
 }
 
-func (c trial) begin(t *testing.T, s *sensor) running {
+func (c selftestCase) begin(t *testing.T, s *sensor) runningSelftest {
 	t.Helper()
 	args := append([]string{"selftest", "-c", s.config, "--resolver", lab.ResolverListens}, c.args...)
-	return running{c, s.namespace.Start(t, "selftest", exec.Command(sensorBinary, args...)), time.Now()}
+	return runningSelftest{c, s.namespace.Start(t, "selftest", exec.Command(sensorBinary, args...)), time.Now()}
 }
 
-// check waits for the verdict, and holds it to exit status and words.
-func (r running) check(t *testing.T) {
+// check waits for the verdict and checks exit code and output.
+func (r runningSelftest) check(t *testing.T) {
 	t.Helper()
 	code := 0
 	var exit *exec.ExitError
@@ -62,15 +62,15 @@ func (r running) check(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	said := r.Log(t)
+	output := r.Log(t)
 	if code != r.exit {
-		t.Errorf("exit status %d, want %d; it said\n%s", code, r.exit, said)
+		t.Errorf("exit code %d, want %d; output:\n%s", code, r.exit, output)
 	}
-	rest := said
+	rest := output
 	for _, want := range r.says {
 		_, after, found := strings.Cut(rest, want)
 		if !found {
-			t.Fatalf("it does not say %q, or not in this order:\n%s", want, said)
+			t.Fatalf("the output does not contain %q, or not in this order:\n%s", want, output)
 		}
 		rest = after
 	}
@@ -78,12 +78,12 @@ func (r running) check(t *testing.T) {
 
 var askedFor = regexp.MustCompile(`asked for (\S+\.)(?: \(the decoy\))?: `)
 
-// checkProof holds what a selftest claims to what the sensor has written.
-func checkProof(t *testing.T, s *sensor, said string) {
+// checkProof compares the names in a selftest's output with the records of the sensor.
+func checkProof(t *testing.T, s *sensor, output string) {
 	t.Helper()
-	asked := askedFor.FindAllStringSubmatch(said, -1)
+	asked := askedFor.FindAllStringSubmatch(output, -1)
 	if len(asked) != 2 {
-		t.Fatalf("it does not say what it asked for:\n%s", said)
+		t.Fatalf("the output does not contain two questions:\n%s", output)
 	}
 	s.stop(t)
 	left := map[string]bool{}
@@ -95,74 +95,74 @@ func checkProof(t *testing.T, s *sensor, said string) {
 	}
 }
 
-// adminAt is the block of a sensor that shares its namespace with others.
+// adminAt is an admin block for a sensor that shares its namespace with others.
 func adminAt(port int) string { return fmt.Sprintf("admin {\n  listen = \"127.0.0.1:%d\"\n}\n", port) }
 
-// zipped is a sink that compresses.
-func zipped(sink string) string { return strings.Replace(sink, "to ", "zlib = true\n  to ", 1) }
+// compressed returns a sink with compression.
+func compressed(sink string) string { return strings.Replace(sink, "to ", "zlib = true\n  to ", 1) }
 
-// TestSelftestTellsTheStageAtWhichItStopped runs one resolver, whose dnstap goes to a
-// crowd of sensors: most of them are broken, each in its own way.
-func TestSelftestTellsTheStageAtWhichItStopped(t *testing.T) {
+// TestSelftestReportsTheFailingStage runs one resolver that sends its dnstap to many sensors,
+// most of which are misconfigured, each in another way.
+func TestSelftestReportsTheFailingStage(t *testing.T) {
 	t.Parallel()
 	const first = "\nsink \"nmsg\" \"first\" {\n  to = "
-	var well = jsonLog + fileSink("first", "dnsqr")
+	var valid = jsonLog + fileSink("first", "dnsqr")
 	never := "the sensor has never seen the name"
 	w := lab.NewWorld(t)
 	tee := tee{path: filepath.Join(w.Dir, "tee.sock")}
 	span := fmt.Sprintf("source \"pcap\" \"span\" {\n  interface = \"lo\"\n  resolvers = [%q, %q]\n}\n", lab.Resolver4, lab.Resolver6)
 	type broken struct {
 		name string
-		trial
+		selftestCase
 		*sensor
 	}
 	var cases []broken
 	for i, c := range []struct {
-		name   string
-		config string
-		apart  bool // no resolver is connected
-		trial
+		name        string
+		config      string
+		unconnected bool // whether no resolver is connected
+		selftestCase
 	}{
-		{name: "nothing", config: well, trial: passes},
-		{name: "nothing, of three sinks", config: well + fileSink("second", "dnsobs") + zipped(fileSink("third", "dnstap")),
-			trial: trial{says: []string{nameLeft, "sink \"second\": the name left\n", "sink \"third\": the name left\n", decoyStays, "proven"}}},
-		{name: "nothing, from packets", config: span + well, apart: true, trial: passes},
-		{name: "nothing, with a decoy of one's own", config: site + "outward {\n  local_servers = true\n}\n" + fileSink("first", "dnsqr"),
-			trial: trial{[]string{"--decoy", "corp.example"}, 0, []string{nameLeft, "decoy: seen, and dropped as local_name (local_name_in_name)", "proven"}}},
+		{name: "no problem", config: valid, selftestCase: passes},
+		{name: "no problem, of three sinks", config: valid + fileSink("second", "dnsobs") + compressed(fileSink("third", "dnstap")),
+			selftestCase: selftestCase{says: []string{nameLeft, "sink \"second\": the name left\n", "sink \"third\": the name left\n", decoyDropped, "proven"}}},
+		{name: "no problem, from packets", config: span + valid, unconnected: true, selftestCase: passes},
+		{name: "no problem, other decoy", config: site + "outward {\n  local_servers = true\n}\n" + fileSink("first", "dnsqr"),
+			selftestCase: selftestCase{[]string{"--decoy", "corp.example"}, 0, []string{nameLeft, "decoy: seen, and dropped as local_name (local_name_in_name)", "proven"}}},
 
-		{name: "resolver off", config: well, trial: trial{[]string{"--resolver", "127.0.0.1:5399"}, 1, []string{
+		{name: "resolver off", config: valid, selftestCase: selftestCase{[]string{"--resolver", "127.0.0.1:5399"}, 1, []string{
 			"127.0.0.1:5399 was asked for ", ": no answer: nobody listens there\n",
 			"the resolver does not answer: nobody listens there\n  Name with --resolver ", never, "decoy: never seen", "selftest: not proven"}}},
-		{name: "resolver not connected", config: well, apart: true, trial: trial{nil, 1, []string{
+		{name: "resolver not connected", config: valid, unconnected: true, selftestCase: selftestCase{nil, 1, []string{
 			": NXDOMAIN\n", never + ": no resolver is connected to it, and it captures no packets\n  See that a resolver is set up to send here",
 			"decoy: never seen", "not proven"}}},
-		{name: "another resolver asked", config: well, trial: trial{[]string{"--resolver", otherResolver}, 1, []string{
+		{name: "another resolver asked", config: valid, selftestCase: selftestCase{[]string{"--resolver", otherResolver}, 1, []string{
 			": NXDOMAIN\n", never + ", though something is connected\n  See that it is the resolver at " + otherResolver + ":53 that is connected", "not proven"}}},
-		{name: "local_names", config: strings.Replace(well, "log {", "scrub {\n  local_names = [\"com\"]\n}\nlog {", 1), trial: trial{nil, 1, []string{
+		{name: "local_names", config: strings.Replace(valid, "log {", "scrub {\n  local_names = [\"com\"]\n}\nlog {", 1), selftestCase: selftestCase{nil, 1, []string{
 			"by the policy in force no record of the name can leave: holds a local name", "the name was seen, and dropped as local_name (local_name_in_name): ",
-			"choose a --zone outside.\n", decoyStays, "not proven"}}},
-		{name: "rcodes", config: well + "outward {\n  rcodes = [\"NOERROR\"]\n}\n", trial: trial{nil, 1, []string{
+			"choose a --zone outside.\n", decoyDropped, "not proven"}}},
+		{name: "rcodes", config: valid + "outward {\n  rcodes = [\"NOERROR\"]\n}\n", selftestCase: selftestCase{nil, 1, []string{
 			"the name was seen, and dropped as rcode: ", "\n  Name the response code in outward.rcodes",
 			"decoy: seen, and dropped before its name was looked at, as rcode: ", "not proven"}}},
-		{name: "local server", config: well, trial: trial{[]string{"--zone", "corp.example"}, 1, []string{
-			"the name was seen, and dropped as local_server: ", "\n  The answer came from a private or local address: choose a --zone", decoyStays, "not proven"}}},
-		{name: "zone without servers", config: well, trial: trial{[]string{"--zone", "dead.com"}, 1, []string{
-			": no answer: no answer in 9s\n", "the name's query was seen, and no response to it\n", decoyStays, "not proven"}}},
-		{name: "no such folder", config: jsonLog + first + "\"file://DIR/none/x.nmsg\"\n  rotate = \"0s\"\n}\n", trial: trial{nil, 1, []string{
-			"sink \"first\": the record waits, and it fails: ", "no such file or directory", "\n  Mend what it writes to.\n", decoyStays, "warning: sink \"first\": it fails since ", "not proven"}}},
-		{name: "nobody listens", config: jsonLog + first + "\"udp://127.0.0.1:9\"\n}\n", trial: trial{nil, 1, []string{
-			"sink \"first\": the name left, and it fails: nobody listens where the datagrams go", "\n  Mend what it writes to: what left may not have arrived.\n", decoyStays, "not proven"}}},
-		{name: "flush", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  flush = \"10m\"\n}\n", trial: trial{nil, 1, []string{
-			"sink \"first\": the record waits, in an open batch or in the queue\n  Its flush is 10m0s: ", decoyStays, "not proven"}}},
-		{name: "rate", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  rate = 1\n  mtu = 512\n}\n", trial: trial{nil, 1, []string{
-			"sink \"first\": the record waits, in an open batch or in the queue\n  Its rate is 1 datagrams a second: ", decoyStays, "not proven"}}},
-		{name: "one sink of two", config: well + "\nsink \"nmsg\" \"away\" {\n  to = \"file://DIR/none/x.nmsg\"\n  rotate = \"0s\"\n}\n", trial: trial{nil, 1, []string{
-			nameLeft, "sink \"away\": the record waits, and it fails: ", decoyStays, "not proven"}}},
-		{name: "decoy of the resolver's own", config: well, trial: trial{[]string{"--decoy", "test"}, 1, []string{
+		{name: "local server", config: valid, selftestCase: selftestCase{[]string{"--zone", "corp.example"}, 1, []string{
+			"the name was seen, and dropped as local_server: ", "\n  The answer came from a private or local address: choose a --zone", decoyDropped, "not proven"}}},
+		{name: "zone without servers", config: valid, selftestCase: selftestCase{[]string{"--zone", "dead.com"}, 1, []string{
+			": no answer: no answer in 9s\n", "the name's query was seen, and no response to it\n", decoyDropped, "not proven"}}},
+		{name: "no such folder", config: jsonLog + first + "\"file://DIR/none/x.nmsg\"\n  rotate = \"0s\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
+			"sink \"first\": the record waits, and it fails: ", "no such file or directory", "\n  Mend what it writes to.\n", decoyDropped, "warning: sink \"first\": it fails since ", "not proven"}}},
+		{name: "nobody listens", config: jsonLog + first + "\"udp://127.0.0.1:9\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
+			"sink \"first\": the name left, and it fails: nobody listens where the datagrams go", "\n  Mend what it writes to: what left may not have arrived.\n", decoyDropped, "not proven"}}},
+		{name: "flush", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  flush = \"10m\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
+			"sink \"first\": the record waits, in an open batch or in the queue\n  Its flush is 10m0s: ", decoyDropped, "not proven"}}},
+		{name: "rate", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  rate = 1\n  mtu = 512\n}\n", selftestCase: selftestCase{nil, 1, []string{
+			"sink \"first\": the record waits, in an open batch or in the queue\n  Its rate is 1 datagrams a second: ", decoyDropped, "not proven"}}},
+		{name: "one sink of two", config: valid + "\nsink \"nmsg\" \"away\" {\n  to = \"file://DIR/none/x.nmsg\"\n  rotate = \"0s\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
+			nameLeft, "sink \"away\": the record waits, and it fails: ", decoyDropped, "not proven"}}},
+		{name: "decoy of the resolver's own", config: valid, selftestCase: selftestCase{[]string{"--decoy", "test"}, 1, []string{
 			nameLeft, "decoy: never seen, so it is not proven that it would have stayed\n  The resolver may answer below test by itself", "not proven"}}},
-		{name: "decoy that would leave", config: well, trial: trial{[]string{"--decoy", "shop.com"}, 2, []string{
+		{name: "decoy that would leave", config: valid, selftestCase: selftestCase{[]string{"--decoy", "shop.com"}, 2, []string{
 			"refuses (422 Unprocessable Entity): the policy in force would let the decoy leave"}}},
-		{name: "nothing to prove", config: well + "scrub {\n  special_names = false\n}\n", trial: trial{nil, 2, []string{
+		{name: "nothing to prove", config: valid + "scrub {\n  special_names = false\n}\n", selftestCase: selftestCase{nil, 2, []string{
 			"scrub.special_names is false and scrub.local_names empty"}}},
 	} {
 		config := c.config + adminAt(9400+i)
@@ -170,36 +170,36 @@ func TestSelftestTellsTheStageAtWhichItStopped(t *testing.T) {
 			config = unixSource + config
 		}
 		s := startSensor(t, w.Namespace, config)
-		if !c.apart {
+		if !c.unconnected {
 			tee.sensors = append(tee.sensors, s.tapPath())
 		}
-		cases = append(cases, broken{c.name, c.trial, s})
+		cases = append(cases, broken{c.name, c.selftestCase, s})
 	}
 	w.ListenUDP(t, udpAddr)
 	w.Upstream(t)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(tee.start(t)), Unidirectional: true})
-	for n := range 2 { // so that somebody has been refused, and more waits than leaves in a minute at a rate of 1
+	for n := range 2 { // so that a datagram was refused, and more is queued than is sent in a minute at a rate of 1
 		w.Ask(t, unbound, flood(n))
-		forAWhile(lab.HoldsBack / 2)
+		forAWhile(lab.SendDelay / 2)
 	}
-	all := make([]running, len(cases))
+	all := make([]runningSelftest, len(cases))
 	for i, c := range cases {
 		all[i] = c.begin(t, c.sensor)
 	}
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) { all[i].check(t) })
 	}
-	for i, c := range cases { // one that stops takes the others' dnstap with it
+	for i, c := range cases { // stopping one sensor ends the dnstap of the others
 		if c.exit == 0 {
 			checkProof(t, c.sensor, all[i].Log(t))
 		}
 	}
 }
 
-// udpAddr is where somebody takes datagrams, and reads none.
+// udpAddr is the address of a UDP socket that is never read.
 var udpAddr = netip.MustParseAddrPort("127.0.0.1:9430")
 
-// flood is questions that make more than a record each.
+// flood returns questions, each of which yields more than one record.
 func flood(n int) (all []lab.Question) {
 	for i := range 40 {
 		all = append(all, lab.Question{Name: fmt.Sprintf("flood%d-%d.wild.shop.com.", n, i), Type: dns.TypeA, From: lab.Client1})
@@ -207,14 +207,14 @@ func flood(n int) (all []lab.Question) {
 	return all
 }
 
-// A tee gives what one resolver says over dnstap, and goes on to say without an answer,
-// to several sensors.
+// A tee copies the dnstap of one resolver to several sensors. The resolver must be
+// unidirectional, because no answer is sent to it.
 type tee struct {
 	path    string
 	sensors []string // their sockets
 }
 
-// start listens until the test ends, and returns where.
+// start listens until the test ends, and returns the socket's path.
 func (c *tee) start(t *testing.T) (path string) {
 	t.Helper()
 	l, err := net.Listen("unix", c.path)
@@ -246,29 +246,29 @@ func (c *tee) copy(in net.Conn) {
 		out, err := net.Dial("unix", path)
 		if err != nil {
 			in.Close()
-			return // a sensor has gone: its test is over
+			return // a sensor has been stopped: its test is over
 		}
 		defer out.Close()
 		all = append(all, out)
 	}
-	io.Copy(io.MultiWriter(all...), in) // until the resolver, or a sensor, has gone
+	io.Copy(io.MultiWriter(all...), in) // until the resolver or a sensor disconnects
 }
 
-// TestSelftestOfEachResolver is with resolvers that say it in their own way, or do not.
+// TestSelftestOfEachResolver checks the verdict for other resolvers and configurations.
 func TestSelftestOfEachResolver(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		start   startResolver
 		options lab.Options
 		forward bool
-		trial
+		selftestCase
 	}{
-		"BIND":     {start: (*lab.World).BIND, trial: passes},
-		"PowerDNS": {start: (*lab.World).PowerDNS, trial: passes},
-		"Unbound, of clients only": {start: (*lab.World).Unbound, options: lab.Options{ClientsOnly: true}, trial: trial{nil, 1, []string{
+		"BIND":     {start: (*lab.World).BIND, selftestCase: passes},
+		"PowerDNS": {start: (*lab.World).PowerDNS, selftestCase: passes},
+		"Unbound, of clients only": {start: (*lab.World).Unbound, options: lab.Options{ClientsOnly: true}, selftestCase: selftestCase{nil, 1, []string{
 			"the sensor has never seen the name: what is connected tells of clients only, and of nothing outward\n  Of the resolver: set dnstap-log-resolver-query-messages: yes",
 			"decoy: never seen", "not proven"}}},
-		"Unbound, forwarding": {start: (*lab.World).Unbound, forward: true, trial: trial{nil, 1, []string{
+		"Unbound, forwarding": {start: (*lab.World).Unbound, forward: true, selftestCase: selftestCase{nil, 1, []string{
 			"the name was seen, and dropped as forwarded: ", "\n  This resolver asks another one, and that one is where the sensor belongs",
 			"decoy: seen, and dropped before its name was looked at, as forwarded: ", "not proven"}}},
 	} {
@@ -287,20 +287,20 @@ func TestSelftestOfEachResolver(t *testing.T) {
 	}
 }
 
-// TestSelftestWithoutSensor is where nobody can be asked.
+// TestSelftestWithoutSensor checks the verdict if no sensor answers, or stops answering.
 func TestSelftestWithoutSensor(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
 	s := newSensor(t, n)
 	s.configure(t, unixSource+fileSink("first", "dnsqr")+"admin {}\n")
-	trial{nil, 1, []string{"no sensor answers at " + adminAddr + ": start it, or name what its admin.listen says"}}.begin(t, s).check(t)
+	selftestCase{nil, 1, []string{"no sensor answers at " + adminAddr + ": start it, or name what its admin.listen says"}}.begin(t, s).check(t)
 	alone := unixSource + fileSink("first", "dnsqr") + jsonLog
 	s.run(t, alone+"admin {}\n")
-	c := trial{nil, 1, []string{"the sensor at " + adminAddr + " came to no verdict: it was stopped, or its admin.listen changed"}}.begin(t, s)
+	c := selftestCase{nil, 1, []string{"the sensor at " + adminAddr + " came to no verdict: it was stopped, or its admin.listen changed"}}.begin(t, s)
 	forAWhile(2 * time.Second)
-	s.reload(t, alone+fileSink("second", "dnsobs")+"admin {}\n", "reloaded") // which does not end it
+	s.reload(t, alone+fileSink("second", "dnsobs")+"admin {}\n", "reloaded") // does not end the selftest
 	s.stop(t)
 	c.check(t)
 	s.run(t, alone)
-	trial{nil, 2, []string{"by its configuration (admin.listen) the sensor answers nowhere"}}.begin(t, s).check(t)
+	selftestCase{nil, 2, []string{"by its configuration (admin.listen) the sensor answers nowhere"}}.begin(t, s).check(t)
 }

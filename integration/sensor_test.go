@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// stopTime is the contract: within it the sensor has ended, all flushed.
+	// stopTime is the documented limit until the sensor has flushed everything and ended.
 	stopTime = 5 * time.Second
-	patience = 30 * time.Second
+	waitTime = 30 * time.Second
 
-	// slack is what a busy machine may add to a time that a test measures once.
+	// slack is how much longer a single measured time may be on a busy machine.
 	slack = 5 * time.Second
 
-	// site is the policy of a site that keeps a zone of its own.
+	// site is the policy of a site with an internal zone.
 	site = `
 scrub {
   local_names    = ["corp.example"]
@@ -29,7 +29,7 @@ scrub {
 }
 ` + jsonLog
 
-	// jsonLog is what tests read the log by.
+	// jsonLog makes the log readable for tests.
 	jsonLog = `
 log {
   level  = "debug"
@@ -38,24 +38,23 @@ log {
 `
 )
 
-// exactly is site without rounded times: each exchange can be told from the
-// resolver's next attempt at the same.
-var exactly = strings.Replace(site, "scrub {", "scrub {\n  time_resolution = \"1ns\"", 1)
+// exactTimes is site without rounding of times, so that a repeated query can be distinguished
+// from the first.
+var exactTimes = strings.Replace(site, "scrub {", "scrub {\n  time_resolution = \"1ns\"", 1)
 
-// sensor is the binary at work. It may have several lives, one after the other;
-// what it logs is that of the latest.
+// sensor is a sensor process. It may be started several times; Log returns the log of the
+// latest process.
 type sensor struct {
 	*lab.Process
 	namespace *lab.Namespace
-	dir       string // holds the configuration, sockets and an out folder for each file sink
+	dir       string // contains the configuration, sockets and a folder for each file sink
 	config    string
 }
 
-// tapPath is where the sensor's Unix source listens.
+// tapPath is the path of the sensor's Unix socket.
 func (s *sensor) tapPath() string { return filepath.Join(s.dir, "tap.sock") }
 
-// unixSource and fileSink are blocks as most tests want them; DIR is replaced by
-// the sensor's own directory.
+// unixSource is the source of most tests. DIR is replaced by the sensor's directory.
 const unixSource = `
 source "dnstap" "tap" {
   listen = "unix://DIR/tap.sock"
@@ -63,6 +62,7 @@ source "dnstap" "tap" {
 }
 `
 
+// fileSink is the sink of most tests.
 func fileSink(name, message string) string {
 	return fmt.Sprintf(`
 sink "nmsg" %q {
@@ -73,8 +73,7 @@ sink "nmsg" %q {
 `, name, name, message)
 }
 
-// startSensor runs the sensor with that configuration and returns once it says
-// that it has started.
+// startSensor runs a sensor with that configuration and returns when it has started.
 func startSensor(t *testing.T, n *lab.Namespace, config string) *sensor {
 	t.Helper()
 	s := newSensor(t, n)
@@ -82,22 +81,21 @@ func startSensor(t *testing.T, n *lab.Namespace, config string) *sensor {
 	return s
 }
 
-// newSensor is one that does not run yet.
+// newSensor returns a sensor that does not run yet.
 func newSensor(t *testing.T, n *lab.Namespace) *sensor {
 	t.Helper()
 	dir, err := os.MkdirTemp(n.Dir, "sensor")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The socket is for resolvers that run as users of their own.
+	// Resolvers that run as other users need access to the socket.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return &sensor{namespace: n, dir: dir, config: filepath.Join(dir, "sensor.hcl")}
 }
 
-// run begins a life with that configuration and returns once the sensor says that
-// it has started.
+// run starts the sensor with that configuration and returns when it has started.
 func (s *sensor) run(t *testing.T, config string) {
 	t.Helper()
 	s.configure(t, config)
@@ -107,8 +105,7 @@ func (s *sensor) run(t *testing.T, config string) {
 	s.awaitLog(t, "started", 1)
 }
 
-// configure writes the configuration file; a running sensor does not see it
-// before it is told.
+// configure writes the configuration file. A running sensor reads it at its next reload.
 func (s *sensor) configure(t *testing.T, config string) {
 	t.Helper()
 	for _, sink := range []string{"first", "second", "third"} {
@@ -116,7 +113,7 @@ func (s *sensor) configure(t *testing.T, config string) {
 			t.Fatal(err)
 		}
 	}
-	if !strings.Contains(config, "admin {") { // its address is one for all sensors of a namespace
+	if !strings.Contains(config, "admin {") { // the default address is shared by all sensors of a namespace
 		config += "admin {\n  listen = \"\"\n}\n"
 	}
 	if err := os.WriteFile(s.config, []byte(strings.ReplaceAll(config, "DIR", s.dir)), 0o644); err != nil {
@@ -124,29 +121,29 @@ func (s *sensor) configure(t *testing.T, config string) {
 	}
 }
 
-// reload gives the sensor another configuration and returns once it has said
-// what it makes of it: that it took it, or that it did not.
-func (s *sensor) reload(t *testing.T, config, says string) {
+// reload writes another configuration, sends SIGHUP and returns when the log has a new line
+// with that message.
+func (s *sensor) reload(t *testing.T, config, message string) {
 	t.Helper()
-	before := len(s.logged(t, says))
+	before := len(s.logged(t, message))
 	s.configure(t, config)
 	s.Signal(t, syscall.SIGHUP)
-	s.awaitLog(t, says, before+1)
+	s.awaitLog(t, message, before+1)
 }
 
-// awaitLog returns once so many lines with that message are in the log.
-func (s *sensor) awaitLog(t *testing.T, says string, times int) {
+// awaitLog returns when that many lines with that message are in the log.
+func (s *sensor) awaitLog(t *testing.T, message string, times int) {
 	t.Helper()
-	await(t, fmt.Sprintf("%d times %q in the sensor's log", times, says), func() bool {
-		return len(s.logged(t, says)) >= times || s.Ended()
+	await(t, fmt.Sprintf("%d times %q in the sensor's log", times, message), func() bool {
+		return len(s.logged(t, message)) >= times || s.Ended()
 	})
-	if s.Ended() && len(s.logged(t, says)) < times {
-		t.Fatalf("the sensor ended before it said %q", says)
+	if s.Ended() && len(s.logged(t, message)) < times {
+		t.Fatalf("the sensor ended before it logged %q", message)
 	}
 }
 
-// stop ends the sensor as an operator does, checks that it went well, and returns
-// the closing ledger, whose sums it has checked.
+// stop stops the sensor with SIGTERM, checks its exit, and returns the closing ledger after
+// checking its sums.
 func (s *sensor) stop(t *testing.T) ledger {
 	t.Helper()
 	if took := s.Stop(t); took > stopTime+slack {
@@ -157,22 +154,22 @@ func (s *sensor) stop(t *testing.T) ledger {
 	}
 	lines := s.logged(t, "ledger")
 	if len(lines) == 0 {
-		t.Fatal("the sensor left no ledger")
+		t.Fatal("the sensor logged no closing ledger")
 	}
 	l := parseLedger(t, lines[len(lines)-1])
 	l.check(t)
 	return l
 }
 
-// forAWhile lets a time pass in which other processes must not do something.
+// forAWhile waits, so that other processes have time for what they must not do.
 func forAWhile(d time.Duration) { time.Sleep(d) }
 
 // await polls until the condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTime); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain for %s", patience, what)
+			t.Fatalf("waited %s for %s", waitTime, what)
 		}
 	}
 }

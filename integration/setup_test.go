@@ -16,7 +16,7 @@ import (
 // the paths are replaced. The resolver runs as its own user. Nothing arrives until the resolver
 // may write to the socket; then records arrive without a restart.
 func TestDocumentedSetUp(t *testing.T) {
-	eachSpeaker(t, func(t *testing.T, r speaker) {
+	forEachResolver(t, func(t *testing.T, r dnstapResolver) {
 		w := lab.NewWorld(t)
 		s := newSensor(t, w.Namespace)
 		here := strings.NewReplacer(
@@ -34,17 +34,17 @@ func TestDocumentedSetUp(t *testing.T) {
 		s.run(t, access.ReplaceAllString(config, ""))
 		resolver := r.start(w, t, lab.Options{
 			Directives: directives,
-			AnyAddress: strings.Contains(directives, lab.Resolver4), // they say it themselves
+			AnyAddress: strings.Contains(directives, lab.Resolver4), // the directives set the address
 			OwnUser:    true,
 		})
 		denied := func() bool { return strings.Contains(resolver.Log(t), "Permission denied") }
 		if r.name == "Unbound" {
-			await(t, "Unbound to say that it may not write to the socket", denied)
+			await(t, "Unbound to log that it may not write to the socket", denied)
 		} else if forAWhile(r.retry + time.Second); denied() {
-			t.Error("it logs that it may not write to the socket, and docs/resolvers.md says that it logs nothing")
+			t.Error("the resolver logs that it may not write to the socket, and docs/resolvers.md says that it logs nothing")
 		}
 		if n := len(s.logged(t, connected)); n > 0 {
-			t.Errorf("%d connections of a user that may not write to the socket", n)
+			t.Errorf("%d connections of a user without write access to the socket", n)
 		}
 
 		s.reload(t, config, "reloaded")
@@ -52,20 +52,20 @@ func TestDocumentedSetUp(t *testing.T) {
 		checkPeer(t, s, resolver.User)
 		w.Ask(t, resolver, lab.Questions())
 		resolver.Stop(t)
-		books := s.stop(t)
+		closing := s.stop(t)
 
 		out := s.written(t, "first")
 		checkRecords(t, w.Zones, out)
 		checkNothingLeaked(t, out)
 		checkBothFamilies(t, out)
-		if len(out.records) == 0 || books.Dropped["not_outward"] > 0 {
-			t.Errorf("%d records in the file, %d messages not outward", len(out.records), books.Dropped["not_outward"])
+		if len(out.records) == 0 || closing.Dropped["not_outward"] > 0 {
+			t.Errorf("%d records in the file, %d messages not outward", len(out.records), closing.Dropped["not_outward"])
 		}
-		t.Logf("%+v", books.account)
+		t.Logf("%+v", closing.account)
 	})
 }
 
-// checkPeer holds all connections to be of that user.
+// checkPeer checks that all connections are of that user.
 func checkPeer(t *testing.T, s *sensor, name string) {
 	t.Helper()
 	u, err := user.Lookup(name)
@@ -78,7 +78,7 @@ func checkPeer(t *testing.T, s *sensor, name string) {
 			t.Fatal(err)
 		}
 		if peer.UID.String() != u.Uid {
-			t.Errorf("a connection of user %s, want %s, who is %s", peer.UID, u.Uid, name)
+			t.Errorf("a connection of user %s, want %s (%s)", peer.UID, u.Uid, name)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Each message type goes into a file and over UDP, at an MTU that big answers do
-// not fit: a type's two outputs hold the same payloads, and all say the same.
+// TestAllSinksAgree writes each message type to a file and over UDP, with an MTU that large
+// answers exceed. Both outputs of a type have the same payloads, and all types the same content.
 func TestAllSinksAgree(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
@@ -29,9 +29,9 @@ func TestAllSinksAgree(t *testing.T) {
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 	w.Ask(t, unbound, lab.Questions())
 	unbound.Stop(t)
-	books := s.stop(t)
+	closing := s.stop(t)
 
-	said := map[string][]nmsgcheck.Record{}
+	byType := map[string][]nmsgcheck.Record{}
 	for message := range files {
 		file := s.written(t, files[message])
 		udp := readOutput(t, receivers[message].finish(t, mtu))
@@ -43,8 +43,8 @@ func TestAllSinksAgree(t *testing.T) {
 			t.Errorf("%s differs (-file +UDP):\n%s", message, d)
 		}
 		for _, sink := range []string{files[message], "udp-" + message} {
-			if d := books.sinks[sink]; d.Delivered != uint64(len(file.records)) || d.Offered != d.Delivered {
-				t.Errorf("sink %s: %d records came, the ledger has %+v", sink, len(file.records), d)
+			if d := closing.sinks[sink]; d.Delivered != uint64(len(file.records)) || d.Offered != d.Delivered {
+				t.Errorf("sink %s: %d records received, the ledger has %+v", sink, len(file.records), d)
 			}
 		}
 		for _, r := range file.records {
@@ -52,14 +52,14 @@ func TestAllSinksAgree(t *testing.T) {
 				t.Errorf("a record of type %s in the sink of %s", r.Message, message)
 			}
 		}
-		said[message] = file.records
+		byType[message] = file.records
 	}
 	for _, message := range []string{"dnsobs", "dnstap"} {
-		if d := cmp.Diff(facts(said["dnsqr"]), facts(said[message])); d != "" {
-			t.Errorf("the types differ (-dnsqr +%s):\n%s", message, d)
+		if d := cmp.Diff(contents(byType["dnsqr"]), contents(byType[message])); d != "" {
+			t.Errorf("the records of types differ (-dnsqr +%s):\n%s", message, d)
 		}
 	}
-	if d := cmp.Diff(zones(said["dnsobs"]), zones(said["dnstap"])); d != "" { // a dnsqr has none
+	if d := cmp.Diff(zones(byType["dnsobs"]), zones(byType["dnstap"])); d != "" { // a dnsqr has no zone
 		t.Errorf("zones differ (-dnsobs +dnstap):\n%s", d)
 	}
 }
@@ -74,7 +74,7 @@ sink "nmsg" %q {
 `, name, to, message, mtu)
 }
 
-// zones are what records say of the zones that servers were asked as.
+// zones returns each record's key and zone, sorted.
 func zones(records []nmsgcheck.Record) []string {
 	var all []string
 	for _, r := range records {
@@ -84,7 +84,7 @@ func zones(records []nmsgcheck.Record) []string {
 	return all
 }
 
-// payloads are what a type's encoder made, in no order.
+// payloads returns each record's key, time and encoded message, sorted.
 func payloads(records []nmsgcheck.Record) []string {
 	var all []string
 	for _, r := range records {
@@ -94,8 +94,9 @@ func payloads(records []nmsgcheck.Record) []string {
 	return all
 }
 
-// A UDP peer that is not there costs the other sink nothing, and its own sums
-// hold. How much of it counts as lost depends on when its host says so.
+// TestAbsentPeerHarmsNoOtherSink checks that a UDP sink without a receiver does not affect the
+// other sink, and that its own sums are right. How many of its records are lost depends on the
+// time of ICMP errors.
 func TestAbsentPeerHarmsNoOtherSink(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
@@ -108,20 +109,20 @@ sink "nmsg" "second" {
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 	w.Ask(t, unbound, lab.Questions())
 	unbound.Stop(t)
-	books := s.stop(t)
+	closing := s.stop(t)
 
 	out := s.written(t, "first")
 	checkExpected(t, w.Zones, out, lab.Questions())
-	if f := books.sinks["first"]; f.Delivered != uint64(len(out.records)) || f.Offered != f.Delivered {
+	if f := closing.sinks["first"]; f.Delivered != uint64(len(out.records)) || f.Offered != f.Delivered {
 		t.Errorf("%d records in the file, the ledger has %+v", len(out.records), f)
 	}
-	if u := books.sinks["second"]; u.Offered != books.Records {
-		t.Errorf("%d records, and the refused sink has %+v", books.Records, u)
+	if u := closing.sinks["second"]; u.Offered != closing.Records {
+		t.Errorf("%d records, and the refused sink has %+v", closing.Records, u)
 	}
 }
 
-// facts is what a record says in every message type.
-func facts(records []nmsgcheck.Record) []string {
+// contents returns the content that records of every message type have, sorted.
+func contents(records []nmsgcheck.Record) []string {
 	var all []string
 	for _, r := range records {
 		all = append(all, fmt.Sprintf("%s %s %s %s\n%s", r.Payload.Time, keyOf(r), dns.ClassToString[r.Class], dns.RcodeToString[r.Rcode], r.Response))
@@ -130,14 +131,14 @@ func facts(records []nmsgcheck.Record) []string {
 	return all
 }
 
-// receiver gathers datagrams inside the namespace.
+// receiver collects datagrams inside the namespace.
 type receiver struct {
 	at     netip.AddrPort
 	finish func(t *testing.T, mtu int) []byte
 }
 
-// endMark is a datagram that is no NMSG: whatever was sent before it has come.
-const endMark = "end"
+// endDatagram is a datagram that is not NMSG: it is sent last.
+const endDatagram = "end"
 
 func listen(t *testing.T, n *lab.Namespace) receiver {
 	t.Helper()
@@ -150,7 +151,7 @@ func listen(t *testing.T, n *lab.Namespace) receiver {
 		buf := make([]byte, 65536)
 		for {
 			n, err := conn.Read(buf)
-			if err != nil || string(buf[:n]) == endMark {
+			if err != nil || string(buf[:n]) == endDatagram {
 				done <- err
 				return
 			}
@@ -160,7 +161,7 @@ func listen(t *testing.T, n *lab.Namespace) receiver {
 	}()
 	return receiver{at, func(t *testing.T, mtu int) []byte {
 		t.Helper()
-		if _, err := conn.WriteToUDPAddrPort([]byte(endMark), at); err != nil {
+		if _, err := conn.WriteToUDPAddrPort([]byte(endDatagram), at); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-done; err != nil {

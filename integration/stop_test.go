@@ -8,16 +8,16 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// Stopped in the middle of traffic, the sensor has written what it counted, and
-// the resolver answers on.
+// TestStopDuringTrafficLosesNothingThatWasCounted checks that a sensor stopped during traffic
+// has written what it counted, and that the resolver still answers.
 func TestStopDuringTrafficLosesNothingThatWasCounted(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
-	s := startSensor(t, w.Namespace, unixSource+exactly+fileSink("first", "dnsqr"))
+	s := startSensor(t, w.Namespace, unixSource+exactTimes+fileSink("first", "dnsqr"))
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath()), Threads: 2})
 	f := startFlow(t, w, unbound, 0)
-	f.during(t, 2*lab.HoldsBack)
-	out := s.stopped(t, "first")
+	f.during(t, 2*lab.SendDelay)
+	out := s.stopAndRead(t, "first")
 	f.await(t, 50)
 	f.stop(t)
 
@@ -25,8 +25,8 @@ func TestStopDuringTrafficLosesNothingThatWasCounted(t *testing.T) {
 	f.check(t, func(int64) bool { return false }, out)
 }
 
-// everyResolver is each that speaks dnstap, and whether it waits at its end for a
-// sensor that stalls.
+// everyResolver lists the resolvers that support dnstap, and whether they wait at their end for
+// a stalled sensor.
 var everyResolver = map[string]struct {
 	start startResolver
 	waits bool
@@ -37,8 +37,8 @@ var everyResolver = map[string]struct {
 	"Knot":     {(*lab.World).Knot, true},
 }
 
-// A resolver that stops is not held up by the sensor: while clients ask, it takes
-// no longer than without dnstap, be the sensor there or about to stop itself.
+// TestResolverStopsAtOnce checks that the sensor does not delay the stop of a resolver during
+// traffic, neither while it runs nor while it stops itself.
 func TestResolverStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, r := range everyResolver {
@@ -50,7 +50,7 @@ func TestResolverStopsAtOnce(t *testing.T) {
 			s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 			tap := lab.Options{Tap: lab.UnixTap(s.tapPath())}
 			var attached time.Duration
-			for range 3 { // a busy machine is slow at times, a sensor in the way always
+			for range 3 { // a busy machine is slow at times, a sensor that delays the stop always
 				attached = quitInTraffic(t, w, r.start(w, t, tap), (*lab.Resolver).Quit)
 				if attached <= alone+time.Second {
 					break
@@ -78,21 +78,21 @@ func TestResolverStopsAtOnce(t *testing.T) {
 	}
 }
 
-// quitInTraffic stops a resolver while it is asked, and returns the time it took.
+// quitInTraffic stops a resolver while it is queried, and returns the time that this took.
 func quitInTraffic(t *testing.T, w *lab.World, r *lab.Resolver, quit func(*lab.Resolver, testing.TB) time.Duration) time.Duration {
 	t.Helper()
 	f := startFlow(t, w, r, time.Millisecond)
 	f.await(t, 50)
-	f.during(t, lab.HoldsBack)
+	f.during(t, lab.SendDelay)
 	f.checkAnswered(t)
 	took := quit(r, t)
 	f.end()
 	return took
 }
 
-// A sensor that stalls costs no client an answer. At its end BIND as well as Knot
-// Resolver waits for it, in the kernel: for room in the socket where that is full,
-// else for FINISH. They end as soon as the sensor goes on.
+// TestStalledSensorCostsNoAnswer checks that a stalled sensor does not keep a resolver from
+// answering. At their end BIND and Knot Resolver wait for it in the kernel: for room in a full
+// socket buffer, or for FINISH. They end when the sensor continues.
 func TestStalledSensorCostsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for name, r := range everyResolver {
@@ -105,21 +105,21 @@ func TestStalledSensorCostsNoAnswer(t *testing.T) {
 			s.Signal(t, syscall.SIGSTOP)
 			f := startFlow(t, w, resolver, time.Millisecond)
 			f.await(t, 50)
-			f.during(t, lab.HoldsBack)
+			f.during(t, lab.SendDelay)
 			f.stop(t)
 
 			resolver.AskToQuit(t)
 			if r.waits {
 				resolver.Wait(slack)
 			} else {
-				resolver.Wait(patience)
+				resolver.Wait(waitTime)
 			}
 			if resolver.Ended() == r.waits {
-				t.Errorf("it has ended: %t", resolver.Ended())
+				t.Errorf("the resolver has ended: %t, want %t", resolver.Ended(), !r.waits)
 			}
 			s.Signal(t, syscall.SIGCONT)
-			if resolver.Wait(patience); !resolver.Ended() {
-				t.Error("it waits though the sensor goes on")
+			if resolver.Wait(waitTime); !resolver.Ended() {
+				t.Error("the resolver still waits although the sensor continues")
 			}
 			s.stop(t)
 		})

@@ -18,13 +18,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// dump is tcpdump at work.
+// dump is a running tcpdump.
 type dump struct {
 	*lab.Process
 	file string
 }
 
-// startDump has tcpdump write what an interface shows and returns once it listens.
+// startDump starts tcpdump on an interface and returns when it listens.
 func startDump(t *testing.T, n *lab.Namespace, at, file string, options ...string) dump {
 	t.Helper()
 	lab.Need(t, "tcpdump")
@@ -39,13 +39,13 @@ func (d dump) listens(t *testing.T) {
 	await(t, "tcpdump to listen", func() bool { return strings.Contains(d.Log(t), "listening on") || d.Ended() })
 }
 
-// stop ends tcpdump once it has written all that the kernel has for it, which must be
-// all there was.
+// stop stops tcpdump after it has written every packet that the kernel received for it. It
+// fails if the kernel dropped packets.
 func (d dump) stop(t *testing.T) {
 	t.Helper()
 	var captured, received int
 	await(t, "tcpdump to have written all", func() bool {
-		d.Signal(t, syscall.SIGUSR1) // it tells how far it is
+		d.Signal(t, syscall.SIGUSR1) // prints the counters
 		all := progress.FindAllStringSubmatch(d.Log(t), -1)
 		if len(all) == 0 {
 			return false
@@ -55,17 +55,18 @@ func (d dump) stop(t *testing.T) {
 		return captured == received && captured > 0
 	})
 	d.Signal(t, syscall.SIGINT)
-	if err := d.Wait(patience); err != nil {
+	if err := d.Wait(waitTime); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(d.Log(t), "\n0 packets dropped by kernel") {
-		t.Errorf("tcpdump says %s", d.Log(t))
+		t.Errorf("tcpdump dropped packets: %s", d.Log(t))
 	}
 }
 
+// progress matches tcpdump's counters.
 var progress = regexp.MustCompile(`(\d+) packets captured, (\d+) packets received by filter`)
 
-// count is how many of the packets an expression of tcpdump's finds.
+// count returns the number of packets that match a tcpdump expression.
 func (d dump) count(t *testing.T, format string, args ...any) uint64 {
 	t.Helper()
 	out, err := exec.Command("tcpdump", "-n", "-r", d.file, fmt.Sprintf(format, args...)).Output()
@@ -75,15 +76,15 @@ func (d dump) count(t *testing.T, format string, args ...any) uint64 {
 	return uint64(strings.Count(string(out), "\n"))
 }
 
-// TestTcpdumpSeesWhatTheSensorSees has tcpdump write what the sensor captures, in each
-// of its formats and through a pipe. Replayed, that gives the records that the sensor
-// made, and what a filter of tcpdump's counts is what the sensor has read.
+// TestTcpdumpSeesWhatTheSensorSees has tcpdump write what the sensor captures, in each of its
+// formats and through a pipe. Replayed files yield the sensor's records, and the sensor has
+// read as many packets as match a tcpdump filter.
 func TestTcpdumpSeesWhatTheSensorSees(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	port := w.SpanPort(t, lab.SpanOptions{})
 	on := port.Interfaces[0]
-	s := startCapture(t, port.Namespace, 1, packetSource("", on)+kept+fileSink("first", "dnsqr"))
+	s := startCapture(t, port.Namespace, 1, packetSource("", on)+keepAddress+fileSink("first", "dnsqr"))
 	in := func(name string) string { return filepath.Join(s.dir, name) }
 	micro := startDump(t, port.Namespace, on, in("micro.pcap"))
 	nano := startDump(t, port.Namespace, on, in("nano.pcap"), "--time-stamp-precision=nano")
@@ -94,14 +95,14 @@ func TestTcpdumpSeesWhatTheSensorSees(t *testing.T) {
 	resolver := w.Unbound(t, lab.Options{Span: port})
 	w.Ask(t, resolver, lab.Questions())
 	resolver.Quit(t)
-	forAWhile(quiet)
+	forAWhile(lastPacketsTime)
 	for _, d := range []dump{micro, nano, cooked, oldCooked, piped} {
 		d.stop(t)
 	}
-	if err := replaying.Wait(patience); err != nil {
+	if err := replaying.Wait(waitTime); err != nil {
 		t.Errorf("replay from a pipe: %v", err)
 	}
-	books := s.stop(t)
+	closing := s.stop(t)
 
 	live := s.written(t, "first")
 	checkZones(t, w.Zones, live)
@@ -111,20 +112,20 @@ func TestTcpdumpSeesWhatTheSensorSees(t *testing.T) {
 		checkSameInOrder(t, live, s.replayed(t, d.file), d.file)
 	}
 	t.Log("pcapng")
-	checkSameInOrder(t, live, s.replayed(t, nextGeneration(t, micro.file)), micro.file)
+	checkSameInOrder(t, live, s.replayed(t, toPcapng(t, micro.file)), micro.file)
 	t.Log("a pipe")
 	fromPipe, err := os.ReadFile(in("piped.nmsg"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkSameInOrder(t, live, readOutput(t, fromPipe), piped.file)
-	checkCounts(t, micro, books, s.packets(t))
+	checkCounts(t, micro, closing, s.packets(t))
 }
 
-// quiet is what the packets of a resolver's last moments take to come.
-const quiet = 300 * time.Millisecond
+// lastPacketsTime is how long the last packets of a resolver may take to arrive.
+const lastPacketsTime = 300 * time.Millisecond
 
-// startPipe has tcpdump write into the replay command.
+// startPipe starts tcpdump and the replay command, which reads its output through a pipe.
 func startPipe(t *testing.T, n *lab.Namespace, at string, s *sensor, output string) (writing dump, replaying *lab.Process) {
 	t.Helper()
 	fifo, tee := filepath.Join(s.dir, "fifo"), filepath.Join(s.dir, "tee")
@@ -143,26 +144,26 @@ func startPipe(t *testing.T, n *lab.Namespace, at string, s *sensor, output stri
 	return writing, replaying
 }
 
-// checkSameInOrder holds what was replayed from a file to the live records. Of two
-// processors that receive from one interface tcpdump writes what comes first: where that is
-// a response before its query there is no record, while the sensor, live, goes by
-// the packets' times. The file tells by these how many there may be.
+// checkSameInOrder compares the records of a replayed file with the live records. When two
+// processors receive from one interface, tcpdump may write a response before its query, which
+// then yields no record; the live sensor orders packets by time. The times in the file limit
+// how many records may be missing.
 func checkSameInOrder(t *testing.T, live, replayed output, file string) {
 	t.Helper()
-	had, missing := timeless(replayed), 0
-	for record, n := range timeless(live) {
+	had, missing := recordCounts(replayed), 0
+	for record, n := range recordCounts(live) {
 		if n != had[record] {
 			missing += n - had[record]
 		}
 	}
 	if back := timesGoBack(t, file); missing > 0 && missing <= back && len(replayed.records) == len(live.records)-missing {
-		t.Logf("%d records lack, as tcpdump wrote their responses before their queries: the times go back %d times", missing, back)
+		t.Logf("%d records are missing, because tcpdump wrote responses before their queries: times decrease %d times", missing, back)
 		return
 	}
 	checkSame(t, live, replayed)
 }
 
-// timesGoBack counts the packets in a file that are of before the one in front of them.
+// timesGoBack counts the packets in a file that are earlier than the packet before them.
 func timesGoBack(t *testing.T, file string) (count int) {
 	t.Helper()
 	_, infos := packetsOf(t, file)
@@ -174,8 +175,8 @@ func timesGoBack(t *testing.T, file string) (count int) {
 	return count
 }
 
-// nextGeneration writes a capture file anew as pcapng, and returns its path.
-func nextGeneration(t *testing.T, file string) string {
+// toPcapng converts a capture file to pcapng and returns the new path.
+func toPcapng(t *testing.T, file string) string {
 	t.Helper()
 	packets, infos := packetsOf(t, file)
 	path := file + "ng"
@@ -199,9 +200,9 @@ func nextGeneration(t *testing.T, file string) string {
 	return path
 }
 
-// checkCounts holds what the sensor read to what tcpdump finds of the resolver's own
-// traffic: over UDP each datagram is a message, as none is in fragments.
-func checkCounts(t *testing.T, d dump, books ledger, packets packetBooks) {
+// checkCounts compares what the sensor read with what tcpdump finds of the resolver's own
+// traffic. Over UDP each datagram is a message, because none is fragmented.
+func checkCounts(t *testing.T, d dump, closing ledger, packets packetCounts) {
 	t.Helper()
 	packets.checkWhole(t)
 	var overUDP, overTCP uint64
@@ -211,8 +212,8 @@ func checkCounts(t *testing.T, d dump, books ledger, packets packetBooks) {
 		overTCP += d.count(t, "tcp and ("+outward+")", a)
 	}
 	streamed := packets.counts["tcp_messages"]
-	if overUDP == 0 || books.Read != overUDP+streamed {
-		t.Errorf("read %d messages, %d of them over TCP; tcpdump finds %d over UDP", books.Read, streamed, overUDP)
+	if overUDP == 0 || closing.Read != overUDP+streamed {
+		t.Errorf("read %d messages, %d of them over TCP; tcpdump finds %d over UDP", closing.Read, streamed, overUDP)
 	}
 	if overTCP == 0 || packets.counts["packets"] != overUDP+overTCP {
 		t.Errorf("captured %d packets; tcpdump finds %d and %d", packets.counts["packets"], overUDP, overTCP)

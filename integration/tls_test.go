@@ -22,8 +22,7 @@ const (
 	noHandshake = "connection closed: no handshake"
 )
 
-// secrets are the files of a sensor that speaks TLS and of a resolver that does,
-// with certificates of one CA.
+// secrets contains the TLS files of a sensor and of a resolver, with certificates of one CA.
 type secrets struct {
 	folder string
 	ca     *lab.Authority
@@ -43,8 +42,7 @@ func newSecrets(t *testing.T, n *lab.Namespace) secrets {
 	return s
 }
 
-// source is the block of a source on tapAddr that speaks TLS, with client
-// certificates or without.
+// source returns a TLS source at tapAddr, with or without client certificates.
 func (s secrets) source(mutual bool) string {
 	clientCA := ""
 	if mutual {
@@ -62,19 +60,19 @@ source "dnstap" "tap" {
 `, tapAddr, s.folder, sensorName, clientCA)
 }
 
-// put puts these files in the place of others, as an operator renews certificates.
-func (s secrets) put(t *testing.T, place secrets) {
+// replace moves these files over the files of others, as an operator renews certificates.
+func (s secrets) replace(t *testing.T, others secrets) {
 	t.Helper()
 	for _, name := range []string{"CA.pem", sensorName + ".cert.pem", sensorName + ".key.pem"} {
-		if err := os.Rename(filepath.Join(s.folder, name), filepath.Join(place.folder, name)); err != nil {
+		if err := os.Rename(filepath.Join(s.folder, name), filepath.Join(others.folder, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// The main job over TLS, with Unbound's own: it checks the sensor's name, and shows
-// a certificate.
-func TestRecordsOverTLSAreWhatTheZonesSay(t *testing.T) {
+// TestRecordsOverTLSAreAsInTheZones checks the records over TLS. Unbound checks the sensor's
+// name and may have a client certificate.
+func TestRecordsOverTLSAreAsInTheZones(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		mutual  bool
@@ -97,32 +95,32 @@ func TestRecordsOverTLSAreWhatTheZonesSay(t *testing.T) {
 			unbound := w.Unbound(t, c.options)
 			w.Ask(t, unbound, lab.Questions())
 			unbound.Stop(t)
-			books := s.stop(t)
+			closing := s.stop(t)
 
-			checkMainJob(t, w, s, books)
+			checkMainJob(t, w, s, closing)
 			if n := len(s.logged(t, noHandshake)); n > 0 {
 				t.Errorf("%d connections without a handshake", n)
 			}
 			for _, line := range s.logged(t, connected) {
 				if named := strings.Contains(line, fmt.Sprintf("%q", resolverName)); named != c.mutual {
-					t.Errorf("a client with a certificate: %v; the log has %s", c.mutual, line)
+					t.Errorf("client certificate: %v, but the log has %s", c.mutual, line)
 				}
 			}
-			t.Logf("%+v", books.account)
+			t.Logf("%+v", closing.account)
 		})
 	}
 }
 
-// Certificates of another CA take the place of the sensor's while it runs: the
-// connection there is lives on, a resolver that starts anew needs the new ones.
+// TestCertificatesAreReplacedWhileRecordsFlow replaces the sensor's certificates with those of
+// another CA: the connection is kept, and a new resolver needs the new certificates.
 func TestCertificatesAreReplacedWhileRecordsFlow(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	before, after := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
 	s := startSensor(t, w.Namespace, before.source(true)+site+fileSink("first", "dnsqr"))
-	old, f := startTelling(t, w, s, lab.TLSTap(tapAddr, before.client))
+	old, f := startConnected(t, w, s, lab.TLSTap(tapAddr, before.client))
 
-	after.put(t, before)
+	after.replace(t, before)
 	after.client.CAs = before.ca.Path // where the new CA's certificate is now
 	fresh := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, after.client)})
 	s.awaitLog(t, connected, 2)
@@ -134,10 +132,10 @@ func TestCertificatesAreReplacedWhileRecordsFlow(t *testing.T) {
 	s.stop(t)
 
 	if n := len(s.logged(t, "TLS files were read again")); n != 1 {
-		t.Errorf("new certificates are %d times in the log", n)
+		t.Errorf("new certificates are logged %d times, want 1", n)
 	}
 	if n := len(s.logged(t, connected)); n != 2 {
-		t.Errorf("%d connections: the old one did not live on", n)
+		t.Errorf("%d connections, want 2: the old one was not kept", n)
 	}
 	out := s.written(t, "first")
 	checkRecords(t, w.Zones, out)
@@ -145,14 +143,15 @@ func TestCertificatesAreReplacedWhileRecordsFlow(t *testing.T) {
 	checkFlow(t, f, out)
 }
 
-// TLS comes to a source that is in use: what is connected stays, what comes needs it.
+// TestReloadPutsTLSOnASource checks that existing connections of a source are kept and that new
+// ones need TLS.
 func TestReloadPutsTLSOnASource(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	files := newSecrets(t, w.Namespace)
 	rest := site + fileSink("first", "dnsqr")
 	s := startSensor(t, w.Namespace, tcpSource()+rest)
-	old, f := startTelling(t, w, s, lab.TCPTap(tapAddr))
+	old, f := startConnected(t, w, s, lab.TCPTap(tapAddr))
 	missing := strings.ReplaceAll(files.source(true), "key.pem", "nosuch.pem")
 	s.reload(t, missing+rest, "reload failed; the configuration in force stays")
 	s.reload(t, files.source(true)+rest, "reloaded")
@@ -170,17 +169,17 @@ func TestReloadPutsTLSOnASource(t *testing.T) {
 	checkFlow(t, f, out)
 }
 
-// Whoever cannot show the right certificate gets nowhere, and Unbound's connection
-// beside them loses nothing.
-func TestStrangersGetNowhereOverTLS(t *testing.T) {
+// TestClientsWithoutAValidCertificateAreRejected checks that they are rejected, and that
+// Unbound's connection loses nothing meanwhile.
+func TestClientsWithoutAValidCertificateAreRejected(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	files, foreign := newSecrets(t, w.Namespace), newSecrets(t, w.Namespace)
 	s := startSensor(t, w.Namespace, files.source(true)+site+fileSink("first", "dnsqr"))
-	unbound, f := startTelling(t, w, s, lab.TLSTap(tapAddr, files.client))
+	unbound, f := startConnected(t, w, s, lab.TLSTap(tapAddr, files.client))
 
 	own, theirs := loadPair(t, files.client), loadPair(t, foreign.client)
-	for _, stranger := range []struct {
+	for _, client := range []struct {
 		name   string
 		config *tls.Config // nil: plain TCP
 		logged string
@@ -191,17 +190,17 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 		{"plain TCP", nil, "first record does not look like a TLS handshake"},
 	} {
 		nc := w.DialTCP(t, tapAddr)
-		if stranger.config != nil {
-			stranger.config.RootCAs, stranger.config.ServerName = pool(t, files.ca.Path), sensorName
-			nc = tls.Client(nc, stranger.config)
+		if client.config != nil {
+			client.config.RootCAs, client.config.ServerName = pool(t, files.ca.Path), sensorName
+			nc = tls.Client(nc, client.config)
 		}
-		speak(t, nc)
-		await(t, stranger.name+" in the log", func() bool { return strings.Contains(s.Log(t), stranger.logged) })
+		sendCapture(t, nc)
+		await(t, client.name+" in the log", func() bool { return strings.Contains(s.Log(t), client.logged) })
 	}
 	f.await(t, 50)
 	f.end()
 
-	// Unbound itself does not talk to a sensor of another name.
+	// Unbound rejects a sensor whose certificate has another name.
 	wrong := files.client
 	wrong.ServerName = "other.univ.example"
 	careful := w.Neighbour(t, lab.Options{Tap: lab.TLSTap(tapAddr, wrong)})
@@ -219,9 +218,9 @@ func TestStrangersGetNowhereOverTLS(t *testing.T) {
 	checkFlow(t, f, s.written(t, "first"))
 }
 
-// startTelling starts an Unbound that is asked all along, and returns once the sensor
-// hears of it.
-func startTelling(t *testing.T, w *lab.World, s *sensor, tap lab.Tap) (*lab.Resolver, *flow) {
+// startConnected starts an Unbound that is queried continuously, and returns when it is
+// connected.
+func startConnected(t *testing.T, w *lab.World, s *sensor, tap lab.Tap) (*lab.Resolver, *flow) {
 	t.Helper()
 	unbound := w.Unbound(t, lab.Options{Tap: tap})
 	f := startFlow(t, w, unbound, flowPause)
@@ -230,8 +229,8 @@ func startTelling(t *testing.T, w *lab.World, s *sensor, tap lab.Tap) (*lab.Reso
 	return unbound, f
 }
 
-// checkFlow holds records to a flow that has ended: what was answered is there. A
-// resolver that is slow to hear asks twice.
+// checkFlow checks that every answered question of a flow has a record. A slow resolver may
+// repeat queries.
 func checkFlow(t *testing.T, f *flow, o output) {
 	t.Helper()
 	var missing []string
@@ -245,13 +244,13 @@ func checkFlow(t *testing.T, f *flow, o output) {
 		}
 	}
 	if int64(len(missing)) > f.failed.Load() {
-		t.Errorf("%d of %d questions had no answer, and there is no record of %v", f.failed.Load(), f.asked.Load(), missing)
+		t.Errorf("%d of %d questions had no answer, but there is no record of %v", f.failed.Load(), f.asked.Load(), missing)
 	}
 }
 
-// speak sends what a resolver would begin with, and returns when the other side is
-// through with it.
-func speak(t *testing.T, nc net.Conn) {
+// sendCapture sends a capture as a unidirectional resolver would, and returns when the sensor
+// closes the connection.
+func sendCapture(t *testing.T, nc net.Conn) {
 	t.Helper()
 	capture, err := os.ReadFile("testdata/unbound.fstrm")
 	if err != nil {
@@ -261,7 +260,7 @@ func speak(t *testing.T, nc net.Conn) {
 	io.Copy(io.Discard, nc)
 }
 
-// loadPair gives a server a client's certificate, whomever it would trust.
+// loadPair returns a function that presents a client certificate to any server.
 func loadPair(t *testing.T, c lab.ClientTLS) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
@@ -282,9 +281,9 @@ func pool(t *testing.T, path string) *x509.CertPool {
 	return p
 }
 
-// A source that others reach is warned of when the sensor starts and at each
-// reload, in the words for what they can do.
-func TestExposedSourcesAreWarnedOf(t *testing.T) {
+// TestExposedSourcesCauseAWarning checks the warnings about addresses that others can reach, at
+// the start and at each reload.
+func TestExposedSourcesCauseAWarning(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
 	files := newSecrets(t, n)

@@ -11,8 +11,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// layUnits puts the units of conf/systemd into a folder, with the program that there is.
-func layUnits(t *testing.T, drops ...string) string {
+// copyUnits copies the units of conf/systemd to a folder, with the path of the test's sensor.
+func copyUnits(t *testing.T, dropIns ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	put := func(name, to string) {
@@ -31,13 +31,13 @@ func layUnits(t *testing.T, drops ...string) string {
 	}
 	put("dnstap-pdns.service", "dnstap-pdns.service")
 	put("dnstap-pdns.socket", "dnstap-pdns.socket")
-	for _, d := range drops {
+	for _, d := range dropIns {
 		put(d, "dnstap-pdns.service.d/"+d)
 	}
 	return dir
 }
 
-// verify has systemd read the units, which it is to do without a word.
+// verify checks that systemd accepts the units without a message.
 func verify(t *testing.T, dir string) {
 	t.Helper()
 	cmd := exec.Command("systemd-analyze", "verify", "--man=no", dir+"/dnstap-pdns.service", dir+"/dnstap-pdns.socket")
@@ -54,26 +54,26 @@ func TestServiceUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := regexp.MustCompile("level of ([0-9][.][0-9]), with `pcap.conf` ([0-9][.][0-9])").FindStringSubmatch(string(page))
-	if said == nil {
+	stated := regexp.MustCompile("level of ([0-9][.][0-9]), with `pcap.conf` ([0-9][.][0-9])").FindStringSubmatch(string(page))
+	if stated == nil {
 		t.Fatal("docs/operating.md gives no exposure levels")
 	}
 	for _, resolver := range []string{"unbound", "bind", "pdns"} {
-		dir := layUnits(t)
-		drop, err := os.ReadFile("../conf/setup/" + resolver + "/socket.conf")
+		dir := copyUnits(t)
+		dropIn, err := os.ReadFile("../conf/setup/" + resolver + "/socket.conf")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Mkdir(dir+"/dnstap-pdns.socket.d", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(dir+"/dnstap-pdns.socket.d/resolver.conf", drop, 0o644); err != nil {
+		if err := os.WriteFile(dir+"/dnstap-pdns.socket.d/resolver.conf", dropIn, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		verify(t, dir)
 	}
-	for i, drops := range [][]string{nil, {"pcap.conf"}} {
-		dir := layUnits(t, drops...)
+	for i, dropIns := range [][]string{nil, {"pcap.conf"}} {
+		dir := copyUnits(t, dropIns...)
 		verify(t, dir)
 		security := exec.Command("systemd-analyze", "security", "--offline=yes", dir+"/dnstap-pdns.service")
 		out, err := security.CombinedOutput()
@@ -81,40 +81,39 @@ func TestServiceUnits(t *testing.T) {
 			t.Errorf("%v: %v\n%s", security.Args, err, out)
 		}
 		level := regexp.MustCompile(`Overall exposure level for dnstap-pdns.service: ([0-9.]+)`).FindSubmatch(out)
-		if level == nil || string(level[1]) != said[i+1] {
-			t.Errorf("%v: level %s, and docs/operating.md says %s:\n%s", drops, level, said[i+1], out)
+		if level == nil || string(level[1]) != stated[i+1] {
+			t.Errorf("%v: level %s, and docs/operating.md says %s:\n%s", dropIns, level, stated[i+1], out)
 		}
 	}
 }
 
-// systemd's own tool makes the socket and hands it over; the sensor, a user without any
-// right to the socket's folder, serves a resolver there that may write to it.
+// TestSocketActivation has systemd's tool make the socket and pass it to a sensor that has no
+// rights to the socket's folder. The sensor receives the messages of a resolver.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	s := newSensor(t, w.Namespace)
 	s.configure(t, unixSource+site+fileSink("first", "dnsqr"))
-	const nobody = 65534
-	if err := os.Chown(s.dir+"/first", nobody, nobody); err != nil {
+	if err := os.Chown(s.dir+"/first", nobodyID, nobodyID); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("systemd-socket-activate", "--listen="+s.tapPath(),
 		"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--no-new-privs",
 		sensorBinary, "run", "-c", s.config)
 	s.Process = w.Namespace.Start(t, "sensor", cmd)
-	await(t, "systemd-socket-activate makes the socket", func() bool { return os.Chmod(s.tapPath(), 0o666) == nil })
+	await(t, "the socket of systemd-socket-activate", func() bool { return os.Chmod(s.tapPath(), 0o666) == nil })
 
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(s.tapPath())})
 	w.Ask(t, unbound, lab.Questions())
 	s.awaitLog(t, "listening on an inherited socket", 1)
 	unbound.Stop(t)
-	books := s.stop(t)
+	closing := s.stop(t)
 	out := s.written(t, "first")
 	checkRecords(t, w.Zones, out)
-	if len(out.records) == 0 || books.Records != uint64(len(out.records)) {
-		t.Errorf("%d records in the file, %d made", len(out.records), books.Records)
+	if len(out.records) == 0 || closing.Records != uint64(len(out.records)) {
+		t.Errorf("%d records in the file, %d made", len(out.records), closing.Records)
 	}
 	if _, err := os.Stat(s.tapPath()); err != nil {
-		t.Errorf("the socket is gone with the sensor: %v", err)
+		t.Errorf("the socket was removed when the sensor ended: %v", err)
 	}
 }

@@ -15,8 +15,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// rewrite writes a capture file with each packet as wrap makes it, and returns its
-// path.
+// rewrite copies a capture file, applies wrap to each packet, and returns the new path.
 func rewrite(t *testing.T, dir, file string, wrap func([]byte) []byte) string {
 	t.Helper()
 	packets, infos := packetsOf(t, file)
@@ -72,14 +71,14 @@ func writePackets(t *testing.T, path string, packets [][]byte, infos []gopacket.
 	}
 }
 
-// The ends of tunnels, which are neither resolvers nor servers.
+// tunnel4 and tunnel6 are the ends of tunnels, which are neither resolvers nor servers.
 var (
 	tunnel4 = [2]netip.Addr{netip.MustParseAddr("10.1.1.1"), netip.MustParseAddr("10.1.1.2")}
 	tunnel6 = [2]netip.Addr{netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd00::2")}
 	station = []byte{2, 0, 0, 0, 0, 2}
 )
 
-// inTag puts a frame into a VLAN (IEEE 802.1Q).
+// inTag returns a function that puts a frame into a VLAN (IEEE 802.1Q).
 func inTag(id uint16) func([]byte) []byte {
 	return func(frame []byte) []byte {
 		const addresses = 12
@@ -88,23 +87,23 @@ func inTag(id uint16) func([]byte) []byte {
 	}
 }
 
-// Headers that follow GRE's (draft-foschiano-erspan section 4): type II with version,
-// VLAN, session and index; type III with a timestamp, and without the optional part.
+// Headers after that of GRE (draft-foschiano-erspan section 4): type II with version, VLAN,
+// session and index; type III with a timestamp, without the optional part.
 var (
 	erspan2 = []byte{0x10, 0x05, 0x00, 0x07, 0, 0, 0, 9}
 	erspan3 = []byte{0x20, 0x05, 0x00, 0x07, 0, 0, 1, 2, 0, 0, 0, 0}
 )
 
-// opening are the attributes of a packet source that opens the tunnels of inGRE and
-// inVXLAN, which lead to no address of the interface.
-const opening = `
+// decapsulating has the attributes of a packet source that decapsulates the tunnels of inGRE and
+// inVXLAN, whose destinations are not addresses of the interface.
+const decapsulating = `
   decapsulate      = true
   decapsulate_from = ["10.1.1.1", "fd00::1"]
   decapsulate_to   = ["10.1.1.2", "fd00::2"]
 `
 
-// inGRE puts a frame into GRE (RFC 2784) over IPv4, behind another header. Where there
-// is one GRE has a sequence number (RFC 2890), as ERSPAN II and III do.
+// inGRE returns a function that puts a frame, after another header, into GRE (RFC 2784) over
+// IPv4. With such a header GRE has a sequence number (RFC 2890), as for ERSPAN II and III.
 func inGRE(protocol uint16, header []byte) func([]byte) []byte {
 	return func(frame []byte) []byte {
 		var g []byte
@@ -117,8 +116,7 @@ func inGRE(protocol uint16, header []byte) func([]byte) []byte {
 	}
 }
 
-// inVXLAN puts a frame into VXLAN (RFC 7348) over IPv6, with no checksum, as RFC 6935
-// lets tunnels.
+// inVXLAN puts a frame into VXLAN (RFC 7348) over IPv6, without a checksum, as RFC 6935 allows.
 func inVXLAN(frame []byte) []byte {
 	const header = 8
 	u := binary.BigEndian.AppendUint16(nil, 50000)

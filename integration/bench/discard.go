@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// discard is a UDP receiver on loopback that counts and forgets.
+// discard is a UDP receiver on loopback that counts datagrams and discards them.
 type discard struct {
 	conn *net.UDPConn
 	n    int64
-	done chan struct{} // closed when nothing is read any more
+	done chan struct{} // closed when reading has ended
 	once sync.Once
 }
 
@@ -37,7 +37,7 @@ func newDiscard() (*discard, error) {
 
 func (d *discard) addr() string { return d.conn.LocalAddr().String() }
 
-// close stops reading and returns how many datagrams have come.
+// close stops reading and returns the number of datagrams.
 func (d *discard) close() int64 {
 	d.once.Do(func() { d.conn.Close() })
 	<-d.done

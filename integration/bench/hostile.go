@@ -8,9 +8,9 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// writeHostile adds what fills every table of a packet source: queries that nobody
-// answers, datagrams of which fragments are missing, and connections that leave off
-// in the middle of a message.
+// writeHostile adds packets that fill every table of a packet source: queries without a
+// response, datagrams with missing fragments, and connections that end in the middle of a
+// message.
 func (w *packetWriter) writeHostile(pairs []pair, queries int) {
 	for i := range queries {
 		w.write(pairs[i%len(pairs)].query.Message, i)
@@ -34,5 +34,5 @@ func (w *packetWriter) writeHostile(pairs []pair, queries int) {
 	}
 }
 
-// peer is the i-th of many servers.
+// peer returns the address of the i-th of many servers.
 func peer(i int) net.IP { return net.IPv4(198, 51, byte(i>>8), byte(i)).To4() }

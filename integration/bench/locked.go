@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A lockedBuffer is what a process has said so far.
+// A lockedBuffer collects the output of a process.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -26,12 +26,12 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// await returns once the process has said a thing.
-func (b *lockedBuffer) await(thing string) error {
+// await returns when the output contains text.
+func (b *lockedBuffer) await(text string) error {
 	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if strings.Contains(b.String(), thing) {
+		if strings.Contains(b.String(), text) {
 			return nil
 		}
 	}
-	return fmt.Errorf("no %q within %s:\n%s", thing, startTime, b.String())
+	return fmt.Errorf("no %q in the output within %s:\n%s", text, startTime, b.String())
 }

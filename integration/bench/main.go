@@ -1,7 +1,6 @@
-// Bench measures what the sensor costs: its CPU time per frame beside that of
-// fstrm_capture writing to /dev/null, fed the same file over a Unix socket in the
-// same run, and its memory with eight connections and a full pairing table. All
-// traffic stays on loopback.
+// Bench measures the sensor: its CPU time per frame compared with fstrm_capture writing to
+// /dev/null, with the same file over a Unix socket in the same run, and its memory with eight
+// connections and a full pairing table. All traffic stays on loopback.
 package main
 
 import (
@@ -18,7 +17,7 @@ import (
 )
 
 func main() {
-	// Receivers die with the thread that started them (Pdeathsig): the main one.
+	// The kernel kills receivers when the thread that started them ends (Pdeathsig).
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := bench(ctx, os.Args[1:])
@@ -33,8 +32,8 @@ func bench(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	frames := fs.Int("frames", 1_000_000, "frames, half queries and half responses")
 	runs := fs.Int("runs", 3, "runs of each receiver; the median is printed")
-	capture := fs.String("capture", "integration/testdata/unbound.fstrm", "what the frames are made from")
-	sensor := fs.String("sensor", "", "a built dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
+	capture := fs.String("capture", "integration/testdata/unbound.fstrm", "capture from which the frames are made")
+	sensor := fs.String("sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -65,16 +64,16 @@ func bench(ctx context.Context, args []string) error {
 	return b.packets(ctx, *capture, *runs)
 }
 
-// run is one set of measurements.
+// run is a set of measurements.
 type run struct {
 	dir    string
 	sensor string
-	file   string // the frames, each with its length before it
+	file   string // the frames, each after its length
 	frames int
 }
 
-// speed feeds each receiver in turn, so that what else the machine does hits all
-// alike, and prints the median of each.
+// speed measures the receivers in turn, so that other load on the machine affects all of them,
+// and prints the median of each.
 func (b *run) speed(ctx context.Context, runs int) error {
 	var capture, wide, narrow []measurement
 	for range runs {

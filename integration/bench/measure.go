@@ -24,11 +24,11 @@ const (
 	feedTime    = 5 * time.Minute
 )
 
-// measurement is what one receiver took for one file.
+// measurement contains the resources that a receiver used for one file.
 type measurement struct {
 	user, system time.Duration // CPU time from start to end
 	rss          int64         // peak, bytes
-	datagrams    int64         // that arrived at the sink's peer
+	datagrams    int64         // that the sink's peer received
 	ledger       string        // the sensor's closing log line
 }
 
@@ -60,7 +60,7 @@ func (b *run) feedCapture(ctx context.Context) (measurement, error) {
 	return measure(cmd, socket, func() error { return feed(ctx, socket, b.file) })
 }
 
-// feedSensor measures the sensor with a UDP sink that somebody discards.
+// feedSensor measures the sensor with a UDP sink whose datagrams are discarded.
 func (b *run) feedSensor(ctx context.Context, mtu int) (measurement, error) {
 	sink, err := newDiscard()
 	if err != nil {
@@ -97,11 +97,11 @@ sink "nmsg" "discard" {
 	return exec.CommandContext(ctx, b.sensor, "run", "-c", config), socket, nil
 }
 
-// measure starts a receiver, lets it work, ends it and says what it took. What it
-// prints is shown only if it fails.
+// measure starts a receiver, calls work, stops the receiver and returns its resource usage. An
+// error contains its output.
 func measure(cmd *exec.Cmd, socket string, work func() error) (m measurement, err error) {
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.WaitDelay = stopTime
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -120,9 +120,9 @@ func measure(cmd *exec.Cmd, socket string, work func() error) (m measurement, er
 	timer.Stop()
 	m.user, m.system = cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime()
 	if err != nil {
-		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &said)
+		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &output)
 	}
-	for line := range strings.Lines(said.String()) {
+	for line := range strings.Lines(output.String()) {
 		if strings.Contains(line, "msg=ledger") {
 			m.ledger = line
 		}
@@ -139,8 +139,8 @@ func awaitSocket(path string) error {
 	return fmt.Errorf("no socket at %s within %s", path, startTime)
 }
 
-// feed sends a file's frames as a resolver would, and returns once the receiver
-// has confirmed that it has them all.
+// feed sends a file's frames as a resolver would, and returns when the receiver has confirmed
+// them with FINISH.
 func feed(ctx context.Context, socket, file string) error {
 	c, err := connect(ctx, socket)
 	if err != nil {
@@ -176,7 +176,7 @@ func connect(ctx context.Context, socket string) (*connection, error) {
 	return &connection{conn, w}, nil
 }
 
-// dial connects; a socket that was made a moment ago may not be listened on yet.
+// dial connects. It retries, because a new socket may not be listened on yet.
 func dial(ctx context.Context, socket string) (net.Conn, error) {
 	var d net.Dialer
 	for deadline := time.Now().Add(startTime); ; time.Sleep(time.Millisecond) {
@@ -187,19 +187,19 @@ func dial(ctx context.Context, socket string) (net.Conn, error) {
 	}
 }
 
-// send writes frames that have their lengths before them already.
+// send writes frames that include their lengths.
 func (c *connection) send(file string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	// Without ReadFrom and WriteTo: plain writes, as resolvers do them.
+	// Hide ReadFrom and WriteTo to get plain writes, as resolvers use.
 	_, err = io.CopyBuffer(struct{ io.Writer }{c.conn}, struct{ io.Reader }{f}, make([]byte, 64<<10))
 	return err
 }
 
-// peakRSS is the VmHWM of a running process in bytes, 0 if it is gone.
+// peakRSS returns VmHWM of a running process in bytes, or 0 if it has ended.
 func peakRSS(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -13,10 +13,10 @@ const (
 	tableDefault = 131072 // pairing.max_queries
 )
 
-// memory fills the default pairing table from eight connections, each of which
-// then sends the workload too, and prints the sensor's peak.
+// memory fills the default pairing table from eight connections, sends the workload over each
+// of them, and prints the sensor's peak memory.
 func (b *run) memory(ctx context.Context, capture string) error {
-	const each = tableDefault * 3 / 2 / connections // half as much again as the table holds
+	const each = tableDefault * 3 / 2 / connections // in all 1.5 times the size of the table
 	var queries [connections]string
 	for i := range queries {
 		queries[i] = filepath.Join(b.dir, fmt.Sprintf("queries-%d", i))
@@ -48,8 +48,8 @@ func (b *run) memory(ctx context.Context, capture string) error {
 	return nil
 }
 
-// feedAll sends each connection its own file, and then, once all have sent
-// theirs, the common one over every connection at once.
+// feedAll sends each connection its own file, and after all of them the common file over every
+// connection.
 func feedAll(ctx context.Context, socket string, own []string, common string) error {
 	var open []*connection
 	defer func() {
@@ -70,7 +70,7 @@ func feedAll(ctx context.Context, socket string, own []string, common string) er
 	return each(open, func(_ int, c *connection) error { return errors.Join(c.send(common), c.w.Close()) })
 }
 
-// each does the same for all connections at once.
+// each calls do for all connections concurrently.
 func each(open []*connection, do func(int, *connection) error) error {
 	errs := make([]error, len(open))
 	var wg sync.WaitGroup

@@ -15,8 +15,8 @@ import (
 
 const resolvers = "192.0.2.53,2001:db8:53::53"
 
-// packets measures replay from a capture file's bytes to containers' bytes, beside
-// what fstrm_capture takes for as many frames.
+// packets measures replay, from a capture file to containers, compared with fstrm_capture for as
+// many frames.
 func (b *run) packets(ctx context.Context, capture string, runs int) error {
 	file := filepath.Join(b.dir, "packets.pcap")
 	if _, err := writePackets(capture, file, b.frames, 0); err != nil {
@@ -41,20 +41,20 @@ func (b *run) packets(ctx context.Context, capture string, runs int) error {
 	return b.live(ctx, capture, file)
 }
 
-// replay measures the replay command, whose records nobody reads.
+// replay measures the replay command, whose records are discarded.
 func (b *run) replay(ctx context.Context, file string) (m measurement, err error) {
 	cmd := exec.CommandContext(ctx, b.sensor, "replay", "--resolvers", resolvers, "--to", "stdout:", file)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var output bytes.Buffer
+	cmd.Stderr = &output
 	if err := cmd.Run(); err != nil {
-		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &said)
+		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &output)
 	}
 	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return measurement{user: cmd.ProcessState.UserTime(), system: cmd.ProcessState.SystemTime(), rss: usage.Maxrss << 10, ledger: said.String()}, nil
+	return measurement{user: cmd.ProcessState.UserTime(), system: cmd.ProcessState.SystemTime(), rss: usage.Maxrss << 10, ledger: output.String()}, nil
 }
 
-// live replays the packets over a pair of virtual interfaces in a network namespace
-// of their own, at the rate of the aim and as fast as the machine can.
+// live replays the packets over a pair of virtual interfaces in a network namespace, at the
+// target rate and as fast as possible.
 func (b *run) live(ctx context.Context, capture, file string) error {
 	for _, tool := range []string{"tcpreplay", "unshare", "ip"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -71,7 +71,7 @@ func (b *run) live(ctx context.Context, capture, file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\nwith every table full: queries without answer, fragments, connections that break off")
+	fmt.Println("\nwith every table full: queries without answer, fragments, incomplete connections")
 	return b.liveAt(ctx, file, "--pps=100000", packets)
 }
 
@@ -116,31 +116,31 @@ sink "nmsg" "discard" {
 	if err := awaitInterface(inside); err != nil {
 		return err
 	}
-	var said lockedBuffer
+	var output lockedBuffer
 	cmd := inside(b.sensor, "run", "-c", config)
-	cmd.Stderr = &said
+	cmd.Stderr = &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	defer cmd.Process.Kill()
-	if err := said.await("msg=started"); err != nil {
+	if err := output.await("msg=started"); err != nil {
 		return err
 	}
 	replayed, err := inside("tcpreplay", "--preload-pcap", "--intf1=span", rate, file).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("tcpreplay: %w\n%s", err, replayed)
 	}
-	time.Sleep(time.Second) // for what the ring holds
+	time.Sleep(time.Second) // until the sensor has read the ring
 	peak := peakRSS(cmd.Process.Pid)
 	cmd.Process.Signal(syscall.SIGTERM)
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("sensor: %w\n%s", err, said.String())
+		return fmt.Errorf("sensor: %w\n%s", err, output.String())
 	}
 	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	fmt.Printf("live, %-15s %s; CPU %d ns a packet, peak RSS %.1f MiB (aim: no drop at 200,000 a second, under 96 MiB)\n  %s\n", rate+":",
 		find(`Rated:.*?([\d.]+ pps)`, string(replayed)), used.Nanoseconds()/int64(packets), mib(peak),
-		find(`(kernel\.received=.*?kernel\.dropped=\d+)`, said.String()))
+		find(`(kernel\.received=.*?kernel\.dropped=\d+)`, output.String()))
 	return nil
 }
 
@@ -154,6 +154,7 @@ func awaitInterface(inside func(...string) *exec.Cmd) error {
 	return errors.Join(errors.New("no interfaces in the namespace"), err)
 }
 
+// find returns the first submatch of a pattern in a text.
 func find(pattern, in string) string {
 	if m := regexp.MustCompile(pattern).FindStringSubmatch(in); m != nil {
 		return m[1]

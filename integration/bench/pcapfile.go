@@ -14,15 +14,15 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// The resolver whose packets these are.
+// Addresses of the resolver in the packets.
 var (
 	resolver4 = net.IPv4(192, 0, 2, 53).To4()
 	resolver6 = net.ParseIP("2001:db8:53::53")
 )
 
-// writePackets makes a capture file of the workload that writeWorkload makes frames
-// of: ordinary DNS over UDP, half queries and half responses. Before it stand, where
-// asked, so many queries without an answer, and what else fills a sensor's memory.
+// writePackets writes a capture file with the workload of writeWorkload: ordinary DNS over UDP,
+// half queries and half responses. If hostile is not 0, it starts with that many unanswered
+// queries and with other packets that fill the sensor's memory.
 func writePackets(capture, file string, packets, hostile int) (written int, err error) {
 	pairs, err := outwardPairs(capture)
 	if err != nil {
@@ -68,7 +68,7 @@ type packetWriter struct {
 	w   *pcapgo.Writer
 	buf gopacket.SerializeBuffer
 	n   int
-	err error // the first
+	err error // the first error
 }
 
 // write writes the i-th copy of a message as a packet.
@@ -81,7 +81,7 @@ func (w *packetWriter) write(m *dnstap.Message, i int) {
 		wire, response = m.ResponseMessage, true
 	}
 	wire = slices.Clone(wire)
-	renew(wire, i)
+	setVariant(wire, i)
 	const ports = 50_000
 	udp := &layers.UDP{SrcPort: layers.UDPPort(10_000 + i%ports), DstPort: 53}
 	src, dst := resolver4, net.IP(m.ResponseAddress)
@@ -103,7 +103,7 @@ func (w *packetWriter) write(m *dnstap.Message, i int) {
 	w.packet(layers.EthernetTypeIPv4, ip, udp, gopacket.Payload(wire))
 }
 
-// packet writes a packet in a frame, at the next time.
+// packet writes a packet in an Ethernet frame, with the next time.
 func (w *packetWriter) packet(next layers.EthernetType, all ...gopacket.SerializableLayer) {
 	if w.err != nil {
 		return
@@ -115,7 +115,7 @@ func (w *packetWriter) packet(next layers.EthernetType, all ...gopacket.Serializ
 		return
 	}
 	b := w.buf.Bytes()
-	at := time.Unix(1_800_000_000, 0).Add(time.Duration(w.n) * pace / 2)
+	at := time.Unix(1_800_000_000, 0).Add(time.Duration(w.n) * queryInterval / 2)
 	w.n++
 	w.err = w.w.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(b), Length: len(b)}, b)
 }

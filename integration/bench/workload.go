@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// inFlight is how many queries are out before their responses come.
+	// inFlight is how many queries are sent before their responses.
 	inFlight = 16
-	// pace is the time between two queries, as the messages tell it.
-	pace = 50 * time.Microsecond
+	// queryInterval is the time between two queries in the messages.
+	queryInterval = 50 * time.Microsecond
 )
 
-// pair is a query and its response, as a resolver logged them.
+// pair is a query and its response as logged by a resolver.
 type pair struct{ query, response *dnstap.Dnstap }
 
-// writeWorkload makes a file of frames from a capture's outward pairs: the same
-// names, answers and sizes again and again, each time with another DNS ID, other
-// letters in the name's first label, and later times.
+// writeWorkload writes frames made from a capture's outward pairs: the same names, answers and
+// sizes, each time with another DNS ID, other letters in the first label of the name, and later
+// times.
 func writeWorkload(capture, file string, frames int) error {
 	pairs, err := outwardPairs(capture)
 	if err != nil {
@@ -36,12 +36,12 @@ func writeWorkload(capture, file string, frames int) error {
 		for from := 0; from < frames/2; from += inFlight {
 			to := min(from+inFlight, frames/2)
 			for i := from; i < to; i++ {
-				if err := write(renewed(pairs[i%len(pairs)].query, i)); err != nil {
+				if err := write(variant(pairs[i%len(pairs)].query, i)); err != nil {
 					return err
 				}
 			}
 			for i := from; i < to; i++ {
-				if err := write(renewed(pairs[i%len(pairs)].response, i)); err != nil {
+				if err := write(variant(pairs[i%len(pairs)].response, i)); err != nil {
 					return err
 				}
 			}
@@ -50,8 +50,8 @@ func writeWorkload(capture, file string, frames int) error {
 	})
 }
 
-// writeQueries makes a file of distinct queries that nobody answers; first sets
-// it apart from other files.
+// writeQueries writes distinct queries without responses. Files with other ranges from first on
+// have other queries.
 func writeQueries(capture, file string, first, queries int) error {
 	pairs, err := outwardPairs(capture)
 	if err != nil {
@@ -59,7 +59,7 @@ func writeQueries(capture, file string, first, queries int) error {
 	}
 	return writeFrames(file, func(write func(*dnstap.Dnstap) error) error {
 		for i := range queries {
-			if err := write(renewed(pairs[i%len(pairs)].query, first+i)); err != nil {
+			if err := write(variant(pairs[i%len(pairs)].query, first+i)); err != nil {
 				return err
 			}
 		}
@@ -93,8 +93,8 @@ func writeFrames(file string, produce func(write func(*dnstap.Dnstap) error) err
 	return f.Close()
 }
 
-// outwardPairs finds the pairs that become records: to public servers, whole, and
-// with a name that has letters to change.
+// outwardPairs returns the pairs that become records: complete, to public servers, and with a
+// name whose letters can be changed.
 func outwardPairs(capture string) ([]pair, error) {
 	all, err := readCapture(capture)
 	if err != nil {
@@ -117,20 +117,20 @@ func outwardPairs(capture string) ([]pair, error) {
 			pending[key] = d
 		case dnstap.Message_RESOLVER_RESPONSE:
 			query := pending[key]
-			if query != nil && leaves(d.Message.ResponseAddress, m) {
+			if query != nil && becomesRecord(d.Message.ResponseAddress, m) {
 				pairs = append(pairs, pair{query, d})
 			}
 		}
 	}
 	if len(pairs) == 0 {
-		return nil, fmt.Errorf("%s holds no outward pair", capture)
+		return nil, fmt.Errorf("%s contains no outward pair", capture)
 	}
 	return pairs, nil
 }
 
-// leaves reports whether a response becomes a record by the default policy, and
-// stays one under another name.
-func leaves(server []byte, m *dns.Msg) bool {
+// becomesRecord reports whether a response becomes a record with the default policy, also under
+// another name.
+func becomesRecord(server []byte, m *dns.Msg) bool {
 	local := server[0] == 10 || dns.IsSubDomain("home.arpa.", dns.CanonicalName(m.Question[0].Name))
 	underNoTLD := m.Rcode == dns.RcodeNameError && len(m.Ns) > 0 && m.Ns[0].Header().Name == "."
 	return !local && !underNoTLD && !m.Truncated && m.Question[0].Name != "."
@@ -159,18 +159,18 @@ func readCapture(file string) ([]*dnstap.Dnstap, error) {
 	}
 }
 
-// renewed is the i-th copy of a frame.
-func renewed(d *dnstap.Dnstap, i int) *dnstap.Dnstap {
+// variant returns the i-th variant of a frame.
+func variant(d *dnstap.Dnstap, i int) *dnstap.Dnstap {
 	d = proto.Clone(d).(*dnstap.Dnstap)
 	m := d.Message
-	shift := time.Duration(i) * pace
+	shift := time.Duration(i) * queryInterval
 	start := time.Unix(1_800_000_000, 0)
 	m.QueryTimeSec, m.QueryTimeNsec = instant(start.Add(shift))
 	if m.ResponseTimeSec != nil {
-		m.ResponseTimeSec, m.ResponseTimeNsec = instant(start.Add(shift + 10*pace))
+		m.ResponseTimeSec, m.ResponseTimeNsec = instant(start.Add(shift + 10*queryInterval))
 	}
-	renew(m.QueryMessage, i)
-	renew(m.ResponseMessage, i)
+	setVariant(m.QueryMessage, i)
+	setVariant(m.ResponseMessage, i)
 	return d
 }
 
@@ -178,9 +178,8 @@ func instant(t time.Time) (*uint64, *uint32) {
 	return proto.Uint64(uint64(t.Unix())), proto.Uint32(uint32(t.Nanosecond()))
 }
 
-// renew gives a DNS message the i-th ID, and the first label of its question the
-// i-th spelling.
-func renew(wire []byte, i int) {
+// setVariant sets the i-th variant of a DNS message: its ID and the first label of its question.
+func setVariant(wire []byte, i int) {
 	const questionAt = 12
 	if wire == nil {
 		return

@@ -9,15 +9,16 @@ import (
 	"time"
 )
 
-const patience = 40 * time.Second
+const waitTime = 40 * time.Second
 
-// call runs a program and returns what it prints.
+// call runs a program and returns its output.
 func call(t testing.TB, args ...string) string {
 	t.Helper()
-	return feed(t, "", args...)
+	return callWithInput(t, "", args...)
 }
 
-func feed(t testing.TB, input string, args ...string) string {
+// callWithInput is call with standard input.
+func callWithInput(t testing.TB, input string, args ...string) string {
 	t.Helper()
 	out, err := try(input, args...)
 	if err != nil {
@@ -26,7 +27,7 @@ func feed(t testing.TB, input string, args ...string) string {
 	return out
 }
 
-// try is call for what may fail; the error has what the program said.
+// try is call for commands that may fail; the error contains the output.
 func try(input string, args ...string) (string, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin = strings.NewReader(input)
@@ -66,9 +67,9 @@ func read(t *testing.T, path string) string {
 // await polls until the condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTime); !holds(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain for %s", patience, what)
+			t.Fatalf("waited %s for %s", waitTime, what)
 		}
 	}
 }

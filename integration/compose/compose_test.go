@@ -16,12 +16,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// profiles are what compose.yaml offers, each with one generation of Compose.
+// profiles lists the profiles of compose.yaml, each with one generation of Compose.
 var profiles = []struct {
 	name, active     string
 	resolver, sensor string
-	second           bool // generation
-	loses            bool // what there is to say while the sensor is away
+	second           bool // use Compose v2
+	loses            bool // whether messages are lost while the sensor does not run
 	view             bool
 }{
 	{name: "unbound", active: "unbound", resolver: "unbound", sensor: "sensor", second: true, view: true},
@@ -29,14 +29,14 @@ var profiles = []struct {
 	{name: "pcap", active: "unbound,pcap", resolver: "unbound", sensor: "pcap", second: true, loses: true},
 }
 
-// TestCompose builds the images, and goes through each profile's life.
+// TestCompose builds the images and runs the lifecycle of each profile.
 func TestCompose(t *testing.T) {
-	alone(t)
+	lockMachine(t)
 	for _, program := range []string{"docker", "docker-compose", "ip"} {
 		need(t, program)
 	}
 	if out, err := try("", "docker", "info", "-f", "{{.ServerVersion}}"); err != nil {
-		t.Fatalf("no Docker engine answers, and nothing here can be shown without one: %v", err)
+		t.Fatalf("no Docker engine answers, which this test needs: %v", err)
 	} else {
 		t.Logf("Docker engine %s", strings.TrimSpace(out))
 	}
@@ -45,7 +45,7 @@ func TestCompose(t *testing.T) {
 	t.Setenv("STATUS_PORT", freePort(t))
 	t.Setenv("SENSOR_VERSION", version)
 	files := []string{filepath.Join(root, "compose.yaml"), override(t)}
-	first, second := tool{program: "docker-compose", files: files}, tool{program: secondGeneration(t), files: files}
+	first, second := tool{program: "docker-compose", files: files}, tool{program: composeV2(t), files: files}
 	cleanUp(t, first)
 	t.Cleanup(func() { cleanUp(t, first) })
 
@@ -53,7 +53,7 @@ func TestCompose(t *testing.T) {
 	buildImages(t, first)
 	again := second
 	again.suffix = "-again"
-	rebuilt := make(chan error, 1) // by BuildKit, while the rest mostly waits
+	rebuilt := make(chan error, 1) // with BuildKit, while the test mostly waits
 	go func() {
 		_, err := try("", again.line("unbound", "build", "sensor")...)
 		rebuilt <- err
@@ -66,21 +66,21 @@ func TestCompose(t *testing.T) {
 			if p.second {
 				s.tool = second
 			}
-			s.live(t, p.loses, p.view)
+			s.runLifecycle(t, p.loses, p.view)
 		})
 	}
 	if err := <-rebuilt; err != nil {
-		t.Fatalf("Compose v2 does not build the sensor: %v", err)
+		t.Fatalf("Compose v2 cannot build the sensor: %v", err)
 	}
 	one, other := binarySum(t, ours["sensor"]), binarySum(t, againImage)
 	if one != other {
-		t.Errorf("two builders, two binaries: %s and %s", one, other)
+		t.Errorf("two builders made different binaries: %s and %s", one, other)
 	}
-	t.Logf("the binary is %s", one)
+	t.Logf("the SHA-256 of the binary is %s", one)
 }
 
-// alone waits until no other run of this test is under way on the machine.
-func alone(t *testing.T) {
+// lockMachine waits until no other run of this test is in progress on the machine.
+func lockMachine(t *testing.T) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), project+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -92,26 +92,26 @@ func alone(t *testing.T) {
 	}
 }
 
-// secondGeneration is Compose v2, run by itself: where the docker command has it, or
-// where make test-compose has put it.
-func secondGeneration(t *testing.T) string {
+// composeV2 returns the path of Compose v2, as a plugin of the docker command or as
+// installed by make test-compose.
+func composeV2(t *testing.T) string {
 	t.Helper()
-	places := []string{root + "/.cache/docker-compose-v2"}
+	paths := []string{root + "/.cache/docker-compose-v2"}
 	for _, dir := range []string{os.Getenv("HOME") + "/.docker", "/usr/local/lib/docker", "/usr/libexec/docker", "/usr/lib/docker"} {
-		places = append(places, dir+"/cli-plugins/docker-compose")
+		paths = append(paths, dir+"/cli-plugins/docker-compose")
 	}
-	for _, p := range places {
+	for _, p := range paths {
 		if p, err := filepath.Abs(p); err == nil {
 			if _, err := os.Stat(p); err == nil {
 				return p
 			}
 		}
 	}
-	t.Fatalf("Docker Compose v2 is at none of %v: make test-compose brings it", places)
+	t.Fatalf("Docker Compose v2 is at none of %v: make test-compose installs it", paths)
 	return ""
 }
 
-// cleanUp leaves nothing of this test, nor of one that was killed.
+// cleanUp removes everything of this test, and of earlier runs that were killed.
 func cleanUp(t *testing.T, c tool) {
 	t.Helper()
 	c.compose(t, "unbound,bind,pcap,view", "down", "-v", "--remove-orphans", "-t", "2")
@@ -127,16 +127,16 @@ func cleanUp(t *testing.T, c tool) {
 	}
 }
 
-// What builds leave would have no name, and stay.
+// Names of images that would otherwise remain without a name.
 const (
-	buildImage = project + "-build" // the stage that has the sources
+	buildImage = project + "-build" // the stage with the sources
 	againImage = project + "-sensor-again"
 )
 
-// version is what the images are told that they are.
+// version is the version that the images are built with.
 const version = "v0.0.0-test"
 
-// buildImages builds with the classic builder.
+// buildImages builds the images with the classic builder.
 func buildImages(t *testing.T, classic tool) {
 	t.Helper()
 	classic.compose(t, "unbound,bind", "build", "unbound", "bind", "sensor")
@@ -147,12 +147,12 @@ func buildImages(t *testing.T, classic tool) {
 		t.Errorf("the sensor's image has %g bytes (%v), want less than %g", size, err, limit)
 	}
 	t.Logf("sensor's image %g MB", size/1e6)
-	if said := call(t, "docker", "run", "--rm", ours["sensor"], "version"); !strings.HasPrefix(said, "dnstap-pdns "+version+" go") {
-		t.Errorf("the image says %q, want version %s", said, version)
+	if out := call(t, "docker", "run", "--rm", ours["sensor"], "version"); !strings.HasPrefix(out, "dnstap-pdns "+version+" go") {
+		t.Errorf("the image prints %q, want version %s", out, version)
 	}
 }
 
-// binarySum is the SHA-256 of the binary in the sensor's image.
+// binarySum returns the SHA-256 of the binary in an image of the sensor.
 func binarySum(t *testing.T, image string) string {
 	t.Helper()
 	id := strings.TrimSpace(call(t, "docker", "create", image))
@@ -162,7 +162,7 @@ func binarySum(t *testing.T, image string) string {
 	return strings.Fields(call(t, "sha256sum", path))[0]
 }
 
-// buildClient returns the path of a binary that runs in any container.
+// buildClient builds a static binary of the client and returns its path.
 func buildClient(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "client")
@@ -170,5 +170,5 @@ func buildClient(t *testing.T) string {
 	return path
 }
 
-// fresh is a name that no cache has.
+// fresh returns a name that is in no cache.
 func fresh(n int) string { return fmt.Sprintf("fresh%d.wild.shop.com.", n) }

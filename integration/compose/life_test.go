@@ -13,10 +13,10 @@ import (
 type stack struct {
 	tool
 	active           string // profiles
-	resolver, sensor string // services
+	resolver, sensor string // names of services
 	world            *world
-	client           string // its binary
-	port             string // of this machine's loopback, where the resolver answers as well
+	client           string // path of its binary
+	port             string // on this machine's loopback, at which the resolver answers too
 	asked            []string
 	fresh            int
 }
@@ -26,12 +26,12 @@ func (s *stack) do(t *testing.T, args ...string) string {
 	return s.compose(t, s.active, args...)
 }
 
-// live starts the resolver first, then the sensor; restarts either; kills the sensor;
-// and then checks all records. Clients have their answers all the while.
-func (s *stack) live(t *testing.T, loses, view bool) {
+// runLifecycle starts the resolver and then the sensor, restarts both, kills the sensor, and
+// then checks all records. Clients get answers all the time.
+func (s *stack) runLifecycle(t *testing.T, loses, view bool) {
 	t.Cleanup(func() { s.end(t) })
 	s.do(t, "up", "--no-start", "--no-build", s.resolver, s.sensor)
-	s.world.plug(t)
+	s.world.connect(t)
 	s.do(t, "up", "-d", "--no-build", "--no-deps", s.resolver)
 	s.ask(t, "org. SOA\n")
 	s.do(t, "up", "-d", "--no-build", s.resolver, s.sensor)
@@ -40,9 +40,9 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 	await(t, "the sensor's health", func() bool {
 		return strings.TrimSpace(call(t, "docker", "inspect", "-f", "{{.State.Health.Status}}", container(t, s.sensor))) == "healthy"
 	})
-	feed(t, "com. SOA\n", s.client, "127.0.0.1:"+s.port)
+	callWithInput(t, "com. SOA\n", s.client, "127.0.0.1:"+s.port)
 	s.ask(t, lines())
-	s.asked = append(s.asked, leaves()...)
+	s.asked = append(s.asked, recordedNames()...)
 
 	if s.sensor == "sensor" {
 		call(t, "go", "run", root+"/cmd/dnstap-pdns", "status", "127.0.0.1:"+os.Getenv("STATUS_PORT"))
@@ -53,12 +53,12 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 	s.do(t, "restart", "-t", "5", s.resolver)
 	s.awaitRecords(t, "after the resolver's restart")
 	s.do(t, "restart", "-t", "5", s.sensor)
-	kept := s.askFresh(t)
+	duringRestart := s.askFresh(t)
 	s.awaitRecords(t, "after the sensor's restart")
 	s.kill(t)
 	s.awaitRecords(t, "after the sensor was killed")
 	if !loses {
-		s.asked = append(s.asked, kept)
+		s.asked = append(s.asked, duringRestart)
 	}
 	if view {
 		s.view(t)
@@ -68,20 +68,19 @@ func (s *stack) live(t *testing.T, loses, view bool) {
 	s.world.check(t, container(t, s.sensor), s.asked)
 }
 
-// selftest has the sensor's own container ask the resolver, as an operator would.
+// selftest runs selftest in the sensor's own container, as an operator would.
 func (s *stack) selftest(t *testing.T) {
 	t.Helper()
 	args := []string{"exec", "-T", s.sensor, "dnstap-pdns", "selftest", "--resolver", s.resolver}
 	if s.sensor == "pcap" { // on the host's network
 		args = append(args[:len(args)-1], "127.0.0.1:"+s.port, "-c", "/etc/dnstap-pdns/pcap.hcl")
 	}
-	if said := s.do(t, args...); !strings.Contains(said, "\nproven: ") {
-		t.Errorf("selftest says\n%s", said)
+	if out := s.do(t, args...); !strings.Contains(out, "\nproven: ") {
+		t.Errorf("selftest did not prove the set-up:\n%s", out)
 	}
 }
 
-// checkLocked holds both processes to have no rights but what they are documented to
-// have.
+// checkLocked checks that both processes have only the documented rights.
 func (s *stack) checkLocked(t *testing.T) {
 	t.Helper()
 	for _, service := range []string{s.resolver, s.sensor} {
@@ -105,7 +104,7 @@ func (s *stack) checkLocked(t *testing.T) {
 	}
 }
 
-// end shows what was said if the test has failed, and takes everything down.
+// end logs the containers' output if the test has failed, and removes everything.
 func (s *stack) end(t *testing.T) {
 	if t.Failed() {
 		t.Log(s.do(t, "logs", "--tail", "40"))
@@ -113,11 +112,10 @@ func (s *stack) end(t *testing.T) {
 	s.do(t, "down", "-v", "-t", "2")
 }
 
-// ask has a client ask from a container of its own, and fails unless each question
-// has an answer.
+// ask runs a client in a container of its own, and fails unless each question is answered.
 func (s *stack) ask(t *testing.T, questions string) {
 	t.Helper()
-	feed(t, questions, "docker", "run", "--rm", "-i", "--network", project+"_default", "--ip", client4,
+	callWithInput(t, questions, "docker", "run", "--rm", "-i", "--network", project+"_default", "--ip", client4,
 		"--read-only", "--cap-drop", "ALL", "-v", s.client+":/client:ro", debianImage, "/client", resolver4+":53")
 }
 
@@ -129,8 +127,8 @@ func (s *stack) askFresh(t *testing.T) string {
 	return name
 }
 
-// awaitRecords asks new names until one of them is recorded: a resolver may take a
-// while to find the sensor, and holds messages back before it sends them.
+// awaitRecords asks for new names until one of them is recorded: a resolver may need time to
+// connect, and buffers messages before it sends them.
 func (s *stack) awaitRecords(t *testing.T, when string) {
 	t.Helper()
 	began := time.Now()
@@ -143,8 +141,8 @@ func (s *stack) awaitRecords(t *testing.T, when string) {
 	t.Logf("records %s: %s", when, time.Since(began).Round(100*time.Millisecond))
 }
 
-// kill ends the sensor's process as the kernel would when memory is short. The engine
-// starts it again.
+// kill kills the sensor's process, as the kernel does when memory is short. The engine starts
+// it again.
 func (s *stack) kill(t *testing.T) {
 	t.Helper()
 	id := container(t, s.sensor)
@@ -166,7 +164,7 @@ func (s *stack) kill(t *testing.T) {
 	})
 }
 
-// view has cat print what leaves.
+// view checks the output of the view service, which prints the records that leave.
 func (s *stack) view(t *testing.T) {
 	t.Helper()
 	active := s.active + ",view"
@@ -174,12 +172,12 @@ func (s *stack) view(t *testing.T) {
 	t.Cleanup(func() { s.compose(t, active, "rm", "-s", "-f", "view") })
 	id := container(t, "view")
 	first := s.askFresh(t)
-	await(t, "a name in what cat prints", func() bool {
+	await(t, "a name in the output of the view service", func() bool {
 		return strings.Contains(call(t, "docker", "logs", id), strings.TrimSuffix(first, "."))
 	})
 	s.ask(t, "portal.corp.example. A\n")
 	s.awaitRecords(t, "with a viewer")
-	if said := call(t, "docker", "logs", id); strings.Contains(said, "corp.example") {
-		t.Errorf("the viewer shows what must stay:\n%s", said)
+	if out := call(t, "docker", "logs", id); strings.Contains(out, "corp.example") {
+		t.Errorf("the view service prints a local name:\n%s", out)
 	}
 }

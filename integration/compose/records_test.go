@@ -16,8 +16,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// files returns what is in the container's folder of records, running or not, by
-// name.
+// files returns the files in the container's folder of records, by name. The container may be
+// stopped.
 func files(container string) (map[string][]byte, error) {
 	packed, err := try("", "docker", "cp", container+":/var/lib/dnstap-pdns", "-")
 	if err != nil {
@@ -41,8 +41,8 @@ func files(container string) (map[string][]byte, error) {
 	}
 }
 
-// recorded reports whether there is a record of any of the names yet. A file that
-// grows may end in half a container.
+// recorded reports whether any of the names has a record. A file that is being written may end
+// with an incomplete container.
 func recorded(container string, names map[string]bool) bool {
 	all, err := files(container)
 	if err != nil {
@@ -70,8 +70,8 @@ func decode(containers []nmsgcheck.Container) (all []nmsgcheck.Record) {
 	return all
 }
 
-// check holds all that a stopped sensor has left to the zones, the scrub rules and
-// what was asked.
+// check checks all records of a stopped sensor against the zones, the scrub rules and the
+// questions.
 func (w *world) check(t *testing.T, container string, asked []string) {
 	t.Helper()
 	all, err := files(container)
@@ -81,7 +81,7 @@ func (w *world) check(t *testing.T, container string, asked []string) {
 	names := map[string]bool{}
 	for file, data := range all {
 		if !strings.HasSuffix(file, ".nmsg") {
-			t.Errorf("left behind: %s, %d bytes", file, len(data))
+			t.Errorf("unfinished file %s, %d bytes", file, len(data))
 			continue
 		}
 		containers, err := nmsgcheck.Containers(data)
@@ -122,23 +122,23 @@ func (w *world) checkRecord(t *testing.T, r nmsgcheck.Record) {
 	}
 }
 
-// checkNothingLeaked searches for who asks, and for names that stay.
+// checkNothingLeaked searches a file for addresses of clients and resolvers and for local names.
 func checkNothingLeaked(t *testing.T, file string, data []byte) {
 	t.Helper()
 	for _, secret := range []string{resolver4, resolver6, client4, lab.Corporate} {
 		a := netip.MustParseAddr(secret)
 		if bytes.Contains(data, a.AsSlice()) || bytes.Contains(data, []byte(secret)) {
-			t.Errorf("%s holds %s", file, secret)
+			t.Errorf("%s contains %s", file, secret)
 		}
 	}
 	for _, secret := range []string{"\x04corp\x07example", "\x08intranet", "\x07printer", "corp.example"} {
 		if bytes.Contains(bytes.ToLower(data), []byte(secret)) {
-			t.Errorf("%s holds %q", file, secret)
+			t.Errorf("%s contains %q", file, secret)
 		}
 	}
 }
 
-// lines are the lab's questions, as the client takes them.
+// lines returns the lab's questions in the client's format.
 func lines() string {
 	var b strings.Builder
 	for _, q := range lab.Questions() {
@@ -150,12 +150,12 @@ func lines() string {
 	return b.String()
 }
 
-// leaves are names among them that have a record, whatever else was asked.
-func leaves() []string {
+// recordedNames returns names among them that have a record whatever else was asked.
+func recordedNames() []string {
 	return []string{"shop.com.", "www.shop.com.", "nonexist.shop.com.", "host3.wild.shop.com.", "big.com.", "www.univ.org.", "edge.cdn.net."}
 }
 
-// container is the one of a service, however Compose has named it.
+// container returns the ID of a service's container.
 func container(t *testing.T, service string) string {
 	t.Helper()
 	id := strings.Fields(call(t, "docker", "ps", "-aq", "--filter", "label=com.docker.compose.project="+project,

@@ -13,37 +13,37 @@ const (
 	project = "dnstap-pdns-test"
 	root    = "../.."
 
-	subnet4   = "198.51.100.128/25" // the world's own servers on 198.51.100.0/24 are below
+	subnet4   = "198.51.100.128/25" // the world's own servers in 198.51.100.0/24 are outside of it
 	subnet6   = "2001:db8:c0::/64"
 	gateway4  = "198.51.100.129" // the world
 	gateway6  = "2001:db8:c0::1"
-	host4     = "198.51.100.254" // this machine, which Docker would have made the gateway
+	host4     = "198.51.100.254" // this machine, which is Docker's default gateway
 	resolver4 = "198.51.100.200"
 	resolver6 = "2001:db8:c0::200"
 	client4   = "198.51.100.210"
 	bridge    = "pdnstest0"
 )
 
-// ours are the images that this test makes, by service.
+// ours maps services to the images that this test builds.
 var ours = map[string]string{
 	"sensor": project + "-sensor", "pcap": project + "-sensor", "view": project + "-sensor",
 	"unbound": project + "-unbound", "bind": project + "-bind",
 }
 
-// A tool is Docker Compose, of one generation or the other.
+// A tool is one generation of Docker Compose.
 type tool struct {
 	program string
 	files   []string
-	suffix  string // of the names of images
+	suffix  string // of image names
 }
 
-// compose runs it with those profiles.
+// compose runs Compose with those profiles and returns its output.
 func (c tool) compose(t testing.TB, profiles string, args ...string) string {
 	t.Helper()
 	return call(t, c.line(profiles, args...)...)
 }
 
-// line is a command line.
+// line returns a command line.
 func (c tool) line(profiles string, args ...string) []string {
 	line := []string{"env", "COMPOSE_PROFILES=" + profiles, "IMAGE_SUFFIX=" + c.suffix, c.program, "-p", project}
 	for _, f := range c.files {
@@ -52,8 +52,8 @@ func (c tool) line(profiles string, args ...string) []string {
 	return append(line, args...)
 }
 
-// override is the test's own compose file: networks, names of images, and
-// configurations that differ by what the closed world needs.
+// override writes the test's own compose file, with networks, image names, and configurations
+// adapted to the closed world, and returns its path.
 func override(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -89,8 +89,8 @@ services:
 	return path
 }
 
-// adaptations are what the closed world, or an operator, has otherwise: there is no
-// DNSSEC in it, and its root has one server.
+// adaptations are the changes to configurations that the closed world, or an operator, needs.
+// The world has no DNSSEC, and one root server.
 var adaptations = map[string][][2]string{
 	"sensor/dnstap-pdns.hcl": {
 		{"resolvers      = []", fmt.Sprintf("resolvers = [%q, %q]", resolver4, resolver6)},
@@ -132,7 +132,7 @@ func adaptConfigurations(t *testing.T, dir string) {
 	}
 }
 
-// freePort is one of this machine's loopback that nobody has just now.
+// freePort returns a TCP port of loopback that is not in use.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -8,25 +8,25 @@ import (
 	"testing"
 )
 
-// standin is where stand-ins of base images are kept between runs. They have the
-// names that the Dockerfile knows only while a test runs, so that nobody else's build
-// takes them for the real ones.
-const standin = "dnstap-pdns-standin/"
+// replacementPrefix is the prefix of the names under which replacements of base images are kept
+// between runs. They have the names of the base images only while a test runs, so that other
+// builds do not use them.
+const replacementPrefix = "dnstap-pdns-standin/"
 
 const (
 	debianImage = "debian:bookworm-slim"
 	goImage     = "golang:1.26-bookworm"
 )
 
-// baseImages makes sure that the base images are there. Real ones are left alone; no
-// registry is asked.
+// baseImages makes sure that the base images exist. It does not replace real ones and asks no
+// registry.
 func baseImages(t *testing.T) {
 	t.Helper()
 	for _, base := range []struct {
 		name string
 		make func(t *testing.T, tag string)
 	}{{debianImage, makeDebian}, {goImage, makeGo}} {
-		kept := standin + base.name
+		kept := replacementPrefix + base.name
 		if id := imageID(base.name); id != "" && id != imageID(kept) {
 			continue
 		}
@@ -38,7 +38,7 @@ func baseImages(t *testing.T) {
 	}
 }
 
-// imageID is empty where there is no image of that name.
+// imageID returns the ID of an image, or "" if there is no image of that name.
 func imageID(name string) string {
 	id, err := exec.Command("docker", "image", "inspect", "-f", "{{.Id}}", name).Output()
 	if err != nil {
@@ -47,7 +47,7 @@ func imageID(name string) string {
 	return strings.TrimSpace(string(id))
 }
 
-// makeDebian makes an image of this machine's package sources.
+// makeDebian makes a Debian image from this machine's package sources.
 func makeDebian(t *testing.T, tag string) {
 	t.Helper()
 	need(t, "debootstrap")
@@ -67,8 +67,7 @@ func makeDebian(t *testing.T, tag string) {
 	call(t, "docker", "import", packed, tag)
 }
 
-// makeGo is the machine's own Go on top, with the module proxy and the certificate
-// authorities that work here.
+// makeGo makes an image with this machine's Go, module proxy and certificate authorities.
 func makeGo(t *testing.T, tag string) {
 	t.Helper()
 	dir := t.TempDir()

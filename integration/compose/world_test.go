@@ -9,11 +9,11 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 )
 
-// A world is the lab's, made the gateway of the project's network: whatever a
-// container asks, the world answers or nobody does.
+// A world is the lab's world as the gateway of the project's network: containers reach only its
+// servers.
 type world struct {
 	*lab.World
-	holder *lab.Process // which the namespace is told by
+	holder *lab.Process // a process that identifies the namespace
 }
 
 func newWorld(t *testing.T) *world {
@@ -22,13 +22,13 @@ func newWorld(t *testing.T) *world {
 	return &world{w, w.Start(t, "holder", exec.Command("sleep", "infinity"))}
 }
 
-// plug connects it to the network, which Compose has just made. Docker thinks that
-// the gateway is this machine.
-func (w *world) plug(t *testing.T) {
+// connect connects the world to the network that Compose has just made. Docker configures this
+// machine as the gateway.
+func (w *world) connect(t *testing.T) {
 	t.Helper()
 	const outside, inside = "pdnstest1", "up0"
-	try("", "ip", "link", "del", outside) // of the network before
-	feed(t, fmt.Sprintf(`
+	try("", "ip", "link", "del", outside) // of an earlier network
+	callWithInput(t, fmt.Sprintf(`
 link add %[1]s type veth peer name %[2]s netns %[3]s
 link set %[1]s master %[4]s up
 addr del %[5]s/25 dev %[4]s

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// askTime is how long a client waits for an answer before it asks again.
-	// Resolvers count on that: Unbound gives none that took it 1.9 s.
+	// askTime is how long a client waits for an answer before it repeats the query. Resolvers
+	// rely on repeated queries: Unbound answers none that took it 1.9 s.
 	askTime  = time.Second
 	attempts = 10
 )
 
-// Ask puts the questions to a resolver, one after the other, and returns what it
-// answered to each: nil where no attempt brought anything, or nobody is there.
+// Ask sends the questions to a resolver, one after the other, and returns the answers. An
+// answer is nil if no attempt was answered or the resolver refuses connections.
 func (w *World) Ask(t testing.TB, r *Resolver, questions []Question) []*dns.Msg {
 	t.Helper()
 	answers := make([]*dns.Msg, len(questions))
@@ -50,8 +50,8 @@ func (w *World) ask(ctx context.Context, r *Resolver, q Question) *dns.Msg {
 	return nil
 }
 
-// exchange asks from inside the namespace. The zero address lets the kernel
-// choose where from.
+// exchange sends a query from inside the namespace. The zero address from lets the kernel
+// choose the source address.
 func (n *Namespace) exchange(ctx context.Context, network string, from netip.Addr, to netip.AddrPort, q *dns.Msg, atMost time.Duration) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()

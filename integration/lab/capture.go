@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// A Capture is fstrm_capture, which writes what resolvers send it to a file.
+// A Capture is a running fstrm_capture, which writes the frames that resolvers send it to a
+// file.
 type Capture struct {
 	process *Process
-	Socket  string // where it listens
+	Socket  string // its Unix socket
 	File    string
 }
 
@@ -26,13 +27,12 @@ func (n *Namespace) StartCapture(t testing.TB, name string) *Capture {
 	return c
 }
 
-// Stop ends the capture when it has dealt with all that it was sent; its senders
-// have stopped. While it works it must not be told to: its signal handler allocates
-// memory, and where that interrupts an allocation (3 of 300 times, when this was
-// tried) it aborts and leaves half a frame.
+// Stop ends the capture after it has processed all frames; its senders must have stopped.
+// It must be idle before it is stopped: its signal handler allocates memory, and if the
+// signal interrupts an allocation (3 of 300 tries) it aborts and writes half a frame.
 func (c *Capture) Stop(t testing.TB) {
 	t.Helper()
-	const looks = 3 // in a row
+	const looks = 3 // consecutive polls that must find it asleep
 	deadline := time.Now().Add(stopTime)
 	for asleep := 0; asleep < looks; time.Sleep(2 * time.Millisecond) {
 		if asleep++; !c.process.asleep(t) {
@@ -45,7 +45,7 @@ func (c *Capture) Stop(t testing.TB) {
 	c.process.Stop(t)
 }
 
-// asleep reports whether the program waits for something to happen (proc(5)).
+// asleep reports whether the program is in an interruptible sleep (proc(5)).
 func (p *Process) asleep(t testing.TB) bool {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))

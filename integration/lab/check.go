@@ -10,10 +10,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Check compares a whole response, lowercase, with what the zones hold at that
-// server: rcode, AA and the answer exactly, the authority of referrals and
-// negative answers exactly, and of whatever else the server added that it is in
-// its zones. An OPT record is not looked at.
+// Check compares a response, in lowercase, with the zones of that server. Rcode, AA, the
+// answer section and the authority section of referrals and negative answers must be equal.
+// Other records must only be in the server's zones. OPT records are ignored.
 func (z *Zones) Check(server netip.Addr, response *dns.Msg) error {
 	if len(response.Question) != 1 {
 		return fmt.Errorf("%d questions", len(response.Question))
@@ -24,7 +23,7 @@ func (z *Zones) Check(server netip.Addr, response *dns.Msg) error {
 	note := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 
 	if response.Rcode != want.Rcode {
-		note("rcode %s, the zones say %s", dns.RcodeToString[response.Rcode], dns.RcodeToString[want.Rcode])
+		note("rcode %s, the zones have %s", dns.RcodeToString[response.Rcode], dns.RcodeToString[want.Rcode])
 	}
 	if authoritative := want.Kind != Referral && want.Kind != Refused; response.Authoritative != authoritative {
 		note("AA is %t for a %s", response.Authoritative, want.Kind)
@@ -49,12 +48,12 @@ func (z *Zones) Check(server netip.Addr, response *dns.Msg) error {
 func (z *Zones) checkHeld(server netip.Addr, added []dns.RR, note func(string, ...any)) {
 	for _, rr := range added {
 		if rr.Header().Rrtype != dns.TypeOPT && !z.Holds(server, rr) {
-			note("holds what no zone of that server has: %s", rr)
+			note("contains a record that no zone of that server has: %s", rr)
 		}
 	}
 }
 
-// texts is a set of records in presentation form.
+// texts returns records in presentation form, sorted.
 func texts(rrs []dns.RR) []string {
 	all := make([]string, 0, len(rrs))
 	for _, rr := range rrs {

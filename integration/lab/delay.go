@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longestFrame is more than any interface here takes.
+// longestFrame is longer than the MTU of every interface of the tests, in bytes.
 const longestFrame = 1 << 16
 
-// frame is one on its way.
+// A frame is a delayed frame.
 type frame struct {
-	due  time.Time
+	due  time.Time // when to send it
 	data []byte
 }
 
-// delay carries what arrives at one interface to another, late, until the test ends.
-// The kernel's own way (netem) is in few kernels.
+// delay forwards the frames that arrive at one interface to another after a delay, until the
+// test ends. netem could do so, but few kernels have it.
 func (n *Namespace) delay(t testing.TB, from, to string, by time.Duration) {
 	t.Helper()
 	in, out := n.packetSocket(t, from, unix.ETH_P_ALL), n.packetSocket(t, to, 0)
@@ -57,8 +57,7 @@ func (n *Namespace) delay(t testing.TB, from, to string, by time.Duration) {
 	})
 }
 
-// packetSocket returns an interface's frames, or takes them; protocol 0 receives
-// nothing.
+// packetSocket opens a packet socket on an interface. Protocol 0 receives nothing.
 func (n *Namespace) packetSocket(t testing.TB, name string, protocol uint16) *os.File {
 	t.Helper()
 	var file *os.File

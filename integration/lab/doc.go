@@ -1,8 +1,7 @@
-// Package lab is a closed DNS world for tests: real authoritative servers (NSD)
-// for a root, its top-level domains and some leaf zones, and real resolvers, in
-// a network namespace of their own. Nothing in it reaches a network outside, and
-// nothing of it outlives the test process, however that ends.
+// Package lab provides a closed DNS world for tests: real authoritative servers (NSD) for a
+// root, its top-level domains and some leaf zones, and real resolvers, in network namespaces
+// of their own. They reach no other network and end with the test process.
 //
-// It knows nothing of the sensor: it starts programs, asks questions and says
-// what the zones hold.
+// The package knows nothing of the sensor: it starts programs, asks questions and provides
+// the contents of the zones.
 package lab

@@ -8,37 +8,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Enter runs call inside the namespace, on a thread of its own, and returns when it
-// has ended. Unlike what the namespace's own thread does, it may take its time.
+// Enter runs call inside the namespace on a new thread and returns when call has returned.
+// Unlike a function passed to do, call may block.
 func (n *Namespace) Enter(t testing.TB, call func()) {
 	t.Helper()
-	var door *os.File
+	var netns *os.File
 	err := n.do(func() (err error) {
-		door, err = os.Open("/proc/thread-self/ns/net")
+		netns, err = os.Open("/proc/thread-self/ns/net")
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer door.Close()
+	defer netns.Close()
 	entered := make(chan error, 1)
-	left := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(left)
-		runtime.LockOSThread() // for good: the thread ends with this goroutine
-		err := unix.Setns(int(door.Fd()), unix.CLONE_NEWNET)
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+		err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET)
 		entered <- err
 		if err == nil {
 			call()
 		}
 	}()
-	<-left
+	<-done
 	if err := <-entered; err != nil {
 		t.Fatalf("enter the namespace: %v", err)
 	}
 }
 
-// IP runs ip(8) commands inside the namespace, one a line.
+// IP runs ip(8) commands, one per line, inside the namespace.
 func (n *Namespace) IP(t testing.TB, commands string) {
 	t.Helper()
 	n.configure(t, commands)

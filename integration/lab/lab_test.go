@@ -12,10 +12,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Every server is asked every name of the world, each ancestor of it included,
-// and must say what the zone files say: the truth that records are checked
-// against is itself checked against NSD.
-func TestServersAnswerWhatTheZonesSay(t *testing.T) {
+// TestServersAnswerAsInTheZoneFiles asks every server for every name of the world and for
+// its ancestors. It checks against NSD what other tests compare records with.
+func TestServersAnswerAsInTheZoneFiles(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t)
 	kinds := make(map[Kind]int)
@@ -40,14 +39,14 @@ func TestServersAnswerWhatTheZonesSay(t *testing.T) {
 	}
 	for _, k := range []Kind{Answer, NoData, NXDomain, Referral, Refused} {
 		if kinds[k] == 0 {
-			t.Errorf("no question came to a %s", k)
+			t.Errorf("no question was answered with a %s", k)
 		}
 	}
 	t.Logf("asked: %v", kinds)
 }
 
-// everyQuestion is the clients' questions, lowercase, and those that QNAME
-// minimisation makes of them.
+// everyQuestion returns the clients' questions in lowercase, and those that QNAME
+// minimisation derives from them.
 func everyQuestion() []dns.Question {
 	seen := make(map[dns.Question]bool)
 	var all []dns.Question
@@ -68,13 +67,13 @@ func everyQuestion() []dns.Question {
 	return all
 }
 
-// Clients of each resolver get what the zones hold, and what it says of that over
-// dnstap arrives whole when it is stopped.
+// TestResolversResolveTheWorld checks that clients of each resolver get the data of the
+// zones, and that its dnstap output is complete when it is stopped.
 func TestResolversResolveTheWorld(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		start            func(*World, testing.TB, Options) *Resolver
-		outward, clients bool // the messages that it is able to send
+		outward, clients bool // which messages the resolver can send
 	}{
 		"Unbound":  {(*World).Unbound, true, true},
 		"BIND":     {(*World).BIND, true, true},
@@ -96,19 +95,19 @@ func TestResolversResolveTheWorld(t *testing.T) {
 			capture.Stop(t)
 
 			types := messageTypes(t, frames(t, capture.File))
-			// BIND calls a question about itself AUTH_QUERY.
+			// BIND logs a query for its own version as AUTH_QUERY.
 			if n := types[dnstap.Message_CLIENT_QUERY] + types[dnstap.Message_AUTH_QUERY]; c.clients && n < len(questions) || !c.clients && n > 0 {
 				t.Errorf("%d client queries in the capture, %d were asked", n, len(questions))
 			}
 			q, r := types[dnstap.Message_RESOLVER_QUERY], types[dnstap.Message_RESOLVER_RESPONSE]
 			if c.outward && (r == 0 || q <= r) || !c.outward && q+r > 0 {
-				t.Errorf("%d resolver queries, %d responses: want some of each from those that send them, and queries to dead.com unanswered", q, r)
+				t.Errorf("%d resolver queries, %d responses: want both from resolvers that send them, and unanswered queries to dead.com", q, r)
 			}
 		})
 	}
 }
 
-// messageTypes counts messages by type, and checks whom responses went to.
+// messageTypes counts messages by type, and checks the query address of resolver responses.
 func messageTypes(t *testing.T, all []*dnstap.Message) map[dnstap.Message_Type]int {
 	t.Helper()
 	types := make(map[dnstap.Message_Type]int)
@@ -122,15 +121,15 @@ func messageTypes(t *testing.T, all []*dnstap.Message) map[dnstap.Message_Type]i
 	return types
 }
 
-// checkClient compares a resolver's answer with the zones': rcode, and that the
-// records of the server with the last word are in it.
+// checkClient compares a resolver's answer with the zones: the rcode must be equal, and the
+// answer must contain the records of the authoritative server.
 func checkClient(t *testing.T, zones *Zones, q Question, answer *dns.Msg) {
 	t.Helper()
 	what := q.Name + " " + dns.TypeToString[q.Type]
 	servers, truth := zones.Resolve(dns.CanonicalName(q.Name), q.Type)
 	switch {
 	case len(servers) == 0 && answer != nil && answer.Rcode != dns.RcodeServerFailure:
-		t.Errorf("%s: nobody can know, but the answer is %s", what, answer)
+		t.Errorf("%s: no server answers for this name, but the resolver's answer is %s", what, answer)
 		return
 	case len(servers) == 0:
 		return

@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespace is a network namespace and a directory, both gone after the test.
-// The namespace has no name, so no two can collide and a killed test leaves none
-// behind: the kernel keeps it only as long as a thread or socket is in it.
+// Namespace is a network namespace and a directory; both are removed after the test. The
+// namespace has no name, so that names cannot collide and a killed test leaves no namespace:
+// the kernel removes it with its last thread or socket.
 //
-// One OS thread lives in it and does all that must happen there. Programs are
-// started by that thread and by no other, because the kernel kills them when the
-// thread that started them ends (Pdeathsig), and other threads come and go.
+// One OS thread stays in the namespace and makes all calls there. It also starts all
+// programs, because the kernel kills a program when the thread that started it ends
+// (Pdeathsig), and the Go runtime may end other threads at any time.
 type Namespace struct {
-	Dir   string // for files and sockets; short enough for a Unix socket's path
+	Dir   string // for files and sockets; short enough for the path of a Unix socket
 	calls chan func()
 }
 
-// NewNamespace makes a namespace that has nothing but loopback.
+// NewNamespace makes a namespace that has only the loopback interface.
 func NewNamespace(t testing.TB) *Namespace {
 	t.Helper()
 	Need(t, "ip")
@@ -37,14 +37,14 @@ func NewNamespace(t testing.TB) *Namespace {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	// Resolvers run as users of their own.
+	// Resolvers run as other users.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	n := &Namespace{Dir: dir, calls: make(chan func())}
-	entered, left := make(chan error), make(chan struct{})
-	go n.reside(entered, left)
-	t.Cleanup(func() { close(n.calls); <-left })
+	entered, done := make(chan error), make(chan struct{})
+	go n.serveCalls(entered, done)
+	t.Cleanup(func() { close(n.calls); <-done })
 	if err := <-entered; err != nil {
 		t.Fatalf("enter a new network namespace: %v", err)
 	}
@@ -52,30 +52,32 @@ func NewNamespace(t testing.TB) *Namespace {
 	return n
 }
 
-func (n *Namespace) reside(entered chan<- error, left chan<- struct{}) {
-	defer close(left)
-	runtime.LockOSThread() // for good: the thread ends with this goroutine
+// serveCalls enters a new namespace and runs the functions of n.calls in it until that
+// channel is closed.
+func (n *Namespace) serveCalls(entered chan<- error, done chan<- struct{}) {
+	defer close(done)
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	entered <- unix.Unshare(unix.CLONE_NEWNET)
 	for call := range n.calls {
 		call()
 	}
 }
 
-// do runs call inside the namespace. Sockets opened and processes started there
-// stay there.
+// do runs call on the namespace's thread. Sockets that it opens and processes that it starts
+// stay in the namespace.
 func (n *Namespace) do(call func() error) error {
 	result := make(chan error, 1)
 	n.calls <- func() { result <- call() }
 	return <-result
 }
 
-// configure runs ip(8) commands, one a line.
+// configure runs ip(8) commands, one per line.
 func (n *Namespace) configure(t testing.TB, commands string) {
 	t.Helper()
 	n.call(t, commands, "ip", "-batch", "-")
 }
 
-// call runs a program inside the namespace and waits for it.
+// call runs a program inside the namespace and waits for its end.
 func (n *Namespace) call(t testing.TB, input string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
@@ -91,8 +93,8 @@ func (n *Namespace) call(t testing.TB, input string, args ...string) {
 	}
 }
 
-// ListenUDP opens a socket inside the namespace; port 0 lets the kernel choose.
-// It is closed after the test.
+// ListenUDP opens a socket inside the namespace and closes it after the test. Port 0 lets
+// the kernel choose.
 func (n *Namespace) ListenUDP(t testing.TB, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	var conn *net.UDPConn
@@ -107,8 +109,7 @@ func (n *Namespace) ListenUDP(t testing.TB, at netip.AddrPort) *net.UDPConn {
 	return conn
 }
 
-// DialTCP connects from inside the namespace. The connection is closed after the
-// test.
+// DialTCP connects from inside the namespace. The connection is closed after the test.
 func (n *Namespace) DialTCP(t testing.TB, to netip.AddrPort) net.Conn {
 	t.Helper()
 	var conn net.Conn

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepOrder has all that sends in these namespaces, now and later, do so from one
-// processor. What one processor sends arrives in that order, as behind a switch; of
-// two, the one that is busy shows a query after the response that the other sends.
+// keepOrder pins all threads of these namespaces, present and future, to one processor, so
+// that packets arrive in the order in which they were sent, as from a switch. With two
+// processors, a query on the busier one may be seen after its response.
 func keepOrder(t testing.TB, namespaces ...*Namespace) {
 	t.Helper()
 	var one unix.CPUSet
@@ -34,12 +34,12 @@ func keepOrder(t testing.TB, namespaces ...*Namespace) {
 			return pin(here, &one)
 		})
 		if err != nil {
-			t.Fatalf("keep to one processor: %v", err)
+			t.Fatalf("pin the namespace to one processor: %v", err)
 		}
 	}
 }
 
-// choose takes one of the processors there are, by a number.
+// choose selects one of the available processors by a number.
 func choose(number int) (one unix.CPUSet, err error) {
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
@@ -57,8 +57,8 @@ func choose(number int) (one unix.CPUSet, err error) {
 	}
 }
 
-// pin moves the threads of all processes that are in a namespace. The test's own is in
-// none of them, but for a few threads.
+// pin sets the processor of all threads in a namespace. Only a few threads of the test
+// process are among them.
 func pin(namespace string, to *unix.CPUSet) error {
 	spaces, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/ns/net")
 	if err != nil {
@@ -66,7 +66,7 @@ func pin(namespace string, to *unix.CPUSet) error {
 	}
 	for _, path := range spaces {
 		if in, err := os.Readlink(path); err != nil || in != namespace {
-			continue // it has ended, or is elsewhere
+			continue // the thread has ended, or is in another namespace
 		}
 		thread, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
 		if err != nil {

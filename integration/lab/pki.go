@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// Authority is a CA. Package certstest is not used, because this package imports nothing of the
-// module.
+// Authority is a CA. Package certstest is not used, because this package imports nothing of
+// the module.
 type Authority struct {
-	Path string // of its certificate, a PEM file
+	Path string // of the PEM file with its certificate
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes a CA whose certificate stands in the folder.
+// NewAuthority makes a CA and writes its certificate to the folder.
 func NewAuthority(t testing.TB, folder, name string) *Authority {
 	t.Helper()
 	key := newKey(t)
@@ -40,8 +40,8 @@ func NewAuthority(t testing.TB, folder, name string) *Authority {
 	return a
 }
 
-// Issue makes a certificate for a host, which is its common name too, and returns
-// the paths of its PEM file and of its key's.
+// Issue makes a certificate for a host, which is also its common name, and returns the paths
+// of the PEM files of the certificate and its key.
 func (a *Authority) Issue(t testing.TB, folder, host string) (cert, key string) {
 	t.Helper()
 	private := newKey(t)

@@ -11,23 +11,22 @@ import (
 	"time"
 )
 
-// stopTime is what a program gets to end by itself, on a busy machine too.
+// stopTime is how long a program may take to end, even on a busy machine.
 const stopTime = 30 * time.Second
 
-// Process is a program that runs in a namespace, with whatever it starts itself.
+// Process is a program that runs in a namespace, with its child processes.
 type Process struct {
 	Name   string
 	cmd    *exec.Cmd
-	log    string        // the file that it writes to
+	log    string        // the file with its output
 	exited chan struct{} // closed when the program has ended
-	err    error         // how it ended; read after exited
+	err    error         // the result of Wait; read after exited is closed
 }
 
-// Start starts a program in the namespace. What it writes is shown if the test
-// fails; it goes to a file, for a pipe's end comes only when every process that is
-// being started elsewhere has let go of it. The program is its own process group
-// and the first process of its own PID namespace: when it dies, by itself or with
-// the test, its children die too.
+// Start starts a program in the namespace. If the test fails, its output is logged. Output
+// goes to a file, because a pipe reports its end only after every process started meanwhile
+// has closed it. The program is its own process group and the first process of its own PID
+// namespace: when it ends, or the test process does, its children end too.
 func (n *Namespace) Start(t testing.TB, name string, cmd *exec.Cmd) *Process {
 	t.Helper()
 	log, err := os.CreateTemp(n.Dir, "log")
@@ -52,13 +51,13 @@ func (n *Namespace) Start(t testing.TB, name string, cmd *exec.Cmd) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("%s (%s) said:\n%s", p.Name, strings.Join(cmd.Args, " "), tail(p.Log(t), 100))
+			t.Logf("output of %s (%s):\n%s", p.Name, strings.Join(cmd.Args, " "), tail(p.Log(t), 100))
 		}
 	})
 	return p
 }
 
-// PID is the process's number as the test sees it.
+// PID returns the process ID in the namespace of the test.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Log returns what the program has written so far.
@@ -79,14 +78,14 @@ func (p *Process) Signal(t testing.TB, s os.Signal) {
 	}
 }
 
-// Kill ends the program and all it started, and waits for that.
+// Kill kills the program and its children, and waits for their end.
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.exited
 }
 
-// Stop asks the program to end, and fails the test if it does not within
-// stopTime. It returns the time that took.
+// Stop sends SIGTERM to the program, and fails the test if it has not ended within stopTime.
+// It returns the time that this took.
 func (p *Process) Stop(t testing.TB) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -95,7 +94,7 @@ func (p *Process) Stop(t testing.TB) time.Duration {
 	return time.Since(began)
 }
 
-// awaitEnd waits for a program that has been asked to end.
+// awaitEnd waits for the end of a program that was asked to end.
 func (p *Process) awaitEnd(t testing.TB) {
 	t.Helper()
 	if err := p.Wait(stopTime); errors.Is(err, errRunning) {
@@ -106,7 +105,7 @@ func (p *Process) awaitEnd(t testing.TB) {
 
 var errRunning = errors.New("still running")
 
-// Wait waits for the program's end and says how it ended: nil for exit code 0.
+// Wait waits for the program's end and returns its result: nil for exit code 0.
 func (p *Process) Wait(atMost time.Duration) error {
 	select {
 	case <-p.exited:
@@ -137,7 +136,7 @@ func tail(log string, lines int) string {
 	return strings.Join(all, "\n")
 }
 
-// AwaitSocket returns once the program has made its Unix socket.
+// AwaitSocket returns when the program has made its Unix socket.
 func AwaitSocket(t testing.TB, p *Process, path string) {
 	t.Helper()
 	for deadline := time.Now().Add(startTime); ; time.Sleep(5 * time.Millisecond) {
@@ -146,7 +145,7 @@ func AwaitSocket(t testing.TB, p *Process, path string) {
 		}
 		select {
 		case <-p.exited:
-			t.Fatalf("%s ended instead of making %s: %v", p.Name, path, p.err)
+			t.Fatalf("%s ended before it made %s: %v", p.Name, path, p.err)
 		default:
 		}
 		if time.Now().After(deadline) {

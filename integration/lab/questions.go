@@ -7,19 +7,19 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Question is what a client asks a resolver.
+// Question is a client's question to a resolver.
 type Question struct {
 	Name   string
 	Type   uint16
-	Class  uint16 // 0: IN
+	Class  uint16 // 0 means IN
 	From   string // the client's address
 	TCP    bool
-	DNSSEC bool         // DO set
-	Subnet netip.Prefix // client subnet that the client sends along
-	Dead   bool         // no server answers it: it is asked once, to no avail
+	DNSSEC bool         // set DO
+	Subnet netip.Prefix // the EDNS client subnet option, if valid
+	Dead   bool         // no server answers it: it is asked once
 }
 
-// message is the question as dig sends it: RD, AD and EDNS with a cookie.
+// message returns the question as dig sends it: RD, AD and EDNS with a cookie.
 func (q Question) message() *dns.Msg {
 	m := new(dns.Msg).SetQuestion(q.Name, q.Type)
 	if q.Class != 0 {
@@ -38,8 +38,8 @@ func (q Question) message() *dns.Msg {
 	return m
 }
 
-// Questions is an afternoon of one site's clients: every kind of answer that the
-// world has, names that must not leave, and servers that do not answer.
+// Questions returns the questions of one site's clients: every kind of answer in the world,
+// names that must not leave the site, and servers that do not answer.
 func Questions() []Question {
 	var all []Question
 	ask := func(name string, types ...uint16) {

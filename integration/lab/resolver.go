@@ -12,66 +12,66 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Identity is what resolvers of the world call themselves in dnstap.
+// Identity is the dnstap identity of the world's resolvers.
 const Identity = "resolver1.univ.example"
 
-// Tap is where a resolver sends its dnstap: a Unix socket's path, or an address.
+// Tap is the destination of a resolver's dnstap: the path of a Unix socket, or an address.
 type Tap struct {
 	Path string
 	Addr *netip.AddrPort
-	TLS  *ClientTLS // over TCP; nil: none
+	TLS  *ClientTLS // over TCP; nil: no TLS
 }
 
-// ClientTLS is what Unbound speaks TLS with.
+// ClientTLS configures the TLS client of Unbound.
 type ClientTLS struct {
-	ServerName string // that the tap's certificate must have; empty: Unbound looks at no name
-	CAs        string // PEM file of those who may have issued it
-	Cert, Key  string // PEM files of Unbound's own; empty: it has none to show
+	ServerName string // name that the tap's certificate must have; empty: Unbound checks no name
+	CAs        string // PEM file of the CAs that may have issued it
+	Cert, Key  string // PEM files of Unbound's own certificate; empty: none
 }
 
-// UnixTap is the Unix socket at that path.
+// UnixTap returns a tap at the path of a Unix socket.
 func UnixTap(path string) Tap { return Tap{Path: path} }
 
-// TCPTap is that address, which is inside the namespace.
+// TCPTap returns a tap at an address inside the namespace.
 func TCPTap(at netip.AddrPort) Tap { return Tap{Addr: &at} }
 
-// TLSTap is that address, over TLS.
+// TLSTap returns a tap at an address inside the namespace, over TLS.
 func TLSTap(at netip.AddrPort, c ClientTLS) Tap { return Tap{Addr: &at, TLS: &c} }
 
-// Is reports whether there is somewhere to send dnstap to.
+// Is reports whether the tap has a destination.
 func (t Tap) Is() bool { return t.Path != "" || t.Addr != nil }
 
-// Options say how a resolver runs.
+// Options configure a resolver.
 type Options struct {
-	Tap            Tap       // none: the resolver runs without dnstap
-	Unidirectional bool      // START at once, without waiting for ACCEPT; Unbound only
+	Tap            Tap       // zero: the resolver runs without dnstap
+	Unidirectional bool      // send START without waiting for ACCEPT; Unbound only
 	AnyAddress     bool      // let the kernel choose the outward address; not PowerDNS
-	AskFrom        []string  // addresses that it asks servers from; none: Resolver4 and Resolver6
+	AskFrom        []string  // addresses from which it asks servers; nil: Resolver4 and Resolver6
 	Threads        int       // 0: one
-	Forward        *Resolver // ask this one everything, and no server
-	Stub           bool      // ask for corp.example where it is served, and follow no delegation
+	Forward        *Resolver // forward all queries to this resolver
+	Stub           bool      // ask the server of corp.example directly, without following delegations
 	Also           string    // a second Unix socket; PowerDNS only
-	OwnUser        bool      // run as Debian does, as a user without rights; not Knot
-	ClientsOnly    bool      // send client messages alone; Unbound and BIND, as Knot always does
-	Span           *SpanPort // run where this one shows what passes; nil: in the world itself
-	LongestUDP     int       // what it asks servers for, in bytes; 0: its default, 1232. BIND takes 4096 at most
+	OwnUser        bool      // run as an unprivileged user, as Debian does; not Knot
+	ClientsOnly    bool      // send only client messages; Unbound and BIND (Knot always does)
+	Span           *SpanPort // run where this span port mirrors its packets; nil: in the world's namespace
+	LongestUDP     int       // EDNS buffer size for queries to servers, in bytes; 0: the default, 1232. BIND: at most 4096
 
-	// Directives stand in the configuration as they are: clauses of Unbound's, in
-	// BIND's options, in PowerDNS's Lua file.
+	// Directives are copied into the configuration: as clauses of Unbound, into BIND's
+	// options, or into PowerDNS's Lua file.
 	Directives string
 }
 
-// place is where in the world a resolver is.
-type place struct {
+// addresses is a set of addresses for a resolver.
+type addresses struct {
 	Listen   netip.Addr
 	Outgoing []netip.Addr // none: the kernel chooses
 }
 
-var upstreamPlace = place{netip.MustParseAddr(upstreamListens), []netip.Addr{netip.MustParseAddr(upstream4)}}
+var upstreamAddresses = addresses{netip.MustParseAddr(upstreamListens), []netip.Addr{netip.MustParseAddr(upstream4)}}
 
-// ordinary is the place of the resolver under test.
-func ordinary(o Options) place {
-	at := place{Listen: netip.MustParseAddr(ResolverListens)}
+// testAddresses returns the addresses of the resolver under test.
+func testAddresses(o Options) addresses {
+	at := addresses{Listen: netip.MustParseAddr(ResolverListens)}
 	if o.AskFrom == nil && !o.AnyAddress {
 		o.AskFrom = []string{Resolver4, Resolver6}
 	}
@@ -81,38 +81,38 @@ func ordinary(o Options) place {
 	return at
 }
 
-// settings is what a configuration's template sees.
+// settings is the data of a configuration template.
 type settings struct {
 	Options
-	place
+	addresses
 	Dir, Identity, Corporate, User string
 }
 
-// HoldsBack is longer than any resolver keeps dnstap messages before it sends
-// them, on a busy machine too: Unbound keeps them a second, PowerDNS up to two.
-// What is held when a resolver stops is lost with it.
-const HoldsBack = 4 * time.Second
+// SendDelay is longer than any resolver buffers dnstap messages, even on a busy machine:
+// Unbound buffers them for a second, PowerDNS for up to two. A resolver that stops loses the
+// buffered messages.
+const SendDelay = 4 * time.Second
 
 // Resolver is a running resolver.
 type Resolver struct {
 	*Process
-	Addr netip.AddrPort // where it answers clients
-	User string         // whom it becomes; "": root
+	Addr netip.AddrPort // for clients
+	User string         // the user it runs as; "": root
 
 	namespace *Namespace
-	quit      []string // the command that ends it; none: SIGTERM does
+	quit      []string // the command that ends it; nil: SIGTERM
 }
 
-// Stop stops the resolver once all it has to say over dnstap has left it. It
-// returns the time that stopping itself took.
+// Stop stops the resolver after it has sent its buffered dnstap messages. It returns the
+// time that stopping took, without that wait.
 func (r *Resolver) Stop(t testing.TB) time.Duration {
 	t.Helper()
-	time.Sleep(HoldsBack)
+	time.Sleep(SendDelay)
 	return r.Quit(t)
 }
 
-// Quit stops the resolver as its operator does, at once, and fails the test if it
-// has not ended within stopTime. It returns the time that took.
+// Quit stops the resolver immediately, as its operator would, and fails the test if it has
+// not ended within stopTime. It returns the time that this took.
 func (r *Resolver) Quit(t testing.TB) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -121,8 +121,7 @@ func (r *Resolver) Quit(t testing.TB) time.Duration {
 	return time.Since(began)
 }
 
-// AskToQuit gives the resolver its stop command, and returns without waiting for
-// what it does then.
+// AskToQuit runs the resolver's stop command and returns without waiting for its end.
 func (r *Resolver) AskToQuit(t testing.TB) {
 	t.Helper()
 	if len(r.quit) == 0 {
@@ -132,9 +131,9 @@ func (r *Resolver) AskToQuit(t testing.TB) {
 	r.namespace.Start(t, r.quit[0], exec.Command(r.quit[0], r.quit[1:]...))
 }
 
-// startResolver starts a resolver and returns once it answers clients. Whoever
-// receives its dnstap had better be there already.
-func (w *World) startResolver(t testing.TB, s software, o Options, at place) *Resolver {
+// startResolver starts a resolver and returns when it answers clients. The receiver of its
+// dnstap should be running already.
+func (w *World) startResolver(t testing.TB, s software, o Options, at addresses) *Resolver {
 	t.Helper()
 	Need(t, s.program)
 	if o.Threads == 0 {
@@ -144,10 +143,10 @@ func (w *World) startResolver(t testing.TB, s software, o Options, at place) *Re
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o777); err != nil { // whatever user it becomes
+	if err := os.Chmod(dir, 0o777); err != nil { // for the user that it changes to
 		t.Fatal(err)
 	}
-	set := settings{Options: o, place: at, Dir: dir, Identity: Identity, Corporate: Corporate}
+	set := settings{Options: o, addresses: at, Dir: dir, Identity: Identity, Corporate: Corporate}
 	if o.OwnUser {
 		set.User = s.user
 	}

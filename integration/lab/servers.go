@@ -19,26 +19,26 @@ var files embed.FS
 
 var templates = template.Must(template.ParseFS(files, "testdata/conf/*"))
 
-// Addresses of those who ask. Servers have theirs in the table below.
+// Addresses of resolvers and clients. Those of servers are in the table below.
 const (
-	Resolver4       = "192.0.2.53" // resolvers ask servers from here
+	Resolver4       = "192.0.2.53" // the addresses from which resolvers ask servers
 	Resolver6       = "2001:db8:53::53"
-	ResolverListens = "192.0.2.54" // clients ask resolvers here
+	ResolverListens = "192.0.2.54" // the address at which resolvers answer clients
 	Client1         = "10.9.8.7"
 	Client2         = "10.9.8.8"
 	Corporate       = "10.0.0.53" // the internal server, which is not outward
 
-	upstreamListens = "192.0.2.55" // a resolver that others forward to, and where it asks servers from
+	upstreamListens = "192.0.2.55" // the resolver that others forward to, and its address towards servers
 	upstream4       = "192.0.2.56"
 
 	deadAddress = "203.0.113.99" // dead.com's server never answers
 )
 
-// server is one instance of NSD.
+// server is an instance of NSD.
 type server struct {
 	name  string
 	addrs []string
-	zones []string // apex names without the final dot; the root is "."
+	zones []string // apex names without the final dot; "." is the root
 }
 
 var servers = []server{
@@ -51,7 +51,7 @@ var servers = []server{
 	{"corp", []string{Corporate}, []string{"corp.example", "10.in-addr.arpa"}},
 }
 
-// zoneFile returns the path of a zone's file among the embedded ones.
+// zoneFile returns the path of a zone's embedded file.
 func zoneFile(zone string) string {
 	if zone == "." {
 		zone = "root"
@@ -96,8 +96,8 @@ func (w *World) startServer(t testing.TB, s server) *Process {
 	return w.Start(t, "nsd "+s.name, exec.Command("nsd", "-d", "-c", conf))
 }
 
-// writeConfig fills the template of that name in and writes it to a file of that
-// name in dir.
+// writeConfig executes the template of that name, writes the result to a file of that name
+// in dir, and returns its path.
 func writeConfig(t testing.TB, dir, name string, data any) string {
 	t.Helper()
 	var text strings.Builder

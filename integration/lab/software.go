@@ -11,8 +11,8 @@ type software struct {
 	program   string
 	templates []string // of its configuration files, by name
 	args      func(settings) []string
-	user      string                    // and group: whom Debian runs it as
-	quit      func(dir string) []string // the command that ends it; nil: SIGTERM does
+	user      string                    // the user that Debian runs it as; also the name of its group
+	quit      func(dir string) []string // the command that ends it; nil: SIGTERM
 }
 
 var (
@@ -60,33 +60,31 @@ var (
 	}
 )
 
-// Unbound starts Unbound, which sends all it has: resolver, forwarder and client
-// messages.
+// Unbound starts Unbound, which sends resolver, forwarder and client messages.
 func (w *World) Unbound(t testing.TB, o Options) *Resolver {
 	t.Helper()
-	return w.startResolver(t, unbound, o, ordinary(o))
+	return w.startResolver(t, unbound, o, testAddresses(o))
 }
 
-// BIND starts BIND, which sends resolver and client messages, over Unix sockets
-// only.
+// BIND starts BIND, which sends resolver and client messages, over Unix sockets only.
 func (w *World) BIND(t testing.TB, o Options) *Resolver {
 	t.Helper()
-	return w.startResolver(t, bind, o, ordinary(o))
+	return w.startResolver(t, bind, o, testAddresses(o))
 }
 
-// PowerDNS starts PowerDNS Recursor, which has resolver messages only. It finds
-// out which address the kernel chose, and on loopback that is the server's own: it
-// needs to be told one.
+// PowerDNS starts PowerDNS Recursor, which sends resolver messages only. It needs an
+// explicit outgoing address: otherwise it logs the address that the kernel chose, which on
+// loopback is that of the server.
 func (w *World) PowerDNS(t testing.TB, o Options) *Resolver {
 	t.Helper()
-	return w.startResolver(t, powerDNS, o, ordinary(o))
+	return w.startResolver(t, powerDNS, o, testAddresses(o))
 }
 
-// Knot starts Knot Resolver, which has client messages only and sends them over
-// Unix sockets only. It is one process with one thread, whatever the options say.
+// Knot starts Knot Resolver, which sends client messages only, over Unix sockets only. It is
+// one process with one thread; o.Threads is ignored.
 func (w *World) Knot(t testing.TB, o Options) *Resolver {
 	t.Helper()
-	return w.startResolver(t, knot, o, ordinary(o))
+	return w.startResolver(t, knot, o, testAddresses(o))
 }
 
 // Upstream starts the resolver that others forward to: an Unbound without dnstap.
@@ -95,9 +93,9 @@ func (w *World) Upstream(t testing.TB) *Resolver {
 	return w.Neighbour(t, Options{})
 }
 
-// Neighbour starts an Unbound beside the resolver under test, in Upstream's place,
-// which asks over IPv4 only.
+// Neighbour starts an Unbound in addition to the resolver under test, with the addresses of
+// Upstream. It asks servers over IPv4 only.
 func (w *World) Neighbour(t testing.TB, o Options) *Resolver {
 	t.Helper()
-	return w.startResolver(t, unbound, o, upstreamPlace)
+	return w.startResolver(t, unbound, o, upstreamAddresses)
 }

@@ -9,37 +9,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SpanOptions say what a span port is like.
+// SpanOptions configure a span port.
 type SpanOptions struct {
 	Tap   bool          // two interfaces, one for each direction
-	MTU   int           // of the line between resolver and world, in bytes; 0: 1500
-	Delay time.Duration // by which copies are late
+	MTU   int           // of the link between resolver and world, in bytes; 0: 1500
+	Delay time.Duration // of the copies
 }
 
-// SpanPort is where a switch shows what passes between a resolver and the world, in
-// a namespace that has nothing else. The resolver that Options name it to is in a
-// third namespace, at the other end of a line; clients are in the world, so that
-// their questions pass too.
+// SpanPort is the mirror port of a switch between a resolver and the world, in a namespace
+// of its own. The resolver whose Options name it is in a third namespace, at the other end
+// of a link. Clients are in the world, so their queries are mirrored too.
 //
-// UDP and TCP checksums are finished, no segments are put together, and a query comes
-// before its response, as on a wire.
+// As on a wire, UDP and TCP checksums are complete, segments are not coalesced, and a query
+// arrives before its response.
 type SpanPort struct {
 	*Namespace
-	Interfaces []string // span0; of a tap, span0 has what the resolver sends, and span1 what it is sent
+	Interfaces []string // span0; with Tap, span0 has the packets from the resolver and span1 those to it
 
 	resolver *Namespace
 }
 
-// Interfaces, by the namespace that they are in.
+// Names of interfaces.
 const (
-	line       = "line" // in the world, and the resolver's
-	mirror     = "copy" // in the world, numbered: where copies leave it
-	lateMirror = "late" // in a namespace of its own: where they wait
-	span       = "span" // in the span port's, numbered: where they arrive
+	link       = "line" // in the world and in the resolver's namespace
+	mirror     = "copy" // in the world, numbered: sends the copies
+	lateMirror = "late" // in a namespace of its own: receives the copies that are to be delayed
+	span       = "span" // in the span port's namespace, numbered: receives the copies
 )
 
-// SpanPort moves the place of the resolver under test out of the world, behind a
-// line that is mirrored.
+// SpanPort moves the addresses of the resolver under test to a namespace at the other end of
+// a mirrored link.
 func (w *World) SpanPort(t testing.TB, o SpanOptions) *SpanPort {
 	t.Helper()
 	Need(t, "tc", "ethtool")
@@ -47,7 +46,7 @@ func (w *World) SpanPort(t testing.TB, o SpanOptions) *SpanPort {
 		o.MTU = 1500
 	}
 	p := &SpanPort{Namespace: NewNamespace(t), resolver: NewNamespace(t)}
-	w.drawLine(t, p.resolver, o.MTU)
+	w.addLink(t, p.resolver, o.MTU)
 	copies := 1
 	if o.Tap {
 		copies = 2
@@ -70,11 +69,10 @@ func (w *World) SpanPort(t testing.TB, o SpanOptions) *SpanPort {
 	return p
 }
 
-// drawLine takes the resolver's addresses out of the world and puts them at the far
-// end of a line.
-func (w *World) drawLine(t testing.TB, far *Namespace, mtu int) {
+// addLink moves the resolver's addresses from the world to the far end of a new link.
+func (w *World) addLink(t testing.TB, far *Namespace, mtu int) {
 	t.Helper()
-	w.connect(t, line, far, line, mtu)
+	w.connect(t, link, far, link, mtu)
 	w.configure(t, ends.Replace(`
 addr add NEAR4/30 dev LINE
 addr add NEAR6/64 dev LINE nodad
@@ -96,17 +94,16 @@ route add ::/0 via NEAR6 dev LINE src RESOLVER6
 `))
 }
 
-// ends are the addresses of the line's ends and of the resolver.
-var ends = strings.NewReplacer("LINE", line,
+// ends replaces the names of the link and of its and the resolver's addresses.
+var ends = strings.NewReplacer("LINE", link,
 	"NEAR4", "169.254.0.1", "FAR4", "169.254.0.2", "NEAR6", "fe80::1", "FAR6", "fe80::2",
 	"RESOLVER4", Resolver4, "RESOLVER6", Resolver6, "LISTENS", ResolverListens)
 
-// connect draws a line between an interface here and one in another namespace.
-// Nothing travels on it by itself, checksums are finished before it, and what is
-// longer than mtu is cut by whoever sends it.
+// connect makes a link between an interface of n and one of another namespace. It carries no
+// automatic traffic, packets enter it with complete checksums, and mtu is its limit.
 func (n *Namespace) connect(t testing.TB, here string, other *Namespace, there string, mtu int) {
 	t.Helper()
-	const passing = "passing" // the far end's name until it is there
+	const passing = "passing" // the temporary name of the other end
 	n.configure(t, fmt.Sprintf(`
 link add name %s type veth peer name %s
 link set dev %s netns %d
@@ -117,27 +114,27 @@ link set dev %s addrgenmode none mtu %d up
 	other.call(t, "", "ethtool", "-K", there, "tx", "off")
 }
 
-// mirror has each packet that takes the line in that direction, seen from the world,
-// copied out of an interface.
+// mirror copies each packet of one direction of the link, as seen from the world, to an
+// interface.
 func (w *World) mirror(t testing.TB, direction, to string) {
 	t.Helper()
-	w.Copy(t, line, direction, to)
+	w.Copy(t, link, direction, to)
 }
 
-// Copy has each packet that comes in ("ingress") or leaves ("egress") by an interface
-// copied out of another.
+// Copy mirrors each packet that an interface receives ("ingress") or sends ("egress") to
+// another interface.
 func (n *Namespace) Copy(t testing.TB, from, direction, to string) {
 	t.Helper()
 	Need(t, "tc")
-	// u32, as not every kernel has matchall. The first time adds the queueing
-	// discipline, the second finds it there.
+	// u32 is used because some kernels lack matchall. The command adds the queueing discipline
+	// if it does not exist.
 	n.call(t, fmt.Sprintf(`
 qdisc replace dev %s clsact
 filter add dev %s %s protocol all u32 match u32 0 0 action mirred egress mirror dev %s
 `, from, from, direction, to), "tc", "-batch", "-")
 }
 
-// threadID is by what the kernel finds the namespace.
+// threadID identifies the namespace to the kernel: the ID of its thread.
 func (n *Namespace) threadID(t testing.TB) int {
 	t.Helper()
 	var id int

@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// large are questions with answers that no single packet holds: 3 KB and 5 KB.
+// large returns questions whose answers do not fit one packet: 3 KB and 5 KB.
 func large() []Question {
 	return []Question{
 		{Name: "half.big.com.", Type: dns.TypeTXT, From: Client1},
@@ -21,7 +21,7 @@ func large() []Question {
 	}
 }
 
-// capture is tcpdump at work on an interface.
+// capture is a running tcpdump.
 type capture struct {
 	*Process
 	file string
@@ -41,7 +41,7 @@ func (n *Namespace) capture(t testing.TB, name string) capture {
 	return capture{p, file}
 }
 
-// stop ends the capture once nothing new has come for a moment.
+// stop ends the capture after a short wait for the last packets.
 func (c capture) stop(t testing.TB) {
 	t.Helper()
 	<-time.After(300 * time.Millisecond)
@@ -49,7 +49,7 @@ func (c capture) stop(t testing.TB) {
 	c.awaitEnd(t)
 }
 
-// count is how many packets an expression of tcpdump's finds.
+// count returns the number of captured packets that match a tcpdump expression.
 func (c capture) count(t testing.TB, format string, args ...any) int {
 	t.Helper()
 	return strings.Count(c.print(t, fmt.Sprintf(format, args...)), "\n")
@@ -69,8 +69,8 @@ const (
 	fragments6 = "ip6 proto 44"
 )
 
-// What each resolver says to the world and hears from it is on the span port, both
-// directions of it: large answers in fragments, or in many segments.
+// TestSpanPortShowsBothDirections checks that the span port has the packets of both
+// directions of each resolver, with large answers in fragments or in many segments.
 func TestSpanPortShowsBothDirections(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -116,14 +116,14 @@ func TestSpanPortShowsBothDirections(t *testing.T) {
 					t.Errorf("checksums are wrong:\n%s", all)
 				}
 				if n := on.count(t, "greater 1295"); n > 0 {
-					t.Errorf("%d packets are longer than the line takes", n)
+					t.Errorf("%d packets are longer than the MTU of the link", n)
 				}
 			})
 		}
 	}
 }
 
-// A tap has one direction on each interface.
+// TestTapShowsOneDirectionOnEachInterface checks that a tap separates the directions.
 func TestTapShowsOneDirectionOnEachInterface(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t)
@@ -136,7 +136,7 @@ func TestTapShowsOneDirectionOnEachInterface(t *testing.T) {
 	for _, a := range []string{Resolver4, Resolver6} {
 		sent, received := out.count(t, "src host %s and port 53", a), in.count(t, "dst host %s and port 53", a)
 		if sent == 0 || received == 0 {
-			t.Errorf("%s: %d packets that it sent, %d that it was sent", a, sent, received)
+			t.Errorf("%s: %d packets sent, %d received; want some of each", a, sent, received)
 		}
 		if wrong := out.count(t, "dst host %s", a) + in.count(t, "src host %s", a); wrong > 0 {
 			t.Errorf("%s: %d packets are on the other interface", a, wrong)
@@ -144,8 +144,8 @@ func TestTapShowsOneDirectionOnEachInterface(t *testing.T) {
 	}
 }
 
-// Copies that are late are the same.
-func TestLateSpanPortIsLate(t *testing.T) {
+// TestSpanPortDelaysCopies checks that copies arrive after the configured delay.
+func TestSpanPortDelaysCopies(t *testing.T) {
 	t.Parallel()
 	const late = 700 * time.Millisecond
 	w := NewWorld(t)

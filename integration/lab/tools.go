@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// packages names the Debian package that brings a program.
+// packages names the Debian package of each program.
 var packages = map[string]string{
 	"ip":              "iproute2",
 	"tc":              "iproute2",
@@ -28,8 +28,8 @@ var packages = map[string]string{
 	"chromium":        "chromium",
 }
 
-// Need fails the test unless the programs are installed: a test that did not run
-// must not look like one that passed.
+// Need fails the test unless the programs are installed. It does not skip, because a skipped
+// test looks passed.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {

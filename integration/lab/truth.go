@@ -6,27 +6,27 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Kind is what sort of answer the zones hold for a question.
+// Kind classifies the answer that the zones have for a question.
 type Kind string
 
 const (
-	Answer   Kind = "answer" // the records asked for, or the CNAMEs on the way there
+	Answer   Kind = "answer" // the records asked for, or the CNAMEs that lead to them
 	NoData   Kind = "nodata"
 	NXDomain Kind = "nxdomain"
 	Referral Kind = "referral"
-	Refused  Kind = "refused" // no zone of that server holds the name
+	Refused  Kind = "refused" // no zone of that server contains the name
 )
 
-// Truth is what a server has to answer by its zones.
+// Truth is the answer that a server must give according to its zones.
 type Truth struct {
 	Kind      Kind
 	Rcode     int
 	Answer    []dns.RR
-	Authority []dns.RR // of a referral its NS, of a negative answer its SOA; else whatever the server adds
+	Authority []dns.RR // the NS of a referral, the SOA of a negative answer; nil: not checked
 }
 
-// Lookup says what the server at that address holds for a question (RFC 1034
-// section 4.3.2). The name is lowercase.
+// Lookup returns the answer of the server at that address to a question (RFC 1034 section
+// 4.3.2). The name is lowercase.
 func (z *Zones) Lookup(server netip.Addr, name string, qtype uint16) Truth {
 	in := z.at(server, name)
 	if in == nil {
@@ -54,14 +54,14 @@ func (z *Zones) Lookup(server netip.Addr, name string, qtype uint16) Truth {
 	}
 }
 
-// Final reports whether that server has the last word on a question: a zone's own
-// NS records may name more servers than its delegation does.
+// Final reports whether that server answers a question itself. A zone's own NS records may
+// name more servers than its delegation does.
 func (z *Zones) Final(server netip.Addr, name string, qtype uint16) bool {
 	kind := z.Lookup(server, name, qtype).Kind
 	return kind != Refused && kind != Referral
 }
 
-// kindOf is Answer behind a CNAME, else what it would be without one.
+// kindOf returns Answer if chain has a CNAME, otherwise the other kind.
 func kindOf(chain []dns.RR, otherwise Kind) Kind {
 	if len(chain) > 0 {
 		return Answer
@@ -69,8 +69,7 @@ func kindOf(chain []dns.RR, otherwise Kind) Kind {
 	return otherwise
 }
 
-// match returns the node of that name, or what a wildcard makes of it (RFC 4592),
-// or nil.
+// match returns the node of that name, the synthesis from a wildcard (RFC 4592), or nil.
 func (z *zone) match(name string) map[uint16][]dns.RR {
 	if node, ok := z.nodes[name]; ok {
 		return node
@@ -107,8 +106,8 @@ func (z *Zones) Holds(server netip.Addr, rr dns.RR) bool {
 	return false
 }
 
-// glue returns the addresses that a referral's name servers have in that server's
-// zones; a name server without glue there is looked for in the whole world.
+// glue returns the addresses that a referral's name servers have in the zones of that
+// server, or, if there are none, in any zone.
 func (z *Zones) glue(server netip.Addr, ns []dns.RR) []netip.Addr {
 	here := z.addresses(z.byServer[server], ns)
 	if len(here) > 0 {
@@ -140,9 +139,9 @@ func (z *Zones) addresses(held []*zone, ns []dns.RR) []netip.Addr {
 	return found
 }
 
-// Resolve follows referrals from the root and returns the servers that have the
-// last word on a question, with what they say. It returns none where the last
-// referral leads to a server that the world does not have.
+// Resolve follows referrals from the root and returns the servers that answer a question
+// themselves, with their answer. It returns no server if the last referral leads to a server
+// that the world does not have.
 func (z *Zones) Resolve(name string, qtype uint16) ([]netip.Addr, Truth) {
 	at := []netip.Addr{netip.MustParseAddr(servers[0].addrs[0]), netip.MustParseAddr(servers[0].addrs[1])}
 	for {

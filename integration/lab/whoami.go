@@ -13,16 +13,16 @@ import (
 	"github.com/miekg/dns"
 )
 
-// whoAmIZone is served by WhoAmI alone. Zones.Check refuses an answer with an address of
-// the asker: the zone file has another TXT record, and no A or AAAA record, for each name.
+// whoAmIZone is served by WhoAmI only. Zones.Check rejects an answer with an address of the
+// asker: the zone file has another TXT record, and no A or AAAA record, for each name.
 const whoAmIZone = "whoami.com"
 
 var whoAmIAddresses = []string{"203.0.113.98", "2001:db8:113::98"}
 
-// WhoAmI is the server of whoami.com. It answers A, AAAA and TXT queries for the names
-// below with the address that first asked for the same subject: the first label, without
-// what its last hyphen ends. So again-n1 is answered with the address that asked for n1.
-// The answer to A is empty if that is an IPv6 address, and to AAAA if it is an IPv4 address.
+// WhoAmI is the server of whoami.com. It answers A, AAAA and TXT queries for the names below
+// it with the address that first asked for the same subject, which is the part of the first
+// label after its last hyphen: again-n1 has the subject n1. The answer to A is empty if that
+// is an IPv6 address, and to AAAA if it is an IPv4 address.
 type WhoAmI struct {
 	zone *zone
 
@@ -30,7 +30,7 @@ type WhoAmI struct {
 	askers map[string]netip.Addr // by subject
 }
 
-// StartWhoAmI starts the server. It ends with the test.
+// StartWhoAmI starts the server, which ends with the test.
 func (w *World) StartWhoAmI(t testing.TB) *WhoAmI {
 	t.Helper()
 	z, err := loadZone(whoAmIZone)
@@ -65,7 +65,7 @@ func (s *WhoAmI) serve(t testing.TB, conn net.PacketConn) {
 	})
 }
 
-// Askers lists the addresses that were the first to ask for a subject.
+// Askers returns the addresses that were the first to ask for a subject.
 func (s *WhoAmI) Askers() []netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *WhoAmI) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	if answer.Answer == nil {
 		answer.Ns = []dns.RR{s.zone.soa()}
 	}
-	w.WriteMsg(answer) // if that fails, the resolver asks again
+	w.WriteMsg(answer) // if this fails, the resolver repeats the query
 }
 
 // asker returns the address that first asked for the subject of the name.
@@ -101,8 +101,8 @@ func (s *WhoAmI) asker(name string, from netip.Addr) netip.Addr {
 	return s.askers[subject]
 }
 
-// addressAnswer returns the address as a record of the type asked for, or nil if that
-// type cannot hold it.
+// addressAnswer returns the address as a record of the queried type, or nil if that type
+// cannot contain it.
 func addressAnswer(q dns.Question, a netip.Addr) []dns.RR {
 	h := dns.RR_Header{Name: q.Name, Rrtype: q.Qtype, Class: q.Qclass, Ttl: 60}
 	switch {

@@ -13,26 +13,26 @@ import (
 	"github.com/miekg/dns"
 )
 
-// startTime is what a server or resolver gets until it must answer.
+// startTime is how long a server or resolver may take until it answers.
 const startTime = 30 * time.Second
 
-// World is a namespace in which the root, its TLDs and the leaf zones are served.
+// World is a namespace with the servers of the root, the TLDs and the leaf zones.
 type World struct {
 	*Namespace
 	Zones *Zones
 }
 
-// beginning holds as many worlds as may begin at once. That is work for every
-// processor, and starves the tests that are under way; what follows is waiting.
-var beginning = make(chan struct{}, max(1, runtime.NumCPU()/2))
+// starting limits how many worlds start at once. Starting one keeps a processor busy and
+// would slow down running tests, which mostly wait.
+var starting = make(chan struct{}, max(1, runtime.NumCPU()/2))
 
-// NewWorld starts the authoritative servers and returns once each of them answers
-// on each of its addresses.
+// NewWorld starts the authoritative servers and returns when each of them answers at each of
+// its addresses.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
 	Need(t, "nsd")
-	beginning <- struct{}{}
-	defer func() { <-beginning }()
+	starting <- struct{}{}
+	defer func() { <-starting }()
 	zones, err := loadZones()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func NewWorld(t testing.TB) *World {
 	return w
 }
 
-// worldAddresses are those of servers, resolvers and clients.
+// worldAddresses returns the addresses of servers, resolvers and clients.
 func worldAddresses() []string {
 	addrs := []string{deadAddress, Resolver4, Resolver6, ResolverListens, upstreamListens, upstream4, Client1, Client2}
 	for _, s := range servers {
@@ -53,7 +53,7 @@ func worldAddresses() []string {
 	return addrs
 }
 
-// AddAddresses puts addresses on loopback. nodad: an IPv6 address is of use at once.
+// AddAddresses adds addresses to loopback. With nodad an IPv6 address is usable immediately.
 func (n *Namespace) AddAddresses(t testing.TB, addrs ...string) {
 	t.Helper()
 	var b strings.Builder
@@ -67,8 +67,8 @@ func (n *Namespace) AddAddresses(t testing.TB, addrs ...string) {
 	n.configure(t, b.String())
 }
 
-// deadServer has sockets that nobody reads where dead.com's server should be:
-// queries arrive and nothing comes back, neither an answer nor an ICMP error.
+// deadServer opens the sockets of dead.com's server and never reads them: queries arrive and
+// get neither an answer nor an ICMP error.
 func (w *World) deadServer(t testing.TB) {
 	t.Helper()
 	at := netip.AddrPortFrom(netip.MustParseAddr(deadAddress), 53)
@@ -84,9 +84,9 @@ func (w *World) deadServer(t testing.TB) {
 	t.Cleanup(func() { tcp.Close() })
 }
 
-// awaitAnswers returns once the program answers the question at that address. It asks over
-// TCP, because BIND answers version.bind over UDP three times a second at most: on a slow
-// machine it would never answer again.
+// awaitAnswers returns when the program answers the question at that address. It asks over
+// TCP, because BIND answers version.bind over UDP at most three times a second, and a slow
+// machine would exceed that forever.
 func (w *World) awaitAnswers(t testing.TB, p *Process, at netip.AddrPort, question *dns.Msg) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
@@ -98,7 +98,7 @@ func (w *World) awaitAnswers(t testing.TB, p *Process, at netip.AddrPort, questi
 		}
 		select {
 		case <-p.exited:
-			t.Fatalf("%s ended instead of answering at %s: %v", p.Name, at, p.err)
+			t.Fatalf("%s ended before it answered at %s: %v", p.Name, at, p.err)
 		case <-ctx.Done():
 			t.Fatalf("%s does not answer at %s: %v", p.Name, at, err)
 		case <-time.After(20 * time.Millisecond):

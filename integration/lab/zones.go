@@ -8,12 +8,12 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Zones is what the authoritative servers hold, read from their zone files.
+// Zones contains the data of the authoritative servers, read from their zone files.
 type Zones struct {
 	byServer map[netip.Addr][]*zone
 }
 
-// zone is one zone's data, by lowercase owner name and type.
+// zone contains one zone's data, by lowercase owner name and type.
 type zone struct {
 	apex  string
 	nodes map[string]map[uint16][]dns.RR // empty non-terminals have an empty map
@@ -68,7 +68,7 @@ func (z *zone) add(rr dns.RR) {
 	z.nodes[h.Name][h.Rrtype] = append(z.nodes[h.Name][h.Rrtype], rr)
 }
 
-// at returns a server's zone that is closest to the name, or nil.
+// at returns the zone of a server that is closest to the name, or nil.
 func (z *Zones) at(server netip.Addr, name string) *zone {
 	var best *zone
 	for _, candidate := range z.byServer[server] {
@@ -79,7 +79,7 @@ func (z *Zones) at(server netip.Addr, name string) *zone {
 	return best
 }
 
-// cut returns the delegation at or above the name inside the zone, or nil.
+// cut returns the NS records of the delegation at or above the name inside the zone, or nil.
 func (z *zone) cut(name string) []dns.RR {
 	var found []dns.RR
 	for ; name != z.apex; name = parent(name) {
@@ -90,14 +90,14 @@ func (z *zone) cut(name string) []dns.RR {
 	return found
 }
 
-// soa is the zone's SOA as a negative answer carries it (RFC 2308 section 3).
+// soa returns the zone's SOA as in a negative answer (RFC 2308 section 3).
 func (z *zone) soa() dns.RR {
 	soa := dns.Copy(z.nodes[z.apex][dns.TypeSOA][0]).(*dns.SOA)
 	soa.Hdr.Ttl = min(soa.Hdr.Ttl, soa.Minttl)
 	return soa
 }
 
-// parent cuts the leftmost label off; the root is its own parent.
+// parent removes the leftmost label; the root is its own parent.
 func parent(name string) string {
 	next, end := dns.NextLabel(name, 0)
 	if end {

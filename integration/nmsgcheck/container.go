@@ -1,6 +1,6 @@
-// Package nmsgcheck reads NMSG a second time: written from the format's description,
-// sharing no code with forward/nmsg or transform/dnswire, because it checks their work, and
-// strict where a reader for production is lenient. Everything unexpected is an error.
+// Package nmsgcheck is a second reader of NMSG. It was written from the format's description and
+// shares no code with forward/nmsg or transform/dnswire, because it checks them. It is strict:
+// everything unexpected is an error.
 package nmsgcheck
 
 import (
@@ -22,16 +22,16 @@ const (
 	maxBody      = 1 << 24
 )
 
-// Container is a series of payloads, whole.
+// Container is a complete series of payloads.
 type Container struct {
-	Sequenced  bool // both of these are there; nmsgtool's own files have neither
+	Sequenced  bool // both fields below are present; files of nmsgtool have neither
 	Sequence   uint32
 	SequenceID uint64
-	Datagrams  int // 1, or the number of its fragments
+	Datagrams  int // 1, or the number of fragments
 	Payloads   []Payload
 }
 
-// Payload is one message of whatever type.
+// Payload is one message of any type.
 type Payload struct {
 	Vendor, Type            uint32
 	Time                    time.Time
@@ -39,8 +39,8 @@ type Payload struct {
 	Message                 []byte
 }
 
-// Containers reads a file, or datagrams one behind the other, to its end.
-// Fragments may be in any order; one that lacks its others is an error.
+// Containers decodes a file, or concatenated datagrams. Fragments may be in any order; missing
+// fragments are an error.
 func Containers(data []byte) ([]Container, error) {
 	var all []Container
 	open := make(map[uint32]*fragments)
@@ -65,14 +65,14 @@ func Containers(data []byte) ([]Container, error) {
 		at += headerLen + int(binary.BigEndian.Uint32(data[at+6:]))
 	}
 	if len(open) > 0 {
-		return all, fmt.Errorf("%d messages lack fragments", len(open))
+		return all, fmt.Errorf("%d containers lack fragments", len(open))
 	}
 	return all, nil
 }
 
 func unframe(data []byte) (flags byte, body []byte, err error) {
 	if len(data) < headerLen {
-		return 0, nil, fmt.Errorf("%d bytes where a header should be", len(data))
+		return 0, nil, fmt.Errorf("%d bytes, less than a header", len(data))
 	}
 	if string(data[:4]) != "NMSG" || data[5] != 2 {
 		return 0, nil, fmt.Errorf("not an NMSG version 2 header: %x", data[:headerLen])
@@ -83,7 +83,7 @@ func unframe(data []byte) (flags byte, body []byte, err error) {
 	}
 	size := uint64(binary.BigEndian.Uint32(data[6:]))
 	if size > maxBody || size > uint64(len(data)-headerLen) {
-		return 0, nil, fmt.Errorf("a body of %d bytes, %d left", size, len(data)-headerLen)
+		return 0, nil, fmt.Errorf("the body has %d bytes, %d are left", size, len(data)-headerLen)
 	}
 	return flags, data[headerLen : headerLen+size], nil
 }
@@ -114,7 +114,7 @@ func container(flags byte, body []byte) (Container, error) {
 			return c, fmt.Errorf("payload %d: %w", i, err)
 		}
 		if got := checksum(p.Message); got != f[2][i].number {
-			return c, fmt.Errorf("payload %d: checksum %08x, container says %08x", i, got, f[2][i].number)
+			return c, fmt.Errorf("payload %d: checksum %08x, container has %08x", i, got, f[2][i].number)
 		}
 		c.Payloads = append(c.Payloads, p)
 	}
@@ -137,7 +137,7 @@ func payload(raw []byte) (Payload, error) {
 	}, nil
 }
 
-// checksum is CRC-32C as NMSG writes it: byte-swapped.
+// checksum returns CRC-32C, byte-swapped as in NMSG.
 func checksum(b []byte) uint64 {
 	return uint64(bits.ReverseBytes32(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))))
 }
@@ -155,19 +155,19 @@ func inflate(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	if want := binary.BigEndian.Uint32(body); uint32(len(inflated)) != want {
-		return nil, fmt.Errorf("zlib: inflates to %d bytes, %d announced", len(inflated), want)
+		return nil, fmt.Errorf("zlib: inflates to %d bytes, want %d", len(inflated), want)
 	}
 	return inflated, nil
 }
 
-// fragments are what has come of one container.
+// fragments contains the fragments of one container so far.
 type fragments struct {
 	parts map[uint64][]byte
 	last  uint64
 	crc   uint64
 }
 
-// join adds a fragment and returns the container's body once it is whole.
+// join adds a fragment and returns the container's body when it is complete.
 func join(open map[uint32]*fragments, raw []byte) (body []byte, datagrams int, err error) {
 	f, err := parse(raw, message{
 		1: {kind: varintField}, 2: {kind: varintField}, 3: {kind: varintField},
@@ -183,7 +183,7 @@ func join(open map[uint32]*fragments, raw []byte) (body []byte, datagrams int, e
 		open[id] = o
 	}
 	if _, twice := o.parts[current]; twice || f.number(3) != o.last || current > o.last || f.number(5) != o.crc {
-		return nil, 0, fmt.Errorf("fragment %d of %d does not go with its others", current, f.number(3))
+		return nil, 0, fmt.Errorf("fragment %d of %d does not match the others", current, f.number(3))
 	}
 	o.parts[current] = f.bytes(4)
 	if uint64(len(o.parts)) <= o.last {
@@ -194,7 +194,7 @@ func join(open map[uint32]*fragments, raw []byte) (body []byte, datagrams int, e
 		body = append(body, o.parts[i]...)
 	}
 	if got := checksum(body); f[5] != nil && got != o.crc {
-		return nil, 0, fmt.Errorf("joined: checksum %08x, fragments say %08x", got, o.crc)
+		return nil, 0, fmt.Errorf("joined: checksum %08x, fragments have %08x", got, o.crc)
 	}
 	return body, len(o.parts), nil
 }

@@ -33,7 +33,7 @@ func decodeDNSObs(p Payload) (r Record, err error) {
 		r.Response, err = unpack(r.Wire)
 	}
 	if seconds := time.Unix(int64(f.number(1)), 0).UTC(); err == nil && !seconds.Equal(p.Time.Truncate(time.Second)) {
-		err = fmt.Errorf("dnsobs says %s, its payload %s", seconds, p.Time)
+		err = fmt.Errorf("dnsobs has time %s, its payload %s", seconds, p.Time)
 	}
 	return r, err
 }

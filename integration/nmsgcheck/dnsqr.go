@@ -60,8 +60,8 @@ func decodeDNSQR(p Payload) (r Record, err error) {
 	return r, nil
 }
 
-// half decodes the packet and time of a dnsqr's query (fields from 12) or
-// response (from 15): one packet at most, with as many times.
+// half decodes the packet and the time of a dnsqr's query (fields from 12) or response (from 15).
+// There is at most one packet, with one time.
 func half(f values, first protowire.Number) (m *dns.Msg, packet *Packet, at time.Time, err error) {
 	packets, sec, nsec := f[first], f[first+1], f[first+2]
 	if len(packets) != len(sec) || len(sec) != len(nsec) {

@@ -7,14 +7,14 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What a dnstap Message's type says.
+// Types of a dnstap Message.
 const (
 	resolverQuery    = 3
 	resolverResponse = 4
 )
 
-// decodeDnstap takes a Dnstap that holds a Message and nothing else: no identity,
-// version or extra, no policy, and a query message beside no response.
+// decodeDnstap decodes a Dnstap that contains only a Message: no identity, version, extra or
+// policy, and not both a query and a response message.
 func decodeDnstap(p Payload) (r Record, err error) {
 	outer, err := parse(p.Message, message{14: {kind: bytesField}, 15: {kind: varintField}}, 14, 15)
 	if err != nil {
@@ -54,12 +54,12 @@ func decodeDnstap(p Payload) (r Record, err error) {
 	if r.ResponseTime, err = f.time(12); err != nil {
 		return r, err
 	}
-	return r, r.tapped(f)
+	return r, r.decodeMessage(f)
 }
 
-// tapped decodes the one message that a dnstap of its kind has, and takes from it
-// what other types say in fields.
-func (r *Record) tapped(f values) (err error) {
+// decodeMessage decodes the only DNS message of a dnstap, and copies from it what other types
+// have in fields.
+func (r *Record) decodeMessage(f values) (err error) {
 	hasQuery, hasResponse := f.has(10), f.has(14)
 	switch {
 	case r.Kind == resolverResponse && hasResponse && !hasQuery && f.has(12):
@@ -86,11 +86,11 @@ func (r *Record) tapped(f values) (err error) {
 	return nil
 }
 
-// time is that of two fields, seconds and nanoseconds; zero if neither is there.
+// time returns the time in two fields, seconds and nanoseconds; zero if both are absent.
 func (v values) time(sec protowire.Number) (at time.Time, err error) {
 	switch {
 	case v.has(sec) != v.has(sec+1):
-		return at, fmt.Errorf("field %d without field %d, or the other way round", sec, sec+1)
+		return at, fmt.Errorf("field %d without field %d, or vice versa", sec, sec+1)
 	case !v.has(sec):
 		return at, nil
 	}

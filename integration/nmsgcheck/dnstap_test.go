@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// The layout vector is what a scrubbed dnstap looks like: with and without zone,
+// TestDnstapLayoutIsScrubbed checks a file with scrubbed dnstap messages: with and without zone,
 // over UDP and TCP, answered or not.
 func TestDnstapLayoutIsScrubbed(t *testing.T) {
 	got := records(t, readFile(t, "testdata/dnstap-layout.nmsg"))
@@ -27,16 +27,16 @@ func TestDnstapLayoutIsScrubbed(t *testing.T) {
 	}
 }
 
-// Each thing that a dnstap must not hold, or must, is found.
+// TestUnscrubbedDnstapIsFound checks that each forbidden or missing part of a dnstap is found.
 func TestUnscrubbedDnstapIsFound(t *testing.T) {
 	response, query := records(t, readFile(t, "testdata/dnstap-layout.nmsg"))[0], records(t, readFile(t, "testdata/dnstap-layout.nmsg"))[3]
 	for finding, c := range map[string]struct {
 		of     Record
 		change func(*dnstap.Dnstap)
 	}{
-		"field 1 has no business here":    {response, func(d *dnstap.Dnstap) { d.Identity = []byte("ns1") }},
-		"field 2 has no business here":    {response, func(d *dnstap.Dnstap) { d.Version = []byte("unbound") }},
-		"field 3 has no business here":    {response, func(d *dnstap.Dnstap) { d.Extra = []byte("x") }},
+		"field 1 is not allowed":          {response, func(d *dnstap.Dnstap) { d.Identity = []byte("ns1") }},
+		"field 2 is not allowed":          {response, func(d *dnstap.Dnstap) { d.Version = []byte("unbound") }},
+		"field 3 is not allowed":          {response, func(d *dnstap.Dnstap) { d.Extra = []byte("x") }},
 		"with query true, response true":  {response, func(d *dnstap.Dnstap) { d.Message.QueryMessage = query.QueryWire }},
 		"with query false, response true": {query, func(d *dnstap.Dnstap) { d.Message.QueryMessage, d.Message.ResponseMessage = nil, response.Wire }},
 		"response time false":             {response, func(d *dnstap.Dnstap) { d.Message.ResponseTimeSec, d.Message.ResponseTimeNsec = nil, nil }},
@@ -50,8 +50,8 @@ func TestUnscrubbedDnstapIsFound(t *testing.T) {
 		"a query without its time":        {query, func(d *dnstap.Dnstap) { d.Message.QueryTimeSec, d.Message.QueryTimeNsec = nil, nil }},
 		"query time":                      {response, func(d *dnstap.Dnstap) { *d.Message.QueryTimeSec -= 5 }},
 		"response time":                   {response, func(d *dnstap.Dnstap) { *d.Message.ResponseTimeNsec = 5 }},
-		"bytes behind the last record":    {response, func(d *dnstap.Dnstap) { d.Message.ResponseMessage = append(d.Message.ResponseMessage, 0) }},
-		"1 records, 2 are announced":      {response, func(d *dnstap.Dnstap) { d.Message.ResponseMessage[7]++ }},
+		"bytes after the last record":     {response, func(d *dnstap.Dnstap) { d.Message.ResponseMessage = append(d.Message.ResponseMessage, 0) }},
+		"1 records, the header counts 2":  {response, func(d *dnstap.Dnstap) { d.Message.ResponseMessage[7]++ }},
 	} {
 		d := new(dnstap.Dnstap)
 		if err := proto.Unmarshal(c.of.Payload.Message, d); err != nil {

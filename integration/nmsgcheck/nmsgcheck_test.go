@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The reference tool's own files, once plain, once compressed, once fragmented,
-// must read as one and the same.
-func TestReadsWhatNmsgtoolWrote(t *testing.T) {
+// TestReadsFilesOfNmsgtool checks that the reference tool's plain, compressed and fragmented
+// files yield the same records.
+func TestReadsFilesOfNmsgtool(t *testing.T) {
 	plain := records(t, readFile(t, "testdata/unbound-dnsqr.nmsg"))
 	if len(plain) != 127 {
 		t.Fatalf("%d records, nmsgtool prints 127", len(plain))
@@ -49,12 +49,12 @@ func TestDamageIsFound(t *testing.T) {
 	for i := range whole {
 		damaged := append([]byte(nil), whole...)
 		damaged[i] ^= 0x10
-		// What no checksum covers must at least read differently.
+		// Bytes without a checksum must at least change the result.
 		if all, err := Containers(damaged); err == nil && same(all, mustRead(t, whole)) {
-			t.Errorf("byte %d changed and nothing showed it", i)
+			t.Errorf("byte %d changed and the result did not", i)
 		}
 		if _, err := Containers(whole[:i]); err == nil && i > 0 && i != headerLen+int(binary.BigEndian.Uint32(whole[6:])) {
-			t.Errorf("cut at %d and nothing showed it", i)
+			t.Errorf("cut to %d bytes without an error", i)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func mustRead(t *testing.T, data []byte) []Container {
 	return all
 }
 
-// datagrams returns what the UDP packets of a capture carry, one behind the other.
+// datagrams returns the concatenated payloads of the UDP packets in a capture.
 func datagrams(t *testing.T, pcap []byte) []byte {
 	t.Helper()
 	const fileHeader, recordHeader = 24, 16

@@ -7,9 +7,9 @@ import (
 	"net/netip"
 )
 
-// Packet is an IP packet with UDP and no options or extension headers.
+// Packet is an IP packet with UDP, without options or extension headers.
 type Packet struct {
-	Raw         []byte // all of it
+	Raw         []byte // the whole packet
 	Src, Dst    netip.AddrPort
 	HopLimit    uint8
 	HeaderOK    bool // IPv4: the header's checksum is right; IPv6 has none
@@ -36,7 +36,7 @@ func parseIPv4(b []byte) (*Packet, error) {
 	case len(b) < size || b[0] != 0x45:
 		return nil, errors.New("not an IPv4 header without options")
 	case int(binary.BigEndian.Uint16(b[2:])) != len(b):
-		return nil, fmt.Errorf("IPv4 says %d bytes, packet has %d", binary.BigEndian.Uint16(b[2:]), len(b))
+		return nil, fmt.Errorf("IPv4 length %d, packet has %d bytes", binary.BigEndian.Uint16(b[2:]), len(b))
 	case b[9] != 17:
 		return nil, fmt.Errorf("IPv4 protocol %d", b[9])
 	}
@@ -52,9 +52,9 @@ func parseIPv6(b []byte) (*Packet, error) {
 	const size = 40
 	switch {
 	case len(b) < size:
-		return nil, errors.New("less than an IPv6 header")
+		return nil, errors.New("shorter than an IPv6 header")
 	case int(binary.BigEndian.Uint16(b[4:])) != len(b)-size:
-		return nil, fmt.Errorf("IPv6 says %d bytes, packet has %d", binary.BigEndian.Uint16(b[4:]), len(b)-size)
+		return nil, fmt.Errorf("IPv6 length %d, packet has %d bytes", binary.BigEndian.Uint16(b[4:]), len(b)-size)
 	case b[6] != 17:
 		return nil, fmt.Errorf("IPv6 next header %d", b[6])
 	}
@@ -64,7 +64,7 @@ func parseIPv6(b []byte) (*Packet, error) {
 
 func (p *Packet) udp(src, dst netip.Addr, b []byte) (*Packet, error) {
 	if len(b) < 8 || int(binary.BigEndian.Uint16(b[4:])) != len(b) {
-		return nil, errors.New("UDP length is not the packet's")
+		return nil, errors.New("UDP length differs from the packet's")
 	}
 	p.Src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
 	p.Dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))

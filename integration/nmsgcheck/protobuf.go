@@ -6,7 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What a field's value looks like on the wire.
+// Wire types of fields.
 const (
 	varintField  = protowire.VarintType
 	fixed32Field = protowire.Fixed32Type
@@ -14,7 +14,7 @@ const (
 	bytesField   = protowire.BytesType
 )
 
-// message is what a protobuf message may hold: the only fields that are taken.
+// message lists the fields that a protobuf message may have.
 type message map[protowire.Number]field
 
 type field struct {
@@ -27,7 +27,7 @@ type value struct {
 	bytes  []byte
 }
 
-// values are a message's fields in the order in which they stood.
+// values contains a message's fields, the values of each in their order.
 type values map[protowire.Number][]value
 
 func (v values) has(n protowire.Number) bool { return len(v[n]) > 0 }
@@ -46,8 +46,8 @@ func (v values) bytes(n protowire.Number) []byte {
 	return v[n][0].bytes
 }
 
-// parse takes a message apart. A field that is not allowed, has another wire type
-// or stands twice is an error, and so is a required one that is missing.
+// parse decodes a message. A field that is not allowed, has another wire type or occurs twice
+// without being repeated is an error, and so is a missing required field.
 func parse(raw []byte, allowed message, required ...protowire.Number) (values, error) {
 	found := make(values)
 	for len(raw) > 0 {
@@ -59,11 +59,11 @@ func parse(raw []byte, allowed message, required ...protowire.Number) (values, e
 		spec, ok := allowed[number]
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("field %d has no business here", number)
+			return nil, fmt.Errorf("field %d is not allowed", number)
 		case spec.kind != kind:
 			return nil, fmt.Errorf("field %d has wire type %d, not %d", number, kind, spec.kind)
 		case found.has(number) && !spec.repeated:
-			return nil, fmt.Errorf("field %d stands twice", number)
+			return nil, fmt.Errorf("field %d occurs twice", number)
 		}
 		v, n := consume(kind, raw)
 		if n < 0 {

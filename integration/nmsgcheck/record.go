@@ -9,49 +9,49 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Record is a payload of type dnsqr, dnsobs or dnstap, decoded as far as it goes.
+// Record is a decoded payload of type dnsqr, dnsobs or dnstap.
 type Record struct {
 	Message string // "dnsqr", "dnsobs" or "dnstap"
 	Payload Payload
 
 	Server   netip.Addr
-	Name     string // as it stands: case is not touched
+	Name     string // in its original case
 	Type     uint16
 	Class    uint16
 	Rcode    int
-	Response *dns.Msg // nil where there is none
-	Wire     []byte   // the response's bytes; of a dnsqr, those of its packet
-	Zone     string   // dnsobs and dnstap; empty where not told
+	Response *dns.Msg // nil if there is none
+	Wire     []byte   // the response's bytes; for a dnsqr, those in its packet
+	Zone     string   // dnsobs and dnstap; empty if absent
 
 	*Exchange // dnsqr and dnstap
 	*Packets  // dnsqr only
 	*Tap      // dnstap only
 }
 
-// Exchange is what a dnsqr or dnstap says beyond a dnsobs.
+// Exchange contains the fields that a dnsqr or dnstap has in addition to a dnsobs.
 type Exchange struct {
 	Kind         uint64 // dnsqr: 1 query and response, 2 unanswered, 7 response only; dnstap: 3 query, 4 response
 	Resolver     netip.Addr
 	ResolverPort uint16
 	ServerPort   uint16
 
-	Query        *dns.Msg // nil where there is none
-	QueryWire    []byte   // as Wire
+	Query        *dns.Msg // nil if there is none
+	QueryWire    []byte   // the query's bytes, as Wire
 	QueryTime    time.Time
 	ResponseTime time.Time
 }
 
-// Packets is what only a dnsqr says.
+// Packets contains the fields that only a dnsqr has.
 type Packets struct {
 	ID       uint16
 	Zeroed   bool
 	Checksum uint64   // 1: absent
-	Timeout  *float64 // seconds; nil where not told
+	Timeout  *float64 // seconds; nil if absent
 
 	QueryPacket, ResponsePacket *Packet
 }
 
-// Tap is what only a dnstap says.
+// Tap contains the fields that only a dnstap has.
 type Tap struct {
 	Family   uint64 // 1 IPv4, 2 IPv6
 	Protocol uint64 // 1 UDP, 2 TCP
@@ -70,8 +70,8 @@ func Decode(p Payload) (Record, error) {
 	return Record{}, fmt.Errorf("a payload of vendor %d, type %d", p.Vendor, p.Type)
 }
 
-// unpack takes a message as miekg/dns does, but none that announces records that
-// it lacks, and none with bytes behind its last one.
+// unpack decodes a message with miekg/dns, and returns an error if records are missing or bytes
+// follow the last one.
 func unpack(wire []byte) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	if err := m.Unpack(wire); err != nil {
@@ -79,11 +79,11 @@ func unpack(wire []byte) (*dns.Msg, error) {
 	}
 	for i, n := range []int{len(m.Question), len(m.Answer), len(m.Ns), len(m.Extra)} {
 		if announced := binary.BigEndian.Uint16(wire[4+2*i:]); int(announced) != n {
-			return nil, fmt.Errorf("DNS message: section %d has %d records, %d are announced", i, n, announced)
+			return nil, fmt.Errorf("DNS message: section %d has %d records, the header counts %d", i, n, announced)
 		}
 	}
 	if new(dns.Msg).Unpack(wire[:len(wire)-1]) == nil {
-		return nil, fmt.Errorf("DNS message: bytes behind the last record: %x", wire)
+		return nil, fmt.Errorf("DNS message: bytes after the last record: %x", wire)
 	}
 	return m, nil
 }

@@ -11,11 +11,10 @@ import (
 
 const checksumAbsent = 1
 
-// CheckScrubbed says everything in which a record is not as the default policy
-// promises: resolver, port and ID zero wherever they stand, packets as they are
-// synthesised, names lowercase, no OPT, header bits cleared, whole seconds; and
-// in which its parts contradict each other. What a dnstap may hold at all,
-// Decode has seen to.
+// CheckScrubbed returns all deviations of a record from the default policy: resolver address,
+// port and ID are zero, packets are synthesised, names are lowercase, there is no OPT, header
+// bits are cleared, times are whole seconds. It also reports contradictions between parts of the
+// record. Decode checks which fields a dnstap may have.
 func (r Record) CheckScrubbed() error {
 	var wrong []error
 	note := func(bad bool, format string, args ...any) {
@@ -28,7 +27,7 @@ func (r Record) CheckScrubbed() error {
 	note(r.Payload.Time.Nanosecond() != 0, "payload time %s", r.Payload.Time)
 	if r.Response != nil {
 		note(!r.Response.Response, "response without QR")
-		note(r.Response.Rcode != r.Rcode, "rcode %d, its response says %d", r.Rcode, r.Response.Rcode)
+		note(r.Response.Rcode != r.Rcode, "rcode %d, its response has %d", r.Rcode, r.Response.Rcode)
 		r.checkMessage(r.Response, note)
 	}
 	if r.Exchange != nil {
@@ -48,7 +47,7 @@ func (r Record) CheckScrubbed() error {
 
 func (r Record) checkMessage(m *dns.Msg, note func(bool, string, ...any)) {
 	want := dns.Question{Name: r.Name, Qtype: r.Type, Qclass: r.Class}
-	note(len(m.Question) != 1 || m.Question[0] != want, "question %v, record says %v", m.Question, want)
+	note(len(m.Question) != 1 || m.Question[0] != want, "question %v, record has %v", m.Question, want)
 	note(m.Id != 0, "DNS ID %d", m.Id)
 	note(m.RecursionDesired || m.AuthenticatedData || m.CheckingDisabled || m.Zero, "header bits %+v", m.MsgHdr)
 	note(m.IsEdns0() != nil, "OPT")
@@ -59,8 +58,8 @@ func (r Record) checkMessage(m *dns.Msg, note func(bool, string, ...any)) {
 	}
 }
 
-// nobody is the resolver's address as every record has it.
-func (r Record) nobody() netip.Addr {
+// zeroedResolver returns the resolver's address in scrubbed records.
+func (r Record) zeroedResolver() netip.Addr {
 	if r.Server.Is6() {
 		return netip.IPv6Unspecified()
 	}
@@ -68,7 +67,7 @@ func (r Record) nobody() netip.Addr {
 }
 
 func (r Record) checkExchange(note func(bool, string, ...any)) {
-	note(r.Resolver != r.nobody(), "resolver %s", r.Resolver)
+	note(r.Resolver != r.zeroedResolver(), "resolver %s", r.Resolver)
 	note(r.ResolverPort != 0, "resolver's port %d", r.ResolverPort)
 	note(r.ServerPort != 53, "server's port %d", r.ServerPort)
 	if r.Query != nil {
@@ -93,12 +92,12 @@ func (r Record) checkPackets(note func(bool, string, ...any)) {
 	kind := map[[2]bool]uint64{{true, true}: 1, {true, false}: 2, {false, true}: 7}[[2]bool{r.Query != nil, r.Response != nil}]
 	note(r.Kind != kind, "type %d, with query %t and response %t", r.Kind, r.Query != nil, r.Response != nil)
 
-	server, nobody := netip.AddrPortFrom(r.Server, r.ServerPort), netip.AddrPortFrom(r.nobody(), 0)
+	server, zeroedResolver := netip.AddrPortFrom(r.Server, r.ServerPort), netip.AddrPortFrom(r.zeroedResolver(), 0)
 	if r.QueryPacket != nil {
-		checkPacket(r.QueryPacket, nobody, server, note)
+		checkPacket(r.QueryPacket, zeroedResolver, server, note)
 	}
 	if r.ResponsePacket != nil {
-		checkPacket(r.ResponsePacket, server, nobody, note)
+		checkPacket(r.ResponsePacket, server, zeroedResolver, note)
 	}
 }
 

@@ -19,7 +19,7 @@ func TestWalk(t *testing.T) {
 				t.Fatalf("well formed: got %v, want %v", got, tt.OK)
 			}
 			if tt.OK {
-				agree(t, &w)
+				compareMessage(t, &w)
 			}
 		})
 	}
@@ -55,7 +55,7 @@ func TestWalkNameLengths(t *testing.T) {
 				t.Fatalf("well formed: got %v, want %v", got, tt.ok)
 			}
 			if tt.ok {
-				agree(t, &w)
+				compareMessage(t, &w)
 			}
 		})
 	}
@@ -113,7 +113,7 @@ func TestWalkLongestMessage(t *testing.T) {
 		t.Error("65,536 octets are well formed")
 	}
 	if w.ID != 0x1234 || w.HasQuestion {
-		t.Errorf("of a message too long: ID %x, asked %v", w.ID, w.HasQuestion)
+		t.Errorf("of a message too long: ID %x, question %v", w.ID, w.HasQuestion)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestWalkReadsTheQuestionOfABrokenMessage(t *testing.T) {
 		t.Fatal("well formed")
 	}
 	if !w.HasQuestion || w.ID != 0x1234 || w.Flags != 0x8400 || string(w.Qname()) != "\x01q\x07example\x00" || w.Qtype != dns.TypeA {
-		t.Errorf("asked %v, ID %x, flags %x, name %q, type %d", w.HasQuestion, w.ID, w.Flags, w.Qname(), w.Qtype)
+		t.Errorf("question %v, ID %x, flags %x, name %q, type %d", w.HasQuestion, w.ID, w.Flags, w.Qname(), w.Qtype)
 	}
 	if w.Walk(msg[:20]); w.HasQuestion {
 		t.Error("half a question was read")

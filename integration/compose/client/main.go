@@ -1,6 +1,5 @@
-// Client asks a resolver what it reads from standard input, a name and a type a line,
-// and prints the response code of each. It knows nothing of the lab: it runs in a
-// container.
+// Client asks a resolver the questions on its standard input, a name and a type per line, and
+// prints each response code. It does not use package lab, because it runs in a container.
 package main
 
 import (
@@ -41,14 +40,14 @@ func askAll(resolver string) error {
 	return lines.Err()
 }
 
-// ask asks again where nothing comes: a resolver that has just started takes a while.
+// ask repeats the query if there is no answer, because a resolver needs time to start.
 func ask(resolver string, m *dns.Msg) (answer *dns.Msg, err error) {
 	for range attempts {
 		began := time.Now()
 		if answer, _, err = (&dns.Client{Timeout: askTime}).Exchange(m, resolver); err == nil {
 			return answer, nil
 		}
-		time.Sleep(askTime - time.Since(began)) // refused at once
+		time.Sleep(askTime - time.Since(began)) // if the query was refused immediately
 	}
 	return nil, err
 }

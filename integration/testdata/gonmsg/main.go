@@ -1,7 +1,7 @@
-// Command gonmsg prints the payloads of the NMSG containers on its standard input
-// as JSON, one a line, as Farsight's own Go library reads them, and at the end
-// what the library counted. It is built in GOPATH mode against Debian's
-// golang-github-farsightsec-go-nmsg-dev, and so is no part of the module.
+// Command gonmsg decodes the NMSG containers on its standard input with Farsight's Go library
+// and prints the payloads as JSON, one per line, and at the end the library's counters. It is
+// built in GOPATH mode against Debian's golang-github-farsightsec-go-nmsg-dev, and so is not part
+// of the module.
 package main
 
 import (
@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// dnsobs is base:dnsobs, which the library lacks: its payloads are printed as
-// they are.
+// dnsobs is the type of base:dnsobs, which the library does not decode: its payloads are printed
+// undecoded.
 const dnsobs = 14
 
 type line struct {
@@ -71,10 +71,10 @@ func decode(p *nmsg.NmsgPayload) (json.RawMessage, error) {
 	return print(m)
 }
 
-// print is protobuf's own JSON, with the numbers of enumerations.
+// print returns protobuf's own JSON, with enumerations as numbers.
 func print(m proto.Message) (json.RawMessage, error) {
 	if unknown := m.ProtoReflect().GetUnknown(); len(unknown) > 0 {
-		return nil, fmt.Errorf("%T has fields that it does not know: %x", m, unknown)
+		return nil, fmt.Errorf("%T has unknown fields: %x", m, unknown)
 	}
 	return protojson.MarshalOptions{UseProtoNames: true, UseEnumNumbers: true}.Marshal(m)
 }

@@ -1,6 +1,6 @@
-// Ringprobe captures what two interfaces see between the resolver and its servers
-// until it is told to end, and says how many packets it got and how much processor
-// time that took. It runs as a user with CAP_NET_RAW, or without.
+// Ringprobe captures the packets between the resolver and its servers on interfaces until
+// SIGTERM, and prints how many packets it read and how much CPU time it used. It runs as a user
+// with or without CAP_NET_RAW.
 package main
 
 import (

@@ -20,30 +20,31 @@ const (
 	root   = "../../../.."
 )
 
-// A source is one file of the module, tests included, as it is written.
+// A source is one parsed Go file of the module; test files are included.
 type source struct {
 	*ast.File
 	fset *token.FileSet
-	path string // below the module's root
+	path string // relative to the module's root
 }
 
 func (s *source) folder() string { return filepath.Dir(s.path) }
 func (s *source) isTest() bool   { return strings.HasSuffix(s.path, "_test.go") }
 
-// at is the place of a node, for messages.
+// at returns the position of a node, for messages.
 func (s *source) at(n ast.Node) string {
 	p := s.fset.Position(n.Pos())
 	p.Filename = s.path
 	return p.String()
 }
 
+// parsed parses every Go file of the module once.
 var parsed = sync.OnceValues(func() (all []*source, err error) {
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != root):
-			return filepath.SkipDir // no packages of the module
+			return filepath.SkipDir // contains no package of the module
 		case d.IsDir() || !strings.HasSuffix(path, ".go"):
 			return nil
 		}
@@ -75,15 +76,15 @@ func sources(t *testing.T) []*source {
 	return all
 }
 
-// A room is a package with its types, without tests.
-type room struct {
+// A checkedPackage is a type-checked package, without its tests.
+type checkedPackage struct {
 	*packages.Package
 }
 
-// name is the package's folder below the module's root.
-func (r room) name() string { return strings.TrimPrefix(r.PkgPath, module+"/") }
+// name returns the package's folder, relative to the module's root.
+func (r checkedPackage) name() string { return strings.TrimPrefix(r.PkgPath, module+"/") }
 
-func (r room) at(n ast.Node) string {
+func (r checkedPackage) at(n ast.Node) string {
 	p := r.Fset.Position(n.Pos())
 	if abs, err := filepath.Abs(root); err == nil {
 		p.Filename = strings.TrimPrefix(p.Filename, abs+"/")
@@ -91,16 +92,16 @@ func (r room) at(n ast.Node) string {
 	return p.String()
 }
 
-// inspect walks all files.
-func (r room) inspect(visit func(ast.Node) bool) {
+// inspect visits every node of every file.
+func (r checkedPackage) inspect(visit func(ast.Node) bool) {
 	for _, f := range r.Syntax {
 		ast.Inspect(f, visit)
 	}
 }
 
-// callee is the function that a call names, or nil: a conversion, a builtin, a
-// function value.
-func (r room) callee(call *ast.CallExpr) *types.Func {
+// callee returns the function that a call names. It is nil for a conversion, a builtin or
+// a function value.
+func (r checkedPackage) callee(call *ast.CallExpr) *types.Func {
 	var id *ast.Ident
 	switch f := ast.Unparen(call.Fun).(type) {
 	case *ast.Ident:
@@ -112,6 +113,7 @@ func (r room) callee(call *ast.CallExpr) *types.Func {
 	return f
 }
 
+// loaded type-checks every package of the module once.
 var loaded = sync.OnceValues(func() ([]*packages.Package, error) {
 	return packages.Load(&packages.Config{
 		Dir: root,
@@ -120,19 +122,19 @@ var loaded = sync.OnceValues(func() ([]*packages.Package, error) {
 	}, "./...")
 })
 
-// rooms returns every package of the module.
-func rooms(t *testing.T) []room {
+// checkedPackages returns every package of the module.
+func checkedPackages(t *testing.T) []checkedPackage {
 	t.Helper()
 	all, err := loaded()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []room
+	var found []checkedPackage
 	for _, p := range all {
 		for _, e := range p.Errors {
 			t.Fatal(e)
 		}
-		found = append(found, room{p})
+		found = append(found, checkedPackage{p})
 	}
 	if len(found) < 10 {
 		t.Fatalf("only %d packages below %s", len(found), root)

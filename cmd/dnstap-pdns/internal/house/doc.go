@@ -1,4 +1,4 @@
-// Package house holds the code to the rules that its design states and that no
-// compiler or linter knows. It has tests only; each says what it asks for, and
-// what to do about it.
+// Package house tests the rules of DESIGN.md that no compiler or linter checks: imports,
+// package state, documentation, tests and language. It contains tests only. Each failure
+// states the rule and how to comply with it.
 package house

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+func TestEveryPackageHasOneComment(t *testing.T) {
 	said := map[string]int{}
 	for _, s := range sources(t) {
 		if s.isTest() {
@@ -21,13 +21,13 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	}
 	for _, folder := range slices.Sorted(maps.Keys(said)) {
 		if n := said[folder]; n != 1 {
-			t.Errorf("%s: %d files have a package comment, one is to", folder, n)
+			t.Errorf("%s: %d files have a package comment, want 1", folder, n)
 		}
 	}
 }
 
-// TestEveryExportedNameIsDocumented looks at whatever another package can name:
-// constants may be documented as a group, or by the type that they have.
+// TestEveryExportedNameIsDocumented checks every name that another package can use. A
+// constant may be documented by its group or by its type.
 func TestEveryExportedNameIsDocumented(t *testing.T) {
 	documented := documentedTypes(t)
 	names := 0
@@ -51,11 +51,11 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 		}
 	}
 	if names < 200 {
-		t.Errorf("only %d exported names: the test shows nothing", names)
+		t.Errorf("only %d exported names found: the test no longer checks anything", names)
 	}
 }
 
-// documentedTypes are those with a comment, by folder and name.
+// documentedTypes returns the types that have a comment, by folder and name.
 func documentedTypes(t *testing.T) map[[2]string]bool {
 	all := map[[2]string]bool{}
 	for _, s := range sources(t) {
@@ -74,8 +74,8 @@ func documentedTypes(t *testing.T) map[[2]string]bool {
 	return all
 }
 
-// receiver is the type whose method a function is, or, of none, a name that is
-// exported.
+// receiver returns the name of a method's receiver type. For a function it returns an
+// exported name, so that the caller checks the function's own name only.
 func receiver(f *ast.FuncDecl) string {
 	if f.Recv == nil {
 		return "Exported"
@@ -91,8 +91,10 @@ func receiver(f *ast.FuncDecl) string {
 	return "Exported" // of a generic type
 }
 
+// checkGroup checks the types, constants and variables of one declaration and returns how
+// many of them are exported.
 func checkGroup(t *testing.T, s *source, g *ast.GenDecl, documented map[[2]string]bool) (names int) {
-	saidByType := false
+	documentedByType := false
 	for _, spec := range g.Specs {
 		switch spec := spec.(type) {
 		case *ast.TypeSpec:
@@ -104,12 +106,12 @@ func checkGroup(t *testing.T, s *source, g *ast.GenDecl, documented map[[2]strin
 			}
 		case *ast.ValueSpec:
 			if id, ok := spec.Type.(*ast.Ident); ok && g.Tok == token.CONST {
-				saidByType = documented[[2]string{s.folder(), id.Name}]
+				documentedByType = documented[[2]string{s.folder(), id.Name}]
 			}
 			for _, name := range spec.Names {
 				if name.IsExported() {
 					names++
-					if g.Doc == nil && spec.Doc == nil && spec.Comment == nil && !saidByType {
+					if g.Doc == nil && spec.Doc == nil && spec.Comment == nil && !documentedByType {
 						t.Errorf("%s: %s has no comment", s.at(name), name)
 					}
 				}

@@ -15,7 +15,7 @@ var frameUsers = map[string]bool{
 
 func TestNoRecordIsMadeFromAFrame(t *testing.T) {
 	uses := 0
-	for _, r := range rooms(t) {
+	for _, r := range checkedPackages(t) {
 		r.inspect(func(n ast.Node) bool {
 			id, ok := n.(*ast.Ident)
 			if !ok {

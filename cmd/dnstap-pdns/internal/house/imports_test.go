@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// mayImport is DESIGN.md's house: what each package may import of the module.
-// Everything points down, sources and sinks do not know each other, and none
-// imports conf. Another room must be given its place here first.
+// mayImport lists the packages of the module that each package may import (DESIGN.md).
+// Imports point downwards, sources and sinks do not import each other, and neither imports
+// conf. A new package must be added here first.
 var mayImport = map[string][]string{
 	"transform":    {"transform/dnswire", "transform/dnswire/wiretest"},
 	"forward/nmsg": {"transform"},
@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"collector/sockfile":        nil,
 
 	"transform/dnswire":          {"transform/dnswire/wiretest"},
-	"transform/dnswire/wiretest": nil, // it shares no code with what it tests
+	"transform/dnswire/wiretest": nil, // shares no code with the package that it tests
 
 	"fallback/pcap/stream": {"transform", "transform/dnswire"},
 	"fallback/pcap/ring":   {"transform"},
@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/leaving":       {"forward"},
 	"cmd/dnstap-pdns/internal/service":       nil,
 	"cmd/dnstap-pdns/internal/house":         nil,
-	"cmd/dnstap-pdns/internal/canary":        nil, // a second opinion on scrubbing: it shares no code with what it checks
+	"cmd/dnstap-pdns/internal/canary":        nil, // checks scrubbing independently: shares no code with it
 	"cmd/dnstap-pdns/internal/census":        nil,
 
 	"cmd/dnstap-pdns/internal/explain": {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/canary", "cmd/dnstap-pdns/internal/census",
@@ -66,25 +66,25 @@ var mayImport = map[string][]string{
 
 	"cmd/dnstap-pdns/internal/uncompress": nil,
 	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "collector", "conf",
-		"fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for what they count
+		"fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for their counters
 		"cmd/dnstap-pdns/internal/admin", "cmd/dnstap-pdns/internal/admin/page", "cmd/dnstap-pdns/internal/canary",
 		"cmd/dnstap-pdns/internal/explain", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present",
 		"cmd/dnstap-pdns/internal/selftest", "cmd/dnstap-pdns/internal/sensor",
 		"cmd/dnstap-pdns/internal/service", "cmd/dnstap-pdns/internal/uncompress"},
 
-	// What checks the sensor from outside shares no code with it.
+	// These packages check the sensor from outside and share no code with it.
 	"integration/nmsgcheck": nil,
 	"integration/lab":       nil,
 	"integration": {"integration/lab", "integration/nmsgcheck",
-		"collector", "collector/sockfile", // whose word on a socket's access is held to the kernel's, as root
-		"fallback/pcap/ring"}, // which needs root and interfaces
+		"collector", "collector/sockfile", // their predictions of socket access are compared with the kernel
+		"fallback/pcap/ring"}, // its tests need root and interfaces
 	"integration/bench": nil,
 
 	"integration/compose":        {"integration/lab", "integration/nmsgcheck"},
 	"integration/compose/client": nil,
 }
 
-// testsMayImport is what the tests of a package may import in addition.
+// testsMayImport lists what the tests of a package may import in addition.
 var testsMayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/admin": {"collector/certs"},
 
@@ -92,15 +92,15 @@ var testsMayImport = map[string][]string{
 	"collector/certs": {"collector/certs/certstest"},
 }
 
-// TestEverythingPointsDown holds tests to the same: one that reaches for what is
-// above tests something else.
-func TestEverythingPointsDown(t *testing.T) {
+// TestImportsFollowTheDesign checks the imports of packages and of their tests against
+// mayImport.
+func TestImportsFollowTheDesign(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range sources(t) {
-		allowed, placed := mayImport[s.folder()]
+		allowed, listed := mayImport[s.folder()]
 		used[s.folder()] = true
-		if !placed {
-			t.Errorf("%s: the package %s has no place in mayImport", s.path, s.folder())
+		if !listed {
+			t.Errorf("%s: package %s is missing in mayImport: add it there and in DESIGN.md", s.path, s.folder())
 			continue
 		}
 		for _, spec := range s.Imports {
@@ -108,25 +108,25 @@ func TestEverythingPointsDown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			room, ours := strings.CutPrefix(imported, module+"/")
-			itself := s.isTest() && room == s.folder() // of package x_test
-			forTests := s.isTest() && slices.Contains(testsMayImport[s.folder()], room)
-			if ours && !itself && !forTests && !slices.Contains(allowed, room) {
-				t.Errorf("%s imports %s; %s may import %v", s.at(spec), room, s.folder(), allowed)
+			pkg, ours := strings.CutPrefix(imported, module+"/")
+			itself := s.isTest() && pkg == s.folder() // of package x_test
+			forTests := s.isTest() && slices.Contains(testsMayImport[s.folder()], pkg)
+			if ours && !itself && !forTests && !slices.Contains(allowed, pkg) {
+				t.Errorf("%s imports %s; %s may import %v", s.at(spec), pkg, s.folder(), allowed)
 			}
 		}
 	}
-	for room := range maps.Keys(mayImport) {
-		if !used[room] {
-			t.Errorf("mayImport has %s, which is no package", room)
+	for pkg := range maps.Keys(mayImport) {
+		if !used[pkg] {
+			t.Errorf("mayImport has %s, but there is no such package: remove it", pkg)
 		}
 	}
 }
 
-// TestTheGraphHasNoWayUp follows mayImport: whoever edits it keeps DESIGN.md's
-// words.
-func TestTheGraphHasNoWayUp(t *testing.T) {
-	for room, never := range map[string][]string{
+// TestMayImportHasNoUpwardPath checks mayImport itself: no package of the left column
+// reaches, directly or indirectly, a package of the right column.
+func TestMayImportHasNoUpwardPath(t *testing.T) {
+	for pkg, never := range map[string][]string{
 		"transform":    {"collector", "forward", "forward/nmsg", "conf"},
 		"forward/nmsg": {"collector", "forward", "conf"},
 
@@ -154,17 +154,17 @@ func TestTheGraphHasNoWayUp(t *testing.T) {
 				follow(next)
 			}
 		}
-		follow(room)
+		follow(pkg)
 		for _, n := range never {
 			if reached[n] {
-				t.Errorf("%s reaches %s", room, n)
+				t.Errorf("mayImport lets %s reach %s", pkg, n)
 			}
 		}
 	}
 }
 
-// TestOnlyTestsUseGopacket: the sensor reads packets and capture files with its own code;
-// gopacket is the oracle of its tests, and writes the files of integration/bench.
+// TestOnlyTestsUseGopacket checks that the sensor reads packets and capture files with its
+// own code. Tests compare it with gopacket; integration/bench writes its files with it.
 func TestOnlyTestsUseGopacket(t *testing.T) {
 	tests := 0
 	for _, s := range sources(t) {
@@ -187,12 +187,12 @@ func TestOnlyTestsUseGopacket(t *testing.T) {
 	}
 }
 
-// A limit is what a package knows nothing of.
+// A limit lists what a package must not depend on.
 type limit struct {
-	packages []string            // that it must not import; "x/..." is all below x
-	except   map[string]string   // imports that it may have all the same, by the only file that may
-	uses     map[string][]string // of a package, all that it may use
-	clock    bool                // it may handle times, but not ask for one
+	packages []string            // must not be imported; "x/..." is every package below x
+	except   map[string]string   // imports that are allowed nevertheless, with the files that may have them
+	uses     map[string][]string // by package, the only identifiers that may be used
+	clock    bool                // may use time values, but must not read or wait for the clock
 }
 
 var (
@@ -204,7 +204,7 @@ var (
 		"transform": {
 			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
 			except: map[string]string{
-				"sync/atomic":                   "pending.go",               // the budget of all lanes together
+				"sync/atomic":                   "pending.go",               // the memory limit that all lanes share
 				"golang.org/x/net/idna":         "localnames.go",            // names only
 				"golang.org/x/net/publicsuffix": "domains.go localnames.go", // a table
 			},
@@ -234,9 +234,9 @@ var (
 	}
 )
 
-func TestTheInnermostKnowNoSocketFileClockOrGoroutine(t *testing.T) {
+func TestCoreUsesNoSocketFileClockOrGoroutine(t *testing.T) {
 	checked := 0
-	for _, r := range rooms(t) {
+	for _, r := range checkedPackages(t) {
 		l, limited := limits[r.name()]
 		if !limited {
 			continue
@@ -246,7 +246,7 @@ func TestTheInnermostKnowNoSocketFileClockOrGoroutine(t *testing.T) {
 		r.inspect(func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.GoStmt, *ast.SendStmt, *ast.SelectStmt, *ast.ChanType:
-				t.Errorf("%s: %s knows no goroutine and no channel", r.at(n), r.name())
+				t.Errorf("%s: %s must not use goroutines or channels", r.at(n), r.name())
 			case *ast.Ident:
 				l.checkUse(t, r, n)
 			}
@@ -254,11 +254,11 @@ func TestTheInnermostKnowNoSocketFileClockOrGoroutine(t *testing.T) {
 		})
 	}
 	if checked != len(limits) {
-		t.Errorf("%d of %d packages found", checked, len(limits))
+		t.Errorf("%d of %d packages in limits exist", checked, len(limits))
 	}
 }
 
-func (l limit) checkImports(t *testing.T, r room) {
+func (l limit) checkImports(t *testing.T, r checkedPackage) {
 	for _, f := range r.Syntax {
 		for _, spec := range f.Imports {
 			imported, _ := strconv.Unquote(spec.Path.Value)
@@ -276,18 +276,18 @@ func (l limit) checkImports(t *testing.T, r room) {
 	}
 }
 
-// clocks are the functions of package time that ask for the time or wait for it.
+// clocks lists the functions of package time that read the clock or wait for it.
 var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 
-func (l limit) checkUse(t *testing.T, r room, id *ast.Ident) {
+func (l limit) checkUse(t *testing.T, r checkedPackage, id *ast.Ident) {
 	o := r.TypesInfo.Uses[id]
 	if o == nil || o.Pkg() == nil || o.Parent() != o.Pkg().Scope() {
 		return // a method, a field, or local
 	}
 	if allowed, ok := l.uses[o.Pkg().Path()]; ok && !slices.Contains(allowed, o.Name()) {
-		t.Errorf("%s: of package %s, %s may use %v", r.at(id), o.Pkg().Path(), r.name(), allowed)
+		t.Errorf("%s: %s may use only %v of package %s", r.at(id), r.name(), allowed, o.Pkg().Path())
 	}
 	if _, isFunc := o.(*types.Func); isFunc && l.clock && o.Pkg().Path() == "time" && slices.Contains(clocks, o.Name()) {
-		t.Errorf("%s: %s is told the time, it does not ask", r.at(id), r.name())
+		t.Errorf("%s: %s must not read the clock: pass the time to it", r.at(id), r.name())
 	}
 }

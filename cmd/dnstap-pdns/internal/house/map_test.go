@@ -47,12 +47,12 @@ func readDoc(t *testing.T, name string) []docLine {
 	return lines
 }
 
-// mapLine is a file and what it contains. The heading above it names the folder.
+// mapLine matches a file and its description. The heading above it names the folder.
 var mapLine = regexp.MustCompile("^- `([^`]+\\.go)`: (.+)$")
 
-// TestTheMapHasALineForEveryFile compares the map of files with the files. A package of
-// commands and the integration tests are in the map too; files of tests are not.
-func TestTheMapHasALineForEveryFile(t *testing.T) {
+// TestMapHasALineForEveryFile compares the map of files with the files. Commands and the
+// integration tests are included; test files are not.
+func TestMapHasALineForEveryFile(t *testing.T) {
 	mapped := map[string]int{}
 	for _, l := range readDoc(t, architecture) {
 		if m := mapLine.FindStringSubmatch(l.text); m != nil {
@@ -73,22 +73,21 @@ func TestTheMapHasALineForEveryFile(t *testing.T) {
 	}
 }
 
-// walkLine is one step of a walk: a file and the functions in it that a message passes.
+// walkLine matches one step of a walk: a file and its functions that a message passes.
 var walkLine = regexp.MustCompile("^\\d+\\. `([^`]+\\.go)`: (.+)$")
 
-// funcName is a function or method in a step of a walk.
+// funcName matches a function or method in a step of a walk.
 var funcName = regexp.MustCompile("`((?:\\(\\*?\\w+\\)\\.)?\\w+)`")
 
-// TestTheWalksNeverTurnBack follows the walks of a message through the sensor: every
-// function is in the file that the step names, and no walk returns to a file that it has
-// left.
-func TestTheWalksNeverTurnBack(t *testing.T) {
+// TestWalksNeverReturnToAFile follows the walks of a message through the sensor: every
+// function is in the file that the step names, and a walk names each file once.
+func TestWalksNeverReturnToAFile(t *testing.T) {
 	declared := map[string]map[string]bool{}
 	for _, s := range sources(t) {
 		declared[s.path] = functions(s)
 	}
 	steps := 0
-	left := map[string]map[string]bool{} // by walk
+	visited := map[string]map[string]bool{} // files, by walk
 	for _, l := range readDoc(t, architecture) {
 		m := walkLine.FindStringSubmatch(l.text)
 		if m == nil {
@@ -109,16 +108,16 @@ func TestTheWalksNeverTurnBack(t *testing.T) {
 				t.Errorf("%s:%d: %s has no function %s", architecture, l.number, file, name[1])
 			}
 		}
-		if left[l.section] == nil {
-			left[l.section] = map[string]bool{}
+		if visited[l.section] == nil {
+			visited[l.section] = map[string]bool{}
 		}
-		if left[l.section][file] {
-			t.Errorf("%s:%d: the walk %q turns back to %s", architecture, l.number, l.section, file)
+		if visited[l.section][file] {
+			t.Errorf("%s:%d: the walk %q returns to %s", architecture, l.number, l.section, file)
 		}
-		left[l.section][file] = true
+		visited[l.section][file] = true
 	}
 	if steps < 20 {
-		t.Errorf("only %d steps: the test shows nothing", steps)
+		t.Errorf("only %d steps found: the test no longer checks anything", steps)
 	}
 }
 

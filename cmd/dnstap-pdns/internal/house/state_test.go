@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// enders end the process behind everybody's back.
+// enders lists, by package, the functions that end the process or the goroutine.
 var enders = map[string][]string{
 	"os":      {"Exit"},
 	"log":     {"Fatal", "Fatalf", "Fatalln", "Panic", "Panicf", "Panicln"},
@@ -17,10 +17,10 @@ var enders = map[string][]string{
 	"syscall": {"Exit", "Kill"},
 }
 
-// TestOnlyMainEndsTheProcess also finds panics: but for a must function, which
-// holds what the source itself says to be right, whatever goes wrong is an error.
+// TestOnlyMainEndsTheProcess also finds panics. A panic is allowed only in a function whose
+// name starts with "must", for values that are constant in the source.
 func TestOnlyMainEndsTheProcess(t *testing.T) {
-	for _, r := range rooms(t) {
+	for _, r := range checkedPackages(t) {
 		for _, f := range r.Syntax {
 			for _, d := range f.Decls {
 				in, _ := d.(*ast.FuncDecl)
@@ -43,11 +43,11 @@ func TestOnlyMainEndsTheProcess(t *testing.T) {
 	}
 }
 
-func isMain(r room, in *ast.FuncDecl) bool {
+func isMain(r checkedPackage, in *ast.FuncDecl) bool {
 	return r.Name == "main" && in != nil && in.Recv == nil && in.Name.Name == "main"
 }
 
-func (r room) isBuiltin(call *ast.CallExpr, name string) bool {
+func (r checkedPackage) isBuiltin(call *ast.CallExpr, name string) bool {
 	id, ok := ast.Unparen(call.Fun).(*ast.Ident)
 	if !ok {
 		return false
@@ -60,24 +60,23 @@ func TestNothingHappensAtImport(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, d := range s.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
-				t.Errorf("%s: an init function: let who needs it call it", s.at(f))
+				t.Errorf("%s: an init function: call it from the code that needs it", s.at(f))
 			}
 		}
 	}
 }
 
-// readOnly are the tables whose elements are passed around by address, and that
-// nobody writes to.
+// readOnly lists the tables that are never written to, although pointers to their elements
+// are passed around.
 var readOnly = map[string]bool{"conf.schema": true}
 
-// TestNoPackageLevelState finds package-level variables that anything is done to:
-// assigned to, in whole or in part, or given away by address, as methods with a
-// pointer receiver do.
+// TestNoPackageLevelState finds package-level variables that are assigned to, in whole or
+// in part, or whose address is taken, as a call of a method with a pointer receiver does.
 func TestNoPackageLevelState(t *testing.T) {
-	for _, r := range rooms(t) {
+	for _, r := range checkedPackages(t) {
 		change := func(n ast.Node, x ast.Expr) {
 			if v := r.packageVar(x); v != nil && !readOnly[v.Pkg().Name()+"."+v.Name()] {
-				t.Errorf("%s: %s, a variable of package %s, is changed: let somebody own it", r.at(n), v.Name(), v.Pkg().Name())
+				t.Errorf("%s: %s, a variable of package %s, is modified: make it a field of a type", r.at(n), v.Name(), v.Pkg().Name())
 			}
 		}
 		r.inspect(func(n ast.Node) bool {
@@ -113,16 +112,15 @@ func TestNoPackageLevelState(t *testing.T) {
 	}
 }
 
-// takesAddress reports whether a method is called by the address of what is no
-// pointer.
+// takesAddress reports whether a method call takes the address of its operand implicitly.
 func takesAddress(s *types.Selection) bool {
 	_, byPointer := s.Obj().(*types.Func).Signature().Recv().Type().(*types.Pointer)
 	_, isPointer := s.Recv().Underlying().(*types.Pointer)
 	return byPointer && !isPointer && !s.Indirect()
 }
 
-// packageVar is the package-level variable that x is, or is a part of.
-func (r room) packageVar(x ast.Expr) *types.Var {
+// packageVar returns the package-level variable that x is or is part of, or nil.
+func (r checkedPackage) packageVar(x ast.Expr) *types.Var {
 	for {
 		switch e := ast.Unparen(x).(type) {
 		case *ast.IndexExpr:

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// polls are the helpers that may sleep: between two looks at what another process
-// or a real socket is to bring about, or while it does what it does.
+// polls lists the helpers that may sleep, because they wait for another process or a real
+// socket.
 var polls = []string{"await", "eventually", "forAWhile"}
 
-// TestNoTestSleeps lets tests sleep in a bubble only: there it costs no time and
-// depends on none. A helper is in one if it is used in bubbles only.
+// TestNoTestSleeps checks that tests sleep in synctest bubbles only, where sleeping takes no
+// real time. A helper may sleep if all of its calls are in bubbles.
 func TestNoTestSleeps(t *testing.T) {
 	sleeps := 0
 	for _, files := range testsByPackage(t) {
@@ -32,11 +32,11 @@ func TestNoTestSleeps(t *testing.T) {
 		}
 	}
 	if sleeps < 10 {
-		t.Errorf("only %d sleeps in tests: this one shows nothing", sleeps)
+		t.Errorf("only %d sleeps found in tests: this test no longer checks anything", sleeps)
 	}
 }
 
-// testsByPackage groups test files: of one folder and one package name.
+// testsByPackage groups the test files by folder and package name.
 func testsByPackage(t *testing.T) map[string][]*source {
 	all := map[string][]*source{}
 	for _, s := range sources(t) {
@@ -48,7 +48,7 @@ func testsByPackage(t *testing.T) map[string][]*source {
 	return all
 }
 
-// walk visits every node with the nodes that it lies in, outermost first.
+// walk visits every node, with the path of its enclosing nodes; the outermost is first.
 func walk(f *ast.File, visit func(path []ast.Node)) {
 	var path []ast.Node
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -62,7 +62,7 @@ func walk(f *ast.File, visit func(path []ast.Node)) {
 	})
 }
 
-// function is the name of the function that a node lies in.
+// function returns the name of the function that contains the node at the end of path.
 func function(path []ast.Node) string {
 	for _, n := range path {
 		if f, ok := n.(*ast.FuncDecl); ok {
@@ -81,23 +81,23 @@ func calls(call *ast.CallExpr, pkg, name string) bool {
 	return ok && id.Name == pkg && f.Sel.Name == name
 }
 
-// bubbles tells what runs in a synctest bubble, in the tests of one package.
+// bubbles knows which functions of one package's tests run in a synctest bubble.
 type bubbles struct {
 	files []*source
 	known map[string]bool // functions that are used in bubbles only
 }
 
+// holds reports whether the node at the end of path runs in a bubble.
 func (b *bubbles) holds(path []ast.Node) bool {
 	for _, n := range path {
 		if call, ok := n.(*ast.CallExpr); ok && (calls(call, "synctest", "Test") || b.opens(call)) {
 			return true
 		}
 	}
-	return b.helps(function(path))
+	return b.onlyInside(function(path))
 }
 
-// opens reports whether a call is of a helper that runs what it is given in a
-// bubble.
+// opens reports whether a call is of a helper that runs its function argument in a bubble.
 func (b *bubbles) opens(call *ast.CallExpr) bool {
 	name, ok := call.Fun.(*ast.Ident)
 	if !ok {
@@ -120,8 +120,8 @@ func (b *bubbles) opens(call *ast.CallExpr) bool {
 	return runs
 }
 
-// isParameter reports whether the function declaration on the path has a parameter
-// of that name.
+// isParameter reports whether the function declaration on the path has a parameter of that
+// name.
 func isParameter(path []ast.Node, name string) bool {
 	for _, n := range path {
 		f, ok := n.(*ast.FuncDecl)
@@ -137,12 +137,12 @@ func isParameter(path []ast.Node, name string) bool {
 	return false
 }
 
-// helps reports whether a function is used, and in bubbles only.
-func (b *bubbles) helps(name string) bool {
+// onlyInside reports whether a function is used, and only inside bubbles.
+func (b *bubbles) onlyInside(name string) bool {
 	if in, known := b.known[name]; known || name == "" || strings.HasPrefix(name, "Test") {
 		return in
 	}
-	b.known[name] = false // while it is looked at: that it calls itself proves nothing
+	b.known[name] = false // during the search: a recursive call must not count as a use in a bubble
 	uses, inside := 0, 0
 	for _, s := range b.files {
 		walk(s.File, func(path []ast.Node) {
@@ -160,14 +160,14 @@ func (b *bubbles) helps(name string) bool {
 	return b.known[name]
 }
 
-// declares reports whether an identifier is the name in its function's own
+// declares reports whether the identifier at the end of path is the name in a function
 // declaration.
 func declares(path []ast.Node) bool {
 	f, ok := path[len(path)-2].(*ast.FuncDecl)
 	return ok && f.Name == path[len(path)-1]
 }
 
-// TestNoTestIsSkipped: a test that looks green and has not run is a defect.
+// TestNoTestIsSkipped finds skipped tests: they look passed although they did not run.
 func TestNoTestIsSkipped(t *testing.T) {
 	for _, s := range sources(t) {
 		if !s.isTest() {
@@ -175,21 +175,21 @@ func TestNoTestIsSkipped(t *testing.T) {
 		}
 		ast.Inspect(s.File, func(n ast.Node) bool {
 			if f, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, f.Sel.Name) {
-				t.Errorf("%s: %s: what is missing is a failure", s.at(f), f.Sel.Name)
+				t.Errorf("%s: %s: fail the test if something is missing", s.at(f), f.Sel.Name)
 			}
 			return true
 		})
 	}
 }
 
-// leakless are the packages that start something and have no tests: of the latter, those
-// that use it look for leaks.
+// leakless lists packages that start goroutines or sockets and have no tests. The tests of
+// their importers check for leaks.
 var leakless = []string{"integration/bench", "forward/forwardtest"}
 
-// TestEveryPackageThatStartsSomethingLooksForLeaks: goroutines and sockets, of
-// tests too.
-func TestEveryPackageThatStartsSomethingLooksForLeaks(t *testing.T) {
-	starts, looks := map[string]string{}, map[string]bool{}
+// TestEveryPackageThatStartsSomethingChecksForLeaks requires goleak in each package whose
+// code or tests start goroutines or open sockets.
+func TestEveryPackageThatStartsSomethingChecksForLeaks(t *testing.T) {
+	starts, checks := map[string]string{}, map[string]bool{}
 	for _, s := range sources(t) {
 		ast.Inspect(s.File, func(n ast.Node) bool {
 			switch n := n.(type) {
@@ -201,19 +201,19 @@ func TestEveryPackageThatStartsSomethingLooksForLeaks(t *testing.T) {
 				}
 			case *ast.FuncDecl:
 				if s.isTest() && n.Name.Name == "TestMain" && imports(s, "go.uber.org/goleak") {
-					looks[s.folder()] = true
+					checks[s.folder()] = true
 				}
 			}
 			return true
 		})
 	}
 	for _, folder := range slices.Sorted(maps.Keys(starts)) {
-		if !looks[folder] && !slices.Contains(leakless, folder) {
+		if !checks[folder] && !slices.Contains(leakless, folder) {
 			t.Errorf("%s: package %s has no TestMain with goleak", starts[folder], folder)
 		}
 	}
 	if len(starts) < 4 {
-		t.Errorf("%d packages start something: the test shows nothing", len(starts))
+		t.Errorf("only %d packages start something: the test no longer checks anything", len(starts))
 	}
 }
 
@@ -226,16 +226,15 @@ func imports(s *source, path string) bool {
 	return slices.ContainsFunc(s.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"`+path+`"` })
 }
 
-// usedBy are the functions that may use what reads outputs: readOutputs, and the
-// test of the readers themselves.
+// usedBy lists, for each function that decodes outputs, the functions that may use it.
 var usedBy = map[string][]string{
 	"Containers": {"decodeAll"},
 	"Decode":     {"decodeAll"},
 	"decodeAll":  {"decodeAll", "readOutputs", "TestReadersAgreeOnVectors"},
 }
 
-// TestOutputsAreReadInOnePlace holds integration tests to the one function that
-// has others read what they read.
+// TestOutputsAreReadInOnePlace checks that integration tests read outputs with readOutput or
+// readOutputs, which compare several independent decoders.
 func TestOutputsAreReadInOnePlace(t *testing.T) {
 	found := map[string]bool{}
 	for _, s := range sources(t) {
@@ -249,7 +248,7 @@ func TestOutputsAreReadInOnePlace(t *testing.T) {
 			}
 			found[id.Name] = true
 			if in := function(path); !slices.Contains(usedBy[id.Name], in) {
-				t.Errorf("%s: %s uses %s: readOutput has others decode it too", s.at(id), in, id.Name)
+				t.Errorf("%s: %s uses %s: use readOutput, which compares it with independent decoders", s.at(id), in, id.Name)
 			}
 		})
 	}
@@ -258,7 +257,7 @@ func TestOutputsAreReadInOnePlace(t *testing.T) {
 	}
 }
 
-// ofPackage reports whether an identifier is a name of that package.
+// ofPackage reports whether the identifier at the end of path is qualified by that package.
 func ofPackage(path []ast.Node, pkg string) bool {
 	f, ok := path[len(path)-2].(*ast.SelectorExpr)
 	if !ok {
