@@ -23,8 +23,8 @@ import (
 
 const readme = "../../README.md"
 
-// TestReadmeTablesAreTheCodes holds the README's tables to the rows and tables in code.
-func TestReadmeTablesAreTheCodes(t *testing.T) {
+// TestReadmeTablesMatchTheCode compares the tables of the README with the tables in code.
+func TestReadmeTablesMatchTheCode(t *testing.T) {
 	got := read(t, readme)
 	want := got
 	for name, table := range map[string]string{
@@ -58,17 +58,17 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
-func TestReadmeConfigurationsAreTaken(t *testing.T) {
+func TestReadmeConfigurationsAreValid(t *testing.T) {
 	raw := read(t, readme)
 	blocks := regexp.MustCompile("(?ms)^( *)```hcl\n(.*?)^ *```").FindAllStringSubmatch(raw, -1)
 	for _, b := range blocks {
 		f, diags := conf.Parse("README.md", []byte(b[2]))
 		if diags.HasErrors() {
-			var said strings.Builder
-			if err := conf.WriteDiagnostics(&said, f, diags); err != nil {
+			var errs strings.Builder
+			if err := conf.WriteDiagnostics(&errs, f, diags); err != nil {
 				t.Fatal(err)
 			}
-			t.Errorf("%s\n%s", b[2], &said)
+			t.Errorf("%s\n%s", b[2], &errs)
 		}
 	}
 	if len(blocks) < 7 {
@@ -76,28 +76,28 @@ func TestReadmeConfigurationsAreTaken(t *testing.T) {
 	}
 }
 
-// TestReadmeShowsWhatExplainSays: each line of the README's report is one of the report
-// that a test holds to the code, in its order; where three dots stand some are left out.
-func TestReadmeShowsWhatExplainSays(t *testing.T) {
+// TestReadmeShowsTheReportOfExplain: the lines of the report in the README are lines of the golden
+// file of a report, in the same order. Three dots mean omitted lines.
+func TestReadmeShowsTheReportOfExplain(t *testing.T) {
 	raw := read(t, readme)
 	report := read(t, "testdata/explain/unbound.txt")
-	_, rest, _ := strings.Cut(raw, "<!-- explain -->\n")
-	shown, _, ok := strings.Cut(rest, "<!-- /explain -->")
+	_, section, _ := strings.Cut(raw, "<!-- explain -->\n")
+	shown, _, ok := strings.Cut(section, "<!-- /explain -->")
 	if !ok {
 		t.Fatal("README.md shows no report")
 	}
-	left, gap := report, true
+	rest, gap := report, true
 	for line := range strings.Lines(shown) {
 		line = strings.TrimPrefix(line, "    ")
 		if line == "...\n" {
 			gap = true
 			continue
 		}
-		before, after, found := strings.Cut("\n"+left, "\n"+line)
+		before, after, found := strings.Cut("\n"+rest, "\n"+line)
 		if !found || !gap && before != "" {
-			t.Fatalf("the report does not say there: %s", line)
+			t.Fatalf("the report does not have this line here: %s", line)
 		}
-		left, gap = after, false
+		rest, gap = after, false
 	}
 }
 
@@ -135,7 +135,7 @@ func ruleTable() string {
 	return b.String()
 }
 
-// metricTable is made from a scrape of a sensor with one of everything.
+// metricTable returns the table of the metrics of a sensor that has one of every kind.
 func metricTable(t *testing.T) string {
 	t.Helper()
 	state := sensor.State{

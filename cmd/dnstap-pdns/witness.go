@@ -9,43 +9,43 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// maxExamples is how many messages a witness remembers for each reason.
+// maxExamples is the number of examples for each reason.
 const maxExamples = 3
 
-// A witness is the trace of all lanes, and remembers examples of what was dropped.
-type witness struct {
+// dropExamples is a trace of all lanes that collects examples of dropped messages.
+type dropExamples struct {
 	mu       sync.Mutex
-	examples map[transform.Reason][]string
+	byReason map[transform.Reason][]string
 }
 
-// Verdict notes a message that was dropped as soon as it came.
-func (w *witness) Verdict(v *transform.Verdict) {
+// Verdict adds a message that was dropped when it came, without messages that are not outward.
+func (d *dropExamples) Verdict(v *transform.Verdict) {
 	if v.Message != nil && v.Reason != transform.Kept && v.Reason != transform.Inward {
-		w.note(v.Reason, describe(v.Message))
+		d.add(v.Reason, describe(v.Message))
 	}
 }
 
-func (w *witness) note(r transform.Reason, example string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.examples == nil {
-		w.examples = map[transform.Reason][]string{}
+func (d *dropExamples) add(r transform.Reason, example string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byReason == nil {
+		d.byReason = map[transform.Reason][]string{}
 	}
-	for _, known := range w.examples[r] {
+	for _, known := range d.byReason[r] {
 		if known == example {
 			return
 		}
 	}
-	if len(w.examples[r]) < maxExamples {
-		w.examples[r] = append(w.examples[r], example)
+	if len(d.byReason[r]) < maxExamples {
+		d.byReason[r] = append(d.byReason[r], example)
 	}
 }
 
-// describe names a message by its question and its server.
+// describe returns the question and the server of a message.
 func describe(m *transform.Message) string {
 	var msg dns.Msg
 	if err := msg.Unpack(m.Wire); err != nil || len(msg.Question) == 0 {
-		return fmt.Sprintf("a message without a readable question from %v", m.Server.Addr())
+		return fmt.Sprintf("a message without a valid question from %v", m.Server.Addr())
 	}
 	q := msg.Question[0]
 	return fmt.Sprintf("%s %s from %v", dns.CanonicalName(q.Name), dns.TypeToString[q.Qtype], m.Server.Addr())

@@ -12,64 +12,63 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// inHouse are the reasons that speak of a name, or of who serves it.
-var inHouse = map[string]bool{
+// localReasons are the reasons that prove that a name, or its server, is local.
+var localReasons = map[string]bool{
 	transform.LocalName.String():   true,
 	transform.SpecialName.String(): true,
 	transform.LocalServer.String(): true,
 }
 
-// A watch looks for two names: in the verdicts of all lanes, as their Trace, and in
-// what all sinks have sent, as their Observer. All of them call it at once.
-type watch struct {
+// An observer searches for two names: in the verdicts of all lanes, as their Trace, and in
+// the containers of all sinks, as their Observer. Lanes and sinks call it concurrently.
+type observer struct {
 	name, decoy target
 
-	mu        sync.Mutex
-	ofName    sightings
-	ofDecoy   sightings
-	last      time.Time // when either was seen
-	left      map[string]bool
-	decoyLeft map[string]bool // by sink
+	mu         sync.Mutex
+	nameState  nameState
+	decoyState nameState
+	lastSeen   time.Time       // of either name
+	left       map[string]bool // by sink
+	decoyLeft  map[string]bool // by sink
 }
 
-// sightings are what lanes saw of one name.
-type sightings struct {
+// A nameState contains what lanes saw of one name.
+type nameState struct {
 	Seen
-	open     int  // queries that neither a response nor time has ended
+	pending  int  // queries without a response that did not expire
 	answered bool // a record has a response
 }
 
-func newWatch(name, decoy target) *watch {
-	return &watch{name: name, decoy: decoy, left: map[string]bool{}, decoyLeft: map[string]bool{}}
+func newObserver(name, decoy target) *observer {
+	return &observer{name: name, decoy: decoy, left: map[string]bool{}, decoyLeft: map[string]bool{}}
 }
 
-// Verdict takes note of what became of a message about one of the names. A lane waits
-// meanwhile.
-func (w *watch) Verdict(v *transform.Verdict) {
-	var s *sightings
+// Verdict counts a message about one of the names. The lane waits for it.
+func (o *observer) Verdict(v *transform.Verdict) {
+	var s *nameState
 	switch {
-	case bytes.Equal(v.Name, w.name.name):
-		s = &w.ofName
-	case bytes.Equal(v.Name, w.decoy.name):
-		s = &w.ofDecoy
+	case bytes.Equal(v.Name, o.name.name):
+		s = &o.nameState
+	case bytes.Equal(v.Name, o.decoy.name):
+		s = &o.decoyState
 	default:
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.last = time.Now()
-	s.note(v)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lastSeen = time.Now()
+	s.count(v)
 }
 
-func (s *sightings) note(v *transform.Verdict) {
+func (s *nameState) count(v *transform.Verdict) {
 	query := v.Message != nil && !v.Response
 	switch {
 	case query && v.Reason == transform.Kept:
 		s.Queries++
-		s.open++
+		s.pending++
 		return
 	case !query:
-		s.open = max(0, s.open-1)
+		s.pending = max(0, s.pending-1)
 	}
 	if v.Reason == transform.Kept {
 		s.Records++
@@ -85,9 +84,9 @@ func (s *sightings) note(v *transform.Verdict) {
 	}
 }
 
-// Sent looks for both names in a container that has left. It looks for the decoy's
-// label wherever it may stand.
-func (w *watch) Sent(sink string, container []byte) {
+// Sent searches a container for the name, and for the first label of the decoy at any place.
+// It borrows the container.
+func (o *observer) Sent(sink string, container []byte) {
 	var lowered []byte
 	r := nmsg.NewReader(bytes.NewReader(container))
 	for {
@@ -99,19 +98,20 @@ func (w *watch) Sent(sink string, container []byte) {
 			return
 		}
 		lowered = appendLower(lowered[:0], m.Data)
-		name, decoy := bytes.Contains(lowered, w.name.name), bytes.Contains(lowered, w.decoy.label)
+		name, decoy := bytes.Contains(lowered, o.name.name), bytes.Contains(lowered, o.decoy.label)
 		if name || decoy {
-			w.saw(sink, name, decoy)
+			o.found(sink, name, decoy)
 		}
 	}
 }
 
-func (w *watch) saw(sink string, name, decoy bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.last = time.Now()
-	w.left[sink] = w.left[sink] || name
-	w.decoyLeft[sink] = w.decoyLeft[sink] || decoy
+// found records that a sink has sent one of the names, or both.
+func (o *observer) found(sink string, name, decoy bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lastSeen = time.Now()
+	o.left[sink] = o.left[sink] || name
+	o.decoyLeft[sink] = o.decoyLeft[sink] || decoy
 }
 
 func appendLower(to, b []byte) []byte {
@@ -124,45 +124,46 @@ func appendLower(to, b []byte) []byte {
 	return to
 }
 
-// verdict is what is known by now. The ledgers are those of the sinks from before
-// anything was watched for, and as they are.
-func (w *watch) verdict(before, now []forward.SinkLedger) *Verdict {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	v := &Verdict{Name: w.ofName.seen(), Decoy: w.ofDecoy.seen(), Sinks: []Sink{}}
+// verdict returns the results so far. before contains the ledgers of the sinks from before
+// the selftest, now the current ones.
+func (o *observer) verdict(before, now []forward.SinkLedger) *Verdict {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	v := &Verdict{Name: o.nameState.seen(), Decoy: o.decoyState.seen(), Sinks: []Sink{}}
 	for i := range now {
 		l := &now[i]
-		if at := slices.IndexFunc(before, func(o forward.SinkLedger) bool { return o.Name == l.Name }); at >= 0 && !l.Removed {
-			v.Sinks = append(v.Sinks, w.sink(&before[at], l))
+		if at := slices.IndexFunc(before, func(b forward.SinkLedger) bool { return b.Name == l.Name }); at >= 0 && !l.Removed {
+			v.Sinks = append(v.Sinks, o.sink(&before[at], l))
 		}
 	}
 	return v
 }
 
-func (s *sightings) seen() Seen {
+// seen returns a copy.
+func (s *nameState) seen() Seen {
 	seen := s.Seen
 	seen.Dropped = append([]Drop{}, seen.Dropped...)
 	return seen
 }
 
-func (w *watch) sink(before, now *forward.SinkLedger) Sink {
-	s := Sink{Name: now.Name, DecoyLeft: w.decoyLeft[now.Name]}
+func (o *observer) sink(before, now *forward.SinkLedger) Sink {
+	s := Sink{Name: now.Name, DecoyLeft: o.decoyLeft[now.Name]}
 	if !now.FailingSince.IsZero() {
 		s.Error = now.Error
 	}
-	for _, why := range forward.Losses() {
-		if n := now.Lost[why]; n > before.Lost[why] {
+	for _, loss := range forward.Losses() {
+		if n := now.Lost[loss]; n > before.Lost[loss] {
 			if s.Lost == nil {
 				s.Lost = map[string]uint64{}
 			}
-			s.Lost[why.String()] = n - before.Lost[why]
+			s.Lost[loss.String()] = n - before.Lost[loss]
 		}
 	}
-	answered := w.ofName.answered
+	answered := o.nameState.answered
 	switch {
-	case w.left[now.Name]:
+	case o.left[now.Name]:
 		s.Stage = Left
-	case w.ofName.Records == 0:
+	case o.nameState.Records == 0:
 		s.Stage = NoRecord
 	case !now.Message.Takes(&transform.Record{Answered: answered, Asked: !answered}):
 		s.Stage = Filtered
@@ -174,21 +175,20 @@ func (w *watch) sink(before, now *forward.SinkLedger) Sink {
 	return s
 }
 
-// settled reports whether both names have come to an end in the lanes, and nothing of
-// either is on its way to a sink.
-func (w *watch) settled() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.ofName.ended() && w.ofDecoy.ended()
+// bothDropped reports whether lanes dropped both names, have no pending query for them, and
+// made no record of them.
+func (o *observer) bothDropped() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.nameState.dropped() && o.decoyState.dropped()
 }
 
-func (s *sightings) ended() bool { return len(s.Dropped) > 0 && s.open == 0 && s.Records == 0 }
+func (s *nameState) dropped() bool { return len(s.Dropped) > 0 && s.pending == 0 && s.Records == 0 }
 
-// calm reports whether neither name has been seen for so long. A resolver tries other
-// servers, and holds back what it has to say; a sink tells that it fails right after
-// what it sent.
-func (w *watch) calm(now time.Time, atLeast time.Duration) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return now.Sub(w.last) >= atLeast
+// quietFor reports whether neither name has been seen for atLeast. A resolver may still query
+// other servers, and buffers its dnstap; a sink reports a failure only after it has sent.
+func (o *observer) quietFor(now time.Time, atLeast time.Duration) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return now.Sub(o.lastSeen) >= atLeast
 }
