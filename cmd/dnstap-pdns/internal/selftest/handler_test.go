@@ -241,7 +241,7 @@ func TestVerdictIsSentWhenBothWereDropped(t *testing.T) {
 // TestVerdictIsSentAfterObserveTime: the command that waits for it has a timeout.
 func TestVerdictIsSentAfterObserveTime(t *testing.T) {
 	for what, report := range map[string]func(t *testing.T, s *fakeSensor){
-		"nothing":         func(*testing.T, *stage) {},
+		"nothing":         func(*testing.T, *fakeSensor) {},
 		"the decoy alone": func(t *testing.T, s *fakeSensor) { s.judge(t, aDecoy, transform.LocalName) },
 		"the name alone":  func(t *testing.T, s *fakeSensor) { s.judge(t, aName, transform.Kept); s.send(t, "out", aName) },
 		"a record that waits": func(t *testing.T, s *fakeSensor) {
