@@ -187,7 +187,7 @@ func TestHostileIdentities(t *testing.T) {
 			if err := w.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			pause(time.Millisecond)
+			forAWhile(time.Millisecond)
 		}
 		if err := w.Close(); err != nil {
 			t.Fatal(err)

@@ -203,7 +203,7 @@ sink "nmsg" "files" {
 					defer close(fed)
 					c.feed(t)
 				}()
-				pause(rand.N(400 * time.Millisecond))
+				forAWhile(rand.N(400 * time.Millisecond))
 				cmd.Process.Signal(syscall.SIGKILL)
 				cmd.Wait()
 				<-fed

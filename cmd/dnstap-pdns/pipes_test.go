@@ -353,8 +353,8 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// pause gives another process time.
-func pause(d time.Duration) { time.Sleep(d) }
+// forAWhile gives another process time.
+func forAWhile(d time.Duration) { time.Sleep(d) }
 
 // later returns the packets of a little-endian capture with their times moved by seconds.
 func later(capture []byte, seconds uint32) []byte {
@@ -378,7 +378,7 @@ func TestReplaySendsPacketsOfAPipeThatStaysOpen(t *testing.T) {
 			if _, err := p.in.Write(piece); err != nil {
 				t.Fatal(err)
 			}
-			pause(time.Millisecond)
+			forAWhile(time.Millisecond)
 		}
 	}
 	write(capture)
