@@ -22,8 +22,8 @@ import (
 
 func cat(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("cat", "[--json|--text] INPUT...", std)
-	json := fs.Bool("json", false, "one JSON object a line, as nmsgtool prints it")
-	text := fs.Bool("text", false, "for people; the default")
+	json := fs.Bool("json", false, "print one JSON object per line, as nmsgtool does")
+	text := fs.Bool("text", false, "print text; the default")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -31,12 +31,12 @@ func cat(ctx context.Context, args []string, std stdio) error {
 	case *json && *text:
 		return &usageError{errors.New("--json and --text exclude each other")}
 	case fs.NArg() == 0:
-		return &usageError{errors.New("wants NMSG files, - for standard input, or udp://ADDR:PORT")}
+		return &usageError{errors.New("needs an INPUT: NMSG files, - for standard input, or udp://ADDR:PORT")}
 	}
 	if i := slices.IndexFunc(fs.Args(), isUDP); i >= 0 && i < fs.NArg()-1 {
-		return &usageError{fmt.Errorf("%s is listened to until a signal comes, so that nothing is read behind it", fs.Arg(i))}
+		return &usageError{fmt.Errorf("%s is read until a signal, so no input after it is read: name it last", fs.Arg(i))}
 	}
-	p := printer{present: present.Printer{Format: present.Text}, out: bufio.NewWriterSize(std.out, outputBuffer), complaints: std.err}
+	p := printer{present: present.Printer{Format: present.Text}, out: bufio.NewWriterSize(std.out, outputBuffer), errors: std.err}
 	if *json {
 		p.present.Format = present.JSON
 	}
@@ -46,20 +46,20 @@ func cat(ctx context.Context, args []string, std stdio) error {
 		}
 	}
 	if p.damaged > 0 {
-		return fmt.Errorf("%d damaged places in what was read; the rest is printed", p.damaged)
+		return fmt.Errorf("the input is damaged in %d places; everything else was printed", p.damaged)
 	}
 	return nil
 }
 
-// outputBuffer is large enough for many lines of JSON, so that there are few writes.
+// outputBuffer, in bytes, holds many lines of JSON, so that there are few writes.
 const outputBuffer = 64 << 10
 
-// A printer prints inputs one after the other, and says what is wrong with them.
+// A printer prints inputs one after the other, and reports damage and gaps.
 type printer struct {
-	present    present.Printer
-	out        *bufio.Writer // flushed before anything is waited for
-	complaints io.Writer
-	damaged    int
+	present present.Printer
+	out     *bufio.Writer // flushed before each read that may wait
+	errors  io.Writer
+	damaged int
 }
 
 func isUDP(input string) bool { return strings.HasPrefix(input, "udp://") }
@@ -79,21 +79,21 @@ func (p *printer) input(ctx context.Context, input string, std stdio) error {
 	return p.stream(conf.Escape(input), f)
 }
 
-// A promptReader shows what is printed before it may have to wait for more.
-type promptReader struct {
+// A flushingReader flushes the output before each read, which may wait for input.
+type flushingReader struct {
 	r   io.Reader
 	out *bufio.Writer
 }
 
-func (p promptReader) Read(b []byte) (int, error) {
-	if err := p.out.Flush(); err != nil {
+func (f flushingReader) Read(b []byte) (int, error) {
+	if err := f.out.Flush(); err != nil {
 		return 0, err
 	}
-	return p.r.Read(b)
+	return f.r.Read(b)
 }
 
 func (p *printer) stream(name string, r io.Reader) error {
-	reader := nmsg.NewReader(promptReader{r, p.out})
+	reader := nmsg.NewReader(flushingReader{r, p.out})
 	reader.OnGap(func(g nmsg.Gap) { p.gap(name, g) })
 	for {
 		m, err := reader.Next()
@@ -105,8 +105,8 @@ func (p *printer) stream(name string, r io.Reader) error {
 			p.damage(name, damage)
 			continue
 		case err != nil:
-			if failed := p.out.Flush(); failed != nil {
-				return failed
+			if flushErr := p.out.Flush(); flushErr != nil {
+				return flushErr
 			}
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
@@ -116,30 +116,30 @@ func (p *printer) stream(name string, r io.Reader) error {
 	}
 }
 
-// receiveBuffer is asked for: senders pass on what they have in bursts. The kernel
-// grants what net.core.rmem_max allows.
+// receiveBuffer is the requested size of the socket buffer in bytes, because senders send in
+// bursts. The kernel limits it to net.core.rmem_max.
 const receiveBuffer = 4 << 20
 
-// listen prints what arrives until a signal comes. A damaged datagram, which anybody
-// can send, is told like damage elsewhere, but no failure.
+// listen prints datagrams until a signal. A damaged datagram is reported, but is not an error,
+// because any host can send one.
 func (p *printer) listen(ctx context.Context, address string) error {
 	defer func(damaged int) { p.damaged = damaged }(p.damaged)
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, "udp", address)
 	if err != nil {
-		return errors.New(conf.Escape(fmt.Sprintf("listening for NMSG on udp://%s: %v", address, err))) // twice the address
+		return errors.New(conf.Escape(fmt.Sprintf("listening for NMSG on udp://%s: %v", address, err))) // err repeats the address
 	}
 	conn := pc.(*net.UDPConn)
 	defer conn.Close()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal kills
+	context.AfterFunc(ctx, stop) // a second signal kills the process
 	context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	if err := conn.SetReadBuffer(receiveBuffer); err != nil {
-		return fmt.Errorf("asking for a receive buffer: %w", err)
+		return fmt.Errorf("setting the receive buffer of %s: %w", conn.LocalAddr(), err)
 	}
 	name := "udp://" + conn.LocalAddr().String()
-	fmt.Fprintf(p.complaints, "listening on %s\n", name)
+	fmt.Fprintf(p.errors, "listening on %s\n", name)
 	var assembler nmsg.Assembler
 	assembler.OnGap(func(g nmsg.Gap) { p.gap(name, g) })
 	buf := make([]byte, 1<<16)
@@ -174,12 +174,12 @@ func (p *printer) datagram(a *nmsg.Assembler, name string, b []byte, from netip.
 	}
 }
 
-// print prints one message; one that is not what its type says is damage.
+// print prints one message. A payload that is invalid for its message type is damage.
 func (p *printer) print(name string, m nmsg.Message) error {
 	err := p.present.Print(p.out, m)
-	var unreadable *present.MessageError
-	if errors.As(err, &unreadable) {
-		p.damage(name, unreadable)
+	var invalid *present.MessageError
+	if errors.As(err, &invalid) {
+		p.damage(name, invalid)
 		return nil
 	}
 	return err
@@ -187,10 +187,10 @@ func (p *printer) print(name string, m nmsg.Message) error {
 
 func (p *printer) damage(name string, err error) {
 	p.damaged++
-	fmt.Fprintf(p.complaints, "%s: %v\n", name, err)
+	fmt.Fprintf(p.errors, "%s: %v\n", name, err)
 }
 
 func (p *printer) gap(name string, g nmsg.Gap) {
-	fmt.Fprintf(p.complaints, "%s: %d containers of writer %016x are missing before number %d\n",
+	fmt.Fprintf(p.errors, "%s: %d containers of writer %016x are missing before number %d\n",
 		name, g.Missing(), g.SequenceID, g.Got)
 }

@@ -11,7 +11,7 @@ import (
 func check(_ context.Context, args []string, std stdio) error {
 	fs := newFlags("check", "[-c FILE]", std)
 	path := fs.String("c", "", configUsage)
-	if err := parseAlone(fs, args); err != nil {
+	if err := parseFlagsOnly(fs, args); err != nil {
 		return err
 	}
 	file, err := loadConfig(*path, std)
@@ -31,8 +31,7 @@ func check(_ context.Context, args []string, std stdio) error {
 	return nil
 }
 
-// checkTLS reads the sources' certificates: with what is wrong there, run would not
-// start.
+// checkTLS reads the certificates of the sources, without which run does not start.
 func checkTLS(sources []collector.Config) error {
 	var errs []error
 	for _, c := range sources {
@@ -43,8 +42,8 @@ func checkTLS(sources []collector.Config) error {
 	return errors.Join(errs...)
 }
 
-// printExcluded prints which resolvers of this machine could not connect to a source if
-// this user started it.
+// printExcluded prints which resolvers of this machine could not connect to a source that this
+// user starts.
 func printExcluded(std stdio, sources []collector.Config) {
 	mask := std.secrets.mask
 	for _, source := range sources {

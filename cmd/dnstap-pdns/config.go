@@ -12,30 +12,30 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// defaultConfig is read where no -c says otherwise, if it is there.
+// defaultConfig is read without -c, if it exists.
 const defaultConfig = "/etc/dnstap-pdns/dnstap-pdns.hcl"
 
-const configUsage = "configuration `FILE`; without it " + defaultConfig + " if it is there, else the built-in one"
+const configUsage = "configuration `FILE`; default: " + defaultConfig + " if it exists, or else the built-in configuration"
 
-// loadConfig reads the configuration and prints what there is to say about it. An
-// error has been explained in full.
+// loadConfig reads the configuration and prints its diagnostics. Its error is only the first of
+// them.
 func loadConfig(path string, std stdio) (*conf.File, error) {
 	return loadFile(configPath(path), std)
 }
 
-// loadFile is loadConfig of what configPath has found.
+// loadFile is loadConfig for a path from configPath.
 func loadFile(path string, std stdio) (*conf.File, error) {
 	file, diags := readFile(path)
-	return explained(file, diags, std)
+	return printDiagnostics(file, diags, std)
 }
 
-// explained prints what there is to say about a configuration, and returns it if it can
-// be used.
-func explained(file *conf.File, diags hcl.Diagnostics, std stdio) (*conf.File, error) {
+// printDiagnostics prints the diagnostics of a configuration, and returns it if they contain no
+// error.
+func printDiagnostics(file *conf.File, diags hcl.Diagnostics, std stdio) (*conf.File, error) {
 	std.secrets.add(file)
 	if len(diags) > 0 {
 		if err := conf.WriteDiagnostics(std.err, file, diags); err != nil {
-			return nil, fmt.Errorf("printing what is wrong with the configuration: %w", err)
+			return nil, fmt.Errorf("printing the errors of the configuration: %w", err)
 		}
 	}
 	if diags.HasErrors() {
@@ -44,9 +44,9 @@ func explained(file *conf.File, diags hcl.Diagnostics, std stdio) (*conf.File, e
 	return file, nil
 }
 
-// A configError is the first of those that have been explained.
+// A configError is the first error of a configuration whose diagnostics were printed.
 type configError struct {
-	place string // FILE:LINE, where it has one
+	place string // FILE:LINE, or empty
 	what  string
 }
 
@@ -57,10 +57,10 @@ func (e *configError) Error() string {
 	return e.place + ": " + e.what
 }
 
-// Unwrap makes it the caller's to mend.
+// Unwrap makes it a usageError.
 func (e *configError) Unwrap() error { return &usageError{} }
 
-// firstError is one line: where, and what.
+// firstError returns the first error of diags.
 func firstError(file *conf.File, diags hcl.Diagnostics) *configError {
 	first := diags[slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })]
 	return &configError{file.Place(first), first.Summary}
@@ -75,7 +75,8 @@ func readFile(path string) (*conf.File, hcl.Diagnostics) {
 	return conf.Load(path)
 }
 
-// configPath is the file that is read where a command line says path; empty: none.
+// configPath returns the file to read if -c has the value path, or nothing for the built-in
+// configuration.
 func configPath(path string) string {
 	if path != "" {
 		return path

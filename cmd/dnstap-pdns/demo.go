@@ -32,16 +32,16 @@ import (
 //go:embed demo.fstrm
 var demoCapture []byte
 
-// demoTimeout bounds the demo, which takes a fraction of it.
+// demoTimeout is far longer than the demo takes.
 const demoTimeout = 30 * time.Second
 
 func demo(ctx context.Context, args []string, std stdio) error {
-	if err := parseAlone(newFlags("demo", "", std), args); err != nil {
+	if err := parseFlagsOnly(newFlags("demo", "", std), args); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "dnstap-pdns-demo-")
 	if err != nil {
-		return fmt.Errorf("making a folder for the demo's socket and file (TMPDIR says where): %w", err)
+		return fmt.Errorf("making a folder for the socket and the file of the demo (set TMPDIR to choose another place): %w", err)
 	}
 	defer os.RemoveAll(dir)
 	config, err := demoConfig(dir)
@@ -50,12 +50,12 @@ func demo(ctx context.Context, args []string, std stdio) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
-	var seen witness
-	ledger, frames, err := runDemo(ctx, config, &seen)
+	var examples dropExamples
+	ledger, frames, err := runDemo(ctx, config, &examples)
 	if err != nil {
 		return err
 	}
-	return showDemo(std.out, config.Sinks[0].Target.Address, frames, &seen, ledger)
+	return showDemo(std.out, config.Sinks[0].Target.Address, frames, &examples, ledger)
 }
 
 // demoConfig returns the built-in configuration with its socket and files in dir.
@@ -72,12 +72,12 @@ func demoConfig(dir string) (*conf.Config, error) {
 }
 
 // runDemo starts a sensor, plays the capture into its socket, and stops it.
-func runDemo(ctx context.Context, c *conf.Config, seen *witness) (ledger forward.Ledger, frames int, err error) {
+func runDemo(ctx context.Context, c *conf.Config, examples *dropExamples) (ledger forward.Ledger, frames int, err error) {
 	s, err := sensor.New(c, sensor.Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
 	if err != nil {
 		return ledger, 0, err
 	}
-	s.Trace(func(string) transform.Trace { return seen })
+	s.Trace(func(string) transform.Trace { return examples })
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan error, 1)
@@ -88,7 +88,7 @@ func runDemo(ctx context.Context, c *conf.Config, seen *witness) (ledger forward
 	return s.Ledger(), frames, err
 }
 
-// playCapture connects to the socket as a resolver does, and writes demoCapture.
+// playCapture connects to the socket like a resolver, and sends demoCapture.
 func playCapture(ctx context.Context, socket string) (frames int, err error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
@@ -102,7 +102,7 @@ func playCapture(ctx context.Context, socket string) (frames int, err error) {
 		Timeout:       demoTimeout,
 	})
 	if err != nil {
-		return 0, fmt.Errorf("shaking hands with the sensor: %w", err)
+		return 0, fmt.Errorf("performing the handshake with the sensor: %w", err)
 	}
 	r, err := framestream.NewReader(bytes.NewReader(demoCapture), &framestream.ReaderOptions{
 		ContentTypes: [][]byte{dnstap.FSContentType},
@@ -114,22 +114,22 @@ func playCapture(ctx context.Context, socket string) (frames int, err error) {
 	for {
 		n, err := r.ReadFrame(frame)
 		if errors.Is(err, io.EOF) {
-			return frames, w.Close() // says STOP and waits for FINISH: all has been read then
+			return frames, w.Close() // sends STOP and waits for FINISH, after which everything was read
 		}
 		if err != nil {
 			return frames, fmt.Errorf("reading the built-in capture: %w", err)
 		}
 		if _, err := w.WriteFrame(frame[:n]); err != nil {
-			return frames, fmt.Errorf("playing the capture: %w", err)
+			return frames, fmt.Errorf("sending the capture: %w", err)
 		}
 		frames++
 	}
 }
 
-// showDemo prints what left, what did not, and why.
-func showDemo(w io.Writer, file string, frames int, seen *witness, l forward.Ledger) error {
-	fmt.Fprintf(w, "An Unbound said %d things over dnstap while clients asked it 60 questions.\n\n", frames)
-	fmt.Fprintf(w, "WHAT LEFT (the sensor's NMSG file, as dnstap-pdns cat prints it: %d records whole, of the others the first line)\n\n", wholeRecords)
+// showDemo prints the records that left, the messages that did not, and why.
+func showDemo(w io.Writer, file string, frames int, examples *dropExamples, l forward.Ledger) error {
+	fmt.Fprintf(w, "An Unbound sent %d messages over dnstap while clients sent it 60 queries.\n\n", frames)
+	fmt.Fprintf(w, "WHAT LEFT (the NMSG file of the sensor, as dnstap-pdns cat prints it: %d whole records, and the first line of the others)\n\n", wholeRecords)
 	if err := showFile(w, file); err != nil {
 		return err
 	}
@@ -137,8 +137,8 @@ func showDemo(w io.Writer, file string, frames int, seen *witness, l forward.Led
 	for _, r := range transform.Reasons() {
 		if n := l.Total.Dropped[r]; n > 0 {
 			fmt.Fprintf(w, "%s %d (%s)\n", r, n, r.Meaning())
-			for _, example := range seen.examples[r] {
-				fmt.Fprintf(w, "    such as %s\n", example)
+			for _, example := range examples.byReason[r] {
+				fmt.Fprintf(w, "    for example %s\n", example)
 			}
 		}
 	}
@@ -151,10 +151,10 @@ func showDemo(w io.Writer, file string, frames int, seen *witness, l forward.Led
 	return nil
 }
 
-// ownNames explains which names the built-in configuration cannot contain.
+// ownNames explains that the built-in configuration does not contain local names.
 const ownNames = `
-corp.example is this site's own zone, and some records above name it. Nothing but its operator can know that:
-with scrub { local_names = ["corp.example"] } those stay as well. dnstap-pdns replay tries such things out on a capture.
+corp.example is the zone of this site, and some records above contain it. Only the operator knows that:
+with scrub { local_names = ["corp.example"] } these records do not leave. To try this on a capture, use dnstap-pdns replay.
 `
 
 // wholeRecords is the number of records that are shown whole. Others show their first line.
@@ -174,7 +174,7 @@ func showFile(w io.Writer, path string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading what the sensor wrote: %w", err)
+			return fmt.Errorf("reading the file of the sensor: %w", err)
 		}
 		var out strings.Builder
 		if err := p.Print(&out, m); err != nil {

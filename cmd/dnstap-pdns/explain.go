@@ -26,10 +26,10 @@ import (
 // errCanary is the error of a report with findings.
 var errCanary = errors.New("something that must not leave was found in what would leave; the report shows where")
 
-// listenTime is how long a socket is listened to unless --for says otherwise.
+// listenTime is the default of --for.
 const listenTime = time.Minute
 
-func explainWhatLeaves(ctx context.Context, args []string, std stdio) error {
+func runExplain(ctx context.Context, args []string, std stdio) error {
 	o, inputs, err := parseExplain(args, std)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func explainWhatLeaves(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	x := newExplaining(&file.Config, o, packets, std)
+	x := newExplainRun(&file.Config, o, packets, std)
 	report, err := x.run(ctx, inputs, explain.Origin{
 		Version:       buildVersion(),
 		Command:       append([]string{"dnstap-pdns", "explain"}, args...),
@@ -73,11 +73,11 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 	fs := newFlags("explain", "[-c FILE] [--canary TEXT]... [--census [--examples]] [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...", std)
 	fs.StringVar(&o.config, "c", "", configUsage)
 	fs.StringVar(&o.resolvers, "resolvers", "", resolversUsage)
-	fs.BoolVar(&o.octets, "hex", false, "show which octets were changed, and what they were")
+	fs.BoolVar(&o.octets, "hex", false, "show which octets were changed, and their old values")
 	fs.BoolVar(&o.census, "census", false, "count the names that would leave and may identify a person, by kind")
 	fs.BoolVar(&o.examples, "examples", false, "show the census's examples unmasked")
-	fs.BoolVar(&o.json, "json", false, "one JSON document, for programs")
-	fs.DurationVar(&o.listens, "for", listenTime, "for what `DURATION` to listen to an input that is a socket")
+	fs.BoolVar(&o.json, "json", false, "print one JSON document")
+	fs.DurationVar(&o.listens, "for", listenTime, "listen for this `DURATION` to an input that is a socket")
 	fs.Func("canary", "`TEXT` that must not leave, in addition to what the configuration forbids: an address, a name or other text; may be repeated", func(s string) error {
 		c, err := canary.Parse(s)
 		o.canaries = append(o.canaries, c)
@@ -87,26 +87,26 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 		return o, nil, err
 	}
 	o.resolversGiven = isGiven(fs, "resolvers")
-	late := slices.IndexFunc(fs.Args(), isLateOption)
+	misplaced := slices.IndexFunc(fs.Args(), isMisplacedOption)
 	switch {
-	case late >= 0:
-		err = fmt.Errorf("%s: there is no such file, and options come before INPUT", conf.Escape(fs.Arg(late)))
+	case misplaced >= 0:
+		err = fmt.Errorf("%s: no such file; options must come before INPUT", conf.Escape(fs.Arg(misplaced)))
 	case fs.NArg() == 0:
-		err = errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
+		err = errors.New("needs an INPUT: dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
 			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
 	case o.examples && !o.census:
 		err = errors.New("--examples shows names of the census: add --census")
 	case o.listens <= 0:
-		err = fmt.Errorf("--for %v: must be longer than nothing", o.listens)
+		err = fmt.Errorf("--for %v: must be greater than zero", o.listens)
 	default:
 		return o, fs.Args(), nil
 	}
 	return o, nil, &usageError{err}
 }
 
-// isLateOption reports whether an input looks like an option and is not a file: a canary
-// that is not searched for must not look like one that was not found.
-func isLateOption(input string) bool {
+// isMisplacedOption reports whether an input looks like an option and is not a file. Without
+// this check a canary in the wrong place would not be searched for and look as if not found.
+func isMisplacedOption(input string) bool {
 	if !strings.HasPrefix(input, "-") || input == "-" {
 		return false
 	}
@@ -114,9 +114,9 @@ func isLateOption(input string) bool {
 	return err != nil
 }
 
-// discarding returns sinks that encode everything that the configured sinks would send, as
-// plain NMSG, and discard it: one for each message type.
-func discarding(c *conf.Config) []forward.SinkConfig {
+// discardSinks returns one sink for each message type of the configured sinks. The sinks encode
+// records as uncompressed NMSG and discard them.
+func discardSinks(c *conf.Config) []forward.SinkConfig {
 	formats := map[forward.Format]bool{}
 	for i := range c.Sinks {
 		formats[c.Sinks[i].Format] = true
@@ -135,32 +135,32 @@ func discarding(c *conf.Config) []forward.SinkConfig {
 	return sinks
 }
 
-// explaining is a replay that an Explainer observes.
-type explaining struct {
+// An explainRun is a replay that an Explainer observes.
+type explainRun struct {
 	*explain.Explainer
 	replayer replayer
 	sums     []*sum
 }
 
-func newExplaining(c *conf.Config, o explainOptions, packets pcap.Config, std stdio) *explaining {
+func newExplainRun(c *conf.Config, o explainOptions, packets pcap.Config, std stdio) *explainRun {
 	log := quietLogger(c.Log, std)
-	x := &explaining{Explainer: explain.New(c.Policy, explain.Options{Canaries: o.canaries, Masked: std.secrets.mask})}
+	x := &explainRun{Explainer: explain.New(c.Policy, explain.Options{Canaries: o.canaries, Masked: std.secrets.mask})}
 	if o.census {
 		x.Count(o.examples)
 	}
 	x.replayer = replayer{
-		config: c,
-		inputs: inputReader{config: c, packets: packets, in: std.in, copies: x.sum, listens: o.listens, log: log, says: std.err},
-		sinks:  discarding(c),
-		log:    log,
-		out:    io.Discard,
-		beside: x.Explainer,
+		config:   c,
+		inputs:   inputReader{config: c, packets: packets, in: std.in, copies: x.sum, listens: o.listens, log: log, progress: std.err},
+		sinks:    discardSinks(c),
+		log:      log,
+		out:      io.Discard,
+		observer: x.Explainer,
 	}
 	return x
 }
 
 // run returns a nil report if nothing could be read.
-func (x *explaining) run(ctx context.Context, inputs []string, from explain.Origin) (*explain.Report, error) {
+func (x *explainRun) run(ctx context.Context, inputs []string, from explain.Origin) (*explain.Report, error) {
 	x.learn(ctx, inputs)
 	ledger, err := x.replayer.run(ctx, inputs)
 	if ledger == nil || err != nil && ledger.Total.Read == 0 {
@@ -179,17 +179,17 @@ func (x *explaining) run(ctx context.Context, inputs []string, from explain.Orig
 	case report.Found:
 		err = errors.Join(err, errCanary)
 	case err == nil && len(report.Problems) > 0:
-		err = errors.New("not everything that could leave was searched; the report shows why")
+		err = errors.New("the search is incomplete; the report shows why")
 	}
 	return &report, err
 }
 
-// learn reads the inputs that can be read twice, for the resolver's addresses. Errors are
-// reported when they are read again.
-func (x *explaining) learn(ctx context.Context, inputs []string) {
+// learn reads the inputs that can be read twice, to find the addresses of the resolver. Errors
+// are reported by the second reading.
+func (x *explainRun) learn(ctx context.Context, inputs []string) {
 	again := slices.DeleteFunc(slices.Clone(inputs), func(input string) bool {
-		there, err := os.Stat(input)
-		return input == "-" || err != nil || !there.Mode().IsRegular()
+		info, err := os.Stat(input)
+		return input == "-" || err != nil || !info.Mode().IsRegular()
 	})
 	r := inputReader{config: x.replayer.config, packets: x.replayer.inputs.packets}
 	r.readAll(ctx, again, x.Learner(), func(string) transform.Lane { return x.Learner() })
@@ -207,15 +207,16 @@ func (s *sum) Write(b []byte) (int, error) {
 	return s.Hash.Write(b)
 }
 
-// sum returns the writer for an input's octets.
-func (x *explaining) sum(input string) io.Writer {
+// sum returns a writer that computes the sum of an input.
+func (x *explainRun) sum(input string) io.Writer {
 	s := &sum{input, 0, sha256.New()}
 	x.sums = append(x.sums, s)
 	return s
 }
 
-// input returns the first input of that name that was not returned yet, if it was read.
-func (x *explaining) input(name string) (in explain.Input, read bool) {
+// input returns the first input of that name that it has not returned before. read is false if
+// the input was not read.
+func (x *explainRun) input(name string) (in explain.Input, read bool) {
 	for i, s := range x.sums {
 		if s.input == name {
 			x.sums = slices.Delete(x.sums, i, i+1)

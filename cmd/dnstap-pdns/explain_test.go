@@ -25,17 +25,17 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/explain"
 )
 
-// reportOf runs explain; what depends on the build is left out of the report.
+// reportOf runs explain and returns the report, with its version replaced.
 func reportOf(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := explainWhatLeaves(t.Context(), args, stdio{out: &out, err: io.Discard})
+	err := runExplain(t.Context(), args, stdio{out: &out, err: io.Discard})
 	return regexp.MustCompile(`(?m)(^version {8}|^  "version": ").*?("?,)?$`).ReplaceAllString(out.String(), "${1}VERSION${2}"), err
 }
 
-// TestReportsOnCapturesAreThese holds the whole report, for people and for programs, to
-// what was read by eye.
-func TestReportsOnCapturesAreThese(t *testing.T) {
+// TestReportsOfCaptures compares whole reports, as text and JSON, with files that a person has
+// checked.
+func TestReportsOfCaptures(t *testing.T) {
 	const captures = "../../transform/testdata/captures/"
 	for name, args := range map[string][]string{
 		"unbound.txt":  {"-c", "testdata/explain/site.hcl", "--hex", "--canary", "192.0.2.53", "--canary", "corp.example", "demo.fstrm"},
@@ -53,9 +53,9 @@ func TestReportsOnCapturesAreThese(t *testing.T) {
 	}
 }
 
-// TestNothingForbiddenLeavesTheseCases: each input once held something that left in a form
-// that the scrubber did not know.
-func TestNothingForbiddenLeavesTheseCases(t *testing.T) {
+// TestScrubberFindsFormsItOnceMissed: each input contains something forbidden in a form that
+// the scrubber once did not recognise.
+func TestScrubberFindsFormsItOnceMissed(t *testing.T) {
 	for name, config := range map[string]string{
 		"search":                   "corp.hcl",
 		"local-name-in-the-middle": "corp.hcl",
@@ -75,12 +75,12 @@ func TestNothingForbiddenLeavesTheseCases(t *testing.T) {
 	}
 }
 
-// TestASocketIsExplainedLikeAFile: what a resolver sends makes the same report, but for
-// where it came from, and a signal ends it as the time does.
-func TestASocketIsExplainedLikeAFile(t *testing.T) {
+// TestReportOfASocketIsThatOfAFile sends the capture to a socket. The reports differ only in the
+// input. A signal ends listening before the time of --for.
+func TestReportOfASocketIsThatOfAFile(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "tap.sock")
 	p := startCommand(t, "explain", "--json", "--canary", "corp.example", "--for", "1h", "unix://"+socket)
-	await(t, "the socket is there", func() bool {
+	await(t, "the socket exists", func() bool {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			conn.Close()
@@ -100,18 +100,18 @@ func TestASocketIsExplainedLikeAFile(t *testing.T) {
 	if code := p.end(t); code != exitCanary {
 		t.Errorf("exit %d, want %d: %s", code, exitCanary, &p.errs)
 	}
-	said, err := reportOf(t, "--json", "--canary", "corp.example", "demo.fstrm")
+	report, err := reportOf(t, "--json", "--canary", "corp.example", "demo.fstrm")
 	if !errors.Is(err, errCanary) {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(said), &file); err != nil {
+	if err := json.Unmarshal([]byte(report), &file); err != nil {
 		t.Fatal(err)
 	}
 	if want := []explain.Input{{Name: "unix://" + socket}}; !cmp.Equal(want, live.Inputs) {
 		t.Errorf("inputs: got %v, want %v", live.Inputs, want)
 	}
 	live.Inputs, live.Command, live.Version = file.Inputs, file.Command, file.Version
-	for i := range live.Output { // the lane's containers and the file's may end elsewhere
+	for i := range live.Output { // the two lanes may end containers at other records
 		live.Output[i].Containers = file.Output[i].Containers
 	}
 	if diff := cmp.Diff(file, live); diff != "" {
@@ -119,8 +119,8 @@ func TestASocketIsExplainedLikeAFile(t *testing.T) {
 	}
 }
 
-// TestExplainTakesNoSocketFromASensor: whoever listens there goes on.
-func TestExplainTakesNoSocketFromASensor(t *testing.T) {
+// TestExplainDoesNotReplaceTheSocketOfASensor: the sensor still listens afterwards.
+func TestExplainDoesNotReplaceTheSocketOfASensor(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "tap.sock")
 	sensor, err := net.Listen("unix", socket)
 	if err != nil {
@@ -138,8 +138,8 @@ func TestExplainTakesNoSocketFromASensor(t *testing.T) {
 	conn.Close()
 }
 
-// TestExplainListensAsTheConfiguredSourceDoes: who may connect is not changed.
-func TestExplainListensAsTheConfiguredSourceDoes(t *testing.T) {
+// TestExplainListensLikeTheConfiguredSource checks the mode of the socket.
+func TestExplainListensLikeTheConfiguredSource(t *testing.T) {
 	dir := t.TempDir()
 	socket, config := filepath.Join(dir, "tap.sock"), filepath.Join(dir, "c.hcl")
 	hcl := "source \"dnstap\" \"tap\" {\n  listen = \"unix://" + socket + "\"\n  mode = \"0600\"\n}\n"
@@ -149,11 +149,11 @@ func TestExplainListensAsTheConfiguredSourceDoes(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- explainWhatLeaves(ctx, []string{"-c", config, "unix://" + socket}, stdio{out: io.Discard, err: io.Discard})
+		done <- runExplain(ctx, []string{"-c", config, "unix://" + socket}, stdio{out: io.Discard, err: io.Discard})
 	}()
-	await(t, "the socket is there", func() bool {
-		there, err := os.Stat(socket)
-		return err == nil && there.Mode().Perm() == 0o600
+	await(t, "the socket exists", func() bool {
+		info, err := os.Stat(socket)
+		return err == nil && info.Mode().Perm() == 0o600
 	})
 	stop()
 	if err := <-done; err != nil {
@@ -161,18 +161,18 @@ func TestExplainListensAsTheConfiguredSourceDoes(t *testing.T) {
 	}
 }
 
-// TestABrokenConnectionIsToldInTheReport: as the damage to a file is.
-func TestABrokenConnectionIsToldInTheReport(t *testing.T) {
+// TestReportContainsBrokenConnections, as it contains damage to a file.
+func TestReportContainsBrokenConnections(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "tap.sock")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var out bytes.Buffer
 	done := make(chan error, 1)
 	go func() {
-		done <- explainWhatLeaves(ctx, []string{"unix://" + socket}, stdio{out: &out, err: io.Discard})
+		done <- runExplain(ctx, []string{"unix://" + socket}, stdio{out: &out, err: io.Discard})
 	}()
 	var conn net.Conn
-	await(t, "the socket is there", func() bool {
+	await(t, "the socket exists", func() bool {
 		var err error
 		conn, err = net.Dial("unix", socket)
 		return err == nil
@@ -201,8 +201,8 @@ func TestABrokenConnectionIsToldInTheReport(t *testing.T) {
 	}
 }
 
-// TestExplainStoppedWithinAFileSaysSo: what is left of the report is no proof.
-func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
+// TestReportOfAStoppedExplainIsIncomplete stops explain within a file.
+func TestReportOfAStoppedExplainIsIncomplete(t *testing.T) {
 	in, feed, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -213,23 +213,23 @@ func TestExplainStoppedWithinAFileSaysSo(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), patience/60)
 	defer stop()
 	var out bytes.Buffer
-	err = explainWhatLeaves(ctx, []string{"-"}, stdio{in: in, out: &out, err: io.Discard})
+	err = runExplain(ctx, []string{"-"}, stdio{in: in, out: &out, err: io.Discard})
 	if !errors.Is(err, errStopped) || !strings.Contains(out.String(), "Incomplete: stopped by a signal before the end of its input") {
 		t.Errorf("got %v:\n%s", err, &out)
 	}
 }
 
-// TestAnEndlessInputThatIsNothingIsRefused at once.
-func TestAnEndlessInputThatIsNothingIsRefused(t *testing.T) {
-	err := explainWhatLeaves(t.Context(), []string{"/dev/zero"}, stdio{out: io.Discard, err: io.Discard})
+// TestEndlessInputOfNoFormatIsRefused without reading it to the end.
+func TestEndlessInputOfNoFormatIsRefused(t *testing.T) {
+	err := runExplain(t.Context(), []string{"/dev/zero"}, stdio{out: io.Discard, err: io.Discard})
 	if err == nil || !strings.Contains(err.Error(), "/dev/zero") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestAnAddressToldLateIsFoundInTheFirstRecord: the sensor cannot know it in time, a
-// report that reads its input twice can.
-func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {
+// TestAddressOfALaterMessageIsFoundInTheFirstRecord: a sensor does not know the address in
+// time, but explain reads its input twice.
+func TestAddressOfALaterMessageIsFoundInTheFirstRecord(t *testing.T) {
 	const many = 3000 // records, more than a batch takes
 	frames := [][]byte{resolverResponse(t, "whoami.test-tld.", "192.0.2.77", "192.0.2.53")}
 	for i := range many {
@@ -237,15 +237,15 @@ func TestAnAddressToldLateIsFoundInTheFirstRecord(t *testing.T) {
 	}
 	frames = append(frames, resolverResponse(t, "last.test-tld.", "198.51.100.80", "192.0.2.77"))
 	got, err := reportOf(t, captureOf(t, frames...))
-	says := fmt.Sprintf("resolver address appears in 1 of %d output records\n  192.0.2.77: known from messages\n", many+2)
-	if !errors.Is(err, errCanary) || !strings.Contains(got, says) {
-		t.Errorf("got %v and no %q in\n%.2000s", err, says, got)
+	want := fmt.Sprintf("resolver address appears in 1 of %d output records\n  192.0.2.77: known from messages\n", many+2)
+	if !errors.Is(err, errCanary) || !strings.Contains(got, want) {
+		t.Errorf("got %v and no %q in\n%.2000s", err, want, got)
 	}
 }
 
-// TestWhatCouldNotBeSearchedIsNoProof: the record that the library refuses may hold what
-// was asked for. Without a canary it is told, and no fault.
-func TestWhatCouldNotBeSearchedIsNoProof(t *testing.T) {
+// TestRecordThatCannotBeSearchedIsAnErrorForCanaries: a record that the library refuses may
+// contain a canary. Without canaries the report mentions it, and there is no error.
+func TestRecordThatCannotBeSearchedIsAnErrorForCanaries(t *testing.T) {
 	const wire = "\x00\x00\x84\x00\x00\x01\x00\x02\x00\x00\x00\x00" + "\x01x\x08test-tld\x00\x00\x10\x00\x01" +
 		"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c\x00\x10\x05x=uni\x09v.example" +
 		"\xc0\x0c\x00\x40\x00\x01\x00\x00\x00\x3c\x00\x05\x00\x01\x00\x00\x05" // parameters of half a number
@@ -260,11 +260,11 @@ func TestWhatCouldNotBeSearchedIsNoProof(t *testing.T) {
 	}
 	got, err = reportOf(t, path)
 	if err != nil || !strings.Contains(got, "\n1 records of dnsqr hold a message that miekg/dns does not read") {
-		t.Errorf("nothing asked for: got %v:\n%.1000s", err, got)
+		t.Errorf("without canaries: got %v:\n%.1000s", err, got)
 	}
 }
 
-// captureOf is the path of a file of dnstap frames.
+// captureOf writes a file of dnstap frames, and returns its path.
 func captureOf(t *testing.T, frames ...[]byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "capture.fstrm")
@@ -288,7 +288,7 @@ func captureOf(t *testing.T, frames ...[]byte) string {
 	return path
 }
 
-// resolverResponse is a dnstap frame of a response that a resolver got.
+// resolverResponse returns a dnstap frame with a response to a resolver.
 func resolverResponse(t *testing.T, name, answer, resolver string) []byte {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
@@ -301,7 +301,7 @@ func resolverResponse(t *testing.T, name, answer, resolver string) []byte {
 	return resolverFrame(t, wire, resolver)
 }
 
-// resolverFrame is a dnstap frame of a response, whatever is in it.
+// resolverFrame returns a dnstap frame with wire as a response, valid or not.
 func resolverFrame(t *testing.T, wire []byte, resolver string) []byte {
 	t.Helper()
 	frame, err := proto.Marshal(&dnstap.Dnstap{

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// A format is how a file's first bytes tell what it is.
+// A format is a file format with its first bytes.
 type format struct {
 	magic   string
-	packets bool   // else dnstap
-	refusal string // why it is not taken, if so
+	packets bool   // or else dnstap
+	refusal string // the error, if the format is not supported
 }
 
-const tooOld = "is a capture in a form that is not read; editcap -F pcapng makes one of it that is"
+const unsupportedCapture = "is a capture in an unsupported format: convert it with editcap -F pcapng"
 
-// formats are what an input may turn out to be.
+// formats returns the formats of inputs, supported or not.
 func formats() []format {
 	return []format{
 		{magic: "\x00\x00\x00\x00"},                // Frame Streams: a control frame
@@ -26,22 +26,22 @@ func formats() []format {
 		{magic: "\xa1\xb2\x3c\x4d", packets: true},
 		{magic: "\x0a\x0d\x0d\x0a", packets: true}, // pcapng: a section header
 
-		{magic: "\x34\xcd\xb2\xa1", refusal: tooOld}, // pcap as Kuznetzov modified it
-		{magic: "\xa1\xb2\xcd\x34", refusal: tooOld},
-		{magic: "snoo", refusal: tooOld}, // snoop
-		{magic: "GMBU", refusal: tooOld}, // Microsoft's Network Monitor
-		{magic: "NMSG", refusal: "is an NMSG file; dnstap-pdns cat prints those"},
-		{magic: "\x04\x22\x4d\x18", refusal: "is compressed with lz4, which is not read; uncompress it before"},
-		{magic: "\x1f\x9d", refusal: "is compressed with compress, which is not read; uncompress it before"},
-		{magic: "PK\x03\x04", refusal: "is a zip archive; unpack it before"},
+		{magic: "\x34\xcd\xb2\xa1", refusal: unsupportedCapture}, // pcap as Kuznetzov modified it
+		{magic: "\xa1\xb2\xcd\x34", refusal: unsupportedCapture},
+		{magic: "snoo", refusal: unsupportedCapture}, // snoop
+		{magic: "GMBU", refusal: unsupportedCapture}, // Microsoft's Network Monitor
+		{magic: "NMSG", refusal: "is an NMSG file: print it with dnstap-pdns cat"},
+		{magic: "\x04\x22\x4d\x18", refusal: "is compressed with lz4, which is not supported: uncompress it first"},
+		{magic: "\x1f\x9d", refusal: "is compressed with compress, which is not supported: uncompress it first"},
+		{magic: "PK\x03\x04", refusal: "is a zip archive: unpack it first"},
 	}
 }
 
-const leastInput = 4 // bytes by which any of the formats that are read is known
+const magicLen = 4 // bytes of each supported format
 
-// formatOf tells what an input is; if it is nothing that replay takes, by an error.
+// formatOf returns the format of an input, or an error if it is not supported.
 func formatOf(r *bufio.Reader) (format, error) {
-	begins, err := r.Peek(leastInput)
+	prefix, err := r.Peek(magicLen)
 	if errors.Is(err, io.EOF) {
 		return format{}, errors.New("is empty or too short for a dnstap or packet file")
 	}
@@ -49,7 +49,7 @@ func formatOf(r *bufio.Reader) (format, error) {
 		return format{}, err
 	}
 	for _, f := range formats() {
-		if !strings.HasPrefix(string(begins), f.magic) {
+		if !strings.HasPrefix(string(prefix), f.magic) {
 			continue
 		}
 		if f.refusal != "" {
@@ -57,5 +57,5 @@ func formatOf(r *bufio.Reader) (format, error) {
 		}
 		return f, nil
 	}
-	return format{}, errors.New("is neither a dnstap file (Frame Streams, as fstrm_capture writes it) nor packets (pcap or pcapng, as tcpdump does)")
+	return format{}, errors.New("is neither a dnstap file (Frame Streams, as fstrm_capture writes) nor a packet file (pcap or pcapng, as tcpdump writes)")
 }

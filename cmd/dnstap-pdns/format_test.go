@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-func TestInputsAreKnownByTheirFirstBytes(t *testing.T) {
+func TestFirstBytesIdentifyFormats(t *testing.T) {
 	const neither = "is neither a dnstap file"
-	for begins, want := range map[string]struct {
+	for input, want := range map[string]struct {
 		packets bool
 		refusal string
 	}{
@@ -32,12 +32,12 @@ func TestInputsAreKnownByTheirFirstBytes(t *testing.T) {
 		"source \"dnstap\" \"a\" {":            {refusal: neither},
 		"\x1f\x8b\x08\x00 which was gzip once": {refusal: neither},
 	} {
-		f, err := formatOf(bufio.NewReader(strings.NewReader(begins)))
+		f, err := formatOf(bufio.NewReader(strings.NewReader(input)))
 		if want.refusal == "" && (err != nil || f.packets != want.packets) {
-			t.Errorf("%q: packets %v, %v; want %v", begins, f.packets, err, want.packets)
+			t.Errorf("%q: packets %v, %v; want %v", input, f.packets, err, want.packets)
 		}
 		if want.refusal != "" && (err == nil || !strings.Contains(err.Error(), want.refusal)) {
-			t.Errorf("%q: got %v, want %q", begins, err, want.refusal)
+			t.Errorf("%q: got %v, want %q", input, err, want.refusal)
 		}
 	}
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// hostileTexts are every byte, and what terminals, browsers, loggers and printf
-// take for more than text.
+// hostileTexts returns texts with every byte, and with sequences that terminals, browsers,
+// loggers and printf interpret.
 func hostileTexts() []string {
 	all := []string{
 		"\x1b[2J\x1b]0;owned\x07", "\u009b31m", "\x9b31m", "\x1b]8;;http://evil.test\x1b\\", "\u202egnp.exe", "\u2066x\u2069",
@@ -38,11 +38,11 @@ func hostileTexts() []string {
 	return all
 }
 
-// checkPlain fails unless a terminal shows it all as text.
+// checkPlain fails the test if out contains anything that a terminal does not show as text.
 func checkPlain(t *testing.T, out string) {
 	t.Helper()
-	obeyed := func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' && r != '\n' }
-	if !utf8.ValidString(out) || strings.ContainsFunc(out, obeyed) {
+	isControl := func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' && r != '\n' }
+	if !utf8.ValidString(out) || strings.ContainsFunc(out, isControl) {
 		t.Errorf("not plain: %q", out)
 	}
 }
@@ -50,43 +50,43 @@ func checkPlain(t *testing.T, out string) {
 func TestHostileArguments(t *testing.T) {
 	commands := map[string]struct {
 		args  func(string) []string
-		lines int // at most; 0: as many as usage has
+		lines int // maximum; 0: no limit, because the usage is printed
 	}{
-		"a file to print":     {func(s string) []string { return []string{"cat", "/nonexistent/" + s} }, 1},
-		"a folder to print":   {func(s string) []string { return []string{"cat", "/nonexistent/../tmp/./" + s + "/.."} }, 1},
-		"what to listen on":   {func(s string) []string { return []string{"cat", "udp://127.0.0.1:x" + s} }, 1},
-		"a file to replay":    {func(s string) []string { return []string{"replay", "--to", "stdout:", "/nonexistent/" + s} }, 0},
-		"where to replay to":  {func(s string) []string { return []string{"replay", "--to", "x" + s, "-"} }, 1},
-		"a file to write":     {func(s string) []string { return []string{"replay", "--to", "file:///nonexistent/" + s + "/x", "-"} }, 7}, // the ledger has six
-		"a host to send to":   {func(s string) []string { return []string{"replay", "--to", "udp://" + s, "-"} }, 1},
-		"a type to replay as": {func(s string) []string { return []string{"replay", "--to", "stdout:", "--message", "x" + s, "-"} }, 1},
-		"a configuration":     {func(s string) []string { return []string{"check", "-c", "/nonexistent/" + s} }, 2},
-		"a sensor's":          {func(s string) []string { return []string{"run", "-c", "/nonexistent/" + s} }, 2},
-		"a command":           {func(s string) []string { return []string{"x" + s} }, 1},
-		"a flag":              {func(s string) []string { return []string{"cat", "--x" + s} }, 0},
-		"too much":            {func(s string) []string { return []string{"check", s} }, 1},
+		"a file to print":         {func(s string) []string { return []string{"cat", "/nonexistent/" + s} }, 1},
+		"a folder to print":       {func(s string) []string { return []string{"cat", "/nonexistent/../tmp/./" + s + "/.."} }, 1},
+		"an address to listen on": {func(s string) []string { return []string{"cat", "udp://127.0.0.1:x" + s} }, 1},
+		"a file to replay":        {func(s string) []string { return []string{"replay", "--to", "stdout:", "/nonexistent/" + s} }, 0},
+		"a target of replay":      {func(s string) []string { return []string{"replay", "--to", "x" + s, "-"} }, 1},
+		"a file to write":         {func(s string) []string { return []string{"replay", "--to", "file:///nonexistent/" + s + "/x", "-"} }, 7}, // the ledger has six
+		"a host to send to":       {func(s string) []string { return []string{"replay", "--to", "udp://" + s, "-"} }, 1},
+		"a type to replay as":     {func(s string) []string { return []string{"replay", "--to", "stdout:", "--message", "x" + s, "-"} }, 1},
+		"a configuration":         {func(s string) []string { return []string{"check", "-c", "/nonexistent/" + s} }, 2},
+		"a configuration of run":  {func(s string) []string { return []string{"run", "-c", "/nonexistent/" + s} }, 2},
+		"a command":               {func(s string) []string { return []string{"x" + s} }, 1},
+		"a flag":                  {func(s string) []string { return []string{"cat", "--x" + s} }, 0},
+		"an extra argument":       {func(s string) []string { return []string{"check", s} }, 1},
 	}
 	for name, c := range commands {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range hostileTexts() {
 				if strings.Contains(s, "\x00") {
-					continue // no argument has one
+					continue // an argument cannot contain it
 				}
-				var out, complaints bytes.Buffer
-				code := realMain(c.args(s), stdio{in: nullInput(t), out: &out, err: &complaints})
-				if complaints.Len() == 0 || code == exitDone && name != "a folder to print" {
-					t.Errorf("%q: exit %d, %q", s, code, complaints.String())
+				var out, errs bytes.Buffer
+				code := realMain(c.args(s), stdio{in: nullInput(t), out: &out, err: &errs})
+				if errs.Len() == 0 || code == exitDone && name != "a folder to print" {
+					t.Errorf("%q: exit %d, %q", s, code, errs.String())
 				}
-				checkPlain(t, complaints.String())
-				if n := strings.Count(complaints.String(), "\n"); c.lines > 0 && n > c.lines {
-					t.Errorf("%q: %d lines, want at most %d:\n%s", s, n, c.lines, complaints.String())
+				checkPlain(t, errs.String())
+				if n := strings.Count(errs.String(), "\n"); c.lines > 0 && n > c.lines {
+					t.Errorf("%q: %d lines, want at most %d:\n%s", s, n, c.lines, errs.String())
 				}
 			}
 		})
 	}
 }
 
-// nullInput is an input with nothing in it.
+// nullInput returns an empty input.
 func nullInput(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.Open(os.DevNull)
@@ -101,32 +101,32 @@ func TestHostileFileNames(t *testing.T) {
 	dir := t.TempDir()
 	for _, s := range hostileTexts() {
 		if strings.ContainsAny(s, "\x00/") {
-			continue // no file's name has one
+			continue // a file name cannot contain them
 		}
 		file := filepath.Join(dir, "x"+s)
 		if err := os.WriteFile(file, []byte("neither NMSG nor dnstap"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		for _, args := range [][]string{{"cat", file}, {"cat", "--json", file}, {"replay", "--to", "stdout:", file}, {"check", "-c", file}} {
-			var out, complaints bytes.Buffer
-			if code := realMain(args, stdio{in: nullInput(t), out: &out, err: &complaints}); code == exitDone || complaints.Len() == 0 {
-				t.Errorf("%q: exit %d, %q", args, code, complaints.String())
+			var out, errs bytes.Buffer
+			if code := realMain(args, stdio{in: nullInput(t), out: &out, err: &errs}); code == exitDone || errs.Len() == 0 {
+				t.Errorf("%q: exit %d, %q", args, code, errs.String())
 			}
-			checkPlain(t, complaints.String())
+			checkPlain(t, errs.String())
 		}
 	}
 }
 
-// deaf is a lane that takes everything and keeps nothing.
-type deaf struct{}
+// A discardLane is a lane that drops every message.
+type discardLane struct{}
 
-func (deaf) Begin()                                   {}
-func (deaf) Take(*transform.Message) transform.Reason { return transform.NotOutward }
-func (deaf) Drop(transform.Reason)                    {}
-func (deaf) End()                                     {}
-func (deaf) Close()                                   {}
+func (discardLane) Begin()                                   {}
+func (discardLane) Take(*transform.Message) transform.Reason { return transform.NotOutward }
+func (discardLane) Drop(transform.Reason)                    {}
+func (discardLane) End()                                     {}
+func (discardLane) Close()                                   {}
 
-// logOf returns what a source logs, in that format, while play connects to it.
+// logOf returns the log of a source, in that format, while play connects to it.
 func logOf(t *testing.T, format string, play func(dial func() net.Conn)) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -134,7 +134,7 @@ func logOf(t *testing.T, format string, play func(dial func() net.Conn)) string 
 	log := newLogger(conf.Log{Level: slog.LevelDebug, Format: format}, stdio{err: plainWriter{&b}}, &level)
 	cfg := conf.SourceDefaults()
 	cfg.Name, cfg.Network, cfg.Address, cfg.Mode = "x", "unix", filepath.Join(t.TempDir(), "s"), 0o600
-	s, err := collector.Listen(cfg, func() transform.Lane { return deaf{} }, log)
+	s, err := collector.Listen(cfg, func() transform.Lane { return discardLane{} }, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func logOf(t *testing.T, format string, play func(dial func() net.Conn)) string 
 	return b.String()
 }
 
-// named is a message of a resolver that calls itself so.
+// named returns a frame with s as identity and in the version.
 func named(t *testing.T, s string) []byte {
 	t.Helper()
 	b, err := proto.Marshal(&dnstap.Dnstap{
@@ -180,7 +180,7 @@ func TestHostileIdentities(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range hostileTexts() {
-			// Each in a burst of its own, or only the last name of a burst is logged.
+			// Each needs a burst of its own: of a burst only the last name is logged.
 			if _, err := w.WriteFrame(named(t, s)); err != nil {
 				t.Fatal(err)
 			}
@@ -197,15 +197,15 @@ func TestHostileIdentities(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			log := logOf(t, format, play)
 			checkPlain(t, log)
-			told := 0
+			logged := 0
 			for line := range strings.Lines(log) {
 				if strings.Contains(line, "resolver named itself") {
-					told++
+					logged++
 				}
 				checkLogLine(t, format, line)
 			}
-			if want := len(hostileTexts()); told < want/2 || told > want {
-				t.Errorf("%d of %d names are told of", told, want)
+			if want := len(hostileTexts()); logged < want/2 || logged > want {
+				t.Errorf("%d of %d names are logged", logged, want)
 			}
 		})
 	}
@@ -238,24 +238,24 @@ func TestHostileContentTypes(t *testing.T) {
 				checkLogLine(t, format, line)
 			}
 			if got, want := strings.Count(log, "content type"), len(hostileTexts()); got != want {
-				t.Errorf("%d of %d are told of", got, want)
+				t.Errorf("%d of %d content types are logged", got, want)
 			}
 		})
 	}
 }
 
-// checkLogLine fails unless a line is one that the logger began.
+// checkLogLine fails the test if the logger did not write the beginning of the line.
 func checkLogLine(t *testing.T, format, line string) {
 	t.Helper()
 	if format == "json" {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil || fields["msg"] == "" {
-			t.Errorf("no JSON: %s: %v", line, err)
+			t.Errorf("not JSON: %s: %v", line, err)
 		}
 		return
 	}
 	if !strings.HasPrefix(line, "time=") {
-		t.Errorf("no log line: %q", line)
+		t.Errorf("not a log line: %q", line)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestIdentityInJSONIsExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := strings.ToValidUTF8(s, "\ufffd"); utf8.ValidString(s) && fields.Identity != want {
-			t.Errorf("%q came out as %q", s, fields.Identity)
+			t.Errorf("%q was logged as %q", s, fields.Identity)
 		}
 	}
 }

@@ -17,16 +17,16 @@ import (
 func initialise(_ context.Context, args []string, std stdio) error {
 	flags := newFlags("init", "[-c FILE] [--force] [--resolvers LIST] [RESOLVER]", std)
 	path := flags.String("c", defaultConfig, "write the configuration to this `FILE`; - is standard output")
-	force := flags.Bool("force", false, "replace a file that is there")
+	force := flags.Bool("force", false, "replace an existing file")
 	resolvers := flags.String("resolvers", "",
-		"what the resolver asks from: a comma-separated `LIST` of addresses; without it this machine's own towards the Internet")
+		"addresses of the resolver, a comma-separated `LIST`; default: the addresses of this machine towards the Internet")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
 	if flags.NArg() > 1 {
-		return &usageError{fmt.Errorf("takes one resolver, but got %q too", flags.Arg(1))}
+		return &usageError{fmt.Errorf("takes one RESOLVER, but also got %q", flags.Arg(1))}
 	}
-	setup, err := chooseSetup(flags.Arg(0), installed)
+	setup, err := chooseSetup(flags.Arg(0), isInstalled)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -41,7 +41,7 @@ func initialise(_ context.Context, args []string, std stdio) error {
 	return writeSetup(setup, site, *path, *force, std)
 }
 
-// writeSetup writes the configuration, and then prints what else there is to do.
+// writeSetup writes the configuration, and prints the remaining steps.
 func writeSetup(setup conf.Setup, site conf.Site, path string, force bool, std stdio) error {
 	config, err := setup.Config(site)
 	if err != nil {
@@ -59,12 +59,13 @@ func writeSetup(setup conf.Setup, site conf.Site, path string, force bool, std s
 	if err := writeNew(path, config, force); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(std.out, "%s is written. Say there which names and networks are your own.\n\n%s", conf.Escape(path), steps)
+	_, err = fmt.Fprintf(std.out, "%s was written. Add your own names and networks to it.\n\n%s", conf.Escape(path), steps)
 	return err
 }
 
-// chooseSetup returns the set-up of that name, else of the one resolver that is there.
-func chooseSetup(name string, there func(conf.Setup) bool) (conf.Setup, error) {
+// chooseSetup returns the set-up of that name, or without a name the set-up of the only installed
+// resolver.
+func chooseSetup(name string, installed func(conf.Setup) bool) (conf.Setup, error) {
 	var names, titles []string
 	var found []conf.Setup
 	for _, s := range conf.Setups() {
@@ -72,28 +73,28 @@ func chooseSetup(name string, there func(conf.Setup) bool) (conf.Setup, error) {
 			return s, nil
 		}
 		names = append(names, s.Name)
-		if name == "" && there(s) {
+		if name == "" && installed(s) {
 			found, titles = append(found, s), append(titles, s.Title)
 		}
 	}
-	these := strings.Join(names, ", ")
+	choices := strings.Join(names, ", ")
 	switch {
 	case name != "":
-		return conf.Setup{}, fmt.Errorf("knows no resolver %q: name one of %s", name, these)
+		return conf.Setup{}, fmt.Errorf("unknown resolver %q: name one of %s", name, choices)
 	case len(found) == 0:
-		return conf.Setup{}, fmt.Errorf("finds no resolver on this machine: name one of %s", these)
+		return conf.Setup{}, fmt.Errorf("found no resolver on this machine: name one of %s", choices)
 	case len(found) > 1:
-		return conf.Setup{}, fmt.Errorf("finds %s on this machine: name one of %s", strings.Join(titles, " and "), these)
+		return conf.Setup{}, fmt.Errorf("found %s on this machine: name one of %s", strings.Join(titles, " and "), choices)
 	}
 	return found[0], nil
 }
 
-func installed(s conf.Setup) bool {
+func isInstalled(s conf.Setup) bool {
 	_, err := os.Stat(s.Program)
 	return err == nil
 }
 
-// siteFor finds out what the set-up has to know of this machine.
+// siteFor returns the properties of this machine that the set-up needs.
 func siteFor(setup conf.Setup, resolvers string) (conf.Site, error) {
 	site := conf.Site{Interface: "any"}
 	if resolvers == "" {
@@ -102,14 +103,14 @@ func siteFor(setup conf.Setup, resolvers string) (conf.Site, error) {
 		for part := range strings.SplitSeq(resolvers, ",") {
 			addr, err := netip.ParseAddr(strings.TrimSpace(part))
 			if err != nil || addr.Zone() != "" {
-				return site, fmt.Errorf("--resolvers: %q is no IP address", part)
+				return site, fmt.Errorf("--resolvers: %q is not an IP address", part)
 			}
 			site.Addresses = append(site.Addresses, addr.Unmap())
 		}
 	}
 	if setup.Name == "knot" && len(site.Addresses) == 0 {
-		return site, errors.New("cannot tell what the resolver asks from, which packets are known by: " +
-			"name its addresses, as in --resolvers 192.0.2.53,2001:db8:53::53")
+		return site, errors.New("found no address of the resolver, without which its packets cannot be recognised: " +
+			"name its addresses, for example --resolvers 192.0.2.53,2001:db8:53::53")
 	}
 	if name := interfaceOf(site.Addresses); name != "" {
 		site.Interface = name
@@ -117,13 +118,13 @@ func siteFor(setup conf.Setup, resolvers string) (conf.Site, error) {
 	return site, nil
 }
 
-// ownAddresses are those that this machine asks root servers from, one of each family
-// at most. Nothing is sent.
+// ownAddresses returns the addresses from which this machine would query root servers, at most
+// one of each family. It sends nothing.
 func ownAddresses() (all []netip.Addr) {
 	for _, root := range []string{"198.41.0.4", "2001:503:ba3e::2:30"} {
 		conn, err := net.Dial("udp", net.JoinHostPort(root, "53"))
 		if err != nil {
-			continue // it has no route there
+			continue // no route
 		}
 		if at, err := netip.ParseAddrPort(conn.LocalAddr().String()); err == nil {
 			all = append(all, at.Addr().Unmap())
@@ -133,7 +134,7 @@ func ownAddresses() (all []netip.Addr) {
 	return all
 }
 
-// interfaceOf names the interface that has one of the addresses; empty: none here.
+// interfaceOf returns the name of an interface with one of the addresses, or nothing.
 func interfaceOf(addresses []netip.Addr) string {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -156,11 +157,11 @@ func interfaceOf(addresses []netip.Addr) string {
 	return ""
 }
 
-// writeNew writes a file whole or not at all.
+// writeNew writes a file completely or not at all.
 func writeNew(path, text string, replace bool) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making the configuration's folder: %w", err)
+		return fmt.Errorf("making the folder of the configuration: %w", err)
 	}
 	temp, err := os.CreateTemp(dir, ".init")
 	if err != nil {
@@ -168,7 +169,7 @@ func writeNew(path, text string, replace bool) error {
 	}
 	defer os.Remove(temp.Name())
 	_, err = temp.WriteString(text)
-	err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()) // for a user of its own to read
+	err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()) // the sensor may run as another user
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
@@ -178,7 +179,7 @@ func writeNew(path, text string, replace bool) error {
 		err = os.Link(temp.Name(), path)
 	}
 	if errors.Is(err, fs.ErrExist) && !replace {
-		return fmt.Errorf("%s is there already: move it, write to another with -c, or replace it with --force", conf.Escape(path))
+		return fmt.Errorf("%s exists: move it, choose another file with -c, or replace it with --force", conf.Escape(path))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)

@@ -10,25 +10,25 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-func TestTheOneResolverThatIsThereIsChosen(t *testing.T) {
+func TestTheOnlyInstalledResolverIsChosen(t *testing.T) {
 	tests := []struct {
-		asked, there string
-		want, says   string
+		named, installed string
+		want, err        string
 	}{
 		{"", "bind", "bind", ""},
 		{"knot", "bind", "knot", ""},
-		{"", "", "", "finds no resolver on this machine: name one of unbound, bind, pdns, knot"},
-		{"", "unbound knot", "", "finds Unbound and Knot Resolver on this machine: name one of"},
+		{"", "", "", "found no resolver on this machine: name one of unbound, bind, pdns, knot"},
+		{"", "unbound knot", "", "found Unbound and Knot Resolver on this machine: name one of"},
 	}
 	for _, tt := range tests {
-		got, err := chooseSetup(tt.asked, func(s conf.Setup) bool { return strings.Contains(tt.there, s.Name) })
-		if got.Name != tt.want || (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%q of %q: got %q, %v", tt.asked, tt.there, got.Name, err)
+		got, err := chooseSetup(tt.named, func(s conf.Setup) bool { return strings.Contains(tt.installed, s.Name) })
+		if got.Name != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%q of %q: got %q, %v", tt.named, tt.installed, got.Name, err)
 		}
 	}
 }
 
-// Without an address the directives and the configuration do without.
+// TestInitWithoutAnAddress: directives and configuration are valid without addresses.
 func TestInitWithoutAnAddress(t *testing.T) {
 	for _, s := range conf.Setups()[:3] {
 		directives, err := s.Directives(conf.Site{})
@@ -50,24 +50,24 @@ func TestInitWithoutAnAddress(t *testing.T) {
 func TestDocumentationShowsWhatInitPrints(t *testing.T) {
 	raw := read(t, root+"docs/resolvers.md")
 	at := conf.Site{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8:53::53")}}
-	for name, marked := range map[string]string{"unbound": "Unbound", "bind": "BIND", "pdns": "PowerDNS"} {
+	for name, title := range map[string]string{"unbound": "Unbound", "bind": "BIND", "pdns": "PowerDNS"} {
 		setup, err := chooseSetup(name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for part, text := range map[string]func(conf.Site) (string, error){"sensor": setup.Source, "resolver": setup.Directives} {
-			_, rest, ok := strings.Cut(raw, "<!-- tried: "+marked+", "+part+" -->\n```")
+			_, rest, ok := strings.Cut(raw, "<!-- tried: "+title+", "+part+" -->\n```")
 			_, rest, _ = strings.Cut(rest, "\n")
 			got, _, closed := strings.Cut(rest, "```\n")
 			if !ok || !closed {
-				t.Fatalf("docs/resolvers.md has no block of %s, %s", marked, part)
+				t.Fatalf("docs/resolvers.md has no block of %s, %s", title, part)
 			}
 			want, err := text(at)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("docs/resolvers.md, %s, %s (-init +docs):\n%s", marked, part, diff)
+				t.Errorf("docs/resolvers.md, %s, %s (-init +docs):\n%s", title, part, diff)
 			}
 		}
 	}

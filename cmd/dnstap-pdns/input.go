@@ -20,30 +20,29 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An inputReader brings inputs to lanes: files, standard input and, where it listens,
-// resolvers that connect to a socket.
+// An inputReader reads inputs into lanes: files, standard input and, if listens is set,
+// connections of resolvers to a socket.
 type inputReader struct {
 	config  *conf.Config
 	packets pcap.Config
-	replay  *pcap.Replay // of the inputs that are packets; nil before the first
-	stats   packet.Stats // of those, once all are read
+	replay  *pcap.Replay // of packet inputs; nil before the first
+	stats   packet.Stats // of packet inputs, after all were read
 	in      *os.File
 	piped   atomic.Bool // a pipe is being read
 
-	// copies returns where the octets of an input go, too: all of a file's, and what was
-	// read of another; nil: nowhere.
+	// copies, unless nil, returns a writer that also gets the octets of an input: all octets
+	// of a regular file, of other inputs those that were read.
 	copies func(input string) io.Writer
 
-	listens time.Duration // to each input that is a socket's URL; 0: there are none
-	log     *slog.Logger
-	says    io.Writer // where it listens
+	listens  time.Duration // to each input that is the URL of a socket; 0: URLs are file names
+	log      *slog.Logger
+	progress io.Writer // reports where it listens
 }
 
-// readAll reads one input after the other until ctx ends, which is no error here: whole
-// is false then, unless all were read. Of an input that is a pipe the rest is read for
-// lingerTime even so; a socket is listened to no longer, and has no rest. An input that is
-// damaged costs what is behind the damage, not the inputs after it. Each closes the lane;
-// connections to a socket have lanes of their own.
+// readAll reads one input after the other until ctx ends, which is not an error: then whole is
+// false, unless all inputs were read. It continues to read a pipe for pipeGrace after that, and
+// stops listening to a socket at once. Damage ends an input, not the inputs after it. Each
+// input closes lane. Each connection to a socket gets its lane from open.
 func (r *inputReader) readAll(ctx context.Context, inputs []string, lane transform.Lane,
 	open func(source string) transform.Lane) (whole bool, err error) {
 	defer r.endPackets()
@@ -67,7 +66,7 @@ func (r *inputReader) readAll(ctx context.Context, inputs []string, lane transfo
 	return true, errors.Join(errs...)
 }
 
-// endPackets ends what the packets of all inputs have left unfinished.
+// endPackets ends the fragments and streams that are incomplete after all inputs.
 func (r *inputReader) endPackets() {
 	if r.replay != nil {
 		r.stats = r.replay.Close()
@@ -88,14 +87,14 @@ func (r *inputReader) read(ctx context.Context, input string, lane transform.Lan
 		r.piped.Store(true)
 		defer r.piped.Store(false)
 		var done func()
-		ctx, done = lingering(ctx)
+		ctx, done = withPipeGrace(ctx)
 		defer done()
 	}
-	var octets io.Reader = patientReader{ctx, file}
+	var octets io.Reader = pollReader{ctx, file}
 	if r.copies != nil {
 		octets = io.TeeReader(octets, r.copies(input))
-		if of, err := file.Stat(); err == nil && of.Mode().IsRegular() { // another may never end
-			defer io.Copy(io.Discard, octets) // what follows damage
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() { // others may never end
+			defer io.Copy(io.Discard, octets) // octets after damage
 		}
 	}
 	in, err := uncompress.New(octets)
@@ -121,10 +120,10 @@ func (r *inputReader) read(ctx context.Context, input string, lane transform.Lan
 	return r.replay.Read(ctx, in)
 }
 
-var errNoResolvers = errors.New("is packets, which do not say who the resolver is: " +
-	`name its addresses with --resolvers 192.0.2.53,2001:db8:53::53, or in a source "pcap" of the configuration`)
+var errNoResolvers = errors.New("contains packets, and the addresses of the resolver are unknown: " +
+	`name them with --resolvers 192.0.2.53,2001:db8:53::53, or in a source "pcap" of the configuration`)
 
-// limits are those of the configuration's first dnstap source, else the default's.
+// limits returns the first dnstap source of the configuration, or else the default.
 func (r *inputReader) limits() collector.Config {
 	if len(r.config.Sources) > 0 {
 		return r.config.Sources[0]
@@ -136,29 +135,29 @@ func isSocket(input string) bool {
 	return strings.HasPrefix(input, "unix://") || strings.HasPrefix(input, "tcp://")
 }
 
-// listen lets resolvers connect for as long as it is to, or until ctx ends.
+// listen accepts connections of resolvers for r.listens, or until ctx ends.
 func (r *inputReader) listen(ctx context.Context, input string, open func(source string) transform.Lane) error {
-	at, err := r.socket(input)
+	config, err := r.socket(input)
 	if err != nil {
 		return &usageError{err}
 	}
-	source, err := collector.Listen(at, func() transform.Lane { return open(at.Name) }, r.log)
+	source, err := collector.Listen(config, func() transform.Lane { return open(config.Name) }, r.log)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.says, "listening on %s for %v: the resolver connects to it\n", input, r.listens)
+	fmt.Fprintf(r.progress, "listening on %s for %v: connect the resolver to it\n", input, r.listens)
 	ctx, stop := context.WithTimeout(ctx, r.listens)
 	defer stop()
 	if err := source.Run(ctx); err != nil {
 		return err
 	}
 	if n := source.Stats().Broken; n > 0 {
-		return fmt.Errorf("%d connections were closed because of broken framing: what followed was not read; the log says more", n)
+		return fmt.Errorf("%d connections were closed because of broken framing, and their remaining frames were not read; see the log", n)
 	}
 	return nil
 }
 
-// socket is the configured source that listens there, or one with every default.
+// socket returns the configured source at that address, or one with defaults.
 func (r *inputReader) socket(input string) (collector.Config, error) {
 	at, err := conf.SourceFor(input)
 	if err != nil {
@@ -172,12 +171,11 @@ func (r *inputReader) socket(input string) (collector.Config, error) {
 	return at, nil
 }
 
-// openInput opens a file that is named on the command line. An error is one line,
-// whatever the name.
+// openInput opens a file of the command line. It escapes the name in errors, which are one line.
 func openInput(name string) (*os.File, error) {
 	f, err := os.Open(name)
-	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, fmt.Errorf("open %s: %w", conf.Escape(name), wrong.Err)
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("open %s: %w", conf.Escape(name), pathErr.Err)
 	}
 	return f, err
 }

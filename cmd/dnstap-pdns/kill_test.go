@@ -22,15 +22,15 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
-// A crashTest is a folder in which a sensor is killed again and again.
+// A crashTest is the folder of a sensor that a test kills repeatedly.
 type crashTest struct {
 	dir  string
-	next int // number of the name that comes next
+	next int // number of the next name
 }
 
-// newCrashTest configures a sensor: a source, and the rest, in which DIR stands for the
+// newCrashTest writes the configuration of a sensor: a source, and more, in which DIR means the
 // folder.
-func newCrashTest(t *testing.T, rest string) *crashTest {
+func newCrashTest(t *testing.T, more string) *crashTest {
 	t.Helper()
 	c := &crashTest{dir: t.TempDir()}
 	if err := os.Mkdir(c.path("out"), 0o700); err != nil {
@@ -44,7 +44,7 @@ admin {
   listen = ""
 }
 `
-	if err := os.WriteFile(c.path("c.hcl"), []byte(strings.ReplaceAll(hcl+rest, "DIR", c.dir)), 0o600); err != nil {
+	if err := os.WriteFile(c.path("c.hcl"), []byte(strings.ReplaceAll(hcl+more, "DIR", c.dir)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -56,8 +56,8 @@ func (c *crashTest) path(name string) string { return filepath.Join(c.dir, name)
 func (c *crashTest) start(t *testing.T) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("dnstap-pdns", "run", "-c", c.path("c.hcl"))
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var log bytes.Buffer
+	cmd.Stderr = &log
 	cmd.WaitDelay = time.Second // a command of on_rotate may outlive it
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -65,14 +65,14 @@ func (c *crashTest) start(t *testing.T) *exec.Cmd {
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		if t.Failed() {
-			t.Logf("the sensor said:\n%s", &said)
+			t.Logf("the log of the sensor:\n%s", &log)
 		}
 	})
 	awaitSocket(t, c.path("tap.sock"))
 	return cmd
 }
 
-// connect returns a connection to the sensor that it has accepted.
+// connect connects to the sensor and performs the handshake.
 func (c *crashTest) connect(t *testing.T) (net.Conn, *framestream.Writer, error) {
 	conn, err := net.Dial("unix", c.path("tap.sock"))
 	if err != nil {
@@ -90,11 +90,11 @@ func (c *crashTest) connect(t *testing.T) (net.Conn, *framestream.Writer, error)
 	return conn, w, err
 }
 
-// feed tells the sensor of responses, each to another name, until it is gone.
+// feed sends responses, each about another name, until the sensor ends.
 func (c *crashTest) feed(t *testing.T) {
 	conn, w, err := c.connect(t)
 	if err != nil {
-		return // it was killed meanwhile
+		return // the sensor was killed meanwhile
 	}
 	defer conn.Close()
 	for {
@@ -107,7 +107,7 @@ func (c *crashTest) feed(t *testing.T) {
 	}
 }
 
-// response is a frame that brings a server's answer about a name.
+// response returns a frame with a response of a server about a name.
 func response(t *testing.T, name string) []byte {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(name, dns.TypeA)
@@ -139,9 +139,8 @@ func response(t *testing.T, name string) []byte {
 	return frame
 }
 
-// delivered are the names in all files, each with how often it is there: those in
-// files that have their name, and those in whole containers of one that has not.
-// The test fails on a file with a name that cannot be read to its end.
+// delivered counts the names in all published files, and in the whole containers of the
+// unfinished file. The test fails if a published file cannot be read to its end.
 func (c *crashTest) delivered(t *testing.T) map[string]int {
 	t.Helper()
 	entries, err := os.ReadDir(c.path("out"))
@@ -168,7 +167,7 @@ func (c *crashTest) delivered(t *testing.T) map[string]int {
 				break
 			}
 			if err != nil {
-				t.Fatalf("%s is half a file: %v", e.Name(), err)
+				t.Fatalf("%s is not a whole file: %v", e.Name(), err)
 			}
 			q, err := nmsg.DecodeDNSQR(m.Data)
 			if err != nil {
@@ -180,9 +179,8 @@ func (c *crashTest) delivered(t *testing.T) map[string]int {
 	return names
 }
 
-// TestKilledSensorLosesNothingThatWasWritten: killed at any moment while records
-// flow and started again, it has each record that was written whole once, in files
-// that have their name.
+// TestKilledSensorLosesNothingThatWasWritten kills the sensor at random moments and starts it
+// again. Each record that was completely written must be in one published file, once.
 func TestKilledSensorLosesNothingThatWasWritten(t *testing.T) {
 	for _, zlib := range []bool{false, true} {
 		t.Run(fmt.Sprintf("zlib=%v", zlib), func(t *testing.T) {
@@ -193,11 +191,11 @@ sink "nmsg" "files" {
   zlib        = %v
   rotate      = "1s"
   rotate_size = "1MiB"
-  on_rotate   = ["/bin/sh", "-c", "grep SigIgn /proc/self/status >>$0; echo $1 >>$0", "DIR/kicked"]
+  on_rotate   = ["/bin/sh", "-c", "grep SigIgn /proc/self/status >>$0; echo $1 >>$0", "DIR/rotated"]
 }
 `, zlib))
 			before := map[string]int{}
-			crashes := 0 // that left a file without its name
+			crashes := 0 // that left an unfinished file
 			for range 8 {
 				cmd := c.start(t)
 				fed := make(chan struct{})
@@ -215,53 +213,53 @@ sink "nmsg" "files" {
 				before = names
 			}
 			cmd := c.start(t)
-			await(t, "every file has its name", func() bool { return len(c.unfinished(t)) == 0 })
+			await(t, "every file is published", func() bool { return len(c.unfinished(t)) == 0 })
 			cmd.Process.Signal(syscall.SIGTERM)
 			if err := cmd.Wait(); err != nil {
 				t.Error(err)
 			}
 			after := c.delivered(t)
-			if left := c.unfinished(t); len(left) > 0 || len(after) != len(before) {
-				t.Errorf("%d names and unfinished files %v, want the %d names there were and none", len(after), left, len(before))
+			if unfinished := c.unfinished(t); len(unfinished) > 0 || len(after) != len(before) {
+				t.Errorf("%d names and unfinished files %v, want %d names and none", len(after), unfinished, len(before))
 			}
 			c.compare(t, before, after)
 			if crashes < 3 || len(after) < 100 {
 				t.Errorf("%d crashes left an unfinished file, %d records in all: the test shows nothing", crashes, len(after))
 			}
-			kicked, err := os.ReadFile(c.path("kicked"))
-			if err != nil || !bytes.Contains(kicked, []byte("/out/2")) {
-				t.Errorf("on_rotate: %q, %v", kicked, err)
+			rotated, err := os.ReadFile(c.path("rotated"))
+			if err != nil || !bytes.Contains(rotated, []byte("/out/2")) {
+				t.Errorf("on_rotate: %q, %v", rotated, err)
 			}
-			if ignored, err := ignoredSignals(kicked); err != nil || ignored&(1<<(syscall.SIGPIPE-1)) != 0 {
+			if ignored, err := ignoredSignals(rotated); err != nil || ignored&(1<<(syscall.SIGPIPE-1)) != 0 {
 				t.Errorf("on_rotate ignores %#x, SIGPIPE among them: %v", ignored, err)
 			}
 		})
 	}
 }
 
-// ignoredSignals reads the set from what /proc says of a process.
+// ignoredSignals reads the set of ignored signals from /proc/PID/status.
 func ignoredSignals(status []byte) (set uint64, err error) {
 	_, at, _ := bytes.Cut(status, []byte("SigIgn:"))
 	_, err = fmt.Fscanf(bytes.NewReader(at), "%x", &set)
 	return set, err
 }
 
-// unfinished are the files that do not have their name.
+// unfinished returns the files that were not published.
 func (c *crashTest) unfinished(t *testing.T) []string {
 	t.Helper()
-	left, err := filepath.Glob(c.path("out/.*"))
+	files, err := filepath.Glob(c.path("out/.*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return left
+	return files
 }
 
-// compare fails unless all that was delivered before still is, and all just once.
+// compare fails the test unless all names of before are in after, each once.
 func (c *crashTest) compare(t *testing.T, before, after map[string]int) {
 	t.Helper()
 	for name, n := range after {
 		if n != 1 {
-			t.Errorf("%q is there %d times", name, n)
+			t.Errorf("%q was delivered %d times", name, n)
 		}
 	}
 	for name := range before {

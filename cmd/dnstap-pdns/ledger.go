@@ -14,7 +14,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// printLedger prints the whole account for people.
+// printLedger prints the whole account as a table.
 func printLedger(w io.Writer, l forward.Ledger) {
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	defer t.Flush()
@@ -40,7 +40,7 @@ func printSink(w io.Writer, s *admin.Sink) {
 	printCounters(w, s.Rows(), "")
 }
 
-// printPackets prints what packets count, if there were packets.
+// printPackets prints the counters of packets, if there were packets.
 func printPackets(w io.Writer, s *packet.Stats) {
 	if s.Packets == 0 {
 		return
@@ -60,7 +60,7 @@ func printCounters(w io.Writer, rows []transform.Row, prefix string) {
 	}
 }
 
-// printRow prints a row. One that a sensor of another version counts has no meaning.
+// printRow prints a row. A row of a sensor of another version may have no meaning.
 func printRow(w io.Writer, r *transform.Row, prefix string) {
 	if r.Meaning == "" {
 		prefix = ""

@@ -10,8 +10,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// newLogger returns the logger that the configuration asks for; its level can be
-// changed while it is in use.
+// newLogger returns the logger of a configuration. level can be changed while it is in use.
 func newLogger(c conf.Log, std stdio, level *slog.LevelVar) *slog.Logger {
 	level.Set(c.Level)
 	o := &slog.HandlerOptions{Level: level, ReplaceAttr: std.secrets.maskAttr}
@@ -21,14 +20,14 @@ func newLogger(c conf.Log, std stdio, level *slog.LevelVar) *slog.Logger {
 	return slog.New(slog.NewTextHandler(std.err, o))
 }
 
-// logWarnings logs what check prints about a configuration.
+// logWarnings logs the warnings that check prints for a configuration.
 func logWarnings(log *slog.Logger, file *conf.File) {
 	for _, w := range file.Warnings() {
 		log.Warn(w.Problem, "remedy", w.Advice)
 	}
 }
 
-// quietLogger returns a logger of warnings and errors, for commands that print the rest.
+// quietLogger returns a logger of warnings and errors only.
 func quietLogger(c conf.Log, std stdio) *slog.Logger {
 	var level slog.LevelVar
 	log := newLogger(c, std, &level)
@@ -38,19 +37,19 @@ func quietLogger(c conf.Log, std stdio) *slog.Logger {
 
 const (
 	maxLogLines = 1024
-	// logPatience is how long a caller waits for its line to be written, so that the
-	// line comes before its consequences. It does not wait if earlier lines wait.
-	logPatience = 100 * time.Millisecond
-	// lastWords is how long Close waits for lines to be written.
-	lastWords = time.Second
+	// logWait is the longest time for which a caller waits until its line is written, so that
+	// the line precedes its consequences. If earlier lines are queued it does not wait.
+	logWait = 100 * time.Millisecond
+	// closeWait is the longest time for which Close waits until lines are written.
+	closeWait = time.Second
 )
 
-// A logQueue buffers lines for a writer that may block: a pipe that is not read must delay
-// neither a resolver's handshake nor a stop. When the queue is full lines are dropped;
-// their number is logged once there is room again.
+// A logQueue buffers lines for a writer that may block: a pipe that is not read must not delay
+// the handshake of a resolver or a stop. When the queue is full it drops lines, and reports
+// their number later.
 type logQueue struct {
 	lines chan logLine
-	lost  atomic.Uint64
+	lost  atomic.Uint64 // lines dropped and not reported
 	end   chan struct{} // closed by Close
 	done  chan struct{} // closed when run has ended
 }
@@ -60,18 +59,18 @@ type logLine struct {
 	written chan struct{} // closed when the line is written
 }
 
-// newLogQueue returns a queue that writes to w until Close. confess logs to w how many lines
-// were dropped.
-func newLogQueue(w io.Writer, confess func(lost uint64)) *logQueue {
+// newLogQueue returns a queue that writes to w until Close. It calls reportLost with the number
+// of lines that it dropped, to log them to w.
+func newLogQueue(w io.Writer, reportLost func(lost uint64)) *logQueue {
 	q := &logQueue{lines: make(chan logLine, maxLogLines), end: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(q.done)
-		q.run(w, confess)
+		q.run(w, reportLost)
 	}()
 	return q
 }
 
-func (q *logQueue) run(w io.Writer, confess func(lost uint64)) {
+func (q *logQueue) run(w io.Writer, reportLost func(lost uint64)) {
 	end := q.end
 	for ended := false; !ended || len(q.lines) > 0; {
 		select {
@@ -85,12 +84,12 @@ func (q *logQueue) run(w io.Writer, confess func(lost uint64)) {
 			continue
 		}
 		if n := q.lost.Swap(0); n > 0 {
-			confess(n)
+			reportLost(n)
 		}
 	}
 }
 
-// Write queues a copy of a line. It never fails, and waits for at most logPatience.
+// Write queues a copy of a line. It never fails, and waits for at most logWait.
 func (q *logQueue) Write(text []byte) (int, error) {
 	line := logLine{bytes.Clone(text), make(chan struct{})}
 	select {
@@ -104,17 +103,17 @@ func (q *logQueue) Write(text []byte) (int, error) {
 	}
 	select {
 	case <-line.written:
-	case <-time.After(logPatience):
+	case <-time.After(logWait):
 	}
 	return len(text), nil
 }
 
-// Close waits until queued lines are written, for at most lastWords. Lines that are written
-// to the queue afterwards are dropped.
+// Close waits until queued lines are written, for at most closeWait. The queue drops lines that
+// are written to it afterwards.
 func (q *logQueue) Close() {
 	close(q.end)
 	select {
 	case <-q.done:
-	case <-time.After(lastWords):
+	case <-time.After(closeWait):
 	}
 }

@@ -1,9 +1,8 @@
-// Dnstap-pdns is a passive DNS sensor: it reads what a recursive resolver and
-// authoritative servers say to each other, takes out what concerns the
-// organisation, and sends the rest on as NMSG.
+// Dnstap-pdns is a passive DNS sensor: it reads the messages between a recursive resolver and
+// authoritative servers, removes what concerns the organisation, and sends the rest as NMSG.
 //
-// This package is where people are met: commands, flags, exit codes, signals and
-// what is printed. What a sensor does is elsewhere.
+// This package is the user interface: commands, flags, exit codes, signals and output. It does
+// not know how a sensor works.
 package main
 
 import (
@@ -23,49 +22,50 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // at run time
 	exitUsage  = 2 // bad usage or configuration
-	exitCanary = 3 // what must not leave was found in what would
+	exitCanary = 3 // explain found in its output what must not leave
 )
 
 const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubbed outward-only records out as NMSG.
 
-  dnstap-pdns demo                        the whole sensor on built-in input, nothing to install or configure
-  dnstap-pdns run [-c FILE]               the sensor
-  dnstap-pdns check [-c FILE]             validate the configuration and print what it means
+  dnstap-pdns demo                        run the whole sensor on built-in input, without installation or configuration
+  dnstap-pdns run [-c FILE]               run the sensor
+  dnstap-pdns check [-c FILE]             validate the configuration and print it with all defaults
   dnstap-pdns replay [-c FILE] [--to URL] [--message TYPE] [--resolvers LIST] INPUT...
-                                          the same over dnstap and packet files (.fstrm, .pcap, .pcapng, compressed
+                                          run the sensor on dnstap and packet files (.fstrm, .pcap, .pcapng, compressed
                                           or not; - is standard input)
   dnstap-pdns explain [-c FILE] [--canary TEXT]... [--census [--examples]] [--hex] [--json] [--resolvers LIST] [--for DURATION]
                       INPUT...
-                                          what would leave of such files, or of what a resolver sends to unix:///PATH or
-                                          tcp://HOST:PORT, what would not, and why; status 3 if a canary would; --census counts
-                                          the names that would leave and may identify a person
+                                          show what would leave from such files, or from a resolver that sends to
+                                          unix:///PATH or tcp://HOST:PORT, what would not, and why; exit status 3 if a
+                                          canary would leave; --census counts the names that would leave and may
+                                          identify a person
   dnstap-pdns cat [--json|--text] INPUT...
-                                          print NMSG files (- is standard input), or what arrives on udp://ADDR
-  dnstap-pdns status [-c FILE] [ADDR]     the running sensor's ledger, and what to do where something is wrong
+                                          print NMSG files (- is standard input), or NMSG datagrams to udp://ADDR
+  dnstap-pdns status [-c FILE] [ADDR]     print the ledger of the running sensor, its problems and their remedies
   dnstap-pdns selftest [-c FILE] [--resolver ADDR] [--zone ZONE] [--decoy ZONE]
-                                          ask the resolver for a public name and a local decoy, and have the running
-                                          sensor prove that the first left and the second was seen and dropped
+                                          query the resolver for a public name and a local decoy, and prove with the
+                                          running sensor that the name left, and that the decoy was seen and dropped
   dnstap-pdns init [-c FILE] [--force] [--resolvers LIST] [RESOLVER]
-                                          write a configuration for unbound, bind, pdns or knot, and print what else
-                                          there is to do
-  dnstap-pdns version
+                                          write a configuration for unbound, bind, pdns or knot, and print the
+                                          remaining steps
+  dnstap-pdns version                     print the version
 
-Without -c: ` + defaultConfig + ` if it is there, else the built-in configuration.
+Default of -c: ` + defaultConfig + ` if it exists, or else the built-in configuration.
 `
 
-// A command gets its arguments and what it may talk to.
+// A command is a subcommand of dnstap-pdns.
 type command struct {
 	run func(ctx context.Context, args []string, std stdio) error
 
-	// A command that stops has things to finish when a signal ends ctx, or when whoever
-	// reads its output goes away. The others just die of it.
+	// stops means that the command has work to finish after a signal, which ends ctx, or after
+	// the reader of its output has closed the pipe. Signals kill other commands.
 	stops bool
 }
 
 type stdio struct {
 	in       *os.File
 	out, err io.Writer
-	secrets  *secrets // what err must not show
+	secrets  *secrets // must not appear in err
 }
 
 var commands = map[string]command{
@@ -73,10 +73,10 @@ var commands = map[string]command{
 	"run":      {run, true},
 	"check":    {check, false},
 	"replay":   {replay, true},
-	"explain":  {explainWhatLeaves, true},
+	"explain":  {runExplain, true},
 	"cat":      {cat, false},
 	"status":   {status, false},
-	"selftest": {proveFarEnd, false},
+	"selftest": {runSelftest, false},
 	"init":     {initialise, false},
 	"version":  {version, false},
 }
@@ -100,7 +100,7 @@ func realMain(args []string, std stdio) int {
 	}
 	c, ok := commands[name]
 	if !ok {
-		fmt.Fprintf(std.err, "dnstap-pdns: there is no command %q; dnstap-pdns help lists them\n", name)
+		fmt.Fprintf(std.err, "dnstap-pdns: unknown command %q; see dnstap-pdns help\n", name)
 		return exitUsage
 	}
 	return exitCode(name, c.start(args[1:], std), std)
@@ -112,15 +112,15 @@ func (c command) start(args []string, std stdio) error {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 		defer stop()
-		context.AfterFunc(ctx, stop) // the second signal kills
-		// A reader that goes away is a failed write: the ledger is still owed. Ignored,
-		// the signal would be so in every program that on_rotate starts.
+		context.AfterFunc(ctx, stop) // a second signal kills the process
+		// With SIGPIPE caught, a closed pipe is a failed write, and the ledger is still printed.
+		// Programs of on_rotate would inherit it if it were ignored.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	}
 	return c.run(ctx, args, std)
 }
 
-// exitCode says what went wrong, and what that means for whoever called.
+// exitCode prints an error of a command, and returns the exit code.
 func exitCode(name string, err error, std stdio) int {
 	var bad *usageError
 	switch {
@@ -139,8 +139,8 @@ func exitCode(name string, err error, std stdio) int {
 	return exitFailed
 }
 
-// A usageError is the caller's to mend: bad arguments or a bad configuration. It
-// is nil inside where everything has been said already.
+// A usageError reports bad arguments or a bad configuration. The wrapped error is nil if the
+// problem was already printed.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
@@ -152,7 +152,7 @@ func (e *usageError) Error() string {
 	return e.error.Error()
 }
 
-// newFlags returns a flag set that prints how the command is called.
+// newFlags returns the flag set of a command, which prints its usage.
 func newFlags(name, arguments string, std stdio) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(std.err)
@@ -163,7 +163,7 @@ func newFlags(name, arguments string, std stdio) *flag.FlagSet {
 	return fs
 }
 
-// parse parses flags; what is wrong with them has been printed when it returns.
+// parse parses flags. The flag set prints errors, so that the returned usageError is empty.
 func parse(fs *flag.FlagSet, args []string) error {
 	err := fs.Parse(args)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -172,8 +172,8 @@ func parse(fs *flag.FlagSet, args []string) error {
 	return err
 }
 
-// parseAlone is for commands that take flags only.
-func parseAlone(fs *flag.FlagSet, args []string) error {
+// parseFlagsOnly parses the flags of a command without arguments.
+func parseFlagsOnly(fs *flag.FlagSet, args []string) error {
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func parseAlone(fs *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// isGiven reports whether a flag stands on the command line, with whatever value.
+// isGiven reports whether a flag is on the command line, with any value.
 func isGiven(fs *flag.FlagSet, name string) (given bool) {
 	fs.Visit(func(f *flag.Flag) { given = given || f.Name == name })
 	return given

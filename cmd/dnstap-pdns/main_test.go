@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){"dnstap-pdns": main})
 }
 
-// leakChecked fails a run of tests that leaves goroutines behind.
+// leakChecked fails a run of tests after which goroutines remain.
 type leakChecked struct{ m *testing.M }
 
 func (l leakChecked) Run() int {
@@ -29,14 +29,14 @@ func (l leakChecked) Run() int {
 	return code
 }
 
-// TestScripts runs each command as people call it, refusals included.
+// TestScripts runs each command as users do, with valid and invalid arguments.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			wd, err := os.Getwd()
 			e.Setenv("CAPTURE", wd+"/demo.fstrm")
-			e.Setenv("PACKETS", wd+"/testdata/unbound.pcap") // what CAPTURE tells, as packets
+			e.Setenv("PACKETS", wd+"/testdata/unbound.pcap") // the messages of CAPTURE, as packets
 			e.Setenv("CAPTURES", wd+"/../../transform/testdata/captures")
 			e.Setenv("ADMIN", adminAddress(e.WorkDir))
 			e.Setenv("VECTORS", wd+"/../../forward/nmsg/testdata")
@@ -48,8 +48,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// adminAddress is one for a sensor in this folder: scripts run at the same time, and
-// other tests on the same machine.
+// adminAddress returns an address that no sensor of another folder uses, because scripts and
+// other tests run at the same time.
 func adminAddress(dir string) string {
 	h := fnv.New32a()
 	h.Write([]byte(dir))
@@ -57,8 +57,8 @@ func adminAddress(dir string) string {
 	return fmt.Sprintf("127.%d.%d.%d:9353", 64+sum>>26, byte(sum>>8), 1+byte(sum)%254)
 }
 
-// TestEveryCommandHasScripts looks for a line that runs the command, and one that
-// it refuses.
+// TestEveryCommandHasScripts searches for a line on which the command succeeds, and one on which
+// it fails.
 func TestEveryCommandHasScripts(t *testing.T) {
 	paths, err := filepath.Glob("testdata/script/*.txt")
 	if err != nil {
@@ -70,13 +70,13 @@ func TestEveryCommandHasScripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		script, _, _ := strings.Cut(string(text), "\n-- ") // files stand behind it
+		script, _, _ := strings.Cut(string(text), "\n-- ") // the files follow
 		lines = append(lines, strings.Split(script, "\n")...)
 	}
 	for name := range commands {
-		for _, begins := range []string{"exec dnstap-pdns ", "! exec dnstap-pdns "} {
-			if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l+" ", begins+name+" ") }) {
-				t.Errorf("no script has the line %q", begins+name)
+		for _, prefix := range []string{"exec dnstap-pdns ", "! exec dnstap-pdns "} {
+			if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l+" ", prefix+name+" ") }) {
+				t.Errorf("no script has the line %q", prefix+name)
 			}
 		}
 	}

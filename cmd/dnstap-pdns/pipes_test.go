@@ -27,14 +27,14 @@ const (
 	patience = 30 * time.Second
 )
 
-// A process is the command, run as people run it.
+// A process runs a command as users do.
 type process struct {
 	*exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
 	stdout io.Closer
-	errs   bytes.Buffer  // what it said, once it has ended
-	told   chan struct{} // closed when all it said is there; nil: Wait sees to that
+	errs   bytes.Buffer  // standard error, complete after end
+	closed chan struct{} // closed when errs is complete; nil: Wait waits for errs
 }
 
 func startCommand(t *testing.T, args ...string) *process {
@@ -61,7 +61,7 @@ func startCommand(t *testing.T, args ...string) *process {
 	return p
 }
 
-// line is the next line of its output.
+// line returns the next line of its output.
 func (p *process) line(t *testing.T) string {
 	t.Helper()
 	l, err := p.out.ReadString('\n')
@@ -74,8 +74,8 @@ func (p *process) line(t *testing.T) string {
 // end waits for its end and returns the exit code, -1 after a signal.
 func (p *process) end(t *testing.T) int {
 	t.Helper()
-	if p.told != nil {
-		<-p.told
+	if p.closed != nil {
+		<-p.closed
 	}
 	var exit *exec.ExitError
 	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
@@ -93,7 +93,7 @@ func vector(t *testing.T, name string) []byte {
 	return b
 }
 
-func TestCatShowsWhatComesThroughAPipeAsItComes(t *testing.T) {
+func TestCatPrintsMessagesOfAPipeThatStaysOpen(t *testing.T) {
 	want := strings.Split(string(vector(t, "dnsobs.json")), "\n")
 	whole := vector(t, "dnsobs.nmsg")
 	fifo := filepath.Join(t.TempDir(), "fifo")
@@ -125,8 +125,8 @@ func TestCatShowsWhatComesThroughAPipeAsItComes(t *testing.T) {
 	}
 }
 
-func onlyGaps(said string) bool {
-	for line := range strings.Lines(said) {
+func onlyGaps(text string) bool {
+	for line := range strings.Lines(text) {
 		if !strings.Contains(line, "are missing before number") {
 			return false
 		}
@@ -134,7 +134,7 @@ func onlyGaps(said string) bool {
 	return true
 }
 
-func TestCatEndsQuietlyWhenItsReaderGoesAway(t *testing.T) {
+func TestCatIsKilledBySIGPIPE(t *testing.T) {
 	p := startCommand(t, "cat", "-")
 	stop := make(chan struct{})
 	go func() {
@@ -150,19 +150,19 @@ func TestCatEndsQuietlyWhenItsReaderGoesAway(t *testing.T) {
 	p.end(t)
 	<-stop
 	if status := p.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGPIPE || !onlyGaps(p.errs.String()) {
-		t.Errorf("%v, want SIGPIPE as for any tool: %s", p.ProcessState, &p.errs)
+		t.Errorf("%v, want SIGPIPE: %s", p.ProcessState, &p.errs)
 	}
 }
 
-// listen starts cat on a port of its choice and returns a socket that sends there.
+// listen starts cat on a free port, and returns a socket that sends to it.
 func listen(t *testing.T) (*process, net.Conn) {
 	t.Helper()
-	p := &process{Cmd: exec.Command("dnstap-pdns", "cat", "--json", "udp://127.0.0.1:0"), told: make(chan struct{})}
+	p := &process{Cmd: exec.Command("dnstap-pdns", "cat", "--json", "udp://127.0.0.1:0"), closed: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	says, err := p.StderrPipe()
+	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,15 +171,15 @@ func listen(t *testing.T) (*process, net.Conn) {
 		t.Fatal(err)
 	}
 	timer := time.AfterFunc(patience, func() { p.Process.Kill() })
-	complaints := bufio.NewReader(says)
-	first, err := complaints.ReadString('\n')
+	errs := bufio.NewReader(stderr)
+	first, err := errs.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, address, _ := strings.Cut(strings.TrimSpace(first), "udp://")
 	go func() {
-		defer close(p.told)
-		io.Copy(&p.errs, complaints)
+		defer close(p.closed)
+		io.Copy(&p.errs, errs)
 	}()
 	conn, err := net.Dial("udp", address)
 	if err != nil {
@@ -189,13 +189,13 @@ func listen(t *testing.T) (*process, net.Conn) {
 		timer.Stop()
 		conn.Close()
 		p.Process.Kill()
-		<-p.told
+		<-p.closed
 	})
 	return p, conn
 }
 
 func TestCatPrintsDatagramsUntilASignal(t *testing.T) {
-	container := vector(t, "unbound-dnsqr.nmsg") // there is one in it
+	container := vector(t, "unbound-dnsqr.nmsg") // one container
 	want := strings.Split(string(vector(t, "unbound-dnsqr.json")), "\n")
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		p, conn := listen(t)
@@ -240,7 +240,7 @@ func fragmentsOf(container []byte, id uint32) (all [][]byte) {
 	return all
 }
 
-func TestCatTellsOfDatagramsThatAreMissing(t *testing.T) {
+func TestCatReportsMissingContainers(t *testing.T) {
 	var c nmsg.Container
 	container := func(seq uint32) []byte {
 		const id = 1<<63 | 5
@@ -253,7 +253,7 @@ func TestCatTellsOfDatagramsThatAreMissing(t *testing.T) {
 		conn.Write(container(seq))
 	}
 	conn.Write(vector(t, "dnsobs.nmsg"))
-	p.line(t) // all before it has been read
+	p.line(t) // the containers before it were read
 	p.Process.Signal(os.Interrupt)
 	io.Copy(io.Discard, p.out)
 	if code := p.end(t); code != exitDone ||
@@ -262,11 +262,11 @@ func TestCatTellsOfDatagramsThatAreMissing(t *testing.T) {
 	}
 }
 
-// account reads the ledger that replay prints.
-func account(t *testing.T, said string) map[string]int {
+// account parses the ledger that replay prints.
+func account(t *testing.T, text string) map[string]int {
 	t.Helper()
 	l := map[string]int{}
-	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+) +(\d+) `).FindAllStringSubmatch(said, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+) +(\d+) `).FindAllStringSubmatch(text, -1) {
 		n, err := strconv.Atoi(m[2])
 		if err != nil {
 			t.Fatal(err)
@@ -276,7 +276,7 @@ func account(t *testing.T, said string) map[string]int {
 	return l
 }
 
-func TestReplaySaysWhenItsReaderGoesAway(t *testing.T) {
+func TestReplayReportsAClosedPipe(t *testing.T) {
 	args := []string{"replay", "--to", "stdout:"}
 	for range 100 { // far more than a pipe holds
 		args = append(args, "demo.fstrm")
@@ -285,18 +285,18 @@ func TestReplaySaysWhenItsReaderGoesAway(t *testing.T) {
 	io.CopyN(io.Discard, p.out, 100)
 	p.stdout.Close()
 	code := p.end(t)
-	said := p.errs.String()
+	errs := p.errs.String()
 	if code != exitFailed ||
-		!strings.HasSuffix(said, "\ndnstap-pdns replay: sink \"to\": standard output cannot be written to any more: write /dev/stdout: broken pipe\n") {
-		t.Errorf("exit %d: %s", code, said)
+		!strings.HasSuffix(errs, "\ndnstap-pdns replay: sink \"to\": standard output cannot be written to any more: write /dev/stdout: broken pipe\n") {
+		t.Errorf("exit %d: %s", code, errs)
 	}
-	l := account(t, said)
+	l := account(t, errs)
 	if l["offered"] == 0 || l["failed"] == 0 || l["offered"] != l["delivered"]+l["failed"] || l["records"] != l["offered"] {
 		t.Errorf("the ledger does not add up: %v", l)
 	}
 }
 
-func TestRunEndsWhenItsReaderGoesAway(t *testing.T) {
+func TestRunEndsWhenItsPipeIsClosed(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "tap.sock")
 	config := filepath.Join(dir, "c.hcl")
@@ -312,23 +312,23 @@ func TestRunEndsWhenItsReaderGoesAway(t *testing.T) {
 	io.CopyN(io.Discard, p.out, 100)
 	p.stdout.Close()
 	if _, err := playCapture(t.Context(), socket); err != nil {
-		t.Logf("the sensor ended while it was told more: %v", err)
+		t.Logf("the sensor ended during the second capture: %v", err)
 	}
 	code := p.end(t)
-	said := p.errs.String()
+	errs := p.errs.String()
 	if code != exitFailed ||
-		!strings.HasSuffix(said, "\ndnstap-pdns run: sink \"out\": standard output cannot be written to any more: write /dev/stdout: broken pipe\n") {
-		t.Errorf("exit %d: %s", code, said)
+		!strings.HasSuffix(errs, "\ndnstap-pdns run: sink \"out\": standard output cannot be written to any more: write /dev/stdout: broken pipe\n") {
+		t.Errorf("exit %d: %s", code, errs)
 	}
-	m := regexp.MustCompile(`sink\.out\.offered=(\d+) sink\.out\.delivered=(\d+) sink\.out\.queued=0 sink\.out\.filtered=0 sink\.out\.lost\.failed=(\d+)`).FindStringSubmatch(said)
+	m := regexp.MustCompile(`sink\.out\.offered=(\d+) sink\.out\.delivered=(\d+) sink\.out\.queued=0 sink\.out\.filtered=0 sink\.out\.lost\.failed=(\d+)`).FindStringSubmatch(errs)
 	if m == nil {
-		t.Fatalf("no ledger, or nothing lost: %s", said)
+		t.Fatalf("no ledger, or nothing lost: %s", errs)
 	}
 	offered, _ := strconv.Atoi(m[1])
 	delivered, _ := strconv.Atoi(m[2])
 	lost, _ := strconv.Atoi(m[3])
 	if offered != delivered+lost {
-		t.Errorf("the ledger does not add up: %s", said)
+		t.Errorf("the ledger does not add up: %s", errs)
 	}
 }
 
@@ -343,20 +343,20 @@ func awaitSocket(t *testing.T, path string) {
 	})
 }
 
-// await polls until what another process is to bring about is there.
+// await polls until a condition holds that another process or goroutine brings about.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain until %s", patience, what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }
 
-// forAWhile lets another process do what it does.
+// forAWhile gives another process time.
 func forAWhile(d time.Duration) { time.Sleep(d) }
 
-// later returns the packets of a little-endian capture, each so many seconds later.
+// later returns the packets of a little-endian capture with their times moved by seconds.
 func later(capture []byte, seconds uint32) []byte {
 	const fileHeader, packetHeader = 24, 16
 	b := bytes.Clone(capture[fileHeader:])
@@ -366,15 +366,15 @@ func later(capture []byte, seconds uint32) []byte {
 	return b
 }
 
-// A capture that tcpdump writes into a pipe leaves while it is still being written.
-func TestReplayTakesPacketsFromAPipeAsTheyCome(t *testing.T) {
+// TestReplaySendsPacketsOfAPipeThatStaysOpen, which tcpdump may write.
+func TestReplaySendsPacketsOfAPipeThatStaysOpen(t *testing.T) {
 	capture, err := os.ReadFile("testdata/unbound.pcap")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := startCommand(t, "replay", "--to", "stdout:", "--resolvers", "192.0.2.53,2001:db8:53::53", "-")
 	write := func(b []byte) {
-		for piece := range slices.Chunk(b, 7001) { // packets come in pieces, and pieces of packets
+		for piece := range slices.Chunk(b, 7001) { // pieces begin and end within packets
 			if _, err := p.in.Write(piece); err != nil {
 				t.Fatal(err)
 			}

@@ -6,9 +6,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// A plainWriter is where everything for people goes, log lines in JSON included:
-// what peers and files put into it is escaped here, so that nobody else has to.
-// Each write is whole, as a log line's is.
+// A plainWriter escapes text for terminals, which peers and files may control. All output for
+// people passes it, log lines in JSON included. Each write is one whole text or log line.
 type plainWriter struct{ w io.Writer }
 
 func (p plainWriter) Write(b []byte) (int, error) {

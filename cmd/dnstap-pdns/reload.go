@@ -19,24 +19,24 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// lookEvery is how often local_names_file is looked at.
-const lookEvery = 2 * time.Second
+// pollInterval is the time between two checks of local_names_file.
+const pollInterval = 2 * time.Second
 
-// A reloader gives a running sensor another configuration: the whole of it at SIGHUP,
-// and the names in local_names_file when that has changed.
+// A reloader applies configurations to a running sensor: the whole configuration at SIGHUP, and
+// the names in local_names_file when the file has changed.
 type reloader struct {
 	path     string // of the configuration in force; empty: the built-in one
 	sensor   *sensor.Sensor
 	admin    *admin.Server
-	tap      leaving.Tap // sees what sinks have sent
+	tap      leaving.Tap // gets the containers that sinks have sent
 	notifier *service.Notifier
 	log      *slog.Logger
 	level    *slog.LevelVar
 	std      stdio
 
 	inForce *conf.File
-	format  string // of the log, for as long as the process lives
-	names   watch
+	format  string // of the log; a reload does not change it
+	names   filePoller
 
 	mu       sync.Mutex
 	started  time.Time
@@ -44,13 +44,13 @@ type reloader struct {
 	problems problems
 }
 
-// began notes the start, which puts the first configuration in force.
-func (r *reloader) began(at time.Time) {
+// setStarted records the start, at which the first configuration came into force.
+func (r *reloader) setStarted(at time.Time) {
 	r.started = at
 	r.last = admin.Reload{OK: true, Time: at, InForceSince: at}
 }
 
-// status returns how the latest reload went.
+// status returns the result of the latest reload.
 func (r *reloader) status() admin.Reload {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,8 +60,8 @@ func (r *reloader) status() admin.Reload {
 // run reloads until ctx ends.
 func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 	r.names.path = r.inForce.LocalNamesFile
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,93 +70,93 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 			r.notifier.Reloading()
 			r.reload(ctx)
 			r.notifier.Ready(statusOf(r.sensor, r.status()))
-		case <-look.C:
+		case <-poll.C:
 			if r.names.changed() {
-				r.renew()
+				r.reloadNames()
 			}
 		}
 	}
 }
 
-// reload brings the configuration file into force. One that has been in force must be
-// there: the built-in configuration, which has no local names, never takes its place.
+// reload reads and applies the configuration file. If a file was in force, it must still exist:
+// the built-in configuration, which has no local names, never replaces it.
 func (r *reloader) reload(ctx context.Context) {
 	defer r.keepSecrets()
 	path := cmp.Or(r.path, configPath(""))
-	file, why := loadFile(path, r.std)
-	if why == nil {
-		why = r.apply(file)
+	file, err := loadFile(path, r.std)
+	if err == nil {
+		err = r.apply(file)
 	}
-	r.note(func(p *problems) {
-		if why == nil {
+	r.record(func(p *problems) {
+		if err == nil {
 			*p = problems{}
 		} else {
-			p.config = problemOf(why)
+			p.config = problemOf(err)
 		}
 	})
 	switch {
-	case why != nil && ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return // the sensor is stopping
-	case why != nil:
-		r.log.Error("reload failed; the configuration in force stays", "reason", why)
+	case err != nil:
+		r.log.Error("reload failed; the configuration in force stays", "reason", err)
 		return
 	}
 	r.path = path
-	r.names = watch{path: file.LocalNamesFile}
+	r.names = filePoller{path: file.LocalNamesFile}
 	r.level.Set(file.Log.Level)
 	if file.Log.Format != r.format {
-		r.log.Warn("log.format changes at the next start")
+		r.log.Warn("a reload does not change log.format: restart the sensor")
 	}
 	r.log.Info("reloaded", "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
 	logWarnings(r.log, file)
 	logExcluded(r.log, r.sensor.Excluded())
 }
 
-// renew brings the names into force that local_names_file holds now.
-func (r *reloader) renew() {
+// reloadNames reads and applies the names in local_names_file.
+func (r *reloader) reloadNames() {
 	defer r.keepSecrets()
 	renewed, diags := r.inForce.Renewed()
-	file, why := explained(renewed, diags, r.std)
-	if why == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == (problem{}) {
+	file, err := printDiagnostics(renewed, diags, r.std)
+	if err == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == (problem{}) {
 		return
 	}
-	if why == nil {
-		why = r.apply(file)
+	if err == nil {
+		err = r.apply(file)
 	}
-	r.note(func(p *problems) {
-		if p.names = (problem{}); why != nil {
-			p.names = namesProblemOf(why)
+	r.record(func(p *problems) {
+		if p.names = (problem{}); err != nil {
+			p.names = namesProblemOf(err)
 		}
 	})
-	if why != nil {
-		r.log.Error("local_names_file has changed and cannot be used; the names in force stay", "reason", why)
+	if err != nil {
+		r.log.Error("local_names_file has changed and cannot be used; the names in force stay", "reason", err)
 		return
 	}
 	r.log.Info("local_names_file was read again", "names", len(file.Policy.LocalNames))
 }
 
-// keepSecrets ends the masking of secrets that the configuration in force does not contain.
+// keepSecrets ends the masking of secrets that are not in the configuration in force.
 func (r *reloader) keepSecrets() { r.std.secrets.keep(r.inForce) }
 
-// apply changes all or nothing.
+// apply applies a configuration. After an error nothing has changed.
 func (r *reloader) apply(file *conf.File) error {
 	if err := file.Runnable(); err != nil {
 		return err
 	}
-	status, err := r.admin.Prepare(file.Admin)
+	change, err := r.admin.Prepare(file.Admin)
 	if err != nil {
 		return err
 	}
 	if err := r.sensor.Reload(&file.Config); err != nil {
-		return errors.Join(err, status.Discard())
+		return errors.Join(err, change.Discard())
 	}
-	status.Adopt()
+	change.Adopt()
 	r.inForce = file
 	return nil
 }
 
-// note keeps how a reload went.
-func (r *reloader) note(set func(*problems)) {
+// record changes the problems, and sets the status that follows from them.
+func (r *reloader) record(set func(*problems)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set(&r.problems)
@@ -166,53 +166,54 @@ func (r *reloader) note(set func(*problems)) {
 // problems are the reasons why a configuration or its names are not in force.
 type problems struct{ config, names problem }
 
-// A problem is shown to every client of the admin address. It therefore quotes nothing of
-// the configuration: the log does. The zero value is no problem.
+// A problem is the reason for a failed reload and its remedy. Every client of the admin address
+// can read it, so it does not quote the configuration as the log does. Its zero value means
+// that there is no problem.
 type problem struct {
-	since    time.Time
-	says, do string
+	since        time.Time
+	text, remedy string
 }
 
 // problemOf returns the problem of a configuration.
-func problemOf(why error) problem {
-	p := problem{time.Now(), "the log says why", "Mend what the sensor's log tells of, and reload again (SIGHUP)."}
-	switch bad, ok := errors.AsType[*configError](why); {
+func problemOf(err error) problem {
+	p := problem{time.Now(), "the log says why", "Fix the problem that the log of the sensor reports, and reload again (SIGHUP)."}
+	switch bad, ok := errors.AsType[*configError](err); {
 	case !ok:
 	case bad.place == "":
-		p.says = "the configuration file cannot be read; the log says why"
-		p.do = "See that the file is there and that the sensor's user may read it, and reload again (SIGHUP)."
+		p.text = "the configuration file cannot be read; the log says why"
+		p.remedy = "Check that the file exists and that the user of the sensor may read it, and reload again (SIGHUP)."
 	default:
-		p.says = bad.place + " cannot be used; dnstap-pdns check says why"
-		p.do = "Mend what dnstap-pdns check finds (nothing, if that has been mended since), and reload again (SIGHUP)."
+		p.text = bad.place + " cannot be used; dnstap-pdns check says why"
+		p.remedy = "Fix the errors that dnstap-pdns check prints (none, if they were fixed meanwhile), and reload again (SIGHUP)."
 	}
 	return p
 }
 
 // namesProblemOf returns the problem of local_names_file, which is read again when it changes.
-func namesProblemOf(why error) problem {
-	p := problemOf(why)
-	if _, ok := errors.AsType[*configError](why); ok {
-		p.do = "Mend what dnstap-pdns check finds; the file is read again by itself."
+func namesProblemOf(err error) problem {
+	p := problemOf(err)
+	if _, ok := errors.AsType[*configError](err); ok {
+		p.remedy = "Fix the errors that dnstap-pdns check prints; the sensor then reads the file again by itself."
 	}
 	return p
 }
 
-// latest returns the reload to show: one that failed, until a later one puts in force what
-// it would have. before is what was shown so far.
+// latest returns the status of the reloader: a failed reload, until a later one has applied the
+// same part, or else a successful one of now. before is the previous status.
 func (p *problems) latest(before admin.Reload) admin.Reload {
 	now := time.Now()
-	if left := cmp.Or(p.config, p.names); left != (problem{}) {
-		return admin.Reload{Time: left.since, InForceSince: before.InForceSince, Error: left.says, Advice: left.do}
+	if unsolved := cmp.Or(p.config, p.names); unsolved != (problem{}) {
+		return admin.Reload{Time: unsolved.since, InForceSince: before.InForceSince, Error: unsolved.text, Advice: unsolved.remedy}
 	}
 	return admin.Reload{OK: true, Time: now, InForceSince: now}
 }
 
-// A watch detects changes of a file. It polls, because that detects renames, links and
+// A filePoller detects changes of a file. It polls, because that detects renames, links and
 // mounts, and works on every file system.
-type watch struct {
-	path  string
-	taken fileState // at the latest change that was reported
-	seen  fileState // at the latest poll
+type filePoller struct {
+	path     string
+	reported fileState // at the latest reported change
+	polled   fileState // at the latest poll
 }
 
 // A fileState differs between two states of a file. It is zero if the file does not exist
@@ -232,18 +233,17 @@ func stateOf(path string) fileState {
 }
 
 // changed reports whether the file changed since the last report and has been stable for
-// two polls, so that a file that is being written is left alone. The first state is a
-// change.
-func (w *watch) changed() bool {
-	if w.path == "" {
+// two polls, so that a file is not read while it is written. The first state is a change.
+func (f *filePoller) changed() bool {
+	if f.path == "" {
 		return false
 	}
-	now := stateOf(w.path)
-	settled := now == w.seen
-	w.seen = now
-	if !settled || now == w.taken {
+	now := stateOf(f.path)
+	stable := now == f.polled
+	f.polled = now
+	if !stable || now == f.reported {
 		return false
 	}
-	w.taken = now
+	f.reported = now
 	return true
 }

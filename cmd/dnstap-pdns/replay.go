@@ -16,19 +16,19 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-const resolversUsage = "whose packets to take, in place of the configured pcap sources' resolvers: a comma-separated `LIST` of addresses or prefixes"
+const resolversUsage = "addresses or prefixes of the resolver whose packets are read, a comma-separated `LIST`; replaces the resolvers of the configured pcap sources"
 
 func replay(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("replay", "[-c FILE] [--to URL] [--message TYPE] [--resolvers LIST] INPUT...", std)
 	path := fs.String("c", "", configUsage)
-	to := fs.String("to", "", "`URL` in place of the configured sinks: udp://HOST:PORT, file:///DIR/NAME or stdout:")
+	to := fs.String("to", "", "send to this `URL` instead of the configured sinks: udp://HOST:PORT, file:///DIR/NAME or stdout:")
 	message := fs.String("message", "", "message `TYPE` for --to: "+messageTypes()+" (default dnsqr)")
 	resolvers := fs.String("resolvers", "", resolversUsage)
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if fs.NArg() == 0 {
-		return &usageError{errors.New("wants dnstap or packet files (.fstrm, .pcap, .pcapng), or - for standard input")}
+		return &usageError{errors.New("needs an INPUT: dnstap or packet files (.fstrm, .pcap, .pcapng), or - for standard input")}
 	}
 	file, err := loadConfig(*path, std)
 	if err != nil {
@@ -57,13 +57,13 @@ func replay(ctx context.Context, args []string, std stdio) error {
 	return err
 }
 
-// replayPackets is how packets are read: what the configuration's pcap sources say,
-// taken together, and whose they are as --resolvers says. The policy knows of both. If
-// one source opens tunnels to its interfaces' addresses, which a file does not have,
-// tunnels to every address are opened.
+// replayPackets returns how packets are read: all pcap sources of the configuration combined,
+// with their resolvers replaced by --resolvers, which are also added to the policy. If a source
+// decapsulates tunnels to the addresses of its interfaces, which a file does not have, tunnels
+// to every address are decapsulated.
 func replayPackets(c *conf.Config, resolvers string, given bool) (pcap.Config, error) {
 	packets := pcap.Config{Name: "replay"}
-	anywhere := false
+	toAny := false
 	for _, p := range c.Packets {
 		packets.Resolvers = append(packets.Resolvers, p.Resolvers...)
 		packets.VerifyChecksum = packets.VerifyChecksum || p.VerifyChecksum
@@ -71,10 +71,10 @@ func replayPackets(c *conf.Config, resolvers string, given bool) (pcap.Config, e
 			packets.Decapsulate = true
 			packets.DecapsulateFrom = append(packets.DecapsulateFrom, p.DecapsulateFrom...)
 			packets.DecapsulateTo = append(packets.DecapsulateTo, p.DecapsulateTo...)
-			anywhere = anywhere || len(p.DecapsulateTo) == 0
+			toAny = toAny || len(p.DecapsulateTo) == 0
 		}
 	}
-	if anywhere {
+	if toAny {
 		packets.DecapsulateTo = nil
 	}
 	switch {
@@ -85,26 +85,26 @@ func replayPackets(c *conf.Config, resolvers string, given bool) (pcap.Config, e
 	}
 	var err error
 	if packets.Resolvers, err = conf.ParseResolvers(resolvers); err != nil {
-		return pcap.Config{}, errors.New("--resolvers: " + conf.Escape(err.Error())) // which quotes it
+		return pcap.Config{}, errors.New("--resolvers: " + conf.Escape(err.Error())) // err quotes the list
 	}
 	c.Policy.Resolvers = append(c.Policy.Resolvers, packets.Resolvers...)
 	return packets, nil
 }
 
-// replaySinks are the configured ones, or the one that --to names.
+// replaySinks returns the configured sinks, or the one of --to.
 func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, error) {
 	if to == "" {
 		if message != "" {
-			return nil, errors.New("--message says what --to takes, and there is no --to")
+			return nil, errors.New("--message needs --to")
 		}
 		if len(c.Sinks) == 0 {
-			return nil, errors.New("the configuration has no sink, and there is no --to")
+			return nil, errors.New("the configuration has no sink: add one, or use --to")
 		}
 		return c.Sinks, nil
 	}
 	target, err := conf.ParseTarget(to)
 	if err != nil {
-		return nil, errors.New("--to: " + conf.Escape(err.Error())) // which may quote it
+		return nil, errors.New("--to: " + conf.Escape(err.Error())) // err may quote the URL
 	}
 	sink := conf.SinkFor("to", target)
 	sink.IDs = c.IDs
@@ -113,7 +113,7 @@ func replaySinks(c *conf.Config, to, message string) ([]forward.SinkConfig, erro
 	}
 	typ, err := nmsg.ParseMessageType(message)
 	if err != nil {
-		return nil, fmt.Errorf("--message: %w; there are %s", err, messageTypes())
+		return nil, fmt.Errorf("--message: %w; choose one of %s", err, messageTypes())
 	}
 	sink.Format = forward.NMSG{Message: typ}
 	return []forward.SinkConfig{sink}, nil
@@ -127,27 +127,29 @@ func messageTypes() string {
 	return strings.Join(names, ", ")
 }
 
-// readingTime is how long reading may go on after a signal. Reading that waits for room in a
-// queue does not end by itself.
-const readingTime = time.Second
+// readGrace is the longest time for which reading may continue after a signal. Reading that
+// waits for room in a queue does not end by itself.
+const readGrace = time.Second
 
-// A replayer runs inputs, one after the other, through one lane.
+// A replayer reads inputs, one after the other, through one lane.
 type replayer struct {
 	config *conf.Config
 	inputs inputReader
 	sinks  []forward.SinkConfig
 	log    *slog.Logger
-	out    io.Writer // what stdout: writes to
-	beside onlooker  // may be nil
+	out    io.Writer // of sinks to stdout:
+
+	observer replayObserver // may be nil
 }
 
-// An onlooker sees the verdicts of a replay and what leaves. It changes nothing.
-type onlooker interface {
+// A replayObserver gets the verdicts of a replay and the containers that leave. It borrows them
+// and changes nothing.
+type replayObserver interface {
 	forward.Observer
 	Trace(source string) transform.Trace
 }
 
-// run returns the ledger, nil if nothing could be read.
+// run returns the ledger, or nil if reading did not begin.
 func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, error) {
 	policy, err := transform.NewPolicy(r.config.Policy)
 	if err != nil {
@@ -165,7 +167,7 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 	forwarded := make(chan error, 1)
 	go func() {
 		err := f.Run(forwarding)
-		stopReading(errNoSink) // without a sink reading is useless
+		stopReading(errNoSink)
 		forwarded <- err
 	}()
 	lane := f.Lane("replay")
@@ -182,27 +184,27 @@ func (r *replayer) run(ctx context.Context, inputs []string) (*forward.Ledger, e
 	return &ledger, err
 }
 
-// timeLeft returns how long reading may go on after a signal.
+// timeLeft returns how long reading may continue after a signal.
 func (r *replayer) timeLeft() time.Duration {
 	if r.inputs.piped.Load() {
-		return lingerTime + readingTime
+		return pipeGrace + readGrace
 	}
-	return readingTime
+	return readGrace
 }
 
 func (r *replayer) forwarder(ctx context.Context) *forward.Forwarder {
 	options := []forward.Option{forward.WithStdout(r.out), forward.WithReplayWait(ctx)}
-	if r.beside != nil {
-		options = append(options, forward.WithObserver(r.beside))
+	if r.observer != nil {
+		options = append(options, forward.WithObserver(r.observer))
 	}
 	f := forward.New(forward.Replay, transform.NewBudget(r.config.MaxQueries), r.log, options...)
-	if r.beside != nil {
-		f.Trace(r.beside.Trace)
+	if r.observer != nil {
+		f.Trace(r.observer.Trace)
 	}
 	return f
 }
 
-// A sharedLane outlives each of the inputs that use it.
+// A sharedLane is a lane that several inputs use. Close does nothing.
 type sharedLane struct{ transform.Lane }
 
 func (sharedLane) Close() {}

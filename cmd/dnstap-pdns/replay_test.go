@@ -21,8 +21,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
-// TestReplayStopsWhileOnRotateRuns: a signal ends what a replay waits for, and leaves
-// nothing running.
+// TestReplayStopsWhileOnRotateRuns: a signal also kills the command of on_rotate.
 func TestReplayStopsWhileOnRotateRuns(t *testing.T) {
 	dir := t.TempDir()
 	config, pid := filepath.Join(dir, "c.hcl"), filepath.Join(dir, "pid")
@@ -38,8 +37,8 @@ sink "nmsg" "files" {
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	var said bytes.Buffer
-	go func() { done <- replay(ctx, []string{"-c", config, "demo.fstrm"}, stdio{out: io.Discard, err: &said}) }()
+	var errs bytes.Buffer
+	go func() { done <- replay(ctx, []string{"-c", config, "demo.fstrm"}, stdio{out: io.Discard, err: &errs}) }()
 	var number []byte
 	await(t, "on_rotate runs", func() bool {
 		var err error
@@ -49,11 +48,11 @@ sink "nmsg" "files" {
 	interrupt()
 	select {
 	case err := <-done:
-		if !strings.Contains(said.String(), "delivered") {
-			t.Errorf("got %v, and no ledger:\n%s", err, &said)
+		if !strings.Contains(errs.String(), "delivered") {
+			t.Errorf("got %v, and no ledger:\n%s", err, &errs)
 		}
 	case <-time.After(2 * patience):
-		t.Fatal("it goes on after the signal")
+		t.Fatal("it continues after the signal")
 	}
 	await(t, "the command is dead", func() bool {
 		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(number)) + "/stat")
@@ -61,7 +60,7 @@ sink "nmsg" "files" {
 	})
 }
 
-// tunnelled is a packet source that opens tunnels.
+// tunnelled returns a packet source that decapsulates tunnels.
 func tunnelled(from, to string) pcap.Config {
 	c := pcap.Config{Resolvers: []netip.Prefix{netip.MustParsePrefix("192.0.2.53/32")}, Decapsulate: true}
 	c.DecapsulateFrom = []netip.Prefix{netip.MustParsePrefix(from)}
@@ -71,12 +70,12 @@ func tunnelled(from, to string) pcap.Config {
 	return c
 }
 
-// TestForgedTunnelsMakeNoRecord replays what a host on the Internet put into VXLAN from
-// 198.51.100.66 to 203.0.113.200. It is a record only where the configuration says that
-// tunnels come from there.
+// TestForgedTunnelsMakeNoRecord replays packets that a host on the Internet put into VXLAN from
+// 198.51.100.66 to 203.0.113.200. They make a record only if decapsulate_from contains that
+// host.
 func TestForgedTunnelsMakeNoRecord(t *testing.T) {
-	const forger, aim, mirror, collector = "198.51.100.66/32", "203.0.113.200/32", "10.9.9.1/32", "10.9.9.2/32"
-	plain := tunnelled(forger, aim)
+	const forger, target, mirror, collector = "198.51.100.66/32", "203.0.113.200/32", "10.9.9.1/32", "10.9.9.2/32"
+	plain := tunnelled(forger, target)
 	plain.Decapsulate = false
 	for name, c := range map[string]struct {
 		sources []pcap.Config
@@ -86,8 +85,8 @@ func TestForgedTunnelsMakeNoRecord(t *testing.T) {
 		"another source":                 {[]pcap.Config{tunnelled(mirror, "")}, 0},
 		"another destination":            {[]pcap.Config{tunnelled(forger, collector)}, 0},
 		"this source":                    {[]pcap.Config{tunnelled(forger, "")}, 1},
-		"two others":                     {[]pcap.Config{tunnelled(mirror, aim), tunnelled("10.9.9.3/32", "")}, 0},
-		"the second one's":               {[]pcap.Config{tunnelled(mirror, collector), tunnelled(forger, aim)}, 1},
+		"two others":                     {[]pcap.Config{tunnelled(mirror, target), tunnelled("10.9.9.3/32", "")}, 0},
+		"the second one's":               {[]pcap.Config{tunnelled(mirror, collector), tunnelled(forger, target)}, 1},
 		"from one's, not decapsulating":  {[]pcap.Config{plain, tunnelled(mirror, "")}, 0},
 		"one that takes any destination": {[]pcap.Config{tunnelled(mirror, ""), tunnelled(forger, collector)}, 1},
 	} {
@@ -101,14 +100,14 @@ func TestForgedTunnelsMakeNoRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		target, err := conf.ParseTarget("stdout:")
+		stdout, err := conf.ParseTarget("stdout:")
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := replayer{
 			config: config,
 			inputs: inputReader{config: config, packets: packets},
-			sinks:  []forward.SinkConfig{conf.SinkFor("to", target)},
+			sinks:  []forward.SinkConfig{conf.SinkFor("to", stdout)},
 			log:    slog.New(slog.DiscardHandler),
 			out:    io.Discard,
 		}

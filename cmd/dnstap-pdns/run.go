@@ -29,10 +29,10 @@ import (
 func run(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("run", "[-c FILE]", std)
 	path := fs.String("c", "", configUsage)
-	if err := parseAlone(fs, args); err != nil {
+	if err := parseFlagsOnly(fs, args); err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1) // from here on: it would kill a sensor that starts
+	hangups := make(chan os.Signal, 1) // first, because an uncaught SIGHUP kills the process
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	inherited := service.Inherited()
@@ -45,17 +45,17 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if err := file.Runnable(); err != nil {
 		return &usageError{err}
 	}
-	beFrugal()
+	setGCPercent()
 	var level slog.LevelVar
 	direct := newLogger(file.Log, std, &level)
 	queue := newLogQueue(std.err, func(lost uint64) {
-		direct.Warn("log lines are lost, for nobody read them in time", "lines", lost)
+		direct.Warn("log lines dropped: the reader of the log is too slow", "lines", lost)
 	})
 	defer queue.Close()
 	std.err = queue
 	log := newLogger(file.Log, std, &level)
 	r := reloader{path: found, notifier: service.New(log), log: log, level: &level, std: std, inForce: file, format: file.Log.Format}
-	r.began(time.Now())
+	r.setStarted(time.Now())
 	if r.admin, err = r.listen(file.Admin); err != nil {
 		return err
 	}
@@ -66,22 +66,22 @@ func run(ctx context.Context, args []string, std stdio) error {
 	r.sensor = s
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	stopShowing := r.show(stop)
+	stopServing := r.serve(stop)
 	background, end := context.WithCancel(ctx)
 	defer end()
-	var beside sync.WaitGroup
+	var tasks sync.WaitGroup
 	err = s.Run(ctx, func() {
 		log.Info("started", "version", buildVersion(), "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
 		logWarnings(log, file)
 		logExcluded(log, s.Excluded())
 		status := func() string { return statusOf(s, r.status()) }
 		r.notifier.Ready(status())
-		beside.Go(func() { r.notifier.Keep(background, status) })
-		beside.Go(func() { r.run(background, hangups) })
+		tasks.Go(func() { r.notifier.Keep(background, status) })
+		tasks.Go(func() { r.run(background, hangups) })
 	})
 	end()
-	beside.Wait()
-	err = errors.Join(err, stopShowing())
+	tasks.Wait()
+	err = errors.Join(err, stopServing())
 	logPackets(log, s.Packets())
 	logLedger(log, s.Ledger())
 	return err
@@ -93,26 +93,26 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// beFrugal keeps memory near what is in use, unless the environment has GOGC. Next
-// to no garbage is made, so that collecting it early costs nothing.
-func beFrugal() {
+// setGCPercent makes the garbage collector run early to save memory, unless GOGC is set. The
+// sensor makes little garbage, so this costs little time.
+func setGCPercent() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(10)
 	}
 }
 
-// statusOf returns the sensor's state in one line. It takes the lock of every lane and
-// queue: if it returns, none of them hangs.
+// statusOf returns the state of the sensor in one line. It takes the lock of every lane and
+// queue: that it returns proves that none of them hangs.
 func statusOf(s *sensor.Sensor, reload admin.Reload) string {
 	l := s.Ledger()
 	parts := []string{fmt.Sprintf("read %d messages, made %d records", l.Total.Read, l.Total.Records)}
 	for i := range l.Sinks {
 		sink := &l.Sinks[i]
-		said := fmt.Sprintf("sink %s delivered %d", sink.Name, sink.Delivered)
+		part := fmt.Sprintf("sink %s delivered %d", sink.Name, sink.Delivered)
 		if sink.Error != "" {
-			said += ", and fails"
+			part += ", and fails"
 		}
-		parts = append(parts, said)
+		parts = append(parts, part)
 	}
 	if !reload.OK {
 		failed := fmt.Sprintf("the reload at %s failed: %s", reload.Time.Format(time.TimeOnly), reload.Error)
@@ -121,11 +121,11 @@ func statusOf(s *sensor.Sensor, reload admin.Reload) string {
 	return strings.Join(parts, "; ")
 }
 
-// logExcluded logs which resolvers of this machine cannot connect to sources that are open.
+// logExcluded logs which resolvers of this machine cannot connect to open sources.
 func logExcluded(log *slog.Logger, all []sensor.Excluded) {
 	for _, x := range all {
 		if x.Err != nil {
-			log.Warn("whether resolvers may connect cannot be told", "source", x.Source, "error", x.Err)
+			log.Warn("cannot check whether resolvers may connect", "source", x.Source, "error", x.Err)
 		}
 		for _, e := range x.Exclusions {
 			log.Warn("a resolver of this machine cannot connect", "source", x.Source,
@@ -146,12 +146,12 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 		Reload:    r.status,
 		Domains:   func(n int) []transform.DomainCount { return r.sensor.Domains(n) },
 	}
-	shown, err := page.New(view.Ledger, &r.tap, r.log)
+	statusPage, err := page.New(view.Ledger, &r.tap, r.log)
 	if err != nil {
 		return nil, err
 	}
 	return admin.Listen(c, view, admin.Options{
-		Page:     shown,
+		Page:     statusPage,
 		Selftest: selftest.New(func() selftest.Sensor { return r.sensor }, &r.tap),
 		Ready:    func() bool { return r.sensor.Open() },
 		Registry: registry,
@@ -159,7 +159,7 @@ func (r *reloader) listen(c conf.Admin) (*admin.Server, error) {
 	})
 }
 
-// state returns the sensor's state with secrets masked, which errors may quote.
+// state returns the state of the sensor. It masks secrets, which errors may quote.
 func (r *reloader) state() sensor.State {
 	s := r.sensor.State()
 	for i := range s.Ledger.Sinks {
@@ -171,9 +171,9 @@ func (r *reloader) state() sensor.State {
 	return s
 }
 
-// show serves the admin address until the returned function is called, which returns the
-// server's error. A failure of the server stops the sensor, by stop.
-func (r *reloader) show(stop func()) (end func() error) {
+// serve serves the admin address until end is called, which waits and returns the error of the
+// server. If the server fails, serve calls stop.
+func (r *reloader) serve(stop func()) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {

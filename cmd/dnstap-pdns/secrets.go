@@ -8,14 +8,14 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
-// secrets masks what functions gave in the configurations that were read: errors and log
-// lines of other packages quote paths, addresses and names of accounts. Nil masks nothing.
+// secrets masks values from functions of the configuration in errors and log lines. Other
+// packages quote such paths, addresses and account names. Nil masks nothing.
 type secrets struct {
 	mu    sync.Mutex
 	files []*conf.File
 }
 
-// add masks the values of another configuration, too.
+// add also masks the values of another configuration.
 func (s *secrets) add(file *conf.File) {
 	if s == nil {
 		return
@@ -25,7 +25,7 @@ func (s *secrets) add(file *conf.File) {
 	s.files = append(s.files, file)
 }
 
-// keep masks the values of this configuration only: after a reload the others are gone.
+// keep masks only the values of this configuration, which a reload has put in force.
 func (s *secrets) keep(file *conf.File) {
 	if s == nil {
 		return
@@ -35,7 +35,7 @@ func (s *secrets) keep(file *conf.File) {
 	s.files = []*conf.File{file}
 }
 
-// mask replaces each value by the expression that gave it.
+// mask replaces each value by its expression in the configuration.
 func (s *secrets) mask(text string) string {
 	if s == nil {
 		return text
@@ -49,7 +49,7 @@ func (s *secrets) mask(text string) string {
 	return text
 }
 
-// maskAttr masks a log line's attribute. The names of sources and sinks are no secrets.
+// maskAttr masks an attribute of a log line. The names of sources and sinks are not secret.
 func (s *secrets) maskAttr(_ []string, a slog.Attr) slog.Attr {
 	switch a.Key {
 	case slog.TimeKey, slog.LevelKey, slog.MessageKey, "source", "sink":

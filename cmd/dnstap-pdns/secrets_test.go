@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// words are the attributes whose values are no secrets: numbers, truth, durations, sizes
-// and words of the configuration's language.
-var words = []string{
+// publicAttributes are the attributes whose values are not secret: numbers, booleans, durations,
+// sizes and keywords.
+var publicAttributes = []string{
 	`source "dnstap" NAME.mode`, `source "dnstap" NAME.max_connections`, `source "dnstap" NAME.max_frame`,
 	`source "dnstap" NAME.handshake_timeout`, `source "pcap" NAME.when`, `source "pcap" NAME.idle_after`,
 	`source "pcap" NAME.promiscuous`, `source "pcap" NAME.decapsulate`, `source "pcap" NAME.verify_checksum`,
@@ -33,17 +33,17 @@ var words = []string{
 	`admin.allow_remote`, `admin.samples`, `admin.pprof`, `log.level`, `log.format`,
 }
 
-// A hidden value is what an attribute has from env("SECRET").
-type hidden struct {
+// A secretValue is the value of an attribute from env("SECRET").
+type secretValue struct {
 	attribute string // as in the reference
 	value     string
 	config    string
 	fails     bool   // check or run quotes the attribute
-	also      string // what no output may hold either, besides the value
+	also      string // another text that no output may contain
 }
 
-// hiddenValues has one at least of each attribute that takes text of the operator's own.
-func hiddenValues(dir string) []hidden {
+// secretValues returns at least one value of each attribute that is not public.
+func secretValues(dir string) []secretValue {
 	const sink = "sink \"nmsg\" \"s\" {\nto = \"stdout:\"\n}\n"
 	admin := "admin {\nlisten = \"\"\n}\n"
 	tap := "source \"dnstap\" \"a\" {\nlisten = \"unix://" + dir + "/tap.sock\"\n"
@@ -53,7 +53,7 @@ func hiddenValues(dir string) []hidden {
 	tunnel := span + "interface = \"no-such-if\"\n" + resolvers + "decapsulate = true\n"
 	base := admin + sink
 	running := base + tap + "}\n"
-	return []hidden{
+	return []secretValue{
 		{`source "dnstap" NAME.listen`, "unix://" + dir + "/s3cr3t/tap.sock", base + "source \"dnstap\" \"a\" {\nlisten = env(\"SECRET\")\n}\n", true, "s3cr3t"},
 		{`source "dnstap" NAME.listen`, dir + "/s3cr3t", base + "source \"dnstap\" \"a\" {\nlisten = \"unix://${env(\"SECRET\")}/tap.sock\"\n}\n", true, "s3cr3t"},
 		{`source "dnstap" NAME.listen`, "tcp://192.0.2.77:6000", base + "source \"dnstap\" \"a\" {\nlisten = env(\"SECRET\")\n}\n", true, "192.0.2.77"},
@@ -82,8 +82,8 @@ func hiddenValues(dir string) []hidden {
 	}
 }
 
-// Whatever goes wrong with a value that a function gave, no output shows it.
-func TestNoOutputHoldsWhatAFunctionGave(t *testing.T) {
+// TestNoOutputContainsSecrets: errors about a value from a function must not show it.
+func TestNoOutputContainsSecrets(t *testing.T) {
 	dir := t.TempDir()
 	certificate, key := newPair(t)
 	for name, text := range map[string][]byte{
@@ -93,19 +93,19 @@ func TestNoOutputHoldsWhatAFunctionGave(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := hiddenValues(dir)
+	all := secretValues(dir)
 	reference, err := os.ReadFile("../../conf/testdata/reference.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	rows := regexp.MustCompile("(?m)^\\| `(.*?)` \\| `(.*?)` \\|").FindAllSubmatch(reference, -1)
-	if len(rows) < len(words) {
+	if len(rows) < len(publicAttributes) {
 		t.Errorf("only %d attributes found", len(rows))
 	}
 	for _, row := range rows {
 		name := string(row[1]) + "." + string(row[2])
-		if !slices.Contains(words, name) && !slices.ContainsFunc(all, func(h hidden) bool { return h.attribute == name }) {
-			t.Errorf("%s: say in this test that it is a word, or how its value could show", name)
+		if !slices.Contains(publicAttributes, name) && !slices.ContainsFunc(all, func(v secretValue) bool { return v.attribute == name }) {
+			t.Errorf("%s: add it to publicAttributes, or add a configuration that could show its value to secretValues", name)
 		}
 	}
 	path := filepath.Join(dir, "c.hcl")
@@ -120,14 +120,14 @@ func TestNoOutputHoldsWhatAFunctionGave(t *testing.T) {
 				"check": {}, "run": {}, "replay": {"demo.fstrm"}, "explain": {"demo.fstrm"},
 			} {
 				ctx, stop := context.WithCancel(t.Context())
-				said, out := &stopper{stop: stop}, new(bytes.Buffer)
-				std := stdio{out: out, err: said, secrets: new(secrets)}
+				errs, out := &stopper{stop: stop}, new(bytes.Buffer)
+				std := stdio{out: out, err: errs, secrets: new(secrets)}
 				exitCode(name, commands[name].run(ctx, append([]string{"-c", path}, args...), std), std)
 				stop()
-				text := said.String()
+				text := errs.String()
 				quoted = quoted || strings.Contains(text, "SECRET")
 				if name == "check" {
-					text += out.String() // what others print are records and reports
+					text += out.String() // the output of the others is records and reports
 				}
 				for _, v := range []string{h.value, h.also} {
 					if v != "" && strings.Contains(text, v) {
@@ -136,7 +136,7 @@ func TestNoOutputHoldsWhatAFunctionGave(t *testing.T) {
 				}
 			}
 			if h.fails && !quoted {
-				t.Error("no command quotes the value: the test shows nothing of this attribute")
+				t.Error("no command quotes the value: the test proves nothing for this attribute")
 			}
 		})
 	}
@@ -161,10 +161,10 @@ func newPair(t *testing.T) (certificate, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
-// A stopper keeps what is said, and stops a sensor that has started.
+// A stopper is a log that stops the sensor when it has started.
 type stopper struct {
 	mu   sync.Mutex
-	said bytes.Buffer
+	text bytes.Buffer
 	stop func()
 }
 
@@ -174,11 +174,11 @@ func (s *stopper) Write(b []byte) (int, error) {
 	if bytes.Contains(b, []byte("msg=started")) {
 		s.stop()
 	}
-	return s.said.Write(b)
+	return s.text.Write(b)
 }
 
 func (s *stopper) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.said.String()
+	return s.text.String()
 }

@@ -20,28 +20,27 @@ import (
 )
 
 const (
-	selftestTime = 29 * time.Second // in all
-	specialDecoy = "ipv4only.arpa"  // resolvers ask servers for it, and it is not signed, so that each name is asked for
-	maxRefusal   = 1 << 10          // of what is said of one, in bytes
+	selftestTime = 29 * time.Second // limit of the whole run
+	specialDecoy = "ipv4only.arpa"  // resolvers query servers for each name below it, because it is not signed
+	maxRefusal   = 1 << 10          // bytes of the reason for a refusal
 )
 
-// trial is one run of the selftest.
+// A trial is one run of the selftest.
 type trial struct {
 	config   *conf.File
-	admin    string // where the sensor answers
-	resolver string // where the resolver does
+	admin    string // address of the sensor
+	resolver string // address of the resolver
 	request  selftest.Request
 	decoys   string // the zone of the decoy
 }
 
-// proveFarEnd is the command selftest.
-func proveFarEnd(ctx context.Context, args []string, std stdio) error {
+func runSelftest(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("selftest", "[-c FILE] [--resolver ADDR] [--zone ZONE] [--decoy ZONE]", std)
 	path := fs.String("c", "", configUsage)
-	resolver := fs.String("resolver", "127.0.0.1", "`ADDR`, with or without a port, at which the resolver answers its clients")
-	zone := fs.String("zone", "com", "public `ZONE` below which a name is made that must leave")
-	decoy := fs.String("decoy", "", "local or special `ZONE` below which the decoy is made; without it "+specialDecoy+", or the first of scrub.local_names where scrub.special_names is false")
-	if err := parseAlone(fs, args); err != nil {
+	resolver := fs.String("resolver", "127.0.0.1", "`ADDR` at which the resolver answers its clients, with or without a port")
+	zone := fs.String("zone", "com", "public `ZONE` below which the name is made, which must leave")
+	decoy := fs.String("decoy", "", "local or special `ZONE` below which the decoy is made; default: "+specialDecoy+", or the first of scrub.local_names if scrub.special_names is false")
+	if err := parseFlagsOnly(fs, args); err != nil {
 		return err
 	}
 	file, err := loadConfig(*path, std)
@@ -59,7 +58,7 @@ func proveFarEnd(ctx context.Context, args []string, std stdio) error {
 
 func (t *trial) prepare(resolver, zone, decoy string) (err error) {
 	if t.config.Admin.Listen == "" {
-		return errors.New("by its configuration (admin.listen) the sensor answers nowhere, and cannot be asked what it sees: give it an address, and reload it")
+		return errors.New("by its configuration (admin.listen) the sensor answers nowhere: set admin.listen and reload it")
 	}
 	t.admin = reachable(t.config.Admin.Listen)
 	if t.resolver, err = withPort(resolver); err != nil {
@@ -68,14 +67,14 @@ func (t *trial) prepare(resolver, zone, decoy string) (err error) {
 	if t.decoys, err = decoyZone(decoy, &t.config.Policy); err != nil {
 		return err
 	}
-	if t.request.Name, err = selftest.Draw(zone); err != nil {
+	if t.request.Name, err = selftest.RandomName(zone); err != nil {
 		return err
 	}
-	t.request.Decoy, err = selftest.Draw(t.decoys)
+	t.request.Decoy, err = selftest.RandomName(t.decoys)
 	return err
 }
 
-// withPort is an address with its port, 53 where none is said.
+// withPort returns an address with its port, by default 53.
 func withPort(address string) (string, error) {
 	if _, err := netip.ParseAddr(address); err == nil || address != "" && !strings.ContainsAny(address, ":[] ") {
 		return net.JoinHostPort(address, "53"), nil
@@ -83,10 +82,10 @@ func withPort(address string) (string, error) {
 	if host, port, err := net.SplitHostPort(address); err == nil && host != "" && port != "" {
 		return address, nil
 	}
-	return "", fmt.Errorf("%q is no address: --resolver takes HOST or HOST:PORT, like 127.0.0.1:53 or [::1]:53", address)
+	return "", fmt.Errorf("--resolver: %q is not an address: use HOST or HOST:PORT, like 127.0.0.1:53 or [::1]:53", address)
 }
 
-// decoyZone is what was named, else one that the policy keeps in the house.
+// decoyZone returns the named zone, or else a zone whose names the policy drops.
 func decoyZone(named string, p *transform.Config) (string, error) {
 	switch {
 	case named != "":
@@ -96,10 +95,10 @@ func decoyZone(named string, p *transform.Config) (string, error) {
 	case len(p.LocalNames) > 0:
 		return transform.ParseLocalName(p.LocalNames[0])
 	}
-	return "", errors.New("scrub.special_names is false and scrub.local_names empty: by this configuration no name is kept in the house, and there is no decoy to prove that with")
+	return "", errors.New("scrub.special_names is false and scrub.local_names empty: this configuration drops no name, so there is no decoy")
 }
 
-// run has the sensor watch, asks the resolver, and prints what became of both names.
+// run makes the sensor observe both names, queries the resolver, and prints the results.
 func (t *trial) run(ctx context.Context, out io.Writer) error {
 	response, err := t.begin(ctx)
 	if err != nil {
@@ -109,26 +108,26 @@ func (t *trial) run(ctx context.Context, out io.Writer) error {
 	lines := json.NewDecoder(response.Body)
 	var first, second selftest.Line
 	if err := lines.Decode(&first); err != nil || first.Watching == nil {
-		return fmt.Errorf("what answers at %s does not say that it watches: is it a sensor of this version?", t.admin)
+		return fmt.Errorf("%s did not start a selftest: check that a sensor of this version listens there", t.admin)
 	}
-	asked := t.askBoth(ctx)
-	for _, a := range asked {
+	answers := t.askBoth(ctx)
+	for _, a := range answers {
 		fmt.Fprintln(out, a)
 	}
 	if err := lines.Decode(&second); ctx.Err() != nil {
-		return fmt.Errorf("the sensor at %s answers no more: it hangs; see its log, and restart it", t.admin)
+		return fmt.Errorf("the sensor at %s has stopped answering: see its log, and restart it", t.admin)
 	} else if err != nil || second.Verdict == nil {
 		return fmt.Errorf("the sensor at %s came to no verdict: it was stopped, or its admin.listen changed; try again", t.admin)
 	}
 	v := second.Verdict
-	r := report{trial: t, asked: asked, forbidden: first.Watching.NameForbidden, Verdict: v}
+	r := report{trial: t, answers: answers, forbidden: first.Watching.NameForbidden, Verdict: v}
 	if !v.Passed() {
 		r.ledger, r.noLedger = fetchLedger(ctx, t.admin)
 	}
 	return r.print(out)
 }
 
-// begin asks the sensor to watch for both names.
+// begin requests a selftest from the sensor.
 func (t *trial) begin(ctx context.Context) (*http.Response, error) {
 	body, err := json.Marshal(t.request)
 	if err != nil {
@@ -139,39 +138,39 @@ func (t *trial) begin(ctx context.Context) (*http.Response, error) {
 		return response, err
 	}
 	defer response.Body.Close()
-	said, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-	err = fmt.Errorf("the sensor at %s refuses (%s): %s", t.admin, response.Status, bytes.TrimSpace(said))
+	reason, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
+	err = fmt.Errorf("the sensor at %s refuses (%s): %s", t.admin, response.Status, bytes.TrimSpace(reason))
 	switch response.StatusCode {
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
 		return nil, &usageError{err}
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return nil, fmt.Errorf("what answers at %s knows no selftest: is it a sensor of this version?", t.admin)
+		return nil, fmt.Errorf("the server at %s does not support selftest: check that a sensor of this version listens there", t.admin)
 	}
 	return nil, err
 }
 
-// An answer is what the resolver said of a name.
+// An answer is the answer of the resolver for a name.
 type answer struct {
 	resolver, name, decoy string
-	rcode                 string // empty: nothing
+	rcode                 string // empty after an error
 	err                   error
 }
 
 func (a answer) String() string {
-	said := a.rcode
+	result := a.rcode
 	if a.err != nil {
-		said = "no answer: " + a.err.Error()
+		result = "no answer: " + a.err.Error()
 	}
-	return fmt.Sprintf("%s was asked for %s%s: %s", a.resolver, a.name, a.decoy, said)
+	return fmt.Sprintf("%s was asked for %s%s: %s", a.resolver, a.name, a.decoy, result)
 }
 
-// askBoth asks the resolver for both names at once, and returns what it said.
+// askBoth queries the resolver for both names at the same time.
 func (t *trial) askBoth(ctx context.Context) [2]answer {
 	both := [2]answer{{resolver: t.resolver, name: t.request.Name}, {resolver: t.resolver, name: t.request.Decoy, decoy: " (the decoy)"}}
-	var asking sync.WaitGroup
+	var queries sync.WaitGroup
 	for i := range both {
-		asking.Go(func() { both[i].rcode, both[i].err = selftest.Ask(ctx, t.resolver, both[i].name) })
+		queries.Go(func() { both[i].rcode, both[i].err = selftest.Ask(ctx, t.resolver, both[i].name) })
 	}
-	asking.Wait()
+	queries.Wait()
 	return both
 }

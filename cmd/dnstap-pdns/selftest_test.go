@@ -32,23 +32,23 @@ func droppedAs(reason string) selftest.Seen {
 	return selftest.Seen{Queries: 1, Dropped: []selftest.Drop{{Reason: reason}}}
 }
 
-// reports have something of everything that a selftest may say.
+// reports are changes to the report of a selftest that passed, so that each finding occurs.
 var reports = []struct {
 	what   string
 	change func(r *report)
 }{
-	{"all is well", func(*report) {}},
-	{"well, and a sink has no form for it", func(r *report) {
+	{"passed", func(*report) {}},
+	{"passed, and a message type filters it", func(r *report) {
 		r.Sinks = append(r.Sinks, selftest.Sink{Name: "obs", Stage: selftest.Filtered})
 	}},
-	{"the resolver is not there", func(r *report) {
-		r.asked[0].rcode, r.asked[0].err = "", errors.New("no answer in 9s")
+	{"the resolver does not answer", func(r *report) {
+		r.answers[0].rcode, r.answers[0].err = "", errors.New("no answer in 9s")
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 	}},
 	{"the resolver refuses", func(r *report) {
-		r.asked[0].rcode, r.Name, r.Decoy, r.Sinks[0].Stage = "REFUSED", selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
+		r.answers[0].rcode, r.Name, r.Decoy, r.Sinks[0].Stage = "REFUSED", selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 	}},
-	{"nobody is connected", func(r *report) {
+	{"no resolver is connected", func(r *report) {
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 		r.ledger.Sources[0].Dnstap.Connections = nil
 	}},
@@ -56,12 +56,12 @@ var reports = []struct {
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 		r.ledger.Sources[0].Dnstap.Connections[0].Outward = 0
 	}},
-	{"a thread that has asked nothing yet", func(r *report) {
+	{"a thread without queries", func(r *report) {
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 		d := r.ledger.Sources[0].Dnstap
 		d.Connections = append(d.Connections, admin.Connection{Since: r.ledger.Time, Version: "unbound 1.17.1", Frames: 9})
 	}},
-	{"packets alone", func(r *report) {
+	{"packets only", func(r *report) {
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 		r.ledger.Sources[0] = admin.Source{Name: "span", Kind: admin.KindPcap, LastOutward: r.ledger.Time, MessageClock: r.ledger.Time,
 			Pcap: &admin.Packets{Capturing: true}}
@@ -76,41 +76,41 @@ var reports = []struct {
 	{"forwarded", func(r *report) {
 		r.Name, r.Decoy, r.Sinks[0].Stage = droppedAs("forwarded"), droppedAs("forwarded"), selftest.NoRecord
 	}},
-	{"a reason of tomorrow", func(r *report) { r.Name, r.Sinks[0].Stage = droppedAs("of_tomorrow"), selftest.NoRecord }},
-	{"sinks each in their own way", func(r *report) {
+	{"an unknown reason", func(r *report) { r.Name, r.Sinks[0].Stage = droppedAs("unknown_reason"), selftest.NoRecord }},
+	{"sinks at each stage", func(r *report) {
 		r.Sinks = []selftest.Sink{
-			{Name: "slow", Stage: selftest.Waiting}, {Name: "paced", Stage: selftest.Waiting}, {Name: "behind", Stage: selftest.Waiting},
+			{Name: "slow", Stage: selftest.Waiting}, {Name: "paced", Stage: selftest.Waiting}, {Name: "busy", Stage: selftest.Waiting},
 			{Name: "full", Stage: selftest.Waiting, Error: "no space left on device"},
-			{Name: "away", Stage: selftest.Left, Error: "nobody listens where the datagrams go"},
-			{Name: "lossy", Stage: selftest.Lost, Lost: map[string]uint64{"refused": 2, "of_tomorrow": 1}, Error: "nobody listens"},
+			{Name: "away", Stage: selftest.Left, Error: "connection refused"},
+			{Name: "lossy", Stage: selftest.Lost, Lost: map[string]uint64{"refused": 2, "unknown_reason": 1}, Error: "connection refused"},
 		}
-		r.config.Sinks = []forward.SinkConfig{{Name: "slow", Flush: 10 * time.Minute}, {Name: "paced", Transport: udp.Config{Rate: 1}}, {Name: "behind"}}
+		r.config.Sinks = []forward.SinkConfig{{Name: "slow", Flush: 10 * time.Minute}, {Name: "paced", Transport: udp.Config{Rate: 1}}, {Name: "busy"}}
 	}},
-	{"a sink that fails where nothing came", func(r *report) {
+	{"a failing sink without a record", func(r *report) {
 		r.Name = selftest.Seen{Queries: 1}
 		r.Sinks[0] = selftest.Sink{Name: "files", Stage: selftest.NoRecord, Error: "no space left on device"}
 	}},
 	{"the decoy never seen", func(r *report) { r.Decoy = selftest.Seen{} }},
 	{"the decoy not answered", func(r *report) { r.Decoy = selftest.Seen{Queries: 1} }},
-	{"the decoy recorded", func(r *report) { r.Decoy = made }},
-	{"the decoy gone", func(r *report) { r.Decoy, r.Sinks[0].DecoyLeft = made, true }},
-	{"the decoy gone, and the sensor stopped for it", func(r *report) {
+	{"a record of the decoy", func(r *report) { r.Decoy = made }},
+	{"the decoy left", func(r *report) { r.Decoy, r.Sinks[0].DecoyLeft = made, true }},
+	{"the decoy left, and the sensor was stopped", func(r *report) {
 		r.Decoy, r.Sinks[0].DecoyLeft = made, true
 		r.ledger, r.noLedger = nil, errors.New("no sensor answers at 127.0.0.1:9353")
 	}},
-	{"nothing seen, and the sensor stopped", func(r *report) {
+	{"nothing seen, and the sensor was stopped", func(r *report) {
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 		r.ledger, r.noLedger = nil, errors.New("no sensor answers at 127.0.0.1:9353")
 	}},
 }
 
-// freshReport is one of a sensor that is well.
-func freshReport() *report {
+// passedReport returns the report of a selftest that passed.
+func passedReport() *report {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	t := &trial{config: &conf.File{}, resolver: "192.0.2.53:53", decoys: "ipv4only.arpa"}
 	return &report{
 		trial:   t,
-		asked:   [2]answer{{resolver: t.resolver, rcode: "NXDOMAIN"}, {resolver: t.resolver, rcode: "NXDOMAIN"}},
+		answers: [2]answer{{resolver: t.resolver, rcode: "NXDOMAIN"}, {resolver: t.resolver, rcode: "NXDOMAIN"}},
 		Verdict: &selftest.Verdict{Name: made, Decoy: stays, Sinks: []selftest.Sink{left}},
 		ledger: &admin.Ledger{Time: now, Started: now.Add(-time.Hour), Reload: admin.Reload{OK: true}, ResolversConfigured: true,
 			Sources: []admin.Source{{Name: "tap", Kind: admin.KindDnstap, LastOutward: now, MessageClock: now,
@@ -118,10 +118,10 @@ func freshReport() *report {
 	}
 }
 
-func TestSelftestPrintsThis(t *testing.T) {
+func TestSelftestOutput(t *testing.T) {
 	var got bytes.Buffer
 	for _, c := range reports {
-		r := freshReport()
+		r := passedReport()
 		c.change(r)
 		fmt.Fprintf(&got, "== %s\n", c.what)
 		if err := r.print(plainWriter{&got}); err != nil {
@@ -132,15 +132,15 @@ func TestSelftestPrintsThis(t *testing.T) {
 	golden.Assert(t, got.String(), "selftest.txt")
 }
 
-func TestEveryReasonHasARemedyOfSelftest(t *testing.T) {
+func TestEveryReasonHasASelftestRemedy(t *testing.T) {
 	for _, r := range transform.Reasons() {
 		if selftestRemedies[r] == "" {
-			t.Errorf("%v has none", r)
+			t.Errorf("%v has no remedy", r)
 		}
 	}
 }
 
-func TestResolversAreNamedWithAndWithoutPort(t *testing.T) {
+func TestPortOfTheResolverIsOptional(t *testing.T) {
 	for address, want := range map[string]string{
 		"127.0.0.1": "127.0.0.1:53", "127.0.0.1:5353": "127.0.0.1:5353", "::1": "[::1]:53", "[::1]:5353": "[::1]:5353",
 		"unbound": "unbound:53", "ns.example:5353": "ns.example:5353", "fe80::1%eth0": "[fe80::1%eth0]:53",
@@ -152,7 +152,7 @@ func TestResolversAreNamedWithAndWithoutPort(t *testing.T) {
 	}
 }
 
-func TestDecoysAreWhatThePolicyKeeps(t *testing.T) {
+func TestDecoyZoneIsOneThatThePolicyDrops(t *testing.T) {
 	local := []string{"Corp.Example.", "campus.example"}
 	for what, tt := range map[string]struct {
 		named  string
@@ -162,8 +162,8 @@ func TestDecoysAreWhatThePolicyKeeps(t *testing.T) {
 		"special names": {"", transform.Config{SpecialNames: true, LocalNames: local}, specialDecoy},
 		"local names":   {"", transform.Config{LocalNames: local}, "corp.example"},
 		"nothing":       {"", transform.Config{}, ""},
-		"one's own":     {"bücher.example", transform.Config{}, "xn--bcher-kva.example"},
-		"no name":       {"a..b", transform.Config{SpecialNames: true}, ""},
+		"named":         {"bücher.example", transform.Config{}, "xn--bcher-kva.example"},
+		"invalid":       {"a..b", transform.Config{SpecialNames: true}, ""},
 	} {
 		if got, err := decoyZone(tt.named, &tt.policy); got != tt.want || (err == nil) != (tt.want != "") {
 			t.Errorf("%s: got %q, %v", what, got, err)
@@ -171,8 +171,8 @@ func TestDecoysAreWhatThePolicyKeeps(t *testing.T) {
 	}
 }
 
-// TestWhatKnowsNoSelftestIsSaidToBe asks what answers something else.
-func TestWhatKnowsNoSelftestIsSaidToBe(t *testing.T) {
+// TestSelftestErrorsOfTheServer runs selftest against servers with other answers.
+func TestSelftestErrorsOfTheServer(t *testing.T) {
 	watching, err := json.Marshal(selftest.Line{Watching: &selftest.Watching{}})
 	if err != nil {
 		t.Fatal(err)
@@ -182,15 +182,15 @@ func TestWhatKnowsNoSelftestIsSaidToBe(t *testing.T) {
 		text, want string
 		exit       int
 	}{
-		"an older sensor":                 {405, "Method Not Allowed", "knows no selftest: is it a sensor of this version?", exitFailed},
-		"another server":                  {404, "not found", "knows no selftest", exitFailed},
-		"a page":                          {200, "<html>", "does not say that it watches", exitFailed},
-		"other JSON":                      {200, "{}", "does not say that it watches", exitFailed},
-		"a busy sensor":                   {409, "another selftest is under way\n", "refuses (409 Conflict): another selftest is under way", exitFailed},
-		"a bad decoy":                     {422, "it would leave\n", "refuses (422 Unprocessable Entity): it would leave", exitUsage},
-		"one that stops":                  {200, string(watching), "came to no verdict: it was stopped, or its admin.listen changed", exitFailed},
-		"no verdict at it":                {200, string(watching) + "{}", "came to no verdict", exitFailed},
-		"one that stops with its verdict": {200, string(watching) + `{"verdict":{"decoy":{"records":1}}}`, "a decoy left the house", exitFailed},
+		"an older sensor":                {405, "Method Not Allowed", "does not support selftest: check that a sensor of this version listens there", exitFailed},
+		"another server":                 {404, "not found", "does not support selftest", exitFailed},
+		"a page":                         {200, "<html>", "did not start a selftest", exitFailed},
+		"other JSON":                     {200, "{}", "did not start a selftest", exitFailed},
+		"a busy sensor":                  {409, "another selftest is under way\n", "refuses (409 Conflict): another selftest is under way", exitFailed},
+		"a bad decoy":                    {422, "it would leave\n", "refuses (422 Unprocessable Entity): it would leave", exitUsage},
+		"a sensor that stops":            {200, string(watching), "came to no verdict: it was stopped, or its admin.listen changed", exitFailed},
+		"an empty line":                  {200, string(watching) + "{}", "came to no verdict", exitFailed},
+		"a sensor that stops afterwards": {200, string(watching) + `{"verdict":{"decoy":{"records":1}}}`, "the decoy left", exitFailed},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(tt.status)
@@ -199,9 +199,9 @@ func TestWhatKnowsNoSelftestIsSaidToBe(t *testing.T) {
 		trial := trial{admin: server.Listener.Addr().String(), resolver: "127.93.53.9:9", request: selftest.Request{Name: "a.", Decoy: "b."}}
 		err := trial.run(t.Context(), io.Discard)
 		server.Close()
-		var said bytes.Buffer
-		if exit := exitCode("selftest", err, stdio{err: &said}); exit != tt.exit || !strings.Contains(said.String(), tt.want) {
-			t.Errorf("%s: exit %d, %q; want %d, %q", name, exit, said.String(), tt.exit, tt.want)
+		var errs bytes.Buffer
+		if exit := exitCode("selftest", err, stdio{err: &errs}); exit != tt.exit || !strings.Contains(errs.String(), tt.want) {
+			t.Errorf("%s: exit %d, %q; want %d, %q", name, exit, errs.String(), tt.exit, tt.want)
 		}
 	}
 }

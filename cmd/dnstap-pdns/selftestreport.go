@@ -22,16 +22,16 @@ import (
 type report struct {
 	*trial
 	*selftest.Verdict
-	asked     [2]answer
-	forbidden string        // the reason for which the policy drops the name; empty: none
-	ledger    *admin.Ledger // after the selftest, if something is not proven
-	noLedger  error         // why ledger is nil then
+	answers   [2]answer
+	forbidden string        // the reason for which the policy drops the name, or empty
+	ledger    *admin.Ledger // after a selftest that did not pass
+	noLedger  error         // the error if ledger could not be read
 }
 
-// A finding is a sentence and what to do about it, which is empty if all is well.
-type finding struct{ says, do string }
+// A finding is a result of the selftest, and a remedy if it is a problem.
+type finding struct{ text, remedy string }
 
-// print prints each finding, and returns an error unless the name left and the decoy stayed.
+// print prints all findings, and returns an error unless the selftest passed.
 func (r *report) print(out io.Writer) error {
 	fmt.Fprintln(out)
 	findings := append(r.ofResolver(), r.ofName()...)
@@ -40,56 +40,56 @@ func (r *report) print(out io.Writer) error {
 	}
 	findings = append(findings, r.ofDecoy())
 	for _, f := range findings {
-		fmt.Fprintln(out, f.says)
-		if f.do != "" {
-			fmt.Fprintf(out, "  %s\n", f.do)
+		fmt.Fprintln(out, f.text)
+		if f.remedy != "" {
+			fmt.Fprintf(out, "  %s\n", f.remedy)
 		}
 	}
 	if r.Passed() {
-		fmt.Fprintln(out, "\nproven: what is to leave does, through every sink that has a form for it, and what is to stay does not")
+		fmt.Fprintln(out, "\nproven: the name left through every sink whose message type can contain it, and the decoy did not leave")
 		return nil
 	}
 	r.warn(out, findings)
 	fmt.Fprintln(out)
 	if r.DecoyLeft() {
-		return errors.New("a decoy left the house")
+		return errors.New("the decoy left")
 	}
 	return errors.New("not proven")
 }
 
-// warn prints the sensor's other warnings.
-func (r *report) warn(out io.Writer, besides []finding) {
+// warn prints the warnings of the sensor whose remedies were not printed already.
+func (r *report) warn(out io.Writer, printed []finding) {
 	if r.noLedger != nil {
-		fmt.Fprintf(out, "warning: what else is wrong is not known: %v\n", r.noLedger)
+		fmt.Fprintf(out, "warning: the warnings of the sensor could not be read: %v\n", r.noLedger)
 		return
 	}
 	for _, w := range r.ledger.Warnings() {
-		if !slices.ContainsFunc(besides, func(f finding) bool { return f.do == w.Do }) {
+		if !slices.ContainsFunc(printed, func(f finding) bool { return f.remedy == w.Do }) {
 			fmt.Fprintf(out, "warning: %s\n  %s\n", w.Says, w.Do)
 		}
 	}
 }
 
-// ofResolver reports a resolver that did not answer, if that may be why the name was not
-// seen.
+// ofResolver reports that the resolver did not answer, which may be the reason if the name was
+// not seen.
 func (r *report) ofResolver() []finding {
 	if r.Name.Any() {
 		return nil
 	}
-	for _, a := range r.asked {
+	for _, a := range r.answers {
 		switch {
 		case a.err != nil:
 			return []finding{{"the resolver does not answer: " + a.err.Error(),
 				"Name with --resolver the address at which it answers its clients, from this host too."}}
 		case a.rcode == "REFUSED":
 			return []finding{{"the resolver refuses to answer this host",
-				"Let it answer here (Unbound: access-control, BIND: allow-query and allow-recursion), or run this where its clients are."}}
+				"Allow queries from this host (Unbound: access-control, BIND: allow-query and allow-recursion), or run selftest on a host of its clients."}}
 		}
 	}
 	return nil
 }
 
-// ofName reports at which stage the name stopped; nothing, if it became a record.
+// ofName reports why the name did not become a record.
 func (r *report) ofName() []finding {
 	var all []finding
 	if r.forbidden != "" {
@@ -99,37 +99,37 @@ func (r *report) ofName() []finding {
 	case r.Name.Records > 0:
 	case len(r.Name.Dropped) > 0:
 		for _, d := range r.Name.Dropped {
-			all = append(all, finding{"the name was seen, and dropped as " + spelled(d), remedyFor(d.Reason)})
+			all = append(all, finding{"the name was seen, and dropped as " + meaningOfDrop(d), remedyFor(d.Reason)})
 		}
 	case r.Name.Queries > 0:
 		all = append(all, finding{"the name's query was seen, and no response to it",
-			"See that the resolver tells of responses too (dnstap), that packets of both directions are captured, and that it reaches the servers of the zone."})
+			"Check that the resolver sends responses over dnstap, that packets of both directions are captured, and that the resolver reaches the servers of the zone."})
 	default:
 		all = append(all, r.ofUnseen())
 	}
 	return all
 }
 
-// ofUnseen reports why the sensor may not have seen the name.
+// ofUnseen reports possible reasons why the sensor did not see the name.
 func (r *report) ofUnseen() finding {
 	const never = "the sensor has never seen the name"
 	if len(r.ofResolver()) > 0 || r.noLedger != nil {
 		return finding{never, ""} // the reason is reported already, or unknown
 	}
-	connected, outward, client := inputs(r.ledger)
+	connected, outward, remedy := inputs(r.ledger)
 	switch {
 	case !connected:
 		return finding{never + ": no resolver is connected to it, and it captures no packets",
 			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it."}
-	case !outward && client != "":
-		return finding{never + ": what is connected tells of clients only, and of nothing outward", "Of the resolver: " + client + "."}
+	case !outward && remedy != "":
+		return finding{never + ": the resolver sends only messages of its clients, and nothing outward", "In the resolver: " + remedy + "."}
 	}
 	return finding{never + ", though something is connected",
 		fmt.Sprintf("See that it is the resolver at %s that is connected, and not one that asks it. It did not ask servers if it knows what is below the zone already: choose another --zone.", r.resolver)}
 }
 
 // inputs reports whether a sender is connected or packets are captured, whether outward
-// messages came, and the remedy for a resolver that sends only its clients' messages.
+// messages came, and the remedy for a resolver that sends only messages of its clients.
 func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
 	for i := range l.Sources {
 		s := &l.Sources[i]
@@ -150,7 +150,7 @@ func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
 	return connected, outward, remedy
 }
 
-// ofSink reports what became of the name at a sink.
+// ofSink reports the result for the name at a sink.
 func (r *report) ofSink(s *selftest.Sink) []finding {
 	name := fmt.Sprintf("sink %q: ", s.Name)
 	fails := ""
@@ -163,8 +163,8 @@ func (r *report) ofSink(s *selftest.Sink) []finding {
 	case s.Stage == selftest.Left:
 		return []finding{{name + "the name left", ""}}
 	case s.Stage == selftest.Filtered:
-		return []finding{{name + "its message type has no form for a query that nobody answered",
-			`message = "dnsqr" or "dnstap" has one.`}}
+		return []finding{{name + "its message type cannot contain a query without a response",
+			`Set message = "dnsqr" or "dnstap" to send such queries.`}}
 	case s.Stage == selftest.Lost:
 		return []finding{{name + "the record was lost, or others with it: " + lossMeanings(s.Lost) + fails, "Mend what it writes to."}}
 	case s.Stage == selftest.Waiting && fails != "":
@@ -177,43 +177,43 @@ func (r *report) ofSink(s *selftest.Sink) []finding {
 	return nil
 }
 
-// longFlush is the longest flush for which a selftest waits.
+// longFlush is the longest flush with which a selftest can pass.
 const longFlush = 10 * time.Second
 
 func (r *report) remedyForWaiting(sink string) string {
 	at := slices.IndexFunc(r.config.Sinks, func(c forward.SinkConfig) bool { return c.Name == sink })
 	switch {
 	case at >= 0 && r.config.Sinks[at].Flush > longFlush:
-		return fmt.Sprintf("Its flush is %v: records wait for so long for others. A selftest has half a minute: choose a shorter one.", r.config.Sinks[at].Flush)
+		return fmt.Sprintf("Its flush is %v: a record may wait that long for others. A selftest waits for half a minute: set a shorter flush.", r.config.Sinks[at].Flush)
 	case at >= 0:
 		if c, ok := r.config.Sinks[at].Transport.(udp.Config); ok && c.Rate > 0 {
-			return fmt.Sprintf("Its rate is %d datagrams a second: what is more waits. Raise it, or run the selftest when there is less to send.", c.Rate)
+			return fmt.Sprintf("Its rate is %d datagrams a second: more datagrams wait. Increase it, or run selftest when there is less traffic.", c.Rate)
 		}
 	}
-	return "It is behind with what it has to send: try again when its queue is shorter (dnstap-pdns status)."
+	return "Its queue is long: try again when it is shorter (see dnstap-pdns status)."
 }
 
-// ofDecoy reports what became of the decoy.
+// ofDecoy reports the result for the decoy.
 func (r *report) ofDecoy() finding {
 	switch d := r.Decoy.Stayed(); {
 	case r.DecoyLeft():
 		return r.ofDecoyThatLeft()
 	case d != nil:
-		return finding{"decoy: seen, and dropped as " + spelled(*d), ""}
+		return finding{"decoy: seen, and dropped as " + meaningOfDrop(*d), ""}
 	case len(r.Decoy.Dropped) > 0:
-		return finding{"decoy: seen, and dropped before its name was looked at, as " + spelled(r.Decoy.Dropped[0]),
-			"That is no proof. See to this first: " + remedyFor(r.Decoy.Dropped[0].Reason)}
+		return finding{"decoy: seen, and dropped before its name was looked at, as " + meaningOfDrop(r.Decoy.Dropped[0]),
+			"This proves nothing. Fix this first: " + remedyFor(r.Decoy.Dropped[0].Reason)}
 	case r.Decoy.Queries > 0:
 		return finding{"decoy: its query was seen, and no response to it",
-			"That is no proof: it was not judged. Choose another --decoy, whose servers answer."}
+			"This proves nothing, because the decoy was not judged. Choose another --decoy, whose servers answer."}
 	}
 	const never = "decoy: never seen, so it is not proven that it would have stayed"
 	if !r.Name.Any() {
-		return finding{never, ""} // nor was the name
+		return finding{never, ""} // ofName reports why
 	}
 	return finding{never,
-		fmt.Sprintf("The resolver may answer below %s by itself (Unbound: local-zone, BIND: empty zones), or have asked for no more than %[1]s (QNAME minimisation). "+
-			"Choose a --decoy, local or special, below which it asks servers.", r.decoys)}
+		fmt.Sprintf("The resolver may answer below %s by itself (Unbound: local-zone, BIND: empty zones), or have sent queries only for %[1]s (QNAME minimisation). "+
+			"Choose a local or special --decoy below which it queries servers.", r.decoys)}
 }
 
 func (r *report) ofDecoyThatLeft() finding {
@@ -223,15 +223,15 @@ func (r *report) ofDecoyThatLeft() finding {
 			by = append(by, fmt.Sprintf("sink %q", s.Name))
 		}
 	}
-	says := "decoy: A RECORD WAS MADE OF IT"
+	text := "decoy: A RECORD OF IT WAS MADE"
 	if len(by) > 0 {
-		says = "decoy: IT LEFT, through " + strings.Join(by, ", ")
+		text = "decoy: IT LEFT, through " + strings.Join(by, ", ")
 	}
-	return finding{says, "Stop the sensor. If its configuration was not changed during the selftest, this is a defect of dnstap-pdns: please report it."}
+	return finding{text, "Stop the sensor. If its configuration was not changed during the selftest, this is a defect of dnstap-pdns: please report it."}
 }
 
-// spelled returns a drop in words.
-func spelled(d selftest.Drop) string {
+// meaningOfDrop returns a drop with its meaning.
+func meaningOfDrop(d selftest.Drop) string {
 	if m := meaningOf(new(transform.Counts).Scrubbing().Rows, d.Rule); m != "" {
 		return fmt.Sprintf("%s (%s): %s", d.Reason, d.Rule, m)
 	}
@@ -262,40 +262,40 @@ func meaningOf(rows []transform.Row, name string) string {
 	return ""
 }
 
-// remedyFor returns what to do if the name was dropped for this reason.
+// remedyFor returns the remedy if the name was dropped for this reason.
 func remedyFor(reason string) string {
 	for _, r := range transform.Reasons() {
 		if r.String() == reason {
 			return selftestRemedies[r]
 		}
 	}
-	return "docs/privacy.md says what the reason means."
+	return "docs/privacy.md explains this reason."
 }
 
 const (
-	remedyCaptures = "See that packets of both directions are captured, all of them, and once."
-	remedyDefect   = "That is a defect, of the resolver's or of dnstap-pdns: please report it."
+	remedyCaptures = "Check that all packets of both directions are captured, each once."
+	remedyDefect   = "This is a defect of the resolver or of dnstap-pdns: please report it."
 )
 
-// selftestRemedies contain what to do if a name that must leave was dropped.
+// selftestRemedies contains the remedies if a name that must leave was dropped.
 var selftestRemedies = map[transform.Reason]string{
-	transform.Oversize:        "Raise max_frame of the source.",
+	transform.Oversize:        "Increase max_frame of the source.",
 	transform.Malformed:       remedyDefect,
-	transform.NotOutward:      "Have the resolver tell what servers say to it.",
-	transform.Forwarded:       "This resolver asks another one, and that one is where the sensor belongs; outward.forwarded = true takes what this one says.",
-	transform.LocalServer:     "The answer came from a private or local address: choose a --zone that servers on the Internet answer for; outward.local_servers = true takes all that such servers say.",
+	transform.NotOutward:      "Configure the resolver to send the messages of servers over dnstap.",
+	transform.Forwarded:       "This resolver forwards to another one: install the sensor there, or accept forwarded messages with outward.forwarded = true.",
+	transform.LocalServer:     "The answer came from a private or local address: choose a --zone with servers on the Internet, or accept all answers of local servers with outward.local_servers = true.",
 	transform.NotLookup:       remedyDefect,
-	transform.Truncated:       "The retry over TCP was not seen: see that the resolver reaches servers over TCP, and that it is captured.",
-	transform.Rcode:           "Name the response code in outward.rcodes, or choose a --zone whose answers have another.",
-	transform.Mismatched:      "Somebody answers in the place of the servers, or the resolver tells of queries that are not its own.",
+	transform.Truncated:       "The retry over TCP was not seen: check that the resolver reaches servers over TCP, and that TCP is captured.",
+	transform.Rcode:           "Name the response code in outward.rcodes, or choose a --zone whose answers have another one.",
+	transform.Mismatched:      "Another host answers instead of the servers, or the resolver sends messages about queries of others.",
 	transform.Unsolicited:     remedyCaptures,
 	transform.Duplicate:       remedyCaptures,
-	transform.LocalName:       "The name, its zone or the answer holds what scrub.local_names and scrub.local_networks keep in the house: choose a --zone outside.",
-	transform.ResolverAddress: "The answer holds the resolver's address: choose a --zone that the resolver does not serve.",
+	transform.LocalName:       "The name, its zone or the answer contains an entry of scrub.local_names or scrub.local_networks: choose a --zone outside.",
+	transform.ResolverAddress: "The answer contains the address of the resolver: choose a --zone that the resolver does not serve.",
 	transform.Lookup:          "The name queries a list: choose a --zone that scrub.lookup_zones does not contain.",
 	transform.SpecialName:     "Choose a --zone under a top-level domain that exists.",
 	transform.Unscrubbable:    remedyDefect,
-	transform.Unanswered:      "No server answered in pairing.timeout: see that the resolver reaches the servers of the zone, or choose another --zone.",
-	transform.PairingFull:     "Raise pairing.max_queries.",
-	transform.Unfinished:      "The connection, or the sensor, ended meanwhile: try again.",
+	transform.Unanswered:      "No server answered within pairing.timeout: check that the resolver reaches the servers of the zone, or choose another --zone.",
+	transform.PairingFull:     "Increase pairing.max_queries.",
+	transform.Unfinished:      "The connection or the sensor ended meanwhile: try again.",
 }

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// A servedSensor is the sensor as a service manager runs it, of which the test has the part.
-type servedSensor struct {
+// A serviceSensor is a sensor that the test runs like a service manager.
+type serviceSensor struct {
 	*exec.Cmd
 	dir    string
 	notify *net.UnixConn
-	log    string // file
+	log    string // path
 }
 
 const serviceConfig = `
@@ -36,16 +36,16 @@ admin {
 }
 `
 
-func (s *servedSensor) path(name string) string { return filepath.Join(s.dir, name) }
+func (s *serviceSensor) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *servedSensor) put(t *testing.T, name, text string) {
+func (s *serviceSensor) put(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *servedSensor) logged(t *testing.T) string {
+func (s *serviceSensor) logged(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(s.log)
 	if err != nil {
@@ -54,15 +54,15 @@ func (s *servedSensor) logged(t *testing.T) string {
 	return string(b)
 }
 
-// newService is one that has not been started.
-func newService(t *testing.T) *servedSensor {
+// newService returns a sensor that has not been started.
+func newService(t *testing.T) *serviceSensor {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "service")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &servedSensor{dir: dir, log: filepath.Join(dir, "log")}
+	s := &serviceSensor{dir: dir, log: filepath.Join(dir, "log")}
 	s.put(t, "c.hcl", fmt.Sprintf(serviceConfig, dir))
 	s.put(t, "names", "one.example\n")
 	if s.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path("notify"), Net: "unixgram"}); err != nil {
@@ -72,9 +72,9 @@ func newService(t *testing.T) *servedSensor {
 	return s
 }
 
-// start hands the sensor sockets as systemd does: sh is the process that becomes it, and
-// whose number LISTEN_PID has to be.
-func (s *servedSensor) start(t *testing.T, sockets ...*os.File) {
+// start starts the sensor with sockets as systemd does. LISTEN_PID must be its process ID, so sh
+// sets it and then executes the sensor.
+func (s *serviceSensor) start(t *testing.T, sockets ...*os.File) {
 	t.Helper()
 	log, err := os.Create(s.log)
 	if err != nil {
@@ -91,30 +91,30 @@ func (s *servedSensor) start(t *testing.T, sockets ...*os.File) {
 		s.Process.Kill()
 		s.Wait()
 		if t.Failed() {
-			t.Logf("the sensor said:\n%s", s.logged(t))
+			t.Logf("the log of the sensor:\n%s", s.logged(t))
 		}
 	})
 }
 
-// hear returns the next of what the sensor says that begins so.
-func (s *servedSensor) hear(t *testing.T, begin string) string {
+// next returns the next notice with that prefix.
+func (s *serviceSensor) next(t *testing.T, prefix string) string {
 	t.Helper()
 	b := make([]byte, 4096)
 	for {
 		s.notify.SetReadDeadline(time.Now().Add(patience))
 		n, err := s.notify.Read(b)
 		if err != nil {
-			t.Fatalf("waiting for %q: %v", begin, err)
+			t.Fatalf("waiting for %q: %v", prefix, err)
 		}
-		if said := string(b[:n]); strings.HasPrefix(said, begin) {
-			return said
+		if notice := string(b[:n]); strings.HasPrefix(notice, prefix) {
+			return notice
 		}
 	}
 }
 
-// The service manager hears of the start, of signs of life, of reloads and what became
-// of them, and of the stop; the socket that it handed over outlives the sensor.
-func TestServiceManagerIsTold(t *testing.T) {
+// TestNoticesToTheServiceManager: of the start, the watchdog, reloads with their results, and the
+// stop. The inherited socket still listens after the sensor ended.
+func TestNoticesToTheServiceManager(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.path("tap.sock"), Net: "unix"})
@@ -134,81 +134,81 @@ func TestServiceManagerIsTold(t *testing.T) {
 	early.Close()
 
 	s.start(t, socket)
-	s.hear(t, "READY=1\nSTATUS=read 0 messages, made 0 records; sink files delivered 0")
+	s.next(t, "READY=1\nSTATUS=read 0 messages, made 0 records; sink files delivered 0")
 	if log := s.logged(t); !strings.Contains(log, "listening on an inherited socket") || !strings.Contains(log, "msg=started") {
-		t.Errorf("ready, and has said:\n%s", log)
+		t.Errorf("ready, with the log:\n%s", log)
 	}
-	s.hear(t, "WATCHDOG=1\nSTATUS=read 0 messages")
-	fed := crashTest{dir: s.dir}
+	s.next(t, "WATCHDOG=1\nSTATUS=read 0 messages")
+	feeder := crashTest{dir: s.dir}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		fed.feed(t)
+		feeder.feed(t)
 	}()
-	await(t, "it counts what comes", func() bool { return !strings.Contains(s.hear(t, "WATCHDOG=1"), "read 0 messages") })
+	await(t, "the status counts messages", func() bool { return !strings.Contains(s.next(t, "WATCHDOG=1"), "read 0 messages") })
 
 	s.Process.Signal(syscall.SIGHUP)
-	s.hear(t, "RELOADING=1\nMONOTONIC_USEC=")
-	if said := s.hear(t, "READY=1"); strings.Contains(said, "failed") {
-		t.Errorf("got %q", said)
+	s.next(t, "RELOADING=1\nMONOTONIC_USEC=")
+	if notice := s.next(t, "READY=1"); strings.Contains(notice, "failed") {
+		t.Errorf("got %q", notice)
 	}
 	s.put(t, "c.hcl", fmt.Sprintf(serviceConfig, s.dir)+"log {\n  level = \"loud\"\n}\n")
 	s.Process.Signal(syscall.SIGHUP)
-	s.hear(t, "RELOADING=1")
-	said := s.hear(t, "READY=1")
-	if !strings.Contains(said, "\nSTATUS=the reload at ") || !strings.Contains(said, "c.hcl:16 cannot be used; dnstap-pdns check says why") || !strings.Contains(said, "; read ") {
-		t.Errorf("got %q", said)
+	s.next(t, "RELOADING=1")
+	notice := s.next(t, "READY=1")
+	if !strings.Contains(notice, "\nSTATUS=the reload at ") || !strings.Contains(notice, "c.hcl:16 cannot be used; dnstap-pdns check says why") || !strings.Contains(notice, "; read ") {
+		t.Errorf("got %q", notice)
 	}
 	s.put(t, "c.hcl", fmt.Sprintf(serviceConfig, s.dir))
 	s.Process.Signal(syscall.SIGHUP)
-	s.hear(t, "RELOADING=1")
-	if said := s.hear(t, "READY=1"); strings.Contains(said, "failed") {
-		t.Errorf("got %q", said)
+	s.next(t, "RELOADING=1")
+	if notice := s.next(t, "READY=1"); strings.Contains(notice, "failed") {
+		t.Errorf("got %q", notice)
 	}
 
 	s.Process.Signal(syscall.SIGTERM)
-	s.hear(t, "STOPPING=1")
+	s.next(t, "STOPPING=1")
 	if err := s.Wait(); err != nil {
 		t.Error(err)
 	}
 	<-done
 	late, err := net.Dial("unix", s.path("tap.sock"))
 	if err != nil {
-		t.Errorf("the socket is gone with the sensor: %v", err)
+		t.Errorf("the socket does not listen after the sensor ended: %v", err)
 	} else {
 		late.Close()
 	}
 }
 
-// A sensor that hangs gives no sign of life.
-func TestStoppedSensorGivesNoSignOfLife(t *testing.T) {
+// TestHangingSensorSendsNoWatchdogNotice stops the process by SIGSTOP.
+func TestHangingSensorSendsNoWatchdogNotice(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.start(t)
-	s.hear(t, "READY=1")
-	s.hear(t, "WATCHDOG=1")
+	s.next(t, "READY=1")
+	s.next(t, "WATCHDOG=1")
 	s.Process.Signal(syscall.SIGSTOP)
 	s.notify.SetReadDeadline(time.Now().Add(time.Second))
-	heard := 0
-	for b := make([]byte, 4096); ; heard++ {
+	notices := 0
+	for b := make([]byte, 4096); ; notices++ {
 		if _, err := s.notify.Read(b); err != nil {
 			break
 		}
 	}
-	if heard > 1 { // one may have been on its way
-		t.Errorf("%d signs of life", heard)
+	if notices > 1 { // one may have been sent before
+		t.Errorf("%d notices", notices)
 	}
 	s.Process.Signal(syscall.SIGCONT)
-	s.hear(t, "WATCHDOG=1")
+	s.next(t, "WATCHDOG=1")
 }
 
-// What local_names_file holds is in force soon after, without a word; what it cannot
-// hold is not, which is said once, and the configuration file beside it is not read.
-func TestLocalNamesFileIsWatched(t *testing.T) {
+// TestLocalNamesFileIsReloaded: changed names come into force by themselves. Invalid ones do not,
+// and are logged once. The configuration file is not read.
+func TestLocalNamesFileIsReloaded(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.start(t)
-	s.hear(t, "READY=1")
+	s.next(t, "READY=1")
 	s.put(t, "c.hcl", "half edited {")
 
 	s.put(t, "names.new", "one.example\ntwo.example\n")
@@ -218,93 +218,93 @@ func TestLocalNamesFileIsWatched(t *testing.T) {
 	await(t, "the names are read again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=3`) })
 
 	s.put(t, "names", "one.example\nnot a name\n")
-	await(t, "it says that a name is none", func() bool { return strings.Contains(s.hear(t, "WATCHDOG=1"), "STATUS=the reload at ") })
+	await(t, "the status reports the invalid name", func() bool { return strings.Contains(s.next(t, "WATCHDOG=1"), "STATUS=the reload at ") })
 	log := s.logged(t)
 	if !strings.Contains(log, "names:2:1: error") || !strings.Contains(log, "the names in force stay") || !strings.Contains(log, "names:2: ") {
-		t.Error("no reason is given")
+		t.Error("the log has no reason")
 	}
 	if err := os.Remove(s.path("names")); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "it says that there is no file", func() bool { return strings.Contains(s.logged(t), "no such file") })
+	await(t, "the log reports that there is no file", func() bool { return strings.Contains(s.logged(t), "no such file") })
 
-	s.put(t, "names", "one.example\ntwo.example\n") // as is in force
-	await(t, "all is well", func() bool { return !strings.Contains(s.hear(t, "WATCHDOG=1"), "failed") })
+	s.put(t, "names", "one.example\ntwo.example\n") // the names in force
+	await(t, "all is well", func() bool { return !strings.Contains(s.next(t, "WATCHDOG=1"), "failed") })
 	log = s.logged(t)
 	if got := strings.Count(log, "the names in force stay"); got != 2 {
-		t.Errorf("complained %d times, want 2", got)
+		t.Errorf("logged %d times, want 2", got)
 	}
 	if strings.Contains(log, "half edited") || strings.Contains(log, "msg=reloaded") {
 		t.Error("the configuration file was read")
 	}
 }
 
-// A file that is written again is empty first. The names that it held stay until it holds
-// some; a reload refuses it too.
+// TestEmptyLocalNamesFileKeepsTheNames: a file that is rewritten is empty first. The old names stay
+// in force until it has names. A reload fails with an empty file.
 func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.start(t)
-	s.hear(t, "READY=1")
-	const complaint = "local_names_file has changed and cannot be used; the names in force stay"
+	s.next(t, "READY=1")
+	const message = "local_names_file has changed and cannot be used; the names in force stay"
 
 	for i, text := range []string{"", "# generated\n\n"} {
 		s.put(t, "names", text)
-		await(t, "it says that there is no name", func() bool { return strings.Count(s.logged(t), complaint) == i+1 })
+		await(t, "the log reports that there is no name", func() bool { return strings.Count(s.logged(t), message) == i+1 })
 	}
-	await(t, "so does the status", func() bool {
-		return strings.Contains(s.hear(t, "WATCHDOG=1"), "cannot be used; dnstap-pdns check says why")
+	await(t, "the status reports it", func() bool {
+		return strings.Contains(s.next(t, "WATCHDOG=1"), "cannot be used; dnstap-pdns check says why")
 	})
 	s.put(t, "names", "one.example\n")
-	await(t, "all is well", func() bool { return !strings.Contains(s.hear(t, "WATCHDOG=1"), "failed") })
-	if log := s.logged(t); strings.Count(log, complaint) != 2 || strings.Contains(log, "names=1") {
-		t.Errorf("want 2 complaints and the names in force all the time")
+	await(t, "all is well", func() bool { return !strings.Contains(s.next(t, "WATCHDOG=1"), "failed") })
+	if log := s.logged(t); strings.Count(log, message) != 2 || strings.Contains(log, "names=1") {
+		t.Errorf("want 2 log lines, and the same names in force")
 	}
 
 	s.put(t, "names", "")
 	s.Process.Signal(syscall.SIGHUP)
-	s.hear(t, "RELOADING=1")
-	if said := s.hear(t, "READY=1"); !strings.Contains(said, "failed") {
-		t.Errorf("a reload without names: got %q", said)
+	s.next(t, "RELOADING=1")
+	if notice := s.next(t, "READY=1"); !strings.Contains(notice, "failed") {
+		t.Errorf("a reload without names: got %q", notice)
 	}
 	if log := s.logged(t); !strings.Contains(log, "error: local_names_file: the file holds no name") ||
 		!strings.Contains(log, "reload failed; the configuration in force stays") {
-		t.Error("a reload without names does not say that it failed")
-	}
-	s.put(t, "names", "two.example\n")
-	await(t, "names again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=2`) })
-}
-
-// Names that have been mended are in force, but the configuration that SIGHUP was to bring
-// is not: that is told of with its own time until a reload succeeds.
-func TestReloadThatNamesFailedIsToldOfUntilTheNext(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	s.start(t)
-	s.hear(t, "READY=1")
-	hangUp := func() string {
-		s.Process.Signal(syscall.SIGHUP)
-		s.hear(t, "RELOADING=1")
-		return s.hear(t, "READY=1")
-	}
-	s.put(t, "names", "a..b\n")
-	said, _, _ := strings.Cut(hangUp(), ";")
-	failed, ok := strings.CutPrefix(said, "READY=1\nSTATUS=the reload at ")
-	if !ok || !strings.Contains(failed, "names:1 cannot be used") {
-		t.Fatalf("got %q", said)
+		t.Error("a reload without names does not log that it failed")
 	}
 	s.put(t, "names", "two.example\n")
 	await(t, "the names are read again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=2`) })
-	for b := make([]byte, 4096); ; { // what was said before it
-		s.notify.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // less than between signs of life
+}
+
+// TestReloadThatFailedByNamesIsReportedUntilTheNext: after the names are fixed they come into force,
+// but not the configuration of the failed reload. Its status stays until a reload succeeds.
+func TestReloadThatFailedByNamesIsReportedUntilTheNext(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.start(t)
+	s.next(t, "READY=1")
+	hangUp := func() string {
+		s.Process.Signal(syscall.SIGHUP)
+		s.next(t, "RELOADING=1")
+		return s.next(t, "READY=1")
+	}
+	s.put(t, "names", "a..b\n")
+	notice, _, _ := strings.Cut(hangUp(), ";")
+	failed, ok := strings.CutPrefix(notice, "READY=1\nSTATUS=the reload at ")
+	if !ok || !strings.Contains(failed, "names:1 cannot be used") {
+		t.Fatalf("got %q", notice)
+	}
+	s.put(t, "names", "two.example\n")
+	await(t, "the names are read again", func() bool { return strings.Contains(s.logged(t), `msg="local_names_file was read again" names=2`) })
+	for b := make([]byte, 4096); ; { // earlier notices
+		s.notify.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // less than the interval of notices
 		if _, err := s.notify.Read(b); err != nil {
 			break
 		}
 	}
-	if said := s.hear(t, "WATCHDOG=1"); !strings.HasPrefix(said, "WATCHDOG=1\nSTATUS=the reload at "+failed) {
-		t.Errorf("got %q, want the reload at %s", said, failed)
+	if notice := s.next(t, "WATCHDOG=1"); !strings.HasPrefix(notice, "WATCHDOG=1\nSTATUS=the reload at "+failed) {
+		t.Errorf("got %q, want the reload at %s", notice, failed)
 	}
-	if said := hangUp(); strings.Contains(said, "failed") {
-		t.Errorf("got %q", said)
+	if notice := hangUp(); strings.Contains(notice, "failed") {
+		t.Errorf("got %q", notice)
 	}
 }

@@ -21,19 +21,19 @@ import (
 
 const (
 	statusTime = 10 * time.Second
-	maxStatus  = 64 << 20 // of an answer, in bytes: 65536 connections
+	maxStatus  = 64 << 20 // bytes of an answer, enough for 65536 connections
 )
 
 // status prints the ledger of a running sensor. It fails if no sensor answers or a sum is
 // wrong, but not because of warnings.
 func status(ctx context.Context, args []string, std stdio) error {
 	fs := newFlags("status", "[-c FILE] [ADDR]", std)
-	path := fs.String("c", "", configUsage+"; its admin.listen is asked where there is no ADDR")
+	path := fs.String("c", "", configUsage+"; its admin.listen is the default of ADDR")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if fs.NArg() > 1 {
-		return &usageError{fmt.Errorf("takes one address, but got %q too", fs.Arg(1))}
+		return &usageError{fmt.Errorf("takes one ADDR, but also got %q", fs.Arg(1))}
 	}
 	address, err := statusAddress(fs.Arg(0), *path, std)
 	if err != nil {
@@ -94,7 +94,7 @@ func printDomains(w io.Writer, domains []admin.Domain) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer t.Flush()
 	fmt.Fprintln(t, "\nregistered domains with the most drops")
-	fmt.Fprintln(t, "answers that hold the asker's own address are dropped, and a zone can use that to hide from sensors")
+	fmt.Fprintln(t, "answers that contain the address of the querier are dropped, which a zone can use to hide from sensors")
 	fmt.Fprintln(t, "domain\tresolver_address\tlookup\tlocal_name_inside")
 	for _, d := range domains {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", d.Domain, d.ResolverAddress, d.Lookup, d.LocalNameInside)
@@ -123,17 +123,17 @@ func sourceState(l *admin.Ledger, s *admin.Source) []string {
 func printDnstap(w io.Writer, l *admin.Ledger, d *admin.Dnstap) {
 	for i := range d.Connections {
 		c := &d.Connections[i]
-		who := []string{fmt.Sprintf("connection %d", c.Number)}
+		parts := []string{fmt.Sprintf("connection %d", c.Number)}
 		if c.UID != nil {
-			who = append(who, fmt.Sprintf("user %d, process %d", *c.UID, c.PID))
+			parts = append(parts, fmt.Sprintf("user %d, process %d", *c.UID, c.PID))
 		}
 		if c.Client != "" {
-			who = append(who, fmt.Sprintf("client %q", c.Client))
+			parts = append(parts, fmt.Sprintf("client %q", c.Client))
 		}
 		if c.Version != "" || c.Identity != "" {
-			who = append(who, fmt.Sprintf("%q at %q", c.Version, c.Identity))
+			parts = append(parts, fmt.Sprintf("%q at %q", c.Version, c.Identity))
 		}
-		fmt.Fprintf(w, "  %s: for %s, %s, %d messages outward\n", strings.Join(who, ", "), span(l.Time.Sub(c.Since)), plural(int(c.Frames), "frame"), c.Outward)
+		fmt.Fprintf(w, "  %s: for %s, %s, %d messages outward\n", strings.Join(parts, ", "), span(l.Time.Sub(c.Since)), plural(int(c.Frames), "frame"), c.Outward)
 	}
 	printCounters(w, d.Rows(), "")
 }
@@ -161,7 +161,7 @@ func sinkState(l *admin.Ledger, s *admin.Sink) string {
 	case s.Removed:
 		state += ", removed by a reload and draining"
 	case s.Leaving:
-		state += ", and what it was before a reload is draining"
+		state += ", and its version from before a reload is draining"
 	}
 	return fmt.Sprintf("%s, %d of %d bytes of its queue in use", state, s.QueueBytes, s.QueueMax)
 }
@@ -176,12 +176,12 @@ func plural(n int, what string) string {
 // span returns a duration in whole seconds.
 func span(d time.Duration) string { return d.Truncate(time.Second).String() }
 
-// statusAddress returns the address that was given, else that of the configuration, else
-// the default: a broken configuration may be the reason for the command.
+// statusAddress returns the named address, or else the address of the configuration. If the
+// configuration is invalid, which may be why the user runs status, it returns the default.
 func statusAddress(named, path string, std stdio) (string, error) {
 	if named != "" {
 		if host, port, err := net.SplitHostPort(named); err != nil || host == "" || port == "" {
-			return "", fmt.Errorf("%q is no address: it takes HOST:PORT, like %s", named, conf.AdminDefault().Listen)
+			return "", fmt.Errorf("%q is not an address: use HOST:PORT, like %s", named, conf.AdminDefault().Listen)
 		}
 		return named, nil
 	}
@@ -192,12 +192,12 @@ func statusAddress(named, path string, std stdio) (string, error) {
 	}
 	std.secrets.add(file)
 	if file.Admin.Listen == "" {
-		return "", errors.New("by its configuration (admin.listen) the sensor answers nowhere")
+		return "", errors.New("admin.listen is empty, so status cannot reach the sensor: set it and reload")
 	}
 	return reachable(file.Admin.Listen), nil
 }
 
-// reachable returns the address at which a server that listens on the given one answers.
+// reachable returns the address to connect to for a server that listens at the given one.
 func reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -224,8 +224,8 @@ func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
 	return &l, nil
 }
 
-// fetchDomains returns none from a sensor that other hosts can reach, which shows none,
-// and from a sensor of a version without them.
+// fetchDomains returns none if other hosts can reach the sensor, which then shows none, or if
+// the version of the sensor does not have them.
 func fetchDomains(ctx context.Context, address string) ([]admin.Domain, error) {
 	if !admin.OnLoopback(address) {
 		return nil, nil
@@ -238,7 +238,7 @@ func fetchDomains(ctx context.Context, address string) ([]admin.Domain, error) {
 	return d.Domains, err
 }
 
-// fetch decodes the answer to a path, and returns its status if there is an answer.
+// fetch decodes the answer for a path. status is 0 without an answer.
 func fetch(ctx context.Context, address, path string, answer any) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
@@ -248,38 +248,38 @@ func fetch(ctx context.Context, address, path string, answer any) (status int, e
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return response.StatusCode, fmt.Errorf("what answers at %s says %s: is it a sensor?", address, response.Status)
+		return response.StatusCode, fmt.Errorf("the server at %s answered %s: check that a sensor listens there", address, response.Status)
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxStatus)).Decode(answer); err != nil {
-		return response.StatusCode, fmt.Errorf("the answer of %s to %s cannot be read: is it a sensor? %w", address, path, err)
+		return response.StatusCode, fmt.Errorf("reading %[2]s from %[1]s: %[3]w: check that a sensor listens there", address, path, err)
 	}
 	return response.StatusCode, nil
 }
 
-// call sends a request to a sensor, with a body of JSON or none.
+// call sends a request to a sensor. body is JSON, or nil.
 func call(ctx context.Context, method, address, path string, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, body)
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("%q is no address", address)}
+		return nil, &usageError{fmt.Errorf("%q is not an address", address)}
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: statusTime}} // and no proxy
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: statusTime}} // without a proxy
 	response, err := client.Do(request)
-	failed, _ := errors.AsType[net.Error](err)
+	netErr, _ := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("no sensor answers at %s: start it, or name what its admin.listen says", address)
-	case failed != nil && failed.Timeout():
-		return nil, fmt.Errorf("nothing at %s answers in time: if it is the sensor, it hangs; see its log, and restart it", address)
+	case netErr != nil && netErr.Timeout():
+		return nil, fmt.Errorf("the server at %s did not answer in time: if it is the sensor, it hangs: see its log, and restart it", address)
 	case err != nil:
-		return nil, fmt.Errorf("asking at %s: %w", address, withoutURL(err))
+		return nil, fmt.Errorf("request to %s: %w", address, withoutURL(err))
 	}
 	return response, nil
 }
 
-// withoutURL removes the address, which the message has already.
+// withoutURL removes the URL, because the caller's message contains the address.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err

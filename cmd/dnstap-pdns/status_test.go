@@ -20,9 +20,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 )
 
-// TestStatusPrintsThis prints the ledger that package admin's golden file has, which
-// has something of everything.
-func TestStatusPrintsThis(t *testing.T) {
+// TestStatusOutput prints the ledger in the golden file of package admin, which has a value for
+// every row.
+func TestStatusOutput(t *testing.T) {
 	raw, err := os.ReadFile("internal/admin/testdata/ledger.json")
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestStatusPrintsThis(t *testing.T) {
 	golden.Assert(t, got.String(), "status.txt")
 }
 
-func TestWhatListensOnEveryAddressIsAskedOnLoopback(t *testing.T) {
+func TestUnspecifiedAddressesAreReachedOnLoopback(t *testing.T) {
 	for listen, want := range map[string]string{
 		"127.0.0.1:9353":   "127.0.0.1:9353",
 		"0.0.0.0:9353":     "127.0.0.1:9353",
@@ -58,8 +58,7 @@ func TestWhatListensOnEveryAddressIsAskedOnLoopback(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoSensorIsTakenForNone asks what answers something else.
-func TestWhatDoesNotAnswerIsSaidToHang(t *testing.T) {
+func TestTimeoutIsReportedAsAHangingSensor(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -68,18 +67,18 @@ func TestWhatDoesNotAnswerIsSaidToHang(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err = call(ctx, http.MethodGet, l.Addr().String(), "/ledger", nil)
-	if want := "nothing at " + l.Addr().String() + " answers in time: if it is the sensor, it hangs; see its log, and restart it"; fmt.Sprint(err) != want {
+	if want := "the server at " + l.Addr().String() + " did not answer in time: if it is the sensor, it hangs: see its log, and restart it"; fmt.Sprint(err) != want {
 		t.Errorf("got  %v\nwant %v", err, want)
 	}
 }
 
-func TestWhatIsNoSensorIsTakenForNone(t *testing.T) {
+func TestAnswersOfOtherServersAreErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status     int
 		text, want string
 	}{
-		"no ledger there": {404, "not found", "says 404 Not Found: is it a sensor?"},
-		"a page":          {200, "<html>", "to /ledger cannot be read: is it a sensor? invalid character '<'"},
+		"no ledger there": {404, "not found", "answered 404 Not Found: check that a sensor listens there"},
+		"a page":          {200, "<html>", "invalid character '<' looking for beginning of value: check that a sensor listens there"},
 		"other JSON":      {200, "{}", "is not a ledger: check that a sensor listens there"},
 		"cut off":         {200, `{"started": "2026-11-24T12:00:00Z"`, "unexpected EOF"},
 	} {
@@ -95,7 +94,7 @@ func TestWhatIsNoSensorIsTakenForNone(t *testing.T) {
 	}
 }
 
-func TestDomainsAreAskedForOnLoopbackOnly(t *testing.T) {
+func TestDomainsAreFetchedOnLoopbackOnly(t *testing.T) {
 	const some = `{"domains": [{"domain": "evil.example", "resolver_address": 2}]}`
 	for name, tt := range map[string]struct {
 		status int
@@ -107,21 +106,21 @@ func TestDomainsAreAskedForOnLoopbackOnly(t *testing.T) {
 		"none":                  {200, `{"domains": []}`, []admin.Domain{}, ""},
 		"others can reach it":   {403, "no", nil, ""},
 		"of an earlier version": {404, "no", nil, ""},
-		"broken":                {500, "no", nil, "says 500 Internal Server Error"},
-		"cut off":               {200, some[:20], nil, "to /domains cannot be read"},
+		"broken":                {500, "no", nil, "answered 500 Internal Server Error"},
+		"cut off":               {200, some[:20], nil, "reading /domains from "},
 	} {
-		asked := 0
+		requests := 0
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			asked++
+			requests++
 			w.WriteHeader(tt.status)
 			io.WriteString(w, tt.text)
 		}))
 		got, err := fetchDomains(t.Context(), server.Listener.Addr().String())
 		server.Close()
-		if diff := cmp.Diff(tt.want, got); diff != "" || asked != 1 {
-			t.Errorf("%s: asked %d times (-want +got):\n%s", name, asked, diff)
+		if diff := cmp.Diff(tt.want, got); diff != "" || requests != 1 {
+			t.Errorf("%s: %d requests (-want +got):\n%s", name, requests, diff)
 		}
-		if said := fmt.Sprint(err); err == nil && tt.err != "" || err != nil && (tt.err == "" || !strings.Contains(said, tt.err)) {
+		if text := fmt.Sprint(err); err == nil && tt.err != "" || err != nil && (tt.err == "" || !strings.Contains(text, tt.err)) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.err)
 		}
 	}
@@ -130,7 +129,7 @@ func TestDomainsAreAskedForOnLoopbackOnly(t *testing.T) {
 	}
 }
 
-func TestNoDomainsAreNotPrinted(t *testing.T) {
+func TestNothingIsPrintedWithoutDomains(t *testing.T) {
 	var got bytes.Buffer
 	if printDomains(&got, nil); got.Len() > 0 {
 		t.Errorf("got %q", &got)

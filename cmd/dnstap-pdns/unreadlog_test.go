@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// fullPipe is the end of a pipe to which nothing can be written any more, for nobody
-// reads the other one.
+// fullPipe returns the write end of a pipe whose buffer is full and that is not read.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	var fds [2]int
@@ -31,9 +30,9 @@ func fullPipe(t *testing.T) *os.File {
 	return os.NewFile(uintptr(fds[1]), "pipe")
 }
 
-// TestLogThatNobodyReadsHoldsNothingUp: a resolver is answered, records are made, and
-// the sensor reloads and stops.
-func TestLogThatNobodyReadsHoldsNothingUp(t *testing.T) {
+// TestUnreadLogDoesNotBlockTheSensor: with a log that is not read, handshakes, records, reloads
+// and the stop must work.
+func TestUnreadLogDoesNotBlockTheSensor(t *testing.T) {
 	c := newCrashTest(t, `
 sink "nmsg" "files" {
   to = "file://DIR/out/%Y%m%dT%H%M%S.nmsg"
@@ -56,7 +55,7 @@ log {
 	for range 2 {
 		conn, w, err := c.connect(t)
 		if err != nil {
-			t.Fatalf("no resolver is accepted: %v", err)
+			t.Fatalf("the connection is not accepted: %v", err)
 		}
 		defer conn.Close()
 		if _, err := w.WriteFrame(response(t, fmt.Sprintf("n%d.example.com.", c.next))); err != nil {

@@ -8,19 +8,19 @@ import (
 )
 
 func version(_ context.Context, args []string, std stdio) error {
-	if err := parseAlone(newFlags("version", "", std), args); err != nil {
+	if err := parseFlagsOnly(newFlags("version", "", std), args); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(std.out, "dnstap-pdns %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 
-// release is the version that the linker was told: a build in a container sees neither
-// tags nor commits.
+// release is the version, set by the linker: a build in a container has neither tags nor
+// commits.
 var release string
 
-// buildVersion is the release, else the module's version, with the commit where the
-// build knows it.
+// buildVersion returns the release, or else the version of the module, with the commit if the
+// build contains it.
 func buildVersion() string {
 	if release != "" {
 		return release

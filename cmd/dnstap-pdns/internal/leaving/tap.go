@@ -1,9 +1,9 @@
-// Package leaving lets parts of a running sensor see what leaves it: the very bytes
-// that sinks have sent. The status page's samples and the selftest watch by the same
-// [Tap], so that what one shows and the other proves is what a receiver gets.
+// Package leaving passes the containers that sinks have sent to observers in the process:
+// to the samples of the status page and to the selftest. Both use the same [Tap], so that
+// they see exactly the octets that a receiver gets.
 //
-// It keeps nothing and reads nothing: what a container holds, and whether anybody may
-// be told, is the business of whoever watches.
+// It keeps nothing and parses nothing. It does not know what a container holds, nor who
+// may see it: that is up to the observers.
 package leaving
 
 import (
@@ -14,46 +14,47 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
-// A Tap is a [forward.Observer] that passes on what it is told of to those who watch.
-// The zero value is ready; as long as nobody watches, Sent costs one atomic load.
+// A Tap is a [forward.Observer] that passes each call on to its subscribers. The zero value
+// is ready. Without subscribers Sent costs one atomic load.
 type Tap struct {
-	watched atomic.Bool // somebody does
+	active atomic.Bool // there are subscribers
 
-	mu       sync.RWMutex
-	watching []*watch
+	mu          sync.RWMutex
+	subscribers []*subscriber
 }
 
-// A watch is one's who watches: who does so twice has two, and need not be comparable.
-type watch struct{ forward.Observer }
+// A subscriber is one call of Watch. Its address identifies it, because observers need not
+// be comparable and may subscribe twice.
+type subscriber struct{ forward.Observer }
 
-// Sent tells those who watch.
+// Sent passes a container to all subscribers, which borrow it until they return.
 func (t *Tap) Sent(sink string, container []byte) {
-	if !t.watched.Load() {
+	if !t.active.Load() {
 		return
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	for _, o := range t.watching {
-		o.Sent(sink, container)
+	for _, s := range t.subscribers {
+		s.Sent(sink, container)
 	}
 }
 
-// Watch has o told of what leaves from now on, beside others who watch, until stop is
-// called. Once that has returned, which o itself must not wait for, o is told nothing
-// more. stop may be called again.
+// Watch subscribes o to all containers that are sent until stop is called. After stop has
+// returned, o is not called any more. o must not call stop or wait for it. stop may be
+// called again.
 func (t *Tap) Watch(o forward.Observer) (stop func()) {
-	w := &watch{o}
-	t.change(func(all []*watch) []*watch { return append(all, w) })
+	added := &subscriber{o}
+	t.update(func(all []*subscriber) []*subscriber { return append(all, added) })
 	return func() {
-		t.change(func(all []*watch) []*watch {
-			return slices.DeleteFunc(all, func(other *watch) bool { return other == w })
+		t.update(func(all []*subscriber) []*subscriber {
+			return slices.DeleteFunc(all, func(s *subscriber) bool { return s == added })
 		})
 	}
 }
 
-func (t *Tap) change(change func([]*watch) []*watch) {
+func (t *Tap) update(change func([]*subscriber) []*subscriber) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.watching = change(t.watching)
-	t.watched.Store(len(t.watching) > 0)
+	t.subscribers = change(t.subscribers)
+	t.active.Store(len(t.subscribers) > 0)
 }

@@ -8,20 +8,20 @@ import (
 	"testing"
 )
 
-// seen notes what it is told.
-type seen struct{ told *[]string }
+// A recorder is an observer that records its calls.
+type recorder struct{ calls *[]string }
 
-func (s seen) Sent(sink string, container []byte) {
-	*s.told = append(*s.told, fmt.Sprintf("%s: %s", sink, container))
+func (r recorder) Sent(sink string, container []byte) {
+	*r.calls = append(*r.calls, fmt.Sprintf("%s: %s", sink, container))
 }
 
-func TestThoseWhoWatchAreToldUntilTheyStop(t *testing.T) {
+func TestObserversGetContainersUntilTheyStop(t *testing.T) {
 	var tap Tap
 	var first, second []string
 	tap.Sent("out", []byte("before"))
-	stopFirst := tap.Watch(seen{&first})
+	stopFirst := tap.Watch(recorder{&first})
 	tap.Sent("out", []byte("one"))
-	stopSecond := tap.Watch(seen{&second})
+	stopSecond := tap.Watch(recorder{&second})
 	tap.Sent("files", []byte("two"))
 	stopFirst()
 	stopFirst()
@@ -29,42 +29,42 @@ func TestThoseWhoWatchAreToldUntilTheyStop(t *testing.T) {
 	stopSecond()
 	tap.Sent("out", []byte("after"))
 	if want := []string{"out: one", "files: two"}; !slices.Equal(first, want) {
-		t.Errorf("the first was told %q, want %q", first, want)
+		t.Errorf("the first got %q, want %q", first, want)
 	}
 	if want := []string{"files: two", "out: three"}; !slices.Equal(second, want) {
-		t.Errorf("the second was told %q, want %q", second, want)
+		t.Errorf("the second got %q, want %q", second, want)
 	}
 }
 
-func TestOneWhoWatchesTwiceIsToldTwiceAndStopsOnce(t *testing.T) {
+func TestObserverMaySubscribeTwice(t *testing.T) {
 	var tap Tap
-	var told []string
-	stop := tap.Watch(seen{&told})
-	defer tap.Watch(seen{&told})()
+	var calls []string
+	stop := tap.Watch(recorder{&calls})
+	defer tap.Watch(recorder{&calls})()
 	tap.Sent("out", []byte("one"))
 	stop()
 	tap.Sent("out", []byte("two"))
-	if want := []string{"out: one", "out: one", "out: two"}; !slices.Equal(told, want) {
-		t.Errorf("got %q, want %q", told, want)
+	if want := []string{"out: one", "out: one", "out: two"}; !slices.Equal(calls, want) {
+		t.Errorf("got %q, want %q", calls, want)
 	}
 }
 
-// a latch fails the test when it is told something after it was closed.
-type latch struct {
-	t      *testing.T
-	told   atomic.Int64
-	closed atomic.Bool
+// A stopChecker is an observer that fails the test if it is called after stop returned.
+type stopChecker struct {
+	t       *testing.T
+	calls   atomic.Int64
+	stopped atomic.Bool
 }
 
-func (l *latch) Sent(string, []byte) {
-	if l.closed.Load() {
-		l.t.Error("told after it had stopped")
+func (c *stopChecker) Sent(string, []byte) {
+	if c.stopped.Load() {
+		c.t.Error("called after stop had returned")
 	}
-	l.told.Add(1)
+	c.calls.Add(1)
 }
 
-// TestNothingIsToldOnceStopHasReturned while several sinks send.
-func TestNothingIsToldOnceStopHasReturned(t *testing.T) {
+// TestNoCallAfterStopHasReturned stops while several sinks send.
+func TestNoCallAfterStopHasReturned(t *testing.T) {
 	var tap Tap
 	var sinks sync.WaitGroup
 	defer sinks.Wait()
@@ -78,12 +78,12 @@ func TestNothingIsToldOnceStopHasReturned(t *testing.T) {
 		})
 	}
 	for range 20 {
-		l := &latch{t: t}
-		stop := tap.Watch(l)
-		for l.told.Load() < 3 {
+		c := &stopChecker{t: t}
+		stop := tap.Watch(c)
+		for c.calls.Load() < 3 {
 		}
 		stop()
-		l.closed.Store(true)
+		c.stopped.Store(true)
 	}
 }
 
@@ -91,15 +91,15 @@ func TestTapAllocatesNothing(t *testing.T) {
 	var tap Tap
 	container := make([]byte, 1000)
 	if n := testing.AllocsPerRun(100, func() { tap.Sent("out", container) }); n != 0 {
-		t.Errorf("%v allocations where nobody watches", n)
+		t.Errorf("%v allocations without observers", n)
 	}
-	defer tap.Watch(&latch{t: t})()
+	defer tap.Watch(&stopChecker{t: t})()
 	if n := testing.AllocsPerRun(100, func() { tap.Sent("out", container) }); n != 0 {
-		t.Errorf("%v allocations where somebody does", n)
+		t.Errorf("%v allocations with an observer", n)
 	}
 }
 
-func BenchmarkSentWhereNobodyWatches(b *testing.B) {
+func BenchmarkSentWithoutObservers(b *testing.B) {
 	var tap Tap
 	for b.Loop() {
 		tap.Sent("out", nil)

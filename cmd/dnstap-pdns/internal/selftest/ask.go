@@ -13,11 +13,11 @@ import (
 
 const (
 	attempts = 3
-	askTime  = 3 * time.Second // for each
+	askTime  = 3 * time.Second // for each attempt
 )
 
-// Ask puts a question for the name's address to the resolver, as its clients do, and
-// returns the response code. The resolver may go on asking where it has not answered.
+// Ask queries the resolver for the IPv4 address of the name, as its clients do, and returns
+// the response code. After an error the resolver may still query servers.
 func Ask(ctx context.Context, resolver, name string) (rcode string, err error) {
 	query := new(dns.Msg).SetQuestion(name, dns.TypeA)
 	for range attempts {

@@ -10,10 +10,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// resolverAt answers over UDP and TCP at one address, until the test ends.
+// resolverAt starts a server that answers over UDP and TCP until the test ends, and returns
+// its address.
 func resolverAt(t *testing.T, answer dns.HandlerFunc) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.94.53.1:0") // of a range that nothing else uses
+	l, err := net.Listen("tcp", "127.94.53.1:0") // no other test uses this range
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func resolverAt(t *testing.T, answer dns.HandlerFunc) string {
 	return at
 }
 
-func TestResolverIsAskedAsClientsDo(t *testing.T) {
+func TestQueryIsThatOfAClientAndIsRepeatedOverTCP(t *testing.T) {
 	var overTCP atomic.Int32
 	at := resolverAt(t, func(w dns.ResponseWriter, q *dns.Msg) {
 		r := new(dns.Msg).SetRcode(q, dns.RcodeNameError)
@@ -57,20 +58,20 @@ func TestResolverIsAskedAsClientsDo(t *testing.T) {
 	}
 }
 
-func TestQuestionThatWasLostIsAskedAgain(t *testing.T) {
-	t.Parallel() // which takes as long as it waits
-	var asked atomic.Int32
+func TestLostQueryIsRepeated(t *testing.T) {
+	t.Parallel() // it waits for a timeout
+	var queries atomic.Int32
 	at := resolverAt(t, func(w dns.ResponseWriter, q *dns.Msg) {
-		if asked.Add(1) > 1 {
+		if queries.Add(1) > 1 {
 			w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure))
 		}
 	})
-	if rcode, err := Ask(t.Context(), at, aName); rcode != "SERVFAIL" || err != nil || asked.Load() != 2 {
-		t.Errorf("got %s, %v, after %d questions", rcode, err, asked.Load())
+	if rcode, err := Ask(t.Context(), at, aName); rcode != "SERVFAIL" || err != nil || queries.Load() != 2 {
+		t.Errorf("got %s, %v, after %d questions", rcode, err, queries.Load())
 	}
 }
 
-func TestResolverThatIsNotThereIsSaidToBe(t *testing.T) {
+func TestAskReportsWhyThereIsNoAnswer(t *testing.T) {
 	if rcode, err := Ask(t.Context(), "127.94.53.2:9", aName); rcode != "" || err == nil || err.Error() != "nobody listens there" {
 		t.Errorf("got %q, %v", rcode, err)
 	}

@@ -1,12 +1,12 @@
-// Package selftest proves on a running sensor that what is to leave does, and that what
-// is to stay does not: it watches every lane and every sink for two names that nobody
-// else asks for, and says where each came to an end.
+// Package selftest proves on a running sensor that a name that must leave does leave, and
+// that a decoy that must not leave does not. It observes all lanes and sinks for these two
+// names, for which there are no other queries, and reports at which stage each stopped.
 //
-// The sensor's side is [New], which answers one POST at a time: a line once both names
-// are watched for, and another with the [Verdict]. The other side draws the names
-// ([Draw]), and asks a resolver for them ([Ask]) in between.
+// On the sensor [New] answers one POST request at a time: with a line when it observes both
+// names, and a second line with the [Verdict]. The command makes the names ([RandomName]) and
+// queries a resolver for them ([Ask]) between the two lines.
 //
-// A verdict says what became of the two names and nothing of any other. What is
-// watched for must begin with a label that no user's query has, so that nobody can
-// learn here what a resolver is asked. The package keeps nothing and prints nothing.
+// A verdict is about the two names only. Each must begin with a label that no query of a
+// user has, so that a client cannot learn what the resolver is asked. The package stores and
+// prints nothing.
 package selftest

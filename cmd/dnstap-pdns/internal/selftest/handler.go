@@ -14,44 +14,45 @@ import (
 )
 
 const (
-	// watchTime is how long both names are watched for at the most: whoever asks is to
-	// have a verdict within half a minute.
-	watchTime = 25 * time.Second
-	quietTime = 5 * time.Second
-	lookEvery = 200 * time.Millisecond
-	writeTime = 5 * time.Second // for a line
+	// observeTime is the longest time for which both names are observed, so that the client
+	// gets a verdict within half a minute.
+	observeTime = 25 * time.Second
+	// quietTime is the time without a message about the names after which a failure is final.
+	quietTime    = 5 * time.Second
+	pollInterval = 200 * time.Millisecond
+	writeTime    = 5 * time.Second // for a line
 )
 
-// A Sensor is one that runs, as far as a selftest looks into it.
+// A Sensor is a running sensor, as a selftest uses it.
 type Sensor interface {
 	JudgeName(name []byte) transform.Reason       // by the policy in force
-	Trace(of func(source string) transform.Trace) // of all lanes; nil: none
+	Trace(of func(source string) transform.Trace) // of all lanes; nil ends it
 	Ledger() forward.Ledger
 }
 
-// A Tap shows what sinks have sent to those who watch.
+// A Tap passes the containers that sinks have sent to observers until stop is called.
 type Tap interface {
 	Watch(o forward.Observer) (stop func())
 }
 
-// A refusal says why a request cannot be served, for whoever made it.
+// A refusal is the error of a request that is not served. The client gets it.
 type refusal struct {
 	status int // of HTTP
-	why    string
+	reason string
 }
 
-func (r *refusal) Error() string { return r.why }
+func (r *refusal) Error() string { return r.reason }
 
-// handler serves one request at a time.
+// A handler serves one request at a time.
 type handler struct {
 	sensor func() Sensor
 	tap    Tap
-	busy   sync.Mutex // held while one is served
+	busy   sync.Mutex // held while a request is served
 }
 
-// New returns what answers POST requests for a selftest of the sensor, whose sinks'
-// observer is the tap. It refuses those that another site's page has made a browser
-// send.
+// New returns the handler of POST requests for a selftest of the sensor. The sinks of the
+// sensor report to tap. The handler refuses requests that a page of another site made a
+// browser send.
 func New(sensor func() Sensor, tap Tap) http.Handler {
 	return http.NewCrossOriginProtection().Handler(&handler{sensor: sensor, tap: tap})
 }
@@ -60,21 +61,21 @@ func New(sensor func() Sensor, tap Tap) http.Handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := http.NewResponseController(w)
 	err := h.serve(r, func(l Line) error {
-		answer.SetWriteDeadline(time.Now().Add(writeTime)) // an answer takes longer than others may
+		answer.SetWriteDeadline(time.Now().Add(writeTime)) // longer than the limit of the server
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Connection", "close")
 		return errors.Join(json.NewEncoder(w).Encode(l), answer.Flush())
 	})
 	if refused, ok := errors.AsType[*refusal](err); ok {
-		http.Error(w, refused.why, refused.status)
+		http.Error(w, refused.reason, refused.status)
 	}
 }
 
-// serve tells two lines.
-func (h *handler) serve(r *http.Request, tell func(Line) error) error {
+// serve writes two lines.
+func (h *handler) serve(r *http.Request, write func(Line) error) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return &refusal{http.StatusUnsupportedMediaType, "the request's Content-Type is not application/json"}
+		return &refusal{http.StatusUnsupportedMediaType, "the Content-Type of the request is not application/json"}
 	}
 	name, decoy, err := parseRequest(r.Body)
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
@@ -84,7 +85,7 @@ func (h *handler) serve(r *http.Request, tell func(Line) error) error {
 		return &refusal{http.StatusBadRequest, err.Error()}
 	}
 	if !h.busy.TryLock() {
-		return &refusal{http.StatusConflict, "another selftest is under way; it ends within half a minute"}
+		return &refusal{http.StatusConflict, "another selftest is running: try again in half a minute"}
 	}
 	defer h.busy.Unlock()
 	sensor := h.sensor()
@@ -92,36 +93,36 @@ func (h *handler) serve(r *http.Request, tell func(Line) error) error {
 		return &refusal{http.StatusUnprocessableEntity, "the policy in force would let the decoy leave: it is neither a local nor a special name"}
 	}
 	watching := &Watching{}
-	if why := sensor.JudgeName(name.name); why != transform.Kept {
-		watching.NameForbidden = why.String()
+	if reason := sensor.JudgeName(name.name); reason != transform.Kept {
+		watching.NameForbidden = reason.String()
 	}
-	v, err := h.watch(r.Context(), sensor, newWatch(name, decoy), func() error { return tell(Line{Watching: watching}) })
+	v, err := h.observe(r.Context(), sensor, newObserver(name, decoy), func() error { return write(Line{Watching: watching}) })
 	if err != nil {
 		return err
 	}
-	return tell(Line{Verdict: v})
+	return write(Line{Verdict: v})
 }
 
-// watch calls began once both names are watched for, and returns as soon as it is known
-// what became of them, or the time is up, or ctx has ended.
-func (h *handler) watch(ctx context.Context, sensor Sensor, w *watch, began func() error) (*Verdict, error) {
+// observe calls started when o observes both names. It returns when the result is final,
+// after observeTime, or when ctx ends.
+func (h *handler) observe(ctx context.Context, sensor Sensor, o *observer, started func() error) (*Verdict, error) {
 	before := sensor.Ledger().Sinks
-	defer h.tap.Watch(w)()
-	sensor.Trace(func(string) transform.Trace { return w })
+	defer h.tap.Watch(o)()
+	sensor.Trace(func(string) transform.Trace { return o })
 	defer sensor.Trace(nil)
-	if err := began(); err != nil {
+	if err := started(); err != nil {
 		return nil, err
 	}
-	end := time.Now().Add(watchTime)
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	end := time.Now().Add(observeTime)
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case now := <-look.C:
-			v := w.verdict(before, sensor.Ledger().Sinks)
-			if v.Passed() && w.calm(now, lookEvery) || w.settled() && w.calm(now, quietTime) || !now.Before(end) {
+		case now := <-poll.C:
+			v := o.verdict(before, sensor.Ledger().Sinks)
+			if v.Passed() && o.quietFor(now, pollInterval) || o.bothDropped() && o.quietFor(now, quietTime) || !now.Before(end) {
 				return v, nil
 			}
 		}

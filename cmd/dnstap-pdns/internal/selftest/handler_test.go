@@ -19,12 +19,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// stage is a sensor that does as it is told, and a server that asks it.
-type stage struct {
+// A fakeSensor is a sensor that a test controls, and a client of its handler.
+type fakeSensor struct {
 	leaving.Tap
-	taps   int // that watch
-	client *http.Client
-	dial   func() net.Conn
+	observers int // of Tap
+	client    *http.Client
+	dial      func() net.Conn
 
 	mu        sync.Mutex
 	trace     func(string) transform.Trace
@@ -32,44 +32,45 @@ type stage struct {
 	sinks     []forward.SinkLedger
 }
 
-func (s *stage) JudgeName(name []byte) transform.Reason {
+func (s *fakeSensor) JudgeName(name []byte) transform.Reason {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.forbidden[string(name[1:1+name[0]])]
 }
 
-func (s *stage) Trace(of func(string) transform.Trace) {
+func (s *fakeSensor) Trace(of func(string) transform.Trace) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trace = of
 }
 
-func (s *stage) Ledger() forward.Ledger {
+func (s *fakeSensor) Ledger() forward.Ledger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return forward.Ledger{Sinks: s.sinks}
 }
 
-func (s *stage) Watch(o forward.Observer) (stop func()) {
+func (s *fakeSensor) Watch(o forward.Observer) (stop func()) {
 	s.count(1)
 	end := s.Tap.Watch(o)
 	return func() { end(); s.count(-1) }
 }
 
-func (s *stage) count(n int) {
+func (s *fakeSensor) count(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.taps += n
+	s.observers += n
 }
 
-func (s *stage) watched() bool {
+// observed reports whether the handler observes lanes or sinks.
+func (s *fakeSensor) observed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.trace != nil || s.taps != 0
+	return s.trace != nil || s.observers != 0
 }
 
-// tell is a lane's verdict on the name, or the decoy.
-func (s *stage) tell(t *testing.T, name string, r transform.Reason) {
+// judge reports a verdict of a lane about the name or the decoy.
+func (s *fakeSensor) judge(t *testing.T, name string, r transform.Reason) {
 	t.Helper()
 	target, err := parseTarget(name)
 	if err != nil {
@@ -80,7 +81,8 @@ func (s *stage) tell(t *testing.T, name string, r transform.Reason) {
 	s.trace("tap").Verdict(&transform.Verdict{Name: target.name, Message: aMessage, Response: true, Reason: r})
 }
 
-func (s *stage) send(t *testing.T, sink, name string) {
+// send reports a container with the name.
+func (s *fakeSensor) send(t *testing.T, sink, name string) {
 	t.Helper()
 	target, err := parseTarget(name)
 	if err != nil {
@@ -89,13 +91,13 @@ func (s *stage) send(t *testing.T, sink, name string) {
 	s.Sent(sink, containerOf(t, nmsg.DNSQR, false, target.name))
 }
 
-// pipes is a listener whose connections are in memory, so that time is the bubble's.
-type pipes struct {
+// A pipeListener accepts connections in memory, which work with the fake clock of synctest.
+type pipeListener struct {
 	made   chan net.Conn
 	closed chan struct{}
 }
 
-func (p *pipes) Accept() (net.Conn, error) {
+func (p *pipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.made:
 		return c, nil
@@ -104,23 +106,23 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
+func (p *pipeListener) Close() error   { close(p.closed); return nil }
+func (p *pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
 
-func (p *pipes) dial() net.Conn {
-	near, far := net.Pipe()
-	p.made <- far
-	return near
+func (p *pipeListener) dial() net.Conn {
+	client, server := net.Pipe()
+	p.made <- server
+	return client
 }
 
-// onStage runs a test in a bubble with a sensor of one sink, whose server has limits as
-// the sensor's own has.
-func onStage(t *testing.T, test func(t *testing.T, s *stage)) {
+// withSensor runs a test in a synctest bubble with a sensor of one sink. The HTTP server has
+// limits like the server of a real sensor.
+func withSensor(t *testing.T, test func(t *testing.T, s *fakeSensor)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{sinks: []forward.SinkLedger{{Name: "out"}}, forbidden: map[string]transform.Reason{
+		s := &fakeSensor{sinks: []forward.SinkLedger{{Name: "out"}}, forbidden: map[string]transform.Reason{
 			strings.Split(aDecoy, ".")[0]: transform.SpecialName}}
-		p := &pipes{make(chan net.Conn), make(chan struct{})}
+		p := &pipeListener{make(chan net.Conn), make(chan struct{})}
 		s.dial = p.dial
 		s.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 			DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(), nil }}}
@@ -135,20 +137,20 @@ func onStage(t *testing.T, test func(t *testing.T, s *stage)) {
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
-		time.Sleep(time.Second) // for connections that linger
-		if s.watched() {
-			t.Error("it watches after the end")
+		time.Sleep(time.Second) // until the connections are closed
+		if s.observed() {
+			t.Error("it observes after the end")
 		}
 	})
 }
 
-// An asking is one request under way.
-type asking struct {
+// A pendingRequest is a request whose answer the test reads.
+type pendingRequest struct {
 	*http.Response
 	lines *json.Decoder
 }
 
-func (s *stage) request(t *testing.T, body string, headers ...string) asking {
+func (s *fakeSensor) request(t *testing.T, body string, headers ...string) pendingRequest {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodPost, "http://sensor/selftest", strings.NewReader(body))
 	if err != nil {
@@ -162,50 +164,50 @@ func (s *stage) request(t *testing.T, body string, headers ...string) asking {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return asking{response, json.NewDecoder(response.Body)}
+	return pendingRequest{response, json.NewDecoder(response.Body)}
 }
 
-// begin returns when the sensor watches.
-func (s *stage) begin(t *testing.T) asking {
+// begin requests a selftest, and returns when the sensor observes both names.
+func (s *fakeSensor) begin(t *testing.T) pendingRequest {
 	t.Helper()
 	e := s.request(t, aRequest)
 	if l := e.line(t); l.Watching == nil || l.Verdict != nil {
 		t.Fatalf("the first line is %+v", l)
 	}
-	if !s.watched() {
-		t.Fatal("it says that it watches, and does not")
+	if !s.observed() {
+		t.Fatal("it reports that it observes, and does not")
 	}
 	return e
 }
 
-func (e asking) line(t *testing.T) (l Line) {
+func (p pendingRequest) line(t *testing.T) (l Line) {
 	t.Helper()
-	if err := e.lines.Decode(&l); err != nil {
+	if err := p.lines.Decode(&l); err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func (e asking) verdict(t *testing.T) *Verdict {
+func (p pendingRequest) verdict(t *testing.T) *Verdict {
 	t.Helper()
-	l := e.line(t)
+	l := p.line(t)
 	if l.Verdict == nil || l.Watching != nil {
 		t.Fatalf("the second line is %+v", l)
 	}
-	if rest, err := io.ReadAll(io.MultiReader(e.lines.Buffered(), e.Body)); err != nil || strings.TrimSpace(string(rest)) != "" {
-		t.Errorf("behind the verdict: %q, %v", rest, err)
+	if rest, err := io.ReadAll(io.MultiReader(p.lines.Buffered(), p.Body)); err != nil || strings.TrimSpace(string(rest)) != "" {
+		t.Errorf("after the verdict: %q, %v", rest, err)
 	}
-	e.Body.Close()
+	p.Body.Close()
 	return l.Verdict
 }
 
-func TestVerdictComesAsSoonAsBothAreProven(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+func TestVerdictIsSentWhenBothAreProven(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		began := time.Now()
 		e := s.begin(t)
 		time.Sleep(3 * time.Second)
-		s.tell(t, aDecoy, transform.SpecialName)
-		s.tell(t, aName, transform.Kept)
+		s.judge(t, aDecoy, transform.SpecialName)
+		s.judge(t, aName, transform.Kept)
 		time.Sleep(8 * time.Second)
 		s.send(t, "out", aName)
 		if v := e.verdict(t); !v.Passed() {
@@ -217,14 +219,14 @@ func TestVerdictComesAsSoonAsBothAreProven(t *testing.T) {
 	})
 }
 
-func TestVerdictComesWhenBothHaveEnded(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+func TestVerdictIsSentWhenBothWereDropped(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		e := s.begin(t)
-		s.tell(t, aDecoy, transform.SpecialName)
+		s.judge(t, aDecoy, transform.SpecialName)
 		time.Sleep(time.Minute / 10)
-		s.tell(t, aName, transform.Truncated)
+		s.judge(t, aName, transform.Truncated)
 		time.Sleep(quietTime - time.Second)
-		s.tell(t, aName, transform.Rcode) // the retry
+		s.judge(t, aName, transform.Rcode) // the retry
 		began := time.Now()
 		v := e.verdict(t)
 		if v.Passed() || len(v.Name.Dropped) != 2 || v.Sinks[0].Stage != NoRecord {
@@ -236,40 +238,41 @@ func TestVerdictComesWhenBothHaveEnded(t *testing.T) {
 	})
 }
 
-// TestVerdictComesInTime: what leaves too late has not left, and a command that waits
-// for it ends within half a minute.
-func TestVerdictComesInTime(t *testing.T) {
-	for what, told := range map[string]func(t *testing.T, s *stage){
-		"nothing":             func(*testing.T, *stage) {},
-		"the decoy alone":     func(t *testing.T, s *stage) { s.tell(t, aDecoy, transform.LocalName) },
-		"the name alone":      func(t *testing.T, s *stage) { s.tell(t, aName, transform.Kept); s.send(t, "out", aName) },
-		"a record that waits": func(t *testing.T, s *stage) { s.tell(t, aDecoy, transform.LocalName); s.tell(t, aName, transform.Kept) },
+// TestVerdictIsSentAfterObserveTime: the command that waits for it has a timeout.
+func TestVerdictIsSentAfterObserveTime(t *testing.T) {
+	for what, report := range map[string]func(t *testing.T, s *fakeSensor){
+		"nothing":         func(*testing.T, *fakeSensor) {},
+		"the decoy alone": func(t *testing.T, s *fakeSensor) { s.judge(t, aDecoy, transform.LocalName) },
+		"the name alone":  func(t *testing.T, s *fakeSensor) { s.judge(t, aName, transform.Kept); s.send(t, "out", aName) },
+		"a record that waits": func(t *testing.T, s *fakeSensor) {
+			s.judge(t, aDecoy, transform.LocalName)
+			s.judge(t, aName, transform.Kept)
+		},
 	} {
-		onStage(t, func(t *testing.T, s *stage) {
+		withSensor(t, func(t *testing.T, s *fakeSensor) {
 			began := time.Now()
 			e := s.begin(t)
-			told(t, s)
+			report(t, s)
 			if v := e.verdict(t); v.Passed() {
 				t.Errorf("%s: got %+v", what, v)
 			}
-			if took := time.Since(began); took < watchTime || took > watchTime+time.Second {
+			if took := time.Since(began); took < observeTime || took > observeTime+time.Second {
 				t.Errorf("%s: after %v", what, took)
 			}
 		})
 	}
 }
 
-// TestReloadsChangeWhichSinksCount: one that came is none yet, one that went is none
-// any more.
-func TestReloadsChangeWhichSinksCount(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+// TestVerdictOmitsSinksThatAReloadAddedOrRemoved passes although neither sent the name.
+func TestVerdictOmitsSinksThatAReloadAddedOrRemoved(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		s.sinks = append(s.sinks, forward.SinkLedger{Name: "old"})
 		e := s.begin(t)
 		s.mu.Lock()
 		s.sinks = []forward.SinkLedger{{Name: "new"}, {Name: "out"}, {Name: "old", Removed: true}}
 		s.mu.Unlock()
-		s.tell(t, aDecoy, transform.SpecialName)
-		s.tell(t, aName, transform.Kept)
+		s.judge(t, aDecoy, transform.SpecialName)
+		s.judge(t, aName, transform.Kept)
 		s.send(t, "out", aName)
 		if v := e.verdict(t); !v.Passed() || len(v.Sinks) != 1 {
 			t.Errorf("got %+v", v)
@@ -277,8 +280,8 @@ func TestReloadsChangeWhichSinksCount(t *testing.T) {
 	})
 }
 
-func TestNameThatCannotLeaveIsSaidAtOnce(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+func TestForbiddenNameIsReportedInTheFirstLine(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		s.forbidden[strings.Split(aName, ".")[0]] = transform.LocalName
 		e := s.request(t, aRequest)
 		if l := e.line(t); l.Watching == nil || l.Watching.NameForbidden != "local_name" {
@@ -289,39 +292,38 @@ func TestNameThatCannotLeaveIsSaidAtOnce(t *testing.T) {
 	})
 }
 
-func TestWatchingEndsWithWhoAsked(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+func TestObservingEndsWithTheRequest(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		e := s.begin(t)
-		time.Sleep(12 * time.Second) // behind every limit of the server's own
-		if !s.watched() {
+		time.Sleep(12 * time.Second) // longer than every limit of the server
+		if !s.observed() {
 			t.Error("it ended by itself")
 		}
 		e.Body.Close()
 		synctest.Wait()
-		if s.watched() {
-			t.Error("it goes on")
+		if s.observed() {
+			t.Error("it still observes")
 		}
-		s.begin(t).Body.Close() // and leaves room
+		s.begin(t).Body.Close() // another selftest can begin
 		synctest.Wait()
 	})
 }
 
-// TestSlowReaderHoldsNothingUp: one that reads nothing keeps the place of others for no
-// longer than a line may take.
-func TestSlowReaderHoldsNothingUp(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+// TestSelftestOfAClientThatReadsNothingEnds after writeTime, so that another can begin.
+func TestSelftestOfAClientThatReadsNothingEnds(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		conn := s.dial()
 		defer conn.Close()
 		io.WriteString(conn, "POST /selftest HTTP/1.1\r\nHost: sensor\r\nContent-Type: application/json\r\nContent-Length: "+
 			"139\r\n\r\n"+aRequest+strings.Repeat(" ", 139-len(aRequest)))
 		synctest.Wait()
-		if !s.watched() {
-			t.Fatal("it was not taken")
+		if !s.observed() {
+			t.Fatal("the request was not accepted")
 		}
 		time.Sleep(writeTime + time.Second)
 		synctest.Wait()
-		if s.watched() {
-			t.Error("it watches for who does not read")
+		if s.observed() {
+			t.Error("it observes for a client that does not read")
 		}
 		s.begin(t).Body.Close()
 		synctest.Wait()
@@ -329,50 +331,50 @@ func TestSlowReaderHoldsNothingUp(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		const json = "application/json"
 		kept := strings.ReplaceAll(aRequest, "fedcba", "abcdef")
 		for what, tt := range map[string]struct {
 			body    string
 			headers []string
 			status  int
-			says    string
+			want    string
 		}{
-			"a form of another site":     {aRequest, []string{"Content-Type", "text/plain"}, 415, "application/json"},
-			"no type":                    {aRequest, []string{"Content-Type", ""}, 415, "application/json"},
-			"a script of another site":   {aRequest, []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-origin"},
-			"a script of a sister site":  {aRequest, []string{"Sec-Fetch-Site", "same-site"}, 403, "cross-origin"},
-			"a browser of another time":  {aRequest, []string{"Origin", "http://evil.example"}, 403, "cross-origin"},
-			"what users ask":             {badRequests["another's name"], nil, 400, "name: \"www.example.com.\" is not "},
-			"what users ask, as a decoy": {badRequests["another's decoy"], nil, 400, "decoy: \"printer.corp.example.\" is not "},
-			"no JSON":                    {"name=x", nil, 400, "no JSON object"},
-			"much":                       {aRequest + strings.Repeat(" ", 1<<10), nil, 413, "too large"},
-			"a decoy that would leave":   {kept, nil, 422, "would let the decoy leave"},
-			"a type with a parameter":    {aRequest, []string{"Content-Type", json + "; charset=utf-8"}, 200, "watching"},
-			"a page of its own":          {aRequest, []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://sensor"}, 200, "watching"},
+			"a form of another site":    {aRequest, []string{"Content-Type", "text/plain"}, 415, "application/json"},
+			"no type":                   {aRequest, []string{"Content-Type", ""}, 415, "application/json"},
+			"a script of another site":  {aRequest, []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-origin"},
+			"a script of a sister site": {aRequest, []string{"Sec-Fetch-Site", "same-site"}, 403, "cross-origin"},
+			"an old browser":            {aRequest, []string{"Origin", "http://evil.example"}, 403, "cross-origin"},
+			"a query of a user":         {badRequests["another's name"], nil, 400, "name: \"www.example.com.\" is not "},
+			"a query of a user, decoy":  {badRequests["another's decoy"], nil, 400, "decoy: \"printer.corp.example.\" is not "},
+			"no JSON":                   {"name=x", nil, 400, "not a JSON object"},
+			"a long request":            {aRequest + strings.Repeat(" ", 1<<10), nil, 413, "too large"},
+			"a decoy that would leave":  {kept, nil, 422, "would let the decoy leave"},
+			"a type with a parameter":   {aRequest, []string{"Content-Type", json + "; charset=utf-8"}, 200, "watching"},
+			"a page of its own":         {aRequest, []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://sensor"}, 200, "watching"},
 		} {
 			e := s.request(t, tt.body, tt.headers...)
-			said := make([]byte, 512)
-			n, _ := io.ReadAtLeast(e.Body, said, 1)
+			answer := make([]byte, 512)
+			n, _ := io.ReadAtLeast(e.Body, answer, 1)
 			e.Body.Close()
 			synctest.Wait()
-			if e.StatusCode != tt.status || !strings.Contains(string(said[:n]), tt.says) {
-				t.Errorf("%s: got %d %q, want %d %q", what, e.StatusCode, said[:n], tt.status, tt.says)
+			if e.StatusCode != tt.status || !strings.Contains(string(answer[:n]), tt.want) {
+				t.Errorf("%s: got %d %q, want %d %q", what, e.StatusCode, answer[:n], tt.status, tt.want)
 			}
-			if s.watched() {
-				t.Errorf("%s: is watched for", what)
+			if s.observed() {
+				t.Errorf("%s: is observed", what)
 			}
 		}
 	})
 }
 
-func TestOneRunsAtATime(t *testing.T) {
-	onStage(t, func(t *testing.T, s *stage) {
+func TestSecondSelftestIsRefused(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
 		e := s.begin(t)
 		second := s.request(t, aRequest)
-		said, err := io.ReadAll(second.Body)
-		if err != nil || second.StatusCode != http.StatusConflict || !strings.Contains(string(said), "another selftest is under way") {
-			t.Errorf("got %s %q, %v", second.Status, said, err)
+		answer, err := io.ReadAll(second.Body)
+		if err != nil || second.StatusCode != http.StatusConflict || !strings.Contains(string(answer), "another selftest is running") {
+			t.Errorf("got %s %q, %v", second.Status, answer, err)
 		}
 		second.Body.Close()
 		e.verdict(t)

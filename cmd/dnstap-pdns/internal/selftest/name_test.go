@@ -12,27 +12,27 @@ const (
 	aRequest = `{"name": "` + aName + `", "decoy": "` + aDecoy + `"}`
 )
 
-func TestDrawnNamesAreUniqueAndMayBeWatchedFor(t *testing.T) {
-	drawn := map[string]bool{}
+func TestRandomNamesAreUniqueAndMayBeObserved(t *testing.T) {
+	seen := map[string]bool{}
 	for _, zone := range []string{"com", "COM.", "a-b.example", "_tcp.example", strings.Repeat("a.", 90) + "com"} {
-		name, err := Draw(zone)
+		name, err := RandomName(zone)
 		if err != nil {
 			t.Errorf("%q: %v", zone, err)
 			continue
 		}
-		if want := "." + strings.TrimSuffix(strings.ToLower(zone), ".") + "."; !strings.HasSuffix(name, want) || drawn[name] {
-			t.Errorf("below %q: drew %q", zone, name)
+		if want := "." + strings.TrimSuffix(strings.ToLower(zone), ".") + "."; !strings.HasSuffix(name, want) || seen[name] {
+			t.Errorf("below %q: made %q", zone, name)
 		}
-		drawn[name] = true
+		seen[name] = true
 	}
 	for _, zone := range []string{"", ".", "a b", "bücher.example", "a..b", `a\.b`, strings.Repeat("a", 64), strings.Repeat("a.", 110) + "com"} {
-		if name, err := Draw(zone); err == nil {
-			t.Errorf("below %q: drew %q", zone, name)
+		if name, err := RandomName(zone); err == nil {
+			t.Errorf("below %q: made %q", zone, name)
 		}
 	}
 }
 
-func TestOnlyWhatNoUserAsksForMayBeWatchedFor(t *testing.T) {
+func TestNamesOfUsersMayNotBeObserved(t *testing.T) {
 	for name, want := range map[string]bool{
 		aName: true, strings.ToUpper(aName): true, strings.TrimSuffix(aName, "."): true,
 		prefix + strings.Repeat("a", 42) + ".com": true, prefix + digits + ".b.c.d": true,

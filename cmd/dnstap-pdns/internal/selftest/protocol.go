@@ -8,70 +8,69 @@ import (
 	"io"
 )
 
-// A Request names what is to be watched for: a name that must leave, and a decoy that
-// must not.
+// A Request contains the names to observe: a name that must leave, and a decoy that must not.
 type Request struct {
 	Name  string `json:"name"`
 	Decoy string `json:"decoy"`
 }
 
-// A Line is one of the two that answer a request: Watching at once, from when on both
-// names are watched for, and the Verdict within half a minute.
+// A Line is one of the two lines of an answer: Watching at once, when both names are
+// observed, and the Verdict within half a minute.
 type Line struct {
 	Watching *Watching `json:"watching,omitempty"`
 	Verdict  *Verdict  `json:"verdict,omitempty"`
 }
 
-// Watching says that both names are watched for.
+// Watching reports that both names are observed.
 type Watching struct {
-	// NameForbidden is the reason for which the policy in force lets no record of the
-	// name leave; empty: it does.
+	// NameForbidden is the reason for which the policy in force drops every message about the
+	// name. It is empty if records of the name can leave.
 	NameForbidden string `json:"name_forbidden,omitempty"`
 }
 
-// A Verdict is what became of the two names.
+// A Verdict contains the results for both names.
 type Verdict struct {
 	Name  Seen   `json:"name"`
 	Decoy Seen   `json:"decoy"`
-	Sinks []Sink `json:"sinks"` // as configured, but for those that a reload has just added
+	Sinks []Sink `json:"sinks"` // as configured, without sinks that a reload added meanwhile
 }
 
-// Seen is what lanes saw of a name.
+// Seen counts what lanes saw of a name.
 type Seen struct {
-	Queries int    `json:"queries"` // that found the way in; a lane that sees responses alone has none
+	Queries int    `json:"queries"` // that lanes held; none in a lane that gets responses only
 	Records int    `json:"records"`
-	Dropped []Drop `json:"dropped"` // each reason once
+	Dropped []Drop `json:"dropped"` // each reason and rule once
 }
 
-// A Drop is a reason for which messages about a name became no record; those that are
-// queries which nobody answered, too.
+// A Drop is a reason for which messages about a name became no record. It may be the reason
+// of a query without a response.
 type Drop struct {
 	Reason string `json:"reason"`
-	Rule   string `json:"rule,omitempty"` // by which scrubbing found it
+	Rule   string `json:"rule,omitempty"` // of scrubbing
 }
 
-// A Sink is what became of the two names at a sink.
+// A Sink is the result for both names at a sink.
 type Sink struct {
 	Name      string            `json:"name"`
 	Stage     Stage             `json:"stage"`
-	Error     string            `json:"error,omitempty"` // of a sink that fails, whether the name left or not
-	Lost      map[string]uint64 `json:"lost,omitempty"`  // records, of whatever name, while both were watched for
+	Error     string            `json:"error,omitempty"` // of a failing sink, even if the name left
+	Lost      map[string]uint64 `json:"lost,omitempty"`  // records of all names, during the selftest
 	DecoyLeft bool              `json:"decoy_left,omitempty"`
 }
 
-// Stage is how far the name came on its way through a sink.
+// A Stage is the last stage of a sink that the name reached.
 type Stage string
 
 const (
-	NoRecord Stage = "no_record" // it never came to the sink
+	NoRecord Stage = "no_record" // the sink got no record of it
 	Filtered Stage = "filtered"  // the sink's message type has no form for it
-	Waiting  Stage = "waiting"   // in an open batch, in the queue, or in the hands of a sink that fails
-	Lost     Stage = "lost"      // it was, or others were that came with it
+	Waiting  Stage = "waiting"   // in an open batch, in the queue, or in a transport that fails
+	Lost     Stage = "lost"      // the record, or others at the same time
 	Left     Stage = "left"
 )
 
-// parseRequest returns what a [Request] asks to watch for. It refuses names that a
-// user's query could have.
+// parseRequest returns the names of a [Request]. It refuses names that a query of a user
+// could have.
 func parseRequest(r io.Reader) (name, decoy target, err error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -81,10 +80,10 @@ func parseRequest(r io.Reader) (name, decoy target, err error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&q); err != nil {
-		return target{}, target{}, fmt.Errorf("the request is no JSON object of name and decoy: %w", err)
+		return target{}, target{}, fmt.Errorf("the request is not a JSON object with name and decoy: %w", err)
 	}
 	if len(bytes.TrimSpace(text[d.InputOffset():])) > 0 {
-		return target{}, target{}, errors.New("something stands behind the request")
+		return target{}, target{}, errors.New("there is data after the request")
 	}
 	if name, err = parseTarget(q.Name); err != nil {
 		return target{}, target{}, fmt.Errorf("name: %w", err)
@@ -98,9 +97,8 @@ func parseRequest(r io.Reader) (name, decoy target, err error) {
 	return name, decoy, nil
 }
 
-// Passed reports whether both is proven: that the name left, through every sink that
-// has a form for it and none of which fails, and that the decoy was seen and kept in
-// the house.
+// Passed reports whether the name left through every sink that has a form for it, without a
+// failing sink, and the decoy was seen and dropped as local.
 func (v *Verdict) Passed() bool { return v.nameLeft() && v.DecoyStayed() }
 
 func (v *Verdict) nameLeft() bool {
@@ -116,8 +114,7 @@ func (v *Verdict) nameLeft() bool {
 	return left > 0
 }
 
-// DecoyLeft reports whether a record of the decoy was made, or anything that holds its
-// first label was sent.
+// DecoyLeft reports whether a record of the decoy was made, or its first label was sent.
 func (v *Verdict) DecoyLeft() bool {
 	for _, s := range v.Sinks {
 		if s.DecoyLeft {
@@ -127,18 +124,18 @@ func (v *Verdict) DecoyLeft() bool {
 	return v.Decoy.Records > 0
 }
 
-// DecoyStayed reports whether the decoy was seen, and dropped for what it is.
+// DecoyStayed reports whether the decoy was seen and dropped as local; see [Seen.Stayed].
 func (v *Verdict) DecoyStayed() bool { return !v.DecoyLeft() && v.Decoy.Stayed() != nil }
 
-// Any reports whether anything at all was seen of the name.
+// Any reports whether a message about the name was seen.
 func (s *Seen) Any() bool { return s.Queries > 0 || s.Records > 0 || len(s.Dropped) > 0 }
 
-// Stayed returns the drop that shows that a name is kept in the house: as a local or
-// special name, or for its server's address. Other reasons come before names are looked
-// at, and do not speak of them.
+// Stayed returns the drop that proves that the name does not leave: as a local or special
+// name, or because its server is local. Nil means no such drop: other reasons are judged
+// before the name and prove nothing about it.
 func (s *Seen) Stayed() *Drop {
 	for i := range s.Dropped {
-		if inHouse[s.Dropped[i].Reason] {
+		if localReasons[s.Dropped[i].Reason] {
 			return &s.Dropped[i]
 		}
 	}

@@ -7,21 +7,21 @@ import (
 )
 
 var badRequests = map[string]string{
-	"nothing":          ``,
-	"no object":        `["` + aName + `"]`,
-	"null":             `null`,
-	"cut off":          aRequest[:len(aRequest)-1],
-	"something behind": aRequest + `{}`,
-	"no decoy":         `{"name": "` + aName + `"}`,
-	"another's name":   `{"name": "www.example.com", "decoy": "` + aDecoy + `"}`,
-	"another's decoy":  `{"name": "` + aName + `", "decoy": "printer.corp.example"}`,
-	"one name twice":   `{"name": "` + aName + `", "decoy": "` + aName + `"}`,
-	"one label twice":  `{"name": "` + aName + `", "decoy": "` + prefix + digits + `.ipv4only.arpa"}`,
-	"unknown field":    `{"name": "` + aName + `", "decoy": "` + aDecoy + `", "seconds": 3600}`,
-	"a number":         `{"name": 1, "decoy": 2}`,
+	"nothing":         ``,
+	"no object":       `["` + aName + `"]`,
+	"null":            `null`,
+	"cut off":         aRequest[:len(aRequest)-1],
+	"data after":      aRequest + `{}`,
+	"no decoy":        `{"name": "` + aName + `"}`,
+	"another's name":  `{"name": "www.example.com", "decoy": "` + aDecoy + `"}`,
+	"another's decoy": `{"name": "` + aName + `", "decoy": "printer.corp.example"}`,
+	"one name twice":  `{"name": "` + aName + `", "decoy": "` + aName + `"}`,
+	"one label twice": `{"name": "` + aName + `", "decoy": "` + prefix + digits + `.ipv4only.arpa"}`,
+	"unknown field":   `{"name": "` + aName + `", "decoy": "` + aDecoy + `", "seconds": 3600}`,
+	"a number":        `{"name": 1, "decoy": 2}`,
 }
 
-func TestRequestsAreReadStrictly(t *testing.T) {
+func TestInvalidRequestsAreRefused(t *testing.T) {
 	name, decoy, err := parseRequest(strings.NewReader(aRequest + "\n"))
 	if err != nil || !bytes.HasPrefix(name.name, name.label) || !bytes.HasSuffix(decoy.name, []byte("\x08ipv4only\x04arpa\x00")) {
 		t.Errorf("got %q and %q, %v", name.name, decoy.name, err)
@@ -33,7 +33,7 @@ func TestRequestsAreReadStrictly(t *testing.T) {
 	}
 }
 
-// FuzzParseRequest: whatever is taken are two names that no user's query has.
+// FuzzParseRequest checks that accepted names are two names that no query of a user has.
 func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(aRequest))
 	for _, text := range badRequests {
@@ -46,16 +46,16 @@ func FuzzParseRequest(f *testing.F) {
 		}
 		for _, target := range []target{name, decoy} {
 			if len(target.label) < 1+len(prefix)+16 || len(target.name) > 255 || !bytes.HasPrefix(target.label[1:], []byte(prefix)) {
-				t.Errorf("%q is watched for", target.name)
+				t.Errorf("%q is accepted", target.name)
 			}
 		}
 		if bytes.Equal(name.label, decoy.label) {
-			t.Errorf("%q and %q cannot be told apart", name.name, decoy.name)
+			t.Errorf("%q and %q have the same label", name.name, decoy.name)
 		}
 	})
 }
 
-func TestBothMustBeProven(t *testing.T) {
+func TestPassedNeedsBothProofs(t *testing.T) {
 	stays := Seen{Dropped: []Drop{{Reason: "rcode"}, {Reason: "special_name"}}}
 	left := Sink{Stage: Left}
 	for what, tt := range map[string]struct {

@@ -20,9 +20,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// BenchmarkFrameToBatch is the whole path, from frame bytes to batches that leave
-// as datagrams: half queries, half responses, each paired, scrubbed and written as
-// dnsqr. ns/frame and allocs/frame are what counts.
+// BenchmarkFrameToBatch measures the whole path from frames to datagrams. Half of the frames
+// are queries, the others their responses; each pair is scrubbed and encoded as dnsqr. The
+// results to look at are ns/frame and allocs/frame.
 func BenchmarkFrameToBatch(b *testing.B) {
 	stream, frames := pairsAsStream(b, "../../demo.fstrm", 200)
 	f := startForwarder(b)
@@ -30,7 +30,7 @@ func BenchmarkFrameToBatch(b *testing.B) {
 	defer lane.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := collector.Replay(b.Context(), bytes.NewReader(stream), conf.SourceDefaults(), unclosed{lane}); err != nil {
+		if err := collector.Replay(b.Context(), bytes.NewReader(stream), conf.SourceDefaults(), reusedLane{lane}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -38,13 +38,13 @@ func BenchmarkFrameToBatch(b *testing.B) {
 	b.SetBytes(int64(len(stream)))
 }
 
-// unclosed keeps a lane from one stream to the next.
-type unclosed struct{ transform.Lane }
+// A reusedLane is a lane that several streams use.
+type reusedLane struct{ transform.Lane }
 
-func (unclosed) Close() {}
+func (reusedLane) Close() {}
 
-// startForwarder returns a forwarder that runs until the benchmark ends, with one
-// UDP sink at mtu 8192 that nobody reads.
+// startForwarder returns a forwarder that runs until the benchmark ends, with one UDP sink at
+// mtu 8192. Nothing reads its datagrams.
 func startForwarder(b *testing.B) *forward.Forwarder {
 	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -79,8 +79,8 @@ func startForwarder(b *testing.B) *forward.Forwarder {
 	return f
 }
 
-// pairsAsStream makes a Frame Streams file of a capture's queries that have a
-// response, each with its response behind it, again and again.
+// pairsAsStream makes a Frame Streams file of the queries of a capture that have a response,
+// each followed by its response. It repeats them.
 func pairsAsStream(b *testing.B, capture string, times int) (stream []byte, frames int) {
 	pairs := answeredPairs(b, capture)
 	var out bytes.Buffer

@@ -13,24 +13,24 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An address is where a source listens.
+// An address is a network and an address at which a source listens.
 type address struct{ network, name string }
 
-// inherited are the listening sockets that were there before the sensor. They outlive
-// the sources that listen on them: a source that a reload takes away may come back, and
-// whoever made the socket goes on with it when the sensor has ended.
+// inherited holds the listening sockets that the service manager passed on, by address.
+// They outlive the sources that use them: a reload may remove a source and a later one add
+// it again, and the service manager keeps the socket after the sensor ends.
 type inherited map[address]*os.File
 
-// takeOver finds out where files listen.
-func takeOver(files []*os.File) (inherited, error) {
+// inherit returns the sockets by the addresses at which they listen.
+func inherit(files []*os.File) (inherited, error) {
 	all := inherited{}
 	for _, f := range files {
 		l, err := listenerOf(f)
 		if err != nil {
-			return nil, fmt.Errorf("the inherited socket %q: %w", f.Name(), err)
+			return nil, fmt.Errorf("inherited socket %q: %w", f.Name(), err)
 		}
 		all[address{l.Addr().Network(), l.Addr().String()}] = f
-		l.Close() // a copy; f listens on
+		l.Close() // a copy: f still listens
 	}
 	return all, nil
 }
@@ -42,12 +42,12 @@ func listenerOf(f *os.File) (net.Listener, error) {
 		return nil, os.NewSyscallError("getsockopt", err)
 	}
 	if listens == 0 {
-		return nil, errors.New("it does not listen: a socket unit must have ListenStream=, and not Accept=yes")
+		return nil, errors.New("it does not listen: set ListenStream= in the socket unit, and not Accept=yes")
 	}
 	return net.FileListener(f)
 }
 
-// listen opens a source on the socket that it inherited, else on one of its own.
+// listen opens a source on the inherited socket of its address, or else on a new socket.
 func (in inherited) listen(c collector.Config, lane func() transform.Lane, log *slog.Logger) (*collector.Source, error) {
 	f, ok := in[address{c.Network, c.Address}]
 	if !ok {
@@ -64,18 +64,18 @@ func (in inherited) listen(c collector.Config, lane func() transform.Lane, log *
 	return source, err
 }
 
-// warnOfIdle names the sockets that are no source's: who connects there hears nothing,
-// and some resolvers wait for ever.
-func (in inherited) warnOfIdle(log *slog.Logger, sources []*source) {
+// warnUnused logs the inherited sockets without a source. Clients that connect there get no
+// answer, and some resolvers wait for one forever.
+func (in inherited) warnUnused(log *slog.Logger, sources []*source) {
 	for at := range in {
-		if !at.serves(sources) {
-			log.Warn("an inherited socket belongs to no source", "network", at.network, "address", at.name,
-				"remedy", "have a source listen at just this address, or stop and mask the socket unit")
+		if !at.isUsed(sources) {
+			log.Warn("no source listens on an inherited socket", "network", at.network, "address", at.name,
+				"remedy", "configure a source that listens at this address, or stop and mask the socket unit")
 		}
 	}
 }
 
-func (at address) serves(sources []*source) bool {
+func (at address) isUsed(sources []*source) bool {
 	for _, s := range sources {
 		if (address{s.config.Network, s.config.Address}) == at {
 			return true

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// inherit makes a socket as a service manager does, which stays its owner.
-func inherit(t *testing.T, network, address string) (*os.File, net.Addr) {
+// managerSocket returns a listening socket that the test owns, as a service manager does.
+func managerSocket(t *testing.T, network, address string) (*os.File, net.Addr) {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	if err != nil {
@@ -28,24 +28,24 @@ func inherit(t *testing.T, network, address string) (*os.File, net.Addr) {
 	return f, l.Addr()
 }
 
-// A source takes the socket that is there for it, gives it back when it goes, and takes
-// it again when it comes back; who connected meanwhile is served then.
+// TestSourceListensOnInheritedSocket removes the source and adds it again: a client that
+// connected in between is then served.
 func TestSourceListensOnInheritedSocket(t *testing.T) {
-	h := newHouse(t)
+	h := newTestSensor(t)
 	path := filepath.Join(h.dir, "a.sock")
-	f, _ := inherit(t, "unix", path)
+	f, _ := managerSocket(t, "unix", path)
 	if err := os.Chmod(path, 0o622); err != nil {
 		t.Fatal(err)
 	}
-	var log lines
+	var log logBuffer
 	with := sourceBlock("a", "a.sock") + sourceBlock("b", "b.sock") + sinkBlock("x")
 	h.run(t, with, Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Stdout: io.Discard, Inherited: []*os.File{f}})
 	r := h.connect(t, "a.sock")
 	r.play(t)
 	r.close(t)
 	h.reload(t, sourceBlock("b", "b.sock")+sinkBlock("x"))
-	if !log.has("an inherited socket belongs to no source") {
-		t.Errorf("nothing is said of the idle socket: %s", &log)
+	if !log.has("no source listens on an inherited socket") {
+		t.Errorf("the unused socket is not logged: %s", &log)
 	}
 	early, err := net.Dial("unix", path) // waits in the socket's queue
 	if err != nil {
@@ -57,31 +57,31 @@ func TestSourceListensOnInheritedSocket(t *testing.T) {
 	r.play(t)
 	r.close(t)
 	h.stop()
-	balanced(t, h.Ledger(), 2*captureFrames)
+	checkLedger(t, h.Ledger(), 2*captureFrames)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o622 {
-		t.Errorf("the socket is not as it was made: %v, %v", info, err)
+		t.Errorf("the mode of the socket changed: %v, %v", info, err)
 	}
 	late, err := net.Dial("unix", path)
 	if err != nil {
-		t.Errorf("the socket does not outlive the sensor: %v", err)
+		t.Errorf("the socket does not listen after the sensor ended: %v", err)
 	} else {
 		late.Close()
 	}
 }
 
 func TestSourceListensOnInheritedTCPSocket(t *testing.T) {
-	h := newHouse(t)
-	f, addr := inherit(t, "tcp", "127.0.0.1:0")
-	var log lines
+	h := newTestSensor(t)
+	f, addr := managerSocket(t, "tcp", "127.0.0.1:0")
+	var log logBuffer
 	h.run(t, "source \"dnstap\" \"a\" { listen = \"tcp://"+addr.String()+"\" }\n"+sinkBlock("x"),
 		Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Stdout: io.Discard, Inherited: []*os.File{f}})
-	if !log.has("listening on an inherited socket") || log.has("belongs to no source") {
-		t.Errorf("said %s", &log)
+	if !log.has("listening on an inherited socket") || log.has("no source listens") {
+		t.Errorf("logged %s", &log)
 	}
 }
 
-func TestWhatDoesNotListenIsNotInherited(t *testing.T) {
-	h := newHouse(t)
+func TestInheritedFilesThatDoNotListenAreAnError(t *testing.T) {
+	h := newTestSensor(t)
 	pipe, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -106,22 +106,22 @@ func TestWhatDoesNotListenIsNotInherited(t *testing.T) {
 	}
 }
 
-// lines is a log.
-type lines struct {
+// A logBuffer collects log lines.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *lines) Write(b []byte) (int, error) {
+func (l *logBuffer) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(b)
 }
 
-func (l *lines) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-func (l *lines) has(what string) bool { return strings.Contains(l.String(), what) }
+func (l *logBuffer) has(what string) bool { return strings.Contains(l.String(), what) }

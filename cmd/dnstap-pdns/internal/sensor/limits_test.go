@@ -24,7 +24,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// An answer is one that a server gives, at or beyond a limit.
+// An answer is a response of a server with a size near a limit.
 type answer struct {
 	name     string
 	server   netip.Addr
@@ -32,7 +32,7 @@ type answer struct {
 	size     int
 }
 
-// answers are of all sizes at which something is to change.
+// answers returns answers of sizes at and just above each limit.
 func answers() []answer {
 	var all []answer
 	for _, server := range []string{"198.51.100.53", "2001:db8::53"} {
@@ -46,7 +46,7 @@ func answers() []answer {
 	return all
 }
 
-// carried reports whether a message type has room for the answer.
+// carried reports whether a message type can contain the answer.
 func (a *answer) carried(message nmsg.MessageType) bool {
 	switch {
 	case message != nmsg.DNSQR:
@@ -58,8 +58,8 @@ func (a *answer) carried(message nmsg.MessageType) bool {
 	}
 }
 
-// messages returns the query, and a response of exactly size bytes: TXT records, the
-// last of them filling up, and a name at the very end.
+// messages returns the query, and a response of exactly size bytes: TXT records, the last of
+// which has the missing length, and a name at the end.
 func (a *answer) messages(t *testing.T, id uint16) (query, response []byte) {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(a.name, dns.TypeTXT)
@@ -67,7 +67,7 @@ func (a *answer) messages(t *testing.T, id uint16) (query, response []byte) {
 	query = pack(t, m)
 	m.Response, m.Authoritative = true, true
 	m.Ns = []dns.RR{&dns.NS{Hdr: header("example.com.", dns.TypeNS), Ns: "ns1.example.net."}}
-	const around, longest = 13, 255 // of a string in a record whose owner is a pointer
+	const around, longest = 13, 255 // of a string, in a record whose owner name is a pointer
 	for missing := a.size - len(pack(t, m)); missing > 0; {
 		n := min(longest, missing-around)
 		if rest := missing - around - n; rest > 0 && rest < around {
@@ -88,7 +88,7 @@ func header(name string, typ uint16) dns.RR_Header {
 	return dns.RR_Header{Name: name, Rrtype: typ, Class: dns.ClassINET, Ttl: 300}
 }
 
-// pack packs what may be a little longer than a DNS message can be.
+// pack packs a message, which may be slightly longer than DNS allows.
 func pack(t *testing.T, m *dns.Msg) []byte {
 	t.Helper()
 	wire, err := m.PackBuffer(make([]byte, 1<<17))
@@ -98,8 +98,8 @@ func pack(t *testing.T, m *dns.Msg) []byte {
 	return wire
 }
 
-// say has the resolver tell that it asked and was answered.
-func (r *resolver) say(t *testing.T, a *answer, query, response []byte) {
+// send sends a query and its response as dnstap.
+func (r *resolver) send(t *testing.T, a *answer, query, response []byte) {
 	t.Helper()
 	family := dnstap.SocketFamily_INET6
 	if a.server.Is4() {
@@ -127,7 +127,7 @@ func (r *resolver) say(t *testing.T, a *answer, query, response []byte) {
 	}
 }
 
-// responseIn is the response that an NMSG message carries.
+// responseIn returns the response in an NMSG message.
 func responseIn(m *nmsg.Message) ([]byte, error) {
 	switch _, name, _ := m.Name(); name {
 	case "dnsqr":
@@ -145,7 +145,7 @@ func responseIn(m *nmsg.Message) ([]byte, error) {
 	return nil, fmt.Errorf("message type %d", m.Type)
 }
 
-// A receiver gathers the responses that come as datagrams.
+// A receiver collects the responses in datagrams.
 type receiver struct {
 	conn *net.UDPConn
 	mtu  int
@@ -235,9 +235,9 @@ func responsesInFile(t *testing.T, path string) [][]byte {
 	}
 }
 
-// Each message type carries what its limit allows from the resolver's socket to a
-// file and through the fragments of datagrams, byte for byte but for the DNS ID. One
-// byte more, and its sinks alone lose it.
+// TestEachMessageTypeCarriesWhatItsLimitAllows sends responses at the limits from the socket
+// of the resolver to files and, in fragments, to datagrams. They arrive unchanged except for
+// the DNS ID. Only the sinks of a message type lose responses that exceed its limit.
 func TestEachMessageTypeCarriesWhatItsLimitAllows(t *testing.T) {
 	config := sourceBlock("a", "a.sock")
 	receivers := map[nmsg.MessageType]*receiver{}
@@ -265,7 +265,7 @@ sink "nmsg" "%[1]s-udp" {
 	beyond := 0
 	for i, a := range answers() {
 		query, response := a.messages(t, uint16(1+i))
-		from.say(t, &a, query, response)
+		from.send(t, &a, query, response)
 		clear(response[:2])
 		for _, message := range nmsg.MessageTypes() {
 			switch {
@@ -278,13 +278,13 @@ sink "nmsg" "%[1]s-udp" {
 		if a.size > 65535 {
 			beyond++
 		}
-		awaitResponses(t, receivers, want) // a socket's buffer holds no more than one
+		awaitResponses(t, receivers, want) // the buffer of a socket holds only one
 	}
 	from.close(t)
 	h.stop()
 
 	l := h.Ledger()
-	balanced(t, l, 2*len(answers()))
+	checkLedger(t, l, 2*len(answers()))
 	if n := l.Total.Dropped[transform.Malformed]; n != uint64(beyond) {
 		t.Errorf("%d messages are malformed, want the %d that are longer than DNS allows", n, beyond)
 	}
@@ -312,7 +312,7 @@ sink "nmsg" "%[1]s-udp" {
 	}
 }
 
-// awaitResponses waits until each receiver has as many as are due.
+// awaitResponses waits until each receiver has as many responses as due contains.
 func awaitResponses(t *testing.T, receivers map[nmsg.MessageType]*receiver, due map[nmsg.MessageType][][]byte) {
 	t.Helper()
 	for message, r := range receivers {

@@ -20,11 +20,11 @@ import (
 
 const (
 	maxFrame = 256 << 10 // max_frame by default
-	largest  = 65500     // octets of a response, which message = "dnsqr" carries
+	largest  = 65500     // octets of a response that fits in dnsqr
 )
 
-// heaviest returns responses to a query of length octets that take the most memory: by
-// records, by names, and by names in a message that is rebuilt.
+// heaviest returns responses of length octets that need the most memory: one of many records,
+// one of many names, and one of many names that is rebuilt. query is their header and question.
 func heaviest(query []byte, length int) [][]byte {
 	record := func(typ uint16, rdata []byte) []byte {
 		b := append([]byte{0}, byte(typ>>8), byte(typ), 0, dns.ClassINET, 0, 0, 0, 0)
@@ -38,7 +38,7 @@ func heaviest(query []byte, length int) [][]byte {
 		return b
 	}
 	empty, opt := record(65280, nil), record(dns.TypeOPT, nil)
-	hip := func(length int) []byte { // which holds any number of names
+	hip := func(length int) []byte { // HIP rdata holds any number of names
 		return record(dns.TypeHIP, append(make([]byte, 4), strings.Repeat("\x01a\x00", (length-len(empty)-4)/3)...))
 	}
 	room := length - len(query)
@@ -50,7 +50,7 @@ func heaviest(query []byte, length int) [][]byte {
 	}
 }
 
-// liveHeap is what the heap holds when garbage and sync.Pools are collected.
+// liveHeap returns the size of the heap after garbage and sync.Pools were collected.
 func liveHeap() int {
 	var m runtime.MemStats
 	runtime.GC()
@@ -59,11 +59,11 @@ func liveHeap() int {
 	return int(m.HeapAlloc)
 }
 
-// begin sends a frame of the largest size, but for its last octet. It returns when the
-// sensor has read all but what a small socket buffer holds.
+// begin sends a frame of the largest size, without its last octet. When it returns, the sensor
+// has read all except the content of a small socket buffer.
 func (r *resolver) begin(t *testing.T) {
 	t.Helper()
-	if err := r.conn.(*net.UnixConn).SetWriteBuffer(1); err != nil { // the kernel takes its least
+	if err := r.conn.(*net.UnixConn).SetWriteBuffer(1); err != nil { // the kernel uses its minimum
 		t.Fatal(err)
 	}
 	if err := r.conn.SetWriteDeadline(time.Time{}); err != nil { // r.w has set one
@@ -75,25 +75,25 @@ func (r *resolver) begin(t *testing.T) {
 	}
 }
 
-// exhaust has the sensor hold as much for the connection as can be, and returns how many
-// records that makes.
+// exhaust makes the sensor use as much memory as possible for the connection, and returns the
+// number of records that result.
 func (r *resolver) exhaust(t *testing.T, number int) (records int) {
 	t.Helper()
 	name := fmt.Sprintf("n%d.%sexample.com.", number, strings.Repeat("long.", 30))
 	query := pack(t, new(dns.Msg).SetQuestion(name, dns.TypeHIP))
-	query[2] = 0 // RD is of clients' queries
+	query[2] = 0 // RD would mark a query of a client
 	a := answer{name: name, server: netip.MustParseAddr("198.51.100.53"), protocol: dnstap.SocketProtocol_TCP}
 	for _, length := range []int{4 << 10, largest} {
 		for _, response := range heaviest(query, length) {
-			r.say(t, &a, query, response)
+			r.send(t, &a, query, response)
 			records++
 		}
 	}
 	return records
 }
 
-// documented fails the test unless docs/resolvers.md has the text.
-func documented(t *testing.T, text string) {
+// checkDocumented fails the test unless docs/resolvers.md has the text.
+func checkDocumented(t *testing.T, text string) {
 	t.Helper()
 	page, err := os.ReadFile("../../../../docs/resolvers.md")
 	if err != nil {
@@ -104,8 +104,8 @@ func documented(t *testing.T, text string) {
 	}
 }
 
-// checkHeap compares what each connection holds with what is documented, which must not
-// be far above that.
+// checkHeap compares the memory of each connection with the documented figure, which may be up
+// to half as much again.
 func checkHeap(t *testing.T, what string, each, most int) {
 	t.Helper()
 	t.Logf("%s: a connection holds %d KiB, documented are %d", what, each>>10, most>>10)
@@ -115,22 +115,22 @@ func checkHeap(t *testing.T, what string, each, most int) {
 }
 
 func TestMemoryOfIdleConnections(t *testing.T) {
-	documented(t, "An idle connection takes 80 KiB")
+	checkDocumented(t, "An idle connection takes 80 KiB")
 	const idle, most = 300, 80 << 10
 	h := start(t, fmt.Sprintf(`source "dnstap" "a" {
 		listen          = "unix://DIR/a.sock"
 		max_connections = %d
 	}
 	`, idle)+sinkBlock("s"))
-	none := liveHeap()
+	before := liveHeap()
 	for range idle {
 		h.connect(t, "a.sock")
 	}
-	checkHeap(t, "idle", (liveHeap()-none)/idle, most)
+	checkHeap(t, "idle", (liveHeap()-before)/idle, most)
 }
 
 func TestMemoryOfConnections(t *testing.T) {
-	documented(t, "max_connections x (224 KiB + max_frame + 88 KiB for each sink)")
+	checkDocumented(t, "max_connections x (224 KiB + max_frame + 88 KiB for each sink)")
 	const (
 		connections = 64 // max_connections by default
 		sinks       = 2
@@ -146,16 +146,16 @@ func TestMemoryOfConnections(t *testing.T) {
 		`, i)
 	}
 	h := start(t, config)
-	none := liveHeap()
+	before := liveHeap()
 	var resolvers []*resolver
 	records := 0
 	for i := range connections {
 		r := h.connect(t, "a.sock")
 		records += r.exhaust(t, i)
-		eventually(t, "the sensor has read this connection, and reads one at a time", func() bool {
+		eventually(t, "the sensor has read this connection before the next one", func() bool {
 			return h.Ledger().Total.Read == uint64(2*records)
 		})
-		r.w = nil // its buffer is not the sensor's
+		r.w = nil // its buffer does not belong to the sensor
 		resolvers = append(resolvers, r)
 	}
 	eventually(t, "all records but those in open batches are in the files", func() bool {
@@ -163,9 +163,9 @@ func TestMemoryOfConnections(t *testing.T) {
 			return s.Delivered != uint64(records-connections)
 		})
 	})
-	checkHeap(t, "after the largest messages", (liveHeap()-none)/connections, most)
+	checkHeap(t, "after the largest messages", (liveHeap()-before)/connections, most)
 	for _, r := range resolvers {
 		r.begin(t)
 	}
-	checkHeap(t, "within a frame", (liveHeap()-none)/connections, most+maxFrame)
+	checkHeap(t, "within a frame", (liveHeap()-before)/connections, most+maxFrame)
 }

@@ -18,8 +18,8 @@ import (
 
 var benchResolvers = []netip.Prefix{netip.MustParsePrefix("192.0.2.53/32"), netip.MustParsePrefix("2001:db8:53::53/128")}
 
-// BenchmarkPacketToBatch is the whole path, from a capture file's bytes to batches
-// that leave as datagrams: the messages of BenchmarkFrameToBatch, as packets.
+// BenchmarkPacketToBatch measures the whole path from a capture file to datagrams, for the
+// messages of BenchmarkFrameToBatch as packets.
 func BenchmarkPacketToBatch(b *testing.B) {
 	file, packets := pairsAsCapture(b, "../../demo.fstrm", 200)
 	f := startForwarder(b)
@@ -27,7 +27,7 @@ func BenchmarkPacketToBatch(b *testing.B) {
 	defer lane.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		p, err := pcap.NewReplay(pcap.Config{Resolvers: benchResolvers}, unclosed{lane})
+		p, err := pcap.NewReplay(pcap.Config{Resolvers: benchResolvers}, reusedLane{lane})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -43,8 +43,8 @@ func BenchmarkPacketToBatch(b *testing.B) {
 	b.SetBytes(int64(len(file)))
 }
 
-// pairsAsCapture makes a capture file of what pairsAsStream makes a stream of. Each
-// query comes from another port, so that none is a copy.
+// pairsAsCapture makes a capture file of the messages of pairsAsStream. Each query comes from
+// another port, so that none is a duplicate.
 func pairsAsCapture(b *testing.B, capture string, times int) (file []byte, packets int) {
 	pairs := answeredPairs(b, capture)
 	var out bytes.Buffer

@@ -16,9 +16,9 @@ type packetSource struct {
 }
 
 func (s *Sensor) openPackets(c pcap.Config) (*packetSource, error) {
-	var outlet pcap.Outlet = always{s, c.Name}
+	var outlet pcap.Outlet = alwaysOutlet{s, c.Name}
 	if c.When == pcap.Idle {
-		outlet = standIn{always{s, c.Name}}
+		outlet = idleOutlet{alwaysOutlet{s, c.Name}}
 	}
 	capture, err := pcap.Open(c, outlet, s.senders, s.log)
 	if err != nil {
@@ -27,47 +27,48 @@ func (s *Sensor) openPackets(c pcap.Config) (*packetSource, error) {
 	return &packetSource{config: c, capture: capture}, nil
 }
 
-// always is where packets go that nothing else tells of.
-type always struct {
+// alwaysOutlet gives lanes to a capture that always runs, whose messages no dnstap source
+// has.
+type alwaysOutlet struct {
 	sensor *Sensor
 	source string
 }
 
-func (o always) Lane(transform.Time) transform.Lane { return o.sensor.forwarder.Lane(o.source) }
+func (o alwaysOutlet) Lane(transform.Time) transform.Lane { return o.sensor.forwarder.Lane(o.source) }
 
-func (o always) HandOver(transform.Span) {}
+func (o alwaysOutlet) HandOver(transform.Span) {}
 
-// standIn is where packets go that stand in for dnstap: what they recorded is no
-// record again.
-type standIn struct{ always }
+// idleOutlet gives lanes to a capture that runs while dnstap is idle. It hands over what the
+// capture recorded, so that dnstap does not record it again.
+type idleOutlet struct{ alwaysOutlet }
 
-func (o standIn) Lane(on transform.Time) transform.Lane {
+func (o idleOutlet) Lane(on transform.Time) transform.Lane {
 	return o.sensor.forwarder.PacketLane(o.source, on)
 }
 
-func (o standIn) HandOver(capture transform.Span) {
+func (o idleOutlet) HandOver(capture transform.Span) {
 	o.sensor.forwarder.HandOver(o.source, capture)
 }
 
-// PacketStats is what a packet source counts beside the account of messages, since
-// there first was one of that name.
+// PacketStats contains the counts of a packet source that are not in the account of
+// messages. They include earlier sources of the same name.
 type PacketStats struct {
 	Name     string
-	StandsIn bool // captures only while dnstap tells nothing outward
+	StandsIn bool // captures only while dnstap brings nothing outward
 	Removed  bool // by a reload
 	pcap.Stats
 }
 
-// Packets returns the counts of the packet sources, those that a reload removed first.
+// Packets returns the counts of the packet sources. Sources that a reload removed come first.
 func (s *Sensor) Packets() []PacketStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.packetStats()
 }
 
-// packetStats is Packets where s.mu is held.
+// packetStats is Packets for callers that hold s.mu.
 func (s *Sensor) packetStats() []PacketStats {
-	all := slices.Clone(s.gone)
+	all := slices.Clone(s.removed)
 	for _, src := range s.packets {
 		all = addStats(all, src.stats())
 	}
@@ -78,9 +79,9 @@ func (src *packetSource) stats() PacketStats {
 	return PacketStats{Name: src.config.Name, StandsIn: src.config.When == pcap.Idle, Stats: src.capture.Stats()}
 }
 
-// addStats adds a source's counts to those of others of its name, which were before.
+// addStats adds the counts of a source to the counts of earlier sources of its name.
 func addStats(all []PacketStats, p PacketStats) []PacketStats {
-	i := slices.IndexFunc(all, func(gone PacketStats) bool { return gone.Name == p.Name })
+	i := slices.IndexFunc(all, func(earlier PacketStats) bool { return earlier.Name == p.Name })
 	if i < 0 {
 		return append(all, p)
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Reload gives a running sensor another configuration. Connections of sources
-// that keep their address stay, and their counts, under another name too; packet
-// sources and sinks that did not change live on. With an error everything is as it was.
+// Reload applies another configuration to a running sensor. A dnstap source that keeps its
+// address keeps its connections and counts, even with another name. Packet sources and sinks
+// that did not change keep running. After an error the old configuration is in force.
 func (s *Sensor) Reload(c *conf.Config) error {
 	policy, err := transform.NewPolicy(c.Policy)
 	if err != nil {
@@ -25,30 +25,30 @@ func (s *Sensor) Reload(c *conf.Config) error {
 		return errors.New("the sensor is not running")
 	}
 	ch, pch := compare(s.sources, c.Sources), comparePackets(s.packets, c.Packets)
-	meanwhile, err := transform.NewPolicy(pch.meanwhile(c.Policy))
+	transitional, err := transform.NewPolicy(pch.transitional(c.Policy))
 	if err != nil {
 		return err
 	}
-	fresh, freshPackets, err := s.openAll(ch.fresh, pch.fresh)
+	added, addedPackets, err := s.openAll(ch.added, pch.added)
 	if err != nil {
 		return err
 	}
-	undo, err := reconfigure(ch.kept, ch.wants)
+	undo, err := reconfigure(ch.kept, ch.configs)
 	if err != nil {
-		return errors.Join(err, closeAll(fresh, freshPackets))
+		return errors.Join(err, closeAll(added, addedPackets))
 	}
-	if err := s.forwarder.Apply(meanwhile, c.Sinks); err != nil {
-		return errors.Join(err, undo(), closeAll(fresh, freshPackets))
+	if err := s.forwarder.Apply(transitional, c.Sinks); err != nil {
+		return errors.Join(err, undo(), closeAll(added, addedPackets))
 	}
 	for i, src := range ch.kept {
-		src.config = ch.wants[i]
+		src.config = ch.configs[i]
 	}
 	s.rename(ch.kept)
 	s.budget.SetMax(c.MaxQueries)
 	s.namesResolvers = namesResolvers(c)
-	s.replace(ch, fresh)
-	s.replacePackets(pch, freshPackets)
-	s.inherited.warnOfIdle(s.log, s.sources)
+	s.replace(ch, added)
+	s.replacePackets(pch, addedPackets)
+	s.inherited.warnUnused(s.log, s.sources)
 	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	return nil
 }
 
-// rename has sources count under the names that they have now. s.mu is held.
+// rename makes sources count under their new names. The caller holds s.mu.
 func (s *Sensor) rename(sources []*source) {
 	s.naming.Lock()
 	defer s.naming.Unlock()
@@ -68,48 +68,48 @@ func (s *Sensor) rename(sources []*source) {
 	s.forwarder.Rename(names)
 }
 
-// replace stops the sources that are gone and starts the fresh ones. s.mu is held.
-func (s *Sensor) replace(ch change, fresh []*source) {
-	for _, src := range ch.gone {
+// replace stops the removed sources and starts the added ones. The caller holds s.mu.
+func (s *Sensor) replace(ch change, added []*source) {
+	for _, src := range ch.removed {
 		src.stop()
 	}
-	s.sources = append(ch.kept, fresh...)
-	for _, src := range fresh {
+	s.sources = append(ch.kept, added...)
+	for _, src := range added {
 		src.task = s.start(src.config.Name, src.listener.Run)
 	}
 }
 
-// change is what a reload does to the dnstap sources.
+// A change is the difference that a reload makes to the dnstap sources.
 type change struct {
-	kept  []*source          // at the same address; name and limits may differ
-	wants []collector.Config // of kept, in the same order
-	gone  []*source
-	fresh []collector.Config
+	kept    []*source          // at the same address; name and limits may differ
+	configs []collector.Config // of kept, in the same order
+	removed []*source
+	added   []collector.Config
 }
 
 func compare(old []*source, wanted []collector.Config) change {
 	var ch change
-	taken := map[*source]bool{}
+	kept := map[*source]bool{}
 	for _, c := range wanted {
 		i := slices.IndexFunc(old, func(src *source) bool {
 			return src.config.Network == c.Network && src.config.Address == c.Address
 		})
 		if i < 0 {
-			ch.fresh = append(ch.fresh, c)
+			ch.added = append(ch.added, c)
 			continue
 		}
-		ch.kept, ch.wants = append(ch.kept, old[i]), append(ch.wants, c)
-		taken[old[i]] = true
+		ch.kept, ch.configs = append(ch.kept, old[i]), append(ch.configs, c)
+		kept[old[i]] = true
 	}
 	for _, src := range old {
-		if !taken[src] {
-			ch.gone = append(ch.gone, src)
+		if !kept[src] {
+			ch.removed = append(ch.removed, src)
 		}
 	}
 	return ch
 }
 
-// openAll opens sources of both kinds, or none.
+// openAll opens dnstap and packet sources. If one fails, it closes the others.
 func (s *Sensor) openAll(configs []collector.Config, packets []pcap.Config) (sources []*source, captures []*packetSource, err error) {
 	for _, c := range configs {
 		src, err := s.open(c)
@@ -140,9 +140,9 @@ func closeAll(sources []*source, captures []*packetSource) error {
 	return errors.Join(errs...)
 }
 
-// reconfigure changes sources in place; if one refuses, those before it get their
-// old configuration back. undo gives it back to all.
-func reconfigure(sources []*source, wants []collector.Config) (undo func() error, err error) {
+// reconfigure changes the configuration of sources in place. If it fails for one, it restores
+// those before. undo restores all.
+func reconfigure(sources []*source, configs []collector.Config) (undo func() error, err error) {
 	var steps []func() error
 	undo = func() error {
 		var errs []error
@@ -152,9 +152,9 @@ func reconfigure(sources []*source, wants []collector.Config) (undo func() error
 		return errors.Join(errs...)
 	}
 	for i, src := range sources {
-		step, err := src.listener.Reconfigure(wants[i])
+		step, err := src.listener.Reconfigure(configs[i])
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("source %q: %w", wants[i].Name, err), undo())
+			return nil, errors.Join(fmt.Errorf("source %q: %w", configs[i].Name, err), undo())
 		}
 		steps = append(steps, step)
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// packetChange is what a reload does to the packet sources: one that is not quite the
-// same as before is another.
+// A packetChange is the difference that a reload makes to the packet sources. A source whose
+// configuration changed in any way is removed and added.
 type packetChange struct {
-	kept  []*packetSource
-	gone  []*packetSource
-	fresh []pcap.Config
+	kept    []*packetSource
+	removed []*packetSource
+	added   []pcap.Config
 }
 
 func comparePackets(old []*packetSource, wanted []pcap.Config) packetChange {
@@ -21,40 +21,40 @@ func comparePackets(old []*packetSource, wanted []pcap.Config) packetChange {
 	for _, c := range wanted {
 		i := slices.IndexFunc(old, func(src *packetSource) bool { return reflect.DeepEqual(src.config, c) })
 		if i < 0 {
-			ch.fresh = append(ch.fresh, c)
+			ch.added = append(ch.added, c)
 		} else {
 			ch.kept = append(ch.kept, old[i])
 		}
 	}
 	for _, src := range old {
 		if !slices.Contains(ch.kept, src) {
-			ch.gone = append(ch.gone, src)
+			ch.removed = append(ch.removed, src)
 		}
 	}
 	return ch
 }
 
-// meanwhile is a policy until the captures that go have ended: what they still bring
-// is answers to their resolvers, whose addresses must not leave in them.
-func (ch *packetChange) meanwhile(policy transform.Config) transform.Config {
+// transitional returns the policy until the removed captures have ended. It also has their
+// resolvers, because these addresses must not leave in the last responses of the captures.
+func (ch *packetChange) transitional(policy transform.Config) transform.Config {
 	policy.Resolvers = slices.Clone(policy.Resolvers)
-	for _, src := range ch.gone {
+	for _, src := range ch.removed {
 		policy.Resolvers = append(policy.Resolvers, src.config.Resolvers...)
 	}
 	return policy
 }
 
-// replacePackets stops the captures that are gone and starts the fresh ones, which
-// have nothing of what came before. s.mu is held.
-func (s *Sensor) replacePackets(ch packetChange, fresh []*packetSource) {
-	for _, src := range ch.gone {
+// replacePackets stops the removed captures and starts the added ones. An added capture gets
+// no packets from before its start. The caller holds s.mu.
+func (s *Sensor) replacePackets(ch packetChange, added []*packetSource) {
+	for _, src := range ch.removed {
 		src.stop()
-		gone := src.stats()
-		gone.Removed = true
-		s.gone = addStats(s.gone, gone)
+		stats := src.stats()
+		stats.Removed = true
+		s.removed = addStats(s.removed, stats)
 	}
-	s.packets = append(ch.kept, fresh...)
-	for _, src := range fresh {
+	s.packets = append(ch.kept, added...)
+	for _, src := range added {
 		src.task = s.start(src.config.Name, src.capture.Run)
 	}
 }

@@ -11,18 +11,17 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// TestWhatACaptureBringsAsItEndsHoldsNoneOfItsResolvers: a capture that a reload takes
-// away hands out what it has received before it ends, when the new policy no longer
-// names its resolvers. Another address of theirs than the one that asked is known by
-// nothing else.
-func TestWhatACaptureBringsAsItEndsHoldsNoneOfItsResolvers(t *testing.T) {
+// TestResolversOfARemovedCaptureStayForbiddenUntilItEnds removes a capture by a reload. The
+// capture still delivers what it received, although the new policy does not contain its
+// resolvers. Only the old policy identifies those of their addresses that sent no query.
+func TestResolversOfARemovedCaptureStayForbiddenUntilItEnds(t *testing.T) {
 	h := start(t, sourceBlock("one", "one.sock")+sinkBlock("sink"))
 	reason := make(chan transform.Reason, 1)
 	h.mu.Lock()
 	src := &packetSource{capture: new(pcap.Source), config: pcap.Config{Name: "span", Resolvers: []netip.Prefix{netip.MustParsePrefix("2001:db8:53::/64")}}}
 	src.task = h.start("span", func(ctx context.Context) error {
 		<-ctx.Done()
-		reason <- h.lastOf(t, "2001:db8:53::2")
+		reason <- h.judgeAnswerWith(t, "2001:db8:53::2")
 		return nil
 	})
 	h.packets = append(h.packets, src)
@@ -34,9 +33,9 @@ func TestWhatACaptureBringsAsItEndsHoldsNoneOfItsResolvers(t *testing.T) {
 	}
 }
 
-// lastOf is what becomes of a query by one of the resolver's addresses and the answer
-// to it, which holds another.
-func (h *house) lastOf(t *testing.T, own string) transform.Reason {
+// judgeAnswerWith returns the reason for which a response is dropped. One address of the resolver
+// sent its query, and it contains the address own.
+func (h *testSensor) judgeAnswerWith(t *testing.T, own string) transform.Reason {
 	m := new(dns.Msg).SetQuestion("www.example.com.", dns.TypeAAAA)
 	m.RecursionDesired = false
 	query := pack(t, m)
@@ -46,11 +45,11 @@ func (h *house) lastOf(t *testing.T, own string) transform.Reason {
 	defer lane.Close()
 	lane.Begin()
 	defer lane.End()
-	said := transform.Message{
+	message := transform.Message{
 		Role: transform.ResolverQuery, Packet: true, Wire: query, QueryTime: 1e18, ResponseTime: transform.NoTime,
 		Server: netip.MustParseAddrPort("198.51.100.53:53"), Resolver: netip.MustParseAddrPort("[2001:db8:53::1]:4711"),
 	}
-	lane.Take(&said)
-	said.Role, said.Wire, said.ResponseTime = transform.ResolverResponse, pack(t, m), said.QueryTime+1
-	return lane.Take(&said)
+	lane.Take(&message)
+	message.Role, message.Wire, message.ResponseTime = transform.ResolverResponse, pack(t, m), message.QueryTime+1
+	return lane.Take(&message)
 }

@@ -1,9 +1,9 @@
-// Package sensor puts the parts together: sources into lanes, lanes into sinks,
-// as one configuration says. It starts them, gives them another configuration
-// while they run, and stops them in the order that loses nothing.
+// Package sensor connects sources, lanes and sinks as a configuration says. It starts them,
+// applies another configuration while they run, and stops them in an order that loses
+// nothing.
 //
-// It knows how the parts fit and nothing of how they work; nor does it read
-// configuration files, flags or signals.
+// It does not know how these parts work, and does not read configuration files, flags or
+// signals.
 package sensor
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Sensor is a running sensor, or one that is about to run.
+// A Sensor is a sensor that runs, will run or has run.
 type Sensor struct {
 	log       *slog.Logger
 	budget    *transform.Budget
@@ -33,36 +33,35 @@ type Sensor struct {
 	policy  *transform.Policy
 	sources []*source
 	packets []*packetSource
-	gone    []PacketStats   // of packet sources that a reload removed
+	removed []PacketStats   // of packet sources that a reload removed
 	running context.Context // of the sources; nil before Run and after it
-	failed  chan error      // the first source that ends by itself
+	failed  chan error      // receives the error of the first source that fails
 
-	namesResolvers bool // the configuration does: their addresses
+	namesResolvers bool // the configuration has addresses of resolvers
 
-	naming sync.Mutex // held while lanes get a name, or sources another one
+	naming sync.Mutex // held while lanes are made and sources renamed
 }
 
-// Options are what a configuration does not say.
+// Options contains what is not in a configuration.
 type Options struct {
 	Log    *slog.Logger
-	Stdout io.Writer // where stdout: leads
+	Stdout io.Writer // where sinks to stdout: write
 
-	// Observer, unless nil, is shown what every sink has sent.
+	// Observer, unless nil, gets the containers that sinks have sent.
 	Observer forward.Observer
 
-	// Inherited are listening sockets that somebody else made. A dnstap source at the
-	// address of one listens there. They are the caller's to close, when Run has ended.
+	// Inherited contains listening sockets from the service manager. A dnstap source at the
+	// address of one uses it. The caller closes them after Run.
 	Inherited []*os.File
 }
 
-// New builds a sensor and opens its sources, so that resolvers can connect; they
-// are served when Run is called.
+// New builds a sensor and opens its sources, so that resolvers can connect. Run serves them.
 func New(c *conf.Config, o Options) (*Sensor, error) {
 	policy, err := transform.NewPolicy(c.Policy)
 	if err != nil {
 		return nil, err
 	}
-	sockets, err := takeOver(o.Inherited)
+	sockets, err := inherit(o.Inherited)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +83,7 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
 		return nil, errors.Join(err, closeAll(s.sources, s.packets))
 	}
-	s.inherited.warnOfIdle(s.log, s.sources)
+	s.inherited.warnUnused(s.log, s.sources)
 	return s, nil
 }
 
@@ -92,9 +91,9 @@ func namesResolvers(c *conf.Config) bool {
 	return len(c.Policy.Resolvers) > 0
 }
 
-// Run serves until ctx ends or a part fails for good. It stops in order: sources
-// and their connections, lanes, queues, sinks; what was read until then is
-// delivered or accounted for. started is called once everything runs, and may be nil.
+// Run serves until ctx ends or a source or all sinks fail permanently. It stops sources and
+// their connections first, then lanes, queues and sinks, so that every message read is
+// delivered or accounted for. started, unless nil, is called when all parts run.
 func (s *Sensor) Run(ctx context.Context, started func()) error {
 	forwarding, stopForwarding := context.WithCancel(context.Background())
 	defer stopForwarding()
@@ -139,7 +138,7 @@ func (s *Sensor) Run(ctx context.Context, started func()) error {
 	return errors.Join(failure, <-forwarded)
 }
 
-// Ledger is the account of every message and record, exact at this instant.
+// Ledger returns the account of every message and record, exact at one instant.
 func (s *Sensor) Ledger() forward.Ledger { return s.forwarder.Ledger() }
 
 // Domains returns the n registered domains that were dropped most.

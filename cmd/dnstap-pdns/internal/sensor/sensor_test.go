@@ -31,15 +31,15 @@ const (
 	captureFrames = 355
 )
 
-// house is a folder in which a sensor runs, and the sensor.
-type house struct {
+// A testSensor is a sensor and the folder of its sockets and files.
+type testSensor struct {
 	*Sensor
 	dir  string
 	stop func()
 }
 
-// config is a configuration in HCL in which DIR stands for the folder.
-func (h *house) config(t *testing.T, hcl string) *conf.Config {
+// config parses a configuration, in which DIR means the folder.
+func (h *testSensor) config(t *testing.T, hcl string) *conf.Config {
 	t.Helper()
 	file, diags := conf.Parse("test.hcl", []byte(strings.ReplaceAll(hcl, "DIR", h.dir)))
 	if diags.HasErrors() {
@@ -59,25 +59,26 @@ func sinkBlock(name string) string {
 	}` + "\n"
 }
 
-// start runs a sensor; its socket's folder is short enough for a Unix socket.
-func start(t *testing.T, hcl string) *house {
+// start runs a sensor until the test ends.
+func start(t *testing.T, hcl string) *testSensor {
 	t.Helper()
-	h := newHouse(t)
+	h := newTestSensor(t)
 	h.run(t, hcl, Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard})
 	return h
 }
 
-func newHouse(t *testing.T) *house {
+// newTestSensor makes a folder whose path is short enough for Unix sockets.
+func newTestSensor(t *testing.T) *testSensor {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sensor")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return &house{dir: dir}
+	return &testSensor{dir: dir}
 }
 
-func (h *house) run(t *testing.T, hcl string, o Options) {
+func (h *testSensor) run(t *testing.T, hcl string, o Options) {
 	t.Helper()
 	var err error
 	if h.Sensor, err = New(h.config(t, hcl), o); err != nil {
@@ -105,13 +106,13 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// resolver is a connection that plays the capture.
+// A resolver is a dnstap connection to the sensor.
 type resolver struct {
 	conn net.Conn
 	w    *framestream.Writer
 }
 
-func (h *house) connect(t *testing.T, socket string) *resolver {
+func (h *testSensor) connect(t *testing.T, socket string) *resolver {
 	t.Helper()
 	conn, err := net.Dial("unix", filepath.Join(h.dir, socket))
 	if err != nil {
@@ -129,7 +130,7 @@ func (h *house) connect(t *testing.T, socket string) *resolver {
 	return &resolver{conn, w}
 }
 
-// play says what the capture holds; the sensor may not have read it yet.
+// play sends the capture. The sensor may not have read it when play returns.
 func (r *resolver) play(t *testing.T) {
 	t.Helper()
 	file, err := os.ReadFile(capture)
@@ -157,7 +158,7 @@ func (r *resolver) play(t *testing.T) {
 	}
 }
 
-// close says STOP and waits for FINISH: the sensor has read everything then.
+// close sends STOP and waits for FINISH. The sensor has then read everything.
 func (r *resolver) close(t *testing.T) {
 	t.Helper()
 	if err := r.w.Close(); err != nil {
@@ -165,8 +166,8 @@ func (r *resolver) close(t *testing.T) {
 	}
 }
 
-// balanced fails unless every sum is right and so many messages were read.
-func balanced(t *testing.T, l forward.Ledger, read int) {
+// checkLedger fails the test unless every sum is correct and read messages were read.
+func checkLedger(t *testing.T, l forward.Ledger, read int) {
 	t.Helper()
 	if l.Total.Read != uint64(read) {
 		t.Errorf("read %d, want %d", l.Total.Read, read)
@@ -183,7 +184,7 @@ func balanced(t *testing.T, l forward.Ledger, read int) {
 	}
 }
 
-func (h *house) reload(t *testing.T, hcl string) {
+func (h *testSensor) reload(t *testing.T, hcl string) {
 	t.Helper()
 	if err := h.Reload(h.config(t, hcl)); err != nil {
 		t.Fatal(err)
@@ -202,11 +203,11 @@ func TestReloadKeepsConnectionsOfSourcesThatStay(t *testing.T) {
 	other.close(t)
 	h.reload(t, sourceBlock("a", "a.sock")+sinkBlock("y"))
 	if _, err := net.Dial("unix", filepath.Join(h.dir, "b.sock")); err == nil {
-		t.Error("a removed source still takes connections")
+		t.Error("a removed source still accepts connections")
 	}
 	h.stop()
 	l := h.Ledger()
-	balanced(t, l, 3*captureFrames)
+	checkLedger(t, l, 3*captureFrames)
 	if len(l.Sinks) != 2 || !l.Sinks[1].Removed || l.Sinks[0].Name != "y" || l.Sinks[0].Delivered == 0 {
 		t.Errorf("sinks %+v, want y with something delivered", l.Sinks)
 	}
@@ -232,7 +233,7 @@ func TestReloadChangesASourceInPlace(t *testing.T) {
 	r.play(t)
 	r.close(t)
 	h.stop()
-	balanced(t, h.Ledger(), captureFrames)
+	checkLedger(t, h.Ledger(), captureFrames)
 }
 
 func TestReloadRenamesASourceInPlace(t *testing.T) {
@@ -247,13 +248,13 @@ func TestReloadRenamesASourceInPlace(t *testing.T) {
 	r.close(t)
 	h.stop()
 	l := h.Ledger()
-	balanced(t, l, 3*captureFrames)
+	checkLedger(t, l, 3*captureFrames)
 	read := map[string]uint64{}
 	for _, s := range l.Sources {
 		read[s.Name] = s.Counts.Read
 	}
 	if d := cmp.Diff(map[string]uint64{"new": 3 * captureFrames}, read); d != "" {
-		t.Errorf("a source's counts go with it (-want +got):\n%s", d)
+		t.Errorf("the counts of a renamed source (-want +got):\n%s", d)
 	}
 }
 
@@ -266,7 +267,7 @@ func TestReloadSwapsNames(t *testing.T) {
 	r.close(t)
 	h.stop()
 	l := h.Ledger()
-	balanced(t, l, 2*captureFrames)
+	checkLedger(t, l, 2*captureFrames)
 	for _, s := range l.Sources {
 		if s.Name != "b" || s.Counts.Read != 2*captureFrames {
 			t.Errorf("source %q has read %d, want b to have read all", s.Name, s.Counts.Read)
@@ -294,7 +295,7 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 	h.connect(t, "a.sock").close(t)
 	h.stop()
 	l := h.Ledger()
-	balanced(t, l, captureFrames)
+	checkLedger(t, l, captureFrames)
 	if len(l.Sinks) != 1 || l.Sinks[0].Name != "x" {
 		t.Errorf("sinks %+v, want x alone", l.Sinks)
 	}
@@ -326,13 +327,13 @@ func TestReloadThatFailsAtOneSourceChangesNoOther(t *testing.T) {
 	}
 }
 
-func TestStopAccountsForWhatIsHeld(t *testing.T) {
+func TestStopAccountsForPendingQueries(t *testing.T) {
 	h := start(t, sourceBlock("a", "a.sock")+sinkBlock("x"))
 	r := h.connect(t, "a.sock")
 	r.play(t) // and no STOP
 	h.stop()
 	l := h.Ledger()
-	balanced(t, l, captureFrames)
+	checkLedger(t, l, captureFrames)
 	if l.Total.Held != 0 || l.Total.Dropped[transform.Unfinished] != 17 {
 		t.Errorf("held %d, unfinished %d, want 0 and 17", l.Total.Held, l.Total.Dropped[transform.Unfinished])
 	}

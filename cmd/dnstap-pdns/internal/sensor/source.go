@@ -14,7 +14,7 @@ import (
 type source struct {
 	config   collector.Config
 	listener *collector.Source
-	name     string // under which its lanes count, as config says; Sensor.naming guards it
+	name     string // under which its lanes count; guarded by Sensor.naming
 	task
 }
 
@@ -23,7 +23,7 @@ func (s *Sensor) open(c collector.Config) (*source, error) {
 	lane := func() transform.Lane {
 		s.naming.Lock()
 		defer s.naming.Unlock()
-		return &attentiveLane{Lane: s.forwarder.Lane(src.name), senders: s.senders}
+		return &dnstapLane{Lane: s.forwarder.Lane(src.name), senders: s.senders}
 	}
 	listener, err := s.inherited.listen(c, lane, s.log)
 	if err != nil {
@@ -33,40 +33,41 @@ func (s *Sensor) open(c collector.Config) (*source, error) {
 	return src, nil
 }
 
-// An attentiveLane is that of one dnstap connection. It tells when that has brought
-// its first outward message: packets are not needed from then on.
-type attentiveLane struct {
+// A dnstapLane is the lane of one dnstap connection. It reports the first outward message of
+// the connection, because packets are not needed after that.
+type dnstapLane struct {
 	*forward.Lane
 	senders *pcap.Senders
-	tells   bool
+	outward bool // an outward message came
 }
 
-func (l *attentiveLane) Take(m *transform.Message) transform.Reason {
-	if !l.tells && l.Passes(m) {
-		l.tells = true
-		l.End() // what waits may not do so within a burst
+func (l *dnstapLane) Take(m *transform.Message) transform.Reason {
+	if !l.outward && l.Passes(m) {
+		l.outward = true
+		l.End() // the next call may wait, which is not allowed within a burst
 		l.senders.OutwardBegins()
 		l.Begin()
 	}
 	return l.Lane.Take(m)
 }
 
-func (l *attentiveLane) Close() {
-	if l.tells {
+func (l *dnstapLane) Close() {
+	if l.outward {
 		l.senders.OutwardEnds()
 	}
 	l.Lane.Close()
 }
 
-// An Excluded source keeps resolvers of this machine out, or does not let it be told.
+// Excluded reports that resolvers of this machine cannot connect to a source, or that this
+// could not be checked.
 type Excluded struct {
 	Source     string
 	Exclusions []sockfile.Exclusion
-	Err        error
+	Err        error // of the check
 }
 
-// Excluded returns the dnstap sources to whose sockets, as they are, a resolver of this
-// machine cannot connect, and those of which that cannot be told.
+// Excluded returns the dnstap sources to whose sockets a resolver of this machine cannot
+// connect, and those that could not be checked. It reads the access rights of the sockets.
 func (s *Sensor) Excluded() []Excluded {
 	s.mu.Lock()
 	defer s.mu.Unlock()

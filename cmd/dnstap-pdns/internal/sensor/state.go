@@ -6,28 +6,28 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
-// State is what a sensor shows of itself.
+// State is the state of a sensor.
 type State struct {
-	Ledger  forward.Ledger // exact at one instant; the rest is from right after that
-	Dnstap  []DnstapState  // sources, in the order of the configuration
-	Packets []PacketStats  // those that a reload removed first
+	Ledger  forward.Ledger // exact at one instant; the other fields are read right after
+	Dnstap  []DnstapState  // in the order of the configuration
+	Packets []PacketStats  // sources that a reload removed come first
 
-	QueryRoom, QueryRoomMax int64 // of the pairing table: in use, and in all
+	QueryRoom, QueryRoomMax int64 // queries in the pairing table, and their limit
 
-	ResolversConfigured bool // the configuration names addresses of the resolver's
+	ResolversConfigured bool // the configuration has addresses of resolvers
 }
 
-// DnstapState is that of a dnstap source.
+// DnstapState is the state of a dnstap source.
 type DnstapState struct {
 	Name string
 	collector.Stats
-	Connections []collector.Connection // that have said START, the oldest first
+	Connections []collector.Connection // after START, the oldest first
 
 	TLS         bool
 	Certificate certs.Certificate // with TLS
 }
 
-// State returns the sensor's state as of now. It waits for a reload under way.
+// State returns the current state of the sensor. It waits for a reload in progress.
 func (s *Sensor) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +46,8 @@ func (s *Sensor) State() State {
 	return state
 }
 
-// Open reports whether the sensor runs: its sources are open then, and no sink has
-// failed for good.
+// Open reports whether the sensor runs: its sources are open, and not all sinks have failed
+// permanently.
 func (s *Sensor) Open() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,8 @@ type task struct {
 	done   chan struct{} // closed when the goroutine has ended
 }
 
-// start runs a source until it or all are stopped. If it ends by itself, the sensor
-// does. s.mu is held.
+// start runs a source until the returned task or the sensor is stopped. An error of run stops
+// the sensor. The caller holds s.mu.
 func (s *Sensor) start(name string, run func(context.Context) error) task {
 	ctx, cancel := context.WithCancel(s.running)
 	t := task{cancel, make(chan struct{})}

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A manager is a service manager's end of the notify socket.
+// A manager is the end of the notify socket at a service manager.
 type manager struct{ conn *net.UnixConn }
 
 func startManager(t *testing.T) manager {
@@ -31,8 +31,8 @@ func startManager(t *testing.T) manager {
 	return manager{conn}
 }
 
-// hear returns what is said next.
-func (m manager) hear(t *testing.T) string {
+// next returns the next notice.
+func (m manager) next(t *testing.T) string {
 	t.Helper()
 	b := make([]byte, 4096)
 	m.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -47,17 +47,17 @@ func TestStartAndReload(t *testing.T) {
 	m := startManager(t)
 	n := New(slog.New(slog.DiscardHandler))
 	n.Ready("all is well\nREADY=0")
-	if got, want := m.hear(t), "READY=1\nSTATUS=all is well READY=0"; got != want {
+	if got, want := m.next(t), "READY=1\nSTATUS=all is well READY=0"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	n.Reloading()
-	if got := m.hear(t); !regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]*$`).MatchString(got) {
+	if got := m.next(t); !regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]*$`).MatchString(got) {
 		t.Errorf("got %q", got)
 	}
 }
 
-// Signs of life stop when the sensor does not answer, and begin again when it does.
-func TestSignsOfLife(t *testing.T) {
+// TestWatchdogNoticesNeedAStatus: no notices are sent while the sensor returns no status.
+func TestWatchdogNoticesNeedAStatus(t *testing.T) {
 	m := startManager(t)
 	t.Setenv("WATCHDOG_USEC", "30000")
 	ctx, stop := context.WithCancel(context.Background())
@@ -69,20 +69,20 @@ func TestSignsOfLife(t *testing.T) {
 	}()
 	for range 3 {
 		answer <- "alive"
-		if got, want := m.hear(t), "WATCHDOG=1\nSTATUS=alive"; got != want {
+		if got, want := m.next(t), "WATCHDOG=1\nSTATUS=alive"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 	m.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 	if n, err := m.conn.Read(make([]byte, 100)); err == nil {
-		t.Errorf("%d bytes from one that hangs", n)
+		t.Errorf("%d bytes while the status hangs", n)
 	}
 	close(answer)
-	m.hear(t)
+	m.next(t)
 	stop()
 	<-done
 	for {
-		got := m.hear(t)
+		got := m.next(t)
 		if got == "STOPPING=1" {
 			return
 		}
@@ -92,10 +92,10 @@ func TestSignsOfLife(t *testing.T) {
 	}
 }
 
-func TestStatusIsToldWithoutAWatchdogToo(t *testing.T) {
+func TestStatusIsSentWithoutAWatchdog(t *testing.T) {
 	m := startManager(t)
 	n := New(slog.New(slog.DiscardHandler))
-	if n.watched || n.every != pulse {
+	if n.watched || n.every != statusInterval {
 		t.Errorf("every %s, watched %v", n.every, n.watched)
 	}
 	n.every = time.Millisecond
@@ -105,14 +105,14 @@ func TestStatusIsToldWithoutAWatchdogToo(t *testing.T) {
 		defer close(done)
 		n.Keep(ctx, func() string { return "well" })
 	}()
-	if got, want := m.hear(t), "STATUS=well"; got != want {
+	if got, want := m.next(t), "STATUS=well"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	stop()
 	<-done
 }
 
-func TestWhereNobodyListens(t *testing.T) {
+func TestFailuresToNotifyAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	n := New(slog.New(slog.NewTextHandler(&log, nil)))
 	n.Ready("")
@@ -122,11 +122,11 @@ func TestWhereNobodyListens(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	n.Ready("")
 	n.Ready("")
-	if got := strings.Count(log.String(), "cannot be told"); got != 1 {
-		t.Errorf("said %d times, want once: %s", got, &log)
+	if got := strings.Count(log.String(), "cannot be notified"); got != 1 {
+		t.Errorf("logged %d times, want once: %s", got, &log)
 	}
 	t.Setenv("WATCHDOG_USEC", "often")
-	if New(n.log); !strings.Contains(log.String(), "no signs of life") {
-		t.Errorf("said %s", &log)
+	if New(n.log); !strings.Contains(log.String(), "will not be notified") {
+		t.Errorf("logged %s", &log)
 	}
 }

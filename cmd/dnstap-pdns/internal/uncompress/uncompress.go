@@ -1,9 +1,8 @@
-// Package uncompress reads files that are compressed with gzip, bzip2, zstd or xz as
-// if they were not, and any others as they are. It tells them by their first bytes,
-// which a pipe has and a name may not.
+// Package uncompress reads files that are compressed with gzip, bzip2, zstd or xz, and
+// passes other files through unchanged. It recognises a compression by the first bytes,
+// because standard input has no file name.
 //
-// What it takes of memory is bounded, however hostile the file. It knows nothing of
-// what is compressed.
+// Its memory is bounded for every input. It does not know what the content is.
 package uncompress
 
 import (
@@ -18,21 +17,21 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The most history that a file may require, in bytes: of zstd what the tool allows by
-// default, of xz what xz -9 requires. Gzip needs 32 KiB, bzip2 900 kB.
+// The largest history that a file may require, in bytes: for zstd the default limit of
+// the tool, for xz what xz -9 requires. Gzip needs 32 KiB, bzip2 900 kB.
 const (
 	zstdWindow   = 128 << 20
 	xzDictionary = 64 << 20
 )
 
-// A method is one way to compress.
+// A method is a compression format.
 type method struct {
 	name string
-	is   func(begins []byte) bool
-	open func(io.Reader) (io.Reader, func(), error) // and what is to be called in the end
+	is   func(prefix []byte) bool
+	open func(io.Reader) (io.Reader, func(), error) // the func frees the decoder
 }
 
-// methods are those that are read.
+// methods returns the supported formats.
 func methods() []method {
 	return []method{
 		{"gzip", isGzip, openGzip},
@@ -42,16 +41,16 @@ func methods() []method {
 	}
 }
 
-// isGzip: RFC 1952, section 2.3.1; the third byte is deflate, of which alone there is
-// any use.
+// isGzip follows RFC 1952, section 2.3.1. The third byte is deflate, the only method in
+// use.
 func isGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b, 8}) }
 
 func isBzip2(b []byte) bool {
-	return len(b) > 3 && string(b[:3]) == "BZh" && b[3] >= '1' && b[3] <= '9' // the size of its blocks
+	return len(b) > 3 && string(b[:3]) == "BZh" && b[3] >= '1' && b[3] <= '9' // block size
 }
 
-// isZstd: RFC 8878, sections 3.1.1 and 3.1.2; a file may begin with a frame that is
-// skipped.
+// isZstd follows RFC 8878, sections 3.1.1 and 3.1.2. A file may begin with a skippable
+// frame.
 func isZstd(b []byte) bool {
 	return bytes.HasPrefix(b, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
 		len(b) > 3 && b[0]&0xf0 == 0x50 && bytes.HasPrefix(b[1:], []byte{0x2a, 0x4d, 0x18})
@@ -68,8 +67,8 @@ func openBzip2(r io.Reader) (io.Reader, func(), error) {
 	return wholeBlocks{bzip2.NewReader(r)}, func() {}, nil
 }
 
-// wholeBlocks keeps back what compress/bzip2 makes up, from zeros, of a block that is
-// cut off, and returns beside the error.
+// wholeBlocks omits data that compress/bzip2 returns together with an error: it fills a
+// truncated block with zeros.
 type wholeBlocks struct{ from io.Reader }
 
 func (w wholeBlocks) Read(p []byte) (int, error) {
@@ -94,85 +93,85 @@ func openXZ(r io.Reader) (io.Reader, func(), error) {
 	return x, func() {}, err
 }
 
-// methodOf returns how what begins so is compressed, or nil.
-func methodOf(begins []byte) *method {
+// methodOf returns the format of a file that begins with prefix, or nil.
+func methodOf(prefix []byte) *method {
 	for _, m := range methods() {
-		if m.is(begins) {
+		if m.is(prefix) {
 			return &m
 		}
 	}
 	return nil
 }
 
-// A Reader is a file as it was before it was compressed.
+// A Reader reads the uncompressed content of a file.
 type Reader struct {
 	*bufio.Reader
 	close func()
 }
 
-// Close gives back what uncompressing took; the file stays open.
+// Close frees the decoder. It does not close the file.
 func (r *Reader) Close() { r.close() }
 
-// New returns what comes from r, uncompressed. It has read the beginning of r when it
-// returns. Errors of r, from here or from the Reader, stay recognisable. Data that is cut
-// off or damaged is an error after everything before it was read, of xz after the last
-// whole chunk; data that is compressed twice is an error at once.
+// New returns a Reader of the uncompressed content of r. It reads the beginning of r.
+// New and the Reader wrap errors of r. Truncated or damaged data is an error after all
+// content before it, for xz after the last whole chunk. Data that is compressed twice is
+// an error of New.
 func New(r io.Reader) (*Reader, error) {
 	buffered := bufio.NewReader(r)
 	m, err := peek(buffered)
 	if err != nil || m == nil {
 		return &Reader{buffered, func() {}}, err
 	}
-	from, done, err := m.open(buffered)
+	from, free, err := m.open(buffered)
 	if err != nil {
-		return nil, m.explain(err)
+		return nil, m.wrap(err)
 	}
-	inside := bufio.NewReader(&uncompressed{m, from})
-	again, err := peek(inside)
-	if err == nil && again != nil {
-		err = fmt.Errorf("is compressed twice, with %s inside of %s: uncompress it once before", again.name, m.name)
+	content := bufio.NewReader(&methodReader{m, from})
+	inner, err := peek(content)
+	if err == nil && inner != nil {
+		err = fmt.Errorf("is compressed twice, with %s inside of %s: uncompress it once first", inner.name, m.name)
 	}
 	if err != nil {
-		done()
+		free()
 		return nil, err
 	}
-	return &Reader{inside, done}, nil
+	return &Reader{content, free}, nil
 }
 
 const longestMagic = 6
 
-// peek looks at what comes next. Less than a method's first bytes is none, and no
-// error: whoever reads meets it.
+// peek returns the method of the next bytes without reading them, or nil. A file that is
+// shorter than longestMagic is not an error here: its reader gets the end.
 func peek(r *bufio.Reader) (*method, error) {
-	begins, err := r.Peek(longestMagic)
-	if len(begins) < longestMagic && err != nil && !errors.Is(err, io.EOF) {
+	prefix, err := r.Peek(longestMagic)
+	if len(prefix) < longestMagic && err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return methodOf(begins), nil
+	return methodOf(prefix), nil
 }
 
-// uncompressed says of each error what it was about.
-type uncompressed struct {
+// A methodReader adds the name of the method to errors.
+type methodReader struct {
 	method *method
 	from   io.Reader
 }
 
-func (u *uncompressed) Read(p []byte) (int, error) {
-	n, err := u.from.Read(p)
+func (r *methodReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
 	if err == nil || err == io.EOF {
 		return n, err
 	}
-	return n, u.method.explain(err)
+	return n, r.method.wrap(err)
 }
 
-// explain returns an error that is no io.EOF and no io.ErrUnexpectedEOF: those would
-// mean the file's end to whoever reads what is in it.
-func (m *method) explain(err error) error {
+// wrap returns an error that is neither io.EOF nor io.ErrUnexpectedEOF, which a reader of
+// the content would take for the end of the content.
+func (m *method) wrap(err error) error {
 	switch {
 	case isEnd(err):
 		return fmt.Errorf("the %s data is cut off", m.name)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, errXZDictionary):
-		return fmt.Errorf("the %s data takes too much memory to be uncompressed here; use %s itself before: %w", m.name, m.name, err)
+		return fmt.Errorf("the %s data needs too much memory: uncompress it with %s first: %w", m.name, m.name, err)
 	}
 	return fmt.Errorf("uncompressing %s: %w", m.name, err)
 }

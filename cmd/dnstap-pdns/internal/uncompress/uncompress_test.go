@@ -33,12 +33,12 @@ func read(r io.Reader) ([]byte, error) {
 	return io.ReadAll(in)
 }
 
-// names are what the tools themselves made of the same file.
+// names returns files that the compression tools made from lines.
 func names() []string {
 	return []string{"lines", "lines.gz", "lines.bz2", "lines.zst", "skippable.zst", "lines.xz", "blocks.xz"}
 }
 
-func TestWhatToolsCompressedComesOutWhole(t *testing.T) {
+func TestFilesOfEachToolAreRead(t *testing.T) {
 	want := file(t, "lines")
 	for _, name := range names() {
 		for way, r := range map[string]io.Reader{
@@ -53,7 +53,7 @@ func TestWhatToolsCompressedComesOutWhole(t *testing.T) {
 	}
 }
 
-func TestFilesPutTogetherComeOutTogether(t *testing.T) {
+func TestConcatenatedFilesAreRead(t *testing.T) {
 	want := bytes.Repeat(file(t, "lines"), 2)
 	for _, name := range names() {
 		got, err := read(bytes.NewReader(bytes.Repeat(file(t, name), 2)))
@@ -63,13 +63,13 @@ func TestFilesPutTogetherComeOutTogether(t *testing.T) {
 	}
 }
 
-func TestCutOffGivesWhatCameBeforeAndSaysSo(t *testing.T) {
+func TestTruncationIsAnErrorAfterTheContentBefore(t *testing.T) {
 	want := file(t, "lines")
 	most := map[string]int{}
 	for _, name := range names()[1:] {
 		whole := file(t, name)
 		for n := longestMagic; n < len(whole); n += 1 + len(whole)/200 {
-			if name == "skippable.zst" && n <= 11 { // nothing but what is skipped
+			if name == "skippable.zst" && n <= 11 { // only a skippable frame
 				continue
 			}
 			got, err := read(bytes.NewReader(whole[:n]))
@@ -77,14 +77,14 @@ func TestCutOffGivesWhatCameBeforeAndSaysSo(t *testing.T) {
 				t.Fatalf("%s, %d of %d bytes: got %v", name, n, len(whole), err)
 			}
 			if !bytes.HasPrefix(want, got) {
-				t.Fatalf("%s, %d of %d bytes: what came out is no beginning of the file", name, n, len(whole))
+				t.Fatalf("%s, %d of %d bytes: the content is not a prefix of the file", name, n, len(whole))
 			}
 			most[name] = len(got)
 		}
 	}
 	for _, name := range []string{"lines.gz", "blocks.xz"} {
 		if most[name] == 0 {
-			t.Errorf("%s: cut off at the end, nothing came out", name)
+			t.Errorf("%s: truncated at the end, and no content was read", name)
 		}
 	}
 }
@@ -104,9 +104,9 @@ func TestDamageIsAnError(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for name, want := range map[string]string{
-		"twice.gz":      "is compressed twice, with xz inside of gzip: uncompress it once before",
-		"dictionary.xz": "the xz data takes too much memory to be uncompressed here; use xz itself before: ",
-		"window.zst":    "the zstd data takes too much memory to be uncompressed here; use zstd itself before: ",
+		"twice.gz":      "is compressed twice, with xz inside of gzip: uncompress it once first",
+		"dictionary.xz": "the xz data needs too much memory: uncompress it with xz first: ",
+		"window.zst":    "the zstd data needs too much memory: uncompress it with zstd first: ",
 	} {
 		if _, err := read(bytes.NewReader(file(t, name))); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", name, err, want)
@@ -114,20 +114,20 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheFileStayRecognisable(t *testing.T) {
-	gone := errors.New("gone")
+func TestErrorsOfTheFileAreWrapped(t *testing.T) {
+	failure := errors.New("failure")
 	for _, name := range names() {
 		whole := file(t, name)
 		for _, n := range []int{0, 3, len(whole) / 2} {
-			r := io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(gone))
-			if _, err := read(r); !errors.Is(err, gone) {
-				t.Errorf("%s, after %d bytes: got %v, want %v", name, n, err, gone)
+			r := io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(failure))
+			if _, err := read(r); !errors.Is(err, failure) {
+				t.Errorf("%s, after %d bytes: got %v, want %v", name, n, err, failure)
 			}
 		}
 	}
 }
 
-func TestShortInputsAreNotCompressed(t *testing.T) {
+func TestShortInputsPassUnchanged(t *testing.T) {
 	for _, whole := range []string{"", "B", "BZh", "\x1f\x8b", "\xfd7zXZ"} {
 		if got, err := read(strings.NewReader(whole)); err != nil || string(got) != whole {
 			t.Errorf("%q: got %q, %v", whole, got, err)
@@ -135,8 +135,8 @@ func TestShortInputsAreNotCompressed(t *testing.T) {
 	}
 }
 
-// FuzzReader: whatever comes, reading ends without a panic, and an error does not
-// look like the file's end.
+// FuzzReader checks that no input causes a panic or endless reading, and that an error
+// does not look like the end of the content.
 func FuzzReader(f *testing.F) {
 	for _, name := range append(names(), "twice.gz", "dictionary.xz", "window.zst", "streams.xz", "tiny.xz") {
 		f.Add(file(f, name))

@@ -21,7 +21,7 @@ var (
 	errXZDictionary = fmt.Errorf("a dictionary of more than %d MiB", xzDictionary>>20)
 )
 
-// checks are the integrity checks of a block by their number (section 2.1.1.2).
+// checks are the integrity checks of a block, by number (section 2.1.1.2).
 var checks = map[byte]func() hash.Hash{
 	0:  func() hash.Hash { return noCheck{crc32.NewIEEE()} },
 	1:  func() hash.Hash { return littleEndian{crc32.NewIEEE()} },
@@ -29,7 +29,7 @@ var checks = map[byte]func() hash.Hash{
 	10: sha256.New,
 }
 
-// noCheck is the check without octets.
+// noCheck is the check that has no octets.
 type noCheck struct{ hash.Hash }
 
 func (noCheck) Sum(b []byte) []byte { return b }
@@ -68,14 +68,14 @@ type xzReader struct {
 	inBlock          bool
 	header           uint64   // octets of its header
 	packed, unpacked uint64   // octets so far
-	claims           [2]int64 // packed and unpacked octets by its header; -1: unknown
+	declared         [2]int64 // packed and unpacked octets by its header; -1: unknown
 	dictionary       int      // octets that its header requires
 
 	// Of the chunk.
-	pass int // octets of it, with its header, that chunks has not read
-	left int // unpacked octets of it that Read has not returned
+	packedLeft   int // octets of it, with its header, that chunks has not read
+	unpackedLeft int // octets of its content that Read has not returned
 
-	chunks   *lzma.Reader2 // reads from passing
+	chunks   *lzma.Reader2 // reads from chunkReader
 	capacity int           // of its dictionary, in octets
 }
 
@@ -84,22 +84,22 @@ func newXZReader(r io.Reader) (*xzReader, error) {
 	return x, x.stream()
 }
 
-// Read returns io.ErrUnexpectedEOF if the file is cut off. Content of the chunk that is
-// cut, which takes at most 64 KiB of the file, is lost, because the library returns
-// nothing of a chunk that it cannot decode.
+// Read returns io.ErrUnexpectedEOF if the file is truncated. The content of a truncated
+// chunk, which is at most 64 KiB of the file, is lost, because the library returns nothing
+// of a chunk that it cannot decode.
 func (x *xzReader) Read(p []byte) (n int, err error) {
-	for x.left == 0 && x.err == nil {
+	for x.unpackedLeft == 0 && x.err == nil {
 		x.err = x.advance()
 	}
 	if x.err != nil {
 		return 0, x.err
 	}
-	n, x.err = x.chunks.Read(p[:min(len(p), x.left)])
-	x.left -= n
+	n, x.err = x.chunks.Read(p[:min(len(p), x.unpackedLeft)])
+	x.unpackedLeft -= n
 	x.unpacked += uint64(n)
 	x.check.Write(p[:n])
 	switch {
-	case x.pass == 0 && isEnd(x.err), x.pass > 0 && x.left == 0:
+	case x.packedLeft == 0 && isEnd(x.err), x.packedLeft > 0 && x.unpackedLeft == 0:
 		x.err = errXZDamaged // the chunk's sizes contradict its content
 	case isEnd(x.err):
 		x.err = io.ErrUnexpectedEOF
@@ -180,13 +180,13 @@ func (x *xzReader) block(size int) error {
 	}
 	flags, fields := b[1], bytes.NewReader(b[2:])
 	for i, bit := range []byte{0x40, 0x80} { // the sizes of the packed and the unpacked content
-		x.claims[i] = -1
+		x.declared[i] = -1
 		if flags&bit != 0 {
 			n, err := binary.ReadUvarint(fields)
 			if err != nil || n >= 1<<63 {
 				return errXZDamaged
 			}
-			x.claims[i] = int64(n)
+			x.declared[i] = int64(n)
 		}
 	}
 	var filter [3]byte // id, size of its properties, dictionary
@@ -194,7 +194,7 @@ func (x *xzReader) block(size int) error {
 		return errXZDamaged
 	}
 	if flags&0x3f != 0 || filter[0] != 0x21 || filter[1] != 1 {
-		return errors.New("filters other than LZMA2 are not read here; use xz itself before")
+		return errors.New("filters other than LZMA2 are not supported: uncompress it with xz first")
 	}
 	dictionary, err := lzma.DecodeDictCap(filter[2])
 	if err != nil {
@@ -229,8 +229,8 @@ func (x *xzReader) chunk() error {
 		if err != nil {
 			return err
 		}
-		x.left = int(binary.BigEndian.Uint16(b[1:])) + 1
-		x.pass = len(b) + x.left
+		x.unpackedLeft = int(binary.BigEndian.Uint16(b[1:])) + 1
+		x.packedLeft = len(b) + x.unpackedLeft
 	case control[0] < 0x80:
 		return errXZDamaged
 	default:
@@ -245,27 +245,27 @@ func (x *xzReader) chunk() error {
 		if size == 6 && b[5]%9+b[5]/9%5 > 4 { // lc + lp; the library allocates memory for up to 12
 			return errXZDamaged
 		}
-		x.left = int(b[0]&0x1f)<<16 + int(binary.BigEndian.Uint16(b[1:])) + 1
-		x.pass = size + int(binary.BigEndian.Uint16(b[3:])) + 1
+		x.unpackedLeft = int(b[0]&0x1f)<<16 + int(binary.BigEndian.Uint16(b[1:])) + 1
+		x.packedLeft = size + int(binary.BigEndian.Uint16(b[3:])) + 1
 	}
-	x.packed += uint64(x.pass)
+	x.packed += uint64(x.packedLeft)
 	if x.chunks != nil && x.dictionary <= x.capacity {
 		return nil
 	}
 	x.capacity = x.dictionary
-	x.chunks, err = lzma.Reader2Config{DictCap: x.capacity}.NewReader2((*passing)(x))
+	x.chunks, err = lzma.Reader2Config{DictCap: x.capacity}.NewReader2((*chunkReader)(x))
 	return err
 }
 
-// A passing passes the present chunk to the library, which reads no further than that.
-type passing xzReader
+// A chunkReader gives the library the current chunk, and io.EOF at its end.
+type chunkReader xzReader
 
-func (x *passing) Read(p []byte) (int, error) {
-	if x.pass == 0 {
+func (x *chunkReader) Read(p []byte) (int, error) {
+	if x.packedLeft == 0 {
 		return 0, io.EOF
 	}
-	n, err := x.in.Read(p[:min(len(p), x.pass)])
-	x.pass -= n
+	n, err := x.in.Read(p[:min(len(p), x.packedLeft)])
+	x.packedLeft -= n
 	return n, err
 }
 
@@ -281,19 +281,19 @@ func (x *xzReader) endBlock() error {
 		return errXZDamaged
 	}
 	for i, is := range []uint64{x.packed, x.unpacked} {
-		if x.claims[i] >= 0 && uint64(x.claims[i]) != is {
+		if x.declared[i] >= 0 && uint64(x.declared[i]) != is {
 			return errXZDamaged
 		}
 	}
 	x.inBlock = false
 	x.blocks++
-	list(x.sizes, x.header+x.packed+uint64(size), x.unpacked)
+	addIndexRecord(x.sizes, x.header+x.packed+uint64(size), x.unpacked)
 	_, err = x.in.Discard(len(b))
 	return err
 }
 
-// list adds a record of the index to a checksum.
-func list(h hash.Hash64, packed, unpacked uint64) {
+// addIndexRecord adds a record of the index to a checksum.
+func addIndexRecord(h hash.Hash64, packed, unpacked uint64) {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], packed)
 	binary.LittleEndian.PutUint64(b[8:], unpacked)
@@ -303,7 +303,7 @@ func list(h hash.Hash64, packed, unpacked uint64) {
 // index reads a stream's index and footer (sections 4 and 2.1.2). The index must list the
 // blocks that were read.
 func (x *xzReader) index() error {
-	in := &summed{in: x.in, sum: crc32.NewIEEE()}
+	in := &indexReader{in: x.in, sum: crc32.NewIEEE()}
 	in.ReadByte() // the 0 that was peeked
 	blocks := in.number()
 	if in.err == nil && blocks != x.blocks {
@@ -312,7 +312,7 @@ func (x *xzReader) index() error {
 	sizes := crc64.New(crc64.MakeTable(crc64.ISO))
 	for i := uint64(0); i < blocks && in.err == nil; i++ {
 		packed, unpacked := in.number(), in.number()
-		list(sizes, packed, unpacked)
+		addIndexRecord(sizes, packed, unpacked)
 	}
 	for in.err == nil && in.n%4 != 0 {
 		if b, _ := in.ReadByte(); b != 0 {
@@ -336,8 +336,8 @@ func (x *xzReader) index() error {
 	return err
 }
 
-// A summed reads octets, counts them and computes their checksum.
-type summed struct {
+// An indexReader reads octets, counts them and computes their checksum.
+type indexReader struct {
 	in  *bufio.Reader
 	sum hash.Hash32
 	n   uint64
@@ -345,22 +345,22 @@ type summed struct {
 }
 
 // ReadByte implements io.ByteReader.
-func (s *summed) ReadByte() (byte, error) {
-	b, err := s.in.ReadByte()
+func (r *indexReader) ReadByte() (byte, error) {
+	b, err := r.in.ReadByte()
 	if err == nil {
-		s.n++
-		s.sum.Write([]byte{b})
-	} else if s.err = err; err == io.EOF {
-		s.err = io.ErrUnexpectedEOF
+		r.n++
+		r.sum.Write([]byte{b})
+	} else if r.err = err; err == io.EOF {
+		r.err = io.ErrUnexpectedEOF
 	}
-	return b, s.err
+	return b, r.err
 }
 
 // number reads an integer of variable length (section 1.2).
-func (s *summed) number() uint64 {
-	n, err := binary.ReadUvarint(s)
-	if err != nil && s.err == nil {
-		s.err = errXZDamaged
+func (r *indexReader) number() uint64 {
+	n, err := binary.ReadUvarint(r)
+	if err != nil && r.err == nil {
+		r.err = errXZDamaged
 	}
 	return n
 }

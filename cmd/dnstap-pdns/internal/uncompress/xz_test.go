@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestXZStreams: a file of three streams, with padding and with each of the checks.
+// TestXZStreams reads a file of three streams, with padding and with each check.
 func TestXZStreams(t *testing.T) {
 	whole := file(t, "streams.xz")
 	got, err := read(bytes.NewReader(whole))
@@ -23,11 +23,11 @@ func TestXZStreams(t *testing.T) {
 		}
 	}
 	if got, err := read(bytes.NewReader(append(whole, "tail of the file"...))); err == nil || !bytes.Equal(got, file(t, "lines")) {
-		t.Errorf("what is no stream after the padding: %d bytes, error %v", len(got), err)
+		t.Errorf("octets that are not a stream after the padding: %d bytes, error %v", len(got), err)
 	}
 }
 
-// TestEveryDamagedOctetOfXZIsAnError: checksums protect all of them.
+// TestEveryDamagedOctetOfXZIsAnError changes each bit: checksums protect all of them.
 func TestEveryDamagedOctetOfXZIsAnError(t *testing.T) {
 	whole := file(t, "tiny.xz")
 	want, err := read(bytes.NewReader(whole))
@@ -49,36 +49,37 @@ func TestEveryDamagedOctetOfXZIsAnError(t *testing.T) {
 }
 
 func TestOtherFiltersAreRefused(t *testing.T) {
-	if _, err := read(bytes.NewReader(file(t, "delta.xz"))); err == nil || !strings.Contains(err.Error(), "filters other than LZMA2 are not read here; use xz itself before") {
+	if _, err := read(bytes.NewReader(file(t, "delta.xz"))); err == nil || !strings.Contains(err.Error(), "filters other than LZMA2 are not supported: uncompress it with xz first") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// An xzStream is a stream with CRC32 as its check, of which blocks are written by hand.
+// An xzStream is a stream with CRC32 as its check, whose blocks a test writes.
 type xzStream struct{ bytes.Buffer }
 
 func newXZStream() *xzStream {
 	s := &xzStream{}
 	s.WriteString("\xfd7zXZ\x00")
-	s.summed([]byte{0, 1})
+	s.writeSummed([]byte{0, 1})
 	return s
 }
 
-// summed writes octets and their checksum.
-func (s *xzStream) summed(b []byte) {
+// writeSummed writes octets and their checksum.
+func (s *xzStream) writeSummed(b []byte) {
 	s.Write(binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b)))
 }
 
-// block writes a block with a dictionary of that code, and the check of content.
+// block writes a block: the code of its dictionary size, its chunks, and the check of
+// content.
 func (s *xzStream) block(dictionary byte, chunks, content []byte) {
-	s.summed([]byte{2, 0, 0x21, 1, dictionary, 0, 0, 0})
+	s.writeSummed([]byte{2, 0, 0x21, 1, dictionary, 0, 0, 0})
 	s.Write(chunks)
 	s.Write(make([]byte, -len(chunks)&3))
 	s.Write(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(content)))
 }
 
-// TestHostileXZDoesNotFillMemory: the file asks for the largest dictionary in each of its
-// blocks, which hold one octet.
+// TestHostileXZDoesNotFillMemory reads blocks of one octet that each require the largest
+// dictionary.
 func TestHostileXZDoesNotFillMemory(t *testing.T) {
 	const blocks = 2000
 	s := newXZStream()
@@ -97,7 +98,7 @@ func TestHostileXZDoesNotFillMemory(t *testing.T) {
 	}
 }
 
-func TestBlocksOfXZThatAreRefused(t *testing.T) {
+func TestInvalidBlocksOfXZAreRefused(t *testing.T) {
 	// packed is a chunk of compressed data with these properties.
 	packed := func(control, properties byte) []byte {
 		return append([]byte{control, 0, 0, 0, 5, properties}, make([]byte, 6)...)
@@ -108,8 +109,8 @@ func TestBlocksOfXZThatAreRefused(t *testing.T) {
 		dictionary byte
 		chunks     []byte
 	}{
-		{"a dictionary of 96 MiB", "takes too much memory to be uncompressed here", 29, []byte{0}},
-		{"a dictionary of 4 GiB", "takes too much memory to be uncompressed here", 40, []byte{0}},
+		{"a dictionary of 96 MiB", "needs too much memory", 29, []byte{0}},
+		{"a dictionary of 4 GiB", "needs too much memory", 40, []byte{0}},
 		{"a dictionary without a size", "dictionary size", 41, []byte{0}},
 		{"a stored chunk that needs the block before", "damaged", 0, []byte{2, 0, 0, 'x', 0}},
 		{"a packed chunk that needs the block before", "damaged", 0, packed(0xc0, 0)},
@@ -130,7 +131,7 @@ func TestBlocksOfXZThatAreRefused(t *testing.T) {
 
 // end writes an index of one record and a footer with that check's number.
 func (s *xzStream) end(packed, unpacked, check byte) {
-	s.summed([]byte{0, 1, packed, unpacked})
+	s.writeSummed([]byte{0, 1, packed, unpacked})
 	backward := []byte{1, 0, 0, 0, 0, check}
 	s.Write(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(backward)))
 	s.Write(append(backward, "YZ"...))

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// smallPipe holds less than the captures that tests write: what was written is being read.
+// smallPipe returns a pipe with a small buffer: when a write of a capture returns, most of it
+// has been read.
 func smallPipe(t *testing.T) (in, feed *os.File) {
 	t.Helper()
 	in, feed, err := os.Pipe()
@@ -27,76 +28,75 @@ func smallPipe(t *testing.T) (in, feed *os.File) {
 		in.Close()
 		feed.Close()
 	})
-	raw, err := feed.SyscallConn() // Fd would take its deadlines
+	raw, err := feed.SyscallConn() // Fd would disable deadlines
 	if err != nil {
 		t.Fatal(err)
 	}
-	var refused error
-	err = raw.Control(func(fd uintptr) { _, refused = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 4096) })
-	if err := errors.Join(err, refused, feed.SetWriteDeadline(time.Now().Add(patience))); err != nil {
+	var sizeErr error
+	err = raw.Control(func(fd uintptr) { _, sizeErr = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 4096) })
+	if err := errors.Join(err, sizeErr, feed.SetWriteDeadline(time.Now().Add(patience))); err != nil {
 		t.Fatal(err)
 	}
 	return in, feed
 }
 
-// TestASignalLeavesAPipeToItsEnd: whoever writes to it gets the same signal, and has
-// something left to write.
-func TestASignalLeavesAPipeToItsEnd(t *testing.T) {
+// TestPipeIsReadToItsEndAfterASignal: its writer gets the same signal, and may still write.
+func TestPipeIsReadToItsEndAfterASignal(t *testing.T) {
 	packets, err := os.ReadFile("testdata/unbound.pcap")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofPackets := []string{"--resolvers", "192.0.2.53,2001:db8:53::53"}
+	packetArgs := []string{"--resolvers", "192.0.2.53,2001:db8:53::53"}
 	for _, c := range []struct {
 		name    string
 		run     func(context.Context, []string, stdio) error
 		args    []string
 		written []byte
-		says    string
+		want    string
 	}{
 		{"replay, dnstap", replay, []string{"--to", "stdout:", "-"}, demoCapture, "read 355 "},
-		{"replay, packets", replay, append(ofPackets, "--to", "stdout:", "-"), packets, "packets 384 "},
-		{"explain, dnstap", explainWhatLeaves, []string{"-"}, demoCapture, "read 355 "},
-		{"explain, packets", explainWhatLeaves, append(ofPackets, "-"), packets, "not_outward 118 "},
+		{"replay, packets", replay, append(packetArgs, "--to", "stdout:", "-"), packets, "packets 384 "},
+		{"explain, dnstap", runExplain, []string{"-"}, demoCapture, "read 355 "},
+		{"explain, packets", runExplain, append(packetArgs, "-"), packets, "not_outward 118 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in, feed := smallPipe(t)
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
-			var out, said bytes.Buffer
+			var out, errs bytes.Buffer
 			done := make(chan error, 1)
-			go func() { done <- c.run(ctx, c.args, stdio{in: in, out: &out, err: &said}) }()
+			go func() { done <- c.run(ctx, c.args, stdio{in: in, out: &out, err: &errs}) }()
 			half := len(c.written) / 2
 			for i, part := range [][]byte{c.written[:half], c.written[half:]} {
 				if _, err := feed.Write(part); err != nil {
 					t.Fatalf("part %d: %v", i, err)
 				}
-				interrupt() // once the first part has been written
+				interrupt() // after the first part was written
 			}
 			feed.Close()
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			told := strings.Join(strings.Fields(said.String()+out.String()), " ")
-			if !strings.Contains(told, c.says) || strings.Contains(told, "not the whole truth") {
-				t.Errorf("want %q: %.3000s", c.says, told)
+			text := strings.Join(strings.Fields(errs.String()+out.String()), " ")
+			if !strings.Contains(text, c.want) || strings.Contains(text, "Incomplete") {
+				t.Errorf("want %q: %.3000s", c.want, text)
 			}
 		})
 	}
 }
 
-// longTimes is how often a capture is repeated so that it takes longer than a signal does.
-const longTimes = 20
+// repetitions of a capture make reading it take longer than a signal.
+const repetitions = 20
 
-// reading starts replay, and returns when it reads; most of the capture is left to feed.
-func reading(t *testing.T, to string) (p *process, feed *os.File, left []byte) {
+// startReading starts replay, and returns when it reads. The test writes rest to feed.
+func startReading(t *testing.T, to string) (p *process, feed *os.File, rest []byte) {
 	t.Helper()
 	packets, err := os.ReadFile("testdata/unbound.pcap")
 	if err != nil {
 		t.Fatal(err)
 	}
 	const header = 24
-	left = append(packets, bytes.Repeat(packets[header:], longTimes-1)...)
+	rest = append(packets, bytes.Repeat(packets[header:], repetitions-1)...)
 	in, feed := smallPipe(t)
 	p = &process{Cmd: exec.Command("dnstap-pdns", "replay", "--resolvers", "192.0.2.53", "--to", to, "-")}
 	p.Stdin, p.Stderr = in, &p.errs
@@ -106,24 +106,24 @@ func reading(t *testing.T, to string) (p *process, feed *os.File, left []byte) {
 	in.Close()
 	t.Cleanup(func() { p.Process.Kill() })
 	const part = 20_000
-	if _, err := feed.Write(left[:part]); err != nil {
+	if _, err := feed.Write(rest[:part]); err != nil {
 		t.Fatal(err)
 	}
-	return p, feed, left[part:]
+	return p, feed, rest[part:]
 }
 
-// TestASignalEndsAPipeline as Ctrl-C in a terminal does, and its file is there.
-func TestASignalEndsAPipeline(t *testing.T) {
+// TestSignalEndsAPipeline as Ctrl-C in a terminal does, and its file is published.
+func TestSignalEndsAPipeline(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.nmsg")
-	p, feed, left := reading(t, "file://"+out)
+	p, feed, rest := startReading(t, "file://"+out)
 	if err := p.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := feed.Write(left); err != nil {
+	if _, err := feed.Write(rest); err != nil {
 		t.Error(err)
 	}
 	feed.Close()
-	if code := p.end(t); code != exitDone || account(t, p.errs.String())["packets"] != 384*longTimes {
+	if code := p.end(t); code != exitDone || account(t, p.errs.String())["packets"] != 384*repetitions {
 		t.Errorf("exit %d: %s", code, &p.errs)
 	}
 	if _, err := os.Stat(out); err != nil {
@@ -131,9 +131,9 @@ func TestASignalEndsAPipeline(t *testing.T) {
 	}
 }
 
-// TestAPipeThatGoesOnIsLeft: who goes on writing, or writes nothing, holds up no stop.
-func TestAPipeThatGoesOnIsLeft(t *testing.T) {
-	for name, begun := range map[string]string{
+// TestPipeThatStaysOpenDoesNotPreventAStop, even if no more data comes.
+func TestPipeThatStaysOpenDoesNotPreventAStop(t *testing.T) {
+	for name, start := range map[string]string{
 		"before a byte":    "",
 		"within the magic": "\x00\x00",
 		"within a frame":   "\x00\x00\x00\x00\x00\x00",
@@ -143,57 +143,57 @@ func TestAPipeThatGoesOnIsLeft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in, feed := smallPipe(t)
-			if _, err := io.WriteString(feed, begun); err != nil {
+			if _, err := io.WriteString(feed, start); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			start := time.Now()
+			began := time.Now()
 			err := replay(ctx, []string{"--resolvers", "192.0.2.53", "--to", "stdout:", "-"}, stdio{in: in, out: io.Discard, err: io.Discard})
 			if !errors.Is(err, errStopped) || !errors.Is(err, errPipeOpen) || strings.Contains(err.Error(), "context") {
 				t.Errorf("got %v", err)
 			}
-			if took := time.Since(start); took < lingerTime || took > lingerTime+2*time.Second {
+			if took := time.Since(began); took < pipeGrace || took > pipeGrace+2*time.Second {
 				t.Errorf("stopped after %v", took)
 			}
 		})
 	}
 }
 
-// TestASignalEndsAFileAtOnce, and what comes behind a pipe is not read.
-func TestASignalEndsAFileAtOnce(t *testing.T) {
+// TestSignalEndsAFileAtOnce, and inputs after a pipe are not read.
+func TestSignalEndsAFileAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	start := time.Now()
 	err := replay(ctx, []string{"--to", "stdout:", "demo.fstrm"}, stdio{out: io.Discard, err: io.Discard})
-	if !errors.Is(err, errStopped) || strings.Contains(err.Error(), "context") || time.Since(start) > lingerTime {
+	if !errors.Is(err, errStopped) || strings.Contains(err.Error(), "context") || time.Since(start) > pipeGrace {
 		t.Errorf("a file: got %v after %v", err, time.Since(start))
 	}
 
 	in, feed := smallPipe(t)
 	ctx, cancel = context.WithCancel(t.Context())
-	var said bytes.Buffer
+	var errs bytes.Buffer
 	done := make(chan error, 1)
 	go func() {
-		done <- replay(ctx, []string{"--to", "stdout:", "-", "demo.fstrm"}, stdio{in: in, out: io.Discard, err: &said})
+		done <- replay(ctx, []string{"--to", "stdout:", "-", "demo.fstrm"}, stdio{in: in, out: io.Discard, err: &errs})
 	}()
 	feed.Write(demoCapture[:20_000])
 	cancel()
 	feed.Write(demoCapture[20_000:])
 	feed.Close()
-	if err := <-done; !errors.Is(err, errStopped) || errors.Is(err, errPipeOpen) || account(t, said.String())["read"] != 355 {
-		t.Errorf("a file behind a pipe: got %v:\n%s", err, &said)
+	if err := <-done; !errors.Is(err, errStopped) || errors.Is(err, errPipeOpen) || account(t, errs.String())["read"] != 355 {
+		t.Errorf("a file after a pipe: got %v:\n%s", err, &errs)
 	}
 }
 
-// TestASecondSignalStopsAtOnce, whatever is to come through the pipe.
-func TestASecondSignalStopsAtOnce(t *testing.T) {
-	p, _, _ := reading(t, "stdout:")
+// TestSecondSignalStopsAtOnce, although the pipe is open.
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	p, _, _ := startReading(t, "stdout:")
 	start := time.Now()
 	ended := make(chan int, 1)
 	go func() { ended <- p.end(t) }()
 	code := 0
-	await(t, "it is gone", func() bool {
+	await(t, "the process has ended", func() bool {
 		p.Process.Signal(syscall.SIGTERM)
 		select {
 		case code = <-ended:
@@ -202,7 +202,7 @@ func TestASecondSignalStopsAtOnce(t *testing.T) {
 			return false
 		}
 	})
-	if took := time.Since(start); took > lingerTime || code != -1 {
+	if took := time.Since(start); took > pipeGrace || code != -1 {
 		t.Errorf("exit %d after %v: %s", code, took, &p.errs)
 	}
 }

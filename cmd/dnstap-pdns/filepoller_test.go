@@ -6,18 +6,18 @@ import (
 	"testing"
 )
 
-// looks is how often a watch that looks n times tells of a change.
-func looks(w *watch, n int) (changes int) {
+// poll polls n times, and returns the number of reported changes.
+func poll(f *filePoller, n int) (changes int) {
 	for range n {
-		if w.changed() {
+		if f.changed() {
 			changes++
 		}
 	}
 	return changes
 }
 
-// Whatever an editor or a deployment does to a file is told of once, when it is done.
-func TestEachChangeIsToldOfOnce(t *testing.T) {
+// TestEachChangeIsReportedOnce makes the changes of editors and deployments.
+func TestEachChangeIsReportedOnce(t *testing.T) {
 	dir := t.TempDir()
 	path, target := filepath.Join(dir, "names"), filepath.Join(dir, "target")
 	must := func(errs ...error) {
@@ -29,8 +29,8 @@ func TestEachChangeIsToldOfOnce(t *testing.T) {
 		}
 	}
 	must(os.WriteFile(path, []byte("one\n"), 0o600))
-	w := watch{path: path}
-	if got := looks(&w, 5); got != 1 {
+	f := filePoller{path: path}
+	if got := poll(&f, 5); got != 1 {
 		t.Errorf("at first: %d changes, want 1", got)
 	}
 	steps := []struct {
@@ -40,49 +40,49 @@ func TestEachChangeIsToldOfOnce(t *testing.T) {
 		{"written in place", func() { must(os.WriteFile(path, []byte("two, and more\n"), 0o600)) }},
 		{"another renamed over it", func() { must(os.WriteFile(target, []byte("six\n"), 0o600), os.Rename(target, path)) }},
 		{"removed", func() { must(os.Remove(path)) }},
-		{"there again", func() { must(os.WriteFile(path, []byte("one\n"), 0o600)) }},
+		{"created again", func() { must(os.WriteFile(path, []byte("one\n"), 0o600)) }},
 		{"a link in its place", func() {
 			must(os.WriteFile(target, []byte("ten\n"), 0o600), os.Remove(path), os.Symlink("target", path))
 		}},
-		{"changed behind the link", func() { must(os.WriteFile(target, []byte("eleven\n"), 0o600)) }},
+		{"the target of the link changed", func() { must(os.WriteFile(target, []byte("eleven\n"), 0o600)) }},
 	}
 	for _, s := range steps {
 		s.do()
-		if got := looks(&w, 5); got != 1 {
+		if got := poll(&f, 5); got != 1 {
 			t.Errorf("%s: %d changes, want 1", s.name, got)
 		}
 	}
 }
 
-func TestAFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
+func TestChangeIsReportedWhenTheFileIsStable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "names")
-	w := watch{path: path}
-	if got := looks(&w, 3); got != 0 {
-		t.Errorf("%d changes of a file that never was", got)
+	f := filePoller{path: path}
+	if got := poll(&f, 3); got != 0 {
+		t.Errorf("%d changes of a file that does not exist", got)
 	}
 	text := []byte{}
-	for range 4 { // longer at each look, and gone for one
+	for range 4 { // longer at each poll, with polls between that find no file
 		text = append(text, "name.example\n"...)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if w.changed() {
-			t.Error("told of while it is written")
+		if f.changed() {
+			t.Error("a change is reported while the file is written")
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		if w.changed() {
-			t.Error("told of while it is gone for a moment")
+		if f.changed() {
+			t.Error("a change is reported while the file is missing")
 		}
 	}
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := looks(&w, 3); got != 1 {
-		t.Errorf("%d changes when it is whole, want 1", got)
+	if got := poll(&f, 3); got != 1 {
+		t.Errorf("%d changes of the complete file, want 1", got)
 	}
-	if nothing := (watch{}); looks(&nothing, 3) != 0 {
-		t.Error("a change of no file")
+	if none := (filePoller{}); poll(&none, 3) != 0 {
+		t.Error("a change without a path")
 	}
 }

@@ -25,35 +25,35 @@ func TestNamesAreJudgedByThePolicyInForce(t *testing.T) {
 	h.reload(t, without)
 	expect("after a reload", transform.Kept)
 	if err := h.Reload(h.config(t, with+sourceBlock("b", "none/b.sock"))); err == nil {
-		t.Error("a reload with a socket that cannot be made went well")
+		t.Error("a reload with a socket that cannot be made succeeded")
 	}
 	expect("after a reload that failed", transform.Kept)
 }
 
-// seen counts what whoever watches is told.
-type seen struct{ verdicts, containers atomic.Int64 }
+// A counter counts the calls of a trace and of an observer.
+type counter struct{ verdicts, containers atomic.Int64 }
 
-func (s *seen) Verdict(*transform.Verdict) { s.verdicts.Add(1) }
-func (s *seen) Sent(string, []byte)        { s.containers.Add(1) }
+func (c *counter) Verdict(*transform.Verdict) { c.verdicts.Add(1) }
+func (c *counter) Sent(string, []byte)        { c.containers.Add(1) }
 
-func TestWhoWatchesSeesLanesAndSinks(t *testing.T) {
-	h := newHouse(t)
-	var s seen
-	h.run(t, sourceBlock("a", "a.sock")+sinkBlock("x"), Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard, Observer: &s})
-	h.Trace(func(string) transform.Trace { return &s })
+func TestTraceAndObserverSeeLanesAndSinks(t *testing.T) {
+	h := newTestSensor(t)
+	var c counter
+	h.run(t, sourceBlock("a", "a.sock")+sinkBlock("x"), Options{Log: slog.New(slog.DiscardHandler), Stdout: io.Discard, Observer: &c})
+	h.Trace(func(string) transform.Trace { return &c })
 	r := h.connect(t, "a.sock")
 	r.play(t)
 	r.close(t)
-	eventually(t, "a container is sent", func() bool { return s.containers.Load() > 0 })
+	eventually(t, "a container is sent", func() bool { return c.containers.Load() > 0 })
 	h.Trace(nil)
-	told := s.verdicts.Load()
-	if told < captureFrames {
-		t.Errorf("%d verdicts of %d messages", told, captureFrames)
+	before := c.verdicts.Load()
+	if before < captureFrames {
+		t.Errorf("%d verdicts of %d messages", before, captureFrames)
 	}
 	other := h.connect(t, "a.sock")
 	other.play(t)
 	other.close(t)
-	if s.verdicts.Load() != told {
-		t.Error("verdicts are told after the end")
+	if c.verdicts.Load() != before {
+		t.Error("verdicts are reported after the trace ended")
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-func mustWatch(t testing.TB) *watch {
+func testObserver(t testing.TB) *observer {
 	t.Helper()
 	name, err := parseTarget(aName)
 	if err != nil {
@@ -23,10 +23,10 @@ func mustWatch(t testing.TB) *watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newWatch(name, decoy)
+	return newObserver(name, decoy)
 }
 
-// containerOf is what a sink sends of a record with this name.
+// containerOf returns a container with a record of this name.
 func containerOf(t testing.TB, message nmsg.MessageType, zlib bool, name []byte) []byte {
 	t.Helper()
 	header := []byte{0, 0, 0x84, 3, 0, 1, 0, 0, 0, 0, 0, 0}
@@ -50,45 +50,45 @@ func containerOf(t testing.TB, message nmsg.MessageType, zlib bool, name []byte)
 	return container
 }
 
-func TestNamesAreFoundInWhatHasLeft(t *testing.T) {
+func TestNamesAreFoundInContainers(t *testing.T) {
 	other := []byte("\x03www\x07example\x03com\x00")
 	for _, message := range nmsg.MessageTypes() {
 		for _, zlib := range []bool{false, true} {
-			w := mustWatch(t)
-			mixed := bytes.ToUpper(w.name.name)
-			w.Sent("other", containerOf(t, message, zlib, other))
-			w.Sent("name", containerOf(t, message, zlib, mixed))
-			w.Sent("decoy", containerOf(t, message, zlib, w.decoy.name))
-			w.Sent("below", containerOf(t, message, zlib, append([]byte("\x01x"), w.decoy.name...)))
-			if !w.left["name"] || w.left["other"] || w.left["decoy"] {
-				t.Errorf("%v, zlib %v: the name left by %v", message, zlib, w.left)
+			o := testObserver(t)
+			mixed := bytes.ToUpper(o.name.name)
+			o.Sent("other", containerOf(t, message, zlib, other))
+			o.Sent("name", containerOf(t, message, zlib, mixed))
+			o.Sent("decoy", containerOf(t, message, zlib, o.decoy.name))
+			o.Sent("below", containerOf(t, message, zlib, append([]byte("\x01x"), o.decoy.name...)))
+			if !o.left["name"] || o.left["other"] || o.left["decoy"] {
+				t.Errorf("%v, zlib %v: the name left by %v", message, zlib, o.left)
 			}
-			if w.decoyLeft["name"] || w.decoyLeft["other"] || !w.decoyLeft["decoy"] || !w.decoyLeft["below"] {
-				t.Errorf("%v, zlib %v: the decoy left by %v", message, zlib, w.decoyLeft)
+			if o.decoyLeft["name"] || o.decoyLeft["other"] || !o.decoyLeft["decoy"] || !o.decoyLeft["below"] {
+				t.Errorf("%v, zlib %v: the decoy left by %v", message, zlib, o.decoyLeft)
 			}
 		}
 	}
 }
 
-// TestDamageHidesNothing: what stands behind junk is read.
-func TestDamageHidesNothing(t *testing.T) {
-	w := mustWatch(t)
+// TestContainerAfterDamageIsSearched: damage must not hide a name.
+func TestContainerAfterDamageIsSearched(t *testing.T) {
+	o := testObserver(t)
 	junk := bytes.Repeat([]byte("NMSG\x00\x02\x00\x00\x00\x04junk"), 3)
-	w.Sent("s", append(junk, containerOf(t, nmsg.DNSQR, false, w.name.name)...))
-	if !w.left["s"] {
-		t.Error("the name was not found behind junk")
+	o.Sent("s", append(junk, containerOf(t, nmsg.DNSQR, false, o.name.name)...))
+	if !o.left["s"] {
+		t.Error("the name was not found after junk")
 	}
 }
 
 func FuzzSent(f *testing.F) {
-	w := mustWatch(f)
+	o := testObserver(f)
 	for _, message := range nmsg.MessageTypes() {
-		f.Add(containerOf(f, message, false, w.name.name))
-		f.Add(containerOf(f, message, true, w.decoy.name))
+		f.Add(containerOf(f, message, false, o.name.name))
+		f.Add(containerOf(f, message, true, o.decoy.name))
 	}
 	f.Fuzz(func(t *testing.T, container []byte) {
 		before := bytes.Clone(container)
-		mustWatch(t).Sent("s", container)
+		testObserver(t).Sent("s", container)
 		if !bytes.Equal(before, container) {
 			t.Error("the container was changed: it is borrowed")
 		}
@@ -97,26 +97,26 @@ func FuzzSent(f *testing.F) {
 
 var aMessage = new(transform.Message)
 
-func (w *watch) verdicts(all ...transform.Verdict) {
+func (o *observer) verdicts(all ...transform.Verdict) {
 	for _, v := range all {
-		w.Verdict(&v)
+		o.Verdict(&v)
 	}
 }
 
-func TestSightingsTellHowFarANameCame(t *testing.T) {
-	w := mustWatch(t)
-	name := func(v transform.Verdict) transform.Verdict { v.Name = w.name.name; return v }
+func TestVerdictsOfLanesAreCounted(t *testing.T) {
+	o := testObserver(t)
+	name := func(v transform.Verdict) transform.Verdict { v.Name = o.name.name; return v }
 	query := name(transform.Verdict{Message: aMessage})
 	record := name(transform.Verdict{Message: aMessage, Response: true})
 	drop := func(r transform.Reason, rule transform.Rule) transform.Verdict {
 		return name(transform.Verdict{Message: aMessage, Response: true, Reason: r, Finding: transform.Finding{Rule: rule}})
 	}
-	ended := func(r transform.Reason) transform.Verdict { return name(transform.Verdict{Reason: r}) }
+	expired := func(r transform.Reason) transform.Verdict { return name(transform.Verdict{Reason: r}) }
 	nothing := []Drop{}
 	for what, tt := range map[string]struct {
 		verdicts []transform.Verdict
 		want     Seen
-		ended    bool
+		dropped  bool
 	}{
 		"nothing":               {nil, Seen{0, 0, nothing}, false},
 		"another's":             {[]transform.Verdict{{Name: []byte("\x01x\x00"), Reason: transform.Rcode}, {}}, Seen{0, 0, nothing}, false},
@@ -128,26 +128,26 @@ func TestSightingsTellHowFarANameCame(t *testing.T) {
 		"dropped, then kept":    {[]transform.Verdict{drop(transform.Truncated, 0), record}, Seen{0, 1, []Drop{{Reason: "truncated"}}}, false},
 		"dropped twice":         {[]transform.Verdict{drop(transform.Rcode, 0), drop(transform.Rcode, 0)}, Seen{0, 0, []Drop{{Reason: "rcode"}}}, true},
 		"dropped by a rule":     {[]transform.Verdict{drop(transform.LocalName, transform.LocalNameInName)}, Seen{0, 0, []Drop{{"local_name", "local_name_in_name"}}}, true},
-		"expired":               {[]transform.Verdict{query, ended(transform.Unanswered)}, Seen{1, 0, []Drop{{Reason: "unanswered"}}}, true},
-		"expired, and a record": {[]transform.Verdict{query, ended(transform.Kept)}, Seen{1, 1, nothing}, false},
+		"expired":               {[]transform.Verdict{query, expired(transform.Unanswered)}, Seen{1, 0, []Drop{{Reason: "unanswered"}}}, true},
+		"expired, and a record": {[]transform.Verdict{query, expired(transform.Kept)}, Seen{1, 1, nothing}, false},
 		"a query refused":       {[]transform.Verdict{query, name(transform.Verdict{Message: aMessage, Reason: transform.Duplicate})}, Seen{1, 0, []Drop{{Reason: "duplicate"}}}, false},
 	} {
-		w.ofName = sightings{}
-		w.verdicts(tt.verdicts...)
-		if d := cmp.Diff(tt.want, w.verdict(nil, nil).Name); d != "" {
+		o.nameState = nameState{}
+		o.verdicts(tt.verdicts...)
+		if d := cmp.Diff(tt.want, o.verdict(nil, nil).Name); d != "" {
 			t.Errorf("%s (-want +got):\n%s", what, d)
 		}
-		if w.ofName.ended() != tt.ended {
-			t.Errorf("%s: ended %v", what, w.ofName.ended())
+		if o.nameState.dropped() != tt.dropped {
+			t.Errorf("%s: dropped %v", what, o.nameState.dropped())
 		}
 	}
-	if d := cmp.Diff(Seen{0, 0, nothing}, w.verdict(nil, nil).Decoy); d != "" {
+	if d := cmp.Diff(Seen{0, 0, nothing}, o.verdict(nil, nil).Decoy); d != "" {
 		t.Errorf("the decoy (-want +got):\n%s", d)
 	}
 }
 
-func TestSinksTellHowFarTheRecordCame(t *testing.T) {
-	w := mustWatch(t)
+func TestStageOfEachSink(t *testing.T) {
+	o := testObserver(t)
 	sink := func(name string) forward.SinkLedger { return forward.SinkLedger{Name: name} }
 	lost := func(l forward.SinkLedger, n uint64) forward.SinkLedger { l.Lost[forward.Refused] = n; return l }
 	fails := func(l forward.SinkLedger) forward.SinkLedger {
@@ -156,13 +156,13 @@ func TestSinksTellHowFarTheRecordCame(t *testing.T) {
 	}
 	obs := sink("obs")
 	obs.Message = nmsg.DNSObs
-	leaving := sink("went")
-	leaving.Removed, leaving.Leaving = true, true
+	removed := sink("went")
+	removed.Removed, removed.Leaving = true, true
 	before := []forward.SinkLedger{sink("a"), sink("went"), obs, sink("slow"), lost(sink("full"), 5), lost(sink("lossy"), 5), sink("away"), sink("odd")}
-	now := []forward.SinkLedger{sink("a"), obs, sink("slow"), lost(sink("full"), 5), lost(sink("lossy"), 7), fails(sink("away")), fails(sink("odd")), sink("came"), leaving}
+	now := []forward.SinkLedger{sink("a"), obs, sink("slow"), lost(sink("full"), 5), lost(sink("lossy"), 7), fails(sink("away")), fails(sink("odd")), sink("came"), removed}
 	check := func(when string, want []Sink) {
 		t.Helper()
-		if d := cmp.Diff(want, w.verdict(before, now).Sinks); d != "" {
+		if d := cmp.Diff(want, o.verdict(before, now).Sinks); d != "" {
 			t.Errorf("%s (-want +got):\n%s", when, d)
 		}
 	}
@@ -170,15 +170,15 @@ func TestSinksTellHowFarTheRecordCame(t *testing.T) {
 	check("nothing", []Sink{{Name: "a", Stage: NoRecord}, {Name: "obs", Stage: NoRecord}, {Name: "slow", Stage: NoRecord}, {Name: "full", Stage: NoRecord},
 		{Name: "lossy", Stage: NoRecord, Lost: two}, {Name: "away", Stage: NoRecord, Error: "no space"}, {Name: "odd", Stage: NoRecord, Error: "no space"}})
 
-	w.verdicts(transform.Verdict{Name: w.name.name}) // a query that expired, and became a record
-	w.saw("a", true, false)
-	w.saw("odd", true, true)
-	w.saw("went", true, false)
+	o.verdicts(transform.Verdict{Name: o.name.name}) // a query that expired, and became a record
+	o.found("a", true, false)
+	o.found("odd", true, true)
+	o.found("went", true, false)
 	after := []Sink{{Name: "a", Stage: Left}, {Name: "obs", Stage: Filtered}, {Name: "slow", Stage: Waiting}, {Name: "full", Stage: Waiting},
 		{Name: "lossy", Stage: Lost, Lost: two}, {Name: "away", Stage: Waiting, Error: "no space"}, {Name: "odd", Stage: Left, Error: "no space", DecoyLeft: true}}
 	check("a query's record", after)
 
-	w.verdicts(transform.Verdict{Name: w.name.name, Message: aMessage, Response: true})
+	o.verdicts(transform.Verdict{Name: o.name.name, Message: aMessage, Response: true})
 	after[1].Stage = Waiting
 	check("a response's record", after)
 }
