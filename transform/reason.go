@@ -1,5 +1,9 @@
 package transform
 
+import (
+	"math/bits"
+)
+
 // Reason is the reason why a message became no record. A message has exactly one: the first
 // that applies, in the order of the constants.
 type Reason uint8
@@ -74,4 +78,118 @@ var reasons = [numReasons]struct{ name, meaning string }{
 	Unanswered:      {"unanswered", "a query without a response in time"},
 	PairingFull:     {"pairing_full", "pushed out of the full pairing table"},
 	Unfinished:      {"unfinished", "a query still held when the connection, the input or the sensor ended"},
+}
+
+// Rule is a rule of scrubbing: it changes records, or forbids a record.
+type Rule uint8
+
+const (
+	NoRule Rule = iota
+
+	// Rules that change a record.
+	ResolverZeroed
+	IDZeroed
+	OPTRemoved
+	QueryReduced
+	CaseLowered
+	HeaderBitsCleared
+	TrailingCut
+	TimeTruncated
+	RRsetRemoved
+	Rebuilt
+
+	// Rules that forbid a record.
+	LocalNameInName
+	LocalNameInside
+	LocalNameInRdata
+	LocalNetwork
+	ResolverInAddress
+	ResolverInName
+	ResolverInRdata
+	ClientSubnet
+	ListLookup
+	SpecialUse
+	NoTLD
+	numRules
+)
+
+// Rules lists every rule in order, for ledgers and documentation.
+func Rules() []Rule {
+	all := make([]Rule, 0, numRules-1)
+	for r := NoRule + 1; r < numRules; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// String returns the rule's name as ledgers, metrics and documentation show it.
+func (r Rule) String() string {
+	if r >= numRules {
+		return "unknown"
+	}
+	return ruleTable[r].name
+}
+
+// Meaning returns one phrase for people: what the rule changes or forbids.
+func (r Rule) Meaning() string {
+	if r >= numRules {
+		return ""
+	}
+	return ruleTable[r].meaning
+}
+
+// Forbids returns the reason for which the rule forbids a record, or Kept if the rule changes
+// records.
+func (r Rule) Forbids() Reason {
+	if r >= numRules {
+		return Kept
+	}
+	return ruleTable[r].forbids
+}
+
+var ruleTable = [numRules]struct {
+	name, meaning string
+	forbids       Reason
+}{
+	NoRule:            {name: "none"},
+	ResolverZeroed:    {name: "resolver_zeroed", meaning: "the resolver's address and port are zero"},
+	IDZeroed:          {name: "id_zeroed", meaning: "the DNS ID is zero"},
+	OPTRemoved:        {name: "opt_removed", meaning: "the response's OPT record is gone: client subnet, cookies, NSID, padding"},
+	QueryReduced:      {name: "query_reduced", meaning: "of the query, header and question are left: no OPT, no client subnet, no cookie"},
+	CaseLowered:       {name: "case_lowered", meaning: "names are in lower case: the case that the resolver mixed or a client typed is gone"},
+	HeaderBitsCleared: {name: "header_bits_cleared", meaning: "the header bits RD, AD, CD and Z are clear"},
+	TrailingCut:       {name: "trailing_cut", meaning: "octets behind the last record are gone"},
+	TimeTruncated:     {name: "time_truncated", meaning: "times are cut to scrub.time_resolution"},
+	RRsetRemoved:      {name: "rrset_removed", meaning: "an RRset that holds something forbidden is removed: authority, additional, or outside the answer chain"},
+	Rebuilt:           {name: "rebuilt", meaning: "the response was written anew, for what went stood in its middle"},
+
+	LocalNameInName:   {"local_name_in_name", "a name under scrub.local_names: as query name, owner, zone, or in an answer", LocalName},
+	LocalNameInside:   {"local_name_inside", "a name under scrub.local_names inside a foreign name", LocalName},
+	LocalNameInRdata:  {"local_name_in_rdata", "a name under scrub.local_names in text or other data of an answer", LocalName},
+	LocalNetwork:      {"local_network", "an address of scrub.local_networks in a name", LocalName},
+	ResolverInAddress: {"resolver_in_address", "an address record that holds the resolver's address", ResolverAddress},
+	ResolverInName:    {"resolver_in_name", "the resolver's address in a name", ResolverAddress},
+	ResolverInRdata:   {"resolver_in_rdata", "the resolver's address in text or other data of an answer", ResolverAddress},
+	ClientSubnet:      {"client_subnet", "the client subnet of the query or response, in a name, an address record or other data", ResolverAddress},
+	ListLookup:        {"list_lookup", "a query name that queries a list about an address or a name", Lookup},
+	SpecialUse:        {"special_use", "a special-use query name, or a reverse name of a private network", SpecialName},
+	NoTLD:             {"no_tld", "a query name under no existing top-level domain", SpecialName},
+}
+
+// ruleSet is the rules that changed one record.
+type ruleSet uint32
+
+func (s *ruleSet) add(r Rule, applies bool) {
+	if applies {
+		*s |= 1 << r
+	}
+}
+
+func (s ruleSet) has(r Rule) bool { return s>>r&1 != 0 }
+
+// scrubbed counts the rules that changed a record.
+func (c *Counts) scrubbed(by ruleSet) {
+	for ; by != 0; by &= by - 1 {
+		c.Scrubbed[bits.TrailingZeros32(uint32(by))]++
+	}
 }
