@@ -266,10 +266,10 @@ func TestSelftestOfEachResolver(t *testing.T) {
 		"BIND":     {start: (*lab.World).BIND, selftestCase: passes},
 		"PowerDNS": {start: (*lab.World).PowerDNS, selftestCase: passes},
 		"Unbound, of clients only": {start: (*lab.World).Unbound, options: lab.Options{ClientsOnly: true}, selftestCase: selftestCase{nil, 1, []string{
-			"the sensor has never seen the name: what is connected tells of clients only, and of nothing outward\n  Of the resolver: set dnstap-log-resolver-query-messages: yes",
+			"the sensor has never seen the name: the resolver sends only messages of its clients, and nothing outward\n  In the resolver: set dnstap-log-resolver-query-messages: yes",
 			"decoy: never seen", "not proven"}}},
 		"Unbound, forwarding": {start: (*lab.World).Unbound, forward: true, selftestCase: selftestCase{nil, 1, []string{
-			"the name was seen, and dropped as forwarded: ", "\n  This resolver asks another one, and that one is where the sensor belongs",
+			"the name was seen, and dropped as forwarded: ", "\n  This resolver forwards to another one: install the sensor there",
 			"decoy: seen, and dropped before its name was looked at, as forwarded: ", "not proven"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
