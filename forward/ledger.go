@@ -78,14 +78,14 @@ func (k *CommandRuns) add(o CommandRuns) {
 }
 
 // LogValue returns the counts that are not zero.
-func (k CommandRuns) LogValue() slog.Value {
+func (k CommandRuns) LogValue() slog.Value { return nonzero(k.Rows()) }
+
+// nonzero returns the values of rows that are not zero, by name.
+func nonzero(rows []transform.Row) slog.Value {
 	var attrs []slog.Attr
-	for _, n := range []struct {
-		name  string
-		value uint64
-	}{{"done", k.Done}, {"failed", k.Failed}, {"skipped", k.Skipped}, {"waiting", k.Waiting}} {
-		if n.value > 0 {
-			attrs = append(attrs, slog.Uint64(n.name, n.value))
+	for i := range rows {
+		if rows[i].Value > 0 {
+			attrs = append(attrs, slog.Uint64(rows[i].Name, rows[i].Value))
 		}
 	}
 	return slog.GroupValue(attrs...)

@@ -64,12 +64,4 @@ func (c *LossCounts) group() transform.Group {
 }
 
 // LogValue returns the counts that are not zero.
-func (c LossCounts) LogValue() slog.Value {
-	var attrs []slog.Attr
-	for why, n := range c {
-		if n > 0 {
-			attrs = append(attrs, slog.Uint64(Loss(why).String(), n))
-		}
-	}
-	return slog.GroupValue(attrs...)
-}
+func (c LossCounts) LogValue() slog.Value { return nonzero(c.group().Rows) }
