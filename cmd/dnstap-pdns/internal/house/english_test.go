@@ -20,13 +20,8 @@ var markers = regexp.MustCompile(`(?i)\b(behind|stands|besides?|tells?|told|whoe
 // notMarkers matches text in which the words are allowed: quotations, code, and names.
 var notMarkers = regexp.MustCompile("(?i)`[^`]*`|\"[^\"]*\"|there is no\\b|is no longer\\b|user nobody\\b|behind NAT")
 
-// markerLimits are in percent of lines, by kind of text. The aim is 1 % for each kind: when the
-// share of a kind decreases, lower its limit.
-var markerLimits = map[string]float64{
-	"comments":      4.2,
-	"string texts":  4.6,
-	"Markdown text": 4,
-}
+// markerLimit is in percent of the lines of each kind of text.
+const markerLimit = 1.0
 
 // TestTextIsPlainEnglish checks that few lines contain marker words: in comments, in the strings
 // of files without tests that contain a space, and in Markdown files.
@@ -46,8 +41,8 @@ func TestTextIsPlainEnglish(t *testing.T) {
 		}
 		share := 100 * float64(len(found)) / float64(len(lines))
 		t.Logf("%s: %d of %d lines have a marker word (%.2f %%)", kind, len(found), len(lines), share)
-		if share > markerLimits[kind] {
-			t.Errorf("%s: %.2f %% of lines have a marker word, the limit is %.2f %%: reword some of these lines", kind, share, markerLimits[kind])
+		if share > markerLimit {
+			t.Errorf("%s: %.2f %% of lines have a marker word, the limit is %.2f %%: reword some of these lines", kind, share, markerLimit)
 			for _, l := range found {
 				t.Logf("%s: %s", l.at, strings.TrimSpace(l.text))
 			}
