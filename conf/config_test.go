@@ -370,7 +370,7 @@ func TestAdviceOfRunnableIsValid(t *testing.T) {
 }
 
 func TestTCPOutsideLoopbackGivesAWarning(t *testing.T) {
-	const readAndSend, send = "whoever reaches this address can read along and send", "whoever reaches this address can send"
+	const readAndSend, send = "any host that reaches this address can read along and send", "any host that reaches this address can send"
 	for block, want := range map[string]string{
 		"":                                      readAndSend,
 		"tls {\ncert = \"c\"\nkey = \"k\"\n}\n": send,

@@ -170,7 +170,7 @@ func warnOfPackets(sources []packetSource, dnstap bool) {
 	for i, s := range sources {
 		switch {
 		case s.hasText("when", "always") && dnstap:
-			s.warn(s.valueOr("when", s.header), "when: captures beside a dnstap source",
+			s.warn(s.valueOr("when", s.header), "when: captures in addition to a dnstap source",
 				`If both see the same resolver, every record leaves twice: set when = "idle", unless they are different resolvers.`)
 		case s.hasText("when", "idle") && !dnstap:
 			s.warn(s.valueOr("when", s.header), "when: there is no dnstap source to wait for",

@@ -9,7 +9,7 @@ import (
 
 func TestOverlappingPacketSourcesGiveAWarning(t *testing.T) {
 	const (
-		twiceByDnstap = "when: captures beside a dnstap source"
+		twiceByDnstap = "when: captures in addition to a dnstap source"
 		never         = "when: there is no dnstap source to wait for"
 		twice         = "resolvers: another source captures packets of the same resolver on the same interface"
 	)

@@ -54,11 +54,11 @@ func (s *section) warnIfExposed(c collector.Config) {
 	at := s.settings["listen"].at
 	switch {
 	case s.innerBlock("tls") == nil:
-		s.warn(at, "listen: whoever reaches this address can read along and send",
+		s.warn(at, "listen: any host that reaches this address can read along and send",
 			"TCP neither encrypts dnstap nor authenticates peers. Use a Unix socket or a loopback address, "+
 				"add a tls block with client_ca, or make sure that only the resolver can connect.")
 	case c.TLS.ClientCA == "":
-		s.warn(at, "listen: whoever reaches this address can send",
+		s.warn(at, "listen: any host that reaches this address can send",
 			"TLS without client_ca encrypts dnstap, but does not authenticate peers. "+
 				"Set client_ca to the CA of the resolver's certificate, or make sure that only the resolver can connect.")
 	}

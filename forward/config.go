@@ -65,7 +65,7 @@ func ParseTarget(url string) (Target, error) {
 	case strings.HasPrefix(url, "file://"):
 		return parseFile(strings.TrimPrefix(url, "file://"))
 	}
-	return Target{}, fmt.Errorf("%q is no target: want stdout:, udp://HOST:PORT or file:///DIR/NAME", url)
+	return Target{}, fmt.Errorf("%q is not a target: want stdout:, udp://HOST:PORT or file:///DIR/NAME", url)
 }
 
 func parseUDP(hostport string) (Target, error) {

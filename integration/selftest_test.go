@@ -131,8 +131,8 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 			selftestCase: selftestCase{[]string{"--decoy", "corp.example"}, 0, []string{nameLeft, "decoy: seen, and dropped as local_name (local_name_in_name)", "proven"}}},
 
 		{name: "resolver off", config: valid, selftestCase: selftestCase{[]string{"--resolver", "127.0.0.1:5399"}, 1, []string{
-			"127.0.0.1:5399 was asked for ", ": no answer: nobody listens there\n",
-			"the resolver does not answer: nobody listens there\n  Name with --resolver ", never, "decoy: never seen", "selftest: not proven"}}},
+			"127.0.0.1:5399 was asked for ", ": no answer: no process listens there\n",
+			"the resolver does not answer: no process listens there\n  Name with --resolver ", never, "decoy: never seen", "selftest: not proven"}}},
 		{name: "resolver not connected", config: valid, unconnected: true, selftestCase: selftestCase{nil, 1, []string{
 			": NXDOMAIN\n", never + ": no resolver is connected to it, and it captures no packets\n  See that a resolver is set up to send here",
 			"decoy: never seen", "not proven"}}},
@@ -149,9 +149,9 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 		{name: "zone without servers", config: valid, selftestCase: selftestCase{[]string{"--zone", "dead.com"}, 1, []string{
 			": no answer: no answer in 9s\n", "the name's query was seen, and no response to it\n", decoyDropped, "not proven"}}},
 		{name: "no such folder", config: jsonLog + first + "\"file://DIR/none/x.nmsg\"\n  rotate = \"0s\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
-			"sink \"first\": the record waits, and it fails: ", "no such file or directory", "\n  Mend what it writes to.\n", decoyDropped, "warning: sink \"first\": it fails since ", "not proven"}}},
-		{name: "nobody listens", config: jsonLog + first + "\"udp://127.0.0.1:9\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
-			"sink \"first\": the name left, and it fails: nobody listens where the datagrams go", "\n  Mend what it writes to: what left may not have arrived.\n", decoyDropped, "not proven"}}},
+			"sink \"first\": the record waits, and it fails: ", "no such file or directory", "\n  Fix the target of the sink.\n", decoyDropped, "warning: sink \"first\": it fails since ", "not proven"}}},
+		{name: "no process listens", config: jsonLog + first + "\"udp://127.0.0.1:9\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
+			"sink \"first\": the name left, and it fails: no process listens at the target", "\n  Fix the target of the sink: what left may not have arrived.\n", decoyDropped, "not proven"}}},
 		{name: "flush", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  flush = \"10m\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
 			"sink \"first\": the record waits, in an open batch or in the queue\n  Its flush is 10m0s: ", decoyDropped, "not proven"}}},
 		{name: "rate", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  rate = 1\n  mtu = 512\n}\n", selftestCase: selftestCase{nil, 1, []string{

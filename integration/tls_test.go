@@ -291,7 +291,7 @@ func TestExposedSourcesCauseAWarning(t *testing.T) {
 		return strings.ReplaceAll(source, tapAddr.Addr().String(), "0.0.0.0") + site + fileSink("first", "dnsqr")
 	}
 	s := startSensor(t, n, everywhere(tcpSource()))
-	const readAndSend, send = "warning: listen: whoever reaches this address can read along and send\n", "warning: listen: whoever reaches this address can send\n"
+	const readAndSend, send = "warning: listen: any host that reaches this address can read along and send\n", "warning: listen: any host that reaches this address can send\n"
 	expect := func(wantRead, wantSend int) {
 		t.Helper()
 		if r, s := strings.Count(s.Log(t), readAndSend), strings.Count(s.Log(t), send); r != wantRead || s != wantSend {
@@ -305,7 +305,7 @@ func TestExposedSourcesCauseAWarning(t *testing.T) {
 	expect(2, 1)
 	s.reload(t, everywhere(files.source(true)), "reloaded")
 	expect(2, 1)
-	if out, err := exec.CommandContext(t.Context(), sensorBinary, "check", "-c", s.config).CombinedOutput(); err != nil || strings.Contains(string(out), "whoever") {
+	if out, err := exec.CommandContext(t.Context(), sensorBinary, "check", "-c", s.config).CombinedOutput(); err != nil || strings.Contains(string(out), "any host") {
 		t.Errorf("check: %v\n%s", err, out)
 	}
 	s.stop(t)

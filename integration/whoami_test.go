@@ -117,7 +117,7 @@ const shareTime = 2 * time.Second
 func TestAddressIsKnownOnOtherConnections(t *testing.T) {
 	t.Parallel()
 	const subjects = 60
-	// With so many addresses a thread seldom uses one that the other connection has shown.
+	// With 1,000 addresses a thread seldom uses one that the other connection contained.
 	many := addresses("2001:db8:70:", 1000)
 	w := lab.NewWorld(t)
 	server := w.StartWhoAmI(t)

@@ -158,7 +158,7 @@ var ruleTable = [numRules]struct {
 	QueryReduced:      {name: "query_reduced", meaning: "of the query, header and question are left: no OPT, no client subnet, no cookie"},
 	CaseLowered:       {name: "case_lowered", meaning: "names are in lower case: the case that the resolver mixed or a client typed is gone"},
 	HeaderBitsCleared: {name: "header_bits_cleared", meaning: "the header bits RD, AD, CD and Z are clear"},
-	TrailingCut:       {name: "trailing_cut", meaning: "octets behind the last record are gone"},
+	TrailingCut:       {name: "trailing_cut", meaning: "octets after the last record are cut off"},
 	TimeTruncated:     {name: "time_truncated", meaning: "times are cut to scrub.time_resolution"},
 	RRsetRemoved:      {name: "rrset_removed", meaning: "an RRset that holds something forbidden is removed: authority, additional, or outside the answer chain"},
 	Rebuilt:           {name: "rebuilt", meaning: "the response was written anew, for what went stood in its middle"},

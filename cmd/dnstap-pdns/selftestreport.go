@@ -159,20 +159,20 @@ func (r *report) ofSink(s *selftest.Sink) []finding {
 	}
 	switch {
 	case s.Stage == selftest.Left && fails != "":
-		return []finding{{name + "the name left" + fails, "Mend what it writes to: what left may not have arrived."}}
+		return []finding{{name + "the name left" + fails, "Fix the target of the sink: what left may not have arrived."}}
 	case s.Stage == selftest.Left:
 		return []finding{{name + "the name left", ""}}
 	case s.Stage == selftest.Filtered:
 		return []finding{{name + "its message type cannot contain a query without a response",
 			`Set message = "dnsqr" or "dnstap" to send such queries.`}}
 	case s.Stage == selftest.Lost:
-		return []finding{{name + "the record was lost, or others with it: " + lossMeanings(s.Lost) + fails, "Mend what it writes to."}}
+		return []finding{{name + "the record was lost, or others with it: " + lossMeanings(s.Lost) + fails, "Fix the target of the sink."}}
 	case s.Stage == selftest.Waiting && fails != "":
-		return []finding{{name + "the record waits" + fails, "Mend what it writes to."}}
+		return []finding{{name + "the record waits" + fails, "Fix the target of the sink."}}
 	case s.Stage == selftest.Waiting:
 		return []finding{{name + "the record waits, in an open batch or in the queue", r.remedyForWaiting(s.Name)}}
 	case fails != "":
-		return []finding{{name + strings.TrimPrefix(fails, ", and "), "Mend what it writes to."}}
+		return []finding{{name + strings.TrimPrefix(fails, ", and "), "Fix the target of the sink."}}
 	}
 	return nil
 }

@@ -114,7 +114,7 @@ func removeStale(path string) error {
 		return err
 	}
 	if found.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("something is there that is no socket (%v); it is left alone: move it, or choose another path",
+		return fmt.Errorf("the path is not a socket (%v); it is left alone: move it, or choose another path",
 			found.Mode())
 	}
 	nc, err := net.DialTimeout("unix", path, time.Second)

@@ -295,7 +295,7 @@ func (u *transport) pending() error {
 	return nil
 }
 
-func refusedBy(err error) error { return fmt.Errorf("nobody listens where the datagrams go: %w", err) }
+func refusedBy(err error) error { return fmt.Errorf("no process listens at the target: %w", err) }
 
 // Close closes the socket.
 func (u *transport) Close(context.Context) error {

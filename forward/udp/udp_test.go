@@ -174,7 +174,7 @@ func TestARefusalIsReportedAndDoesNotBlock(t *testing.T) {
 	if s.Offered != 2000 || s.Delivered+s.Lost[forward.Refused] != 2000 {
 		t.Errorf("ledger: %+v", s)
 	}
-	if !strings.Contains(s.Error, "nobody listens where the datagrams go") || strings.Contains(s.Error, "127.0.0.1") {
+	if !strings.Contains(s.Error, "no process listens at the target") || strings.Contains(s.Error, "127.0.0.1") {
 		t.Errorf("error %q", s.Error)
 	}
 }
@@ -190,7 +190,7 @@ func TestARefusalIsReportedWithoutAnotherSend(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if s := forwardtest.CheckLedger(t, f); s.Delivered != 1 || !strings.Contains(s.Error, "nobody listens where the datagrams go") {
+	if s := forwardtest.CheckLedger(t, f); s.Delivered != 1 || !strings.Contains(s.Error, "no process listens at the target") {
 		t.Errorf("ledger: %+v", s)
 	}
 }

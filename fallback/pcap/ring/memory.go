@@ -13,7 +13,7 @@ const offStatus = 8
 // kernel writes the block's contents before this word, on another processor. Reading it
 // must therefore be atomic and come first, which Go allows only through a pointer.
 //
-// The pointer is valid while the block's memory is mapped. The word lies within the
+// The pointer is valid while the block's memory is mapped. The word is inside the
 // block, which the index expression checks, and is aligned, because blocks begin at pages.
 func status(block []byte) *uint32 {
 	return (*uint32)(unsafe.Pointer(&block[offStatus : offStatus+4 : offStatus+4][0]))

@@ -93,7 +93,7 @@ func (r *Reader) Wait() bool {
 	}
 }
 
-// shorter returns the shorter of two durations. A negative duration is no limit.
+// shorter returns the shorter of two durations. A negative duration means no limit.
 func shorter(a, b time.Duration) time.Duration {
 	if a < 0 {
 		return b
@@ -102,7 +102,7 @@ func shorter(a, b time.Duration) time.Duration {
 }
 
 // poll sleeps until a ring without a packet gets a block, until Run wakes the reader, or
-// until timeout. A negative timeout is no limit.
+// until timeout. A negative timeout means no limit.
 func (r *Reader) poll(timeout time.Duration) {
 	for i, ring := range r.rings {
 		r.polls[i] = unix.PollFd{Fd: int32(ring.socket), Events: unix.POLLIN}

@@ -69,7 +69,7 @@ func TestForbiddenItemsAreFoundWithoutACanary(t *testing.T) {
 	}
 }
 
-// TestLooseHitsAreNotes: an item of the policy is no fault in a form or place that the policy
+// TestLooseHitsAreNotes: an item of the policy is a note in a form or place that the policy
 // does not forbid.
 func TestLooseHitsAreNotes(t *testing.T) {
 	c := site()

@@ -32,7 +32,7 @@ func Ask(ctx context.Context, resolver, name string) (rcode string, err error) {
 		case ctx.Err() != nil:
 			return "", ctx.Err()
 		case errors.Is(err, syscall.ECONNREFUSED):
-			return "", errors.New("nobody listens there")
+			return "", errors.New("no process listens there")
 		}
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {

@@ -72,10 +72,10 @@ func TestLostQueryIsRepeated(t *testing.T) {
 }
 
 func TestAskReportsWhyThereIsNoAnswer(t *testing.T) {
-	if rcode, err := Ask(t.Context(), "127.94.53.2:9", aName); rcode != "" || err == nil || err.Error() != "nobody listens there" {
+	if rcode, err := Ask(t.Context(), "127.94.53.2:9", aName); rcode != "" || err == nil || err.Error() != "no process listens there" {
 		t.Errorf("got %q, %v", rcode, err)
 	}
-	if _, err := Ask(t.Context(), "no such host:53", aName); err == nil || strings.Contains(err.Error(), "nobody listens") {
+	if _, err := Ask(t.Context(), "no such host:53", aName); err == nil || strings.Contains(err.Error(), "no process listens") {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
