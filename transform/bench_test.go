@@ -35,7 +35,7 @@ func aStream(tb testing.TB) []*Message {
 	return stream
 }
 
-// TestTakeDoesNotAllocate once a lane has its memory.
+// TestTakeDoesNotAllocate measures a lane that has its memory already.
 func TestTakeDoesNotAllocate(t *testing.T) {
 	stream := aStream(t)
 	policy := testPolicy(t, func(c *Config) { c.LocalNames = []string{"univ.example"} })
@@ -158,7 +158,7 @@ func BenchmarkKeyLog(b *testing.B) {
 // others pending.
 func BenchmarkPair(b *testing.B) {
 	q, r := aQuery().message(), aResponse().message()
-	t := newTable(NewBudget(131072))
+	t := newTable(&share{budget: NewBudget(131072)})
 	var w dnswire.Walker
 	ask := func(n uint16) {
 		binary.BigEndian.PutUint16(q.Wire, n)

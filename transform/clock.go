@@ -71,3 +71,17 @@ func within(a, b Time) bool { return distance(max(a, b), min(a, b)) <= uint64(ma
 
 // distance is a - b for a >= b, which may be more than a Time can hold.
 func distance(a, b Time) uint64 { return uint64(a) - uint64(b) }
+
+// A Clock derives the time from records, as a lane derives it from messages. Its zero value is
+// ready.
+type Clock struct{ clock clock }
+
+// See takes the time of a record. now is the clock's time, and NoTime before the first; elapsed
+// never decreases.
+func (c *Clock) See(t Time) (now, elapsed Time) {
+	c.clock.see(t, 0)
+	if !c.clock.set {
+		return NoTime, 0
+	}
+	return c.clock.now, c.clock.elapsed
+}

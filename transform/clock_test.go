@@ -17,7 +17,7 @@ const (
 	in2262 = Time(math.MaxInt64)
 )
 
-// outOfTime sets the time of a query.
+// outOfTime gives a query this time.
 func outOfTime(when Time) func(*sketch) {
 	return func(d *sketch) {
 		d.QueryTime = when
@@ -157,7 +157,8 @@ func TestClockAtTheEndsOfTime(t *testing.T) {
 	}
 }
 
-// TestOneFrameOutOfTimeExpiresNothing at any position; all other queries expire on time.
+// TestOneFrameOutOfTimeExpiresNothing has one wrong time, at each position among the queries:
+// all other queries expire on time.
 // Query n is sent at n seconds.
 func TestOneFrameOutOfTimeExpiresNothing(t *testing.T) {
 	for _, when := range []Time{in1970, in2106, in2262} {
@@ -314,3 +315,25 @@ func TestOneOutlierChangesNothing(t *testing.T) {
 
 // firstTime is the first valid Time.
 const firstTime = int64(NoTime) + 1
+
+// TestClockOfRecords takes a wrong time, and times of another year.
+func TestClockOfRecords(t *testing.T) {
+	var c Clock
+	if now, elapsed := c.See(NoTime); now != NoTime || elapsed != 0 {
+		t.Errorf("without a time: %d, %d", now, elapsed)
+	}
+	for _, step := range []struct{ see, now, elapsed Time }{
+		{epoch, epoch, 0}, {epoch + 5*second, epoch + 5*second, 5 * second}, {in2106, epoch + 5*second, 5 * second},
+		{NoTime, epoch + 5*second, 5 * second}, {epoch + 4*second, epoch + 5*second, 5 * second},
+	} {
+		if now, elapsed := c.See(step.see); now != step.now || elapsed != step.elapsed {
+			t.Errorf("at %d: %d, %d", step.see, now, elapsed)
+		}
+	}
+	for range agreement {
+		c.See(in1970)
+	}
+	if now, elapsed := c.See(in1970); now != in1970 || elapsed != 5*second {
+		t.Errorf("after a step back: %d, %d", now, elapsed)
+	}
+}

@@ -6,8 +6,8 @@ type Counts struct {
 	Read    uint64 // messages, and frames or packets that should have been one
 	Records uint64 // messages that became a record
 	Paired  uint64 // queries whose response arrived, with or without a record
-	Held    uint64 // queries that wait for their response
-	Dropped [numReasons]uint64
+	Held    uint64 // queries that wait for their response, and response packets that wait for their query
+	Dropped ReasonCounts
 
 	// Scrubbed counts, by rule, the records that the rule changed, and the messages whose
 	// record it forbade: if several rules did, only the first that was found. It is not
@@ -15,14 +15,17 @@ type Counts struct {
 	Scrubbed [numRules]uint64
 }
 
+// ReasonCounts are numbers of messages or RRsets by Reason.
+type ReasonCounts [numReasons]uint64
+
 // Account returns the account of the messages.
 func (c *Counts) Account() Account {
 	a := Account{
-		Whole: Row{"read", "messages_read_total", "DNS messages, and frames or packets that should have been one", Counter, c.Read},
+		Whole: []Row{{"read", "messages_read_total", "DNS messages, and frames or packets that should have been one", Counter, c.Read}},
 		Parts: []Row{
 			{"records", "records_total", "messages that became a record", Counter, c.Records},
 			{"paired", "queries_paired_total", "queries that found their response", Counter, c.Paired},
-			{"held", "queries_held", "queries that wait for their response", Gauge, c.Held},
+			{"held", "queries_held", "queries that wait for their response, and response packets that wait for their query", Gauge, c.Held},
 		},
 		Lost: Group{Name: "dropped", Metric: "messages_dropped_total", Label: "reason", Meaning: "messages that became no record, by the reason",
 			Rows: make([]Row, 0, numReasons)},
@@ -33,7 +36,7 @@ func (c *Counts) Account() Account {
 	return a
 }
 
-// Scrubbing returns a row of Scrubbed for each rule.
+// Scrubbing returns the counts of Scrubbed, a row for each rule.
 func (c *Counts) Scrubbing() Group {
 	g := Group{Name: "scrubbed", Metric: "scrubbed_total", Label: "rule",
 		Meaning: "records that scrubbing changed, each under every rule that did, and messages that it forbade a record of, under the first",
@@ -97,34 +100,39 @@ type Group struct {
 }
 
 // Sum returns the sum of the rows' values.
-func (g Group) Sum() uint64 {
-	var sum uint64
-	for i := range g.Rows {
-		sum += g.Rows[i].Value
-	}
-	return sum
-}
+func (g Group) Sum() uint64 { return sumOf(g.Rows) }
 
-// Account is a number with its parts: Whole is the sum of Parts and Lost at every instant
-// (docs/operating.md, "The ledger").
+// Account is a number with its parts: the sum of Whole is the sum of Parts and Lost at every
+// instant (docs/operating.md, "The ledger").
 type Account struct {
-	Whole Row
+	Whole []Row // the number first; then what is added to it
 	Parts []Row
 	Lost  Group
 }
 
-// Sum returns the sum of the parts, which Whole.Value must equal.
-func (a Account) Sum() uint64 {
-	sum := a.Lost.Sum()
-	for i := range a.Parts {
-		sum += a.Parts[i].Value
+// Sum returns the sum of the parts, which Total must equal.
+func (a Account) Sum() uint64 { return a.Lost.Sum() + sumOf(a.Parts) }
+
+// Total returns the sum of Whole.
+func (a Account) Total() uint64 { return sumOf(a.Whole) }
+
+func sumOf(rows []Row) uint64 {
+	var sum uint64
+	for i := range rows {
+		sum += rows[i].Value
 	}
 	return sum
 }
 
-// Shown returns Whole and Parts as texts show them: without gauges that are zero.
-func (a Account) Shown() []Row {
-	rows := []Row{a.Whole}
+// ShownRows returns Whole and Parts as texts show them: without additions and gauges that are
+// zero.
+func (a Account) ShownRows() []Row {
+	rows := []Row{a.Whole[0]}
+	for _, r := range a.Whole[1:] {
+		if r.Value > 0 {
+			rows = append(rows, r)
+		}
+	}
 	for _, r := range a.Parts {
 		if r.Kind == Counter || r.Value > 0 {
 			rows = append(rows, r)

@@ -30,7 +30,7 @@ func (c *DomainCount) Total() uint64 { return c.ResolverAddress + c.Lookup + c.L
 
 // by returns the count of a rule, or nil if it has none.
 func (c *DomainCount) by(r Rule) *uint64 {
-	switch why := r.Forbids(); {
+	switch why := r.ForbidsAs(); {
 	case why == ResolverAddress:
 		return &c.ResolverAddress
 	case why == Lookup:
@@ -130,7 +130,6 @@ func shownName(wire string) string {
 	return strings.TrimSuffix(text, ".")
 }
 
-// add adds counts to those of a domain.
 func (d *DomainCounts) add(domain string, c *DomainCount, rank uint64) {
 	s := d.slot(domain)
 	s.ResolverAddress += c.ResolverAddress
@@ -140,7 +139,8 @@ func (d *DomainCounts) add(domain string, c *DomainCount, rank uint64) {
 	heap.Fix(&d.slots, s.at)
 }
 
-// slot returns the domain's slot. domain is cloned if it is kept.
+// slot returns the domain's slot. A new domain gets a new slot or, when full, the slot with the
+// lowest rank; only then domain is cloned.
 func (d *DomainCounts) slot(domain string) *domainSlot {
 	s := d.index[domain]
 	switch {
@@ -161,10 +161,9 @@ func (d *DomainCounts) slot(domain string) *domainSlot {
 	return s
 }
 
-// registered returns the end of a name in wire form that is its public suffix and one
-// label more, or the whole name if there is none. An address before the name of a list is cut
-// off first, because the names in a list are many. The result is remembered, because the
-// public suffix list allocates memory at each call.
+// registered returns the registered domain of a name in wire form, or the whole name if it has
+// none. It remembers the result, because the public suffix list allocates memory at each call.
+// An address before the zone of a list is cut off first: otherwise each would be remembered.
 func (d *DomainCounts) registered(name []byte) []byte {
 	if len(name) < 2 || !dnswire.IsName(name) {
 		return name
@@ -183,12 +182,37 @@ func (d *DomainCounts) registered(name []byte) []byte {
 	return name[len(name)-int(n):]
 }
 
-// registeredPart returns the registered domain of a name, by the public suffix list. The text
-// for the list is the name without the first length octet and the root; the other length
-// octets become dots. Octets that host names do not contain become NUL: a dot in a label does
-// not end it, and the list reads "::1%label.example.com" as an address.
+// registeredPart is registered without remembering.
 func (d *DomainCounts) registeredPart(name []byte) []byte {
-	text := d.text[:copy(d.text[:], name[1:len(name)-1])]
+	text := listText(d.text[:0], name)
+	suffix, _ := publicsuffix.PublicSuffix(view(text))
+	if start := lastLabelBefore(name, len(text)-len(suffix)); start >= 0 {
+		return name[start:]
+	}
+	return name
+}
+
+// RegisteredDomain returns the part of a name in lowercase wire form that a registry has
+// delegated: the public suffix, by the ICANN section of the list, and one label. It returns nil if
+// there is no such label: the name is a public suffix, or a part of one, or the root.
+func RegisteredDomain(name []byte) []byte {
+	if len(name) < 2 {
+		return nil
+	}
+	var buf [dnswire.MaxName]byte
+	if start := lastLabelBefore(name, suffixStart(listText(buf[:0], name))); start >= 0 {
+		return name[start:]
+	}
+	return nil
+}
+
+// listText appends a name as the public suffix list expects it, without the final dot. Octets
+// that host names do not contain are NUL, because a dot inside a label separates nothing, and
+// the list would take "::1%label.example.com" for an address.
+func listText(b, name []byte) []byte {
+	start := len(b)
+	b = append(b, name[1:len(name)-1]...)
+	text := b[start:]
 	for i, c := range text {
 		if !isLabelChar(c) {
 			text[i] = 0
@@ -197,15 +221,20 @@ func (d *DomainCounts) registeredPart(name []byte) []byte {
 	for off := 1 + int(name[0]); off <= len(text); off += 1 + int(name[off]) {
 		text[off-1] = '.'
 	}
-	suffix, _ := publicsuffix.PublicSuffix(view(text))
-	start, end := 0, len(text)-len(suffix)
+	return b
+}
+
+// lastLabelBefore returns the offset of the label of a name that ends before the octet end of the
+// name's text; -1 if there is none.
+func lastLabelBefore(name []byte, end int) int {
+	start := 0
 	for next := 1 + int(name[0]); next <= end; next += 1 + int(name[next]) {
 		if next == end {
-			return name[start:]
+			return start
 		}
 		start = next
 	}
-	return name
+	return -1
 }
 
 // view returns b as a string that is valid until b changes.

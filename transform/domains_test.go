@@ -146,8 +146,8 @@ func TestDroppedMessagesAreCountedByDomain(t *testing.T) {
 	}
 }
 
-// TestKnownDomainsDoNotAllocate except for the 48 bytes that the public suffix list allocates
-// to check that a name is not an address.
+// TestKnownDomainsDoNotAllocate allows the 48 bytes that the public suffix list allocates to
+// check that a name is not an address.
 func TestKnownDomainsDoNotAllocate(t *testing.T) {
 	var d DomainCounts
 	name := mustPackName("4.3.2.1.zen.example.co.uk")
@@ -189,6 +189,24 @@ func FuzzDomains(f *testing.F) {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	})
+}
+
+func TestRegisteredDomain(t *testing.T) {
+	for name, want := range map[string]string{
+		"example.com": "example.com", "a.b.example.com": "example.com", "www.example.co.uk": "example.co.uk",
+		"someone.github.io": "github.io", "x.github.io": "github.io", // of the list's other section
+		"a.b.unlisted": "b.unlisted", "x.y.anything.ck": "y.anything.ck", "www.ck": "www.ck",
+		"1.2.in-addr.arpa": "2.in-addr.arpa", `a\.b.com`: `a\.b.com`, "1.2.3.4": "3.4",
+		".": "", "com": "", "co.uk": "", "anything.ck": "", "unlisted": "", "in-addr.arpa": "",
+	} {
+		got := ""
+		if d := RegisteredDomain(mustPackName(name)); d != nil {
+			got = shownName(string(d))
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
 }
 
 func BenchmarkDomains(b *testing.B) {

@@ -46,7 +46,7 @@ func (x *exchange) answered(t *testing.T) (*lane, Reason) {
 			t.Errorf("the query was %v", r)
 		}
 	}
-	return l, l.take(x.response)
+	return l, l.verdict(x.response)
 }
 
 // expired sends the query alone, lets it expire, and returns its reason.

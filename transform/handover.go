@@ -71,7 +71,8 @@ type transaction struct {
 // long the resolver waited after it.
 type period struct{ begin, end, wait Time }
 
-// answeredIn is the period of a response. If one of the times is unknown, it is the other.
+// answeredIn is the period of a response. If one of the times is unknown, the other is used for
+// both.
 func answeredIn(query, response Time) period {
 	switch NoTime {
 	case query:
@@ -133,24 +134,24 @@ func (s *Span) sees(resolver netip.Addr) bool {
 		slices.ContainsFunc(s.Resolvers, func(p netip.Prefix) bool { return p.Contains(resolver) })
 }
 
-// transactionKey hashes what packets and dnstap state alike of a transaction; they differ in
+// transactionKey hashes those parts of a transaction that packets and dnstap state alike, so no
 // ports. The name is in lowercase wire form. All lanes have the same function.
 func transactionKey(server netip.Addr, id, qtype uint16, name []byte) uint64 {
 	a := server.As16()
-	h := fold(0, binary.LittleEndian.Uint64(a[:8]))
-	h = fold(h, binary.LittleEndian.Uint64(a[8:]))
-	h = fold(h, uint64(len(name))<<32|uint64(id)<<16|uint64(qtype))
+	h := mix(0, binary.LittleEndian.Uint64(a[:8]))
+	h = mix(h, binary.LittleEndian.Uint64(a[8:]))
+	h = mix(h, uint64(len(name))<<32|uint64(id)<<16|uint64(qtype))
 	for len(name) >= 8 {
-		h = fold(h, binary.LittleEndian.Uint64(name))
+		h = mix(h, binary.LittleEndian.Uint64(name))
 		name = name[8:]
 	}
 	var rest [8]byte
 	copy(rest[:], name)
-	return fold(fold(h, binary.LittleEndian.Uint64(rest[:])), 0)
+	return mix(mix(h, binary.LittleEndian.Uint64(rest[:])), 0)
 }
 
-// fold mixes a word into a hash: both halves of a product depend on every bit.
-func fold(h, word uint64) uint64 {
+// mix mixes a word into a hash: both halves of a product depend on every bit.
+func mix(h, word uint64) uint64 {
 	hi, lo := bits.Mul64(h^word^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
 	return hi ^ lo
 }
@@ -182,11 +183,11 @@ type recorded struct {
 // NewKeyLog returns the log of a lane whose capture began at on.
 func NewKeyLog(on Time) *KeyLog { return &KeyLog{on: on} }
 
-// Log makes the lane keep the keys of its records in k; nil: nowhere.
-func (p *Pairer) Log(k *KeyLog) { p.log = k }
+// KeepKeys makes the lane keep the keys of its records in k; nil: nowhere.
+func (p *Pairer) KeepKeys(k *KeyLog) { p.log = k }
 
-// add notes a record, by the time of its query and the lane's clock, which is late after a
-// lull. When full, it keeps the earliest keys of the start and the latest of the end.
+// add notes a record, by the time of its query or, if later, the lane's clock: the clock may be
+// late after a lull. When full, it keeps the earliest keys of the start and the latest of the end.
 func (k *KeyLog) add(key uint64, query, now Time) {
 	at := max(query, now)
 	if query < k.on+keySlack && len(k.first) < maxKeys {

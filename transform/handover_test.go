@@ -34,7 +34,7 @@ func captured(t *testing.T, policy *Policy, packets ...*sketch) *KeyLog {
 	t.Helper()
 	log := NewKeyLog(spanOn)
 	l := newLane(t, policy)
-	l.Log(log)
+	l.KeepKeys(log)
 	for _, d := range packets {
 		query, response := d.QueryTime, d.ResponseTime
 		d.with(asPacket)
@@ -88,7 +88,8 @@ func TestDnstapInsideACaptureIsDuplicate(t *testing.T) {
 	}
 }
 
-// TestTransactionsThatPacketsCannotShowAreKept are encrypted, or use another port.
+// TestTransactionsThatPacketsCannotShowAreKept has transactions that are encrypted or use another
+// port than 53, and similar ones.
 func TestTransactionsThatPacketsCannotShowAreKept(t *testing.T) {
 	to := func(port uint16) func(*sketch) {
 		return func(d *sketch) { d.Server = netip.AddrPortFrom(d.Server.Addr(), port) }
@@ -134,7 +135,7 @@ func TestPacketLanesIgnoreAHandover(t *testing.T) {
 	}
 }
 
-// TestHandoverUsesTheTimeOfTheQuery if the response does not state it, and closes the query.
+// TestHandoverUsesTheTimeOfTheQuery has a response that does not state it. It closes the query.
 func TestHandoverUsesTheTimeOfTheQuery(t *testing.T) {
 	for query, want := range map[time.Duration]Reason{102 * s: Kept, 103 * s: Duplicate} {
 		l := newLane(t, testPolicy(t))
@@ -205,7 +206,7 @@ func TestKeysDecideAtTheEdges(t *testing.T) {
 	}
 }
 
-// TestUnansweredQueriesAreHandedOverToo if the policy keeps them. The timeout is 60 s.
+// TestUnansweredQueriesAreHandedOverToo has a policy that keeps them, with a timeout of 60 s.
 func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 	wanted := testPolicy(t, func(c *Config) { c.Unanswered = true })
 	log := captured(t, wanted, aQuery(during(101*s, 0), withID(1)), aQuery(during(161*s, 0), withID(2)), aQuery(during(199*s, 0), withID(3)))
@@ -256,7 +257,6 @@ func TestUnansweredQueriesAreHandedOverToo(t *testing.T) {
 	}
 }
 
-// TestDuplicateIsBetweenUnsolicitedAndLocalName in the order of reasons.
 func TestDuplicateIsBetweenUnsolicitedAndLocalName(t *testing.T) {
 	inside := during(150*s, 151*s)
 	for name, row := range map[string]struct {
@@ -280,8 +280,8 @@ func TestDuplicateIsBetweenUnsolicitedAndLocalName(t *testing.T) {
 	}
 }
 
-// TestHandoverRemembersEightCaptures, and a Handover does not change when another is made from
-// it.
+// TestHandoverRemembersEightCaptures checks also that a Handover does not change when another
+// is made from it.
 func TestHandoverRemembersEightCaptures(t *testing.T) {
 	var all []*Handover
 	var h *Handover
@@ -315,7 +315,7 @@ func TestHandoverRemembersEightCaptures(t *testing.T) {
 	}
 }
 
-// TestHandoverTakesManyLogs of several lanes, with keys in common.
+// TestHandoverTakesManyLogs has logs of several lanes, with keys in common.
 func TestHandoverTakesManyLogs(t *testing.T) {
 	var logs []*KeyLog
 	for i := range 3 {
@@ -335,8 +335,8 @@ func TestHandoverTakesManyLogs(t *testing.T) {
 	}
 }
 
-// TestTransactionKeysDiffer in every bit of their input, and do not change between processes,
-// because two lanes may be of different processes.
+// TestTransactionKeysDiffer checks that each bit of the input changes the key, and that keys do
+// not change between processes, because two lanes may be of different processes.
 func TestTransactionKeysDiffer(t *testing.T) {
 	seen := map[uint64]string{}
 	note := func(what string, key uint64) {
@@ -366,14 +366,13 @@ func TestTransactionKeysDiffer(t *testing.T) {
 	note("longer name", transactionKey(addrFrom(server), 7, 1, append(slices.Clone(name), 0)))
 }
 
-// TestHandoverDoesNotAllocate, neither the log nor the look-up.
 func TestHandoverDoesNotAllocate(t *testing.T) {
 	policy := testPolicy(t)
 	emit := func(*Record) {}
 	packets := asPackets(aStream(t))
 	lane := NewPairer(NewBudget(131072))
 	log := NewKeyLog(packets[0].QueryTime)
-	lane.Log(log)
+	lane.KeepKeys(log)
 	round := func() {
 		later(packets, 3*second)
 		for _, m := range packets {
@@ -408,7 +407,8 @@ func TestHandoverDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// TestACaptureOfOneResolverHandsOverNothingOfAnother if dnstap states the resolver.
+// TestACaptureOfOneResolverHandsOverNothingOfAnother has dnstap messages that state the
+// resolver's address, and messages that do not.
 func TestACaptureOfOneResolverHandsOverNothingOfAnother(t *testing.T) {
 	asked := func(addr string) func(*sketch) {
 		return func(d *sketch) {
@@ -482,7 +482,8 @@ func TestKeyLogKeepsBothEnds(t *testing.T) {
 	}
 }
 
-// TestKeyLogKeepsUnanswered queries by the time at which they expired.
+// TestKeyLogKeepsUnanswered checks that unanswered queries are kept by the time at which they
+// expired.
 func TestKeyLogKeepsUnanswered(t *testing.T) {
 	packets := []*sketch{aQuery(withID(1), during(103*s, 0)), aQuery(withID(2), during(105*s, 0)), aQuery(withID(3), during(130*s, 0))}
 	for i := range 10 { // until 195 s
@@ -507,8 +508,8 @@ func TestKeyLogUsesTheFullTime(t *testing.T) {
 func TestKeyLogStopsWithItsLane(t *testing.T) {
 	log := NewKeyLog(spanOn)
 	l := newLane(t, testPolicy(t))
-	l.Log(log)
-	l.Log(nil)
+	l.KeepKeys(log)
+	l.KeepKeys(nil)
 	l.take(aResponse(during(101*s, 101*s)))
 	if got := log.appendTo(nil); len(l.records) != 1 || len(got) != 0 {
 		t.Errorf("%d records, keys %v", len(l.records), got)
@@ -537,7 +538,7 @@ func TestKeyLogIsBounded(t *testing.T) {
 	}
 }
 
-// TestKeyLogsRingKeepsItsOrder while it grows, shrinks and turns.
+// TestKeyLogsRingKeepsItsOrder has a ring that grows, shrinks and wraps around.
 func TestKeyLogsRingKeepsItsOrder(t *testing.T) {
 	k := NewKeyLog(spanOn)
 	now, next := spanOn+10*second, uint64(0)

@@ -114,7 +114,7 @@ func hostileMessages() map[string][]byte {
 		"parameters of empty texts":       full(dns.TypeSVCB, []byte{0, 1, 0, 0, 1, 0xff, 0}, "\x00"),
 	}
 	for _, pattern := range []string{
-		".", "..", ":", "::", ":::", "1:", "1:1:1:", "1::", "ffff:", "1.", "1.2.3.", "1.1.1.1:", "0", "a", "a.", "-", "univ.", "univ.example", "mail.",
+		".", "..", ":", "::", ":::", "1:", "1:1:1:", "1::", "ffff:", "0:0::", "0-0--", "a1", "1a", "1.", "1.2.3.", "1.1.1.1:", "0", "a", "a.", "-", "univ.", "univ.example", "mail.",
 		"mail.d1.", "d1.example.", "example.univ.", "arpa.", ".arpa", "ip6.arpa.", "1.ip6.arpa.", "in-addr.arpa.", "1.in-addr.arpa.", "\xc3\xbc.", "b\xc3", "b ",
 	} {
 		messages["TXT of "+pattern] = fullTXT(pattern)

@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// judgeResponse judges a response, and its query if q is not nil. other is that of match.
+// judgeResponse judges a response, and its query if q is not nil. other is as match returns it.
 func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Policy) Reason {
 	w := p.walker
 	f := facts{
@@ -21,6 +21,7 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 		flags:    w.Flags,
 		extended: w.ExtendedRcode,
 	}
+	p.relayed = f.forwarder || f.rd
 	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
 		return r
 	}
@@ -64,13 +65,14 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 		resolver:  q.resolverAddr().Addr(),
 		lookup:    isLookup(q.flags, 1, q.qtype, q.qclass, q.signed),
 	}
+	p.relayed = f.forwarder || f.rd
 	if r := policy.outward(&f, p.known, &p.seen.fresh); r != Kept {
 		return r
 	}
 	name := append(p.name[:0], p.pending.name(q)...)
 	nameFolded := dnswire.Lower(name)
 	if p.handover != nil && policy.unanswered && !q.packet && p.handedOver(&transaction{
-		period: unansweredSince(q.queryTime, policy), resolver: f.resolver, server: q.serverAddr(), transport: q.transport,
+		period: unansweredSince(q.sent, policy), resolver: f.resolver, server: q.serverAddr(), transport: q.transport,
 		id: q.id, qtype: q.qtype, name: name,
 	}) {
 		return Duplicate
@@ -83,8 +85,9 @@ func (p *Pairer) judgeQuery(q *pending, policy *Policy) Reason {
 	return p.search(&subject{name: name, zone: zone, qtype: q.qtype, server: f.server, rd: f.rd, forwarded: q.forwarder})
 }
 
-// refuse judges a query that does not enter the pairing table: it does not have one question,
-// or is a copy of a query that is pending or was just answered.
+// refuse returns the reason of a query that does not enter the pairing table. A query without
+// exactly one question is NotLookup, a copy of a pending or just answered query is Duplicate,
+// unless an earlier reason applies.
 func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
 	w := p.walker
 	f := facts{
@@ -100,7 +103,8 @@ func (p *Pairer) refuse(m *Message, policy *Policy) Reason {
 	return Duplicate
 }
 
-// lowerZone sets p.zone to the zone in lowercase, as the response states it, else the query.
+// lowerZone sets p.zone to the zone of the response, else of the query, in lowercase, and returns
+// it.
 func (p *Pairer) lowerZone(m *Message, q *pending) []byte {
 	zone := append(p.zone[:0], m.Zone...)
 	if len(zone) == 0 && q != nil {
@@ -196,9 +200,9 @@ func (p *Policy) isLocalServer(server, resolver netip.Addr, known, fresh *addrSe
 		known.has(server) || fresh.has(server) || p.resolvers.has(server)
 }
 
-// Passes reports whether a message may be outward: by its role, times and header it is
+// MayBeOutward reports whether a message may be outward: by its role, times and header it is
 // neither not_outward nor forwarded.
-func (p *Policy) Passes(m *Message) bool {
+func (p *Policy) MayBeOutward(m *Message) bool {
 	const atFlags = 2
 	asked := len(m.Wire) > atFlags && m.Wire[atFlags]&(dnswire.FlagRD>>8) != 0
 	return !m.notOutward() && (p.forwarded || !m.Role.forwarder() && !asked)

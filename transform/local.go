@@ -33,7 +33,8 @@ func (s *searcher) addr4(b [4]byte, f form) {
 	}
 }
 
-// alone4 judges an IPv4 address in a form that counts only for single addresses.
+// alone4 judges an IPv4 address in a form that counts for single addresses only, not for
+// networks.
 func (s *searcher) alone4(b [4]byte) {
 	if e, ok := s.single4(b); ok {
 		s.found(s.place.resolver, e)
@@ -69,7 +70,7 @@ func (s *searcher) addr16(b *[16]byte, f form) {
 	}
 }
 
-// inSubnets judges an address by the client subnets of at least least bits.
+// inSubnets judges an address by the client subnets that have least bits or more.
 func (s *searcher) inSubnets(a netip.Addr, least int) {
 	for _, p := range s.subnets {
 		if p.Contains(a) {
@@ -78,8 +79,8 @@ func (s *searcher) inSubnets(a netip.Addr, least int) {
 	}
 }
 
-// network sets the rule r for a network that contains an address, if it has at least least
-// bits.
+// network sets rule r for p, a network that contains the judged address, if p has least bits
+// or more. An invalid p means that no network contains it.
 func (s *searcher) network(p netip.Prefix, least int, r Rule) {
 	if p.IsValid() && p.Bits() >= least {
 		s.found(r, Entry{Prefix: p})
@@ -102,19 +103,19 @@ func (s *searcher) single16(b *[16]byte) (Entry, bool) {
 }
 
 func (s *searcher) single(a netip.Addr) (Entry, bool) {
-	if a == s.own[0] || a == s.own[1] || s.known.has(a) || s.fresh.has(a) || s.configured.has(a) {
+	if a == s.stated[0] || a == s.stated[1] || s.known.has(a) || s.fresh.has(a) || s.configured.has(a) {
 		return Entry{Prefix: netip.PrefixFrom(a, a.BitLen())}, true
 	}
 	return Entry{}, false
 }
 
 // reverse judges the address or network of a reverse name.
-func (s *searcher) reverse(r reversed) {
+func (s *searcher) reverse(r reverseNet) {
 	p := r.prefix
 	if p.Bits() == 0 {
 		return
 	}
-	s.reversed = true
+	s.sawReverse = true
 	switch {
 	case p.IsSingleIP() && p.Addr().Is4():
 		s.addr4(p.Addr().As4(), asIs)
@@ -137,7 +138,7 @@ func (s *searcher) reverse(r reversed) {
 	}
 }
 
-func (s *searcher) reverseOf(r reversed, networks []netip.Prefix, rule Rule) {
+func (s *searcher) reverseOf(r reverseNet, networks []netip.Prefix, rule Rule) {
 	for _, network := range networks {
 		if r.within(network) {
 			s.found(rule, Entry{Prefix: network})
@@ -169,8 +170,7 @@ func (s *addrSet) add(a netip.Addr) {
 	s.last.add(a.As16()[15])
 }
 
-// has reports whether the set contains the address. An IPv4-mapped address is another one
-// than the IPv4 address.
+// has reports whether the set contains the address. It does not unmap IPv4-mapped addresses.
 func (s *addrSet) has(a netip.Addr) bool {
 	if !s.last.has(a.As16()[15]) {
 		return false
@@ -249,8 +249,7 @@ func lastAddr(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// Has reports whether a network contains the address. An IPv4-mapped address is another one
-// than the IPv4 address.
+// Has reports whether a network contains the address. It does not unmap IPv4-mapped addresses.
 func (s *Networks) Has(a netip.Addr) bool { return len(s.ranges) > 0 && s.has(a) }
 
 func (s *Networks) has(a netip.Addr) bool {
@@ -304,12 +303,15 @@ const (
 // maxEmbedded is the number of IPv4 addresses that one IPv6 address can embed.
 const maxEmbedded = 10
 
-// embedded are the IPv4 addresses that an IPv6 address embeds. The first, as many as known,
-// are in a form that only translation and tunnels use. The others are in a form that an
-// ordinary address may have by chance, so they count only for single addresses.
+// embedded holds the IPv4 addresses that an IPv6 address embeds.
 type embedded struct {
-	addrs    [maxEmbedded][4]byte
-	known, n int
+	addrs [maxEmbedded][4]byte
+	n     int // of addrs
+
+	// known is how many of the addresses, from the first on, are in a form that only
+	// translation and tunnels use. The others are in a form that an ordinary address may
+	// have by chance, so they count for single addresses only.
+	known int
 }
 
 func (e *embedded) add(a, b, c, d byte) {
@@ -392,8 +394,8 @@ func isIdentity(a netip.Addr) bool {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// isIdentityPrefix reports whether every address of a resolver's prefix identifies it. A
-// shorter prefix only selects packets.
+// isIdentityPrefix reports whether a configured prefix is long enough that every address
+// inside it counts as the resolver's (see [Config].Resolvers).
 func isIdentityPrefix(p netip.Prefix) bool {
 	if p.Addr().Is4() {
 		return p.Bits() >= 24 && isIdentity(p.Addr())
@@ -412,8 +414,8 @@ func IsPublic(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !sharedAddressSpace.Contains(a)
 }
 
-// maxLearned is the number of addresses that are remembered as the resolver's. To remember
-// more is useless: the resolver chooses them at random from a prefix.
+// maxLearned is the number of addresses that are remembered as the resolver's. A resolver with
+// more chooses them at random from a prefix, so that remembering them has no use.
 const maxLearned = 4096
 
 // Learned holds the resolver's addresses that messages in any lane have shown. It is not safe
@@ -482,17 +484,17 @@ type seenAddrs struct {
 }
 
 type seenAddr struct {
-	addr netip.Addr
-	at   Time // lane time
-	own  bool // the address identifies the resolver
+	addr       netip.Addr
+	at         Time // lane time
+	identifies bool // the address can identify a resolver
 }
 
 // noteTime is the time after which a lane notes an address again.
 const noteTime = Time(time.Second)
 
-// see notes an address if it identifies the resolver, unless it has just been noted,
-// and reports whether it does.
-func (s *seenAddrs) see(a netip.Addr, now Time, policy *Policy) (own bool) {
+// see reports whether an address of the resolver in a message can identify it, and notes
+// such an address, unless it has just been noted.
+func (s *seenAddrs) see(a netip.Addr, now Time, policy *Policy) (identifies bool) {
 	if !a.IsValid() {
 		return false
 	}
@@ -500,11 +502,11 @@ func (s *seenAddrs) see(a netip.Addr, now Time, policy *Policy) (own bool) {
 	r := &s.recent[last%uint8(len(s.recent))]
 	if r.addr != a || uint64(now-r.at) >= uint64(noteTime) {
 		*r = seenAddr{a, now, isIdentity(a)}
-		if r.own && !policy.identity.Has(a) {
+		if r.identifies && !policy.identity.Has(a) {
 			s.note(a)
 		}
 	}
-	return r.own
+	return r.identifies
 }
 
 func (s *seenAddrs) note(a netip.Addr) {
@@ -521,13 +523,13 @@ func (s *seenAddrs) note(a netip.Addr) {
 	s.fresh.add(a)
 }
 
-// Seen returns the resolver's addresses that messages have shown to the lane since
-// the last call of Know, borrowed until the next message.
+// Seen returns the resolver's addresses that the lane's messages have stated since the last
+// call of Know. The slice is borrowed until the next message.
 func (p *Pairer) Seen() []netip.Addr { return p.seen.order }
 
-// Know gives the lane the resolver's addresses that all lanes know. The lane forgets the same
-// addresses among those that it has seen.
-func (p *Pairer) Know(k *KnownAddrs) {
+// SetKnown gives the lane the resolver's addresses that all lanes have shared, and removes these
+// from Seen.
+func (p *Pairer) SetKnown(k *KnownAddrs) {
 	p.known = &k.set
 	s := &p.seen
 	if len(s.order) == 0 {

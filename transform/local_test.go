@@ -320,7 +320,7 @@ func judgeText(p *Policy, text string) Reason {
 	s.ready()
 	s.place = inRdata
 	s.text([]byte(text))
-	return s.rule.Forbids()
+	return s.rule.ForbidsAs()
 }
 
 // TestAddressesInTextAgainstNetip compares the search with netip.ParseAddr on every substring
@@ -475,7 +475,7 @@ func TestServersInResolverNetworksAreLocal(t *testing.T) {
 	}
 }
 
-// TestANetworkOfOneAddressIsThatAddress, and is found in opaque octets too.
+// TestANetworkOfOneAddressIsThatAddress checks that it is found in opaque octets too.
 func TestANetworkOfOneAddressIsThatAddress(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) {
 		c.Resolvers = single(ownAddr4, ownAddr6)
@@ -639,7 +639,7 @@ func TestPolicyNamesAPublicResolver(t *testing.T) {
 				c.Resolvers = append(c.Resolvers, netip.MustParsePrefix(r))
 			}
 		})
-		if got := p.NamesPublicResolver(); got != row.want {
+		if got := p.HasPublicResolver(); got != row.want {
 			t.Errorf("%v: got %v, want %v", row.resolvers, got, row.want)
 		}
 	}

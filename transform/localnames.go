@@ -29,8 +29,9 @@ type localNames struct {
 	begins  firstOctets            // of first labels, of any spelling
 	lengths []byte                 // of first labels
 
-	// joints are the octets before and after the first dot of spellings in ASCII.
-	joints [256]octetSet
+	// aroundDot holds, by the octet before the first dot of spellings in ASCII, the octets
+	// after that dot.
+	aroundDot [256]octetSet
 }
 
 // A pair is two labels that begin a spelling.
@@ -105,7 +106,7 @@ func (x *localNames) add(text string, entry int32) {
 	}
 	second, _, more := strings.Cut(rest, ".")
 	key := text[:len(label)+1+len(second)]
-	x.joints[label[len(label)-1]].add(second[0])
+	x.aroundDot[label[len(label)-1]].add(second[0])
 	p, ok := x.pairs[key]
 	if !ok {
 		p.entry = -1
@@ -181,7 +182,7 @@ func ParseLocalName(entry string) (string, error) {
 	}
 	for _, c := range []byte(ascii) {
 		if !isLabelChar(c) && c != '.' {
-			return "", fmt.Errorf("local name %q: %q cannot stand in a host name", entry, c)
+			return "", fmt.Errorf("local name %q: %q is not allowed in a host name", entry, c)
 		}
 	}
 	if _, err := packName(ascii); err != nil {
@@ -211,7 +212,7 @@ func (x *localNames) last(text []byte) (entry int32, ok bool) {
 	return entry, ok
 }
 
-// An occurrence is where an entry occurs in text.
+// An occurrence is an entry that was found in text.
 type occurrence struct {
 	entry int32
 	end   int
@@ -229,7 +230,7 @@ func (x *localNames) in(text []byte, own int, isName bool) (found occurrence, ok
 		if next < 0 {
 			break
 		}
-		if dot += 1 + next; !x.mayJoin(text, dot) {
+		if dot += 1 + next; !x.mayBeFirstDot(text, dot) {
 			continue
 		}
 		start := dot
@@ -261,15 +262,15 @@ func (x *localNames) mayOccur(text []byte) bool {
 		if next < 0 {
 			return false
 		}
-		if dot += next; x.mayJoin(text, dot) {
+		if dot += next; x.mayBeFirstDot(text, dot) {
 			return true
 		}
 	}
 }
 
-// mayJoin reports whether the first dot of a spelling may be at an offset.
-func (x *localNames) mayJoin(text []byte, dot int) bool {
-	return dot > 0 && dot+1 < len(text) && x.joints[toLower(text[dot-1])].has(toLower(text[dot+1]))
+// mayBeFirstDot reports whether the first dot of a spelling may be at an offset.
+func (x *localNames) mayBeFirstDot(text []byte, dot int) bool {
+	return dot > 0 && dot+1 < len(text) && x.aroundDot[toLower(text[dot-1])].has(toLower(text[dot+1]))
 }
 
 // at finds an occurrence in ASCII that begins at start, where a label ends at dot.
@@ -322,7 +323,7 @@ func (x *localNames) inUnicode(text []byte, isName bool) (found occurrence, ok b
 	return found, ok
 }
 
-// counts reports whether a boundary follows the text from start to end, and the
+// counts reports whether text from start to end is an occurrence: a boundary follows, and the
 // public suffix of the name around it does not begin before end.
 func (x *localNames) counts(text []byte, start, end int, isName bool) bool {
 	if end == len(text) {
@@ -338,7 +339,7 @@ func (x *localNames) counts(text []byte, start, end int, isName bool) bool {
 	return end == to || from+suffixStart(text[from:to]) >= end
 }
 
-// nameEndIn returns the end of the name that continues at an offset of a text.
+// nameEndIn returns the end of the name in text around an occurrence that ends at end.
 func nameEndIn(text []byte, end int) int {
 	for i := end; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
@@ -353,8 +354,8 @@ func nameEndIn(text []byte, end int) int {
 	return end
 }
 
-// suffixStart returns where a name's public suffix begins, as the ICANN section of
-// the Public Suffix List has it; the last label if the list has none.
+// suffixStart returns the offset in a name's text of its public suffix by the ICANN section
+// of the Public Suffix List, or of its last label if the list has none.
 func suffixStart(name []byte) int {
 	domain := string(name)
 	if _, err := netip.ParseAddr(domain); err == nil {
@@ -370,7 +371,7 @@ func suffixStart(name []byte) int {
 	}
 }
 
-// begin returns an entry of two or more labels that begins a name's folded text.
+// begin returns an entry of two or more labels with which a name's folded text begins.
 func (x *localNames) begin(text []byte) (entry int32, ok bool) {
 	if len(text) >= 4 && !isASCII(text) {
 		for _, s := range x.unicode[[4]byte(text)] {
@@ -395,13 +396,12 @@ func (x *localNames) begin(text []byte) (entry int32, ok bool) {
 	return 0, false
 }
 
-// hasPair reports whether an entry begins with the two labels that text is.
+// hasPair reports whether a spelling begins with text, which is two labels.
 func (x *localNames) hasPair(text []byte) bool {
 	_, ok := x.pairs[string(text)]
 	return ok
 }
 
-// firstLabel is the first label of a name's text.
 func firstLabel(text []byte) []byte {
 	if dot := bytes.IndexByte(text, '.'); dot >= 0 {
 		return text[:dot]

@@ -27,11 +27,11 @@ func (s *searcher) judgeUse(x *subject) Reason {
 	return Kept
 }
 
-// forbid sets the finding to the query name.
+// forbid sets the finding to the query name, and returns the rule's reason.
 func (s *searcher) forbid(x *subject, r Rule, zone string) Reason {
 	from, to := x.nameInMessage()
 	s.finding = Finding{Rule: r, Entry: Entry{Name: zone}, From: from, To: to}
-	return r.Forbids()
+	return r.ForbidsAs()
 }
 
 // A nameSet holds names, and finds those that are equal to or below one of them.
@@ -72,7 +72,6 @@ func newUses(c *Config) (*nameSet, error) {
 	return uses, nil
 }
 
-// newNameSet returns an empty set.
 func newNameSet() *nameSet { return &nameSet{wire: map[string]use{}} }
 
 // add adds a name in presentation form.
@@ -253,8 +252,9 @@ func isSpecialReverse(name []byte) bool {
 	return false
 }
 
-// hasNoTLD reports whether a query name is not under an existing top-level domain. Only the
-// root can state this: any other server could send the root's SOA.
+// hasNoTLD reports whether a query name without an answer is not under an existing top-level
+// domain: it is a single label, or the root was asked, or a resolver that recurses sends the
+// root's SOA. From other servers that SOA proves nothing.
 func (p *Policy) hasNoTLD(x *subject) bool {
 	if x.response == nil {
 		return isSingleLabel(x.name) || p.isFromRoot(x)

@@ -21,6 +21,18 @@ type Time int64
 // message may state a time in 1970.
 const NoTime Time = math.MinInt64
 
+// truncated returns t truncated to a resolution, which is above 0.
+func (t Time) truncated(resolution Time) Time {
+	if t == NoTime {
+		return t
+	}
+	rest := t % resolution
+	if rest < 0 {
+		rest += resolution
+	}
+	return t - rest
+}
+
 // Role is the role of a message between a resolver and the servers that it queries. A dnstap
 // source derives it from Message.type (dnstap.proto), a packet source from the addresses.
 type Role uint8

@@ -20,6 +20,7 @@ type model struct {
 	waiting []*modelQuery
 	crowded int // queries evicted because of maxSameKey
 	copies  int // packets that were repeated after the answer
+	early   int // queries closed by a response that arrived before them
 }
 
 type modelLane struct {
@@ -29,6 +30,10 @@ type modelLane struct {
 	passed Time
 	far    []Time        // times in the current run of messages far away
 	recent []*modelQuery // queries that arrived since that run began
+
+	early       []*modelEarly // responses without a query, in the order in which they are settled
+	recentEarly []*modelEarly // of early, as recent
+	arrivals    int           // of early responses
 
 	answered map[uint64][]modelAnswer                           // by cell, oldest first
 	cell     func(m *Message, id uint16, q dns.Question) uint64 // returns the cell, which has the two newest
@@ -69,11 +74,38 @@ type modelQuery struct {
 	cost int
 }
 
+// A modelEarly is a response that waits for its query.
+type modelEarly struct {
+	m         *Message
+	dns       dns.Msg
+	arrival   int  // among the early responses of the lane
+	at        Time // of the lane's clock
+	cost      int
+	contested bool
+}
+
+// asks reports whether the response is to this question of a packet.
+func (e *modelEarly) asks(m *Message, id uint16, q dns.Question) bool {
+	return e.dns.Id == id && e.m.Server.Addr().Unmap() == m.Server.Addr().Unmap() && e.m.Server.Port() == m.Server.Port() &&
+		e.m.Resolver == m.Resolver && e.m.Transport == m.Transport &&
+		e.dns.Question[0].Qtype == q.Qtype && strings.EqualFold(e.dns.Question[0].Name, q.Name)
+}
+
 func (q *modelQuery) question() dns.Question { return q.dns.Question[0] }
 
 func (mo *model) held() (n int) {
 	for _, q := range mo.waiting {
 		n += q.cost
+	}
+	for _, l := range mo.lanes {
+		n += l.earlyCost()
+	}
+	return n
+}
+
+func (l *modelLane) earlyCost() (n int) {
+	for _, e := range l.early {
+		n += e.cost
 	}
 	return n
 }
@@ -91,7 +123,31 @@ func (mo *model) costOf(l *modelLane) (n int) {
 	for _, q := range mo.heldBy(l) {
 		n += q.cost
 	}
-	return n
+	return n + l.earlyCost()
+}
+
+// evict ends the oldest early response, else the oldest query, and reports whether there was one.
+func (mo *model) evict(l *modelLane) bool {
+	own := mo.heldBy(l)
+	switch {
+	case len(l.early) > 0:
+		l.dropEarly(l.early[0])
+	case len(own) > 0:
+		mo.drop(own[0], PairingFull)
+	default:
+		return false
+	}
+	return true
+}
+
+func (l *modelLane) dropEarly(e *modelEarly) {
+	l.take(e)
+	l.counts.Dropped[PairingFull]++
+}
+
+// take takes a response out of the early ones.
+func (l *modelLane) take(e *modelEarly) {
+	l.early = slices.DeleteFunc(l.early, func(o *modelEarly) bool { return o == e })
 }
 
 func (mo *model) drop(q *modelQuery, r Reason) {
@@ -105,6 +161,9 @@ func (mo *model) drop(q *modelQuery, r Reason) {
 
 func (mo *model) tick(l *modelLane, t Time) {
 	defer func() {
+		for len(l.early) > 0 && l.passed-l.early[0].at >= 2*second {
+			mo.settle(l, l.early[0])
+		}
 		for _, q := range mo.heldBy(l) {
 			if l.passed-q.at < mo.timeout {
 				continue
@@ -134,7 +193,7 @@ func (mo *model) tick(l *modelLane, t Time) {
 			}
 		}
 		if len(l.far) == 0 {
-			l.recent = nil
+			l.recent, l.recentEarly = nil, nil
 		}
 		l.far = append(l.far, t)
 		if len(l.far) < 16 {
@@ -145,6 +204,9 @@ func (mo *model) tick(l *modelLane, t Time) {
 		l.far = nil
 		for _, q := range l.recent {
 			q.at = l.passed
+		}
+		for _, e := range l.recentEarly {
+			e.at = l.passed
 		}
 	}
 }
@@ -233,16 +295,28 @@ func (mo *model) takeQuery(l *modelLane, d *sketch) Reason {
 		mo.drop(crowd[0], PairingFull)
 	}
 	for mo.held()+q.cost > mo.max || mo.costOf(l)+q.cost > mo.each {
-		own := mo.heldBy(l)
-		if len(own) == 0 {
+		if !mo.evict(l) {
 			l.counts.Dropped[PairingFull]++
 			return PairingFull
 		}
-		mo.drop(own[0], PairingFull)
 	}
 	mo.waiting = append(mo.waiting, q)
 	l.recent = append(l.recent, q)
+	newestFirst := slices.SortedFunc(slices.Values(l.early), func(a, b *modelEarly) int { return b.arrival - a.arrival })
+	for _, e := range newestFirst {
+		if e.asks(m, d.dns.Id, q.question()) {
+			l.take(e)
+			l.wait(e)
+		}
+	}
 	return Kept
+}
+
+// wait appends a response to the early ones.
+func (l *modelLane) wait(e *modelEarly) {
+	e.at = l.passed
+	l.early = append(l.early, e)
+	l.recentEarly = append(l.recentEarly, e)
 }
 
 func (mo *model) takeResponse(l *modelLane, d *sketch, broken bool) Reason {
@@ -254,6 +328,29 @@ func (mo *model) takeResponse(l *modelLane, d *sketch, broken bool) Reason {
 		question = &d.dns.Question[0]
 	}
 	q, other := mo.match(l, m, d.dns.Id, question)
+	r := mo.judge(l, m, &d.dns, q, other, broken)
+	if m.Packet && q == nil && !other && (r == Unsolicited || r == Truncated) {
+		if _, answered := l.recall(m, d.dns.Id, *question); !answered {
+			r = mo.hold(l, m, &d.dns, r)
+			if r == Kept {
+				return r
+			}
+		}
+	}
+	return l.count(r)
+}
+
+func (l *modelLane) count(r Reason) Reason {
+	if r == Kept {
+		l.counts.Records++
+	} else {
+		l.counts.Dropped[r]++
+	}
+	return r
+}
+
+// judge closes the query, if there is one, and judges the response.
+func (mo *model) judge(l *modelLane, m *Message, response *dns.Msg, q *modelQuery, other, broken bool) Reason {
 	var query *dns.Msg
 	if q != nil {
 		l.counts.Paired++
@@ -263,35 +360,98 @@ func (mo *model) takeResponse(l *modelLane, d *sketch, broken bool) Reason {
 		}
 		mo.waiting = slices.DeleteFunc(mo.waiting, func(o *modelQuery) bool { return o == q })
 	}
-	r := judgeModel(query, &d.dns, m)
+	r := judgeModel(query, response, m)
 	switch {
 	case broken:
-		r = Malformed
+		return Malformed
 	case r != Kept || q != nil:
+		return r
 	case other:
-		r = Mismatched
+		return Mismatched
+	case m.Packet && mo.repeats(l, m, response):
+		return Duplicate
 	case m.Packet:
-		r = Unsolicited
-		if first, answered := l.recall(m, d.dns.Id, *question); answered && first == string(m.Wire) {
-			r = Duplicate
-			mo.copies++
+		return Unsolicited
+	}
+	return Kept
+}
+
+// repeats reports whether a response is a copy of the answer.
+func (mo *model) repeats(l *modelLane, m *Message, response *dns.Msg) bool {
+	first, answered := l.recall(m, response.Id, response.Question[0])
+	if answered && first == string(m.Wire) {
+		mo.copies++
+		return true
+	}
+	return false
+}
+
+// hold keeps a response that may be early, and returns Kept or why it cannot.
+func (mo *model) hold(l *modelLane, m *Message, response *dns.Msg, why Reason) Reason {
+	e := &modelEarly{m: m, dns: *response, cost: 1 + pieceCost(len(m.Wire))}
+	if len(mustPackName(response.Question[0].Name)) > inlineText {
+		e.cost += slotCost
+	}
+	var rivals, crowd []*modelEarly
+	for _, o := range l.early {
+		if o.asks(m, response.Id, response.Question[0]) {
+			rivals = append(rivals, o)
+		}
+		if o.dns.Id == response.Id && o.m.Server.Addr().Unmap() == m.Server.Addr().Unmap() {
+			crowd = append(crowd, o)
 		}
 	}
-	if r == Kept {
-		l.counts.Records++
-	} else {
-		l.counts.Dropped[r]++
+	for _, o := range rivals {
+		if string(o.m.Wire) != string(m.Wire) {
+			continue
+		}
+		if why == Unsolicited {
+			return Duplicate
+		}
+		return why
 	}
-	return r
+	e.contested = len(rivals) > 0
+	for _, o := range rivals {
+		o.contested = true
+	}
+	if len(crowd) >= maxSameKey {
+		l.dropEarly(crowd[0])
+	}
+	most := 1 + slotCost + pieceCost(len(m.Wire)) // as if the name were long
+	for l.earlyCost()+most > mo.max/earlyShare || mo.held()+e.cost > mo.max || mo.costOf(l)+e.cost > mo.each {
+		if len(l.early) == 0 {
+			return PairingFull
+		}
+		l.dropEarly(l.early[0])
+	}
+	l.arrivals++
+	e.arrival = l.arrivals
+	l.wait(e)
+	return Kept
+}
+
+// settle lets an early response close its query.
+func (mo *model) settle(l *modelLane, e *modelEarly) {
+	l.take(e)
+	var q *modelQuery
+	if !e.contested {
+		q, _ = mo.match(l, e.m, e.dns.Id, &e.dns.Question[0])
+	}
+	if q != nil {
+		mo.early++
+	}
+	l.count(mo.judge(l, e.m, &e.dns, q, false, false))
 }
 
 func (mo *model) shrink(l *modelLane, n int) {
-	for mo.costOf(l) > n {
-		mo.drop(mo.heldBy(l)[0], PairingFull)
+	for mo.costOf(l) > n && mo.evict(l) {
 	}
 }
 
 func (mo *model) finish(l *modelLane) {
+	for len(l.early) > 0 {
+		mo.settle(l, l.early[0])
+	}
 	for _, q := range mo.heldBy(l) {
 		mo.drop(q, Unfinished)
 	}

@@ -12,9 +12,11 @@ type Pairer struct {
 	counts  Counts
 	domains DomainCounts // of the messages that rules in counts.Scrubbed forbade
 	clock   clock
-	pending *table
-	memory  memory // packets only
-	refused bool   // the budget refused room since the last BudgetUse
+	pending table
+	early   earlyTable // packets only
+	memory  memory     // packets only
+	refused bool       // the budget refused room since the last BudgetUse
+	holds   bool       // the current message is held as an early response
 
 	handover *Handover // what packets have recorded already; for dnstap only
 	log      *KeyLog   // of the records; nil: none
@@ -24,7 +26,8 @@ type Pairer struct {
 	known *addrSet  // the resolver's addresses that all lanes have shared
 	seen  seenAddrs // the resolver's addresses that this lane has seen since
 
-	resolver netip.Addr // of the current message, if it identifies the resolver
+	resolver     netip.Addr // of the current message, if it identifies the resolver
+	earlyMessage Message    // the early response that is being settled
 
 	own      scratch         // for messages of up to smallMessage octets
 	lent     *scratch        // for longer messages and for rebuilding, until Take returns; else nil
@@ -35,7 +38,9 @@ type Pairer struct {
 	name    [dnswire.MaxName]byte // of the current message, lowercase
 	zone    [dnswire.MaxName]byte
 	zoneLen int
+	badZone bool // the zone that the source stated is not a name
 	folded  bool // the zone or the query name was lowercased
+	relayed bool // what was judged last is of a forwarder, or has RD=1
 	record  Record
 	applied ruleSet // the rules that changed the record
 	found   Finding // what forbade the record that was judged last
@@ -43,14 +48,15 @@ type Pairer struct {
 
 // NewPairer returns a Pairer whose pending queries take room from the budget.
 func NewPairer(b *Budget) *Pairer {
-	p := &Pairer{pending: newTable(b), known: new(addrSet)}
+	s := &share{budget: b}
+	p := &Pairer{pending: newTable(s), early: earlyTable{table: newTable(s)}, known: new(addrSet)}
 	p.use(&p.own)
 	return p
 }
 
-// Take takes one message. It passes records of the message and of queries that expired to
-// emit before it returns; emit borrows the record until it returns. The result is why the
-// message was dropped, or Kept.
+// Take takes one message. It passes records of the message, of early responses and of queries
+// that expired to emit before it returns; emit borrows the record until it returns. The result
+// is why the message was dropped, or Kept. A Zone that is not a name is cleared.
 func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	p.counts.Read++
 	reason := NotOutward
@@ -58,23 +64,33 @@ func (p *Pairer) Take(m *Message, policy *Policy, emit func(*Record)) Reason {
 		p.tick(m, policy, emit)
 		reason = p.take(m, policy, emit)
 	}
+	p.ended(m, reason)
+	return reason
+}
+
+// ended counts why a message was dropped, and ends the work on it.
+func (p *Pairer) ended(m *Message, reason Reason) {
 	if reason != Kept {
 		p.counts.Dropped[reason]++
 	}
-	if p.tracer != nil {
+	if p.tracer != nil && !p.holds {
 		p.tracer.taken(p, m, reason)
 	}
+	p.holds = false
 	p.walker.Msg = nil // the lane must not keep the memory that m borrows
 	if p.lent != nil {
 		p.giveBack()
 	}
-	return reason
 }
 
-// tick sets the clock by a message, and expires queries.
+// tick sets the clock by a message, settles early responses and expires queries.
 func (p *Pairer) tick(m *Message, policy *Policy, emit func(*Record)) {
 	if p.clock.see(m.time(), p.pending.arrivals) {
 		p.pending.restamp(p.clock.since, p.clock.elapsed)
+		p.early.restamp(p.clock.since, p.clock.elapsed)
+	}
+	for p.early.live > 0 && p.clock.elapsed-p.early.at(p.early.oldest).at >= min(earlyTime, policy.timeout) {
+		p.settle(p.early.oldest, policy, emit)
 	}
 	for p.pending.live > 0 {
 		i := p.pending.oldest
@@ -92,22 +108,32 @@ func (p *Pairer) take(m *Message, policy *Policy, emit func(*Record)) Reason {
 	if len(m.Wire) > smallMessage {
 		p.use(p.borrow())
 	}
+	wellFormed := p.walk(m, policy)
+	if m.Role.response() {
+		return p.takeResponse(m, wellFormed, policy, emit)
+	}
+	return p.takeQuery(m, wellFormed, policy)
+}
+
+// walk parses a message, notes the resolver's address, clears a Zone that is not a name, and
+// reports whether the message is valid.
+func (p *Pairer) walk(m *Message, policy *Policy) (wellFormed bool) {
 	p.resolver = m.Resolver.Addr().Unmap()
 	if !p.seen.see(p.resolver, p.clock.now, policy) {
 		p.resolver = netip.Addr{}
 	}
-	whole := p.walker.Walk(m.Wire) && (len(m.Zone) == 0 || dnswire.IsName(m.Zone)) &&
-		m.Role.response() == (p.walker.Flags&dnswire.FlagQR != 0)
-	if m.Role.response() {
-		return p.takeResponse(m, whole, policy, emit)
+	if p.badZone = len(m.Zone) > 0 && !dnswire.IsName(m.Zone); p.badZone {
+		m.Zone = nil
 	}
-	return p.takeQuery(m, whole, policy)
+	return p.walker.Walk(m.Wire) && m.Role.response() == (p.walker.Flags&dnswire.FlagQR != 0)
 }
 
-// takeQuery puts a query with one question into the pairing table, unjudged.
-func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
+// takeQuery puts a query into the pairing table, where it is not yet judged, and evicts older
+// entries if the table is full. Malformed queries, copies, and queries without exactly one
+// question do not enter the table.
+func (p *Pairer) takeQuery(m *Message, wellFormed bool, policy *Policy) Reason {
 	w := p.walker
-	if !whole {
+	if !wellFormed {
 		return Malformed
 	}
 	if w.Questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w)) {
@@ -116,29 +142,55 @@ func (p *Pairer) takeQuery(m *Message, whole bool, policy *Policy) Reason {
 	if n, oldest := p.pending.countSameKey(m, w.ID); n >= maxSameKey {
 		p.giveUp(oldest, PairingFull)
 	}
-	for !p.pending.insert(m, w, p.clock.elapsed) {
+	for p.pending.insert(m, w, p.clock.elapsed) == noIndex {
 		p.refused = true
-		if p.pending.live == 0 {
+		if !p.evict() {
 			return PairingFull
 		}
-		p.giveUp(p.pending.oldest, PairingFull)
 	}
+	p.early.postpone(m, w, p.clock.elapsed)
+	p.pending.at(p.pending.newest).badZone = p.badZone
 	return Kept
 }
 
-// giveUp ends a pending query without judging it.
+// evict ends the oldest early response or, if there is none, the oldest query. It reports
+// false if there is nothing to evict.
+func (p *Pairer) evict() bool {
+	switch {
+	case p.early.live > 0:
+		p.giveUpEarly(p.early.oldest)
+	case p.pending.live > 0:
+		p.giveUp(p.pending.oldest, PairingFull)
+	default:
+		return false
+	}
+	return true
+}
+
+// giveUp removes a pending query without judging it, and counts it as dropped.
 func (p *Pairer) giveUp(i int32, r Reason) {
 	if p.tracer != nil {
-		p.tracer.ended(p, p.pending.at(i), r)
+		p.tracer.ended(p, &p.pending, p.pending.at(i), r)
 	}
 	p.pending.remove(i)
 	p.counts.Dropped[r]++
 }
 
-// takeResponse closes the query that the response answers, judges both, and makes their
-// record.
-func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(*Record)) Reason {
+// takeResponse finds the query of a response and closes it, or holds the response if its query
+// may yet come.
+func (p *Pairer) takeResponse(m *Message, wellFormed bool, policy *Policy, emit func(*Record)) Reason {
 	found, other := p.match(m)
+	reason := p.closeQuery(m, found, other, wellFormed, policy, emit)
+	if found == noIndex && !other && p.isEarly(m, reason) {
+		reason = p.hold(m, reason)
+		p.holds = reason == Kept
+	}
+	return reason
+}
+
+// closeQuery closes the query that a response answers, if match found one, judges both, and makes
+// their record.
+func (p *Pairer) closeQuery(m *Message, found int32, other, wellFormed bool, policy *Policy, emit func(*Record)) Reason {
 	var q *pending
 	if found != noIndex {
 		q = p.pending.at(found)
@@ -148,7 +200,7 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 		}
 	}
 	reason := Malformed
-	if whole {
+	if wellFormed {
 		reason = p.judgeResponse(m, q, other, policy)
 	}
 	if reason == Kept {
@@ -164,8 +216,8 @@ func (p *Pairer) takeResponse(m *Message, whole bool, policy *Policy, emit func(
 	return reason
 }
 
-// match finds the query that a response closes. other reports that the response answers
-// another question than the pending ones.
+// match finds the query that a response closes. If there is none, other reports that queries
+// to the server with this ID are pending, but with other questions.
 func (p *Pairer) match(m *Message) (found int32, other bool) {
 	switch w := p.walker; {
 	case len(m.Wire) < dnswire.HeaderLen:
@@ -180,7 +232,7 @@ func (p *Pairer) match(m *Message) (found int32, other bool) {
 // queryTime is the time of a response's query, as the response states it, else the query.
 func (p *Pairer) queryTime(m *Message, q *pending) Time {
 	if m.QueryTime == NoTime && q != nil {
-		return q.queryTime
+		return q.sent
 	}
 	return m.QueryTime
 }
@@ -194,12 +246,12 @@ func (p *Pairer) expire(q *pending, policy *Policy, emit func(*Record)) {
 	}
 	if reason == Kept {
 		p.buildUnanswered(q, policy)
-		p.emitRecord(q.id, q.queryTime, emit)
+		p.emitRecord(q.id, q.sent, emit)
 	} else {
 		p.counts.Dropped[reason]++
 	}
 	if p.tracer != nil {
-		p.tracer.ended(p, q, reason)
+		p.tracer.ended(p, &p.pending, q, reason)
 	}
 }
 
@@ -212,9 +264,12 @@ func (p *Pairer) Drop(r Reason) {
 	}
 }
 
-// Finish ends the lane: pending queries become Unfinished, and their room is returned to the
-// budget.
-func (p *Pairer) Finish() {
+// Finish ends the lane: early responses close their queries, the other queries become
+// Unfinished, and their room is returned to the budget. It passes records to emit.
+func (p *Pairer) Finish(policy *Policy, emit func(*Record)) {
+	for p.early.live > 0 {
+		p.settle(p.early.oldest, policy, emit)
+	}
 	for p.pending.live > 0 {
 		p.giveUp(p.pending.oldest, Unfinished)
 	}
@@ -227,21 +282,22 @@ func (p *Pairer) BudgetUse() (holds int, refused bool) {
 	return p.pending.cost, refused
 }
 
-// Shrink drops the oldest queries until the lane holds at most n of the budget.
+// Shrink drops early responses and then the oldest queries until the lane holds at most n of
+// the budget.
 func (p *Pairer) Shrink(n int) {
-	for p.pending.cost > n {
-		p.giveUp(p.pending.oldest, PairingFull)
+	for p.pending.cost > n && p.evict() {
 	}
 }
 
 // Counts returns the lane's counts.
 func (p *Pairer) Counts() Counts {
 	c := p.counts
-	c.Held = uint64(p.pending.live)
+	c.Held = uint64(p.pending.live + p.early.live)
 	return c
 }
 
-// Domains returns the registered domains with the most drops. It is borrowed from the lane.
+// Domains returns the registered domains with the most drops. The lane still changes it, so it
+// is borrowed until the next message.
 func (p *Pairer) Domains() *DomainCounts { return &p.domains }
 
 // Clock is the lane's time: the highest that its clock has accepted; NoTime before the first
@@ -272,9 +328,9 @@ type scratch struct {
 	walker   dnswire.Walker
 	searcher searcher
 	rewriter rewriter
+	wire     []byte // of an early response
 }
 
-// use makes the Pairer use s.
 func (p *Pairer) use(s *scratch) {
 	p.walker, p.searcher, p.rewriter = &s.walker, &s.searcher, &s.rewriter
 }
@@ -287,8 +343,8 @@ func (p *Pairer) borrow() *scratch {
 	return p.lent
 }
 
-// giveBack returns the scratch to the budget, and clears the record, which points into it.
-// The scratch must not keep pointers to the lane.
+// giveBack returns the lent scratch to the budget, and clears the record, which points into
+// it, and the scratch's pointers to the lane.
 func (p *Pairer) giveBack() {
 	p.record = Record{}
 	p.lent.searcher.release()

@@ -23,7 +23,7 @@ func heldTimes(p *Pairer) []int {
 	var held []int
 	t := p.pending
 	for i := t.oldest; i != noIndex; i = t.at(i).newer {
-		held = append(held, int((t.at(i).queryTime-epoch)/second))
+		held = append(held, int((t.at(i).sent-epoch)/second))
 	}
 	return held
 }
@@ -69,7 +69,7 @@ func TestWhichQueryAResponseCloses(t *testing.T) {
 		{"malformed closes its own", ask(lower, other), aResponse(cutShort), Malformed, []int{1}},
 		{"malformed to another question closes nothing", ask(other), aResponse(cutShort), Malformed, []int{0}},
 		{"QR missing closes its own", ask(lower), aResponse(func(d *sketch) { d.dns.Response = false }), Malformed, nil},
-		{"bad zone closes its own", ask(lower), aResponse(func(d *sketch) { d.Zone = []byte{1} }), Malformed, nil},
+		{"bad zone closes its own", ask(lower), aResponse(func(d *sketch) { d.Zone = []byte{1} }), Kept, nil},
 		{"forwarded closes its own", ask(lower), aResponse(withRD), Forwarded, nil},
 		{"truncated closes its own", ask(lower), aResponse(withTC), Truncated, nil},
 		{"rcode closes its own", ask(lower), aResponse(func(d *sketch) { d.dns.Rcode = dns.RcodeFormatError }), Rcode, nil},
@@ -92,6 +92,70 @@ func TestWhichQueryAResponseCloses(t *testing.T) {
 				t.Errorf("%d paired", c.Paired)
 			}
 		})
+	}
+}
+
+// TestZoneThatIsNotANameIsOmitted: the message becomes a record, with the zone of the other
+// message if that is valid, and counts under zone_omitted.
+func TestZoneThatIsNotANameIsOmitted(t *testing.T) {
+	valid := mustPackName("shop.example")
+	for name, bad := range map[string]string{
+		"no end":              "\x04shop",
+		"a pointer":           "\x04shop\xc0\x0c",
+		"an octet too many":   "\x04shop\x00\x00",
+		"presentation form":   "shop.example.",
+		"the root as text":    ".",
+		"the root twice":      "\x00\x00",
+		"label of 64 octets":  "\x40" + strings.Repeat("a", 64) + "\x00",
+		"name of 256 octets":  strings.Repeat("\x03abc", 63) + "\x02ab\x00",
+		"many more than 256":  strings.Repeat("\x03abc", 1000),
+		"pointer to itself":   "\xc0\x00",
+		"reserved label type": "\x80",
+	} {
+		zone := func(z []byte) func(*sketch) { return func(d *sketch) { d.Zone = z } }
+		// From the root this would be a name under no top-level domain.
+		nosuch := func(d *sketch) { asked("www.nosuchtld.")(d); d.dns.Answer, d.dns.Rcode = nil, dns.RcodeNameError }
+		for _, row := range []struct {
+			name     string
+			query    *sketch // nil: none
+			response *sketch // nil: the query expires
+			want     []byte  // zone of the record
+			omitted  uint64
+		}{
+			{"response", nil, aResponse(zone([]byte(bad))), nil, 1},
+			{"both", aQuery(zone([]byte(bad))), aResponse(zone([]byte(bad))), nil, 1},
+			{"response, not query", aQuery(zone(valid)), aResponse(zone([]byte(bad))), valid, 1},
+			{"query, not response", aQuery(zone([]byte(bad))), aResponse(zone(valid)), valid, 1},
+			{"query, none in response", aQuery(zone([]byte(bad))), aResponse(zone(nil)), nil, 1},
+			{"query without response", aQuery(zone([]byte(bad))), nil, nil, 1},
+			{"neither", aQuery(), aResponse(), valid, 0},
+			{"not treated as the root", aQuery(nosuch, zone([]byte(bad))), aResponse(nosuch, zone([]byte(bad))), nil, 1},
+		} {
+			l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
+			if row.query != nil {
+				l.take(row.query)
+			}
+			if row.response != nil {
+				l.take(row.response)
+			} else {
+				l.pass(2 * time.Minute)
+			}
+			at := slices.IndexFunc(l.records, func(r Record) bool { return r.Server == someServer }) // pass makes others
+			if at < 0 {
+				t.Errorf("%s, %s: no record, drops %v", name, row.name, l.dropped())
+			} else if got := l.records[at].Zone; !bytes.Equal(got, row.want) {
+				t.Errorf("%s, %s: zone %q, want %q", name, row.name, got, row.want)
+			}
+			if n := l.Counts().Scrubbed[ZoneOmitted]; n != row.omitted {
+				t.Errorf("%s, %s: %d under zone_omitted, want %d", name, row.name, n, row.omitted)
+			}
+		}
+	}
+	l := newLane(t, testPolicy(t))
+	special := func(d *sketch) { asked("www.nosuchtld.")(d); d.dns.Answer, d.dns.Rcode = nil, dns.RcodeNameError }
+	l.take(aQuery(special, func(d *sketch) { d.Zone = []byte{0} }))
+	if got := l.take(aResponse(special, func(d *sketch) { d.Zone = []byte("junk") })); got != SpecialName {
+		t.Errorf("the query's zone is the root: got %v, want %v", got, SpecialName)
 	}
 }
 
@@ -145,7 +209,7 @@ func TestResponseAfterExpiry(t *testing.T) {
 		t.Errorf("packets in time: %v", got)
 	}
 	l.take(aQuery(asPacket, at(59*time.Second)))
-	if got := l.take(aResponse(asPacket, at(119*time.Second))); got != Unsolicited {
+	if got := l.verdict(aResponse(asPacket, at(119*time.Second))); got != Unsolicited {
 		t.Errorf("packets, late: %v", got)
 	}
 }
@@ -180,6 +244,9 @@ func TestQueriesToOneServerWithOneIDAreBounded(t *testing.T) {
 	l.take(aQuery(withID(1)))
 	if c := l.Counts(); c.Held != maxSameKey+1 || c.Dropped[PairingFull] != n-maxSameKey {
 		t.Errorf("%d held, dropped %v", c.Held, l.dropped())
+	}
+	if p := l.Pairer; p.refused || !strings.Contains(PairingFull.Meaning(), fmt.Sprintf("%d queries to its server", maxSameKey)) {
+		t.Errorf("the table was full: %v; the meaning %q must name the other cause", p.refused, PairingFull.Meaning())
 	}
 	for i := range n {
 		want := Kept
@@ -243,7 +310,6 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// TestLanesShareABudget to the last query.
 func TestLanesShareABudget(t *testing.T) {
 	budget := NewBudget(10)
 	policy := testPolicy(t)
@@ -312,7 +378,7 @@ func TestABudgetTooSmallForAnything(t *testing.T) {
 	}
 }
 
-// TestAFinishedLaneHoldsNothing, and may be used further.
+// TestAFinishedLaneHoldsNothing checks also that the lane may be used further.
 func TestAFinishedLaneHoldsNothing(t *testing.T) {
 	l := newLane(t, testPolicy(t))
 	l.Finish()
@@ -346,7 +412,7 @@ func TestLanesShareABudgetAtTheSameTime(t *testing.T) {
 					t.Errorf("%d held", held)
 				}
 			}
-			p.Finish()
+			p.Finish(policy, nil)
 			if c := p.Counts(); c.Read != c.Sum() || c.Dropped[PairingFull]+c.Dropped[Unfinished] != 2000 {
 				t.Errorf("%+v", c)
 			}
@@ -385,7 +451,7 @@ func liveHeap() int {
 	return int(m.HeapAlloc)
 }
 
-// TestALaneKeepsLittleMemory after any messages, and none of the messages.
+// TestALaneKeepsLittleMemory has any messages, of which the lane must keep nothing.
 func TestALaneKeepsLittleMemory(t *testing.T) {
 	const (
 		lanes       = 16
@@ -418,7 +484,7 @@ func TestALaneKeepsLittleMemory(t *testing.T) {
 	runtime.KeepAlive(messages)
 }
 
-// TestLongMessagesDoNotAllocate once the budget has a scratch to lend.
+// TestLongMessagesDoNotAllocate measures a budget that has a scratch to lend.
 func TestLongMessagesDoNotAllocate(t *testing.T) {
 	policy, p := scrubPolicy(t), NewPairer(NewBudget(8))
 	var messages []*Message
@@ -469,7 +535,7 @@ func TestABudgetKeepsFewScratches(t *testing.T) {
 	}
 }
 
-// TestABudgetKeepsNothingOfALane that has borrowed from it.
+// TestABudgetKeepsNothingOfALane checks the scratch that a lane has borrowed and returned.
 func TestABudgetKeepsNothingOfALane(t *testing.T) {
 	policy, b := scrubPolicy(t), NewBudget(8)
 	p := NewPairer(b)

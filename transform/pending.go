@@ -34,10 +34,10 @@ type pendingFields struct {
 	older, newer int32 // in order of arrival
 	slot         int32 // of text, or noIndex
 	key          uint32
-	arrival      uint32 // increases with each query; to find those since a jump of the clock
+	arrival      uint32 // increases with each message; to find those since a jump of the clock
 
-	at        Time // lane time of arrival
-	queryTime Time
+	at   Time // lane time of arrival
+	sent Time // as the message states it
 
 	server, resolver         [16]byte
 	serverPort, resolverPort uint16
@@ -48,25 +48,46 @@ type pendingFields struct {
 	packet            bool
 	named             bool // the source stated the resolver's address
 	more              bool // the query had more than header and question
+	badZone           bool // the source stated a zone that is not a name
 	nameLen, zoneLen  uint8
 	subnetLen         uint8
+}
+
+// A share is what the tables of one lane have in common: their part of the budget, and the
+// order in which messages arrived.
+type share struct {
+	budget   *Budget
+	cost     int    // of the budget
+	arrivals uint32 // messages that were held so far
+}
+
+// take takes n of the budget, or reports false.
+func (s *share) take(n int) bool {
+	if !s.budget.take(n, s.cost) {
+		return false
+	}
+	s.cost += n
+	return true
+}
+
+func (s *share) give(n int) {
+	s.cost -= n
+	s.budget.give(n)
 }
 
 // table holds the pending queries of one lane, by server and ID and in order of arrival. It
 // grows and shrinks by segments; the budget limits its queries.
 type table struct {
-	budget         *Budget
+	*share
 	queries        store[pending]
 	slots          store[[textSlot]byte] // text of long names
 	buckets        []int32
 	oldest, newest int32
 	live           int
-	cost           int // of the budget
-	arrivals       uint32
 }
 
-func newTable(b *Budget) *table {
-	return &table{budget: b, oldest: noIndex, newest: noIndex}
+func newTable(s *share) table {
+	return table{share: s, oldest: noIndex, newest: noIndex}
 }
 
 func (t *table) at(i int32) *pending { return t.queries.at(i) }
@@ -82,9 +103,9 @@ func keyOf(server *[16]byte, id uint16) uint32 {
 	return uint32(h >> 32)
 }
 
-// insert adds a query as the newest. It reports false if the budget has no room: then the
+// insert adds a query as the newest. It returns noIndex if the budget has no room: then the
 // caller removes the oldest query and tries again.
-func (t *table) insert(m *Message, w *dnswire.Walker, now Time) bool {
+func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
 	name := w.Qname()
 	var scratch [maxSubnet]byte
 	subnet := appendSubnet(scratch[:0], w)
@@ -92,16 +113,14 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) bool {
 	if len(name)+len(m.Zone)+len(subnet) > inlineText {
 		cost += slotCost
 	}
-	if !t.budget.take(cost, t.cost) {
-		return false
+	if !t.take(cost) {
+		return noIndex
 	}
-	t.cost += cost
 	i := t.queries.allocate()
 	q := t.at(i)
 	q.pendingFields = pendingFields{
-		older: t.newest, newer: noIndex, slot: noIndex,
-		arrival: t.arrivals,
-		at:      now, queryTime: m.QueryTime,
+		slot: noIndex,
+		at:   now, sent: m.time(),
 		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
 		id: w.ID, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
 		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.Signed, packet: m.Packet,
@@ -118,18 +137,20 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) bool {
 	text := t.text(q)
 	copy(text[copy(text, name):], m.Zone)
 	copy(q.subnet(), subnet)
-	t.arrivals++
 	t.live++
-	t.link(i, q)
-	return true
-}
-
-func (t *table) link(i int32, q *pending) {
 	if t.live > len(t.buckets) && len(t.buckets) < bucketsLimit {
 		t.rehash(max(minBuckets, 2*len(t.buckets)))
 	}
 	b := &t.buckets[int(q.key)&(len(t.buckets)-1)]
 	q.next, *b = *b, i
+	t.append(i, q)
+	return i
+}
+
+// append makes a query the newest.
+func (t *table) append(i int32, q *pending) {
+	q.older, q.newer, q.arrival = t.newest, noIndex, t.arrivals
+	t.arrivals++
 	if t.newest != noIndex {
 		t.at(t.newest).newer = i
 	} else {
@@ -200,8 +221,8 @@ func (t *table) only(m *Message, id uint16) int32 {
 	return found
 }
 
-// countSameKey returns the number of pending queries to that server with that ID, and the oldest of
-// them.
+// countSameKey returns the number of pending queries to that server with that ID, and the oldest
+// of them.
 func (t *table) countSameKey(m *Message, id uint16) (n int, oldest int32) {
 	oldest = noIndex
 	if t.live == 0 {
@@ -258,6 +279,22 @@ func (t *table) remove(i int32) {
 			break
 		}
 	}
+	t.unlink(q)
+	cost := 1
+	if q.slot != noIndex {
+		t.slots.release(q.slot)
+		cost += slotCost
+	}
+	t.live--
+	t.give(cost)
+	t.queries.release(i)
+	if n := len(t.buckets); n > minBuckets && t.live < n/8 {
+		t.rehash(n / 2)
+	}
+}
+
+// unlink removes a query from the order of arrival.
+func (t *table) unlink(q *pending) {
 	if q.older != noIndex {
 		t.at(q.older).newer = q.newer
 	} else {
@@ -267,18 +304,6 @@ func (t *table) remove(i int32) {
 		t.at(q.newer).older = q.older
 	} else {
 		t.newest = q.older
-	}
-	cost := 1
-	if q.slot != noIndex {
-		t.slots.release(q.slot)
-		cost += slotCost
-	}
-	t.live--
-	t.cost -= cost
-	t.budget.give(cost)
-	t.queries.release(i)
-	if n := len(t.buckets); n > minBuckets && t.live < n/8 {
-		t.rehash(n / 2)
 	}
 }
 
@@ -318,7 +343,6 @@ func (q *pending) subnet() []byte {
 	return q.text[from : from+int(q.subnetLen)]
 }
 
-// serverAddr is the server's address and port.
 func (q *pending) serverAddr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(q.server).Unmap(), q.serverPort)
 }
@@ -387,7 +411,6 @@ func (s *store[T]) grow() {
 	s.available = append(s.available, int32(n))
 }
 
-// release frees an element.
 func (s *store[T]) release(i int32) {
 	n := i >> segmentBits
 	g := s.segments[n]
@@ -401,7 +424,7 @@ func (s *store[T]) release(i int32) {
 	}
 }
 
-// emptied releases an empty segment, unless it is the only one.
+// emptied releases segment n, which is empty, unless no other segment is empty.
 func (s *store[T]) emptied(n int32) {
 	at, last := slices.Index(s.available, n), len(s.available)-1
 	if at == 0 || s.segments[s.available[0]].live > 0 {
@@ -547,7 +570,7 @@ func (y *memory) recall(key uint64, at Time) *remembered {
 	return nil
 }
 
-// asked reports whether a copy of the query packet was answered recently.
+// asked reports whether the query of a packet, or a copy of the query, was answered recently.
 func (y *memory) asked(m *Message, w *dnswire.Walker) bool {
 	return y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time()) != nil
 }

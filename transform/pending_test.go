@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -122,7 +123,8 @@ func usedHeap() int64 {
 	return int64(s.HeapAlloc)
 }
 
-// TestAFullTablesMemory is bounded, with short and with long names, and released.
+// TestAFullTablesMemory checks that it is bounded, with short and with long names, and that it
+// is released.
 func TestAFullTablesMemory(t *testing.T) {
 	const maxQueries = 131072
 	for _, row := range []struct {
@@ -150,7 +152,7 @@ func TestAFullTablesMemory(t *testing.T) {
 			if full > row.octets*maxQueries {
 				t.Errorf("%d octets each, want %d at most", full/maxQueries, row.octets)
 			}
-			p.Finish()
+			p.Finish(policy, nil)
 			if left := usedHeap() - before; left > 200_000 {
 				t.Errorf("%d octets left of %d", left, full)
 			}
@@ -159,8 +161,8 @@ func TestAFullTablesMemory(t *testing.T) {
 	}
 }
 
-// TestAShrunkenTablesMemory is released while the lane is in use, after a peak of long names in
-// one lane or in several.
+// TestAShrunkenTablesMemory checks that it is released while the lane is in use, after a peak
+// of long names in one lane or in several.
 func TestAShrunkenTablesMemory(t *testing.T) {
 	policy := testPolicy(t)
 	before := usedHeap()
@@ -185,7 +187,7 @@ func TestAShrunkenTablesMemory(t *testing.T) {
 	runtime.KeepAlive(p)
 }
 
-// TestExpiryOfAFullTable by one message must not take long.
+// TestExpiryOfAFullTable checks that one message expires a full table in a short time.
 func TestExpiryOfAFullTable(t *testing.T) {
 	policy := testPolicy(t, func(c *Config) { c.Unanswered = true })
 	p := NewPairer(NewBudget(131072))
@@ -216,7 +218,7 @@ func TestPacketCopies(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		packets []*sketch
-		want    []Reason
+		want    []Reason // of an early response that is held: Kept
 	}{
 		{"Q Q' R R'", []*sketch{q(), q(), r(), r()}, []Reason{Kept, Duplicate, Kept, Duplicate}},
 		{"Q R Q' R'", []*sketch{q(), r(), q(), r()}, []Reason{Kept, Kept, Duplicate, Duplicate}},
@@ -228,18 +230,18 @@ func TestPacketCopies(t *testing.T) {
 			[]Reason{Kept, Kept, Kept, Kept}},
 		{"before a second has passed, as clocks go back", []*sketch{q(twice), r(at(1010 * time.Millisecond)), q(), r()},
 			[]Reason{Kept, Kept, Duplicate, Duplicate}},
-		{"response, more than that", []*sketch{q(), r(), r(at(2000*time.Millisecond + 1))}, []Reason{Kept, Kept, Unsolicited}},
+		{"response, more than that", []*sketch{q(), r(), r(at(2000*time.Millisecond + 1))}, []Reason{Kept, Kept, Kept}},
 
 		{"another answer", []*sketch{q(), r(), r(other), r()}, []Reason{Kept, Kept, Unsolicited, Duplicate}},
 		{"another answer's copies", []*sketch{q(), r(), r(other), r(other)}, []Reason{Kept, Kept, Unsolicited, Unsolicited}},
-		{"no query", []*sketch{r(), r()}, []Reason{Unsolicited, Unsolicited}},
+		{"no query", []*sketch{r(), r()}, []Reason{Kept, Duplicate}},
 		{"answer in another letter case", []*sketch{q(upper), r(), q(upper), r()}, []Reason{Kept, Kept, Duplicate, Duplicate}},
 		{"another question pending", []*sketch{q(), r(), q(ofType(dns.TypeMX)), r()}, []Reason{Kept, Kept, Kept, Mismatched}},
 		{"another type", []*sketch{q(), r(), q(ofType(dns.TypeMX)), r(ofType(dns.TypeMX))}, []Reason{Kept, Kept, Kept, Kept}},
 		{"another class", []*sketch{q(), r(), q(func(d *sketch) { d.dns.Question[0].Qclass = dns.ClassCHAOS })}, []Reason{Kept, Kept, Kept}},
-		{"another ID", []*sketch{q(), r(), q(withID(1)), r(withID(2))}, []Reason{Kept, Kept, Kept, Unsolicited}},
+		{"another ID", []*sketch{q(), r(), q(withID(1)), r(withID(2))}, []Reason{Kept, Kept, Kept, Kept}},
 		{"another name", []*sketch{q(), r(), q(asked("w.shop.example."))}, []Reason{Kept, Kept, Kept}},
-		{"another port", []*sketch{q(), r(), q(by("192.0.2.53:1")), r(by("192.0.2.53:2"))}, []Reason{Kept, Kept, Kept, Unsolicited}},
+		{"another port", []*sketch{q(), r(), q(by("192.0.2.53:1")), r(by("192.0.2.53:2"))}, []Reason{Kept, Kept, Kept, Kept}},
 		{"another resolver", []*sketch{q(), r(), q(by("192.0.2.54:40000"))}, []Reason{Kept, Kept, Kept}},
 		{"another server", []*sketch{q(), r(), q(from("203.0.113.11"))}, []Reason{Kept, Kept, Kept}},
 		{"another transport", []*sketch{q(), r(withTC), q(overTCP), r(overTCP)}, []Reason{Kept, Truncated, Kept, Kept}},
@@ -289,7 +291,8 @@ func TestDnstapRemembersNoAnswers(t *testing.T) {
 	}
 }
 
-// TestTakingPacketsDoesNotAllocate once a lane has its memory; half of the packets are copies.
+// TestTakingPacketsDoesNotAllocate measures a lane that has its memory already; half of the
+// packets are copies.
 func TestTakingPacketsDoesNotAllocate(t *testing.T) {
 	stream := asPackets(aStream(t))
 	policy := testPolicy(t, func(c *Config) { c.LocalNames = []string{"univ.example"} })
@@ -325,5 +328,14 @@ func TestCopiesAreKnownAcrossALull(t *testing.T) {
 				t.Errorf("message %d of transaction %d: got %v, want %v", k, i, got, want)
 			}
 		}
+	}
+}
+
+// TestMemoryOfAQuery: package startcheck counts 192 bytes for each query of a full table.
+func TestMemoryOfAQuery(t *testing.T) {
+	const counted = 192
+	query := reflect.TypeOf(segment[pending]{}).Size()/segmentSize + 4 // and its bucket
+	if query > counted || query < counted*9/10 {
+		t.Errorf("a pending query takes %d bytes, %d are counted: change both", query, counted)
 	}
 }

@@ -139,17 +139,8 @@ func (p *Policy) setResolvers(prefixes []netip.Prefix) error {
 
 func isNetwork(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }
 
-// NamesPublicResolver reports whether a prefix of the configuration is one of [IsPublicResolver].
-func (p *Policy) NamesPublicResolver() bool { return p.publicResolver }
+// HasPublicResolver reports whether a prefix of the configuration is one of [IsPublicResolver].
+func (p *Policy) HasPublicResolver() bool { return p.publicResolver }
 
 // truncate cuts a time to the policy's resolution.
-func (p *Policy) truncate(t Time) Time {
-	if t == NoTime {
-		return t
-	}
-	rest := t % p.resolution
-	if rest < 0 {
-		rest += p.resolution
-	}
-	return t - rest
-}
+func (p *Policy) truncate(t Time) Time { return t.truncated(p.resolution) }

@@ -58,26 +58,26 @@ func (r Reason) Meaning() string {
 }
 
 var reasons = [numReasons]struct{ name, meaning string }{
-	Kept:            {"kept", "became a record, was paired with its response, or is held"},
+	Kept:            {"kept", "became a record, was paired with its response, or is pending"},
 	Oversize:        {"oversize", "larger than max_frame"},
 	Malformed:       {"malformed", "not dnstap, not DNS, or DNS that breaks its own rules"},
 	NotOutward:      {"not_outward", "not between the resolver and a server: client, stub, tool, update and authority traffic"},
-	Forwarded:       {"forwarded", "asked of another resolver, or with recursion desired"},
+	Forwarded:       {"forwarded", "sent to another resolver, or with recursion desired"},
 	LocalServer:     {"local_server", "the server is on a private, local or own address"},
 	NotLookup:       {"not_lookup", "not a plain lookup: class, opcode, question count, zone transfer, TKEY, TSIG or SIG(0)"},
-	Truncated:       {"truncated", "TC=1: the retry over TCP brings the whole answer"},
-	Rcode:           {"rcode", "a response code that outward.rcodes does not name"},
-	Mismatched:      {"mismatched", "answers something else than was asked of that server with that ID"},
-	Unsolicited:     {"unsolicited", "a response packet to no query, or another answer than the first"},
-	Duplicate:       {"duplicate", "seen before: a copy of a packet, or what packets have shown already"},
-	LocalName:       {"local_name", "holds a local name, or an address of a local network in a name"},
-	ResolverAddress: {"resolver_address", "holds an address of the resolver, or the client subnet"},
-	Lookup:          {"lookup", "the query name queries a list about an address or a name"},
+	Truncated:       {"truncated", "TC=1: the retry over TCP brings the whole response"},
+	Rcode:           {"rcode", "a response code that outward.rcodes does not list"},
+	Mismatched:      {"mismatched", "a response to another question than the pending query to that server with that ID"},
+	Unsolicited:     {"unsolicited", "a response packet whose query was captured neither before it nor within 2 s after it, or a second response to a query"},
+	Duplicate:       {"duplicate", "repeated: a copy of a packet, or a dnstap message of a transaction recorded from packets"},
+	LocalName:       {"local_name", "contains a local name, or an address of a local network in a name"},
+	ResolverAddress: {"resolver_address", "contains an address of the resolver, or the client subnet"},
+	Lookup:          {"lookup", "the query name queries a list of addresses or names (DNSBL)"},
 	SpecialName:     {"special_name", "a special-use name, or a name under no existing top-level domain"},
 	Unscrubbable:    {"unscrubbable", "could not be rewritten safely"},
-	Unanswered:      {"unanswered", "a query without a response in time"},
-	PairingFull:     {"pairing_full", "pushed out of the full pairing table"},
-	Unfinished:      {"unfinished", "a query still held when the connection, the input or the sensor ended"},
+	Unanswered:      {"unanswered", "a query without a response within pairing.timeout"},
+	PairingFull:     {"pairing_full", "a query evicted because the pairing table was full, or because 64 queries to its server with its ID were pending"},
+	Unfinished:      {"unfinished", "a query still pending when the connection, the input or the sensor ended"},
 }
 
 // Rule is a rule of scrubbing: it changes records, or forbids a record.
@@ -95,6 +95,7 @@ const (
 	HeaderBitsCleared
 	TrailingCut
 	TimeTruncated
+	ZoneOmitted
 	RRsetRemoved
 	Rebuilt
 
@@ -138,9 +139,9 @@ func (r Rule) Meaning() string {
 	return ruleTable[r].meaning
 }
 
-// Forbids returns the reason for which the rule forbids a record, or Kept if the rule changes
+// ForbidsAs returns the reason for which the rule forbids a record, or Kept if the rule changes
 // records.
-func (r Rule) Forbids() Reason {
+func (r Rule) ForbidsAs() Reason {
 	if r >= numRules {
 		return Kept
 	}
@@ -154,14 +155,15 @@ var ruleTable = [numRules]struct {
 	NoRule:            {name: "none"},
 	ResolverZeroed:    {name: "resolver_zeroed", meaning: "the resolver's address and port are zero"},
 	IDZeroed:          {name: "id_zeroed", meaning: "the DNS ID is zero"},
-	OPTRemoved:        {name: "opt_removed", meaning: "the response's OPT record is gone: client subnet, cookies, NSID, padding"},
-	QueryReduced:      {name: "query_reduced", meaning: "of the query, header and question are left: no OPT, no client subnet, no cookie"},
-	CaseLowered:       {name: "case_lowered", meaning: "names are in lower case: the case that the resolver mixed or a client typed is gone"},
-	HeaderBitsCleared: {name: "header_bits_cleared", meaning: "the header bits RD, AD, CD and Z are clear"},
+	OPTRemoved:        {name: "opt_removed", meaning: "the response's OPT record is removed: client subnet, cookies, NSID, padding"},
+	QueryReduced:      {name: "query_reduced", meaning: "the query is reduced to header and question: no OPT, client subnet or cookie"},
+	CaseLowered:       {name: "case_lowered", meaning: "names are in lower case: the case chosen by the resolver or a client is removed"},
+	HeaderBitsCleared: {name: "header_bits_cleared", meaning: "the header bits RD, AD, CD and Z are cleared"},
 	TrailingCut:       {name: "trailing_cut", meaning: "octets after the last record are cut off"},
-	TimeTruncated:     {name: "time_truncated", meaning: "times are cut to scrub.time_resolution"},
-	RRsetRemoved:      {name: "rrset_removed", meaning: "an RRset that holds something forbidden is removed: authority, additional, or outside the answer chain"},
-	Rebuilt:           {name: "rebuilt", meaning: "the response was written anew, for what went stood in its middle"},
+	TimeTruncated:     {name: "time_truncated", meaning: "times are truncated to scrub.time_resolution"},
+	ZoneOmitted:       {name: "zone_omitted", meaning: "the zone that the source stated is not a name, and is omitted"},
+	RRsetRemoved:      {name: "rrset_removed", meaning: "an RRset with forbidden data is removed: in authority, additional, or outside the answer chain"},
+	Rebuilt:           {name: "rebuilt", meaning: "the response was rebuilt, because octets in its middle were removed"},
 
 	LocalNameInName:   {"local_name_in_name", "a name under scrub.local_names: as query name, owner, zone, or in an answer", LocalName},
 	LocalNameInside:   {"local_name_inside", "a name under scrub.local_names inside a foreign name", LocalName},

@@ -76,9 +76,6 @@ func TestReasonsByTheirOtherCauses(t *testing.T) {
 		{"empty message", Malformed, different, response(func(d *sketch) { d.Wire = []byte{} })},
 		{"half a header", Malformed, different, response(func(d *sketch) { d.wire = func(b []byte) []byte { return b[:11] } })},
 		{"response that says it is a query", Malformed, different, response(func(d *sketch) { d.dns.Response = false })},
-		{"zone that is not a name", Malformed, different, response(zone("\x04shop"))},
-		{"zone with a pointer", Malformed, different, response(zone("\x04shop\xc0\x0c"))},
-		{"zone followed by an octet", Malformed, different, response(zone("\x04shop\x00\x00"))},
 		{"two OPT", Malformed, different, response(edns, edns)},
 
 		{"RD in the response", Forwarded, different, response(withRD)},
@@ -203,7 +200,6 @@ func TestQueriesThatNeverWait(t *testing.T) {
 		{"malformed", Malformed, []func(*sketch){cutShort}},
 		{"malformed, RD", Malformed, []func(*sketch){cutShort, withRD}},
 		{"query that says it is a response", Malformed, []func(*sketch){func(d *sketch) { d.dns.Response = true }}},
-		{"zone that is not a name", Malformed, []func(*sketch){func(d *sketch) { d.Zone = []byte{64} }}},
 		{"no question", NotLookup, []func(*sketch){withoutQuestion}},
 		{"two questions", NotLookup, []func(*sketch){two}},
 		{"two questions, local server", LocalServer, []func(*sketch){two, from("::ffff:10.0.0.1")}},
@@ -277,7 +273,7 @@ func TestPacketsAreHeldToTheirFiveTuple(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			l := newLane(t, testPolicy(t))
 			l.take(aQuery(asPacket))
-			if got := l.take(aResponse(asPacket, row.edit)); got != row.want {
+			if got := l.verdict(aResponse(asPacket, row.edit)); got != row.want {
 				t.Errorf("got %v, want %v", got, row.want)
 			}
 			if held := l.Counts().Held; (held == 0) != (row.want == Kept) {
@@ -321,7 +317,6 @@ func TestDropCountsWhatNeverBecameAMessage(t *testing.T) {
 	}
 }
 
-// TestCountsAdd up, every one of them.
 func TestCountsAdd(t *testing.T) {
 	one := Counts{Read: 1000, Records: 1, Paired: 2, Held: 3}
 	want := uint64(1 + 2 + 3)
@@ -334,7 +329,7 @@ func TestCountsAdd(t *testing.T) {
 	if sum.Read != 2*one.Read || sum.Sum() != 2*want || one.Sum() != want {
 		t.Errorf("%+v twice is %+v", one, sum)
 	}
-	if a := one.Account(); a.Whole.Value != one.Read || a.Sum() != want-one.Dropped[Kept] { // which no message is dropped as
+	if a := one.Account(); a.Total() != one.Read || a.Sum() != want-one.Dropped[Kept] { // which no message is dropped as
 		t.Errorf("the account of %+v is %+v", one, a)
 	}
 	for r := range sum.Dropped {

@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"net/netip"
+	"time"
 )
 
 // Record is a passive DNS record: a scrubbed response with its query, or a query without a
@@ -18,6 +19,7 @@ type Record struct {
 	Transport   Transport
 	HasResponse bool
 	HasQuery    bool // false if only the response was seen
+	Forwarded   bool // sent to a resolver, or with recursion desired: the server need not be authoritative
 
 	Name  []byte // query name: wire form, uncompressed, lower case
 	Type  uint16
@@ -41,7 +43,15 @@ func (r *Record) Time() Time {
 	return r.ResponseTime
 }
 
-// identify sets the resolver's address and ID of a record, or zeros.
+// Truncate truncates the times of the record to a resolution; 0: it changes nothing.
+func (r *Record) Truncate(resolution time.Duration) {
+	if resolution > 0 {
+		r.QueryTime, r.ResponseTime = r.QueryTime.truncated(Time(resolution)), r.ResponseTime.truncated(Time(resolution))
+	}
+}
+
+// identify sets the DNS ID of a record, and the resolver's address: zero unless the policy keeps
+// it.
 func (r *Record) identify(resolver netip.AddrPort, id uint16, policy *Policy) {
 	server := r.Server.Addr()
 	r.ID = id
@@ -50,11 +60,7 @@ func (r *Record) identify(resolver netip.AddrPort, id uint16, policy *Policy) {
 		r.Resolver = resolver
 		return
 	}
-	zero := netip.IPv6Unspecified()
-	if server.Is4() {
-		zero = netip.IPv4Unspecified()
-	}
-	r.Resolver = netip.AddrPortFrom(zero, 0)
+	r.Resolver = netip.AddrPortFrom(ZeroAddr(server), 0)
 }
 
 // unmapped returns an IPv4-mapped address as IPv4.
@@ -71,6 +77,7 @@ func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) rule
 		flags |= q.flags
 		folded = folded || !bytes.Equal(p.pending.name(q), r.Name) // the letter case of a response may differ
 		by.add(QueryReduced, q.more)
+		by.add(ZoneOmitted, q.badZone)
 	}
 	by.add(ResolverZeroed, r.Resolver != resolver && isStated(resolver))
 	by.add(IDZeroed, r.ID != w.ID)
@@ -79,7 +86,8 @@ func (p *Pairer) appliedTo(m *Message, q *pending, resolver netip.AddrPort) rule
 	by.add(HeaderBitsCleared, flags&cleared != 0)
 	by.add(TrailingCut, w.End < len(w.Msg))
 	by.add(TimeTruncated, r.QueryTime != p.queryTime(m, q) || r.ResponseTime != m.ResponseTime)
-	by.add(RRsetRemoved, w.Omits())
+	by.add(ZoneOmitted, p.badZone)
+	by.add(RRsetRemoved, w.HasOmitted())
 	by.add(Rebuilt, p.rewriter.rebuilt)
 	return by
 }
@@ -92,7 +100,8 @@ func appliedToQuery(q *pending, r *Record, folded bool) ruleSet {
 	by.add(QueryReduced, q.more)
 	by.add(CaseLowered, folded)
 	by.add(HeaderBitsCleared, q.flags&cleared != 0)
-	by.add(TimeTruncated, r.QueryTime != q.queryTime)
+	by.add(TimeTruncated, r.QueryTime != q.sent)
+	by.add(ZoneOmitted, q.badZone)
 	return by
 }
 

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -219,7 +220,7 @@ func TestFieldsOfAnUnansweredRecord(t *testing.T) {
 	}
 }
 
-// TestARecordsTime is that of its query, else that of its response.
+// TestARecordsTime checks that it is the query's time, else the response's.
 func TestARecordsTime(t *testing.T) {
 	for _, row := range []struct{ query, response, want Time }{
 		{1, 2, 1}, {NoTime, 2, 2}, {1, NoTime, 1}, {0, 2, 0}, {NoTime, NoTime, NoTime},
@@ -241,6 +242,42 @@ func TestTakeLeavesItsMessageAsItIs(t *testing.T) {
 		addr := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
 		if d := cmp.Diff(want, m, addr); d != "" {
 			t.Errorf("message (-before +after):\n%s", d)
+		}
+	}
+}
+
+// TestForwardedRecordsAreMarked because scrubbing clears the bit RD.
+func TestForwardedRecordsAreMarked(t *testing.T) {
+	forwarder := func(d *sketch) {
+		if d.Role = ForwarderQuery; d.ResponseTime != NoTime {
+			d.Role = ForwarderResponse
+		}
+	}
+	for _, row := range []struct {
+		name            string
+		query, response *sketch
+		want            bool
+	}{
+		{"no", aQuery(), aResponse(), false},
+		{"RD in the query", aQuery(withRD), aResponse(), true},
+		{"RD in the response", aQuery(), aResponse(withRD), true},
+		{"RD in the response alone", nil, aResponse(withRD), true},
+		{"a forwarder", aQuery(forwarder), aResponse(forwarder), true},
+		{"a forwarder's query", aQuery(forwarder), aResponse(), true},
+		{"unanswered", aQuery(), nil, false},
+		{"unanswered, RD", aQuery(withRD), nil, true},
+		{"unanswered, a forwarder", aQuery(forwarder), nil, true},
+	} {
+		l := newLane(t, testPolicy(t, func(c *Config) { c.Forwarded, c.Unanswered = true, true }))
+		for _, d := range []*sketch{row.query, row.response} {
+			if d != nil {
+				l.take(d)
+			}
+		}
+		l.pass(2 * time.Minute)
+		i := slices.IndexFunc(l.records, func(r Record) bool { return r.Server == someServer }) // others pass the time
+		if i < 0 || l.records[i].Forwarded != row.want {
+			t.Errorf("%s: record %d, want forwarded: %v", row.name, i, row.want)
 		}
 	}
 }

@@ -28,6 +28,7 @@ func (p *Pairer) buildAnswer(m *Message, q *pending, policy *Policy) bool {
 		Server:       unmapped(m.Server),
 		Transport:    m.Transport,
 		HasResponse:  true,
+		Forwarded:    p.relayed,
 		Name:         response[dnswire.HeaderLen:w.QnameEnd],
 		Type:         w.Qtype,
 		Class:        w.Qclass,
@@ -82,7 +83,7 @@ func (rw *rewriter) response(w *dnswire.Walker, id uint16) ([]byte, bool) {
 // rebuilds reports whether the scrubbed message must be written anew: it differs from the
 // walked message in more than its end and single octets.
 func rebuilds(w *dnswire.Walker) bool {
-	return w.PointsOutsideNames || w.Omits() || w.OPT >= 0 && int(w.Records[w.OPT].End) != w.End
+	return w.PointsOutsideNames || w.HasOmitted() || w.OPT >= 0 && int(w.Records[w.OPT].End) != w.End
 }
 
 // copy copies the message without the OPT record at its end, and lowercases names.
@@ -123,7 +124,7 @@ func (rw *rewriter) rebuild(w *dnswire.Walker) bool {
 		}
 	}
 	for section := range w.Counts {
-		binary.BigEndian.PutUint16(rw.out[6+2*section:], uint16(w.Remaining(section)))
+		binary.BigEndian.PutUint16(rw.out[6+2*section:], uint16(w.RemainingCount(section)))
 	}
 	return true
 }
@@ -187,8 +188,8 @@ func (c *compressor) reset() {
 	}
 }
 
-// append appends a name. With compress, it replaces the longest end that was written before
-// by a pointer.
+// append appends a name. With compress, it replaces the longest end of the name that was written
+// before by a pointer to it.
 func (c *compressor) append(out, name []byte, compress bool) []byte {
 	if !compress {
 		return append(out, name...)
@@ -240,7 +241,7 @@ func (rw *rewriter) isWhole(w *dnswire.Walker) bool {
 		off += 4
 	}
 	for section := range w.Counts {
-		n := w.Remaining(section)
+		n := w.RemainingCount(section)
 		if int(binary.BigEndian.Uint16(b[6+2*section:])) != n {
 			return false
 		}
@@ -255,7 +256,7 @@ func (rw *rewriter) isWhole(w *dnswire.Walker) bool {
 	return off == len(b)
 }
 
-// verify walks a message that was written anew like input.
+// verify walks the rebuilt message, and reports whether it is well formed and needs no rebuilding.
 func (rw *rewriter) verify() bool {
 	c := &rw.check
 	return c.Walk(rw.out) && c.End == len(rw.out) && c.OPT < 0 && !c.PointsOutsideNames
@@ -274,11 +275,12 @@ func (p *Pairer) buildUnanswered(q *pending, policy *Policy) {
 		Server:       q.serverAddr(),
 		Transport:    q.transport,
 		HasQuery:     true,
+		Forwarded:    p.relayed,
 		Name:         name,
 		Type:         q.qtype,
 		Class:        q.qclass,
 		Zone:         p.zone[:q.zoneLen],
-		QueryTime:    policy.truncate(q.queryTime),
+		QueryTime:    policy.truncate(q.sent),
 		ResponseTime: NoTime,
 		Query:        p.rewriter.question(id, q.flags, name, q.qtype, q.qclass),
 	}

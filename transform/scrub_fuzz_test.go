@@ -16,7 +16,7 @@ import (
 func scrubSeeds(tb testing.TB) [][]byte {
 	tb.Helper()
 	var seeds [][]byte
-	for _, tt := range wiretest.Walks {
+	for _, tt := range wiretest.WalkCases {
 		seeds = append(seeds, wiretest.Unhex(tb, tt.Hex))
 	}
 	seeds = append(seeds, wiretest.RealMessages(tb)...)

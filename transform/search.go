@@ -11,7 +11,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// A subject is what is judged: a response that was walked, or a query.
+// A subject is what a searcher judges: a response that was walked, or a query.
 type subject struct {
 	name, zone []byte          // lowercase wire form; an empty zone if the source does not state it
 	response   *dnswire.Walker // nil: a query without a response
@@ -31,17 +31,19 @@ func (x *subject) nameInMessage() (from, to int) {
 }
 
 // A searcher searches one message for everything that is local: the policy's local names and
-// networks, the resolver's addresses, and the transaction's client subnets. localnames.go and
-// local.go have the predicate; searchname.go, searchtext.go and searchoctets.go select what it
-// judges. Package canary searches for the same forms in the same places with code of its own,
-// because it checks this one. A searcher is reused from message to message.
+// networks, the resolver's addresses, and the transaction's client subnets. Its methods judge
+// parts of the message: they set rule and entry if they find something local there.
+// searchname.go, searchtext.go and searchoctets.go find names and addresses in these parts;
+// localnames.go and local.go decide whether these are local. Package canary searches for the
+// same forms in the same places with code of its own, because it checks this one. A searcher
+// is reused from message to message.
 type searcher struct {
 	policy     *Policy
 	configured *addrSet // the resolver's addresses that are configured
 	known      *addrSet // the resolver's addresses that all lanes have shared
 	fresh      *addrSet // the resolver's addresses that this lane has seen since
 	none       addrSet
-	own        [2]netip.Addr // the resolver's address of the message, and of its query
+	stated     [2]netip.Addr // the resolver's addresses that the message and its query state
 	subnets    []netip.Prefix
 	last       octetSet // the last octets of the resolver's single addresses
 	what       needs
@@ -56,14 +58,15 @@ type searcher struct {
 	name    [dnswire.MaxName + 1]byte
 	hosts   [maxLabels]byte
 	folded  []byte
-	joint   joint
+	joined  joined
 	second  [dnswire.MaxName + 1]byte
 	target  [2*dnswire.MaxName + 1]byte
 	hits    []hit // by record
 	inNames bool  // a name of the response other than the query name contains something forbidden
 
-	// A reverse name was seen. A pointer may point to its end, the reverse name of a network.
-	reversed bool
+	// A reverse name was seen. A pointer may point to its end, which is the reverse name of a
+	// wider network.
+	sawReverse bool
 }
 
 // A hit is what was found in one record.
@@ -74,7 +77,7 @@ type hit struct {
 	chain    bool // the record is part of the answer chain
 }
 
-// needs is what the policy and the message make necessary to search for.
+// needs is what has to be searched for, by the policy and the message.
 type needs struct {
 	names      bool         // local names
 	begins     *firstOctets // of the first labels of local names
@@ -94,18 +97,18 @@ var (
 	inRdata   = place{ResolverInRdata, false}
 )
 
-// begin prepares for a message. own is the resolver's address of the message, asked that of
-// its query; invalid if the address does not identify the resolver.
-func (s *searcher) begin(p *Policy, known, fresh *addrSet, own, asked netip.Addr) {
+// begin prepares for a message. inMessage and inQuery are the resolver's addresses that the
+// message and its query state; invalid if not stated, or if many hosts have the address.
+func (s *searcher) begin(p *Policy, known, fresh *addrSet, inMessage, inQuery netip.Addr) {
 	if s.policy != p || s.known != known || s.fresh != fresh { // writing pointers costs more
 		s.policy, s.configured, s.known, s.fresh = p, &p.resolvers, known, fresh
 	}
-	s.own = [2]netip.Addr{own, asked}
+	s.stated = [2]netip.Addr{inMessage, inQuery}
 	if p.keepResolver {
-		s.configured, s.known, s.fresh, s.own = &s.none, &s.none, &s.none, [2]netip.Addr{}
+		s.configured, s.known, s.fresh, s.stated = &s.none, &s.none, &s.none, [2]netip.Addr{}
 	}
 	s.subnets = s.subnets[:0]
-	s.reversed = false
+	s.sawReverse = false
 	s.forget()
 }
 
@@ -116,8 +119,7 @@ func (s *searcher) release() {
 	clear(s.hits)
 }
 
-// clientSubnets adds the client subnets of a response and of its query, if there is
-// one.
+// clientSubnets adds the client subnets in a response and in its query, if q is not nil.
 func (s *searcher) clientSubnets(w *dnswire.Walker, q *pending) {
 	if q != nil {
 		s.addSubnet(q.subnet())
@@ -223,28 +225,28 @@ func (s *searcher) judge(x *subject) Reason {
 	s.ready()
 	from, to := x.nameInMessage()
 	s.judgeWhole(x.name, from, to)
-	if len(x.zone) > 0 && !s.done() && !isBelow(x.name, x.zone) {
+	if len(x.zone) > 0 && !s.done() && !dnswire.IsBelow(x.name, x.zone) {
 		s.judgeWhole(x.zone, 0, 0) // it is not in the message
 	}
 	if x.response != nil && !s.done() {
 		s.searchResponse(x)
 	}
-	if reason := s.rule.Forbids(); reason != Kept {
+	if reason := s.rule.ForbidsAs(); reason != Kept {
 		return reason
 	}
 	return s.judgeUse(x)
 }
 
-// ready computes what to search for. The subnets are complete.
+// ready computes what to search for, after all subnets were added.
 func (s *searcher) ready() {
 	s.what.names, s.what.begins = !s.policy.localNames.empty(), &s.policy.localNames.begins
-	s.what.addrsInAll = len(s.subnets) > 0 || s.own[0].IsValid() || s.own[1].IsValid() ||
+	s.what.addrsInAll = len(s.subnets) > 0 || s.stated[0].IsValid() || s.stated[1].IsValid() ||
 		len(s.configured.members)+len(s.known.members)+len(s.fresh.members)+len(s.policy.identity.all) > 0
 	s.what.addrs = s.what.addrsInAll || len(s.policy.localNetworks.all) > 0
 	for i := range s.last {
 		s.last[i] = s.configured.last[i] | s.known.last[i] | s.fresh.last[i]
 	}
-	for _, a := range s.own {
+	for _, a := range s.stated {
 		if a.IsValid() {
 			s.last.add(a.As16()[15])
 		}
@@ -262,24 +264,13 @@ func (s *searcher) judgeWhole(name []byte, from, to int) {
 	}
 }
 
-// isBelow reports whether a name is equal to or below a zone, both in lowercase wire
-// form.
-func isBelow(name, zone []byte) bool {
-	for off := 0; len(name)-off >= len(zone); off += 1 + int(name[off]) {
-		if len(name)-off == len(zone) {
-			return bytes.Equal(name[off:], zone)
-		}
-	}
-	return false
-}
-
 // searchResponse judges the records of a response.
 func (s *searcher) searchResponse(x *subject) {
 	rule, entry := s.rule, s.entry // of the query name or zone, which forbid a record
 	s.forget()
 	if s.mayBeForbidden(x.response) {
 		s.judgeRecords(x)
-		if f := s.inChain(x.response); f.Rule != NoRule && (rule == NoRule || f.Rule.Forbids() == LocalName) {
+		if f := s.inChain(x.response); f.Rule != NoRule && (rule == NoRule || f.Rule.ForbidsAs() == LocalName) {
 			rule, entry, s.finding = f.Rule, f.Entry, f
 		}
 		if rule == NoRule {
@@ -305,7 +296,7 @@ func (s *searcher) mayBeForbidden(w *dnswire.Walker) bool {
 			s.checkNameAt(w, int(r.Start), int(r.End-r.Start))
 		}
 	}
-	if s.reversed && s.rule == NoRule {
+	if s.sawReverse && s.rule == NoRule {
 		s.checkExtended(w)
 	}
 	if s.inNames = s.rule != NoRule; s.inNames {
@@ -320,7 +311,7 @@ func (s *searcher) mayBeForbidden(w *dnswire.Walker) bool {
 // mayContinueAddress reports whether the labels that follow a label run, by a pointer, may be
 // part of an address.
 func mayContinueAddress(w *dnswire.Walker, r dnswire.Run) bool {
-	label := w.After(r)
+	label := w.Continuation(r)
 	return label != nil && (label[0] > 63 || isGroup(label) || isReverseZone(label))
 }
 
@@ -429,7 +420,7 @@ func (s *searcher) findChain(x *subject) {
 func (s *searcher) chainAt(w *dnswire.Walker, name []byte, qtype uint16) (target []byte) {
 	for i := range w.Records {
 		r := w.Records[i]
-		typ := w.Covered(&r)
+		typ := w.RRsetType(&r)
 		if r.Section != dnswire.Answer || typ != qtype && typ != dns.TypeCNAME && typ != dns.TypeDNAME && qtype != dns.TypeANY && r.Type != qtype {
 			continue
 		}
@@ -442,7 +433,7 @@ func (s *searcher) chainAt(w *dnswire.Walker, name []byte, qtype uint16) (target
 				target = w.Expand(s.target[:0], int(r.Rdata))
 				dnswire.Lower(target)
 			}
-		case typ == dns.TypeDNAME && isBelow(name, owner):
+		case typ == dns.TypeDNAME && dnswire.IsBelow(name, owner):
 			if s.hits[i].chain = true; r.Type == dns.TypeDNAME && target == nil {
 				prefix := name[:len(name)-len(owner)]
 				target = w.Expand(append(s.target[:0], prefix...), int(r.Rdata))
@@ -471,18 +462,18 @@ func (s *searcher) findReferral(w *dnswire.Walker) {
 	}
 }
 
-// inChain returns what forbids a record of the answer chain: the first local name,
-// else the first address.
+// inChain returns what was found in the answer chain, which forbids a record: the first local
+// name, else the first address.
 func (s *searcher) inChain(w *dnswire.Walker) (f Finding) {
 	for i := range s.hits {
 		h := &s.hits[i]
 		if !h.chain || h.rule == NoRule {
 			continue
 		}
-		if f.Rule == NoRule || h.rule.Forbids() == LocalName {
+		if f.Rule == NoRule || h.rule.ForbidsAs() == LocalName {
 			f = Finding{Rule: h.rule, Entry: h.entry, From: int(h.from), To: int(h.to)}
 		}
-		if h.rule.Forbids() == LocalName {
+		if h.rule.ForbidsAs() == LocalName {
 			return f
 		}
 	}
@@ -516,15 +507,14 @@ func (s *searcher) markRemoved(w *dnswire.Walker) {
 	}
 }
 
-// forget resets rule and entry.
 func (s *searcher) forget() { s.rule, s.entry = NoRule, Entry{} }
 
 // found sets rule and entry, unless they are set already. A local name replaces an address.
 func (s *searcher) found(r Rule, e Entry) {
-	if s.rule == NoRule || s.rule.Forbids() != LocalName && r.Forbids() == LocalName {
+	if s.rule == NoRule || s.rule.ForbidsAs() != LocalName && r.ForbidsAs() == LocalName {
 		s.rule, s.entry = r, e
 	}
 }
 
 // done reports whether further search cannot change the rule.
-func (s *searcher) done() bool { return s.rule.Forbids() == LocalName }
+func (s *searcher) done() bool { return s.rule.ForbidsAs() == LocalName }

@@ -75,8 +75,8 @@ func TestReverseNamesInTextEndWhereNamesEnd(t *testing.T) {
 	}
 }
 
-// TestSingleAddressesAreFoundEmbedded in every form; networks only in forms that an ordinary
-// address does not have by chance.
+// TestSingleAddressesAreFoundEmbedded checks every form. Networks are found only in forms that
+// an ordinary address does not have by chance.
 func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
 	wide := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.5.4/31")} })
 	one := scrubPolicy(t, func(c *Config) { c.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("198.18.5.4/32")} })
@@ -91,8 +91,8 @@ func TestSingleAddressesAreFoundEmbedded(t *testing.T) {
 	}
 }
 
-// TestClientSubnetsAreFoundEmbedded as single addresses in every form; wider subnets only in
-// forms that an ordinary address does not have by chance.
+// TestClientSubnetsAreFoundEmbedded checks single addresses in every form. Wider subnets are
+// found only in forms that an ordinary address does not have by chance.
 func TestClientSubnetsAreFoundEmbedded(t *testing.T) {
 	p := scrubPolicy(t)
 	for address, wide := range map[string]Reason{
@@ -118,8 +118,8 @@ func TestNumbersAsLabelsMayHaveZerosInFront(t *testing.T) {
 	}
 }
 
-// TestUnicodeNamesAreFoundInOctets in every case, also if it changes the first octet or the
-// length, and if the name has one label.
+// TestUnicodeNamesAreFoundInOctets has names in every letter case, also if the case changes the
+// first octet or the length, and names of one label.
 func TestUnicodeNamesAreFoundInOctets(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) {
 		c.LocalNames = []string{"рога.example", "büro", "ⱥbc.example", "kiosk.example"}
@@ -165,7 +165,7 @@ func TestAddressesWithoutColonsHaveThreeGroups(t *testing.T) {
 	}
 }
 
-// TestUnknownA6IsText, like all types with unknown rdata.
+// TestUnknownA6IsText checks that A6 is searched like all types with unknown rdata.
 func TestUnknownA6IsText(t *testing.T) {
 	p := scrubPolicy(t)
 	wantReason(t, p, answering(wiretest.TypeA6, append([]byte{0xff, 0}, "univ.example"...)), LocalName)
@@ -194,8 +194,8 @@ func TestDotsInLabelsInOctets(t *testing.T) {
 	}
 }
 
-// TestShortLabelsInOctets beyond ASCII, which have fewer octets than any name of several
-// labels has.
+// TestShortLabelsInOctets has labels beyond ASCII with fewer octets than any name of several
+// labels.
 func TestShortLabelsInOctets(t *testing.T) {
 	p := scrubPolicy(t, func(c *Config) { c.LocalNames = []string{"x.example", "bücher.example"} })
 	for octets, want := range map[string]Reason{"\x01x\x01\xff": Kept, "\x01x\x01\xff\x00": Kept, "\x01x\x07example": LocalName} {

@@ -117,8 +117,9 @@ func (s *searcher) mayHoldAddress(b []byte) (may, open bool) {
 	return false, groups > 0
 }
 
-// checkName judges one uncompressed name in lowercase wire form. Only matches that begin in
-// its first own octets count: the rest was judged as part of another name of the message.
+// checkName judges one uncompressed name in lowercase wire form. Only matches that begin in its
+// own octets count, which are the first ones, own in number: the rest was judged as part of
+// another name of the message.
 func (s *searcher) checkName(name []byte, own int) {
 	var l labels
 	l.split(name)
@@ -131,7 +132,8 @@ func (s *searcher) checkName(name []byte, own int) {
 	}
 }
 
-// localName judges the name's text.
+// localName judges a name by the local names: at its end, and inside it unless the policy keeps
+// these. own is as in checkName.
 func (s *searcher) localName(name []byte, own int, l *labels) {
 	if l.n == 0 {
 		return
@@ -164,10 +166,10 @@ func (s *searcher) localName(name []byte, own int, l *labels) {
 
 const groupsInAddress, nibblesInAddress = 8, 32 // IPv6 in text, in reverse names
 
-// addressesInName judges reverse names with any labels before and after, addresses as labels,
-// and addresses inside one label. Numbers under in-addr.arpa count in reverse order only. Under
-// ip6.arpa only the reverse name counts, because its labels of one digit are IPv4 addresses by
-// chance.
+// addressesInName judges reverse names with any labels before and after, addresses of several
+// labels, and addresses inside one label; own is as in checkName. Numbers under in-addr.arpa
+// count in reverse order only. Under ip6.arpa only the reverse name counts, because four of its
+// labels may look like an IPv4 address.
 func (s *searcher) addressesInName(name []byte, own int, l *labels) {
 	first := 0
 	var reversed [maxLabels + 1]bool // labels that are numbers under in-addr.arpa
@@ -240,8 +242,8 @@ func (r *labelRow) add(label []byte) {
 	r.nibbles++
 }
 
-// judge judges the addresses that end at the latest label and begin in a name's own
-// labels. own is the number of own labels minus the latest label's index.
+// judge judges the addresses that end at the latest label and begin in one of the name's own
+// labels (see checkName). own is the number of own labels minus the latest label's index.
 func (r *labelRow) judge(s *searcher, own int) {
 	if r.octets >= 4 && own > -3 {
 		s.addr4(r.v4, asIs)
@@ -271,7 +273,6 @@ type labels struct {
 
 const maxLabels = dnswire.MaxName / 2
 
-// split finds the labels of an uncompressed name in wire form.
 func (l *labels) split(name []byte) {
 	l.n = 0
 	for off := 0; off < len(name) && name[off] != 0; off += 1 + int(name[off]) {
@@ -286,9 +287,9 @@ func (l *labels) label(name []byte, i int) []byte {
 	return name[off : off+1+int(name[off])]
 }
 
-// A reversed is the network of a name below in-addr.arpa (RFC 1035 section 3.5) or ip6.arpa
-// (RFC 3596 section 2.5).
-type reversed struct {
+// A reverseNet is the network of a reverse name: a name below in-addr.arpa (RFC 1035 section
+// 3.5) or ip6.arpa (RFC 3596 section 2.5).
+type reverseNet struct {
 	prefix netip.Prefix // of the labels that are numbers, from the right
 	more   bool         // other labels follow, which may refine the address (RFC 2317)
 	hosts  []byte       // IPv4: numbers among these labels, each of which may be the last octet
@@ -296,7 +297,7 @@ type reversed struct {
 
 // reverseAt reads the reverse name whose label "arpa" is the i-th label of a name in lowercase
 // wire form. The result's hosts are in scratch. six reports that the name is under ip6.arpa.
-func (l *labels) reverseAt(name []byte, i int, scratch []byte) (r reversed, six, ok bool) {
+func (l *labels) reverseAt(name []byte, i int, scratch []byte) (r reverseNet, six, ok bool) {
 	if i < 1 || string(l.label(name, i)) != "\x04arpa" {
 		return r, false, false
 	}
@@ -309,7 +310,7 @@ func (l *labels) reverseAt(name []byte, i int, scratch []byte) (r reversed, six,
 	return r, false, false
 }
 
-func reverse4(name []byte, labels []uint8, scratch []byte) reversed {
+func reverse4(name []byte, labels []uint8, scratch []byte) reverseNet {
 	var addr [4]byte
 	octets := 0
 	for ; octets < 4 && octets < len(labels); octets++ {
@@ -319,7 +320,7 @@ func reverse4(name []byte, labels []uint8, scratch []byte) reversed {
 		}
 		addr[octets] = v
 	}
-	r := reversed{
+	r := reverseNet{
 		prefix: netip.PrefixFrom(netip.AddrFrom4(addr), 8*octets),
 		more:   octets < len(labels),
 		hosts:  scratch[:0],
@@ -335,7 +336,7 @@ func reverse4(name []byte, labels []uint8, scratch []byte) reversed {
 	return r
 }
 
-func reverse6(name []byte, labels []uint8) reversed {
+func reverse6(name []byte, labels []uint8) reverseNet {
 	var addr [16]byte
 	nibbles := 0
 	for ; nibbles < 32 && nibbles < len(labels); nibbles++ {
@@ -346,7 +347,7 @@ func reverse6(name []byte, labels []uint8) reversed {
 		}
 		addr[nibbles/2] |= v << (4 * (1 - nibbles%2))
 	}
-	return reversed{
+	return reverseNet{
 		prefix: netip.PrefixFrom(netip.AddrFrom16(addr), 4*nibbles),
 		more:   nibbles < len(labels),
 	}
@@ -370,7 +371,7 @@ func octetLabel(label []byte) (byte, bool) {
 
 // within reports whether the addresses of the name are inside the network, or may be because
 // other labels follow.
-func (r reversed) within(network netip.Prefix) bool {
+func (r reverseNet) within(network netip.Prefix) bool {
 	if r.more && r.prefix.Overlaps(network) {
 		return true
 	}

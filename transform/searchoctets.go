@@ -15,12 +15,12 @@ func (s *searcher) strings(b []byte) {
 	s.octets(b, s.eachString(b), false)
 }
 
-// eachString judges character-strings, and if there are several, their text joined. It reports
-// whether all are printable ASCII.
+// eachString judges character-strings, and if there are several, also their text joined. It
+// reports whether all are printable ASCII.
 func (s *searcher) eachString(b []byte) (printable bool) {
 	for len(b) > 0 {
 		text := b[1 : 1+int(b[0])]
-		if b = b[1+len(text):]; len(b) > 0 || s.joint.n > 0 {
+		if b = b[1+len(text):]; len(b) > 0 || s.joined.n > 0 {
 			s.join(text)
 		} else {
 			return !s.text(text).odd
@@ -29,23 +29,23 @@ func (s *searcher) eachString(b []byte) (printable bool) {
 	return s.endStrings()
 }
 
-// A joint is adjacent character-strings.
-type joint struct {
+// joined is the text of adjacent character-strings.
+type joined struct {
 	n      int
 	text   []byte
 	survey textSurvey
 }
 
-// join judges a character-string, and appends it to the joint.
+// join judges a character-string, and appends it to s.joined.
 func (s *searcher) join(text []byte) {
-	s.joint.n++
-	s.joint.text = append(s.joint.text, text...)
-	s.joint.survey.add(s.text(text))
+	s.joined.n++
+	s.joined.text = append(s.joined.text, text...)
+	s.joined.survey.add(s.text(text))
 }
 
-// endStrings judges the joint as one text, and reports whether it is printable ASCII.
+// endStrings judges s.joined as one text, reports whether it is printable ASCII, and empties it.
 func (s *searcher) endStrings() (printable bool) {
-	j := &s.joint
+	j := &s.joined
 	if j.n > 1 {
 		s.surveyed(j.text, j.survey)
 	}
@@ -110,7 +110,7 @@ func (s *searcher) parameters(b []byte) {
 	s.text(b)
 }
 
-// addresses judges consecutive addresses.
+// addresses judges octets that are addresses, one after another.
 func (s *searcher) addresses(b []byte, four bool) {
 	for ; four && len(b) >= 4; b = b[4:] {
 		s.addr4([4]byte(b), asIs)
@@ -153,8 +153,9 @@ func (s *searcher) asStrings(b []byte) {
 	}
 }
 
-// octets judges octets that are not a name by their layout, for names in wire form and, unless
-// they are printable text, for addresses. In random octets any four octets occur by chance.
+// octets judges octets that are not a name by their layout: names in wire form and, unless the
+// octets are printable text, addresses. In random octets it does not judge IPv4 addresses,
+// because any four octets occur by chance.
 func (s *searcher) octets(b []byte, printable, random bool) {
 	if s.what.names {
 		s.wireNames(b)
@@ -183,7 +184,7 @@ func (s *searcher) octets(b []byte, printable, random bool) {
 	}
 }
 
-// wireNames judges labels in wire form as local names.
+// wireNames judges the local names in wire form that begin at any offset of b.
 func (s *searcher) wireNames(b []byte) {
 	x := s.policy.localNames
 	for _, n := range x.lengths {
@@ -200,7 +201,8 @@ func (s *searcher) wireNames(b []byte) {
 	}
 }
 
-// wireName judges a name in wire form at the beginning of octets.
+// wireName judges the local name in wire form that b begins with, and reports whether there is
+// one.
 func (s *searcher) wireName(b []byte) bool {
 	x := s.policy.localNames
 	text, root := labelsText(s.second[:0], b, 2)
@@ -241,7 +243,7 @@ func labelsText(text, b []byte, n int) (_ []byte, root bool) {
 	return text, len(b) > 0 && b[0] == 0
 }
 
-// wireReverseNames judges labels that end in in-addr.arpa or ip6.arpa.
+// wireReverseNames judges the reverse names in wire form in b.
 func (s *searcher) wireReverseNames(b []byte) {
 	for from := 0; ; {
 		i := bytes.IndexByte(b[from:], 4)
@@ -264,8 +266,8 @@ func (s *searcher) wireReverseNames(b []byte) {
 }
 
 // labelsBefore returns the offset of the first of the labels that precede off, within the
-// length of a name. At each step it takes the shortest possible label: lengths up to 44 are
-// not characters of host names.
+// length of a name. At each step it takes the shortest possible label, because a length up to
+// 44 is not a character of host names.
 func labelsBefore(b []byte, off int) int {
 	least := max(0, off+len("\x04arpa\x00")-dnswire.MaxName)
 	for start := off; ; {
@@ -289,8 +291,8 @@ func endsFold(b []byte, suffix string) bool {
 	return len(b) >= len(suffix) && dnswire.EqualFold(b[len(b)-len(suffix):], []byte(suffix))
 }
 
-// wirePrefixes judges IPv6 addresses by the resolver's prefixes. If fewer octets follow than
-// an address has, it judges the octets of the prefixes alone.
+// wirePrefixes judges the IPv6 addresses at any offset of b by the resolver's prefixes. Near
+// the end of b, where an address does not fit, the octets of a prefix suffice.
 func (s *searcher) wirePrefixes(b []byte) {
 	const shortest = 6 // octets: 48 bits
 	for i := range max(0, len(b)-shortest+1) {

@@ -9,15 +9,15 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
 
-// text judges text of any length: local names, and the addresses of the resolver and
-// the client.
+// text judges text of any length by local names, the resolver's addresses and client subnets,
+// and returns its survey.
 func (s *searcher) text(b []byte) textSurvey {
 	v := survey(b)
 	s.surveyed(b, v)
 	return v
 }
 
-// surveyed is text with the survey of b.
+// surveyed judges text b, whose survey is v.
 func (s *searcher) surveyed(b []byte, v textSurvey) {
 	if s.done() {
 		return
@@ -40,7 +40,7 @@ type textSurvey struct {
 	odd                                                bool // it has characters that are not printable ASCII
 }
 
-// add adds the survey of the text that follows.
+// add adds the counts of another part of the text.
 func (v *textSurvey) add(o textSurvey) {
 	v.digits += o.digits
 	v.letters += o.letters
@@ -168,7 +168,8 @@ const (
 	longestDecimal  = 39 // digits of 2^128-1
 )
 
-// decimalNumber judges one number: up to 32 bits an IPv4 address, else an IPv6 address.
+// decimalNumber judges one number: as an IPv4 address if it has up to 32 bits, else as an IPv6
+// address.
 func (s *searcher) decimalNumber(digits []byte) {
 	digits = bytes.TrimLeft(digits, "0")
 	if len(digits) > longestDecimal {
@@ -207,7 +208,6 @@ func hexOctets(digits []byte) []byte {
 	return b[:len(digits)/2]
 }
 
-// reverseNames judges reverse names.
 func (s *searcher) reverseNames(b []byte) {
 	for from := 0; ; {
 		i := indexFold(b[from:], ".arpa")
@@ -221,8 +221,8 @@ func (s *searcher) reverseNames(b []byte) {
 	}
 }
 
-// reverseText judges the name at the end of text that ends in ".arpa". The text may be in
-// s.name.
+// reverseText judges the name at the end of text, which ends in ".arpa". It does not write to
+// s.name, because text may be part of it.
 func (s *searcher) reverseText(text []byte) {
 	start := len(text)
 	for start > 0 && len(text)-start < dnswire.MaxName-2 {
@@ -250,7 +250,8 @@ func (s *searcher) reverseText(text []byte) {
 	}
 }
 
-// nibbles judges the hexadecimal digits of an address in reverse order, between dots.
+// nibbles judges IPv6 addresses that text has as 32 hexadecimal digits in reverse order, with
+// dots between them.
 func (s *searcher) nibbles(b []byte) {
 	var back [16]byte
 	n := 0
@@ -270,8 +271,8 @@ func (s *searcher) nibbles(b []byte) {
 	}
 }
 
-// separated judges what is between separators, of which there are n: four decimal
-// numbers in a row, in either order, and groups of hexadecimal digits.
+// separated judges addresses with separators inside: four decimal numbers in a row, in either
+// order, and groups of hexadecimal digits. The text has n separators.
 func (s *searcher) separated(b []byte, separator byte, n int) {
 	if n < 2 {
 		return
@@ -299,7 +300,8 @@ func (s *searcher) separated(b []byte, separator byte, n int) {
 	}
 }
 
-// row judges consecutive numbers at the beginning of text, and returns the end of the last.
+// row judges every four of the decimal numbers at the beginning of text, in either order, and
+// returns the offset after the last number.
 func (s *searcher) row(b []byte, separator byte) (end int) {
 	var quad [4]byte
 	for n := 0; ; {
@@ -366,7 +368,8 @@ func (g *groupRun) push(hi, lo byte) {
 	g.n = min(g.n+1, groupsInAddress)
 }
 
-// groups judges text of hexadecimal digits, separators and dots.
+// groups judges the IPv6 addresses in text of hexadecimal digits, separators and dots. With a
+// gap (two separators in a row) an address has at least least groups.
 func (s *searcher) groups(b []byte, separator byte) {
 	var head, tail groupRun // before and after two separators in a row
 	gap, least := false, 3
@@ -395,7 +398,7 @@ func (s *searcher) groups(b []byte, separator byte) {
 				b = b[1:]
 			}
 		}
-		s.spread(&head, &tail, gap, least)
+		s.judgeGroups(&head, &tail, gap, least)
 	}
 }
 
@@ -412,11 +415,12 @@ func (s *searcher) quadAt(b []byte, head, tail groupRun, gap bool) {
 	}
 	tail.push(quad[0], quad[1])
 	tail.push(quad[2], quad[3])
-	s.spread(&head, &tail, gap, 1)
+	s.judgeGroups(&head, &tail, gap, 1)
 }
 
-// spread judges the groups with zeros inserted at the gap, if there are at least that many.
-func (s *searcher) spread(head, tail *groupRun, gap bool, least int) {
+// judgeGroups judges the addresses that end with the latest group: eight groups, or groups
+// before and after a gap, least or more, with zeros between them.
+func (s *searcher) judgeGroups(head, tail *groupRun, gap bool, least int) {
 	full := tail.octets
 	if tail.n == groupsInAddress {
 		s.addr16(&full, asIs)

@@ -149,10 +149,35 @@ func (l *lane) take(d *sketch) Reason {
 	return l.takeMessage(d.message())
 }
 
+// verdict takes a message and returns why it made no record at last: an early response is
+// settled at once.
+func (l *lane) verdict(d *sketch) Reason {
+	l.tb.Helper()
+	early := l.early.live
+	reason := l.take(d)
+	if l.early.live == early {
+		return reason
+	}
+	before := l.Counts()
+	l.settle(l.early.newest, l.policy, l.emit)
+	after := l.Counts()
+	for _, r := range Reasons() {
+		if after.Dropped[r] > before.Dropped[r] {
+			return r
+		}
+	}
+	return Kept
+}
+
+func (l *lane) emit(r *Record) { l.records = append(l.records, cloneRecord(r)) }
+
+// Finish ends the lane.
+func (l *lane) Finish() { l.Pairer.Finish(l.policy, l.emit) }
+
 func (l *lane) takeMessage(m *Message) Reason {
 	l.tb.Helper()
 	before := l.Counts()
-	reason := l.Take(m, l.policy, func(r *Record) { l.records = append(l.records, cloneRecord(r)) })
+	reason := l.Take(m, l.policy, l.emit)
 	after := l.Counts()
 	if after.Read != before.Read+1 || after.Read != after.Sum() {
 		l.tb.Errorf("read %d then %d, accounted for %d: %+v", before.Read, after.Read, after.Sum(), after)
@@ -167,7 +192,7 @@ func checkForbidden(tb failer, c *Counts) {
 	tb.Helper()
 	var sums [numReasons]uint64
 	for _, r := range Rules() {
-		if why := r.Forbids(); why != Kept {
+		if why := r.ForbidsAs(); why != Kept {
 			sums[why] += c.Scrubbed[r]
 		}
 	}

@@ -14,10 +14,11 @@ type Trace interface {
 }
 
 // A Verdict is the result for one message. A query has a Verdict when it is held, and another
-// one if it ends without a response. A response has its own.
+// one if it ends without a response. A response has its own, which an early response gets when
+// it is not held any more.
 type Verdict struct {
 	Reason   Reason
-	Message  *Message // nil: of Drop, or of a query that was held
+	Message  *Message // nil: of Drop, or of a message that was held and had to end
 	Response bool
 	Server   netip.AddrPort // as the message states it
 	Name     []byte         // of the question, in lowercase wire form; empty if there is none
@@ -61,9 +62,9 @@ func (e Entry) String() string {
 // the Verdict's Message and Record show. All edits of a response together give the record's
 // response, unless it was [Rebuilt].
 type Edit struct {
-	Rule     Rule
-	From, To int
-	After    []byte
+	Rule        Rule
+	From, To    int
+	Replacement []byte
 }
 
 // Trace makes the lane pass the verdict on every message to t; nil: to none.
@@ -83,13 +84,13 @@ type tracer struct {
 	folded  []byte // the message in lowercase
 }
 
-// dropped passes the verdict of Drop.
+// dropped passes the verdict on what Drop counted to the Trace.
 func (t *tracer) dropped(r Reason) {
 	t.verdict = Verdict{Reason: r, Time: NoTime}
 	t.trace.Verdict(&t.verdict)
 }
 
-// taken passes the verdict on the message of Take.
+// taken passes the verdict on a message that Take took to the Trace.
 func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 	t.verdict = Verdict{
 		Reason:   reason,
@@ -116,17 +117,19 @@ func (t *tracer) taken(p *Pairer, m *Message, reason Reason) {
 	}
 }
 
-// ended passes the verdict on a query that was held and ended without a response.
-func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
+// ended passes the verdict on a query of a table that was held and ended without a response, or
+// on an early response that was evicted.
+func (t *tracer) ended(p *Pairer, of *table, q *pending, reason Reason) {
 	t.verdict = Verdict{
-		Reason:  reason,
-		Server:  q.serverAddr(),
-		Type:    q.qtype,
-		Time:    q.queryTime,
-		Finding: p.finding(reason), // without octets: there is no response
+		Reason:   reason,
+		Response: of != &p.pending,
+		Server:   q.serverAddr(),
+		Type:     q.qtype,
+		Time:     q.sent,
+		Finding:  p.finding(reason), // without octets: there is no response
 	}
 	v := &t.verdict
-	v.Name = append(t.name[:0], p.pending.name(q)...)
+	v.Name = append(t.name[:0], of.name(q)...)
 	dnswire.Lower(v.Name)
 	if reason == Kept {
 		v.Record = &p.record
@@ -141,15 +144,16 @@ func (t *tracer) ended(p *Pairer, q *pending, reason Reason) {
 	t.trace.Verdict(v)
 }
 
-// finding is what forbade the record that was judged last, if that is the reason.
+// finding returns what forbade the record that was judged last, if that was for this reason, else
+// the zero Finding.
 func (p *Pairer) finding(reason Reason) Finding {
-	if reason != Kept && p.found.Rule.Forbids() == reason {
+	if reason != Kept && p.found.Rule.ForbidsAs() == reason {
 		return p.found
 	}
 	return Finding{}
 }
 
-// editsOf lists what made the record's response of the walked message, rule by rule.
+// editsOf lists the edits that turn the walked message into the record's response, rule by rule.
 func (t *tracer) editsOf(p *Pairer) []Edit {
 	w, out := p.walker, p.record.Response
 	t.edits = t.edits[:0]
@@ -187,8 +191,8 @@ func (t *tracer) edit(r Rule, from, to int, after []byte) {
 	t.edits = append(t.edits, Edit{r, from, to, after})
 }
 
-// foldedRuns lists the labels that were lowercased. If this was only in the zone or the query,
-// it adds one edit without octets.
+// foldedRuns adds an edit for each label run that was lowercased, or one edit without octets if
+// only the zone or the query had letters in upper case.
 func (t *tracer) foldedRuns(w *dnswire.Walker) {
 	n := len(t.edits)
 	t.folded = append(t.folded[:0], w.Msg...)

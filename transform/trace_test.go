@@ -27,7 +27,7 @@ func (n *notebook) Verdict(v *Verdict) {
 	c.Name = bytes.Clone(v.Name)
 	c.Edits = nil
 	for _, e := range v.Edits {
-		e.After = bytes.Clone(e.After)
+		e.Replacement = bytes.Clone(e.Replacement)
 		c.Edits = append(c.Edits, e)
 	}
 	if v.Record != nil {
@@ -48,7 +48,7 @@ func applied(wire []byte, edits []Edit) []byte {
 	slices.SortStableFunc(edits, func(a, b Edit) int { return b.From - a.From })
 	for _, e := range edits {
 		if e.To > e.From {
-			wire = slices.Replace(bytes.Clone(wire), e.From, e.To, e.After...)
+			wire = slices.Replace(bytes.Clone(wire), e.From, e.To, e.Replacement...)
 		}
 	}
 	return wire
@@ -69,7 +69,7 @@ func checkEdits(t *testing.T, wire []byte, v *Verdict) {
 // TestRulesAreTheLedgersRows compares names and order with the documented ones.
 func TestRulesAreTheLedgersRows(t *testing.T) {
 	want := strings.Fields(`resolver_zeroed id_zeroed opt_removed query_reduced case_lowered header_bits_cleared trailing_cut
-		time_truncated rrset_removed rebuilt local_name_in_name local_name_inside local_name_in_rdata local_network resolver_in_address resolver_in_name
+		time_truncated zone_omitted rrset_removed rebuilt local_name_in_name local_name_inside local_name_in_rdata local_network resolver_in_address resolver_in_name
 		resolver_in_rdata client_subnet list_lookup special_use no_tld`)
 	var got []string
 	for _, r := range Rules() {
@@ -81,7 +81,7 @@ func TestRulesAreTheLedgersRows(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if numRules.String() != "unknown" || numRules.Meaning() != "" || numRules.Forbids() != Kept {
+	if numRules.String() != "unknown" || numRules.Meaning() != "" || numRules.ForbidsAs() != Kept {
 		t.Error("a rule that is none has a name")
 	}
 }
@@ -102,7 +102,7 @@ func TestVerdictsOfRealResolvers(t *testing.T) {
 				taken++
 			}
 			p.Drop(Oversize)
-			p.Finish()
+			p.Finish(policy, func(*Record) {})
 			c := p.Counts()
 			var traced Counts
 			for i, v := range book.verdicts {
@@ -175,7 +175,7 @@ func TestFindings(t *testing.T) {
 			reason := p.Take(asResponse(row.wire), scrubPolicy(t), func(*Record) { t.Error("a record") })
 			v := book.verdicts[0]
 			f := v.Finding
-			if v.Reason != reason || f.Rule != row.rule || f.Rule.Forbids() != reason || string(row.wire[f.From:f.To]) != row.want {
+			if v.Reason != reason || f.Rule != row.rule || f.Rule.ForbidsAs() != reason || string(row.wire[f.From:f.To]) != row.want {
 				t.Errorf("%v by %v at %q, want %v at %q", v.Reason, f.Rule, row.wire[f.From:f.To], row.rule, row.want)
 			}
 			if c := p.Counts(); c.Scrubbed[row.rule] != 1 {
@@ -191,7 +191,6 @@ func nxdomain(name string) []byte {
 	return b
 }
 
-// TestFindingInTheZone has no place in the message.
 func TestFindingInTheZone(t *testing.T) {
 	p := NewPairer(NewBudget(8))
 	var book notebook
@@ -230,6 +229,7 @@ func TestEditsByRule(t *testing.T) {
 		HeaderBitsCleared: func(q, r *sketch) { r.dns.AuthenticatedData = true },
 		TrailingCut:       func(q, r *sketch) { r.wire = func(b []byte) []byte { return append(b, 1, 2, 3) } },
 		TimeTruncated:     func(q, r *sketch) { r.QueryTime = second + 1 },
+		ZoneOmitted:       func(q, r *sketch) { r.Zone = []byte("shop.example.") },
 	} {
 		t.Run(rule.String(), func(t *testing.T) {
 			q, r := exchange(edit)
@@ -271,7 +271,6 @@ func TestCaseOfTheQueryAloneIsReported(t *testing.T) {
 	}
 }
 
-// TestRecordOfAnUnansweredQueryHasEdits by rule.
 func TestRecordOfAnUnansweredQueryHasEdits(t *testing.T) {
 	l := newLane(t, testPolicy(t, func(c *Config) { c.Unanswered = true }))
 	var book notebook

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,27 @@ func (tr *trial) takeResponse(i int, d *sketch, broken bool) {
 	}
 }
 
+// earlyExchange sends a response, which may have a rival, before its query.
+func (tr *trial) earlyExchange(i int) {
+	query := tr.draw(i, aQuery())
+	response := aResponse()
+	response.Server, response.Resolver, response.dns.Id, response.dns.Question = query.Server, query.Resolver, query.dns.Id, query.dns.Question
+	response.dns.Answer = nil
+	response.with(tr.when)
+	if tr.packets[i] {
+		response.with(asPacket)
+	}
+	tr.takeResponse(i, response, false)
+	if rapid.IntRange(0, 3).Draw(tr.T, "another response") == 0 {
+		tr.takeResponse(i, response.answer("a.example. 300 IN A 198.51.100.8"), false)
+	}
+	tr.takeQuery(i, query)
+	if rapid.IntRange(0, 3).Draw(tr.T, "time passes") > 0 {
+		tr.now += 2 * time.Second
+		tr.query(i)
+	}
+}
+
 // check compares the lanes with the model. The lane itself checks after every message that
 // Read is the sum.
 func (tr *trial) check() {
@@ -140,7 +162,8 @@ func (tr *trial) check() {
 	for i, l := range tr.lanes {
 		want := tr.model.lanes[i].counts
 		queries := tr.model.heldBy(tr.model.lanes[i])
-		want.Held = uint64(len(queries))
+		early := tr.model.lanes[i].early
+		want.Held = uint64(len(queries) + len(early))
 		want.Scrubbed = l.Counts().Scrubbed // the lane compares it with the drops
 		if d := cmp.Diff(want, l.Counts()); d != "" {
 			tr.Fatalf("lane %d counts (-want +got):\n%s", i, d)
@@ -153,18 +176,29 @@ func (tr *trial) check() {
 		}
 		at := l.pending.oldest
 		for _, q := range queries {
-			if got := l.pending.at(at); got.id != q.dns.Id || got.queryTime != q.m.QueryTime || got.at != q.at {
+			if got := l.pending.at(at); got.id != q.dns.Id || got.sent != q.m.QueryTime || got.at != q.at {
 				tr.Fatalf("lane %d holds %d of %d at %d, want %d of %d at %d",
-					i, got.id, got.queryTime, got.at, q.dns.Id, q.m.QueryTime, q.at)
+					i, got.id, got.sent, got.at, q.dns.Id, q.m.QueryTime, q.at)
 			}
 			at = l.pending.at(at).newer
+		}
+		at = l.early.oldest
+		for _, e := range early {
+			if got := l.early.at(at); got.id != e.dns.Id || got.sent != e.m.ResponseTime || got.at != e.at || l.early.bodies[at].contested != e.contested {
+				tr.Fatalf("lane %d holds an early response %d of %d at %d, want %d of %d at %d, contested %v",
+					i, got.id, got.sent, got.at, e.dns.Id, e.m.ResponseTime, e.at, e.contested)
+			}
+			at = l.early.at(at).newer
+		}
+		if got := l.early.used; got != tr.model.lanes[i].earlyCost() {
+			tr.Fatalf("lane %d: early responses take %d of the budget, want %d", i, got, tr.model.lanes[i].earlyCost())
 		}
 	}
 }
 
 // TestPairingIsAsTheModel runs two lanes over one budget against the model.
 func TestPairingIsAsTheModel(t *testing.T) {
-	crowded, copies := 0, 0
+	crowded, copies, early := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		tr := newTrial(t)
 		lane := rapid.IntRange(0, 1)
@@ -184,6 +218,8 @@ func TestPairingIsAsTheModel(t *testing.T) {
 				tr.response(i)
 				queryAgain()
 			},
+			"early exchange":        func(t *rapid.T) { tr.earlyExchange(lane.Draw(t, "lane")) },
+			"early packet exchange": func(t *rapid.T) { tr.earlyExchange(max(0, slices.Index(tr.packets, true))) },
 			"burst": func(t *rapid.T) {
 				i := lane.Draw(t, "lane")
 				for range rapid.IntRange(15, 40).Draw(t, "queries") {
@@ -222,7 +258,11 @@ func TestPairingIsAsTheModel(t *testing.T) {
 		}
 		crowded += tr.model.crowded
 		copies += tr.model.copies
+		early += tr.model.early
 	})
+	if early == 0 {
+		t.Error("no query found a response that arrived before it")
+	}
 	if copies == 0 {
 		t.Error("no packet came again after the answer")
 	}

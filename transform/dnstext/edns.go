@@ -19,7 +19,8 @@ type EDNS struct {
 }
 
 // AppendOption appends the first EDNS option in the form of dig, and returns the options after
-// it. An incomplete option ends the list, with the text of wdns for it.
+// it. For an incomplete or malformed option it appends the error text of wdns, and returns no
+// more options.
 func AppendOption(b, options []byte) (printed, rest []byte) {
 	const cutOff = " ### PARSE ERROR ###"
 	if len(options) < 2 {
@@ -48,6 +49,8 @@ func AppendOption(b, options []byte) (printed, rest []byte) {
 	return b, options[end:]
 }
 
+// appendOptionData appends the data of an option. Like the functions that it calls, it returns
+// false if the data is malformed.
 func appendOptionData(b []byte, code uint16, data []byte) ([]byte, bool) {
 	switch code {
 	case dns.EDNS0SUBNET:
@@ -89,7 +92,6 @@ func appendClientSubnet(b, data []byte) ([]byte, bool) {
 	return strconv.AppendUint(b, uint64(data[3]), 10), true
 }
 
-// appendAddrOctets appends an address of 4 or 16 octets.
 func appendAddrOctets(b, octets []byte) []byte {
 	addr, _ := netip.AddrFromSlice(octets)
 	return AppendAddr(b, addr)

@@ -165,7 +165,8 @@ func (m *Message) parseRecord(section, off int) (end int, ok bool) {
 	return data.end, true
 }
 
-// addRecord adds a record to its RRset, or begins an RRset.
+// addRecord adds a record to its RRset in the section, or to a new one, for which set has the
+// fields.
 func (m *Message) addRecord(section int, set RRset, data Rdata) {
 	at := len(m.rdatas)
 	m.rdatas = append(m.rdatas, rdata{data, -1})

@@ -34,8 +34,8 @@ const (
 	typeSINK = 40
 )
 
-// namedByWDNS reports whether wdns has a mnemonic for a type for which miekg/dns has one.
-// Without this limit a newer miekg/dns would change what is printed.
+// namedByWDNS reports, for a type that miekg/dns has a mnemonic for, whether wdns has one too.
+// Without this check a newer miekg/dns would change what is printed.
 func namedByWDNS(t uint16) bool {
 	switch {
 	case t == dns.TypeNone, t == dns.TypeSMIMEA, t == dns.TypeZONEMD:

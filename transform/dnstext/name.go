@@ -11,6 +11,7 @@ type Form uint8
 const (
 	WDNS Form = iota // as wdns prints
 	Zone             // as a zone file reads
+	COF              // as wdns prints, but names have no final dot
 )
 
 // special reports whether c gets a backslash in a name.
@@ -22,7 +23,7 @@ func (f Form) special(c byte) bool {
 }
 
 // AppendName appends a name that is in uncompressed wire form. Payloads may contain a malformed
-// name: it is shown up to the malformed label.
+// name: a label that is cut off is shown as far as it goes, and ends the name.
 func AppendName(b, name []byte, f Form) []byte {
 	if len(name) == 0 || name[0] == 0 {
 		return append(b, '.')
@@ -44,6 +45,9 @@ func AppendName(b, name []byte, f Form) []byte {
 		b = append(b, '.')
 		name = name[end:]
 	}
+	if f == COF {
+		b = b[:len(b)-1]
+	}
 	return b
 }
 
@@ -52,7 +56,6 @@ func appendDecimal(b []byte, c byte) []byte {
 	return append(b, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
 }
 
-// appendQuoted appends a character-string in quotes.
 func appendQuoted(b, s []byte) []byte {
 	b = append(b, '"')
 	for _, c := range s {
@@ -72,7 +75,7 @@ func appendQuotedByte(b []byte, c byte) []byte {
 }
 
 // AppendAddr appends an address as inet_ntop does. The result is that of netip, except that an
-// address in ::/96 with a bit set in octets 12 and 13 ends in an IPv4 address.
+// address in ::/96 but not in ::/112 ends in an IPv4 address.
 func AppendAddr(b []byte, addr netip.Addr) []byte {
 	if addr.Is6() && !addr.Is4In6() {
 		a := addr.As16()

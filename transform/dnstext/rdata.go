@@ -15,21 +15,40 @@ import (
 // AppendRdata appends the rdata of a record of an RRset, fields separated by spaces.
 //
 // In WDNS form it returns false, with nothing appended, if the rdata is malformed, and appends
-// nothing if the class is not IN and the type is defined for class IN only. In Zone form it
+// nothing if the class is not IN and the type is defined for class IN only. In the other forms it
 // writes such rdata as octets (RFC 3597 section 5) and returns true.
 func (m *Message) AppendRdata(b []byte, set *RRset, data Rdata, f Form) ([]byte, bool) {
-	layout, onlyIN := dnswire.Presentation(set.Type)
-	if layout == "" {
-		return appendGeneric(b, m.wire[data.start:data.end], f), true
-	}
-	start, ok := len(b), true
-	if !onlyIN || set.Class == dns.ClassINET {
-		b, ok = appendFields(b, m.wire, layout.Fields(m.wire, data.start, data.end), f)
-	}
-	if f == Zone && len(b) == start {
+	start := len(b)
+	b, ok := appendKnown(b, set.Type, set.Class, m.wire, data, f)
+	if f != WDNS && len(b) == start {
 		return appendGeneric(b, m.wire[data.start:data.end], f), true
 	}
 	return b, ok
+}
+
+// AppendRdata appends rdata outside of a message, in which names are uncompressed. In every form
+// it writes as octets (RFC 3597 section 5) what wdns does not write.
+func AppendRdata(b []byte, typ, class uint16, data []byte, f Form) []byte {
+	start := len(b)
+	b, _ = appendKnown(b, typ, class, data, Rdata{0, len(data)}, f)
+	if len(b) == start {
+		b = appendGeneric(b, data, f)
+	}
+	return b
+}
+
+// appendKnown appends rdata as wdns does: nothing if the class is not IN and the type
+// is defined for class IN only. It returns false, with nothing appended, if the rdata is
+// malformed.
+func appendKnown(b []byte, typ, class uint16, msg []byte, data Rdata, f Form) ([]byte, bool) {
+	layout, onlyIN := dnswire.Presentation(typ)
+	switch {
+	case layout == "":
+		return appendGeneric(b, msg[data.start:data.end], f), true
+	case onlyIN && class != dns.ClassINET:
+		return b, true
+	}
+	return appendFields(b, msg, layout.Fields(msg, data.start, data.end), f)
 }
 
 // appendGeneric appends rdata as octets (RFC 3597 section 5). wdns writes a space after each.
@@ -45,7 +64,7 @@ func appendGeneric(b, data []byte, f Form) []byte {
 // field. It appends nothing and returns false if the rdata is malformed.
 func appendFields(b, msg []byte, fields dnswire.Fields, f Form) ([]byte, bool) {
 	start := len(b)
-	for fields.More() && fields.Next() {
+	for fields.HasOctets() && fields.Next() {
 		before, ok := len(b), true
 		if fields.IsName() {
 			b, ok = appendExpanded(b, msg, fields.Start, f)
@@ -68,7 +87,8 @@ func appendFields(b, msg []byte, fields dnswire.Fields, f Form) ([]byte, bool) {
 	return b, true
 }
 
-// appendExpanded appends the name at an offset of a message.
+// appendExpanded appends the name at an offset of a message, or returns false if it is
+// malformed.
 func appendExpanded(b, msg []byte, off int, f Form) ([]byte, bool) {
 	var room [dnswire.MaxName]byte
 	name, _, ok := dnswire.ExpandName(room[:0], msg, off)
@@ -78,7 +98,8 @@ func appendExpanded(b, msg []byte, off int, f Form) ([]byte, bool) {
 	return AppendName(b, name, f), true
 }
 
-// appendField appends a field that is not a name.
+// appendField appends a field that is not a name. Like the functions that it calls, it returns
+// false if the data is malformed.
 func appendField(b []byte, kind dnswire.Kind, data []byte, f Form) ([]byte, bool) {
 	switch kind {
 	case dnswire.Int8, dnswire.Int16, dnswire.Int32:
@@ -147,8 +168,8 @@ func appendEUI(b, data []byte) []byte {
 	return b
 }
 
-// appendTag appends the tag of a CAA record. In a zone file it has no quotes (RFC 8659 section
-// 4.1.1).
+// appendTag appends the tag of a CAA record, in Zone form without quotes if it is valid (RFC
+// 8659 section 4.1.1).
 func appendTag(b, tag []byte, f Form) []byte {
 	if f == Zone && isAlphanumeric(tag) {
 		return append(b, tag...)

@@ -78,7 +78,8 @@ func appendSvcParamValue(b []byte, key uint16, value []byte) ([]byte, bool) {
 	return appendQuoted(b, value), true
 }
 
-// appendList appends values of one size, separated by commas.
+// appendList appends values of one size, separated by commas. It returns false if the length of
+// values is not a multiple of size.
 func appendList(b, values []byte, size int, appendOne func(b, v []byte) []byte) ([]byte, bool) {
 	if len(values)%size != 0 {
 		return b, false
@@ -92,8 +93,8 @@ func appendList(b, values []byte, size int, appendOne func(b, v []byte) []byte) 
 	return b, true
 }
 
-// appendALPN appends protocol identifiers. They are escaped twice: as items of a list, and the
-// list as a character-string (RFC 9460 appendix A.1).
+// appendALPN appends the protocol identifiers as a list in quotes. Commas and backslashes in
+// them are escaped for the list, and then again for the quotes (RFC 9460 appendix A.1).
 func appendALPN(b, ids []byte) ([]byte, bool) {
 	if len(ids) == 0 {
 		return b, false

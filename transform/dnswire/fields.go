@@ -14,14 +14,29 @@ type Fields struct {
 	end    int    // of the rdata
 }
 
-// Fields returns the fields of the rdata from start to end in a message. For layouts of a
-// [Presentation], call More before Next: rdata may end before any field.
+// Fields returns the fields of the rdata from start to end in a message. If l is of
+// [Presentation], call More before Next, because wdns accepts rdata that ends after any field.
 func (l Layout) Fields(msg []byte, start, end int) Fields {
 	return Fields{msg: msg, layout: l, Start: start, End: start, end: end}
 }
 
-// More reports whether octets of the rdata follow the current field.
-func (f *Fields) More() bool { return f.End < f.end }
+// IsRdata reports whether the octets are rdata of a type outside a message, where names are
+// uncompressed. Names are lowercase, unless their letter case is data.
+func IsRdata(typ uint16, rdata []byte) bool {
+	f := coarseOf(typ, rdata).Fields(rdata, 0, len(rdata))
+	for f.Next() {
+		if !f.IsName() {
+			continue
+		}
+		if name := rdata[f.Start:f.End]; !IsName(name) || f.Kind == Name && !IsLower(name) {
+			return false
+		}
+	}
+	return !f.Malformed
+}
+
+// HasOctets reports whether octets of the rdata follow the current field.
+func (f *Fields) HasOctets() bool { return f.End < f.end }
 
 // IsName reports whether the current field is a name.
 func (f *Fields) IsName() bool { return f.Kind == Name || f.Kind == CasedName }
@@ -36,7 +51,8 @@ func (f *Fields) Data() []byte {
 	return f.msg[f.Start:f.End]
 }
 
-// Next goes to the next field and reports whether there is one.
+// Next goes to the next field and reports whether there is one. If it does not fit the layout,
+// Next sets Malformed and returns false.
 func (f *Fields) Next() bool {
 	if len(f.layout) == 0 {
 		f.Malformed = f.Malformed || f.End != f.end
@@ -64,7 +80,8 @@ func (f *Fields) Next() bool {
 	return true
 }
 
-// fieldEnd returns the offset after the current field, which begins at f.End, or -1.
+// fieldEnd returns the offset after the field of f.Kind that begins at f.End, or -1 if it is
+// malformed. The offset may be beyond the rdata.
 func (f *Fields) fieldEnd() int {
 	rest := f.msg[f.End:f.end]
 	switch f.Kind {

@@ -180,7 +180,8 @@ func merged(fields Layout) Layout {
 	return Layout(all)
 }
 
-// coarseOf returns the layout in which a Walker reads a record's rdata.
+// coarseOf returns the layout in which a Walker reads rdata of a type. The rdata itself decides
+// for types with several layouts.
 func coarseOf(typ uint16, rdata []byte) Layout {
 	switch typ {
 	case typeA6: // RFC 2874 section 3.1: a prefix of length 0 has no name

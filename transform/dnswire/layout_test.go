@@ -113,7 +113,7 @@ func TestLayoutsAgreeWithMiekg(t *testing.T) {
 					t.Errorf("%s: %d octets of a field from %d to %d", dns.Type(typ), len(f.Data()), f.Start, f.End)
 				}
 			}
-			if f.Malformed || f.More() || read != len(rdata) {
+			if f.Malformed || f.HasOctets() || read != len(rdata) {
 				t.Errorf("%s %q: malformed %v, %d of %d octets", dns.Type(typ), layout, f.Malformed, read, len(rdata))
 			}
 		}
@@ -138,7 +138,7 @@ func TestFieldsGiveTheirData(t *testing.T) {
 		var got []string
 		rdata := wiretest.Unhex(t, tt.rdata)
 		f := Layout(tt.layout).Fields(rdata, 0, len(rdata))
-		for f.More() && f.Next() {
+		for f.HasOctets() && f.Next() {
 			got = append(got, fmt.Sprintf("%c %x", f.Kind, f.Data()))
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" || f.Malformed {

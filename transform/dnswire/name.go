@@ -3,16 +3,15 @@ package dnswire
 import "encoding/binary"
 
 // Lower lowercases ASCII letters in place (RFC 4343), eight octets at a time, and reports
-// whether b had any. Length octets are not letters, so b may be a name in wire form.
+// whether any was in upper case. Length octets are not letters, so b may be a name in wire
+// form.
 func Lower(b []byte) bool {
 	changed := uint64(0)
 	for len(b) >= 8 {
 		v := binary.LittleEndian.Uint64(b)
-		const ones = 0x0101010101010101
-		low := v & (0x7f * ones)
-		isUpper := (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ v & (0x80 * ones)
-		binary.LittleEndian.PutUint64(b, v|isUpper>>2)
-		changed |= isUpper
+		upper := uppers(v)
+		binary.LittleEndian.PutUint64(b, v|upper>>2)
+		changed |= upper
 		b = b[8:]
 	}
 	for i, c := range b {
@@ -22,6 +21,29 @@ func Lower(b []byte) bool {
 		}
 	}
 	return changed != 0
+}
+
+// uppers returns a word with the highest bit of each octet that is an ASCII letter in upper case.
+func uppers(v uint64) uint64 {
+	const ones = 0x0101010101010101
+	low := v & (0x7f * ones)
+	return (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ v & (0x80 * ones)
+}
+
+// IsLower reports whether no octet of b is an ASCII letter in upper case: Lower would change
+// nothing.
+func IsLower(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if uppers(binary.LittleEndian.Uint64(b)) != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 // EqualFold compares two uncompressed names, or other octets, without regard to ASCII case
@@ -50,6 +72,17 @@ func IsName(b []byte) bool {
 	for off := 0; off < len(b) && b[off] < 64; off += 1 + int(b[off]) {
 		if b[off] == 0 {
 			return off+1 == len(b)
+		}
+	}
+	return false
+}
+
+// IsBelow reports whether a name is equal to or below a zone, by whole labels. Both are
+// uncompressed and in lowercase.
+func IsBelow(name, zone []byte) bool {
+	for off := 0; len(name)-off >= len(zone); off += 1 + int(name[off]) {
+		if len(name)-off == len(zone) {
+			return string(name[off:]) == string(zone)
 		}
 	}
 	return false

@@ -46,6 +46,21 @@ func TestLower(t *testing.T) {
 	}
 }
 
+func TestIsBelow(t *testing.T) {
+	for _, row := range []struct {
+		name, zone string
+		want       bool
+	}{
+		{"example.com", "example.com", true}, {"a.b.example.com", "example.com", true}, {"com", ".", true}, {".", ".", true},
+		{"notexample.com", "example.com", false}, {"example.com.evil", "example.com", false}, {"com", "example.com", false},
+		{".", "com", false}, {"example.net", "example.com", false}, {"x\x07example.com", "example.com", false},
+	} {
+		if got := IsBelow(wiretest.Name(row.name), wiretest.Name(row.zone)); got != row.want {
+			t.Errorf("%s and %s: got %v", row.name, row.zone, got)
+		}
+	}
+}
+
 func TestIsName(t *testing.T) {
 	longest := wiretest.Name(strings.Repeat("a.", 127))
 	for name, want := range map[string]bool{

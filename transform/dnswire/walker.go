@@ -24,9 +24,9 @@ type Walker struct {
 	// Runs are the labels of all names, each label once.
 	Runs []Run
 
-	// PointsOutsideNames: a pointer points to anything but a label or root of a name, or to
-	// a name whose letter case is treated otherwise. Then offsets must not move, and octets
-	// must not change.
+	// PointsOutsideNames reports that a pointer points to anything but a label or root of a
+	// name, or to a name whose letter case is treated otherwise. Then offsets must not move,
+	// and octets must not change.
 	PointsOutsideNames bool
 
 	marks   []mark // by offset
@@ -166,8 +166,9 @@ func (w *Walker) record(off int, section uint8) int {
 	return end
 }
 
-// option notes the OPT record (RFC 6891 section 6.1.1: one, in additional). Its owner does
-// not count as a name, so that a pointer to it is found to point outside names.
+// option notes the OPT record, or returns false if it is the second or not in additional (RFC
+// 6891 section 6.1.1). It removes the owner from the names that were read, so that a pointer to
+// it sets PointsOutsideNames.
 func (w *Walker) option(r Record, ownerEnd int, extendedRcode uint8) bool {
 	if w.OPT >= 0 || r.Section != Additional {
 		return false
@@ -210,15 +211,15 @@ func (w *Walker) rdata(r Record) bool {
 	return !f.Malformed
 }
 
-// Fields returns the fields of a record's rdata as far as they differ in what they may
-// contain: Name, CasedName, String, IPv4, IPv6, IPv6Tail, HIPHeader, Params, Opaque, Random,
+// Fields returns the fields of a record's rdata in the coarse layout of a Walker, which has only
+// the kinds Name, CasedName, String, IPv4, IPv6, IPv6Tail, HIPHeader, Params, Opaque, Random,
 // and numbers of octets.
 func (w *Walker) Fields(r *Record) Fields {
 	return coarseOf(r.Type, w.Msg[r.Rdata:r.End]).Fields(w.Msg, int(r.Rdata), int(r.End))
 }
 
 // name reads the name at off, marks it, and returns the offset after it, or -1 if it is
-// malformed.
+// malformed. keepCase states that its letter case is data.
 func (w *Walker) name(off int, keepCase bool) int {
 	w.outside = false
 	stop, end := w.labels(off, keepCase, 0)
@@ -228,8 +229,9 @@ func (w *Walker) name(off int, keepCase bool) int {
 	return end
 }
 
-// labels parses labels up to the root or a pointer, and marks them. stop is that offset, end
-// the offset after it, or -1 if malformed. hops counts the pointers followed so far.
+// labels parses labels from start up to the root or a pointer, and marks them. stop is the
+// offset of that root or pointer, end the offset after it, or -1 if the name is malformed. hops
+// counts the pointers followed so far.
 func (w *Walker) labels(start int, keepCase bool, hops int) (stop, end int) {
 	msg := w.Msg
 	for off := start; off < len(msg); {
@@ -252,8 +254,8 @@ func (w *Walker) labels(start int, keepCase bool, hops int) (stop, end int) {
 	return start, -1
 }
 
-// markName marks the labels from start to stop, where the rest of the name begins. It
-// returns end, or -1 if the name is too long.
+// markName marks the labels from start to stop, and stop itself: there is the root or pointer,
+// whose mark is rest. It returns end, or -1 if the name is too long.
 func (w *Walker) markName(start, stop, end int, rest mark, keepCase bool) int {
 	total := stop - start + int(rest&markLen)
 	if total > MaxName {
@@ -270,9 +272,9 @@ func (w *Walker) markName(start, stop, end int, rest mark, keepCase bool) int {
 	return end
 }
 
-// pointer follows a pointer in a name that begins at start, and returns the mark of its
-// target, or 0 if it is malformed. A pointer points strictly backwards (RFC 1035 section
-// 4.1.4: a prior occurrence), so every chain ends.
+// pointer returns the mark of a pointer to target in the label run that begins at start, or 0
+// if it is malformed. It reads the target as a name if no name has a label there. A pointer
+// points strictly backwards (RFC 1035 section 4.1.4: a prior occurrence), so every chain ends.
 func (w *Walker) pointer(target, start int, keepCase bool, hops int) mark {
 	if target < HeaderLen || target >= start || hops > maxHops {
 		return 0
@@ -299,31 +301,32 @@ func (w *Walker) Expand(b []byte, off int) []byte {
 	return b
 }
 
-// IsRoot reports whether the name at off is the root.
+// IsRoot reports whether the name at off is the root, or a pointer to it.
 func (w *Walker) IsRoot(off int) bool { return w.marks[off]&markLen == 1 }
 
-// After returns the octets at the target of the pointer that ends a Run; nil if the root ends
+// Continuation returns the octets at the target of the pointer that ends a Run; nil if the root ends
 // it.
-func (w *Walker) After(r Run) []byte {
+func (w *Walker) Continuation(r Run) []byte {
 	if w.Msg[r.End] == 0 {
 		return nil
 	}
 	return w.Msg[int(w.Msg[r.End]&0x3f)<<8|int(w.Msg[r.End+1]):]
 }
 
-// Covered is the type of the RRset that a record belongs to: a signature belongs to the
+// RRsetType is the type of the RRset that a record belongs to: a signature belongs to the
 // RRset that it covers (RFC 4034 section 3.1.1).
-func (w *Walker) Covered(r *Record) uint16 {
+func (w *Walker) RRsetType(r *Record) uint16 {
 	if (r.Type == typeRRSIG || r.Type == typeSIG) && r.End-r.Rdata >= 2 {
 		return binary.BigEndian.Uint16(w.Msg[r.Rdata:])
 	}
 	return r.Type
 }
 
-// SameRRset reports whether the records with these indexes belong to one RRset.
+// SameRRset reports whether the records with these indexes have the same section, owner and
+// type, as Covered returns it. It does not compare their classes.
 func (w *Walker) SameRRset(i, j int) bool {
 	a, b := &w.Records[i], &w.Records[j]
-	if a.Section != b.Section || w.Covered(a) != w.Covered(b) {
+	if a.Section != b.Section || w.RRsetType(a) != w.RRsetType(b) {
 		return false
 	}
 	if a.Owner == b.Owner {
@@ -341,12 +344,12 @@ func (w *Walker) Omit(i int) {
 	}
 }
 
-// Omits reports whether a record was omitted.
-func (w *Walker) Omits() bool { return w.omitted != [3]int{} }
+// HasOmitted reports whether a record was omitted.
+func (w *Walker) HasOmitted() bool { return w.omitted != [3]int{} }
 
-// Remaining returns how many records of a section remain without the OPT record and the
-// omitted records.
-func (w *Walker) Remaining(section int) int {
+// RemainingCount returns the number of records of a section without the OPT record and the omitted
+// records.
+func (w *Walker) RemainingCount(section int) int {
 	n := w.Counts[section] - w.omitted[section]
 	if section == Additional && w.OPT >= 0 {
 		n--

@@ -13,7 +13,7 @@ import (
 // FuzzWalk compares the walker with miekg/dns: both must read a message alike if both
 // accept it. If only the walker refuses it, stricter must know the reason.
 func FuzzWalk(f *testing.F) {
-	for _, tt := range wiretest.Walks {
+	for _, tt := range wiretest.WalkCases {
 		f.Add(wiretest.Unhex(f, tt.Hex))
 	}
 	for _, m := range wiretest.RealMessages(f) {

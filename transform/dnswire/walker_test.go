@@ -11,7 +11,7 @@ import (
 )
 
 func TestWalk(t *testing.T) {
-	for _, tt := range wiretest.Walks {
+	for _, tt := range wiretest.WalkCases {
 		t.Run(tt.Name, func(t *testing.T) {
 			msg := wiretest.Unhex(t, tt.Hex)
 			var w Walker

@@ -242,9 +242,9 @@ const (
 	emptyOPT = "00 0029 04d0 00008000 0000"
 )
 
-// Walks are messages, each with a name and whether it is well formed. They are the test
+// WalkCases are messages, each with a name and whether it is well formed. They are the test
 // table of the walker and seeds of fuzz targets.
-var Walks = []struct {
+var WalkCases = []struct {
 	Name string
 	Hex  string
 	OK   bool
