@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,16 +24,19 @@ type version struct {
 	changed       unix.Timespec // status change time, which no process can set back
 }
 
-// versionOf returns the version of the file at path, or zero if it is not visible.
+// versionOf returns the version of the file at path, or zero if stat fails.
 func versionOf(path string) version {
 	var s unix.Stat_t
-	if path == "" || unix.Stat(path, &s) != nil {
+	if path == "" || IsText(path) || unix.Stat(path, &s) != nil {
 		return version{}
 	}
 	return newVersion(&s)
 }
 
 func newVersion(s *unix.Stat_t) version { return version{s.Dev, s.Ino, s.Size, s.Ctim} }
+
+// IsText reports whether v is PEM text and not the name of a file.
+func IsText(v string) bool { return strings.Contains(v, "-----BEGIN ") }
 
 // A pemFile is the content of a file at one time.
 type pemFile struct {
@@ -41,8 +45,12 @@ type pemFile struct {
 	version
 }
 
-// readPEM reads a regular file. It refuses pipes and devices, which could block a handshake.
+// readPEM reads a regular file, unless path is PEM text. It refuses pipes and devices, which could
+// block a handshake.
 func readPEM(path string) (pemFile, error) {
+	if IsText(path) {
+		return pemFile{path: "(PEM text)", text: []byte(path)}, nil
+	}
 	p := pemFile{path: path}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -67,7 +75,7 @@ func readPEM(path string) (pemFile, error) {
 }
 
 // certificates returns the certificates of the file, at least one. It ignores other PEM
-// blocks, such as keys. It returns an error if the file is incomplete.
+// blocks, such as keys. It returns an error if the text ends within a block.
 func (p pemFile) certificates() ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	block, rest := pem.Decode(p.text)

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
 )
 
 // A CA issues certificates that are valid from 1990 to 2100. Time in a synctest bubble begins
@@ -31,7 +31,7 @@ type CA struct {
 // A Pair is a certificate and its key in PEM form.
 type Pair struct{ Cert, Key []byte }
 
-// NewCA returns a CA of that common name.
+// NewCA returns a CA with this common name.
 func NewCA(t testing.TB, name string) *CA {
 	t.Helper()
 	template := template(name)
@@ -45,8 +45,8 @@ func NewCA(t testing.TB, name string) *CA {
 	return &CA{encode("CERTIFICATE", der), cert, key}
 }
 
-// Issue returns a certificate of that common name for the host sensor.example. change, if not
-// nil, changes the template before.
+// Issue returns a certificate with this common name for the host sensor.example. change, if not
+// nil, changes the certificate before it is signed.
 func (a *CA) Issue(t testing.TB, name string, change func(*x509.Certificate)) Pair {
 	t.Helper()
 	template := template(name)
@@ -111,8 +111,8 @@ func (a *CA) pool() *x509.CertPool {
 }
 
 // ClientConfig returns the configuration of a client that trusts ca as the issuer of the
-// server's certificate. The client shows own whenever the server asks for a certificate, even
-// if the server does not accept its issuer.
+// server's certificate. The client sends own, at most one pair, whenever the server asks for a
+// certificate, even if the server does not accept its issuer.
 func ClientConfig(t testing.TB, ca *CA, own ...Pair) *tls.Config {
 	t.Helper()
 	c := &tls.Config{RootCAs: ca.pool(), ServerName: "sensor.example"}
@@ -129,8 +129,9 @@ type Folder struct {
 	Dir string
 }
 
-// NewFolder writes the files of a server whose certificate, of common name sensor.example, is
-// issued by ca. clients issues the clients' certificates; nil: clients need none.
+// NewFolder writes the files of a server whose certificate, with the common name
+// sensor.example, is issued by ca. clients is the CA of the clients; nil: clients need no
+// certificate.
 func NewFolder(t testing.TB, ca, clients *CA) Folder {
 	t.Helper()
 	f := Folder{Dir: t.TempDir()}
@@ -143,7 +144,7 @@ func NewFolder(t testing.TB, ca, clients *CA) Folder {
 	return f
 }
 
-// Put writes p to the files, in place.
+// Put overwrites the server's certificate and key with p, in place.
 func (f Folder) Put(t testing.TB, p Pair) {
 	t.Helper()
 	Write(t, f.Cert, p.Cert)

@@ -18,8 +18,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs/certstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,7 +56,7 @@ func (s server) handshake(client *tls.Config) (tls.ConnectionState, error) {
 		theirs.Close()
 		state <- nc.ConnectionState()
 	}()
-	nc := tls.Server(ours, s.Config())
+	nc := tls.Server(ours, s.CurrentConfig())
 	err := nc.Handshake()
 	nc.Close()
 	return <-state, err
@@ -70,6 +70,40 @@ func (s server) shows(t *testing.T, client *tls.Config) string {
 		t.Fatal(err)
 	}
 	return state.PeerCertificates[0].Subject.CommonName
+}
+
+// TestTextInPlaceOfFiles: errors do not contain the text.
+func TestTextInPlaceOfFiles(t *testing.T) {
+	ca, other := certstest.NewCA(t, "CA"), certstest.NewCA(t, "other")
+	pair := ca.Issue(t, "sensor", nil)
+	text := certs.Files{Cert: string(pair.Cert), Key: string(pair.Key), ClientCA: string(ca.PEM)}
+	s := newServer(t, text)
+	client := certstest.ClientConfig(t, ca)
+	mine := ca.Issue(t, "resolver", nil)
+	certificate, err := tls.X509KeyPair(mine.Cert, mine.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Certificates = []tls.Certificate{certificate}
+	for range 2 {
+		if got := s.shows(t, client); got != "sensor" {
+			t.Errorf("shows %q", got)
+		}
+	}
+	if s.log.Len() > 0 {
+		t.Errorf("logged %s", s.log)
+	}
+	foreign, cut := text, text
+	foreign.Key = string(other.Issue(t, "sensor", nil).Key)
+	cut.Cert = string(pair.Cert[:len(pair.Cert)/2])
+	for want, files := range map[string]certs.Files{
+		"TLS cert (PEM text) with key (PEM text): tls: private key does not match public key": foreign,
+		"TLS cert: (PEM text) is cut off, or not PEM, after certificate 0":                    cut,
+	} {
+		if err := files.Check(); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
 }
 
 func TestCertificatesAreReadAgainWhenTheyChange(t *testing.T) {
@@ -223,7 +257,7 @@ func TestLogIsReplaced(t *testing.T) {
 	var next bytes.Buffer
 	s.LogTo(slog.New(slog.NewTextHandler(&next, nil)))
 	certstest.Write(t, f.Cert, nil)
-	s.Config()
+	s.CurrentConfig()
 	if s.log.Len() > 0 || !strings.Contains(next.String(), "contains no certificate") {
 		t.Errorf("the log before has %q, the next one %q", s.log, &next)
 	}

@@ -1,7 +1,8 @@
-// Package certs reads the PEM files with which a server speaks TLS, and reads them again when
-// they change.
+// Package certs reads the PEM files with which a server or a client speaks TLS: those of a server
+// again when they change, those of a client for each connection. It explains to the operator why a
+// client could not connect.
 //
-// It must not know connections, dnstap or configuration: it returns a tls.Config for each
+// It must not make connections, or know dnstap or configuration: it returns a tls.Config for each
 // handshake.
 package certs
 
@@ -14,7 +15,8 @@ import (
 	"time"
 )
 
-// Files names the PEM files of a server. The zero value means no TLS.
+// Files names the PEM files of a server, or contains PEM text in place of a name. The zero value
+// means no TLS.
 type Files struct {
 	Cert     string // the server's certificate, followed by the intermediate certificates
 	Key      string // the server's private key
@@ -37,7 +39,7 @@ type loaded struct {
 	versions versions
 }
 
-// versions are the versions of the files; zero for a file that is not named or not visible.
+// versions are the versions of the files; zero for a file without a path or that stat fails on.
 type versions struct{ cert, key, clientCA version }
 
 func (f Files) versions() versions {
@@ -48,22 +50,11 @@ func (f Files) versions() versions {
 // certificate.
 func (f Files) load() (loaded, error) {
 	var l loaded
-	cert, err := readPEM(f.Cert)
-	if err == nil {
-		_, err = cert.certificates()
-	}
+	pair, versions, err := readPair(f.Cert, f.Key)
 	if err != nil {
-		return l, fmt.Errorf("TLS cert: %w", err)
+		return l, err
 	}
-	key, err := readPEM(f.Key)
-	if err != nil {
-		return l, fmt.Errorf("TLS key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert.text, key.text)
-	if err != nil {
-		return l, fmt.Errorf("TLS cert %s with key %s: %w", f.Cert, f.Key, err)
-	}
-	l.versions = versions{cert: cert.version, key: key.version}
+	l.versions = versions
 	l.config = &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{pair},
@@ -80,6 +71,26 @@ func (f Files) load() (loaded, error) {
 		return l, fmt.Errorf("TLS client_ca: %w", err)
 	}
 	return l, nil
+}
+
+// readPair reads a certificate with its key.
+func readPair(certPath, keyPath string) (tls.Certificate, versions, error) {
+	cert, err := readPEM(certPath)
+	if err == nil {
+		_, err = cert.certificates()
+	}
+	if err != nil {
+		return tls.Certificate{}, versions{}, fmt.Errorf("TLS cert: %w", err)
+	}
+	key, err := readPEM(keyPath)
+	if err != nil {
+		return tls.Certificate{}, versions{}, fmt.Errorf("TLS key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert.text, key.text)
+	if err != nil {
+		return tls.Certificate{}, versions{}, fmt.Errorf("TLS cert %s with key %s: %w", cert.path, key.path, err)
+	}
+	return pair, versions{cert: cert.version, key: key.version}, nil
 }
 
 func readPool(path string) (*x509.CertPool, version, error) {
@@ -103,7 +114,7 @@ type Credentials struct {
 	mu      sync.Mutex
 	log     *slog.Logger
 	inUse   loaded
-	problem string // why the files have not been usable since; empty: they are
+	problem string // why the files are not usable now; empty: they are
 }
 
 // Load reads the files. It reports later changes of the files to log. It returns an error if
@@ -123,11 +134,11 @@ func (c *Credentials) LogTo(log *slog.Logger) {
 	c.log = log
 }
 
-// Config returns the TLS configuration for a new handshake. It reads the files again if they
+// CurrentConfig returns the TLS configuration for a new handshake. It reads the files again if they
 // changed. If they are not usable, Config returns the previous configuration, logs the problem
 // once, and reads the files at every call until they are usable: the cause may be outside the
 // files.
-func (c *Credentials) Config() *tls.Config {
+func (c *Credentials) CurrentConfig() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refresh()
