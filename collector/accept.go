@@ -81,12 +81,12 @@ func (s *Source) admit(nc net.Conn) *conn {
 	peer := peerOf(nc)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.freePlace(peer.holder()) {
+	if !s.makeRoom(peer.holder()) {
 		s.stats.Refused++
 		return nil
 	}
 	s.stats.Accepted++
-	c := newConn(nc, peer, s.stats.Accepted, s.config, s.logOfNext())
+	c := newConn(nc, peer, s.stats.Accepted, s.config, s.connLog())
 	c.tls = s.tls
 	s.conns[c] = struct{}{}
 	return c
@@ -101,17 +101,21 @@ func (s *Source) release(c *conn, how outcome) {
 	switch how {
 	case neverBegan:
 		s.stats.HandshakesFailed++
+		if c.noStart != "" {
+			s.failure = HandshakeFailure{time.Now(), c.noStart}
+		}
 	case broken:
 		s.stats.Broken++
 	}
 }
 
-// loggedPerMinute is how many new connections a minute are logged above debug level: far more
-// than resolvers make, and few enough for a log.
+// loggedPerMinute is the number of new connections in a minute that are logged above debug
+// level: far more than resolvers make, and few enough for a log.
 const loggedPerMinute = 60
 
-// logOfNext returns the log for one more connection. s.mu is held.
-func (s *Source) logOfNext() *slog.Logger {
+// connLog counts a new connection, and returns its log: at debug level only, if more than
+// loggedPerMinute came in this minute. s.mu is held.
+func (s *Source) connLog() *slog.Logger {
 	n := s.perMinute.add(time.Now())
 	if n <= loggedPerMinute {
 		return s.log

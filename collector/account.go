@@ -16,16 +16,16 @@ import (
 
 // A Connection describes one connection that has sent START.
 type Connection struct {
-	Number        uint64 // of the source's connections, from 1; "connection" in the log
+	Number        uint64 // counts the source's connections from 1; "connection" in the log
 	Peer          Peer
 	Since         time.Time // accepted
-	Identity      string    // as the resolver states them; at most 255 bytes, of any value
-	Version       string
+	Identity      string    // as the resolver states it; at most 255 bytes, of any value
+	Version       string    // likewise
 	Bidirectional bool
 	Frames        uint64     // data frames, unreadable ones included
-	Types         TypeCounts // of the readable ones
+	Types         TypeCounts // of the readable frames
 	Outward       uint64     // messages that are outward by type and times
-	Remedy        Remedy     // zero unless it was reported that nothing outward comes
+	Remedy        Remedy     // as reported; zero: not reported, or no longer due
 }
 
 // A Peer is the other end of a connection: a process on a Unix socket, an address on TCP.
@@ -95,29 +95,38 @@ const maxLabel = 255
 // An account counts what a stream has received. Only the goroutine that reads uses it.
 type account struct {
 	frames            uint64 // data frames
+	oversize          uint32 // bytes of the first data frame above max_frame; 0: none
 	types             TypeCounts
 	identity, version []byte
-	renamed           bool // identity or version changed since this was last false
+	renamed           bool // identity or version changed after the last publish
 
 	notOutward uint64 // messages that the lane dropped as not outward
 	outward    uint64 // all other messages
-	forwarded  uint64 // of these, those dropped as forwarded: to or from another resolver
-	direct     uint64 // of these, the other responses, from servers
+	forwarded  uint64 // outward messages dropped as forwarded: to or from another resolver
+	direct     uint64 // outward responses that were not dropped as forwarded
 }
 
-// note counts the type of a decoded frame, and keeps its identity and version.
+// noteOversize keeps the length of the first data frame above max_frame.
+func (a *account) noteOversize(length uint32) {
+	if a.oversize == 0 {
+		a.oversize = length
+	}
+}
+
+// note counts the type of a decoded frame, and copies its identity and version.
 func (a *account) note(f *fields) {
 	kind := f.messageType
 	if kind < 0 || int(kind) >= len(a.types) {
 		kind = 0
 	}
 	a.types[kind]++
-	a.rename(&a.identity, f.identity)
-	a.rename(&a.version, f.version)
+	a.setLabel(&a.identity, f.identity)
+	a.setLabel(&a.version, f.version)
 }
 
-// rename sets kept to a frame's value. A frame without the value changes nothing.
-func (a *account) rename(kept *[]byte, value []byte) {
+// setLabel copies a frame's value, up to maxLabel, to kept. A nil value, of a frame without
+// the field, changes nothing.
+func (a *account) setLabel(kept *[]byte, value []byte) {
 	value = value[:min(len(value), maxLabel)]
 	if value != nil && !bytes.Equal(*kept, value) {
 		*kept = append((*kept)[:0], value...)
@@ -125,9 +134,9 @@ func (a *account) rename(kept *[]byte, value []byte) {
 	}
 }
 
-// judged counts a message by the lane's reason. A query that is kept may later turn out to be
-// forwarded.
-func (a *account) judged(role transform.Role, reason transform.Reason) {
+// countReason counts a message by the lane's reason. Only a response counts as direct: the
+// lane may drop a query as forwarded after it returned Kept.
+func (a *account) countReason(role transform.Role, reason transform.Reason) {
 	switch {
 	case reason == transform.NotOutward:
 		a.notOutward++
@@ -140,7 +149,8 @@ func (a *account) judged(role transform.Role, reason transform.Reason) {
 	a.outward++
 }
 
-// publish copies the account to shown after a burst. It logs a new identity or version.
+// publish copies the account to c.shown after a burst. It logs a new identity or version, and
+// the first frame above max_frame.
 func (c *conn) publish() {
 	a := &c.stream.account
 	c.mu.Lock()
@@ -158,6 +168,11 @@ func (c *conn) publish() {
 		}
 		c.log.Log(context.Background(), level, "resolver named itself",
 			"identity", string(a.identity), "version", string(a.version))
+	}
+	if a.oversize > 0 && !c.oversizeLogged {
+		c.oversizeLogged = true
+		c.log.Warn("a frame was skipped, because it is longer than max_frame; further ones are only counted",
+			"length", a.oversize, "max_frame", c.limits.MaxFrame)
 	}
 	c.checkOutward()
 }

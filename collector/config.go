@@ -1,12 +1,14 @@
 package collector
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
 )
 
 // Config describes one dnstap source: where it listens, and the limits of its connections.
@@ -47,12 +49,41 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Exclusions returns the resolvers' users on this machine that could not connect to a source
-// of cfg if this process created its socket; see [sockfile.Exclusions]. A TCP source excludes
+// Probe returns the error with which Listen would fail now, except that another process may
+// listen at the address of cfg: inUse reports this. It removes what it creates.
+func Probe(cfg Config) (inUse bool, err error) {
+	if err := cfg.check(); err != nil {
+		return false, err
+	}
+	if err := cfg.TLS.Check(); err != nil {
+		return false, err
+	}
+	if cfg.Network == "unix" {
+		inUse, err = sockfile.Probe(cfg.Address, cfg.access())
+	} else {
+		inUse, err = ProbeTCP(cfg.Address)
+	}
+	return inUse, listenError(cfg, err)
+}
+
+// ProbeTCP is Probe for ListenTCP.
+func ProbeTCP(address string) (inUse bool, err error) {
+	l, err := ListenTCP(address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, l.Close()
+}
+
+// PredictExclusions returns the resolvers' users on this machine that could not connect to a source
+// of cfg if this process created its socket; see [sockfile.PredictExclusions]. A TCP source excludes
 // no user.
-func Exclusions(cfg Config) ([]sockfile.Exclusion, error) {
+func PredictExclusions(cfg Config) ([]sockfile.Exclusion, error) {
 	if cfg.Network != "unix" {
 		return nil, nil
 	}
-	return sockfile.Exclusions(cfg.Address, cfg.access())
+	return sockfile.PredictExclusions(cfg.Address, cfg.access())
 }

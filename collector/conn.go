@@ -17,7 +17,7 @@ import (
 
 	framestream "github.com/farsightsec/golang-framestream"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -37,15 +37,18 @@ const (
 // A conn is one connection. One goroutine serves it; others may call phase, show and displace.
 type conn struct {
 	raw    net.Conn           // as accepted
-	nc     net.Conn           // serve's: raw, or TLS over it after secure
+	nc     net.Conn           // used only by serve: raw, or TLS over it after secure
 	tls    *certs.Credentials // nil: no TLS
 	limits Config
 	log    *slog.Logger
 	holder holder
-	reader *connReader // serve's
-	stream stream      // serve's
+	reader *connReader // used only by serve
+	stream stream      // used only by serve
 
-	reportScheduled bool // serve's: the first message has come, so the report is scheduled or was made
+	reportScheduled bool // used only by serve: checkOutward has scheduled report
+	oversizeLogged  bool // used only by serve
+
+	noStart string // set by serve: why there was no START; empty if the peer only connected
 
 	displaced atomic.Bool
 	released  chan struct{} // closed by Source.release
@@ -105,7 +108,7 @@ func (c *conn) serve(ctx context.Context, open func() transform.Lane) outcome {
 func (c *conn) secure(ctx context.Context, deadline time.Time) error {
 	inTime, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	nc := tls.Server(c.nc, c.tls.Config())
+	nc := tls.Server(c.nc, c.tls.CurrentConfig())
 	err := nc.HandshakeContext(inTime)
 	switch {
 	case err == nil:
@@ -118,6 +121,11 @@ func (c *conn) secure(ctx context.Context, deadline time.Time) error {
 		return os.ErrDeadlineExceeded
 	}
 	err = withoutAddress(err)
+	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		if named := withoutTLS(header.RecordHeader[:]); named != nil {
+			return named
+		}
+	}
 	if strings.HasSuffix(err.Error(), "tls: bad record MAC") {
 		// In TLS 1.3 package tls cannot read the alert that OpenSSL sends.
 		return fmt.Errorf("TLS: the peer seems to refuse our certificate: %w", err)
@@ -157,8 +165,8 @@ func (c *conn) finish() {
 	}
 }
 
-// close closes the connection. TLS sends close_notify, and would wait 5 s for a peer that does
-// not read.
+// close closes the connection. It gives TLS finishTime to send close_notify: crypto/tls would
+// wait 5 s for a peer that does not read.
 func (c *conn) close() {
 	if nc, ok := c.nc.(*tls.Conn); ok {
 		limit := time.AfterFunc(finishTime, func() { nc.NetConn().Close() })
@@ -178,8 +186,10 @@ func (c *conn) logNoStart(err error) outcome {
 	case errors.Is(err, io.EOF): // for example a check that the port is open
 		c.log.Debug("connection closed before READY or START")
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.noStart = fmt.Sprintf("no START within %v", c.limits.HandshakeTimeout)
 		c.log.Warn("connection closed: no START in time", "handshake_timeout", c.limits.HandshakeTimeout)
 	default:
+		c.noStart = err.Error()
 		c.log.Warn("connection closed: no handshake", "error", err)
 	}
 	return neverBegan

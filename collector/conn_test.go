@@ -12,7 +12,7 @@ import (
 
 	framestream "github.com/farsightsec/golang-framestream"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 

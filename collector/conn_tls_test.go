@@ -18,8 +18,8 @@ import (
 
 	framestream "github.com/farsightsec/golang-framestream"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs/certstest"
 )
 
 // A tlsSession is a session over TLS, with the client's end.

@@ -175,9 +175,9 @@ func byteString(b []byte) (v []byte, n int) {
 	return b[n:end:end], end
 }
 
-// skipField returns the length of the value that follows tag, negative if it is invalid. The end
-// of a group without its start is invalid. Package explain reads skipped fields with code of its
-// own (uncopied.go), to search for them in what leaves.
+// skipField returns the length of the value that follows tag, negative if it is invalid. An
+// end-group tag without its start is invalid. Package explain parses skipped fields too
+// (uncopied.go), to search records for their values.
 func skipField(tag uint64, b []byte) int {
 	num, typ := tag>>3, protowire.Type(tag&7)
 	if num < uint64(protowire.MinValidNumber) || num > uint64(protowire.MaxValidNumber) {
@@ -236,7 +236,7 @@ func roleOf(t dnstap.Message_Type) transform.Role {
 	}
 }
 
-// transportOf returns the transport; UDP if the protocol is absent.
+// transportOf returns the transport of a protocol: UDP if p is 0, because the field is absent.
 func transportOf(p dnstap.SocketProtocol) transform.Transport {
 	switch p {
 	case 0, dnstap.SocketProtocol_UDP, dnsCryptUDP:

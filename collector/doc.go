@@ -5,13 +5,15 @@
 // same for a file.
 //
 // A resolver is never slowed down: handshakes and STOP are answered at once, and connections
-// are always read. An error on a connection ends only that connection. If all places are
-// taken, a connection may be displaced for a peer that has fewer.
+// are always read. An error on a connection ends only that connection. If
+// Config.MaxConnections are open, a new one may displace one of a peer that has more.
 //
 // [Source.Run] accepts in its caller's goroutine, serves each connection in a goroutine of
-// its own, and returns when all of these have ended.
+// its own, watches the file of a Unix socket in another, and returns when all of these have
+// ended.
 //
-// The package also reports what prevents outward messages: [Exclusions] at the socket,
-// [RemedyFor] at the resolver. It knows the dnstap schema. It must not know DNS messages, what
-// happens to messages after the lane, or configuration files.
+// The package also reports what prevents outward messages: [PredictExclusions] and [SocketProblem] at
+// the socket, [HandshakeFailure] and [RemedyFor] at the resolver. It knows the dnstap schema.
+// It must not know DNS messages, what happens to messages after the lane, or configuration
+// files.
 package collector

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 
 	dnstap "github.com/dnstap/golang-dnstap"
@@ -17,6 +16,10 @@ const (
 	bufferSize    = 64 << 10 // of each connection; a larger frame needs a second buffer of its size
 	lengthSize    = 4        // of the length before each frame
 	maxEmptyReads = 100      // reads in a row without data and without an error
+
+	// longestFrame is the limit above which the length of a data frame is broken framing, and
+	// not a frame to skip: skipping would hide up to 4 GiB of a stream that is out of step.
+	longestFrame = 16 << 20
 )
 
 // errCut means that the stream's last frame is incomplete.
@@ -36,7 +39,7 @@ type frameKind uint8
 const (
 	noFrame   frameKind = iota // no complete frame in the buffer: call fill
 	dataFrame                  // a dnstap frame
-	longFrame                  // a data frame above the limit, whose bytes are skipped
+	longFrame                  // a data frame above max, whose bytes are skipped
 	control                    // the body of a control frame
 )
 
@@ -47,8 +50,8 @@ const (
 //	control frame   uint32 0, uint32 length, bytes[length]
 type frameReader struct {
 	src io.Reader
-	err error // that src returned with data
-	max uint32
+	err error  // returned by src together with data; the next fill returns it
+	max uint32 // bytes of a data frame, at most longestFrame
 
 	small      []byte // of bufferSize
 	buf        []byte // small, or the buffer of one larger frame
@@ -62,7 +65,7 @@ type frameReader struct {
 
 func newFrameReader(src io.Reader, maxFrame int) *frameReader {
 	small := make([]byte, bufferSize)
-	return &frameReader{src: src, max: uint32(min(uint64(maxFrame), math.MaxUint32)), small: small, buf: small}
+	return &frameReader{src: src, max: uint32(min(maxFrame, longestFrame)), small: small, buf: small}
 }
 
 // fill reads from src once. After an error nothing was read.
@@ -85,9 +88,9 @@ func (r *frameReader) fill() error {
 	return io.ErrNoProgress
 }
 
-// compact moves the unread bytes to the front of a buffer that is large enough for their frame.
-// A frame larger than small gets a buffer of exactly its size, so that no other frame begins in
-// it. That buffer is dropped before the next frame is read.
+// compact moves the unread bytes to the front of small or, if their frame is larger, of a
+// buffer of exactly the frame's size. No other frame begins in that buffer, so that compact can
+// replace it by small after the frame.
 func (r *frameReader) compact() {
 	rest := r.buf[r.begin:r.end]
 	switch {
@@ -100,8 +103,8 @@ func (r *frameReader) compact() {
 	r.begin, r.end, r.need = 0, copy(r.buf, rest), 0
 }
 
-// next returns the next complete frame in the buffer, which is valid until fill. An error is
-// *damage.
+// next returns the next frame in the buffer, which is valid until fill. It returns noFrame if
+// the buffer contains no complete frame. The type of an error is *damage.
 func (r *frameReader) next() (frameKind, []byte, error) {
 	if r.skip > 0 && !r.skipped() {
 		return noFrame, nil, nil
@@ -116,6 +119,9 @@ func (r *frameReader) next() (frameKind, []byte, error) {
 	}
 	if length > r.max {
 		r.consume(lengthSize)
+		if length > longestFrame {
+			return noFrame, nil, r.damaged(fmt.Errorf("data frame of %d bytes: at most %d are possible", length, longestFrame))
+		}
 		r.skip = length
 		return longFrame, nil, nil
 	}
@@ -171,7 +177,8 @@ func (r *frameReader) dataLength() uint32 {
 	return binary.BigEndian.Uint32(rest)
 }
 
-// pending reports whether the buffer holds a part of a frame that may be a data frame.
+// pending reports whether the buffer contains the beginning of a data frame, or of a frame
+// whose length is incomplete.
 func (r *frameReader) pending() bool {
 	rest := r.end - r.begin
 	return rest > 0 && (rest < lengthSize || r.dataLength() > 0)
@@ -193,16 +200,6 @@ func (r *frameReader) endError(err error) error {
 		return &damage{r.offset(), errCut}
 	}
 	return io.EOF
-}
-
-// expectEnd returns io.EOF if no byte follows.
-func (r *frameReader) expectEnd() error {
-	if r.begin == r.end {
-		if err := r.fill(); err != nil {
-			return err
-		}
-	}
-	return &damage{r.offset(), errors.New("the stream continues after STOP")}
 }
 
 // A controlFrame is the body of a control frame (fstrm/control.h):

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"testing"
 	"testing/iotest"
 
+	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -41,6 +44,8 @@ func TestStreamOfGoodAndBadFrames(t *testing.T) {
 	const maxFrame = 1000
 	good := sampleFrame()
 	unread := marshal(sample())
+	noDnstap := frame([]byte("none"))
+	malformed := func(n int) []transform.Reason { return slices.Repeat([]transform.Reason{transform.Malformed}, n) }
 	tests := []struct {
 		name     string
 		in       []byte
@@ -58,8 +63,22 @@ func TestStreamOfGoodAndBadFrames(t *testing.T) {
 		{"dnstap without a message", join(frame([]byte{15 << 3, 1}), good), 1, []transform.Reason{transform.Malformed}, "EOF"},
 		{"oversized, then good", join(frame(make([]byte, maxFrame+1)), good, stop), 1, []transform.Reason{transform.Oversize}, "STOP"},
 		{"as large as may be", join(frame(make([]byte, maxFrame)), good, stop), 1, []transform.Reason{transform.Malformed}, "STOP"},
-		{"4 GiB - 1, cut", join(good, length(math.MaxUint32), make([]byte, 100)), 1, []transform.Reason{transform.Oversize},
+		{"16 MiB, cut", join(good, length(16<<20), make([]byte, 100)), 1, []transform.Reason{transform.Oversize},
 			"at byte 124: the stream ends within a frame"},
+		{"16 MiB + 1", join(good, length(16<<20+1), good, good), 1, nil,
+			"at byte 124: data frame of 16777217 bytes: at most 16777216 are possible"},
+		{"4 GiB - 1", join(good, length(math.MaxUint32), good, good), 1, nil,
+			"at byte 124: data frame of 4294967295 bytes: at most 16777216 are possible"},
+		{"99 unreadable frames in a row, twice", join(bytes.Repeat(noDnstap, 99), good, bytes.Repeat(noDnstap, 99), good, stop), 2,
+			malformed(198), "STOP"},
+		{"100 unreadable frames in a row", join(good, bytes.Repeat(noDnstap, 100), good, stop), 1,
+			malformed(100), "at byte 916: 100 data frames in a row are not dnstap"},
+		{"frames above the limit between unreadable ones",
+			join(bytes.Repeat(noDnstap, 60), frame(make([]byte, maxFrame+1)), bytes.Repeat(noDnstap, 60)), 0,
+			slices.Concat(malformed(60), []transform.Reason{transform.Oversize}, malformed(40)),
+			"at byte 1797: 100 data frames in a row are not dnstap"},
+		{"dnstap without a message, 100 times", join(bytes.Repeat(frame([]byte{15 << 3, 1}), 100), good, stop), 1,
+			malformed(100), "STOP"},
 		{"cut within a frame", join(good, good[:len(good)-1]), 1, []transform.Reason{transform.Malformed},
 			"at byte 124: the stream ends within a frame"},
 		{"cut within a length", join(good, good[:2]), 1, []transform.Reason{transform.Malformed},
@@ -224,6 +243,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(join(frame(make([]byte, 900)), good), uint16(800), uint8(1))
 	f.Add(join(good, length(math.MaxUint32), good), uint16(300), uint8(7))
 	f.Add(join(good, start, good), uint16(300), uint8(200))
+	f.Add(join(bytes.Repeat(frame([]byte("none")), 101), good), uint16(300), uint8(9))
 	f.Add(controlOf(length(3), length(1), length(0)), uint16(1), uint8(2))
 	f.Add(good[:len(good)-1], uint16(1000), uint8(50))
 	f.Fuzz(func(t *testing.T, in []byte, maxFrame uint16, piece uint8) {
@@ -231,7 +251,7 @@ func FuzzFrames(f *testing.F) {
 		s, lane, err := readStream(bytes.NewReader(in), limit)
 		lane.check(t)
 		messages, drops := lane.seen()
-		if want := dataFrames(in); int(s.account.frames) != want || len(messages)+len(drops) != want {
+		if want := dataFrames(in, limit); int(s.account.frames) != want || len(messages)+len(drops) != want {
 			t.Fatalf("%d messages and %d drops, %d counted, of %d frames", len(messages), len(drops), s.account.frames, want)
 		}
 		_, pieces, pieceErr := readStream(&pieceReader{in, int(piece) + 1}, limit)
@@ -246,20 +266,28 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// dataFrames counts the data frames that begin in b before the first control frame,
-// including one whose length is incomplete.
-func dataFrames(b []byte) (n int) {
-	for len(b) > 0 {
+// dataFrames counts the data frames that begin in b before the first control frame or broken
+// framing, including one whose length is incomplete.
+func dataFrames(b []byte, limit int) (n int) {
+	for unreadable := 0; len(b) > 0 && unreadable < maxUnreadable; {
 		if len(b) < 4 {
 			return n + 1
 		}
 		size := uint64(binary.BigEndian.Uint32(b))
-		if size == 0 {
+		if size == 0 || size > longestFrame {
 			return n
 		}
 		n++
 		b = b[4:]
-		b = b[min(size, uint64(len(b))):]
+		body := b[:min(size, uint64(len(b)))]
+		b = b[len(body):]
+		switch {
+		case size > uint64(limit):
+		case proto.Unmarshal(body, new(dnstap.Dnstap)) != nil:
+			unreadable++
+		default:
+			unreadable = 0
+		}
 	}
 	return n
 }

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -54,14 +53,6 @@ func awaitControl(r *frameReader) (controlFrame, error) {
 			return controlFrame{}, r.endError(err)
 		}
 	}
-}
-
-// notControl returns the error for a data frame of this length in the handshake.
-func notControl(length uint32) error {
-	if length>>16 == 0x1603 { // a TLS record: handshake, version 3.x (RFC 8446, section 5.1)
-		return errors.New("a TLS handshake, and this source speaks no TLS")
-	}
-	return fmt.Errorf("data frame of %d bytes before START", length)
 }
 
 func expectStart(r *frameReader, c controlFrame) error {

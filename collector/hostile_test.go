@@ -62,7 +62,7 @@ var hostiles = []hostile{
 			if _, err := nc.Write([]byte{b}); err != nil {
 				return
 			}
-			forAWhile(20 * time.Millisecond)
+			delayFor(20 * time.Millisecond)
 		}
 	}},
 	{"connects and goes", func(net.Conn) {}},
@@ -73,14 +73,15 @@ var hostiles = []hostile{
 	{"START for ever", forever(start, start)},
 	{"never reads ACCEPT and FINISH", func(nc net.Conn) {
 		nc.Write(join(ready, start, stop))
-		forAWhile(50 * time.Millisecond)
+		delayFor(50 * time.Millisecond)
 	}},
 	{"frames of one byte", forever(start, frame([]byte{0}))},
 	{"empty protobufs", forever(start, emptyFrame)},
 	{"largest frames", forever(start, largest)},
 	{"oversize frames", forever(start, oversize)},
 	{"largest frames by turns with small ones", forever(start, join(largest, emptyFrame))},
-	{"an oversize frame that never ends", forever(join(start, lengthOnly(1<<32-1)), make([]byte, 32<<10))},
+	{"an oversize frame that never ends", forever(join(start, lengthOnly(longestFrame)), make([]byte, 32<<10))},
+	{"a stream that is out of step", forever(join(start, lengthOnly(1<<32-1)), sampleFrame())},
 	{"a largest frame that never ends", once(start, lengthOnly(256<<10), make([]byte, 255<<10))},
 	{"a length and no more", once(start, lengthOnly(256<<10))},
 	{"a control frame that never ends", once(start, lengthOnly(0), lengthOnly(512), make([]byte, 500))},
@@ -92,7 +93,7 @@ var hostiles = []hostile{
 	{"half-closed for reading", func(nc net.Conn) {
 		nc.(interface{ CloseRead() error }).CloseRead()
 		nc.Write(join(ready, start, stop))
-		forAWhile(10 * time.Millisecond)
+		delayFor(10 * time.Millisecond)
 	}},
 	{"random bytes", func(nc net.Conn) { forever(nil, randomBytes())(nc) }},
 	{"random bytes after START", func(nc net.Conn) { forever(start, randomBytes())(nc) }},
@@ -108,7 +109,7 @@ func randomBytes() []byte {
 
 // An attackedSource is a source with hostile peers and a resolver.
 type attackedSource struct {
-	*running
+	*runningSource
 	taken atomic.Int64 // messages with DNS in them, which only the resolver sends
 }
 
@@ -127,9 +128,9 @@ func (l *countingLane) Take(m *transform.Message) transform.Reason {
 }
 
 func newAttackedSource(t *testing.T, cfg Config) *attackedSource {
-	s := &attackedSource{running: &running{}}
-	s.running.newLane = func() transform.Lane { return &countingLane{taken: &s.taken} }
-	s.running.run(t, cfg)
+	s := &attackedSource{runningSource: &runningSource{}}
+	s.runningSource.newLane = func() transform.Lane { return &countingLane{taken: &s.taken} }
+	s.runningSource.run(t, cfg)
 	return s
 }
 
@@ -149,7 +150,7 @@ func (s *attackedSource) attack(t *testing.T, h hostile, peers int) (endAttack f
 				h.attack(nc)
 				unhook()
 				nc.Close()
-				forAWhile(time.Millisecond)
+				delayFor(time.Millisecond)
 			}
 		})
 	}
@@ -194,7 +195,7 @@ func (s *attackedSource) sendAsResolver(t *testing.T) (longest time.Duration) {
 	for range resolverBursts {
 		nc.SetDeadline(time.Now().Add(2 * maxDelay)) // of this burst
 		timed(func() { send(t, nc, burst) })
-		forAWhile(burstPause)
+		delayFor(burstPause)
 	}
 	timed(func() {
 		send(t, nc, stop)
@@ -276,5 +277,5 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// forAWhile delays a peer. No assertion depends on it.
-func forAWhile(d time.Duration) { time.Sleep(d) }
+// delayFor delays a peer. No assertion depends on it.
+func delayFor(d time.Duration) { time.Sleep(d) }

@@ -11,8 +11,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Listen binds the source's socket, so that resolvers can connect. They are served once Run
-// is called. open returns the lane of a new connection. The caller must call Run or Close.
+// Listen binds the source's socket, so that resolvers can connect. Run serves them. open
+// returns the lane of a new connection. The caller must call Run or Close.
 func Listen(cfg Config, open func() transform.Lane, log *slog.Logger) (*Source, error) {
 	s, err := newSource(cfg, open, log)
 	if err != nil {
@@ -25,10 +25,17 @@ func Listen(cfg Config, open func() transform.Lane, log *slog.Logger) (*Source, 
 		s.listener, err = ListenTCP(cfg.Address)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s://%s: %w", cfg.Network, cfg.Address, withoutAddress(err))
+		return nil, listenError(cfg, err)
 	}
 	s.log.Info("listening", "network", cfg.Network, "address", s.listener.Addr().String())
 	return s, nil
+}
+
+func listenError(cfg Config, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("listening on %s://%s: %w", cfg.Network, cfg.Address, withoutAddress(err))
 }
 
 // ListenOn is Listen on a socket that another process created at the address of cfg, for
@@ -40,6 +47,11 @@ func ListenOn(l net.Listener, cfg Config, open func() transform.Lane, log *slog.
 		return nil, err
 	}
 	s.listener = l
+	if cfg.Network == "unix" {
+		if s.inherited, err = sockfile.Identify(cfg.Address); err != nil {
+			s.log.Warn("the file of the inherited socket is not watched, because it is not at its path", "error", err)
+		}
+	}
 	s.log.Info("listening on an inherited socket", "network", cfg.Network, "address", l.Addr().String())
 	return s, nil
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs/certstest"
 )
 
 func TestUnspecifiedIPv4AddressDoesNotListenOnIPv6(t *testing.T) {
@@ -148,7 +148,7 @@ func TestReconfigureLeavesAnotherSocketAlone(t *testing.T) {
 }
 
 func TestExclusionsOfTCPAndUnknownOwners(t *testing.T) {
-	if got, err := Exclusions(testConfig("tcp", "127.0.0.1:0")); got != nil || err != nil {
+	if got, err := PredictExclusions(testConfig("tcp", "127.0.0.1:0")); got != nil || err != nil {
 		t.Errorf("TCP: got %+v, %v", got, err)
 	}
 	s, err := listenOnly(t, testConfig("tcp", "127.0.0.1:0"))
@@ -160,7 +160,7 @@ func TestExclusionsOfTCPAndUnknownOwners(t *testing.T) {
 	}
 	cfg := unixConfig(t)
 	cfg.Owner = "no-such-user-here"
-	if _, err := Exclusions(cfg); err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
+	if _, err := PredictExclusions(cfg); err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
 		t.Errorf("got %v", err)
 	}
 }

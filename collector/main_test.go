@@ -160,8 +160,9 @@ func controlBytes(kind uint32, types ...string) []byte {
 const ours = "protobuf:dnstap.Dnstap"
 
 var (
-	start = controlBytes(framestream.CONTROL_START, ours)
-	stop  = controlBytes(framestream.CONTROL_STOP)
+	start  = controlBytes(framestream.CONTROL_START, ours)
+	stop   = controlBytes(framestream.CONTROL_STOP)
+	finish = controlBytes(framestream.CONTROL_FINISH)
 )
 
 func join(parts ...[]byte) []byte { return slices.Concat(parts...) }

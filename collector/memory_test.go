@@ -10,8 +10,8 @@ import (
 	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs/certstest"
 )
 
 // liveHeap returns the size of the heap in bytes after garbage and sync.Pools were collected.
@@ -25,7 +25,7 @@ func liveHeap() int {
 
 // heapOf returns the bytes that each connection to a source holds while it reads a frame
 // of the largest size. For a TLS connection that includes the client's end.
-func heapOf(t *testing.T, cfg Config, dial func(*running) net.Conn) int {
+func heapOf(t *testing.T, cfg Config, dial func(*runningSource) net.Conn) int {
 	t.Helper()
 	const connections, frames = 32, 4
 	cfg.MaxConnections, cfg.MaxFrame = connections, 256<<10
@@ -75,9 +75,9 @@ func TestMemoryOfTLSConnections(t *testing.T) {
 	ca := certstest.NewCA(t, "CA")
 	client := certstest.ClientConfig(t, ca, ca.Issue(t, "resolver.example", nil))
 	cfg, _ := tlsConfig(t, ca, ca)
-	secure := heapOf(t, cfg, func(r *running) net.Conn { return r.dialTLS(t, client) })
+	secure := heapOf(t, cfg, func(r *runningSource) net.Conn { return r.dialTLS(t, client) })
 	cfg.TLS = certs.Files{}
-	plain := heapOf(t, cfg, func(r *running) net.Conn { return r.dial(t) })
+	plain := heapOf(t, cfg, func(r *runningSource) net.Conn { return r.dial(t) })
 	t.Logf("%d bytes with TLS, %d without", secure, plain)
 	if plain < cfg.MaxFrame || secure < plain || secure-plain > most {
 		t.Errorf("a connection holds %d bytes with TLS and %d without: %d more are documented", secure, plain, most)

@@ -20,17 +20,17 @@ var expired = time.Unix(1, 0)
 // errStopped is the error of reading after the context has ended.
 var errStopped = errors.New("reading was stopped")
 
-// A connReader reads a connection until its context ends, then what the peer had sent by then,
-// and then returns errStopped. Its errors contain no address.
+// A connReader reads a connection until its context ends. It then reads the data that the peer
+// had sent by that time, and returns errStopped. Its errors contain no address.
 //
 // On a Unix socket no data is lost: the connection is shut down for reading, so that the kernel
-// accepts no more from the peer, and what it accepted before is still read. TCP has no such
-// refusal: there draining ends when no data comes for drainIdle.
+// accepts no more from the peer, and the data that it accepted before is still read. TCP cannot
+// refuse data: there draining ends when no data comes for drainIdle.
 type connReader struct {
 	nc     net.Conn
 	ctx    context.Context
 	unhook func() bool
-	woken  chan struct{} // closed after the end of ctx has set its deadline
+	woken  chan struct{} // closed after ctx has ended and the deadline is expired
 	until  time.Time     // end of draining; zero before
 	timer  func()        // called by Read, nil if not set
 }
@@ -62,7 +62,7 @@ func (r *connReader) limit(deadline time.Time) {
 	}
 }
 
-// setTimer makes Read call f once, after d, and continue.
+// setTimer makes Read call f once, when d has passed, and then continue.
 func (r *connReader) setTimer(d time.Duration, f func()) {
 	r.timer = f
 	r.limit(time.Now().Add(d))
@@ -77,19 +77,20 @@ func (r *connReader) Read(p []byte) (int, error) {
 		f()
 		n, err = r.read(p)
 	}
-	if n == 0 && r.until.IsZero() && r.ctx.Err() != nil && isOver(err) {
+	if n == 0 && r.until.IsZero() && r.ctx.Err() != nil && isInterrupt(err) {
 		<-r.woken // from here on only Read sets deadlines
 		r.until = time.Now().Add(drainTime)
 		n, err = r.read(p)
 	}
-	if n == 0 && !r.until.IsZero() && isOver(err) {
+	if n == 0 && !r.until.IsZero() && isInterrupt(err) {
 		err = errStopped
 	}
 	return n, err
 }
 
-// isOver reports whether a read returns err after the end of the context.
-func isOver(err error) bool {
+// isInterrupt reports whether err is an error that a read returns when it is interrupted by
+// the end of the context.
+func isInterrupt(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF)
 }
 

@@ -59,8 +59,8 @@ func (a *account) remedy() (r Remedy, due bool) {
 	return RemedyFor(string(a.version)), true
 }
 
-// RemedyFor returns the remedy for a resolver of this version that sends no outward messages.
-// version is empty if the resolver does not state it.
+// RemedyFor returns the remedy for a resolver that sends no outward messages. version is what
+// the resolver states in dnstap, or empty.
 func RemedyFor(version string) Remedy {
 	version = strings.ToLower(version)
 	for _, s := range resolvers {
@@ -84,8 +84,8 @@ func (c *TypeCounts) onlyAuthority() bool {
 // message has come. For a while the clients of a small resolver may query only cached names.
 const reportDelay = time.Minute
 
-// checkOutward schedules the report at the first message. It withdraws the report once an
-// outward message has come.
+// checkOutward schedules report at the first message. It clears the remedy when a message has
+// come that can become a record.
 func (c *conn) checkOutward() {
 	a := &c.stream.account
 	if !c.reportScheduled && a.notOutward+a.outward > 0 {

@@ -7,15 +7,18 @@ import (
 	"io"
 	"time"
 
+	framestream "github.com/farsightsec/golang-framestream"
+
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // Replay passes the frames of a Frame Streams file to a lane, as a connection does, and closes
-// the lane. Only cfg.MaxFrame is used. A file may end without STOP. An error in the file names
-// the byte offset; the lane has every frame before it.
+// the lane. Only cfg.MaxFrame is used. A file may end without STOP, and may consist of several
+// concatenated files. An error in the file names the byte offset; the lane has taken every
+// earlier frame.
 //
-// Replay ends when ctx ends: between two reads or, if r has a SetReadDeadline that works, as
-// pipes have, within a read. Then r's read deadline has expired on return.
+// Replay ends when ctx ends: between two reads or, if r is a pipe or has another
+// SetReadDeadline that works, within a read. It then leaves r with an expired read deadline.
 func Replay(ctx context.Context, r io.Reader, cfg Config, lane transform.Lane) error {
 	defer lane.Close()
 	if cfg.MaxFrame < 1 {
@@ -29,11 +32,11 @@ func Replay(ctx context.Context, r io.Reader, cfg Config, lane transform.Lane) e
 	if errors.Is(err, io.EOF) {
 		err = errors.New("there is nothing to read")
 	}
-	if err == nil {
-		s := newStream(frames, lane)
-		err = s.run()
-		if err == nil {
-			err = frames.expectEnd()
+	s := newStream(frames, lane)
+	s.file = true
+	for err == nil {
+		if err = s.run(); err == nil {
+			err = nextStart(frames)
 		}
 	}
 	switch {
@@ -43,6 +46,19 @@ func Replay(ctx context.Context, r io.Reader, cfg Config, lane transform.Lane) e
 		return context.Cause(ctx)
 	}
 	return fmt.Errorf("reading Frame Streams: %w", err)
+}
+
+// nextStart reads the START of the next of several concatenated files, after the STOP of the
+// file before. FINISH may precede it. The error is io.EOF if nothing follows.
+func nextStart(frames *frameReader) error {
+	c, err := awaitControl(frames)
+	if err == nil && c.kind == framestream.CONTROL_FINISH {
+		c, err = awaitControl(frames)
+	}
+	if err != nil {
+		return err
+	}
+	return expectStart(frames, c)
 }
 
 // untilDone reads r until ctx ends, and then returns errStopped. fallback/pcap has its own,
@@ -63,8 +79,8 @@ func (u *untilDone) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wake makes a pending read end with the context. The caller must call stop after its last
-// read.
+// wake interrupts a pending read when the context ends. The caller must call stop after its
+// last read.
 func (u *untilDone) wake() (stop func()) {
 	d, ok := u.r.(interface{ SetReadDeadline(time.Time) error })
 	if !ok {

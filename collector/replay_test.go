@@ -91,8 +91,25 @@ func TestReplayOfDamage(t *testing.T) {
 			"reading Frame Streams: at byte 166: the stream ends within a frame"},
 		{"broken after a large read", join(start, bytes.Repeat(good, 1000), controlOf()), 1000,
 			"reading Frame Streams: at byte 124042: control frame of 0 bytes: 4 to 512 are possible"},
-		{"data after STOP", join(start, good, stop, start, good, stop), 1,
-			"reading Frame Streams: at byte 178: the stream continues after STOP"},
+		{"data after STOP", join(start, good, stop, good), 1,
+			"reading Frame Streams: at byte 178: data frame of 120 bytes before START"},
+		{"text after STOP", join(start, good, stop, []byte("text")), 1,
+			"reading Frame Streams: at byte 178: data frame of 1952807028 bytes before START"},
+		{"two bytes after STOP", join(start, good, stop, []byte("\r\n")), 1,
+			"reading Frame Streams: at byte 178: the stream ends within a frame"},
+		{"STOP twice", join(start, good, stop, stop, start, good), 1, "reading Frame Streams: at byte 178: STOP instead of START"},
+		{"READY after STOP", join(start, good, stop, controlBytes(framestream.CONTROL_READY, ours), start, good), 1,
+			"reading Frame Streams: at byte 178: READY instead of START"},
+		{"FINISH twice", join(start, good, stop, finish, finish, start, good), 1,
+			"reading Frame Streams: at byte 190: FINISH instead of START"},
+		{"FINISH without STOP", join(start, good, finish, start, good), 1,
+			"reading Frame Streams: at byte 166: FINISH after START"},
+		{"another content type after STOP", join(start, good, stop, controlBytes(framestream.CONTROL_START, "protobuf:other")), 1,
+			`reading Frame Streams: at byte 178: START is for content type ["protobuf:other"]; only "protobuf:dnstap.Dnstap" is read here`},
+		{"another content type without STOP", join(start, good, controlBytes(framestream.CONTROL_START, "protobuf:other")), 1,
+			`reading Frame Streams: at byte 166: START is for content type ["protobuf:other"]; only "protobuf:dnstap.Dnstap" is read here`},
+		{"cut in the second file", join(start, good, stop, start, good, good[:77]), 2,
+			"reading Frame Streams: at byte 344: the stream ends within a frame"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -107,6 +124,60 @@ func TestReplayOfDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Concatenated files are read as the files one after the other are, in reads of any size.
+func TestReplayOfConcatenatedFiles(t *testing.T) {
+	var whole, withoutStop, withFinish []byte
+	var want []transform.Message
+	for _, name := range captures() {
+		file, frames := capture(t, name)
+		for _, b := range frames {
+			want = append(want, oracle(b).Message)
+		}
+		whole = join(whole, file)
+		cut, ok := bytes.CutSuffix(file, stop)
+		if !ok {
+			t.Fatalf("%s does not end with STOP", name)
+		}
+		withoutStop = join(withoutStop, cut)
+		withFinish = join(withFinish, file, finish)
+	}
+	for name, in := range map[string][]byte{"whole": whole, "without STOP": withoutStop, "with FINISH": withFinish} {
+		for _, size := range []int{1, 37, len(in)} {
+			lane := &recorder{}
+			if err := Replay(context.Background(), &pieceReader{in, size}, testConfig("", ""), lane); err != nil {
+				t.Fatalf("%s, %d bytes at a time: %v", name, size, err)
+			}
+			lane.check(t)
+			messages, drops := lane.seen()
+			if diff := cmp.Diff(want, messages, compare); diff != "" || len(drops) > 0 || !lane.isClosed() {
+				t.Errorf("%s, %d bytes at a time: drops %v, closed %v (-want +got):\n%s", name, size, drops, lane.isClosed(), diff)
+			}
+		}
+	}
+}
+
+// FuzzReplay reads arbitrary bytes as a file, at once and in pieces. It must end, with the same
+// result.
+func FuzzReplay(f *testing.F) {
+	good := sampleFrame()
+	f.Add(join(start, good, stop, start, good), uint8(3))
+	f.Add(join(start, good, start, good, stop, finish, start), uint8(0))
+	f.Add(join(start, stop, good), uint8(9))
+	f.Fuzz(func(t *testing.T, in []byte, piece uint8) {
+		var whole, pieces recorder
+		err := Replay(context.Background(), bytes.NewReader(in), testConfig("", ""), &whole)
+		pieceErr := Replay(context.Background(), &pieceReader{in, int(piece) + 1}, testConfig("", ""), &pieces)
+		whole.check(t)
+		pieces.check(t)
+		if errorText(err) != errorText(pieceErr) {
+			t.Fatalf("whole: %v, in pieces: %v", err, pieceErr)
+		}
+		if diff := cmp.Diff(whole.messages, pieces.messages, compare); diff != "" || !cmp.Equal(whole.drops, pieces.drops) {
+			t.Fatalf("drops %v and %v, messages (-whole +pieces):\n%s", whole.drops, pieces.drops, diff)
+		}
+	})
 }
 
 func TestReplayRefusesNoFrameSize(t *testing.T) {

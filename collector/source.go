@@ -9,9 +9,10 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -23,6 +24,8 @@ type Source struct {
 	socket   *sockfile.Listener // the listener; nil on TCP and on an inherited socket
 	close    func() error       // closes the listener, once
 
+	inherited *sockfile.File // of an inherited Unix socket; nil if it was not at its path
+
 	mu          sync.Mutex
 	log         *slog.Logger // base with the source's name
 	config      Config
@@ -31,6 +34,14 @@ type Source struct {
 	stats       Stats
 	limitLogged bool       // it was logged that MaxConnections are open
 	perMinute   minuteRate // of new connections
+	failure     HandshakeFailure
+	problem     SocketProblem // of the socket file; zero: none
+}
+
+// A HandshakeFailure is the latest handshake that failed. Peers that only connected do not count.
+type HandshakeFailure struct {
+	Time  time.Time // zero: none
+	Error string
 }
 
 // Stats counts the connections of a source. As JSON it is part of the response of /ledger,
@@ -43,34 +54,40 @@ type Stats struct {
 	AcceptErrors     uint64 `json:"accept_errors"`
 	HandshakesFailed uint64 `json:"handshakes_failed"` // no START, or a wrong one
 	Broken           uint64 `json:"broken"`            // after START
+	SocketsRestored  uint64 `json:"sockets_restored"`
 }
 
 // Rows returns the counts with their meanings.
 func (s *Stats) Rows() []transform.Row {
 	return []transform.Row{
 		{Name: "open", Meaning: "connections that are open, in their handshake or after it", Kind: transform.Gauge, Value: uint64(s.Open)},
-		{Name: "accepted", Metric: "connections_accepted_total", Meaning: "connections that there were", Value: s.Accepted},
+		{Name: "accepted", Metric: "connections_accepted_total", Meaning: "connections accepted", Value: s.Accepted},
 		{Name: "refused", Metric: "connections_refused_total", Meaning: "connections closed at once, because max_connections were open", Value: s.Refused},
-		{Name: "displaced", Metric: "connections_displaced_total", Meaning: "connections closed for a newcomer's sake, because max_connections were open", Value: s.Displaced},
+		{Name: "displaced", Metric: "connections_displaced_total", Meaning: "connections closed to admit another peer, because max_connections were open", Value: s.Displaced},
 		{Name: "accept_errors", Metric: "accept_errors_total", Meaning: "failures to accept a connection", Value: s.AcceptErrors},
-		{Name: "handshakes_failed", Metric: "handshakes_failed_total", Meaning: "connections that never said how they speak", Value: s.HandshakesFailed},
+		{Name: "handshakes_failed", Metric: "handshakes_failed_total", Meaning: "connections closed before a valid START frame", Value: s.HandshakesFailed},
 		{Name: "broken", Metric: "connections_broken_total", Meaning: "connections closed because of broken framing", Value: s.Broken},
+		{Name: "sockets_restored", Metric: "sockets_restored_total", Meaning: "times that the socket file was created again after it was removed or replaced", Value: s.SocketsRestored},
 	}
 }
 
-// Run serves until ctx ends or the listener fails for good. It returns when every
-// connection's goroutine has ended. It reads what resolvers sent before the end, for half a
-// second at most.
+// Run serves until ctx ends or the listener fails for good. It watches the file of a Unix
+// socket. It returns when every connection's goroutine has ended. It reads what resolvers sent
+// before the end, for half a second at most.
 func (s *Source) Run(ctx context.Context) error {
 	serving, end := context.WithCancel(ctx)
 	defer end()
 	unhook := context.AfterFunc(serving, func() { s.close() }) // accept sees serving.Err() first
 	defer unhook()
 
-	var connections sync.WaitGroup
+	var connections, watching sync.WaitGroup
+	if s.socket != nil || s.inherited != nil {
+		watching.Go(func() { s.watch(serving) })
+	}
 	err := s.accept(serving, &connections)
 	end()
 	connections.Wait()
+	watching.Wait()
 	return errors.Join(err, s.close())
 }
 
@@ -83,8 +100,8 @@ func (s *Source) Addr() net.Addr { return s.listener.Addr() }
 
 // Reconfigure changes the configuration to cfg, which has the same address. Mode, owner and
 // group change at once, if the source created the socket file. Name, limits and TLS apply to
-// new connections only. After an error nothing has changed. undo restores the configuration
-// before, even if its TLS files have changed.
+// new connections only. After an error nothing has changed. undo restores the previous
+// configuration and its loaded TLS files, even if these have changed.
 func (s *Source) Reconfigure(cfg Config) (undo func() error, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -125,20 +142,20 @@ func (s *Source) apply(cfg Config, creds *certs.Credentials) error {
 	return nil
 }
 
-// credentials returns the credentials of the files, nil for none. If the files are those in
-// use, it has them checked for changes, and returns the credentials in use.
+// credentials returns the credentials of the files, nil for none. For the files in use it
+// returns the credentials in use, after these have read changed files.
 func (s *Source) credentials(files certs.Files) (*certs.Credentials, error) {
 	switch {
 	case files == (certs.Files{}):
 		return nil, nil
 	case s.tls != nil && s.tls.Files == files:
-		s.tls.Config()
+		s.tls.CurrentConfig()
 		return s.tls, nil
 	}
 	return certs.Load(files, s.log)
 }
 
-// logger returns the log with the source's present name.
+// logger returns the log with the source's current name.
 func (s *Source) logger() *slog.Logger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,13 +176,20 @@ func (s *Source) Connections() []Connection {
 	return all
 }
 
-// Stats returns the present counts.
+// Stats returns the current counts.
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.stats
 	stats.Open = len(s.conns)
 	return stats
+}
+
+// Failure returns the latest failure of a handshake.
+func (s *Source) Failure() HandshakeFailure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failure
 }
 
 // Certificate describes the certificate that a new connection would receive. It reads the
@@ -181,7 +205,7 @@ func (s *Source) Certificate() (certs.Certificate, bool) {
 }
 
 // Exclusions returns the resolvers' users on this machine that cannot connect to the socket
-// as it is; see [sockfile.PresentExclusions]. A TCP source excludes no user.
+// as it is; see [sockfile.CurrentExclusions]. A TCP source excludes no user.
 func (s *Source) Exclusions() ([]sockfile.Exclusion, error) {
 	s.mu.Lock()
 	network, path := s.config.Network, s.config.Address
@@ -189,5 +213,5 @@ func (s *Source) Exclusions() ([]sockfile.Exclusion, error) {
 	if network != "unix" {
 		return nil, nil
 	}
-	return sockfile.PresentExclusions(path, s.socket == nil)
+	return sockfile.CurrentExclusions(path, s.socket == nil)
 }

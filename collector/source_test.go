@@ -1,11 +1,13 @@
 package collector
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,8 +26,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A running is a source that runs, with the lanes that it opened.
-type running struct {
+// A runningSource is a Source that runs, with the lanes that it opened.
+type runningSource struct {
 	*Source
 	log     logBuffer
 	stop    func() error // ends Run and returns what it returned
@@ -34,7 +36,7 @@ type running struct {
 	newLane func() transform.Lane // nil: recorders
 }
 
-func (r *running) openLane() transform.Lane {
+func (r *runningSource) openLane() transform.Lane {
 	if r.newLane != nil {
 		return r.newLane()
 	}
@@ -45,14 +47,14 @@ func (r *running) openLane() transform.Lane {
 	return lane
 }
 
-func (r *running) opened() []*recorder {
+func (r *runningSource) opened() []*recorder {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.lanes)
 }
 
 // received returns the numbers of messages and drops of all lanes.
-func (r *running) received() (messages, drops int) {
+func (r *runningSource) received() (messages, drops int) {
 	for _, lane := range r.opened() {
 		m, d := lane.seen()
 		messages, drops = messages+len(m), drops+len(d)
@@ -60,14 +62,14 @@ func (r *running) received() (messages, drops int) {
 	return messages, drops
 }
 
-func startSource(t *testing.T, cfg Config) *running {
+func startSource(t *testing.T, cfg Config) *runningSource {
 	t.Helper()
-	r := &running{}
+	r := &runningSource{}
 	r.run(t, cfg)
 	return r
 }
 
-func (r *running) run(t *testing.T, cfg Config) {
+func (r *runningSource) run(t *testing.T, cfg Config) {
 	t.Helper()
 	var err error
 	if r.Source, err = Listen(cfg, r.openLane, r.log.logger()); err != nil {
@@ -97,7 +99,7 @@ func unixConfig(t *testing.T) Config {
 	return testConfig("unix", filepath.Join(t.TempDir(), "dnstap.sock"))
 }
 
-func (r *running) dial(t *testing.T) net.Conn {
+func (r *runningSource) dial(t *testing.T) net.Conn {
 	t.Helper()
 	nc, err := net.Dial(r.Addr().Network(), r.Addr().String())
 	if err != nil {
@@ -127,8 +129,8 @@ func expectClosed(t *testing.T, nc net.Conn) []byte {
 
 func TestSendersOfTheLibraries(t *testing.T) {
 	_, frames := capture(t, "unbound.fstrm")
-	senders := map[string]func(t *testing.T, r *running) (write func([]byte) (int, error), end func() error){
-		"golang-framestream, bidirectional": func(t *testing.T, r *running) (func([]byte) (int, error), func() error) {
+	senders := map[string]func(t *testing.T, r *runningSource) (write func([]byte) (int, error), end func() error){
+		"golang-framestream, bidirectional": func(t *testing.T, r *runningSource) (func([]byte) (int, error), func() error) {
 			w, err := framestream.NewWriter(r.dial(t), &framestream.WriterOptions{
 				ContentTypes: [][]byte{dnstap.FSContentType}, Bidirectional: true,
 			})
@@ -137,14 +139,14 @@ func TestSendersOfTheLibraries(t *testing.T) {
 			}
 			return w.WriteFrame, w.Close // waits for FINISH
 		},
-		"golang-framestream, unidirectional": func(t *testing.T, r *running) (func([]byte) (int, error), func() error) {
+		"golang-framestream, unidirectional": func(t *testing.T, r *runningSource) (func([]byte) (int, error), func() error) {
 			w, err := framestream.NewWriter(r.dial(t), &framestream.WriterOptions{ContentTypes: [][]byte{dnstap.FSContentType}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return w.WriteFrame, w.Close
 		},
-		"golang-dnstap": func(t *testing.T, r *running) (func([]byte) (int, error), func() error) {
+		"golang-dnstap": func(t *testing.T, r *runningSource) (func([]byte) (int, error), func() error) {
 			w := dnstap.NewSocketWriter(r.Addr(), &dnstap.SocketWriterOptions{Dialer: &net.Dialer{}})
 			return w.WriteFrame, w.Close
 		},
@@ -265,6 +267,74 @@ func TestConnectionsDoNotDisturbEachOther(t *testing.T) {
 	})
 	if n := r.log.count("level=WARN"); n != 4 {
 		t.Errorf("%d warnings for 4 bad connections:\n%s", n, r.log.String())
+	}
+}
+
+func TestBrokenFramingEndsTheConnection(t *testing.T) {
+	for name, tt := range map[string]struct {
+		in     []byte
+		drops  int
+		logged string
+	}{
+		"an impossible length": {length(math.MaxUint32), 0, "data frame of 4294967295 bytes: at most 16777216 are possible"},
+		"no dnstap":            {bytes.Repeat(frame([]byte("none")), maxUnreadable), maxUnreadable, "100 data frames in a row are not dnstap"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startSource(t, unixConfig(t))
+			nc := r.dial(t)
+			send(t, nc, join(start, sampleFrame(), tt.in))
+			for { // until the connection is closed
+				if _, err := nc.Write(sampleFrame()); errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+					break
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "the connection is counted", func() bool { return r.Stats() == Stats{Accepted: 1, Broken: 1} })
+			if messages, drops := r.received(); messages != 1 || drops != tt.drops {
+				t.Errorf("%d messages and %d drops, want 1 and %d", messages, drops, tt.drops)
+			}
+			if r.log.count("level=WARN") != 1 || r.log.count(`msg="connection closed: broken framing" source=test connection=1`) != 1 ||
+				r.log.count(tt.logged) != 1 {
+				t.Errorf("one warning is due:\n%s", r.log.String())
+			}
+		})
+	}
+}
+
+// A peer that only connects, such as a check of the port, is not reported to the operator.
+func TestLatestFailedHandshakeIsKept(t *testing.T) {
+	cfg := unixConfig(t)
+	cfg.HandshakeTimeout = 50 * time.Millisecond
+	r := startSource(t, cfg)
+	r.dial(t).Close()
+	eventually(t, "the handshake is counted", func() bool { return r.Stats().HandshakesFailed == 1 })
+	if f := r.Failure(); f != (HandshakeFailure{}) {
+		t.Errorf("got %+v", f)
+	}
+	expectClosed(t, r.dial(t))
+	eventually(t, "the timeout is kept", func() bool { return r.Failure().Error == "no START within 50ms" })
+	send(t, r.dial(t), stop)
+	eventually(t, "the error is kept", func() bool { return r.Failure().Error == "at byte 0: STOP instead of START" })
+	if since := time.Since(r.Failure().Time); since < 0 || since > time.Minute {
+		t.Errorf("it happened %v ago", since)
+	}
+}
+
+// The first frame above max_frame of each connection is logged, the others are counted.
+func TestFrameAboveMaxFrameIsLogged(t *testing.T) {
+	r := startSource(t, unixConfig(t))
+	for range 2 {
+		nc := r.dial(t)
+		send(t, nc, join(start, sampleFrame(), frame(make([]byte, 256<<10+7))))
+		send(t, nc, join(frame(make([]byte, 300<<10)), sampleFrame(), stop))
+		expectClosed(t, nc)
+	}
+	if messages, drops := r.received(); messages != 4 || drops != 4 {
+		t.Errorf("%d messages and %d drops", messages, drops)
+	}
+	if r.log.count("level=WARN") != 2 || r.log.count("length=262151 max_frame=262144") != 2 {
+		t.Errorf("one warning for each connection is due:\n%s", r.log.String())
 	}
 }
 

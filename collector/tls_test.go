@@ -14,8 +14,8 @@ import (
 	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
 
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs/certstest"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs/certstest"
 )
 
 // tlsConfig returns the configuration of a source whose certificate ca issued. clients issues
@@ -28,13 +28,13 @@ func tlsConfig(t *testing.T, ca, clients *certstest.CA) (Config, certstest.Folde
 	return cfg, files
 }
 
-func (r *running) dialTLS(t *testing.T, c *tls.Config) *tls.Conn {
+func (r *runningSource) dialTLS(t *testing.T, c *tls.Config) *tls.Conn {
 	t.Helper()
 	return tls.Client(r.dial(t), c)
 }
 
 // checkNoAddress fails the test if a line above debug level contains a peer's address.
-func (r *running) checkNoAddress(t *testing.T) {
+func (r *runningSource) checkNoAddress(t *testing.T) {
 	t.Helper()
 	for line := range strings.Lines(r.log.String()) {
 		own := strings.Contains(line, "msg=listening")
@@ -148,7 +148,15 @@ func TestUnauthenticatedPeersAreRefused(t *testing.T) {
 		"plain TCP": {func(t *testing.T, nc net.Conn) error {
 			send(t, nc, join(start, sampleFrame()))
 			return tls.Client(nc, certstest.ClientConfig(t, ca)).Handshake()
-		}, "first record does not look like a TLS handshake"},
+		}, "dnstap without TLS, and this source requires TLS: set dnstap-tls: yes in Unbound"},
+		"HTTP": {func(t *testing.T, nc net.Conn) error {
+			send(t, nc, []byte("GET /metrics HTTP/1.1\r\n\r\n"))
+			return tls.Client(nc, certstest.ClientConfig(t, ca)).Handshake()
+		}, "error=\"an HTTP request, and this source reads dnstap"},
+		"unknown protocol": {func(t *testing.T, nc net.Conn) error {
+			send(t, nc, []byte("EHLO resolver.example\r\n"))
+			return tls.Client(nc, certstest.ClientConfig(t, ca)).Handshake()
+		}, "TLS: tls: first record does not look like a TLS handshake"},
 	}
 	for name, stranger := range strangers {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +212,7 @@ func TestTLSOnAPlainSourceIsExplained(t *testing.T) {
 }
 
 // shows returns the common name of the certificate that a new client receives.
-func (r *running) shows(t *testing.T, c *tls.Config) string {
+func (r *runningSource) shows(t *testing.T, c *tls.Config) string {
 	t.Helper()
 	nc := r.dialTLS(t, c)
 	defer nc.Close()

@@ -14,7 +14,7 @@ type account struct {
 	gids  []uint32
 }
 
-// accountOf looks up the user of that name and all of its groups.
+// accountOf looks up the user with this name and all of its groups.
 func accountOf(name string) (account, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -60,8 +60,8 @@ func groupName(gid uint32) string {
 	return id
 }
 
-// accountID returns the number of a user or group given by name or number. If account is
-// empty, that is created, the number that the file has from its creation.
+// accountID returns the number of the user or group account, which is a name or a number. If
+// account is empty, accountID returns created, the number with which the file was created.
 func accountID(account string, created uint32, lookup func(name string) (id string, err error)) (uint32, error) {
 	if account == "" {
 		return created, nil
@@ -79,7 +79,7 @@ func accountID(account string, created uint32, lookup func(name string) (id stri
 	return uint32(n), nil
 }
 
-// userID returns the number of the user of that name.
+// userID returns the number of the user with this name.
 func userID(name string) (string, error) {
 	u, err := user.Lookup(name)
 	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
@@ -91,7 +91,7 @@ func userID(name string) (string, error) {
 	return u.Uid, nil
 }
 
-// groupID returns the number of the group of that name.
+// groupID returns the number of the group with this name.
 func groupID(name string) (string, error) {
 	g, err := user.LookupGroup(name)
 	if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {

@@ -29,14 +29,14 @@ type Exclusion struct {
 	Advice         string // what to change
 }
 
-// Exclusions returns the resolvers' users on this machine that could not connect if this
+// PredictExclusions returns the resolvers' users on this machine that could not connect if this
 // process created a socket at path with access a. Folders that do not exist, or that this
 // process may not see, are not checked. An error means that the socket cannot be created
-// with a's owner or group.
+// with a's owner or group, or that a user cannot be looked up.
 //
 // The prediction uses mode, owner and group as the kernel does without access control lists
 // and security modules.
-func Exclusions(path string, a Access) ([]Exclusion, error) {
+func PredictExclusions(path string, a Access) ([]Exclusion, error) {
 	folders, whole := foldersOf(filepath.Dir(path))
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	if last := len(folders) - 1; whole && folders[last].mode&fs.ModeSetgid != 0 {
@@ -49,10 +49,10 @@ func Exclusions(path string, a Access) ([]Exclusion, error) {
 	return excluded(folders, inode{path, a.Mode.Perm(), uid, gid}, ourConfiguration)
 }
 
-// PresentExclusions returns the resolvers' users on this machine that cannot connect to the
+// CurrentExclusions returns the resolvers' users on this machine that cannot connect to the
 // socket at path as it is. inherited means that systemd created the socket: the advice names
-// its settings. An error means that this process cannot see the socket.
-func PresentExclusions(path string, inherited bool) ([]Exclusion, error) {
+// its settings. An error means that this process cannot see the socket or look up a user.
+func CurrentExclusions(path string, inherited bool) ([]Exclusion, error) {
 	var stat unix.Stat_t
 	if err := unix.Lstat(path, &stat); err != nil {
 		return nil, fmt.Errorf("looking at the socket %s: %w", path, err)
@@ -142,7 +142,7 @@ func (a account) obstacle(folders []inode, socket inode, names settings) (proble
 	return problem, "set " + setGroup + " and " + setMode(socket.mode|writeBit<<3)
 }
 
-// An inode is the part of a file's metadata that decides on access.
+// An inode is the part of a file's metadata that determines access.
 type inode struct {
 	path     string
 	mode     fs.FileMode
@@ -159,8 +159,8 @@ func octal(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
 const maxLinks = 40
 
 // foldersOf returns the folders that a process must search to open a file in dir, with
-// symbolic links followed. whole is false if one of them does not exist or is not visible;
-// those before it are returned.
+// symbolic links followed. If one of them does not exist or is not visible, whole is false,
+// and foldersOf returns only the folders before it.
 func foldersOf(dir string) (all []inode, whole bool) {
 	at, rest, links := "/", strings.Split(dir, "/"), 0
 	for {
@@ -191,7 +191,8 @@ func foldersOf(dir string) (all []inode, whole bool) {
 	}
 }
 
-// readFolder returns the folder at path, or the target if path is a symbolic link.
+// readFolder returns the folder at path, or the target if path is a symbolic link. ok is false
+// for any other file, and after an error.
 func readFolder(path string) (n inode, target string, ok bool) {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -91,7 +91,7 @@ func TestFoldersOf(t *testing.T) {
 }
 
 func TestExclusionsOfAnUnknownOwner(t *testing.T) {
-	_, err := Exclusions(socketPath(t), Access{Mode: 0o660, Owner: "no-such-user-here"})
+	_, err := PredictExclusions(socketPath(t), Access{Mode: 0o660, Owner: "no-such-user-here"})
 	if err == nil || !strings.Contains(err.Error(), "no-such-user-here") {
 		t.Errorf("got %v", err)
 	}
@@ -116,7 +116,7 @@ func TestExclusionsOfAnInheritedSocket(t *testing.T) {
 	if want := "set SocketGroup=unbound in its socket unit and SocketMode=0620 in its socket unit"; advice != want {
 		t.Errorf("got %q, want %q", advice, want)
 	}
-	all, err := PresentExclusions(path, true)
+	all, err := CurrentExclusions(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestExclusionsOfAnInheritedSocket(t *testing.T) {
 		}
 	}
 	os.Remove(path)
-	if _, err := PresentExclusions(path, true); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := CurrentExclusions(path, true); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("of a socket that is gone: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -41,49 +42,143 @@ func (a Access) ids(uid, gid uint32) (owner, group uint32, err error) {
 	return owner, group, nil
 }
 
-// A Listener listens on a Unix socket whose file it created.
+// A Listener listens on a Unix socket whose file it created. Its methods may be called from
+// several goroutines.
 type Listener struct {
-	net.Listener
-	path    string
-	created unix.Stat_t // of the file, after bind
+	path string
+
+	mu     sync.Mutex
+	socket *socket
+	access Access // granted last
+	closed bool
 }
 
 // Listen creates a socket file at the absolute path with access a, and listens. It replaces
 // a socket file on which no process listens, and leaves any other file alone.
-//
-// Listen binds, then grants access, then listens: before the last step no peer can connect,
-// so none connects that mode, owner or group exclude.
 func Listen(path string, a Access) (*Listener, error) {
-	if !filepath.IsAbs(path) || len(path) > longestPath {
-		return nil, fmt.Errorf("a socket needs an absolute path of at most %d bytes", longestPath)
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	f := os.NewFile(uintptr(fd), path)
-	defer f.Close() // net.FileListener duplicates the descriptor
-	if err := bind(fd, path); err != nil {
+	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	l := &Listener{path: path}
-	if err := unix.Lstat(path, &l.created); err != nil {
-		return nil, &fs.PathError{Op: "lstat", Path: path, Err: err}
+	s, err := create(path, a)
+	if err != nil {
+		return nil, err
 	}
-	if err := l.Grant(a); err != nil {
-		return nil, errors.Join(err, l.remove())
-	}
-	if err := unix.Listen(fd, unix.SOMAXCONN); err != nil {
-		return nil, errors.Join(os.NewSyscallError("listen", err), l.remove())
-	}
-	if l.Listener, err = net.FileListener(f); err != nil {
-		return nil, errors.Join(err, l.remove())
-	}
-	return l, nil
+	return &Listener{path: path, socket: s, access: a}, nil
 }
 
-// bind binds fd to path, and removes a stale socket first if one is there.
-func bind(fd int, path string) error {
+// current returns the socket that Restore created last, or else Listen.
+func (l *Listener) current() *socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.socket
+}
+
+// Accept waits for a connection. It continues on the new socket after Restore.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		s := l.current()
+		nc, err := s.Accept()
+		if err != nil && s != l.current() {
+			continue
+		}
+		return nc, err
+	}
+}
+
+// Addr returns the address, which Restore does not change.
+func (l *Listener) Addr() net.Addr { return l.current().Addr() }
+
+// Grant changes mode, owner and group of the socket file to a. It returns an error, and
+// changes nothing, if the file at the path is no longer the one that this Listener created.
+func (l *Listener) Grant(a Access) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.socket.grant(a); err != nil {
+		return err
+	}
+	l.access = a
+	return nil
+}
+
+// Restore creates the socket file again, with the access granted last, if it was removed or
+// replaced by a socket on which no process listens. It reports whether it did. Connections
+// that were accepted before stay open. An error means that peers cannot connect.
+func (l *Listener) Restore() (restored bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false, nil
+	}
+	if present, err := l.socket.Present(); present || err != nil {
+		return false, err
+	}
+	s, err := create(l.path, l.access)
+	if err != nil {
+		return false, err
+	}
+	was := l.socket
+	l.socket = s
+	was.Close() // ends Accept on it; fails only if it is closed
+	return true, nil
+}
+
+// Close removes the socket file, if it is the one that this Listener created, and ends
+// listening.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	removed := l.socket.remove() // first: an open socket's inode number is not reused
+	return errors.Join(removed, l.socket.Close())
+}
+
+// A socket listens, and has the file that was created for it.
+type socket struct {
+	net.Listener
+	*File
+}
+
+// create creates a socket file at path with access a, and listens. It binds, then grants
+// access, then listens: no peer can connect before the last step, and therefore none that a
+// excludes.
+func create(path string, a Access) (*socket, error) {
+	file, fd, err := createFile(path, path, a)
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{File: file}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close() // net.FileListener duplicates the descriptor
+	if err := unix.Listen(fd, unix.SOMAXCONN); err != nil {
+		return nil, errors.Join(os.NewSyscallError("listen", err), s.remove())
+	}
+	if s.Listener, err = net.FileListener(f); err != nil {
+		return nil, errors.Join(err, s.remove())
+	}
+	return s, nil
+}
+
+// createFile creates a socket file at path with access a. It returns the file and the descriptor
+// of its socket, which does not listen; the caller closes it. shown is the path in errors.
+func createFile(path, shown string, a Access) (f *File, fd int, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, -1, os.NewSyscallError("socket", err)
+	}
+	if err = bind(fd, path, shown); err == nil {
+		if f, err = Identify(path); err == nil {
+			if err = f.grant(a); err == nil {
+				return f, fd, nil
+			}
+			err = errors.Join(err, f.remove())
+		}
+	}
+	return nil, -1, errors.Join(err, unix.Close(fd))
+}
+
+// bind binds fd to path, which errors call shown. If a stale socket file is at path, bind
+// removes it first.
+func bind(fd int, path, shown string) error {
 	addr := &unix.SockaddrUnix{Name: path}
 	err := unix.Bind(fd, addr)
 	if err == unix.EADDRINUSE {
@@ -92,6 +187,11 @@ func bind(fd int, path string) error {
 		}
 		err = unix.Bind(fd, addr)
 	}
+	return bindError(err, shown)
+}
+
+// bindError returns the error of bind for operators; nil stays nil.
+func bindError(err error, path string) error {
 	switch err {
 	case nil:
 		return nil
@@ -103,8 +203,19 @@ func bind(fd int, path string) error {
 	return os.NewSyscallError("bind", err)
 }
 
-// removeStale removes a socket file on which no process listens. It returns an error for any
-// other file.
+func checkPath(path string) error {
+	if !filepath.IsAbs(path) || len(path) > longestPath {
+		return fmt.Errorf("a socket needs an absolute path of at most %d bytes", longestPath)
+	}
+	return nil
+}
+
+func notASocket(found fs.FileInfo) error {
+	return fmt.Errorf("the path is not a socket (%v); it is left alone: move it, or choose another path", found.Mode())
+}
+
+// removeStale removes the socket file at path. It returns an error if a process listens on the
+// socket, or may listen, and if the file is not a socket.
 func removeStale(path string) error {
 	found, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,8 +225,7 @@ func removeStale(path string) error {
 		return err
 	}
 	if found.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("the path is not a socket (%v); it is left alone: move it, or choose another path",
-			found.Mode())
+		return notASocket(found)
 	}
 	nc, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -139,68 +249,4 @@ func removeStale(path string) error {
 		return fmt.Errorf("removing a stale socket: %w", err)
 	}
 	return nil
-}
-
-// Grant changes mode, owner and group of the socket file to a. It returns an error, and
-// changes nothing, if the file at the path is no longer the one that Listen created.
-func (l *Listener) Grant(a Access) error {
-	uid, gid, err := a.ids(l.created.Uid, l.created.Gid)
-	if err != nil {
-		return err
-	}
-	fd, now, err := l.open()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if now.Uid != uid || now.Gid != gid {
-		if err := unix.Fchownat(fd, "", int(uid), int(gid), unix.AT_EMPTY_PATH); err != nil {
-			return fmt.Errorf("giving the socket to user %d, group %d: %w "+
-				"(this needs CAP_CHOWN, or, for the group alone, to be a member)", uid, gid, err)
-		}
-	}
-	// Not by path: the resolver may own the directory, and could replace the socket by a
-	// link to another file.
-	if err := os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), a.Mode.Perm()); err != nil {
-		return fmt.Errorf("setting the socket's mode: %w", err)
-	}
-	return nil
-}
-
-// open opens the socket file with O_PATH and without following links. It returns an error
-// unless it is the file that Listen created.
-func (l *Listener) open() (fd int, now unix.Stat_t, err error) {
-	fd, err = unix.Open(l.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err == nil {
-		if err = unix.Fstat(fd, &now); err == nil && l.isOurs(&now) {
-			return fd, now, nil
-		}
-		unix.Close(fd)
-	}
-	if err == nil || err == unix.ENOENT {
-		err = errors.New("our socket has been removed or replaced; restart to create it again")
-	}
-	return -1, now, fmt.Errorf("%s: %w", l.path, err)
-}
-
-func (l *Listener) isOurs(now *unix.Stat_t) bool {
-	return now.Mode&unix.S_IFMT == unix.S_IFSOCK && now.Dev == l.created.Dev && now.Ino == l.created.Ino
-}
-
-// remove removes the socket file if it is the one that Listen created.
-func (l *Listener) remove() error {
-	var now unix.Stat_t
-	if err := unix.Lstat(l.path, &now); err != nil || !l.isOurs(&now) {
-		return nil
-	}
-	if err := os.Remove(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing our socket: %w", err)
-	}
-	return nil
-}
-
-// Close removes the socket file, if it is the one that Listen created, and ends listening.
-func (l *Listener) Close() error {
-	removed := l.remove() // first: an open socket's inode number is not reused
-	return errors.Join(removed, l.Listener.Close())
 }

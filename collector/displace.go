@@ -21,10 +21,10 @@ func (p Peer) holder() holder {
 	return holder{p.UID, a}
 }
 
-// freePlace reports whether there is a place for a new connection of newcomer. It displaces
+// makeRoom reports whether there is a place for a new connection of newcomer. It displaces
 // another connection if MaxConnections are open. s.mu is held, except while that connection
 // ends.
-func (s *Source) freePlace(newcomer holder) bool {
+func (s *Source) makeRoom(newcomer holder) bool {
 	full := len(s.conns) >= s.config.MaxConnections
 	switch {
 	case full && !s.limitLogged:
@@ -52,10 +52,10 @@ func (s *Source) freePlace(newcomer holder) bool {
 // displaceable returns the connection to displace for a new one of newcomer; nil if the new
 // one is refused. s.mu is held.
 //
-// A connection in its handshake is displaced for any peer that has no more connections; one
-// after START only if the new peer would still not have more than its peer. Therefore a peer
-// cannot exclude others with many connections, and no peer loses its last connection to a
-// peer that has another.
+// A connection in its handshake is displaced unless its holder has fewer connections than
+// newcomer, and a connection after START only if its holder has at least two more. Therefore a
+// holder cannot exclude others with many connections, and after START no holder loses its last
+// connection.
 func (s *Source) displaceable(newcomer holder) *conn {
 	held := map[holder]int{}
 	for c := range s.conns {
@@ -76,8 +76,9 @@ func (s *Source) displaceable(newcomer holder) *conn {
 	return first
 }
 
-// before orders the connections that may be displaced: handshakes first, then by the number
-// of the peer's connections, by phase, and by age.
+// before reports whether a is to be displaced rather than b: a connection in its handshake
+// first, then one of the holder with the most connections, then an unproven one, then the
+// oldest.
 func before(a *conn, phaseA phase, b *conn, phaseB phase, held map[holder]int) bool {
 	return cmp.Or(
 		cmp.Compare(min(phaseA, unproven), min(phaseB, unproven)),
@@ -87,7 +88,7 @@ func before(a *conn, phaseA phase, b *conn, phaseB phase, held map[holder]int) b
 	) < 0
 }
 
-// A phase is how far a connection has got.
+// A phase is the progress of a connection.
 type phase uint8
 
 const (

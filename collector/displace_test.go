@@ -85,7 +85,7 @@ func TestHoldersOnTCPAreAddresses(t *testing.T) {
 }
 
 // dialFrom connects over TCP from another address of this machine.
-func (r *running) dialFrom(t *testing.T, address string) net.Conn {
+func (r *runningSource) dialFrom(t *testing.T, address string) net.Conn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	nc, err := d.DialContext(context.Background(), "tcp", r.Addr().String())
