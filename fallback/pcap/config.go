@@ -27,9 +27,9 @@ type Config struct {
 	When      When
 	IdleAfter time.Duration // Idle: time without an outward message over dnstap until a capture begins
 
-	// Decapsulate opens GRE, ERSPAN and VXLAN tunnels whose outer source is in
-	// DecapsulateFrom and whose outer destination is in DecapsulateTo. Each tunnel around
-	// a packet must satisfy both. DecapsulateFrom is required with Decapsulate.
+	// Decapsulate opens GRE, ERSPAN, VXLAN, GENEVE and IP-in-IP tunnels whose outer source
+	// is in DecapsulateFrom and whose outer destination is in DecapsulateTo. Each tunnel
+	// around a packet must satisfy both. DecapsulateFrom is required with Decapsulate.
 	//
 	// If DecapsulateTo is empty, a live capture uses the addresses of its interfaces, except
 	// loopback and link-local ones. It reads them once, when it begins: set DecapsulateTo if
@@ -38,6 +38,7 @@ type Config struct {
 	Decapsulate     bool
 	DecapsulateFrom []netip.Prefix
 	DecapsulateTo   []netip.Prefix
+	VXLANPorts      []uint16 // UDP destination ports; empty: 4789 (RFC 7348) and 8472 (Linux)
 
 	Promiscuous    bool
 	VerifyChecksum bool // drop every UDP datagram with a wrong checksum, not only reassembled ones
@@ -82,8 +83,16 @@ func (c *Config) dissectorConfig(to []netip.Prefix) packet.Config {
 		Decapsulate:    c.Decapsulate,
 		TunnelsFrom:    c.DecapsulateFrom,
 		TunnelsTo:      to,
+		VXLANPorts:     c.vxlanPorts(),
 		VerifyChecksum: c.VerifyChecksum,
 	}
+}
+
+func (c *Config) vxlanPorts() []uint16 {
+	if len(c.VXLANPorts) == 0 {
+		return []uint16{4789, 8472}
+	}
+	return c.VXLANPorts
 }
 
 // allAddresses returns the prefixes that contain every address.
@@ -98,6 +107,6 @@ func (c *Config) ringConfig() ring.Config {
 		Lanes:       c.Lanes,
 		Size:        c.Ring,
 		Promiscuous: c.Promiscuous,
-		Filter:      ring.Filter{Resolvers: c.Resolvers, Decapsulate: c.Decapsulate},
+		Filter:      ring.Filter{Resolvers: c.Resolvers, Decapsulate: c.Decapsulate, VXLANPorts: c.vxlanPorts()},
 	}
 }

@@ -47,7 +47,7 @@ func ngBlockIn(order binary.AppendByteOrder, kind uint32, body []byte) []byte {
 
 // ngPackets returns enhanced packet blocks, with times in unit, and original lengths that
 // are short octets less than the packets'.
-func ngPackets(order binary.AppendByteOrder, packets []packet.Captured, unit transform.Time, short uint32) (b []byte) {
+func ngPackets(order binary.AppendByteOrder, packets []packet.CapturedPacket, unit transform.Time, short uint32) (b []byte) {
 	for _, p := range packets {
 		at := uint64(p.Time / unit)
 		body := order.AppendUint32(order.AppendUint32(order.AppendUint32(nil, 0), uint32(at>>32)), uint32(at))
@@ -127,8 +127,8 @@ func TestOddHeadersAreRead(t *testing.T) {
 	}
 }
 
-// TestSimplePacketsHaveTheLatestTime of their section. Without one they are counted as
-// packets that are not needed, and not as malformed DNS.
+// TestSimplePacketsHaveTheLatestTime: a simple packet gets the latest time of its section.
+// Before the first time it is counted as not needed, and not as malformed.
 func TestSimplePacketsHaveTheLatestTime(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	whole, _, err := replay(t, bytes.NewReader(unbound(t)))
@@ -175,7 +175,7 @@ func TestTimesThatDoNotFitAreMalformed(t *testing.T) {
 // sections are read.
 func TestSectionsOfUnknownVersionsAreSkipped(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
-	section := func(major, minor uint16, packets []packet.Captured) []byte {
+	section := func(major, minor uint16, packets []packet.CapturedPacket) []byte {
 		return ngSection(binary.LittleEndian, major, minor, nil, ngPackets(binary.LittleEndian, packets, microsecond, 0))
 	}
 	whole, _, err := replay(t, bytes.NewReader(section(1, 0, packets)))
@@ -206,7 +206,7 @@ func TestSectionsOfUnknownVersionsAreSkipped(t *testing.T) {
 // or between two.
 func TestEveryCutHasTheSameError(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
-	packets = packets[:20]
+	packets = packets[:8]
 	var ends []int // offsets of the end of the header and of each packet
 	le := binary.LittleEndian
 	blocks := ngSection(le, 1, 0, nil, nil)
@@ -260,8 +260,8 @@ func count(all []transform.Reason, r transform.Reason) (n int) {
 	return n
 }
 
-// TestErrorsOfTheReaderAreWrapped at any offset, so that the error of a truncated compressed
-// file is recognised.
+// TestErrorsOfTheReaderAreWrapped: errors at any offset are wrapped, so that the error of a
+// truncated compressed file is recognised.
 func TestErrorsOfTheReaderAreWrapped(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	le := binary.LittleEndian
@@ -286,7 +286,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func TestFilesContinueThePreviousOne(t *testing.T) {
 	packets, _, _ := packetsOf(t, unbound(t))
 	packets = fragmented(packets)
-	file := func(packets []packet.Captured) io.Reader {
+	file := func(packets []packet.CapturedPacket) io.Reader {
 		le := binary.LittleEndian
 		return bytes.NewReader(ngSection(le, 1, 0, nil, ngPackets(le, packets, microsecond, 0)))
 	}
@@ -311,7 +311,7 @@ func TestFilesContinueThePreviousOne(t *testing.T) {
 
 // fragmented splits every longer UDP datagram over IPv4 into two fragments, and every longer
 // TCP segment into two.
-func fragmented(packets []packet.Captured) (all []packet.Captured) {
+func fragmented(packets []packet.CapturedPacket) (all []packet.CapturedPacket) {
 	const ether, ip, first = 14, 20, 64
 	be := binary.BigEndian
 	for i, p := range packets {
@@ -342,7 +342,7 @@ func fragmented(packets []packet.Captured) (all []packet.Captured) {
 				be.PutUint16(f[ether+4:], uint16(i)) // of the datagram
 				be.PutUint16(f[ether+6:], offset)
 			}
-			all = append(all, packet.Captured{Data: f, Length: len(f), Time: p.Time})
+			all = append(all, packet.CapturedPacket{Data: f, Length: len(f), Time: p.Time})
 			at += len(part)
 		}
 	}

@@ -8,8 +8,8 @@ package pcap
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// An Outlet provides the lanes of a source.
-type Outlet interface {
+// A Lanes provides the lanes of a source.
+type Lanes interface {
 	// Lane returns a new lane. A source requests one for each of its rings whenever
 	// it begins to capture, at time on.
 	Lane(on transform.Time) transform.Lane

@@ -16,7 +16,7 @@ const longestBurst = 256
 
 // A Replay passes the messages of capture files to a lane. It reads the files one after
 // the other as if they were one: a stream or a datagram may begin in one file and end in
-// the next, as where captures rotate.
+// the next, as in captures with rotated files.
 type Replay struct {
 	dissector *packet.Dissector
 	lane      transform.Lane
@@ -58,8 +58,33 @@ func (p *Replay) Read(ctx context.Context, r io.Reader) error {
 	return fmt.Errorf("reading the capture: %w", err)
 }
 
+// maxScanned is the most packets that QuerySenders reads.
+const maxScanned = 1_000_000
+
+// QuerySenders reads the beginning of a capture file, and returns the addresses that send most
+// queries to port 53 without recursion desired, as resolvers do. Damage ends the reading.
+func QuerySenders(ctx context.Context, r io.Reader) []packet.Sender {
+	d := packet.New(packet.Config{})
+	file, err := openCapture(untilDone{ctx, r})
+	for n := 0; err == nil && n < maxScanned; n++ {
+		var p capfile.Packet
+		if err = file.Next(&p); err == nil {
+			d.Frame(packet.Link(p.Link), &packet.CapturedPacket{Data: p.Data, Length: p.Length, Time: max(p.Time, 0)}, discard{})
+		}
+	}
+	s := d.Stats()
+	return s.Queries.Senders.All()
+}
+
+// discard is a sink for dissectors of which only the counts are used.
+type discard struct{}
+
+func (discard) Take(*transform.Message) transform.Reason { return transform.Kept }
+func (discard) Drop(transform.Reason)                    {}
+
 // openCapture reads the file's header. It returns an error for a pcap file with an
-// unsupported link layer; in pcapng such packets are counted one by one.
+// unsupported link layer. In a pcapng file each packet has its own link layer: the dissector
+// counts unsupported ones.
 func openCapture(r io.Reader) (*capfile.Reader, error) {
 	file, err := capfile.NewReader(r)
 	if err != nil {
@@ -71,8 +96,8 @@ func openCapture(r io.Reader) (*capfile.Reader, error) {
 	return file, nil
 }
 
-// Close ends the datagrams and streams that are incomplete, closes the lane, and returns
-// the counts of all files.
+// Close ends incomplete datagrams and streams, closes the lane, and returns the counts of
+// all files.
 func (p *Replay) Close() packet.Stats {
 	p.lane.Begin()
 	p.dissector.Finish(p.lane)
@@ -102,9 +127,9 @@ func replayBurst(file *capfile.Reader, d *packet.Dissector, lane transform.Lane)
 	return nil
 }
 
-// replayPacket passes a packet to the dissector. A packet without a time cannot be paired.
-// If its time does not fit, it is dropped as malformed. If the file has no time for it, it
-// is counted as not needed.
+// replayPacket passes a packet to the dissector. A packet without a time cannot be paired: it
+// is dropped as malformed if its time is out of range, and counted as not needed if the file
+// states none.
 func replayPacket(p *capfile.Packet, d *packet.Dissector, lane transform.Lane) {
 	switch {
 	case p.Untimed:
@@ -112,7 +137,7 @@ func replayPacket(p *capfile.Packet, d *packet.Dissector, lane transform.Lane) {
 	case p.Time == transform.NoTime:
 		lane.Drop(transform.Malformed)
 	default:
-		d.Frame(packet.Link(p.Link), &packet.Captured{Data: p.Data, Length: p.Length, Time: p.Time}, lane)
+		d.Frame(packet.Link(p.Link), &packet.CapturedPacket{Data: p.Data, Length: p.Length, Time: p.Time}, lane)
 	}
 }
 

@@ -55,7 +55,7 @@ func replay(t *testing.T, files ...io.Reader) (*recorder, packet.Stats, error) {
 }
 
 // packetsOf reads a capture with gopacket.
-func packetsOf(t testing.TB, file []byte) (all []packet.Captured, infos []gopacket.CaptureInfo, link layers.LinkType) {
+func packetsOf(t testing.TB, file []byte) (all []packet.CapturedPacket, infos []gopacket.CaptureInfo, link layers.LinkType) {
 	t.Helper()
 	r, err := pcapgo.NewReader(bytes.NewReader(file))
 	if err != nil {
@@ -69,7 +69,7 @@ func packetsOf(t testing.TB, file []byte) (all []packet.Captured, infos []gopack
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, packet.Captured{Data: data, Length: info.Length, Time: transform.Time(info.Timestamp.UnixNano())})
+		all = append(all, packet.CapturedPacket{Data: data, Length: info.Length, Time: transform.Time(info.Timestamp.UnixNano())})
 		infos = append(infos, info)
 	}
 }
@@ -162,7 +162,7 @@ func TestCutCapturesGiveThePacketsBeforeTheCut(t *testing.T) {
 	ng := asPcapng(t, unbound(t))[:4000]
 	for _, whole := range [][]byte{file, ng} {
 		last := 0
-		for n := range len(whole) {
+		for n := 0; n < len(whole); n += 7 { // no divisor of the sizes of headers, so each field is cut somewhere
 			lane, _, err := replay(t, bytes.NewReader(whole[:n]))
 			if len(lane.messages)+len(lane.dropped) < last {
 				t.Fatalf("%d bytes: %d messages, %d with less", n, len(lane.messages), last)
@@ -234,7 +234,8 @@ func TestInvalidLengthsDoNotFillMemory(t *testing.T) {
 // ngBlock returns a little-endian pcapng block.
 func ngBlock(kind uint32, body []byte) []byte { return ngBlockIn(binary.LittleEndian, kind, body) }
 
-// TestNamesAndSecretsAreNotKept in memory; gopacket keeps those of a section.
+// TestNamesAndSecretsAreNotKept: memory does not grow by blocks of names and secrets, as it does
+// in gopacket.
 func TestNamesAndSecretsAreNotKept(t *testing.T) {
 	ng := asPcapng(t, unbound(t))
 	head := int(binary.LittleEndian.Uint32(ng[4:]))
@@ -455,3 +456,17 @@ func (discardLane) Take(*transform.Message) transform.Reason { return transform.
 func (discardLane) Drop(transform.Reason)                    {}
 func (discardLane) End()                                     {}
 func (discardLane) Close()                                   {}
+
+// TestQuerySendersOfAFile: they are found without resolvers, also in a file that is cut off.
+func TestQuerySendersOfAFile(t *testing.T) {
+	file := unbound(t)
+	for _, b := range [][]byte{file, file[:len(file)-10]} {
+		all := QuerySenders(t.Context(), bytes.NewReader(b))
+		if len(all) != 2 || all[0].Addr != testConfig.Resolvers[0].Addr() || all[1].Addr != testConfig.Resolvers[1].Addr() {
+			t.Errorf("got %v", all)
+		}
+	}
+	if all := QuerySenders(t.Context(), strings.NewReader("no capture")); len(all) != 0 {
+		t.Errorf("of no capture: got %v", all)
+	}
+}

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Senders records whether any dnstap connection has sent an outward message, or since
-// when none has. Sources with When Idle capture only while none has.
-type Senders struct {
+// DnstapSenders counts the dnstap connections that have sent an outward message, and records
+// since when there is none. Sources with When Idle capture only while there is none.
+type DnstapSenders struct {
 	mu          sync.Mutex
-	active      int           // connections that have sent an outward message
+	active      int           // open connections that have sent an outward message
 	silentSince time.Time     // when active became 0
 	changed     chan struct{} // closed and replaced when active becomes 1 or 0
-	captures    map[*capture]struct{}
+	captures    map[*idleCapture]struct{}
 }
 
-// A capture is a capture that the next outward message ends.
-type capture struct {
+// An idleCapture is a capture that the next outward message ends.
+type idleCapture struct {
 	ctx  context.Context
 	stop context.CancelCauseFunc
-	done chan struct{} // closed after its records were handed over
+	done chan struct{} // closed after Outlet.HandOver
 }
 
 // errDnstapOutward is the cause of a capture's end.
@@ -32,14 +32,14 @@ var errDnstapOutward = errors.New("a dnstap sender sends outward messages")
 const handOverTime = time.Second
 
 // NewSenders returns a Senders that has been silent since now.
-func NewSenders() *Senders {
-	return &Senders{silentSince: time.Now(), changed: make(chan struct{}), captures: map[*capture]struct{}{}}
+func NewSenders() *DnstapSenders {
+	return &DnstapSenders{silentSince: time.Now(), changed: make(chan struct{}), captures: map[*idleCapture]struct{}{}}
 }
 
 // OutwardBegins is called at the first outward message of a connection. It ends the current
-// captures. It returns when their records were handed over, so that duplicates of the
-// message are recognised, or after a second if a capture does not end.
-func (s *Senders) OutwardBegins() {
+// captures. It returns after Outlet.HandOver, so that duplicates of the message are
+// recognised, or after a second if a capture does not end.
+func (s *DnstapSenders) OutwardBegins() {
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
 	defer cancel()
 	for _, c := range s.countActive() {
@@ -51,8 +51,8 @@ func (s *Senders) OutwardBegins() {
 	}
 }
 
-// countActive counts a connection and returns the captures to be ended.
-func (s *Senders) countActive() (ending []*capture) {
+// countActive counts a connection as active and returns the captures to be ended.
+func (s *DnstapSenders) countActive() (ending []*idleCapture) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active++
@@ -66,7 +66,7 @@ func (s *Senders) countActive() (ending []*capture) {
 }
 
 // OutwardEnds is called when a connection has ended for which OutwardBegins was called.
-func (s *Senders) OutwardEnds() {
+func (s *DnstapSenders) OutwardEnds() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active--
@@ -77,16 +77,16 @@ func (s *Senders) OutwardEnds() {
 }
 
 // notify wakes the goroutines in awaitSilence. The caller holds s.mu.
-func (s *Senders) notify() {
+func (s *DnstapSenders) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
 // awaitSilence waits until no connection has sent an outward message for d. The context
 // that it returns ends with ctx or at the next outward message, with the reason as its
-// cause. The caller must call end after it has handed over its records. If ctx ends first,
+// cause. The caller must call end after the capture and its HandOver. If ctx ends first,
 // awaitSilence returns nil.
-func (s *Senders) awaitSilence(ctx context.Context, d time.Duration) (capturing context.Context, end func()) {
+func (s *DnstapSenders) awaitSilence(ctx context.Context, d time.Duration) (capturing context.Context, end func()) {
 	for ctx.Err() == nil { // silence may last when ctx ends
 		c, left, changed := s.begin(ctx, d)
 		if c != nil {
@@ -101,9 +101,16 @@ func (s *Senders) awaitSilence(ctx context.Context, d time.Duration) (capturing 
 	return nil, nil
 }
 
+// silent reports whether no connection has sent an outward message for d.
+func (s *DnstapSenders) silent(d time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active == 0 && time.Since(s.silentSince) >= d
+}
+
 // begin begins a capture if there has been silence for d. Otherwise it returns the rest
 // of d, and a channel that is closed when active changes.
-func (s *Senders) begin(ctx context.Context, d time.Duration) (c *capture, left time.Duration, changed <-chan struct{}) {
+func (s *DnstapSenders) begin(ctx context.Context, d time.Duration) (c *idleCapture, left time.Duration, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.active > 0 {
@@ -112,14 +119,14 @@ func (s *Senders) begin(ctx context.Context, d time.Duration) (c *capture, left 
 	if left = time.Until(s.silentSince.Add(d)); left > 0 {
 		return nil, left, s.changed
 	}
-	c = &capture{done: make(chan struct{})}
+	c = &idleCapture{done: make(chan struct{})}
 	c.ctx, c.stop = context.WithCancelCause(ctx)
 	s.captures[c] = struct{}{}
 	return c, 0, nil
 }
 
-// end ends a capture, whose records were handed over.
-func (s *Senders) end(c *capture) {
+// end releases the callers of OutwardBegins that wait for c, and removes c.
+func (s *DnstapSenders) end(c *idleCapture) {
 	c.stop(nil)
 	close(c.done)
 	s.mu.Lock()

@@ -12,7 +12,7 @@ const idleAfter = time.Minute
 
 // captureOnce waits for silence, sends the time of its begin, waits for its end, sends the
 // cause, and hands over after d.
-func captureOnce(ctx context.Context, s *Senders, d time.Duration) (began <-chan time.Time, ended <-chan error) {
+func captureOnce(ctx context.Context, s *DnstapSenders, d time.Duration) (began <-chan time.Time, ended <-chan error) {
 	b, e := make(chan time.Time, 1), make(chan error, 1)
 	go func() {
 		capturing, end := s.awaitSilence(ctx, idleAfter)
@@ -44,9 +44,9 @@ func after(t *testing.T, start time.Time, c <-chan time.Time) time.Duration {
 func TestSilenceBeginsACapture(t *testing.T) {
 	type step struct {
 		pause time.Duration // before it
-		do    func(*Senders)
+		do    func(*DnstapSenders)
 	}
-	outward, ended := (*Senders).OutwardBegins, (*Senders).OutwardEnds
+	outward, ended := (*DnstapSenders).OutwardBegins, (*DnstapSenders).OutwardEnds
 	for _, c := range []struct {
 		name  string
 		steps []step

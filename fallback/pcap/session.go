@@ -13,20 +13,22 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A session is one capture, from its beginning to its end.
+// A session is one capture: its rings, and a reader for each lane.
 type session struct {
 	rings   *ring.Capture
 	readers []*reader
+	sampler *sampler
 }
 
-// run reads packets until ctx ends, and then those received before.
+// run reads packets until ctx ends, and then the packets that were received before.
 func (s *session) run(ctx context.Context) error {
-	var readers sync.WaitGroup
+	var tasks sync.WaitGroup
 	for _, r := range s.readers {
-		readers.Go(r.run)
+		tasks.Go(r.run)
 	}
+	tasks.Go(func() { s.sampler.run(ctx) })
 	err := s.rings.Run(ctx)
-	readers.Wait()
+	tasks.Wait()
 	return err
 }
 
@@ -36,6 +38,7 @@ func (s *session) stats() Stats {
 	for _, r := range s.readers {
 		total.Packets.Add(r.published())
 	}
+	total.Packets.Add(s.sampler.counts())
 	return total
 }
 
@@ -64,7 +67,7 @@ func (r *reader) burst() {
 	r.lane.Begin()
 	var p ring.Packet
 	for n := 0; n < longestBurst && r.ring.Next(&p); n++ {
-		c := packet.Captured{Data: p.Data, Length: p.Length, Time: p.Time}
+		c := packet.CapturedPacket{Data: p.Data, Length: p.Length, Time: p.Time}
 		r.dissector.Network(p.Protocol, &c, r.lane)
 	}
 	r.lane.End()
@@ -86,7 +89,7 @@ func (r *reader) published() packet.Stats {
 }
 
 // destinations returns the destinations of tunnels that a live capture opens:
-// DecapsulateTo, or the present addresses of its interfaces.
+// DecapsulateTo or, if that is empty, the current addresses of its interfaces.
 func (s *Source) destinations() ([]netip.Prefix, error) {
 	c := &s.config
 	if !c.Decapsulate || len(c.DecapsulateTo) > 0 {

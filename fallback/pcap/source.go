@@ -16,11 +16,11 @@ import (
 // A Source captures on interfaces, always or while no dnstap sender sends outward messages.
 type Source struct {
 	config  Config
-	outlet  Outlet
-	senders *Senders
+	outlet  Lanes
+	senders *DnstapSenders
 	log     *slog.Logger
 
-	rings *ring.Capture // for the first capture if When is Always; nil after it began
+	rings *ring.Capture // opened by Open and used by Run if When is Always; else nil
 
 	mu       sync.Mutex
 	current  *session // nil while nothing is captured
@@ -30,9 +30,10 @@ type Source struct {
 // retryTime is the time between two attempts to begin a capture.
 const retryTime = 10 * time.Second
 
-// Open checks that the source can capture and opens its rings. Nothing is captured before
-// Run. senders provides the silence of dnstap senders for a source with When Idle.
-func Open(cfg Config, outlet Outlet, senders *Senders, log *slog.Logger) (*Source, error) {
+// Open checks that the source can capture, by opening its rings. A source with When Idle
+// closes them, and opens them again when senders reports silence. Nothing is captured before
+// Run.
+func Open(cfg Config, outlet Lanes, senders *DnstapSenders, log *slog.Logger) (*Source, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -46,6 +47,20 @@ func Open(cfg Config, outlet Outlet, senders *Senders, log *slog.Logger) (*Sourc
 	}
 	s.rings = rings
 	return s, nil
+}
+
+// smallestRing is a size that every capture may have.
+const smallestRing = 1 << 20
+
+// Probe returns the error with which Open would fail now. It closes what it opens. It opens
+// one small ring for each interface: the memory of the rings is in use if the source runs.
+func Probe(cfg Config) error {
+	cfg.Ring, cfg.Lanes = smallestRing, 1
+	s, err := Open(cfg, nil, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // Close releases the rings that Open opened. It is for a source that is not run.
@@ -72,6 +87,7 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		err := s.captureWhileIdle(capturing)
 		end()
+		s.setFailing(err != nil)
 		if err == nil {
 			reported = ""
 			continue
@@ -86,10 +102,10 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// captureWhileIdle opens rings and captures until ctx ends.
+// captureWhileIdle opens rings and captures until ctx, made by awaitSilence, ends.
 func (s *Source) captureWhileIdle(ctx context.Context) error {
 	cfg := s.config.ringConfig()
-	cfg.Absent = true // Open has found every interface: capture on the others if one is missing now
+	cfg.AllowAbsent = true // Open has found every interface: capture on the others if one is missing now
 	rings, err := ring.Open(cfg, s.log)
 	if err != nil {
 		s.countFailure()
@@ -98,7 +114,7 @@ func (s *Source) captureWhileIdle(ctx context.Context) error {
 	return s.capture(ctx, rings, fmt.Sprintf("no dnstap sender has sent an outward message for %v", s.config.IdleAfter))
 }
 
-// endReason returns why a capture has ended, and the counter of that reason.
+// endReason returns the reason why a capture has ended, and the counter of that reason.
 func (s *Source) endReason(ctx context.Context, err error) (counter *uint64, reason string) {
 	switch {
 	case err != nil:
@@ -119,7 +135,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// capture reads the rings until ctx ends, closes them, and hands over to the outlet.
+// capture reads the rings until ctx ends. It then calls the outlet's HandOver, and closes the
+// rings.
 func (s *Source) capture(ctx context.Context, rings *ring.Capture, reason string) (err error) {
 	defer func() { err = errors.Join(err, rings.Close()) }()
 	if err := rings.Attach(); err != nil {
@@ -132,7 +149,13 @@ func (s *Source) capture(ctx context.Context, rings *ring.Capture, reason string
 		return err
 	}
 	on := transform.Time(time.Now().UnixNano())
-	current := &session{rings: rings}
+	current := &session{rings: rings, sampler: &sampler{
+		interfaces: s.config.Interfaces,
+		passed:     func() uint64 { return rings.Stats().Packets },
+		sample:     ring.Sample,
+		dissector:  packet.New(s.config.dissectorConfig(to)),
+		log:        s.log,
+	}}
 	for i := range s.config.Lanes {
 		current.readers = append(current.readers, &reader{
 			ring:      rings.Reader(i),
@@ -150,8 +173,9 @@ func (s *Source) capture(ctx context.Context, rings *ring.Capture, reason string
 	return err
 }
 
-// span returns the time in which the capture recorded every packet. It is empty if no
-// packet was captured, as on an interface that is down or the wrong one.
+// span returns the span from on to the end of the capture, in which it recorded every packet.
+// The span is empty if no packet was captured, as on an interface that is down or the wrong
+// one.
 func (s *Source) span(on transform.Time, rings *ring.Capture) transform.Span {
 	off := rings.Ended()
 	if rings.Stats().Packets == 0 {

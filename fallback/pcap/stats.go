@@ -8,13 +8,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Stats counts the captures and packets of a source. It is separate from the account of
-// messages.
+// Stats counts the captures and packets of a source. Lanes count the messages.
 type Stats struct {
 	Capturing bool   // a capture is running
-	Captures  uint64 // times that a capture began
+	Failing   bool   // with When Idle: packets are needed, and the latest attempt to capture failed
+	Captures  uint64 // captures that began
 	Ended     Endings
-	Failed    uint64 // times that a capture could not begin
+	Failed    uint64 // attempts to capture that failed
 	Packets   packet.Stats
 	Rings     ring.Stats
 }
@@ -29,21 +29,22 @@ type Endings struct {
 // Rows returns the counts of captures.
 func (s *Stats) Rows() []transform.Row {
 	return []transform.Row{
-		{Name: "begun", Metric: "captures_total", Meaning: "times that a capture began", Value: s.Captures},
+		{Name: "begun", Metric: "captures_total", Meaning: "captures that began", Value: s.Captures},
 		{Name: "ended_by_dnstap", Meaning: "captures that ended because a dnstap sender brings outward messages", Value: s.Ended.ByDnstap},
 		{Name: "stopped", Meaning: "captures that ended with the source", Value: s.Ended.Stopped},
 		{Name: "broken", Metric: "captures_broken_total", Meaning: "captures that failed", Value: s.Ended.Broken},
-		{Name: "failed", Metric: "captures_failed_total", Meaning: "times that a capture could not begin", Value: s.Failed},
+		{Name: "failed", Metric: "captures_failed_total", Meaning: "attempts to capture that failed", Value: s.Failed},
 	}
 }
 
-// Stats returns the source's counts since it was opened. They are at most a burst of
-// packets old, those of the rings at most a second.
+// Stats returns the source's counts since it was opened. The counts of rings are at most a
+// second old, the others at most a burst of packets.
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	total := s.finished
 	total.Rings.Interfaces = slices.Clone(total.Rings.Interfaces)
+	total.Failing = total.Failing && s.senders.silent(s.config.IdleAfter)
 	if s.current != nil {
 		total.add(s.current.stats())
 		total.Capturing = true
@@ -56,6 +57,7 @@ func (s *Source) begin(current *session) {
 	defer s.mu.Unlock()
 	s.current = current
 	s.finished.Captures++
+	s.finished.Failing = false
 }
 
 func (s *Source) end(current *session, why *uint64) {
@@ -72,7 +74,13 @@ func (s *Source) countFailure() {
 	s.finished.Failed++
 }
 
-// add adds the counts of one session to those of others.
+func (s *Source) setFailing(failing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished.Failing = failing
+}
+
+// add adds the counts of a session's packets and rings.
 func (s *Stats) add(o Stats) {
 	s.Packets.Add(o.Packets)
 	s.Rings.Add(o.Rings)

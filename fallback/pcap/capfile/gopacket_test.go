@@ -18,8 +18,8 @@ import (
 )
 
 // gopacketReads returns the packets of a file as gopacket reads it, up to the first
-// error. Where the formats' texts leave no choice, gopacket 1.7.7 is wrong in these
-// points, which compare allows for:
+// error. gopacket 1.7.7 contradicts the specifications in these points, which compare
+// allows for:
 //
 //   - It takes if_tsresol 0, whole seconds, as absent, which means microseconds.
 //   - Of resolutions 2^-n it rounds the scale to an integer: fractions are up to 0.07 %
@@ -30,10 +30,10 @@ import (
 //   - It does not hold a packet to the space in its block: a simple or obsolete packet
 //     may contain the block's trailer.
 //
-// It refuses more: it reads no pcap before version 2.4, no pcap record that claims to have captured
-// more than the original length, no pcapng 1.2, no section of an unknown version, and no block
-// with malformed options, names or secrets. Packets that only one of the two reads are
-// therefore not compared.
+// It refuses more than Reader: pcap before version 2.4, a pcap record whose captured length
+// exceeds its original length, pcapng 1.2, a section of an unknown version, and a block with
+// malformed options, names or secrets. Packets that only one of the two reads are therefore not
+// compared.
 func gopacketReads(file []byte) (all []packetCopy) {
 	if len(file) < 4 {
 		return nil

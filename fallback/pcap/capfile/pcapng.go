@@ -56,7 +56,7 @@ type pcapng struct {
 	in      *input
 	unknown error // names the latest unknown version; returned at the end of the file
 
-	// Of the section.
+	// Of the current section.
 	order      binary.ByteOrder
 	skipped    bool // because its version is unknown
 	interfaces []networkInterface
@@ -101,8 +101,8 @@ func (f *pcapng) next(p *Packet) error {
 }
 
 // block reads the next block, or the part of it that fits the buffer. A block that is not
-// needed is nil. Total lengths that are no multiple of 4, or that differ at the
-// block's end, are accepted.
+// needed is nil. Total lengths that are not a multiple of 4, or that differ at the
+// block's end, are accepted. In a skipped section kind is 0.
 func (f *pcapng) block() (kind uint32, block []byte, err error) {
 	if err := f.in.release(); err != nil {
 		return 0, nil, err
@@ -263,8 +263,8 @@ func (f *pcapng) data(p *Packet, block []byte, at int, captured, original uint32
 	return nil
 }
 
-// time converts a time in units of the interface. It returns NoTime if the time
-// precedes 1970 or does not fit.
+// time converts a time in units of the interface. It returns NoTime if the time is before
+// 1970 or exceeds transform.Time.
 func (n *networkInterface) time(ticks uint64) transform.Time {
 	const latest = math.MaxInt64/int64(time.Second) - 1
 	seconds, fraction := ticks/n.units, ticks%n.units

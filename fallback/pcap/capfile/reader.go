@@ -34,7 +34,7 @@ var (
 type Packet struct {
 	Data    []byte         // borrowed until the next call of Next
 	Length  int            // of the packet on the wire, in octets; at least len(Data)
-	Time    transform.Time // NoTime if it does not fit; of a simple packet, the latest time of its section
+	Time    transform.Time // NoTime if it is out of range; of a simple packet, the latest time of its section
 	Untimed bool           // a simple packet that precedes every time of its section; Time is NoTime
 	Link    uint16         // https://www.tcpdump.org/linktypes.html
 }
@@ -96,19 +96,19 @@ func (r *Reader) Next(p *Packet) (err error) {
 	return fmt.Errorf("at byte %d: %w", r.in.offset(err), err)
 }
 
-// MayBlock reports whether Next may have to wait for the underlying reader. Only a
-// packet of more than 64 KiB can make it wait although MayBlock returned false.
+// MayBlock reports whether Next may have to wait for the underlying reader. If MayBlock
+// returned false, Next waits only if the next packet ends more than 64 KiB after the last one.
 func (r *Reader) MayBlock() bool { return r.in.Buffered()-r.in.held < usualPacket }
 
-// An input reads a file's octets. The first held ones are borrowed by the caller of
-// Next or are to be skipped.
+// An input reads a file's octets. The first held octets are borrowed by the caller of Next,
+// or belong to a block that is not needed.
 type input struct {
 	*bufio.Reader
 	source countingReader
 	held   int
 }
 
-// release passes the held octets.
+// release discards the held octets, and ends their borrowing.
 func (in *input) release() error {
 	n, err := in.Discard(in.held)
 	in.held -= n
@@ -129,8 +129,8 @@ func (in *input) peek(n int) ([]byte, error) {
 	return b, err
 }
 
-// offset returns how many octets precede the record or block in which err was found.
-// Of a file that is cut off these are all octets.
+// offset returns the number of octets before the record or block that caused err. For
+// ErrCutOff it returns the length of the file.
 func (in *input) offset(err error) int64 {
 	if errors.Is(err, ErrCutOff) {
 		return in.source.total

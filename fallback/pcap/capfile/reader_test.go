@@ -311,8 +311,7 @@ func TestEveryCut(t *testing.T) {
 	}
 }
 
-// TestErrorsOfTheReaderAreRecognised wherever they occur; a packet that is whole is
-// read before.
+// TestErrorsOfTheReaderAreRecognised: errors.Is finds the reader's error at any offset.
 func TestErrorsOfTheReaderAreRecognised(t *testing.T) {
 	gone := errors.New("gone")
 	for _, file := range [][]byte{

@@ -29,7 +29,7 @@ func BenchmarkUDP(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for _, p := range pair {
-					d.Frame(ethernet, &Captured{Data: p, Length: len(p), Time: at}, &sink)
+					d.Frame(ethernet, &CapturedPacket{Data: p, Length: len(p), Time: at}, &sink)
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(2*b.N), "ns/packet")
@@ -46,7 +46,7 @@ func TestOrdinaryPacketsDoNotAlloc(t *testing.T) {
 		var sink countingSink
 		if n := testing.AllocsPerRun(100, func() {
 			for _, p := range pair {
-				d.Frame(ethernet, &Captured{Data: p, Length: len(p), Time: at}, &sink)
+				d.Frame(ethernet, &CapturedPacket{Data: p, Length: len(p), Time: at}, &sink)
 			}
 		}); n != 0 {
 			t.Errorf("%s: %v allocations for a query and its response", name, n)

@@ -22,10 +22,16 @@ var (
 	client4   = netip.MustParseAddr("10.0.0.7")
 )
 
+const (
+	portVXLAN      = 4789
+	portLinuxVXLAN = 8472
+)
+
 // testConfig names the resolvers of the tests.
-var testConfig = Config{Resolvers: []netip.Prefix{
-	netip.PrefixFrom(resolver4, 32), netip.MustParsePrefix("2001:db8:53::/64"),
-}}
+var testConfig = Config{
+	Resolvers:  []netip.Prefix{netip.PrefixFrom(resolver4, 32), netip.MustParsePrefix("2001:db8:53::/64")},
+	VXLANPorts: []uint16{portVXLAN, portLinuxVXLAN},
+}
 
 const at = transform.Time(1_800_000_000_123_456_789)
 
@@ -148,7 +154,7 @@ func udpFrame(t testing.TB, f flow, payload []byte) []byte {
 func dissect(d *Dissector, packets ...[]byte) *recorder {
 	got := &recorder{}
 	for _, p := range packets {
-		d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at}, got)
+		d.Frame(raw, &CapturedPacket{Data: p, Length: len(p), Time: at}, got)
 	}
 	return got
 }

@@ -21,7 +21,7 @@ func dissectTimed(d *Dissector, all ...timedPackets) *recorder {
 	got := &recorder{}
 	for _, c := range all {
 		for _, p := range c.packets {
-			d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at + transform.Time(c.after)}, got)
+			d.Frame(raw, &CapturedPacket{Data: p, Length: len(p), Time: at + transform.Time(c.after)}, got)
 		}
 	}
 	return got
@@ -167,7 +167,7 @@ func TestFragmentsDoNotAlloc(t *testing.T) {
 			id++
 			for _, p := range pieces {
 				binary.BigEndian.PutUint16(p[4:], id)
-				d.Frame(raw, &Captured{Data: p, Length: len(p), Time: now}, &sink)
+				d.Frame(raw, &CapturedPacket{Data: p, Length: len(p), Time: now}, &sink)
 			}
 		}
 		now += doneTime

@@ -10,14 +10,15 @@ import (
 // Config selects the packets that become messages.
 type Config struct {
 	Resolvers      []netip.Prefix // their queries and the responses to these are outward
-	Decapsulate    bool           // open GRE, ERSPAN and VXLAN tunnels
+	Decapsulate    bool           // open GRE, ERSPAN, VXLAN, GENEVE and IP-in-IP tunnels
+	VXLANPorts     []uint16       // UDP destination ports of VXLAN
 	TunnelsFrom    []netip.Prefix // source addresses of the tunnels that are opened; empty: none
 	TunnelsTo      []netip.Prefix // destination addresses of these tunnels; empty: none
 	VerifyChecksum bool           // drop every UDP datagram with a wrong checksum as malformed, not only reassembled ones
 }
 
-// Captured is a captured packet.
-type Captured struct {
+// CapturedPacket is a captured packet.
+type CapturedPacket struct {
 	Data   []byte // borrowed until the call that takes it returns
 	Length int    // of the packet on the wire, in octets; more than len(Data) if it was cut
 	Time   transform.Time
@@ -49,7 +50,7 @@ type Dissector struct {
 	segment stream.Segment
 }
 
-// New returns a Dissector without any state of packets.
+// New returns a Dissector that has read no packet.
 func New(c Config) *Dissector {
 	return &Dissector{
 		config:      c,
@@ -62,13 +63,13 @@ func New(c Config) *Dissector {
 }
 
 // Frame takes a packet that begins with its link layer's header.
-func (d *Dissector) Frame(link Link, c *Captured, sink Sink) {
+func (d *Dissector) Frame(link Link, c *CapturedPacket, sink Sink) {
 	d.begin(c, sink)
 	d.frame(link, c.Data)
 }
 
 // Network takes a packet that begins with the network header of the EtherType.
-func (d *Dissector) Network(etherType uint16, c *Captured, sink Sink) {
+func (d *Dissector) Network(etherType uint16, c *CapturedPacket, sink Sink) {
 	d.begin(c, sink)
 	d.network(etherType, c.Data)
 }
@@ -79,13 +80,14 @@ func (d *Dissector) Skip() {
 	d.countOther()
 }
 
-func (d *Dissector) begin(c *Captured, sink Sink) {
+func (d *Dissector) begin(c *CapturedPacket, sink Sink) {
 	d.stats.Packets++
 	d.sink, d.time, d.depth = sink, c.Time, 0
 	d.missing = max(0, c.Length-len(c.Data))
 	if d.missing > 0 {
 		d.stats.Cut++
 	}
+	d.streams.ExpireHoles(c.Time, (*streamSink)(d)) // before the lane's clock sees the time
 }
 
 // Finish ends incomplete datagrams and streams. An incomplete message over TCP is dropped
@@ -96,8 +98,8 @@ func (d *Dissector) Finish(sink Sink) {
 	d.streams.Finish((*streamSink)(d))
 }
 
-// dropMalformed counts a packet that should have been a message.
+// dropMalformed drops the current packet, or a message over TCP, as malformed.
 func (d *Dissector) dropMalformed() { d.sink.Drop(transform.Malformed) }
 
-// countOther counts a packet that is not needed.
+// countOther counts the current packet as not needed.
 func (d *Dissector) countOther() { d.stats.Other++ }

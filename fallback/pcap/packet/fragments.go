@@ -55,7 +55,7 @@ type assembly struct {
 	total        int   // octets; -1 until the last fragment has come
 	proto        uint8 // of the first fragment
 	done         bool  // it is complete
-	rejected     bool  // its fragments contradict each other; it is kept so that later ones start no new datagram
+	rejected     bool  // its fragments contradict each other or are too many; kept so that later ones start no new datagram
 	released     bool  // it is no longer held
 }
 
@@ -70,8 +70,8 @@ func (d *Dissector) wanted(g *datagram) bool {
 	return d.resolvers.Has(g.src) != d.resolvers.Has(g.dst) || d.config.Decapsulate && d.tunnelAllowed(g)
 }
 
-// assemble adds a fragment to its datagram and reports whether that is complete. Then g
-// is the datagram, and its payload is borrowed until the next fragment.
+// assemble adds a fragment to its datagram. If that completes the datagram, assemble sets g to
+// it and returns true. The payload is then borrowed until the next fragment.
 func (d *Dissector) assemble(g *datagram) bool {
 	if !d.wanted(g) {
 		d.countOther()
@@ -119,7 +119,8 @@ func keyOf(g *datagram) fragmentKey {
 	return key
 }
 
-// contains reports whether a fragment is a copy of a part of the complete datagram.
+// contains reports whether the complete datagram has the same octets as a fragment, from its
+// offset to end.
 func (a *assembly) contains(g *datagram, end int) bool {
 	return end <= a.total && g.more == (end < a.total) && bytes.Equal(a.buf[g.offset:end], g.payload)
 }
@@ -142,7 +143,7 @@ func (f *fragments) begin(key fragmentKey, now transform.Time) *assembly {
 	return a
 }
 
-// add adds a fragment and reports whether the datagram is complete.
+// add adds a fragment, which ends at offset end, and reports whether the datagram is complete.
 func (f *fragments) add(a *assembly, g *datagram, end int) bool {
 	if a.rejected {
 		return false
@@ -172,9 +173,9 @@ func (f *fragments) add(a *assembly, g *datagram, end int) bool {
 	return a.whole()
 }
 
-// contradicts reports whether a fragment overlaps another one or the end of the datagram.
-// Overlaps are forbidden by RFC 5722. They are refused for IPv4 too, because only attacks
-// have them.
+// contradicts reports whether a fragment, which would become pieces[at], overlaps another
+// one, exceeds the end of the datagram, or sets another end. RFC 5722 forbids overlaps. They
+// are refused for IPv4 too, because only attacks have them.
 func (a *assembly) contradicts(at int, g *datagram, end int) bool {
 	switch {
 	case at > 0 && a.pieces[at-1].to > g.offset, at < len(a.pieces) && a.pieces[at].from < end:
@@ -203,7 +204,7 @@ func (f *fragments) grow(a *assembly, end int) bool {
 	return !a.released
 }
 
-// whole reports whether every octet is there. Pieces do not overlap.
+// whole reports whether every octet has come. Pieces do not overlap.
 func (a *assembly) whole() bool {
 	filled := 0
 	for _, p := range a.pieces {
@@ -267,7 +268,7 @@ func (f *fragments) release(a *assembly) {
 	}
 }
 
-// discard releases the contents of a datagram and keeps its key.
+// discard marks a datagram as rejected, releases its contents and keeps its key.
 func (f *fragments) discard(a *assembly) {
 	a.rejected = true
 	f.bytes -= cap(a.buf)
@@ -316,7 +317,7 @@ func (l *assemblyQueue) remove(a *assembly) {
 }
 
 // due reports whether the oldest datagram has been in the queue for limit. If the clock went
-// back, its time begins again: a time far ahead would hold up the others.
+// back, due sets its time to now: a time far ahead would never be due, nor would those after it.
 func (l *assemblyQueue) due(now, limit transform.Time) bool {
 	if l.oldest == nil {
 		return false

@@ -178,7 +178,7 @@ func TestFragmentsExpireByPacketTime(t *testing.T) {
 		d, got := New(testConfig), &recorder{}
 		for i, p := range pieces {
 			time := at + transform.Time(i/2)*transform.Time(c.pause) // before the last
-			d.Frame(raw, &Captured{Data: p, Length: len(p), Time: time}, got)
+			d.Frame(raw, &CapturedPacket{Data: p, Length: len(p), Time: time}, got)
 		}
 		if n := uint64(len(got.Messages)); n != c.want || d.Stats().Fragments.Expired != 1-c.want {
 			t.Errorf("after %v: %d messages, %+v", c.pause, n, d.Stats().Fragments)
@@ -199,7 +199,7 @@ func TestFragmentsExpireWhenTheClockWasSetBack(t *testing.T) {
 		{late[0], 0},
 		{late[1], 2 * time.Minute},
 	} {
-		d.Frame(raw, &Captured{Data: step.piece, Length: len(step.piece), Time: at + transform.Time(step.at)}, got)
+		d.Frame(raw, &CapturedPacket{Data: step.piece, Length: len(step.piece), Time: at + transform.Time(step.at)}, got)
 	}
 	if s := d.Stats().Fragments; len(got.Messages) != 0 || s.Expired != 2 {
 		t.Errorf("messages %d, %d expired, want none and 2", len(got.Messages), s.Expired)
@@ -217,14 +217,14 @@ func TestFragmentBombsStayWithinBounds(t *testing.T) {
 		from := r.IntN(len(payload)/8-200) * 8
 		p := fragmentOf(whole, uint32(i), from, payload[from:from+8*(1+r.IntN(180))], true)
 		p[15] = byte(i >> 16) // the sources differ too
-		d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at}, got)
+		d.Frame(raw, &CapturedPacket{Data: p, Length: len(p), Time: at}, got)
 		if d.fragments.bytes > maxFragmentBytes || len(d.fragments.held) > maxDatagrams {
 			t.Fatalf("%d bytes, %d datagrams are held", d.fragments.bytes, len(d.fragments.held))
 		}
 	}
 	for i := range 10_000 { // all of one datagram, in the smallest pieces
 		p := fragmentOf(whole, 1, (i%8000)*8, payload[:8], true)
-		d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at}, got)
+		d.Frame(raw, &CapturedPacket{Data: p, Length: len(p), Time: at}, got)
 	}
 	wire := bigAnswer(t, 3000) // a valid datagram is still complete
 	good := dissect(d, fragmentsOf(udpPacket(t, f, wire), 77, 1000)...)
@@ -250,7 +250,7 @@ func TestCutFragmentsNeverMakeAMessage(t *testing.T) {
 	f := queryFlow(resolver4, server4).back()
 	d, got := New(testConfig), &recorder{}
 	for _, p := range fragmentsOf(udpPacket(t, f, bigAnswer(t, 3000)), 7, 1000) {
-		d.Frame(raw, &Captured{Data: p[:len(p)-1], Length: len(p), Time: at}, got)
+		d.Frame(raw, &CapturedPacket{Data: p[:len(p)-1], Length: len(p), Time: at}, got)
 	}
 	if s := d.Stats(); s.Cut != 4 || s.Fragments.Malformed != 4 || len(got.Messages) != 0 {
 		t.Errorf("%+v, messages %d", s, len(got.Messages))
@@ -272,7 +272,7 @@ func BenchmarkFragments(b *testing.B) {
 				id++
 				for _, p := range pieces {
 					binary.BigEndian.PutUint16(p[4:], id)
-					d.Frame(raw, &Captured{Data: p, Length: len(p), Time: at}, &sink)
+					d.Frame(raw, &CapturedPacket{Data: p, Length: len(p), Time: at}, &sink)
 				}
 			}
 			if sink.taken != b.N {

@@ -8,12 +8,17 @@ import (
 // IP protocol numbers (https://www.iana.org/assignments/protocol-numbers).
 const (
 	protoHopByHop    = 0
+	protoIPv4        = 4 // in IP (RFC 2003, RFC 2473)
 	protoTCP         = 6
 	protoUDP         = 17
+	protoIPv6        = 41 // in IP (RFC 4213, RFC 2473)
 	protoRouting     = 43
 	protoFragment    = 44
 	protoGRE         = 47
+	protoESP         = 50
 	protoAuth        = 51
+	protoEtherIP     = 97
+	protoL2TP        = 115
 	protoDestination = 60
 	protoMobility    = 135
 	protoHIP         = 139
@@ -101,8 +106,8 @@ func (d *Dissector) ipv6(b []byte) {
 	d.datagram(&g)
 }
 
-// trim returns the first length octets of b, without the padding of the link layer, and
-// sets d.missing to the number of those that were not captured.
+// trim returns the first length octets of b, without the padding of the link layer. If fewer
+// were captured, it sets d.missing to the number of the others.
 func (d *Dissector) trim(b []byte, length int) []byte {
 	d.missing = max(0, length-len(b))
 	return b[:min(len(b), length)]
@@ -161,9 +166,13 @@ func (d *Dissector) datagram(g *datagram) {
 		d.udp(g)
 	case g.proto == protoTCP:
 		d.tcp(g)
-	case g.proto == protoGRE && d.config.Decapsulate:
+	case !d.config.Decapsulate:
+		d.countUnreadIP(g.proto)
+	case g.proto == protoGRE:
 		d.gre(g)
+	case g.proto == protoIPv4, g.proto == protoIPv6:
+		d.ipInIP(g)
 	default:
-		d.countOther()
+		d.countUnreadIP(g.proto)
 	}
 }

@@ -9,8 +9,8 @@ import (
 
 const portDNS = 53
 
-// role returns the role of a message from src to dst. It is a query or response if one
-// address is a resolver's and the other is not, with port 53. Else it is OtherRole.
+// role returns the role of a message from src to dst: a query if only src is a resolver and
+// dst has port 53, a response if only dst is a resolver and src has port 53, else OtherRole.
 func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	if src.Port() != portDNS && dst.Port() != portDNS {
 		return transform.OtherRole
@@ -25,8 +25,8 @@ func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	return transform.OtherRole
 }
 
-// reversed reports whether a message between two ports 53 has the opposite role: the
-// resolver is the server, and its peer a client.
+// reversed reports whether the QR bit contradicts the role, which is possible if both ports
+// are 53: the message is then between the resolver and its own client.
 func reversed(role transform.Role, src, dst netip.AddrPort, wire []byte) bool {
 	const atFlags, flagQR = 2, 0x80
 	return src.Port() == portDNS && dst.Port() == portDNS && len(wire) > atFlags &&
@@ -49,10 +49,10 @@ func (d *Dissector) take(role transform.Role, transport transform.Transport, src
 	d.sink.Take(m)
 }
 
-// A streamSink is the Dissector as the sink of its TCP streams.
+// A streamSink is a Dissector in its role as the sink of its TCP streams.
 type streamSink Dissector
 
-// Message passes a message that came over TCP to the sink.
+// Message passes a message over TCP to the sink.
 func (t *streamSink) Message(f *stream.Flow, response bool, wire []byte, at transform.Time) {
 	d := (*Dissector)(t)
 	role, src, dst := transform.ResolverQuery, f.Resolver, f.Server
@@ -66,5 +66,5 @@ func (t *streamSink) Message(f *stream.Flow, response bool, wire []byte, at tran
 	d.take(role, transform.TCP, src, dst, wire, at)
 }
 
-// Broken counts an incomplete message.
+// Broken drops an incomplete message as malformed.
 func (t *streamSink) Broken() { (*Dissector)(t).dropMalformed() }

@@ -5,7 +5,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Stats counts packets. They are separate from the account of messages.
+// Stats counts packets. The sink counts the messages.
 type Stats struct {
 	Packets uint64 // captured
 	Other   uint64 // of those: not needed, including TCP that is not outward
@@ -18,8 +18,11 @@ type Stats struct {
 
 	TunnelsRefused uint64 // tunnels not opened because of their addresses
 
+	Unread [protocols]uint64 // packets in protocols that may contain DNS and are not read
+
 	Fragments FragmentStats
 	Streams   stream.Stats
+	Queries   QueryStats
 }
 
 // FragmentStats counts fragments and their datagrams.
@@ -37,31 +40,37 @@ type FragmentStats struct {
 func (s *Stats) Rows() []transform.Row {
 	rows := []transform.Row{
 		{Name: "packets", Value: s.Packets, Meaning: "packets that were captured"},
-		{Name: "other", Value: s.Other, Meaning: "packets that have nothing to do with a resolver's own queries"},
-		{Name: "cut", Value: s.Cut, Meaning: "packets that were captured shorter than they were"},
-		{Name: "unknown_link", Value: s.UnknownLink, Meaning: "packets with a link layer that is not understood"},
+		{Name: "other", Value: s.Other, Meaning: "packets that are not between a resolver and a server"},
+		{Name: "cut", Value: s.Cut, Meaning: "packets that were captured incompletely"},
+		{Name: "unknown_link", Value: s.UnknownLink, Meaning: "packets with an unsupported link layer"},
 		{Name: "bad_checksum", Value: s.BadChecksum, Meaning: "UDP datagrams with a wrong checksum"},
-		{Name: "tunnelled", Value: s.Tunnelled, Meaning: "packets that were found in others"},
-		{Name: "too_deep", Value: s.TooDeep, Meaning: "packets in more tunnels than are looked into"},
+		{Name: "tunnelled", Value: s.Tunnelled, Meaning: "packets found inside tunnels"},
+		{Name: "too_deep", Value: s.TooDeep, Meaning: "packets inside more nested tunnels than are read"},
 		{Name: "tunnels_refused", Value: s.TunnelsRefused, Meaning: "tunnels that were not opened because of their source or destination address"},
-		{Name: "fragments", Value: s.Fragments.Seen, Meaning: "packets that were a part of a datagram"},
-		{Name: "assembled", Value: s.Fragments.Assembled, Meaning: "datagrams that came whole from fragments"},
-		{Name: "fragments_malformed", Value: s.Fragments.Malformed, Meaning: "fragments that were cut, or of an impossible size"},
-		{Name: "fragments_repeated", Value: s.Fragments.Repeated, Meaning: "fragments that came again"},
-		{Name: "overlapping", Value: s.Fragments.Overlapping, Meaning: "datagrams of which fragments contradict each other, or are too many"},
-		{Name: "fragments_expired", Value: s.Fragments.Expired, Meaning: "datagrams that were not whole in time"},
-		{Name: "fragments_evicted", Value: s.Fragments.Evicted, Meaning: "datagrams in fragments that others needed the room of"},
-		{Name: "tcp_segments", Value: s.Streams.Segments, Meaning: "packets that were a part of a TCP stream"},
-		{Name: "tcp_messages", Value: s.Streams.Messages, Meaning: "messages that came over TCP"},
-		{Name: "tcp_broken", Value: s.Streams.Broken, Meaning: "messages over TCP that did not come whole"},
-		{Name: "tcp_retransmitted", Value: s.Streams.Retransmitted, Meaning: "segments that brought nothing new"},
-		{Name: "tcp_out_of_order", Value: s.Streams.OutOfOrder, Meaning: "segments that came before others they follow"},
-		{Name: "tcp_gaps", Value: s.Streams.Gaps, Meaning: "holes in streams that were never filled"},
-		{Name: "tcp_lost_bytes", Value: s.Streams.LostBytes, Meaning: "bytes in those holes"},
-		{Name: "tcp_dropped_bytes", Value: s.Streams.DroppedBytes, Meaning: "bytes of streams joined in the middle, before a message was seen to begin"},
-		{Name: "tcp_resynced", Value: s.Streams.Resynced, Meaning: "messages at which such a stream was joined"},
-		{Name: "tcp_expired", Value: s.Streams.Expired, Meaning: "streams that were silent for long"},
-		{Name: "tcp_evicted", Value: s.Streams.Evicted + s.Streams.EvictedEmbryonic + s.Streams.EvictedBuffers, Meaning: "streams that others needed the room of"},
+		{Name: "unlisted_queries", Value: s.Queries.Unlisted, Meaning: "queries to port 53 from addresses that resolvers does not list; live captures count samples"},
+		{Name: "client_queries", Value: s.Queries.Clients, Meaning: "queries that ask for recursion, as those of clients do; live captures count samples"},
+		{Name: "fragments", Value: s.Fragments.Seen, Meaning: "packets that are fragments of a datagram"},
+		{Name: "assembled", Value: s.Fragments.Assembled, Meaning: "datagrams reassembled from fragments"},
+		{Name: "fragments_malformed", Value: s.Fragments.Malformed, Meaning: "fragments that were cut, or of an invalid size"},
+		{Name: "fragments_repeated", Value: s.Fragments.Repeated, Meaning: "fragments received twice"},
+		{Name: "overlapping", Value: s.Fragments.Overlapping, Meaning: "datagrams with overlapping or too many fragments"},
+		{Name: "fragments_expired", Value: s.Fragments.Expired, Meaning: "datagrams with fragments missing after the timeout"},
+		{Name: "fragments_evicted", Value: s.Fragments.Evicted, Meaning: "incomplete datagrams evicted for others"},
+		{Name: "tcp_segments", Value: s.Streams.Segments, Meaning: "packets that are segments of a TCP stream"},
+		{Name: "tcp_messages", Value: s.Streams.Messages, Meaning: "messages read from TCP streams"},
+		{Name: "tcp_zero_lengths", Value: s.Streams.ZeroLengths, Meaning: "lengths of zero between messages over TCP, which are skipped"},
+		{Name: "tcp_broken", Value: s.Streams.Broken, Meaning: "messages over TCP that are incomplete"},
+		{Name: "tcp_retransmitted", Value: s.Streams.Retransmitted, Meaning: "segments without new data"},
+		{Name: "tcp_out_of_order", Value: s.Streams.OutOfOrder, Meaning: "segments captured before earlier ones"},
+		{Name: "tcp_gaps", Value: s.Streams.Gaps, Meaning: "gaps in streams that were never filled"},
+		{Name: "tcp_lost_bytes", Value: s.Streams.LostBytes, Meaning: "bytes missing in these gaps"},
+		{Name: "tcp_dropped_bytes", Value: s.Streams.DroppedBytes, Meaning: "bytes skipped in streams captured from the middle, before the first message was found"},
+		{Name: "tcp_resynced", Value: s.Streams.Resynced, Meaning: "messages at which reading of such a stream began"},
+		{Name: "tcp_expired", Value: s.Streams.Expired, Meaning: "streams closed after a long silence"},
+		{Name: "tcp_evicted", Value: s.Streams.Evicted + s.Streams.EvictedEmbryonic + s.Streams.EvictedBuffers, Meaning: "streams evicted for others"},
+	}
+	for p, of := range protocolTable {
+		rows = append(rows, transform.Row{Name: "unread_" + of.name, Value: s.Unread[p], Meaning: of.meaning})
 	}
 	for i := range rows {
 		rows[i].Metric = "capture_" + rows[i].Name + "_total"
@@ -87,8 +96,12 @@ func (s *Stats) Add(o Stats) {
 	s.Tunnelled += o.Tunnelled
 	s.TooDeep += o.TooDeep
 	s.TunnelsRefused += o.TunnelsRefused
+	for p, n := range o.Unread {
+		s.Unread[p] += n
+	}
 	s.Fragments.add(o.Fragments)
 	s.Streams.Add(o.Streams)
+	s.Queries.add(&o.Queries)
 }
 
 func (s *FragmentStats) add(o FragmentStats) {

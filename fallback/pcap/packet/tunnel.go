@@ -8,6 +8,7 @@ const maxDepth = 4
 const (
 	greLen        = 4
 	vxlanLen      = 8
+	geneveLen     = 8
 	erspan2Len    = 8
 	erspan3Len    = 12
 	erspan3SubLen = 8
@@ -24,14 +25,14 @@ const (
 	erspan3HasSub = 0x01 // O, in the last octet of the header
 )
 
-// tunnelAllowed reports whether a tunnel between g's addresses is opened.
+// tunnelAllowed reports whether the configuration opens tunnels between g's addresses.
 func (d *Dissector) tunnelAllowed(g *datagram) bool {
 	return d.tunnelsFrom.Has(g.src) && d.tunnelsTo.Has(g.dst)
 }
 
-// allowTunnel does the same and counts a refused tunnel. Any host could have sent it, so
-// its contents prove nothing.
-func (d *Dissector) allowTunnel(g *datagram) bool {
+// admitTunnel returns the result of tunnelAllowed, and counts a refused tunnel: any host could
+// have sent it, so that its contents prove nothing.
+func (d *Dissector) admitTunnel(g *datagram) bool {
 	if d.tunnelAllowed(g) {
 		return true
 	}
@@ -39,9 +40,9 @@ func (d *Dissector) allowTunnel(g *datagram) bool {
 	return false
 }
 
-// gre opens tunnels of RFC 2784 and the mirroring formats of switches that use them.
+// gre opens tunnels of RFC 2784, and of ERSPAN, in which switches mirror frames over GRE.
 func (d *Dissector) gre(g *datagram) {
-	if !d.allowTunnel(g) {
+	if !d.admitTunnel(g) {
 		return
 	}
 	b := g.payload
@@ -51,7 +52,7 @@ func (d *Dissector) gre(g *datagram) {
 	}
 	flags := b[0]
 	if flags&greRouting != 0 || b[1]&greVersion != 0 {
-		d.countOther() // RFC 1701's source routes, PPTP
+		d.countUnread(gre) // RFC 1701's source routes, PPTP
 		return
 	}
 	header := greLen
@@ -85,13 +86,29 @@ func (d *Dissector) gre(g *datagram) {
 	}
 }
 
-// erspan reads the frame after a header of the given length.
+// erspan reads the Ethernet frame after an ERSPAN header of this length.
 func (d *Dissector) erspan(b []byte, header int) {
 	if len(b) < header {
 		d.dropMalformed()
 		return
 	}
 	d.frame(ethernet, b[header:])
+}
+
+// tunnelInUDP opens the tunnel in a datagram to a port of tunnels.
+func (d *Dissector) tunnelInUDP(g *datagram, port uint16) {
+	kind := d.protocolOf(port)
+	switch {
+	case kind == none:
+		d.countOther()
+	case !d.config.Decapsulate || kind != vxlan && kind != geneve:
+		d.countUnread(kind)
+	case !d.admitTunnel(g) || g.assembled && !d.verified(g, g.payload):
+	case kind == vxlan:
+		d.vxlan(g.payload[udpLen:])
+	default:
+		d.geneve(g.payload[udpLen:])
+	}
 }
 
 // vxlan opens tunnels of RFC 7348.
@@ -104,7 +121,43 @@ func (d *Dissector) vxlan(b []byte) {
 	d.frame(ethernet, b[vxlanLen:])
 }
 
-// descend enters a tunnel. It returns false if the nesting is too deep.
+// geneve opens tunnels of RFC 8926.
+func (d *Dissector) geneve(b []byte) {
+	const version, control, optionWords = 0xc0, 0x80, 0x3f
+	if len(b) < geneveLen || b[0]&version != 0 {
+		d.dropMalformed()
+		return
+	}
+	header := geneveLen + int(b[0]&optionWords)*4
+	if header > len(b) || !d.descend() {
+		d.dropMalformed()
+		return
+	}
+	switch etherType, inner := binary.BigEndian.Uint16(b[2:]), b[header:]; {
+	case b[1]&control != 0: // between the ends of the tunnel
+		d.countOther()
+	case etherType == etherBridging:
+		d.frame(ethernet, inner)
+	default:
+		d.network(etherType, inner)
+	}
+}
+
+// ipInIP opens tunnels of IP directly in IP.
+func (d *Dissector) ipInIP(g *datagram) {
+	switch {
+	case !d.admitTunnel(g):
+	case !d.descend():
+		d.dropMalformed()
+	case g.proto == protoIPv4:
+		d.ipv4(g.payload)
+	default:
+		d.ipv6(g.payload)
+	}
+}
+
+// descend counts a tunnel around the current packet. It returns false if there are more than
+// maxDepth.
 func (d *Dissector) descend() bool {
 	d.depth++
 	if d.depth > maxDepth {

@@ -46,6 +46,25 @@ func vxlanBetween(t testing.TB, f flow, inner []byte) []byte {
 	return udpPacket(t, f, append(fromHex(t, "08000000 00002a00"), inner...))
 }
 
+func inGENEVE(t testing.TB, header string, inner []byte) []byte {
+	t.Helper()
+	return udpPacket(t, toPort(mirror, portGENEVE), append(fromHex(t, header), inner...))
+}
+
+// toPort returns the flow with another destination port.
+func toPort(f flow, port uint16) flow {
+	f.dst = netip.AddrPortFrom(f.dst.Addr(), port)
+	return f
+}
+
+// ipProtocolOf returns the protocol number of a flow's packets in IP.
+func ipProtocolOf(f flow) layers.IPProtocol {
+	if f.src.Addr().Is6() {
+		return layers.IPProtocolIPv6
+	}
+	return layers.IPProtocolIPv4
+}
+
 func decapsulatingConfig() Config {
 	c := testConfig
 	c.Decapsulate = true
@@ -77,6 +96,14 @@ func TestMirroredTrafficIsUnwrapped(t *testing.T) {
 			{"ERSPAN III", inGRE(t, "100022eb 00000001"+"2064 0001 00000000 00000000", frame)},
 			{"ERSPAN III with a subheader", inGRE(t, "100022eb 00000001"+"2064 0001 00000000 00000001"+"0000000000000000", frame)},
 			{"VXLAN", inVXLAN(t, frame)},
+			{"VXLAN at Linux's port", udpPacket(t, toPort(mirror, portLinuxVXLAN), append(fromHex(t, "08000000 00002a00"), frame...))},
+			{"GENEVE", inGENEVE(t, "00006558 00000700", frame)},
+			{"GENEVE with options", inGENEVE(t, "03006558 00000700"+"010203ff 61626364 00000000", frame)},
+			{"GENEVE with critical options", inGENEVE(t, "01406558 00000700"+"01028000", frame)},
+			{"GENEVE with IP", inGENEVE(t, "0000"+etherType+"00000700", ip)},
+			{"IP in IPv4", bytesOf(t, mirror.ip(ipProtocolOf(f)), gopacket.Payload(ip))},
+			{"IP in IPv6", bytesOf(t, mirror6.ip(ipProtocolOf(f)), gopacket.Payload(ip))},
+			{"IP in IP in VXLAN", inVXLAN(t, append(ethernetHeader(mirror), bytesOf(t, mirror.ip(ipProtocolOf(f)), gopacket.Payload(ip))...))},
 			{"ERSPAN in VXLAN", inVXLAN(t, append(fromHex(t, "020000000002 020000000001 0800"), inGRE(t, "000088be", frame)...))},
 		} {
 			d := New(decapsulatingConfig())
@@ -90,8 +117,13 @@ func TestMirroredTrafficIsUnwrapped(t *testing.T) {
 				t.Fatalf("%v, %s", f.src, c.name)
 			}
 			plain := New(testConfig)
-			if got := dissect(plain, c.b); len(got.Messages) != 0 || plain.Stats().Other != 1 {
-				t.Errorf("%s, without decapsulation: messages %d, other %d", c.name, len(got.Messages), plain.Stats().Other)
+			got := dissect(plain, c.b)
+			unread := uint64(0)
+			for _, n := range plain.Stats().Unread {
+				unread += n
+			}
+			if len(got.Messages) != 0 || unread != 1 {
+				t.Errorf("%s, without decapsulation: messages %d, unread %d", c.name, len(got.Messages), unread)
 			}
 		}
 	}
@@ -130,6 +162,8 @@ func tunnels(t testing.TB, f flow, frame []byte) map[string][]byte {
 		"ERSPAN II":  greBetween(t, f, "100088be 00000001"+"1064 0001 00000000", frame),
 		"ERSPAN III": greBetween(t, f, "100022eb 00000001"+"2064 0001 00000000 00000000", frame),
 		"VXLAN":      vxlanBetween(t, f, frame),
+		"GENEVE":     udpPacket(t, toPort(f, portGENEVE), append(fromHex(t, "00006558 00000700"), frame...)),
+		"IP in IP":   bytesOf(t, f.ip(layers.IPProtocolIPv4), gopacket.Payload(frame[ethernetLen:])),
 	}
 }
 
@@ -220,13 +254,13 @@ func TestTunnelsDoNotAlloc(t *testing.T) {
 	for _, f := range []flow{mirror, mirror6, outer("198.51.100.66", "10.9.9.2")} {
 		for kind, b := range tunnels(t, f, frame) {
 			if n := testing.AllocsPerRun(100, func() {
-				d.Frame(raw, &Captured{Data: b, Length: len(b), Time: at}, &sink)
+				d.Frame(raw, &CapturedPacket{Data: b, Length: len(b), Time: at}, &sink)
 			}); n != 0 {
 				t.Errorf("%s from %v: %v allocations", kind, f.src, n)
 			}
 		}
 	}
-	if s := d.Stats(); s.TunnelsRefused != 5*101 || sink.taken != 10*101 { // AllocsPerRun warms up
+	if s := d.Stats(); s.TunnelsRefused != 7*101 || sink.taken != 14*101 { // AllocsPerRun warms up
 		t.Errorf("%d tunnels refused, %d messages", s.TunnelsRefused, sink.taken)
 	}
 }
@@ -254,6 +288,11 @@ func TestInvalidTunnelsAreMalformed(t *testing.T) {
 		{"ERSPAN III cut", inGRE(t, "100022eb 00000001 2064 0001 00000000 0000", nil)},
 		{"ERSPAN III's subheader cut", inGRE(t, "100022eb 00000001 2064 0001 00000000 00000001 0000", nil)},
 		{"a frame cut", inGRE(t, "00006558", frame[:10])},
+		{"GENEVE cut", inGENEVE(t, "00006558 0000", nil)},
+		{"GENEVE's options cut", inGENEVE(t, "02006558 00000700"+"010203ff", nil)},
+		{"GENEVE of another version", inGENEVE(t, "40006558 00000700", frame)},
+		{"IP in IP cut", bytesOf(t, mirror.ip(layers.IPProtocolIPv4), gopacket.Payload(frame[ethernetLen:ethernetLen+10]))},
+		{"IPv6 in IP that is IPv4", bytesOf(t, mirror.ip(layers.IPProtocolIPv6), gopacket.Payload(frame[ethernetLen:]))},
 		{"VXLAN cut", udpPacket(t, mirror, []byte{8, 0, 0})},
 		{"VXLAN without its flag", udpPacket(t, mirror, bytes.Repeat([]byte{0}, 64))},
 	} {

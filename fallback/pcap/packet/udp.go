@@ -8,10 +8,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-const (
-	udpLen    = 8
-	portVXLAN = 4789 // RFC 7348 section 5
-)
+const udpLen = 8
 
 // udp reads a UDP header (RFC 768) and takes the message or opens the tunnel in it.
 func (d *Dissector) udp(g *datagram) {
@@ -23,14 +20,8 @@ func (d *Dissector) udp(g *datagram) {
 	src := netip.AddrPortFrom(g.src, binary.BigEndian.Uint16(b))
 	dst := netip.AddrPortFrom(g.dst, binary.BigEndian.Uint16(b[2:]))
 	role := d.role(src, dst)
-	if d.config.Decapsulate && dst.Port() == portVXLAN && src.Port() != portDNS { // a response to a query from port 4789 is not a tunnel
-		if d.allowTunnel(g) && (!g.assembled || d.verified(g, b)) {
-			d.vxlan(b[udpLen:])
-		}
-		return
-	}
-	if src.Port() != portDNS && dst.Port() != portDNS {
-		d.countOther()
+	if src.Port() != portDNS && dst.Port() != portDNS { // a response to a query from a tunnel's port is not a tunnel
+		d.tunnelInUDP(g, dst.Port())
 		return
 	}
 	length := int(binary.BigEndian.Uint16(b[4:]))
@@ -40,6 +31,7 @@ func (d *Dissector) udp(g *datagram) {
 	}
 	wire := b[udpLen:length]
 	if role == transform.OtherRole || reversed(role, src, dst, wire) {
+		d.noteQuery(src, dst, wire)
 		d.sink.Drop(transform.NotOutward)
 		return
 	}
@@ -49,11 +41,12 @@ func (d *Dissector) udp(g *datagram) {
 	d.take(role, transform.UDP, src, dst, wire, d.time)
 }
 
-// verified drops a datagram with a wrong checksum. The checksum of a reassembled datagram
-// must always be right: nothing else shows that its fragments belong together, and the
-// sender computes it before fragmenting, never its network card.
+// verified returns true if the datagram has a valid checksum, and else drops the datagram.
+// A reassembled datagram is verified even without VerifyChecksum: nothing else shows that its
+// fragments belong together. The sender computes its checksum before fragmenting, and does not
+// leave this to the network card.
 func (d *Dissector) verified(g *datagram, b []byte) bool {
-	if rightChecksum(g, b) {
+	if validChecksum(g, b) {
 		return true
 	}
 	d.stats.BadChecksum++
@@ -61,9 +54,9 @@ func (d *Dissector) verified(g *datagram, b []byte) bool {
 	return false
 }
 
-// rightChecksum verifies the checksum of RFC 768 over a datagram and the pseudo header
-// (RFC 8200 section 8.1 for IPv6). Zero means that there is none.
-func rightChecksum(g *datagram, b []byte) bool {
+// validChecksum verifies the checksum of RFC 768 over a datagram and the pseudo header
+// (RFC 8200 section 8.1 for IPv6). Zero means no checksum, and is valid over IPv6 too.
+func validChecksum(g *datagram, b []byte) bool {
 	if b[6] == 0 && b[7] == 0 {
 		return true
 	}

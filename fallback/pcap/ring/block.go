@@ -67,8 +67,8 @@ func (t *blockReader) read(p *Packet) bool {
 	return true
 }
 
-// nextBlock returns the current block to the kernel and begins the next. It reports
-// whether the kernel has handed the next block over.
+// nextBlock returns the current block to the kernel. If the kernel has handed the next block
+// over, nextBlock begins that and returns true.
 func (t *blockReader) nextBlock() bool {
 	t.positions, t.taken = t.positions[:0], 0
 	if t.block != nil {
@@ -93,8 +93,8 @@ func (t *blockReader) nextBlock() bool {
 	return true
 }
 
-// locate finds the positions of the block's packets. left is their number, at the offset
-// of the first. It returns how many packets a damaged block does not contain.
+// locate sets the positions of the block's packets. left is the number of packets, and at the
+// offset of the first. It returns the number of packets that a damaged block lacks.
 func (t *blockReader) locate(left, at uint32) (lost uint32) {
 	for ; left > 0; left-- {
 		if int64(at)+sizePacket > int64(len(t.block)) {
@@ -129,11 +129,10 @@ func extent(header []byte) (data, length int64) {
 
 func native32(b []byte, at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
 
-// fixProtocol returns the EtherType of a packet, given the one that the kernel reports.
-// The two differ if the kernel left a VLAN tag, depending on its version: new kernels
-// report the EtherType after the tags although a received packet begins with a tag; old
-// kernels report the tag although a sent packet begins after it (vlan_get_protocol_dgram
-// in net/packet/af_packet.c).
+// fixProtocol returns the EtherType of data. It differs from the reported one in packets with
+// VLAN tags: new kernels report the EtherType after the tags although the data of a received
+// packet begin with a tag; old kernels report the tag although the data of a sent packet begin
+// after it (vlan_get_protocol_dgram in net/packet/af_packet.c).
 func fixProtocol(reported uint16, data []byte, length int) uint16 {
 	is := ipVersion(data, length)
 	switch reported {

@@ -17,17 +17,17 @@ import (
 // Attach it. Then one goroutine calls Run, and one per lane uses its Reader. Close it
 // when all of them have returned.
 type Capture struct {
-	cfg     Config
-	log     *slog.Logger
-	filter  []unix.SockFilter
-	fanout  []unix.SockFilter
-	links   []*link
-	readers []*Reader
-	ending  atomic.Pointer[ending] // nil until Run's context has ended
+	cfg        Config
+	log        *slog.Logger
+	filter     []unix.SockFilter
+	fanout     []unix.SockFilter
+	interfaces []*netInterface
+	readers    []*Reader
+	ending     atomic.Pointer[ending] // nil until Run's context has ended
 }
 
-// A link is the state of an interface. Run owns it, except for the counters.
-type link struct {
+// A netInterface is a network interface and its state. Run owns it, except for the counters.
+type netInterface struct {
 	name        string
 	rings       []*ring // one per lane, read by the Readers; nil before the interface exists
 	attachTried bool    // attach was called, which is possible once
@@ -38,14 +38,14 @@ type link struct {
 	counters
 }
 
-// counters holds the counts of a link, for Stats.
+// counters holds the counts of an interface, for Stats.
 type counters struct {
 	packets, drops, freezes, damaged atomic.Uint64
 	up                               atomic.Bool
 }
 
 // Open makes sockets, filter and rings. Nothing is received before Attach. It returns an
-// error if an interface does not exist, unless cfg.Absent is set, or if the process may
+// error if an interface does not exist, unless cfg.AllowAbsent is set, or if the process may
 // not capture. The error states what to do.
 func Open(cfg Config, log *slog.Logger) (*Capture, error) {
 	if err := cfg.check(); err != nil {
@@ -86,22 +86,23 @@ func (c *Capture) assemble() error {
 	return err
 }
 
-// open opens the rings of an interface for the first time.
+// open adds an interface and opens its rings. It returns an error if the interface does not
+// exist, unless cfg.AllowAbsent is set.
 func (c *Capture) open(name string) error {
-	if now, _ := stateOf(name); now == gone && c.cfg.Absent {
-		c.links = append(c.links, &link{name: name, state: up})
+	if now, _ := stateOf(name); now == gone && c.cfg.AllowAbsent {
+		c.interfaces = append(c.interfaces, &netInterface{name: name, state: up})
 		return nil
 	}
 	index, err := indexOf(name)
 	if err != nil {
 		return err
 	}
-	l := &link{name: name, state: up}
-	if l.rings, err = c.openRings(l, index); err != nil {
+	i := &netInterface{name: name, state: up}
+	if i.rings, err = c.openRings(i, index); err != nil {
 		return err
 	}
-	c.links = append(c.links, l)
-	for lane, r := range l.rings {
+	c.interfaces = append(c.interfaces, i)
+	for lane, r := range i.rings {
 		c.readers[lane].enqueue(change{fresh: r})
 	}
 	return nil
@@ -128,16 +129,16 @@ func indexOf(name string) (int, error) {
 
 // Attach starts receiving. Run attaches an interface that is down now, when it is up.
 func (c *Capture) Attach() error {
-	for _, l := range c.links {
-		now, index := stateOf(l.name)
+	for _, i := range c.interfaces {
+		now, index := stateOf(i.name)
 		if now == up {
-			if err := c.ensureAttached(l, index); err != nil {
-				if now, _ = stateOf(l.name); now == up {
+			if err := c.ensureAttached(i, index); err != nil {
+				if now, _ = stateOf(i.name); now == up {
 					return err
 				}
 			}
 		}
-		c.setState(l, now)
+		c.setState(i, now)
 	}
 	return nil
 }
@@ -149,9 +150,9 @@ func (c *Capture) Reader(lane int) *Reader { return c.readers[lane] }
 // called from any goroutine.
 func (c *Capture) Stats() Stats {
 	var s Stats
-	for _, l := range c.links {
-		one := InterfaceStats{Name: l.name, Up: l.up.Load(), Counts: Counts{
-			Packets: l.packets.Load(), Drops: l.drops.Load(), Freezes: l.freezes.Load(), Damaged: l.damaged.Load(),
+	for _, i := range c.interfaces {
+		one := InterfaceStats{Name: i.name, Up: i.up.Load(), Counts: Counts{
+			Packets: i.packets.Load(), Drops: i.drops.Load(), Freezes: i.freezes.Load(), Damaged: i.damaged.Load(),
 		}}
 		s.Interfaces = append(s.Interfaces, one)
 		s.add(one.Counts)

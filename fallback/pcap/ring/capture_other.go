@@ -44,3 +44,6 @@ func (*Reader) Wait() bool { return false }
 
 // Next returns false.
 func (*Reader) Next(*Packet) bool { return false }
+
+// Sample returns an error.
+func Sample(context.Context, []string, int, func(*Packet)) error { return errNotLinux }

@@ -18,12 +18,13 @@ func (r *Reader) enqueue(c change) {
 	r.wake()
 }
 
-// wake ends a poll. The only possible error is a full counter, which also wakes.
+// wake ends a poll, or the next one. The only possible error is a full counter, which also
+// wakes.
 func (r *Reader) wake() {
 	unix.Write(r.event, binary.NativeEndian.AppendUint64(nil, 1))
 }
 
-// takeChanges adopts the queued changes.
+// takeChanges applies the queued changes.
 func (r *Reader) takeChanges() {
 	if !r.changed.Swap(false) {
 		return
@@ -40,7 +41,7 @@ func (r *Reader) takeChanges() {
 	r.rebuild()
 }
 
-// rebuild sets the fields that depend on rings.
+// rebuild sets merge.inputs and polls, which depend on rings.
 func (r *Reader) rebuild() {
 	r.merge.inputs = nil
 	for _, ring := range r.rings {

@@ -16,7 +16,7 @@ const (
 	// segmentation offload makes (64 KiB) fits, and a ring of 32 MiB has 128 blocks.
 	blockSize = 256 << 10
 	minBlocks = 4
-	maxLanes  = 256 // the members of a fan-out group that every kernel supports
+	maxLanes  = 256 // the largest fan-out group that every kernel supports
 )
 
 // Config configures a capture: the interfaces, the memory and the filter.
@@ -25,7 +25,7 @@ type Config struct {
 	Lanes       int      // number of lanes, among which packets are divided by their pair of addresses
 	Size        int      // octets of each ring; there is one per interface and lane; rounded down to blocks of 256 KiB
 	Promiscuous bool     // also capture packets addressed to other hosts; not with Any
-	Absent      bool     // Run waits for an interface that does not exist; else it is an error
+	AllowAbsent bool     // Run waits for an interface that does not exist; else it is an error
 	Filter      Filter
 }
 
@@ -34,7 +34,8 @@ type Config struct {
 // and packets with IPv6 extension headers, because these may contain DNS.
 type Filter struct {
 	Resolvers   []netip.Prefix
-	Decapsulate bool // also possible tunnels of any host: GRE, VXLAN, fragments, IPv6 extension headers
+	Decapsulate bool     // also possible tunnels of any host: GRE, IP in IP, VXLAN, GENEVE, L2TP, EtherIP, fragments, IPv6 extension headers
+	VXLANPorts  []uint16 // UDP destination ports of VXLAN
 }
 
 func (c *Config) check() error {

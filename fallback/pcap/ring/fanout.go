@@ -59,7 +59,7 @@ func (p *program) spreadBits(bits uint32) {
 	p.do(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: golden})
 }
 
-// fold sets A to the exclusive or of A and A shifted right.
+// fold sets A to the exclusive or of A and A shifted right by bits.
 func (p *program) fold(bits uint32) {
 	p.do(bpf.TAX{}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: bits}, bpf.ALUOpX{Op: bpf.ALUOpXor})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,15 @@ var filterCases = []struct {
 	{"fragment of others", ipv4(far4, srv4, 17, 0x2000, 0, ports(53, 4000)), false, true},
 	{"GRE", ipv4(far4, srv4, 47, 0, 0, ports(0, 0x800)), false, true},
 	{"VXLAN", ipv4(far4, srv4, 17, 0, 3, ports(4000, 4789)), false, true},
+	{"VXLAN at Linux's port", ipv4(far4, srv4, 17, 0, 0, ports(4000, 8472)), false, true},
+	{"GENEVE", ipv4(far4, srv4, 17, 0, 0, ports(4000, 6081)), false, true},
+	{"another port near VXLAN's", ipv4(far4, srv4, 17, 0, 0, ports(4000, 4790)), false, false},
+	{"L2TP", ipv4(far4, srv4, 17, 0, 0, ports(1701, 1701)), false, true},
+	{"L2TPv3", ipv4(far4, srv4, 115, 0, 0, []byte("anything")), false, true},
+	{"EtherIP", ipv4(far4, srv4, 97, 0, 0, []byte("anything")), false, true},
+	{"ESP", ipv4(far4, srv4, 50, 0, 0, []byte("anything")), false, false},
+	{"IP in IP", ipv4(far4, srv4, 4, 0, 0, []byte("anything")), false, true},
+	{"6in4", ipv4(far4, srv4, 41, 0, 0, []byte("anything")), false, true},
 	{"from VXLAN's port", ipv4(far4, srv4, 17, 0, 0, ports(4789, 4000)), false, false},
 
 	{"IPv6 UDP query", ipv6(res6, srv6, 17, ports(4000, 53)), true, true},
@@ -60,6 +70,12 @@ var filterCases = []struct {
 	{"IPv6 authentication of others", ipv6(far6, srv6, 51, []byte("anything")), false, true},
 	{"IPv6 GRE", ipv6(far6, srv6, 47, []byte("anything")), false, true},
 	{"IPv6 VXLAN", ipv6(far6, srv6, 17, ports(4000, 4789)), false, true},
+	{"IPv6 VXLAN at Linux's port", ipv6(far6, srv6, 17, ports(4000, 8472)), false, true},
+	{"IPv6 GENEVE", ipv6(far6, srv6, 17, ports(4000, 6081)), false, true},
+	{"IPv6 L2TP", ipv6(far6, srv6, 17, ports(1701, 1701)), false, true},
+	{"IPv6 L2TPv3", ipv6(far6, srv6, 115, []byte("anything")), false, true},
+	{"IPv4 in IPv6", ipv6(far6, srv6, 4, []byte("anything")), false, true},
+	{"IPv6 in IPv6", ipv6(far6, srv6, 41, []byte("anything")), false, true},
 
 	{"cut in the ports", ipv4(res4, srv4, 17, 0, 0, []byte{0, 53, 0}), false, false},
 	{"cut in the addresses", ipv4(res4, srv4, 17, 0, 0, nil)[:18], false, false},
@@ -68,7 +84,7 @@ var filterCases = []struct {
 }
 
 func TestFilterPassesOutwardDNSOnly(t *testing.T) {
-	f := Filter{Resolvers: prefixes("192.0.2.0/24", "2001:db8::53/128")}
+	f := Filter{Resolvers: prefixes("192.0.2.0/24", "2001:db8::53/128"), VXLANPorts: []uint16{4789, 8472}}
 	plain := mustProgram(t, f)
 	f.Decapsulate = true
 	decapsulating := mustProgram(t, f)
@@ -109,6 +125,59 @@ func presentations(packet []byte) map[string]presented {
 		", two tags":             {metadata{protocol: OldQinQ, device: ethernet}, tagged(packet, VLAN)},
 		", four tags":            {metadata{protocol: QinQ, device: ethernet}, tagged(packet, OldQinQ, QinQ, VLAN)},
 		", outgoing after a tag": {metadata{protocol: VLAN, device: ethernet, kind: 4}, packet},
+
+		", MPLS":                {metadata{protocol: mpls, device: ethernet}, labelled(packet, 1)},
+		", eight labels":        {metadata{protocol: mpls, device: ethernet}, labelled(packet, maxLabels)},
+		", MPLS after two tags": {metadata{protocol: QinQ, device: ethernet}, slices.Concat([]byte{0, 1, 0x81, 0, 0, 2, 0x88, 0x47}, labelled(packet, 2))},
+		", PPPoE":               {metadata{protocol: pppoe, device: ethernet}, inSession(packet)},
+		", PPPoE after a tag":   {metadata{protocol: VLAN, device: ethernet}, slices.Concat([]byte{0, 1, 0x88, 0x64}, inSession(packet))},
+	}
+}
+
+// labelled returns a packet after n MPLS labels.
+func labelled(packet []byte, n int) []byte {
+	var stack []byte
+	for i := range n {
+		label := []byte{0, 3, 0xe8, 64}
+		if i == n-1 {
+			label[2] |= 1
+		}
+		stack = append(stack, label...)
+	}
+	return append(stack, packet...)
+}
+
+// inSession returns a packet after the headers of PPPoE and PPP.
+func inSession(packet []byte) []byte {
+	header := []byte{0x11, 0, 0, 1, 0, byte(len(packet) + 2), 0, 0x21}
+	if packet[0]>>4 == 6 {
+		header[7] = 0x57
+	}
+	return append(header, packet...)
+}
+
+// TestFilterReadsNothingButIPInMPLSAndPPPoE has packets to port 53 after other headers.
+func TestFilterReadsNothingButIPInMPLSAndPPPoE(t *testing.T) {
+	program := mustProgram(t, Filter{Resolvers: prefixes("0.0.0.0/0", "::/0")})
+	query := ipv4(res4, srv4, 17, 0, 0, ports(4000, 53))
+	for _, c := range []struct {
+		name     string
+		protocol uint32
+		data     []byte
+		want     bool
+	}{
+		{"MPLS", mpls, labelled(query, 3), true},
+		{"too many labels", mpls, labelled(query, maxLabels+1), false},
+		{"no last label", mpls, make([]byte, 400), false},
+		{"labels cut", mpls, labelled(query, 3)[:6], false},
+		{"a pseudowire", mpls, labelled(append(make([]byte, 18), query...), 1), false},
+		{"PPPoE", pppoe, inSession(query), true},
+		{"another protocol in PPPoE", pppoe, append([]byte{0x11, 0, 0, 1, 0, 60, 0xc0, 0x21}, query...), false},
+		{"PPPoE cut", pppoe, inSession(query)[:7], false},
+	} {
+		if got := execute(t, program, metadata{protocol: c.protocol, device: 1}, c.data) > 0; got != c.want {
+			t.Errorf("%s: passes %t, want %t", c.name, got, c.want)
+		}
 	}
 }
 

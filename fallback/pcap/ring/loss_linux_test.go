@@ -10,12 +10,12 @@ import (
 func TestLossIsLoggedWhenItBeginsAndEnds(t *testing.T) {
 	var logged bytes.Buffer
 	c := &Capture{log: slog.New(slog.NewTextHandler(&logged, nil))}
-	l := &link{name: "eth7"}
+	i := &netInterface{name: "eth7"}
 	poll := func(drops uint64, times int) int {
 		logged.Reset()
 		for range times {
-			l.drops.Add(drops)
-			c.logLoss(l)
+			i.drops.Add(drops)
+			c.logLoss(i)
 		}
 		return strings.Count(logged.String(), "\n")
 	}

@@ -9,9 +9,9 @@ import (
 // tpacket_block_desc, linux/if_packet.h).
 const offStatus = 8
 
-// status returns a block's status word, which contains the owner of the block. The
-// kernel writes the block's contents before this word, on another processor. Reading it
-// must therefore be atomic and come first, which Go allows only through a pointer.
+// status returns a pointer to a block's status word, which contains the owner of the block.
+// The kernel writes the block's contents before this word, on another processor. The word
+// must therefore be read before the contents and atomically, for which Go needs a pointer.
 //
 // The pointer is valid while the block's memory is mapped. The word is inside the
 // block, which the index expression checks, and is aligned, because blocks begin at pages.

@@ -21,8 +21,8 @@ type lookahead struct {
 	hasHead bool // head is a packet that was not returned yet
 }
 
-// peek reads a packet into head, if there is none, and reports whether head is a packet
-// not later than until.
+// peek reads the next packet that is not later than until into head, unless head is set, and
+// reports whether head is set. It skips later packets.
 func (t *lookahead) peek(until transform.Time) bool {
 	for !t.hasHead && t.read(&t.head) {
 		t.hasHead = t.head.Time <= until
@@ -37,8 +37,8 @@ type merge struct {
 	orderedUntil transform.Time
 }
 
-// first returns the input whose head is next. It returns nil if there is none, or while
-// an input without a head may still get an earlier packet.
+// first returns the input with the earliest head. It returns nil if no input has a head, or
+// while an input without a head may still get an earlier packet.
 func (m *merge) first(until transform.Time) *lookahead {
 	best, silent := m.earliest(until)
 	if best == nil || silent && best.head.Time > m.orderedUntil {

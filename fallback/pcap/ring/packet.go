@@ -23,6 +23,9 @@ const (
 	VLAN    = 0x8100 // 802.1Q
 	QinQ    = 0x88a8 // 802.1ad
 	OldQinQ = 0x9100 // before 802.1ad
+
+	mpls  = 0x8847 // Data begins with a label
+	pppoe = 0x8864 // Data begins with the session's header
 )
 
 func isTag(etherType uint16) bool {
@@ -53,8 +56,8 @@ type InterfaceStats struct {
 // Rows returns the counts of an interface.
 func (c *Counts) Rows() []transform.Row {
 	return []transform.Row{
-		{Name: "received", Metric: "capture_received_packets_total", Meaning: "packets that came into the ring", Value: c.Packets},
-		{Name: "dropped", Metric: "capture_dropped_packets_total", Meaning: "packets that found the ring full", Value: c.Drops},
+		{Name: "received", Metric: "capture_received_packets_total", Meaning: "packets that the kernel put into the ring", Value: c.Packets},
+		{Name: "dropped", Metric: "capture_dropped_packets_total", Meaning: "packets dropped because the ring was full", Value: c.Drops},
 	}
 }
 
@@ -66,7 +69,7 @@ func (s *Stats) Rows() []transform.Row {
 		rows[i].Metric = ""
 	}
 	return append(rows, transform.Row{Name: "damaged", Metric: "capture_damaged_packets_total",
-		Meaning: "packets in blocks of the ring that contradict themselves", Value: s.Damaged})
+		Meaning: "packets in malformed blocks of the ring", Value: s.Damaged})
 }
 
 func (c *Counts) add(d Counts) {

@@ -57,12 +57,12 @@ func (p *program) jump(to label) {
 	p.code = append(p.code, instruction{always: true, yes: to})
 }
 
-// ifEqual appends a jump that compares register A with val.
+// ifEqual appends a jump to yes if register A equals val, else to no.
 func (p *program) ifEqual(val uint32, yes, no label) {
 	p.code = append(p.code, instruction{test: bpf.JumpEqual, val: val, yes: yes, no: no})
 }
 
-// ifAnyBit appends a jump that tests whether register A has any of bits.
+// ifAnyBit appends a jump to yes if register A has any of bits, else to no.
 func (p *program) ifAnyBit(bits uint32, yes, no label) {
 	p.code = append(p.code, instruction{test: bpf.JumpBitsSet, val: bits, yes: yes, no: no})
 }
@@ -88,8 +88,8 @@ func (p *program) assemble() ([]bpf.Instruction, error) {
 	return out, nil
 }
 
-// conditional returns a conditional jump at offset at, with the unconditional jumps that
-// it needs after it.
+// conditional returns c, a conditional jump at offset at, and after it the unconditional jumps
+// to targets that are too far for it.
 func (c *instruction) conditional(at, yes, no int) []bpf.Instruction {
 	j := bpf.JumpIf{Cond: c.test, Val: c.val}
 	var long []bpf.Instruction
@@ -132,7 +132,7 @@ func (p *program) layOut() []int {
 	return at
 }
 
-// width returns the number of instructions that c becomes.
+// width returns the number of BPF instructions for c.
 func (c *instruction) width() int {
 	w := 1
 	if c.farYes {

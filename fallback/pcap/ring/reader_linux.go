@@ -17,13 +17,13 @@ type Reader struct {
 	capture *Capture
 	rings   []*ring
 	merge   merge         // its inputs are the rings
-	lent    *lookahead    // input of the packet that Next returned last; nil if none is borrowed
+	lent    *lookahead    // ring of the packet that Next returned last; nil if no packet is borrowed
 	polls   []unix.PollFd // of the rings, and last of event
 	event   int           // eventfd(2) by which Run wakes the reader
 
 	changed atomic.Bool
 	mu      sync.Mutex
-	changes []change // by Run; guarded by mu
+	changes []change // queued by enqueue; guarded by mu
 }
 
 // A change replaces a ring by a new one. old may be nil.
@@ -56,7 +56,7 @@ func (r *Reader) Next(p *Packet) bool {
 	return true
 }
 
-// release ends the loan of the last packet.
+// release ends the borrowing of the packet that Next returned last.
 func (r *Reader) release() {
 	if r.lent != nil {
 		r.lent.hasHead = false
@@ -101,8 +101,8 @@ func shorter(a, b time.Duration) time.Duration {
 	return min(a, b)
 }
 
-// poll sleeps until a ring without a packet gets a block, until Run wakes the reader, or
-// until timeout. A negative timeout means no limit.
+// poll waits until a ring without a head gets a block, until wake is called, or until timeout.
+// A negative timeout means no limit.
 func (r *Reader) poll(timeout time.Duration) {
 	for i, ring := range r.rings {
 		r.polls[i] = unix.PollFd{Fd: int32(ring.socket), Events: unix.POLLIN}

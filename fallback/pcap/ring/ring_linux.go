@@ -44,7 +44,7 @@ func newRing(size, index int, program []unix.SockFilter, counts *counters) (*rin
 	}, nil
 }
 
-// count adds the kernel's counts since the last call.
+// count adds the kernel's counts since the last call to r.counters.
 func (r *ring) count() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +73,7 @@ func (r *ring) close() error {
 
 // openRings opens the rings of an interface, one per lane, and makes the interface
 // promiscuous if configured.
-func (c *Capture) openRings(i *link, index int) (rings []*ring, err error) {
+func (c *Capture) openRings(i *netInterface, index int) (rings []*ring, err error) {
 	for range c.cfg.Lanes {
 		r, err := newRing(c.cfg.Size, index, c.filter, &i.counters)
 		if err != nil {

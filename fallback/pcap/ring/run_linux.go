@@ -29,7 +29,7 @@ const (
 	up
 )
 
-// An ending is set when Run's context has ended.
+// An ending states when Run's context ended.
 type ending struct {
 	at      transform.Time // time at which the context ended
 	drained time.Time      // time by which the kernel has handed over every block
@@ -55,18 +55,18 @@ func (c *Capture) Run(ctx context.Context) error {
 			return c.stop()
 		case <-watch.C:
 		}
-		for _, l := range c.links {
-			c.checkLink(l)
-			if err := l.count(); err != nil {
-				c.log.Error("reading the packet counters failed", "interface", l.name, "error", err)
+		for _, i := range c.interfaces {
+			c.checkInterface(i)
+			if err := i.count(); err != nil {
+				c.log.Error("reading the packet counters failed", "interface", i.name, "error", err)
 			}
-			c.logLoss(l)
+			c.logLoss(i)
 		}
 	}
 }
 
-// stop stops receiving, after the packets that the kernel already processes have reached
-// the rings.
+// stop stops receiving. It first gives the packets that the kernel already processes stopTime to
+// reach the rings.
 func (c *Capture) stop() error {
 	now := time.Now()
 	c.ending.Store(&ending{at: transform.Time(now.UnixNano()), drained: now.Add(stopTime + drainTime)})
@@ -75,11 +75,11 @@ func (c *Capture) stop() error {
 	}
 	time.Sleep(stopTime)
 	var errs []error
-	for _, l := range c.links {
-		for _, r := range l.rings {
+	for _, i := range c.interfaces {
+		for _, r := range i.rings {
 			errs = append(errs, r.attachFilter(nothing()))
 		}
-		errs = append(errs, l.count())
+		errs = append(errs, i.count())
 	}
 	return errors.Join(errs...)
 }
@@ -99,74 +99,75 @@ func stateOf(name string) (now state, index int) {
 	return up, i.Index
 }
 
-// checkLink polls an interface and opens or attaches its rings if necessary. The kernel
-// itself reconnects the sockets of an interface that goes down and up, in the order in
-// which they were made. It does not reconnect those of an interface that was removed.
-func (c *Capture) checkLink(l *link) {
-	now, index := stateOf(l.name)
+// checkInterface updates the state of an interface, and opens or attaches its rings if necessary.
+// The kernel itself reconnects the sockets of an interface that goes down and up, in the order
+// in which they were made. It does not reconnect the sockets of an interface that was removed.
+func (c *Capture) checkInterface(i *netInterface) {
+	now, index := stateOf(i.name)
 	if now == up {
-		if err := c.ensureAttached(l, index); err != nil {
+		if err := c.ensureAttached(i, index); err != nil {
 			now = down
-			if !l.failed {
-				c.log.Error("opening the interface failed, retrying every second", "interface", l.name, "error", err)
+			if !i.failed {
+				c.log.Error("opening the interface failed, retrying every second", "interface", i.name, "error", err)
 			}
-			l.failed = true
+			i.failed = true
 		}
 	}
-	c.setState(l, now)
+	c.setState(i, now)
 }
 
-// setState sets the state of an interface, and logs it if it is new.
-func (c *Capture) setState(l *link, now state) {
+// setState sets the state of an interface, and logs a change.
+func (c *Capture) setState(i *netInterface, now state) {
 	switch {
-	case now == l.state:
+	case now == i.state:
 	case now == up:
-		l.failed = false
-		c.log.Info("interface is up: packets are received from it", "interface", l.name)
-	case l.failed: // logged before
+		i.failed = false
+		c.log.Info("interface is up: packets are received from it", "interface", i.name)
+	case i.failed: // logged before
 	case now == gone:
-		c.log.Warn("interface is gone: no packets from it until an interface has that name", "interface", l.name)
+		c.log.Warn("interface is gone: no packets from it until an interface has that name", "interface", i.name)
 	default:
-		c.log.Warn("interface is down: no packets from it until it is up", "interface", l.name)
+		c.log.Warn("interface is down: no packets from it until it is up", "interface", i.name)
 	}
-	l.state = now
-	l.up.Store(now == up)
+	i.state = now
+	i.up.Store(now == up)
 }
 
-// ensureAttached lets an interface that is up receive, if it does not yet.
-func (c *Capture) ensureAttached(l *link, index int) error {
-	if l.attached && l.rings[0].socket.index() == index {
+// ensureAttached attaches the rings of an interface that is up, unless they are attached. It
+// replaces them if the interface has a new index, or if attach failed before.
+func (c *Capture) ensureAttached(i *netInterface, index int) error {
+	if i.attached && i.rings[0].socket.index() == index {
 		return nil
 	}
-	if l.attached && l.state == up {
-		c.setState(l, gone) // it was removed and came back between two polls
+	if i.attached && i.state == up {
+		c.setState(i, gone) // it was removed and came back between two polls
 	}
-	if l.attachTried || len(l.rings) == 0 || l.rings[0].index != index {
-		fresh, err := c.openRings(l, index)
+	if i.attachTried || len(i.rings) == 0 || i.rings[0].index != index {
+		fresh, err := c.openRings(i, index)
 		if err != nil {
 			return err
 		}
 		for lane, r := range fresh {
 			replaced := change{fresh: r}
-			if len(l.rings) > 0 {
-				replaced.old = l.rings[lane]
+			if len(i.rings) > 0 {
+				replaced.old = i.rings[lane]
 			}
 			c.readers[lane].enqueue(replaced)
 		}
-		l.rings, l.attachTried, l.attached = fresh, false, false
+		i.rings, i.attachTried, i.attached = fresh, false, false
 	}
-	l.attachTried = true
-	if err := c.attach(l.rings); err != nil {
-		return fmt.Errorf("interface %s: %w", l.name, err)
+	i.attachTried = true
+	if err := c.attach(i.rings); err != nil {
+		return fmt.Errorf("interface %s: %w", i.name, err)
 	}
-	l.attached = true
+	i.attached = true
 	return nil
 }
 
 // count adds the kernel's counts of every ring of the interface.
-func (l *link) count() error {
+func (i *netInterface) count() error {
 	var errs []error
-	for _, r := range l.rings {
+	for _, r := range i.rings {
 		errs = append(errs, r.count())
 	}
 	return errors.Join(errs...)

@@ -102,7 +102,7 @@ func (s socket) newGroup(program []unix.SockFilter) (group int, err error) {
 	return group & 0xffff, opError("read the fan-out group", err)
 }
 
-// join appends a bound socket to a fan-out group.
+// join makes a bound socket the last member of a fan-out group.
 func (s socket) join(group, flags int) error {
 	return opError("join a fan-out group", unix.SetsockoptInt(int(s), unix.SOL_PACKET, unix.PACKET_FANOUT,
 		group|(unix.PACKET_FANOUT_CBPF|flags)<<16))

@@ -26,7 +26,7 @@ type buffer struct {
 
 func (b *buffer) end() uint32 { return b.seq + uint32(len(b.data)) }
 
-// A pool bounds the capacity of the buffers in use and of the free ones together.
+// A pool bounds the capacity of the buffers in use (used) and of the free ones (kept) together.
 type pool struct {
 	limit, used, kept int
 	free              [classes]*buffer
@@ -39,7 +39,7 @@ func classFor(n int) uint8 {
 
 func sizeOf(class uint8) int { return minBuffer << class }
 
-// fits reports whether another buffer of a class stays within the limit.
+// fits reports whether the buffers in use and another of this class stay within the limit.
 func (p *pool) fits(class uint8) bool { return p.used+sizeOf(class) <= p.limit }
 
 // get returns an empty buffer. The caller has checked fits.
@@ -57,7 +57,7 @@ func (p *pool) get(class uint8) *buffer {
 	return &buffer{data: make([]byte, 0, size), class: class}
 }
 
-// trim frees kept buffers of a class while the capacity exceeds the limit.
+// trim drops free buffers of a class while the pool exceeds its limit.
 func (p *pool) trim(class uint8) {
 	for p.free[class] != nil && p.used+p.kept > p.limit {
 		p.free[class] = p.free[class].next

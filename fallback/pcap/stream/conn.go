@@ -17,10 +17,10 @@ type conn struct {
 	key    key
 	flow   Flow
 	halves [2]half
-	data   bool // it has sent data
+	data   bool // a segment had data
 	last   transform.Time
 	entry  node[conn]
-	next   *conn // in the list of spare ones
+	next   *conn // in the free list Table.spare
 }
 
 // half returns one direction of the connection.
@@ -66,7 +66,8 @@ func (t *Table) newConn(k key, f *Flow) *conn {
 	return c
 }
 
-// updateConn moves a connection to its queue, and evicts others if there are too many.
+// updateConn moves a connection to its queue, or removes it if it ended without data. It
+// evicts connections if there are too many.
 func (t *Table) updateConn(c *conn, now transform.Time, sink Sink) {
 	switch {
 	case c.ended() && !c.data:

@@ -2,7 +2,7 @@ package stream
 
 import "github.com/dnstap-pdns/dnstap-pdns/transform"
 
-// window is the largest distance of a segment from its stream, in octets.
+// window is the largest distance of a segment from the next octet of its stream, in octets.
 const window = 1 << 20
 
 // A syncState is how much is known about the boundaries of messages.
@@ -29,7 +29,7 @@ type half struct {
 
 	sync    syncState
 	message partial
-	skip    int // octets until the next message begins, of a broken one
+	skip    int // octets of a broken message that are still to come
 
 	pieces *buffer // segments out of order, sorted by sequence number, after next, not overlapping
 	count  int     // of pieces
@@ -37,7 +37,7 @@ type half struct {
 
 	holding node[half]
 	waiting node[half]
-	since   transform.Time // when the hole that begins at hole was found
+	since   transform.Time // when an octet after the hole that begins at hole first came
 	hole    uint32
 }
 
@@ -50,8 +50,8 @@ func (h *half) clear() {
 // Sequence numbers wrap (RFC 9293 section 3.4).
 func (h *half) ahead(seq uint32) int { return int(int32(seq - h.next)) }
 
-// synchronise takes a SYN. A repeated SYN changes nothing. A SYN after the first data is
-// accepted if it fits them. Any other SYN begins a new connection.
+// synchronise takes a SYN. A repeated SYN changes nothing. A SYN that was captured after the
+// first data only sets isn, if these data may follow it. Any other SYN begins a new stream.
 func (t *Table) synchronise(h *half, isn uint32, sink Sink) {
 	if h.hasNext {
 		if h.hasISN && h.isn == isn {
@@ -68,7 +68,8 @@ func (t *Table) synchronise(h *half, isn uint32, sink Sink) {
 	h.hasNext, h.hasISN, h.isn, h.next, h.sync = true, true, isn, isn+1, synced
 }
 
-// restart ends h and begins it again. If the whole connection has ended, it begins again.
+// restart ends h and resets it for a new stream. If both directions had ended, it resets the
+// other one too, and counts a new connection.
 func (t *Table) restart(h *half, sink Sink) {
 	c := h.conn
 	if c.ended() {
@@ -80,7 +81,8 @@ func (t *Table) restart(h *half, sink Sink) {
 	h.clear()
 }
 
-// reset takes an RST, unless it is outside of the window (RFC 5961 section 3).
+// reset takes an RST: it ends both directions, unless the RST is outside of the window (RFC
+// 5961 section 3).
 func (t *Table) reset(h *half, seq uint32, sink Sink) {
 	if n := h.ahead(seq); h.hasNext && (n > window || n < -window) {
 		t.stats.OutsideWindow++
@@ -159,12 +161,27 @@ func (t *Table) updateHalf(h *half, now transform.Time, sink Sink) {
 	case h.ended || h.pieces == nil && !h.fin:
 		h.waiting.remove()
 	case h.waiting.in == nil || h.hole != h.next:
-		h.since, h.hole = now, h.next
-		t.waiting.push(&h.waiting)
+		t.wait(h, now)
 	}
 }
 
-// end delivers the messages after holes and releases what h holds.
+// wait adds the hole at next to the queue of holes. If it follows another hole, it may be older
+// than holes that were found before it.
+func (t *Table) wait(h *half, now transform.Time) {
+	h.since, h.hole = now, h.next
+	for b := h.pieces; b != nil; b = b.next {
+		h.since = min(h.since, b.at)
+	}
+	h.waiting.remove()
+	prev := t.waiting.back
+	for prev != nil && prev.of.since > h.since {
+		prev = prev.prev
+	}
+	t.waiting.insert(&h.waiting, prev)
+}
+
+// end ends h: it gives up its holes, delivers the messages after them, and releases its
+// buffers.
 func (t *Table) end(h *half, sink Sink) {
 	for h.pieces != nil {
 		t.giveUp(h, sink)

@@ -132,9 +132,9 @@ func TestIdleConnectionsExpire(t *testing.T) {
 	}
 }
 
-// TestHostileSegmentsCostNoMoreThanTheirOctets: copied octets show work that grows with the
-// square of the input. Each octet is copied at most when it comes too early and when its
-// message grows.
+// TestHostileSegmentsCostNoMoreThanTheirOctets: the number of copied octets must grow in
+// proportion to the input. Octets are copied if they come too early, if they are added to an
+// incomplete message, and when the buffer of that message grows.
 func TestHostileSegmentsCostNoMoreThanTheirOctets(t *testing.T) {
 	big := framed(make([]byte, 65535))
 	r := rand.New(rand.NewPCG(1, 2))

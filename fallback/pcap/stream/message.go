@@ -25,7 +25,8 @@ func (m *partial) received() int {
 	return len(m.body.data)
 }
 
-// feed takes the next octets. start means that a segment begins with them.
+// feed reads data, which begin at next, and delivers the messages that they complete. start
+// means that a segment begins with data.
 func (t *Table) feed(h *half, data []byte, start bool, at transform.Time, sink Sink) {
 	h.next += uint32(len(data))
 	n := min(h.skip, len(data))
@@ -47,6 +48,11 @@ func (t *Table) feed(h *half, data []byte, start bool, at transform.Time, sink S
 	}
 	for len(data) >= 2 {
 		length := int(binary.BigEndian.Uint16(data))
+		if length == 0 {
+			t.stats.ZeroLengths++
+			data = data[2:]
+			continue
+		}
 		if length < dnswire.HeaderLen {
 			t.badLength(h, data, sink)
 			return
@@ -79,6 +85,10 @@ func (t *Table) continuePartial(h *half, data []byte, at transform.Time, sink Si
 	m.at = max(m.at, at)
 	if m.hasFirst {
 		m.hasFirst, m.length = false, int(m.first)<<8|int(data[0])
+		if m.length == 0 {
+			t.stats.ZeroLengths++
+			return data[1:]
+		}
 		if m.length < dnswire.HeaderLen {
 			m.length = 0
 			t.badLength(h, data, sink)
@@ -137,8 +147,9 @@ func (t *Table) add(h *half, p []byte, sink Sink) bool {
 	return true
 }
 
-// deliver delivers a message and returns rest, the octets after it. A tentative message is
-// checked first. If the check fails, rest is dropped as well.
+// deliver passes a message to the sink and returns rest, the octets after it. In a tentative
+// stream it checks the message first. If the check fails, deliver drops the message and rest,
+// and the stream is unsynchronised.
 func (t *Table) deliver(h *half, wire, rest []byte, at transform.Time, sink Sink) []byte {
 	if h.sync == tentative {
 		following := rest
@@ -158,15 +169,17 @@ func (t *Table) deliver(h *half, wire, rest []byte, at transform.Time, sink Sink
 	return rest
 }
 
-// badLength handles an invalid length: the start of the next message is unknown.
+// badLength breaks a message with an invalid length and drops data. The stream is then
+// unsynchronised, because the start of the next message is unknown.
 func (t *Table) badLength(h *half, data []byte, sink Sink) {
 	t.stats.DroppedBytes += uint64(len(data))
 	h.sync = unsynced
 	t.broken(sink)
 }
 
-// gap skips n octets that never came, and with them a message. If all of them belong to
-// the incomplete message, the next message begins after the rest of it.
+// gap skips n octets that never came, and breaks the message that they belong to. If a
+// synchronised stream lacks octets of only one message, whose length is known, the next message
+// begins after the rest of it. Else the stream is unsynchronised.
 func (t *Table) gap(h *half, n int, sink Sink) {
 	t.stats.Gaps++
 	t.stats.LostBytes += uint64(n)
@@ -188,8 +201,7 @@ func (t *Table) gap(h *half, n int, sink Sink) {
 	}
 }
 
-// abandon breaks the incomplete message. In a synchronised stream the rest of it is
-// skipped.
+// abandon breaks the incomplete message. In a synchronised stream feed skips the rest of it.
 func (t *Table) abandon(h *half, sink Sink) {
 	m := &h.message
 	if h.sync == tentative {
@@ -204,7 +216,7 @@ func (t *Table) abandon(h *half, sink Sink) {
 	t.broken(sink)
 }
 
-// broken counts and reports a lost message.
+// broken counts a lost message and reports it to the sink.
 func (t *Table) broken(sink Sink) {
 	t.stats.Broken++
 	sink.Broken()

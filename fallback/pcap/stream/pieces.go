@@ -6,8 +6,8 @@ import "github.com/dnstap-pdns/dnstap-pdns/transform"
 // time of a search.
 const maxPieces = 64
 
-// fill takes a segment that begins at or before next and ends after it. If pieces hold
-// the same octets, these are used, because they came first.
+// fill takes a segment that begins at or before next and ends after it. Octets that pieces
+// hold too are taken from the pieces, because these came first.
 func (t *Table) fill(h *half, seq uint32, payload []byte, missing int, at transform.Time, sink Sink) {
 	size := len(payload) + missing
 	for {
@@ -27,7 +27,7 @@ func (t *Table) fill(h *half, seq uint32, payload []byte, missing int, at transf
 	}
 }
 
-// drain feeds the pieces that are next.
+// drain feeds the pieces that begin at next.
 func (t *Table) drain(h *half, sink Sink) {
 	for b := h.pieces; b != nil && b.seq == h.next; b = h.pieces {
 		h.pieces = b.next
@@ -100,15 +100,12 @@ func (t *Table) giveUp(h *half, sink Sink) {
 	t.drain(h, sink)
 }
 
-// giveUpDue gives up the holes that have waited for holeTime.
+// giveUpDue gives up the first hole, which has waited for holeTime.
 func (t *Table) giveUpDue(h *half, now transform.Time, sink Sink) {
 	if h.pieces == nil {
 		t.end(h, sink) // the octets before the FIN did not come
 	} else {
 		t.giveUp(h, sink)
-		for h.pieces != nil && now-h.pieces.at >= holeTime {
-			t.giveUp(h, sink)
-		}
 	}
 	t.updateHalf(h, now, sink)
 	if h.conn.ended() {
@@ -132,7 +129,8 @@ func (t *Table) makeRoom(h *half, class uint8, sink Sink) bool {
 	return true
 }
 
-// evictBuffers releases the buffers of h. The stream continues after them.
+// evictBuffers releases the buffers of h, and breaks their messages. The stream continues after
+// the last octet in them.
 func (t *Table) evictBuffers(h *half, sink Sink) {
 	t.stats.EvictedBuffers++
 	if h.pieces == nil {

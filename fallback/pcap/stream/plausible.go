@@ -27,9 +27,9 @@ func plausible(b []byte, response bool) bool {
 }
 
 // mayBegin reports whether rest, the octets after a message, is empty or may begin the
-// next message with its length. Fewer than 5 octets do not show whether it is a query or a
-// response and are refused: text in a message may itself be a message, but only the
-// sender of the segments can make a segment end there.
+// next message with its length. From 1 to 4 octets do not show whether that is a query or a
+// response: mayBegin returns false, because the message before them may be text in another.
+// It returns true for an empty rest, because only the sender makes a segment end there.
 func mayBegin(rest []byte, response bool) bool {
 	if len(rest) == 0 {
 		return true
@@ -48,7 +48,8 @@ func rightDirection(b []byte, response bool) bool {
 	return b[2]&0x80 != 0 == response && b[2]&opcode == 0
 }
 
-// validHeader reports whether b begins with a header of the direction with one question.
+// validHeader reports whether b begins with a header that has the direction's QR bit, the
+// opcode QUERY and one question.
 func validHeader(b []byte, response bool) bool {
 	return len(b) >= dnswire.HeaderLen && rightDirection(b, response) && binary.BigEndian.Uint16(b[4:]) == 1
 }

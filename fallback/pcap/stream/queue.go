@@ -39,13 +39,22 @@ func (q *queue[T]) push(n *node[T]) {
 		return
 	}
 	n.remove()
-	n.in, n.prev = q, q.back
-	if q.back == nil {
+	q.insert(n, q.back)
+}
+
+// insert adds n, which is in no queue, after prev, or as the first if prev is nil.
+func (q *queue[T]) insert(n, prev *node[T]) {
+	n.in, n.prev, n.next = q, prev, q.front
+	if prev == nil {
 		q.front = n
 	} else {
-		q.back.next = n
+		n.next, prev.next = prev.next, n
 	}
-	q.back = n
+	if n.next == nil {
+		q.back = n
+	} else {
+		n.next.prev = n
+	}
 	q.len++
 }
 

@@ -64,8 +64,8 @@ func TestNameOf255OctetsIsPlausible(t *testing.T) {
 	}
 }
 
-// TestTentativeMessageIsCheckedWhenComplete: a tentative message that comes in parts is
-// checked as one that comes whole.
+// TestTentativeMessageIsCheckedWhenComplete: a tentative message is checked in the same way
+// whether it comes in parts or whole.
 func TestTentativeMessageIsCheckedWhenComplete(t *testing.T) {
 	a, c := answer(t, 1, 100, ""), framed(answer(t, 2, 10, ""))
 	bad := framed(append(slices.Clone(a), 0))
@@ -106,6 +106,36 @@ func TestHolesOfTheSameAgeAreGivenUpTogether(t *testing.T) {
 	table.Expire(2*second, got)
 	check(t, table)
 	expect(t, got, 2, b, d)
+}
+
+// TestASecondHoleIsAsOldAsItsPieces: it does not wait from the end of the first hole on, and holes
+// of other streams do not delay it.
+func TestASecondHoleIsAsOldAsItsPieces(t *testing.T) {
+	a, b, c, d := answer(t, 1, 10, ""), answer(t, 2, 10, ""), answer(t, 3, 10, ""), answer(t, 4, 10, "")
+	all := framed(a, b, c, d)
+	n := len(all) / 4
+	table, got := New(Limits{}), new(recordingSink)
+	takeAll(t, table, got, syn(0), part(uint32(1+n), all[n:2*n]), after(part(uint32(1+3*n), all[3*n:]), second))
+	other := after(onConn(2, part(uint32(1+n), all[n:2*n])), second+second/2)
+	takeAll(t, table, got, onConn(2, syn(0)), other)
+	table.Expire(2*second, got)
+	expect(t, got, 1, b)
+	table.Expire(3*second-1, got)
+	expect(t, got, 1, b)
+	table.Expire(3*second, got)
+	check(t, table)
+	expect(t, got, 2, b, d)
+	table.Expire(4*second, got)
+	expect(t, got, 3, b, d, b)
+}
+
+func TestZeroLengthsAreCounted(t *testing.T) {
+	a := framed(answer(t, 1, 10, ""))
+	table, got := New(Limits{}), new(recordingSink)
+	takeAll(t, table, got, syn(0), part(1, append(make([]byte, 4), a...)))
+	if s := table.Stats(); s.ZeroLengths != 2 || s.Messages != 1 || s.DroppedBytes != 0 {
+		t.Errorf("got %+v, want 2 zero lengths and a message", s)
+	}
 }
 
 func TestFINAfterAHoleEndsTheStreamInTime(t *testing.T) {

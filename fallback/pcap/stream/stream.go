@@ -32,7 +32,7 @@ type Sink interface {
 	Broken()
 }
 
-// Limits bounds what a Table holds. A value of zero or less means that of DefaultLimits.
+// Limits bounds what a Table holds. A value of zero or less means the value of DefaultLimits.
 type Limits struct {
 	Streams     int            // connections with data; the least recently used is evicted
 	Embryonic   int            // connections without data; the oldest is evicted
@@ -86,6 +86,7 @@ type Stats struct {
 	Resynced      uint64 // messages recognised at the start of a segment in an unsynchronised stream
 	Rejected      uint64 // of those, rejected when they were complete
 	Messages      uint64 // delivered
+	ZeroLengths   uint64 // lengths of zero, which are skipped
 	Broken        uint64 // as reported to the sink
 
 	Begun            uint64 // connections that began
@@ -113,6 +114,7 @@ func (s *Stats) Add(o Stats) {
 	s.Resynced += o.Resynced
 	s.Rejected += o.Rejected
 	s.Messages += o.Messages
+	s.ZeroLengths += o.ZeroLengths
 	s.Broken += o.Broken
 	s.Begun += o.Begun
 	s.Ended += o.Ended

@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// holeTime is how long a hole may wait for its octets.
+	// holeTime is how long a hole may wait for its octets. A lane holds the responses to the
+	// queries after a hole for as long.
 	holeTime = transform.Time(2 * time.Second)
 	// endedTime is how long a connection is kept after its end, so that late
 	// retransmissions are not taken for a stream joined in the middle.
@@ -20,13 +21,13 @@ type Table struct {
 	stats  Stats
 	pool   pool
 	conns  map[key]*conn
-	spare  *conn
+	spare  *conn // free list
 
 	embryonic queue[conn] // without data, in the order of their beginning
 	live      queue[conn] // with data, in the order of their last segment
 	ended     queue[conn] // in the order of their end
 	holding   queue[half] // with buffers, in the order of use
-	waiting   queue[half] // with a hole, in the order of its beginning
+	waiting   queue[half] // with a hole, in the order of its age
 }
 
 // New returns an empty Table.
@@ -68,12 +69,17 @@ func (t *Table) Take(s *Segment, sink Sink) {
 	t.updateConn(c, s.Time, sink)
 }
 
-// Expire ends holes and connections whose time has passed at now. If there are none, it
-// costs four comparisons.
-func (t *Table) Expire(now transform.Time, sink Sink) {
+// ExpireHoles gives up holes whose time has passed at now.
+func (t *Table) ExpireHoles(now transform.Time, sink Sink) {
 	for h := t.waiting.first(); h != nil && due(&h.since, now, holeTime); h = t.waiting.first() {
 		t.giveUpDue(h, now, sink)
 	}
+}
+
+// Expire ends holes and connections whose time has passed at now. If there are none, it
+// costs four comparisons.
+func (t *Table) Expire(now transform.Time, sink Sink) {
+	t.ExpireHoles(now, sink)
 	for c := t.ended.first(); c != nil && due(&c.last, now, endedTime); c = t.ended.first() {
 		t.remove(c, sink)
 	}
@@ -85,8 +91,8 @@ func (t *Table) Expire(now transform.Time, sink Sink) {
 	}
 }
 
-// due reports whether long has passed since since. If the clock went back, it sets since
-// to now, because a time far ahead would never be due.
+// due reports whether since is at least long before now. If the clock went back, it sets
+// since to now, because a time far ahead would never be due.
 func due(since *transform.Time, now, long transform.Time) bool {
 	if now < *since {
 		*since = now

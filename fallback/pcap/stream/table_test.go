@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -59,6 +60,10 @@ func TestMessagesFromSegments(t *testing.T) {
 		"joined, the end in a message":      {[]Segment{seg(at, mid)}, none, 1},
 		"an invalid length":                 {[]Segment{syn(^uint32(0)), part(0, badLength), part(uint32(len(badLength)), framed(c))}, [][]byte{a, c}, 1},
 		"an invalid length of two segments": {[]Segment{syn(^uint32(0)), part(0, []byte{0}), part(1, []byte{3, 9, 9}), part(4, framed(c))}, [][]byte{c}, 1},
+		"a zero length before a message":    {[]Segment{syn(^uint32(0)), part(0, append([]byte{0, 0, 0, 0}, ab...)), part(uint32(4+len(ab)), framed(c))}, all, 0},
+		"zero lengths between messages":     {[]Segment{syn(^uint32(0)), part(0, slices.Concat(framed(a), []byte{0, 0}, framed(b), []byte{0, 0}, framed(c), []byte{0, 0}))}, all, 0},
+		"a zero length in two segments":     {[]Segment{syn(^uint32(0)), part(0, []byte{0}), part(1, append([]byte{0}, abc...))}, all, 0},
+		"zero lengths alone":                {[]Segment{syn(^uint32(0)), part(0, make([]byte, 101)), part(101, append([]byte{0}, abc...))}, all, 0},
 		"SYNs only":                         {[]Segment{syn(5), syn(6), syn(7)}, none, 0},
 		"the port is used again":            {[]Segment{syn(^uint32(0)), seg(0, mid), syn(1<<31 - 1), part(1<<31, framed(c))}, [][]byte{a, c}, 1},
 		"used again after RST":              {[]Segment{syn(^uint32(0)), rst(seg(0, 0)), syn(99), part(100, framed(c))}, [][]byte{c}, 0},
