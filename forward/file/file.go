@@ -1,11 +1,14 @@
-// Package file writes batches to files: their names, rotation by time and size,
-// completion after a crash, locking, and the command that runs for each finished file.
+// Package file writes batches to files: their names, rotation by time and size, syncs,
+// completion, also after a crash, locking, the command that runs for each finished file, and
+// deletion of old files.
 //
-// A file gets its final name when it is complete. Recovery and on_rotate run in goroutines
-// of their own, for which Close of the transport waits.
+// A file gets its final name when it is complete and on disk; then its records count as
+// delivered. The sink's goroutine only writes: syncs and completion, recovery, on_rotate and
+// keep run in goroutines of their own, for which Close of the transport waits.
 //
-// The package does not know which batches are queued, or which records a batch contains. Of
-// NMSG it knows only where the last whole container of an unfinished file ends.
+// The package does not know which batches are queued, which records a batch contains, or how a
+// format looks: the format states how files begin and end, and where the whole units of an
+// unfinished file end.
 package file
 
 import (
@@ -32,12 +35,13 @@ type Config struct {
 	Rotate     time.Duration // length of a file's interval, aligned to the epoch; 0: no limit
 	RotateSize int64         // bytes of a file at most, unless its only batch is larger; 0: no limit
 	OnRotate   []string      // program and arguments to run for each finished file, whose path is appended; nil: none
+	Keep       Keep          // of finished files
 }
 
 // New returns a transport that writes files. The address of the sink's target is the
 // strftime pattern of their names.
 func (c Config) New(s *forward.SinkConfig, env forward.Env) (forward.Transport, error) {
-	return newTransport(s.Target.Address, c, env)
+	return newTransport(s, c, env)
 }
 
 // A transport writes units to files. Each file is written under a temporary name in the
@@ -52,36 +56,30 @@ type transport struct {
 	maxSize int64         // 0: no rotation by size
 	mode    forward.Mode
 	log     *slog.Logger
-	create  func(path string) (openFile, error)
+	disk    disk
+	format  format
 
-	// Recovery and on_rotate, which run in other goroutines from Open to Close.
+	// These run in other goroutines from Open to Close.
 	start      sync.Once
 	background context.Context
-	cancel     context.CancelCauseFunc // ends it before it is done
+	cancel     context.CancelCauseFunc // ends background
+	finisher   *finisher
 	recovering sync.WaitGroup
 	runner     *runner
+	keeper     *keeper
+	keeping    sync.WaitGroup
 
-	open       openFile // nil: none
-	path       string   // final name of the open file
-	temp       string   // temporary name of the open file
-	began      time.Time
-	size       int64 // bytes of whole units
-	incomplete bool  // there may be a part of a unit after size
+	open    *unfinished // nil: none
+	checked time.Time   // when the open file was last compared with its name
 
-	// No name is used twice, even if its file was removed.
-	given string // the final name of the last file, without its number
-	next  int    // number of the next file of that name
+	// No temporary name is used twice: a power cut could save the second use of a name, but
+	// not the rename before it.
+	path string // final name of the last file, without its number
+	next int    // number of the next temporary name for path
 }
 
-// An openFile is the part of *os.File that is used.
-type openFile interface {
-	WriteAt(b []byte, offset int64) (int, error)
-	Truncate(size int64) error
-	Sync() error
-	Close() error
-}
-
-func newTransport(pattern string, c Config, env forward.Env) (*transport, error) {
+func newTransport(sink *forward.SinkConfig, c Config, env forward.Env) (*transport, error) {
+	pattern := sink.Target.Address
 	n, err := newNaming(pattern)
 	if err != nil {
 		return nil, err
@@ -97,35 +95,31 @@ func newTransport(pattern string, c Config, env forward.Env) (*transport, error)
 		maxSize: c.RotateSize,
 		mode:    env.Mode,
 		log:     env.Log,
-		create:  createFile,
+		disk:    realDisk{},
+		format:  newFormat(sink.Format),
 	}
 	f.background, f.cancel = context.WithCancelCause(context.Background())
-	f.runner = newRunner(f.background, c.OnRotate, env.Mode, env.Log)
-	return f, nil
-}
-
-// createFile makes a file and locks it, so that recovery in another process does not
-// complete it. If files cannot be locked, no process recovers any.
-func createFile(path string) (openFile, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePerm)
-	if err != nil {
-		return nil, err
+	f.runner = newRunner(f.background, c.OnRotate, sink.Name, env.Mode, env.Log)
+	if f.runner != nil {
+		f.runner.unmark = f.unmark
 	}
-	if err := lock(f, path); errors.Is(err, errInUse) {
-		f.Close()
-		return nil, os.ErrExist
-	}
+	f.keeper = newKeeper(f, c.Keep)
+	f.finisher = newFinisher(f, env)
 	return f, nil
 }
 
 // Open starts the recovery of temporary files, once.
 func (f *transport) Open(ctx context.Context) error {
-	defer f.until(ctx)()
+	defer f.cancelAfter(ctx)()
 	f.start.Do(func() {
 		f.runner.check()
 		if f.mode == forward.Live {
-			left, err := f.shape.leftovers(f.background) // before this transport creates a file
-			f.recovering.Go(func() { f.recover(left, err) })
+			left := f.findLeft() // before this transport creates a file
+			f.recovering.Go(func() { f.recover(left) })
+		}
+		f.finisher.working.Go(f.finisher.run)
+		if f.keeper != nil {
+			f.keeping.Go(f.keeper.run)
 		}
 	})
 	return nil
@@ -136,11 +130,26 @@ func (f *transport) Divides(a, b transform.Time) bool {
 	return f.rotate != 0 && intervalOf(wallTime(a), f.rotate) != intervalOf(wallTime(b), f.rotate)
 }
 
-// Send writes the units, each batch into the file of its time.
+// Send writes the units, each batch into the file of its time. It ends before a unit that
+// belongs in another file than those before it, because the sink must count the units of a
+// file before the finisher settles them.
 func (f *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (r forward.Result, err error) {
-	defer f.until(ctx)()
+	defer f.cancelAfter(ctx)()
 	for _, b := range bs {
-		if err := f.write(&r, b, from); err != nil {
+		now := wallTime(b.Time)
+		if f.mode == forward.Live {
+			now = time.Now()
+		}
+		units := b.Buf[b.Start(from):]
+		if f.open != nil && f.ends(now, len(units)) {
+			if r.Units > 0 {
+				return r, nil
+			}
+			if err := f.finish(ctx); err != nil {
+				return r, err
+			}
+		}
+		if err := f.write(&r, b, from, units, now); err != nil {
 			return r, err
 		}
 		from = 0
@@ -148,111 +157,166 @@ func (f *transport) Send(ctx context.Context, bs []*forward.Batch, from int) (r 
 	return r, nil
 }
 
-func (f *transport) write(r *forward.Result, b *forward.Batch, from int) error {
-	now := wallTime(b.Time)
-	if f.mode == forward.Live {
-		now = time.Now()
-	}
-	units := b.Buf[b.Start(from):]
-	if err := f.ready(now, len(units)); err != nil {
+// ends reports whether the open file ends before n bytes of the time now.
+func (f *transport) ends(now time.Time, n int) bool {
+	return f.intervalOver(now) || f.full(n) || f.broken()
+}
+
+// finish gives the open file to the finisher.
+func (f *transport) finish(ctx context.Context) error {
+	if err := f.finisher.take(ctx, f.open); err != nil {
 		return err
 	}
-	n, err := f.open.WriteAt(units, f.size)
-	before := r.Sent.Bytes
-	r.Deliver(b, from, n)
-	f.size += int64(r.Sent.Bytes - before)
-	if err != nil {
-		f.incomplete = true
-		f.trim() // if it fails, the next write or Close retries it
-		return fmt.Errorf("writing to a file: %w", advise(err, f.temp))
+	f.open = nil
+	if f.mode == forward.Replay {
+		return f.finisher.failure()
 	}
 	return nil
 }
 
-// ready opens the file for n bytes at the time now, and publishes the one before it.
-func (f *transport) ready(now time.Time, n int) error {
-	if f.open != nil && (f.intervalOver(now) || f.full(n)) {
-		if err := f.publish(); err != nil {
+// write appends units of b to the open file, or to a new one of the time now.
+func (f *transport) write(r *forward.Result, b *forward.Batch, from int, units []byte, now time.Time) error {
+	if f.open == nil {
+		if err := f.begin(now); err != nil {
 			return err
 		}
 	}
-	if f.open != nil {
-		return nil
+	u := f.open
+	if err := u.trim(); err != nil { // it failed after the last write
+		return fmt.Errorf("removing a part of a unit from a file: %w", advise(err, u.temp))
 	}
+	if err := u.writeOnce(f.format.begin, u.size == 0); err != nil {
+		return fmt.Errorf("writing to a file: %w", advise(err, u.temp))
+	}
+	n, err := u.Write(units)
+	bytes, records := r.Sent.Bytes, r.Tentative[forward.Written]
+	r.Write(b, from, n)
+	u.size += int64(r.Sent.Bytes - bytes)
+	u.records += r.Tentative[forward.Written] - records
+	f.finisher.wrote(u, n)
+	if err != nil {
+		u.incomplete = true
+		u.trim() // if it fails, the next write or the finisher retries it
+		return fmt.Errorf("writing to a file: %w", advise(err, u.temp))
+	}
+	return nil
+}
+
+// begin opens a file of the time now.
+func (f *transport) begin(now time.Time) error {
 	path := f.naming.path(now)
-	for n := 0; ; n++ {
-		temp := partial(numbered(path, n))
-		open, err := f.create(temp)
-		if errors.Is(err, os.ErrExist) {
-			continue
-		}
-		if err != nil {
+	if path != f.path {
+		f.path, f.next = path, 0
+	}
+	for {
+		temp := partial(numbered(path, f.next))
+		open, err := f.disk.create(temp)
+		if err != nil && !errors.Is(err, os.ErrExist) {
 			return fmt.Errorf("creating a file: %w", advise(err, temp))
 		}
-		f.open, f.path, f.temp, f.began, f.size, f.incomplete = open, path, temp, now, 0, false
+		f.next++
+		if err != nil {
+			continue
+		}
+		f.open = &unfinished{openFile: open, path: path, temp: temp, began: now}
+		f.checked = time.Now()
 		return nil
 	}
 }
 
 // intervalOver reports whether now is in another interval than the open file's.
 func (f *transport) intervalOver(now time.Time) bool {
-	return f.rotate != 0 && intervalOf(now, f.rotate) != intervalOf(f.began, f.rotate)
+	return f.rotate != 0 && intervalOf(now, f.rotate) != intervalOf(f.open.began, f.rotate)
 }
 
-// full reports whether n more bytes would exceed the size of the open file.
+// full reports whether n more bytes would exceed maxSize. A file without units is never full.
 func (f *transport) full(n int) bool {
-	return f.maxSize != 0 && f.size != 0 && f.size+int64(n) > f.maxSize
+	end := f.open.size + int64(n) + int64(len(f.format.end))
+	return f.maxSize != 0 && !f.format.isEmpty(f.open.size) && end > f.maxSize
 }
 
-// trim removes the bytes after the last whole unit.
-func (f *transport) trim() error {
-	if !f.incomplete {
-		return nil
+// checkTime is the interval at which the open file is compared with its name.
+const checkTime = time.Second
+
+// broken reports whether the records of the open file are lost, so that a new file must
+// begin: a sync of it failed, or another program removed or changed it.
+func (f *transport) broken() bool {
+	if f.finisher.failureOf(f.open) != nil {
+		return true
 	}
-	if err := f.open.Truncate(f.size); err != nil {
-		return err
+	now := time.Now()
+	if now.Sub(f.checked) < checkTime {
+		return false
 	}
-	f.incomplete = false
-	return nil
+	f.checked = now
+	_, changed := errors.AsType[changedError](f.open.check())
+	return changed
 }
 
-// Rest publishes a file whose interval is over, so that it does not wait for the next
-// record.
-func (f *transport) Rest(ctx context.Context) (time.Time, error) {
-	defer f.until(ctx)()
-	if f.open == nil || f.rotate == 0 || f.mode == forward.Replay {
+// Idle ends a file whose interval is over, so that it does not wait for the next record,
+// and a broken file.
+func (f *transport) Idle(ctx context.Context) (time.Time, error) {
+	defer f.cancelAfter(ctx)()
+	if f.open == nil || f.mode == forward.Replay {
 		return time.Time{}, nil
 	}
-	if f.intervalOver(time.Now()) {
-		return time.Time{}, f.publish()
+	if f.intervalOver(time.Now()) || f.broken() {
+		return time.Time{}, f.finish(ctx)
 	}
-	return intervalEnd(f.began, f.rotate), nil
+	next := f.checked.Add(checkTime)
+	if f.rotate != 0 {
+		if end := intervalEnd(f.open.began, f.rotate); end.Before(next) {
+			next = end
+		}
+	}
+	return next, nil
+}
+
+// Confirm completes the open file, and waits until all files have their names and are on disk. An
+// error is that of a file that is not complete.
+func (f *transport) Confirm(ctx context.Context) error {
+	defer f.cancelAfter(ctx)()
+	if f.open != nil {
+		if err := f.finish(ctx); err != nil {
+			return err
+		}
+	}
+	return f.finisher.completeAll(ctx)
 }
 
 // errStopped is the reason why recovery or on_rotate was cancelled.
 var errStopped = errors.New("the sensor stopped before it was done")
 
-// until cancels recovery and on_rotate if ctx ends before the returned function is called.
-// A call that ctx cannot end, such as a write to a disk that hangs, would not cancel them.
-func (f *transport) until(ctx context.Context) (stop func() bool) {
+// cancelAfter cancels recovery and on_rotate if ctx ends before stop is called, at the end
+// of a call of the transport: the call itself may hang, for example in a write to disk.
+func (f *transport) cancelAfter(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { f.cancel(errStopped) })
 }
 
-// Close publishes the open file, and waits for recovery and on_rotate.
+// Close completes the open file, waits for recovery and on_rotate, and ends keep.
 func (f *transport) Close(ctx context.Context) error {
-	defer f.until(ctx)()
-	var err error
-	if f.open != nil {
-		err = f.publish()
-	}
+	defer f.cancelAfter(ctx)()
+	err := f.finisher.end(f.open)
 	f.recovering.Wait() // recovery may give files to the runner
 	f.runner.wait()
 	f.cancel(nil)
+	f.keeping.Wait()
 	return err
 }
 
 // CommandRuns returns the account of on_rotate.
 func (f *transport) CommandRuns() forward.CommandRuns { return f.runner.account() }
+
+// Files returns the account of the sink's files.
+func (f *transport) Files() forward.Files {
+	return forward.Files{Retried: f.finisher.retriedFiles(), Deleted: f.keeper.deletedFiles()}
+}
+
+// finished is called for each file that got its name.
+func (f *transport) finished(file named) {
+	f.runner.enqueue(file)
+	f.keeper.wake()
+}
 
 // advise adds to an error how the operator can fix it.
 func advise(err error, path string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,12 +42,51 @@ func (a *altered) New(c *forward.SinkConfig, env forward.Env) (forward.Transport
 	return t, err
 }
 
+// A testDisk is a disk whose operations a test replaces, unless they are nil.
+type testDisk struct {
+	realDisk
+	make    func(path string) (openFile, error)
+	naming  func(from, to string) error // before each rename
+	syncing func(dir string) error      // before each sync of a directory
+}
+
+func (d testDisk) create(path string) (openFile, error) {
+	if d.make != nil {
+		return d.make(path)
+	}
+	return d.realDisk.create(path)
+}
+
+func (d testDisk) rename(from, to string) error {
+	if d.naming != nil {
+		if err := d.naming(from, to); err != nil {
+			return err
+		}
+	}
+	return d.realDisk.rename(from, to)
+}
+
+func (d testDisk) syncDir(dir string) error {
+	if d.syncing != nil {
+		if err := d.syncing(dir); err != nil {
+			return err
+		}
+	}
+	return d.realDisk.syncDir(dir)
+}
+
+// onDisk returns c with that disk.
+func onDisk(c forward.SinkConfig, d disk) forward.SinkConfig {
+	c.Transport = &altered{c.Transport, func(f *transport) { f.disk = d }}
+	return c
+}
+
 // newForwarder returns a Forwarder with one file sink. create makes its files; nil: real
 // files.
 func newForwarder(t *testing.T, mode forward.Mode, c forward.SinkConfig, create func(string) (openFile, error)) *forward.Forwarder {
 	t.Helper()
 	if create != nil {
-		c.Transport = &altered{c.Transport, func(f *transport) { f.create = create }}
+		c = onDisk(c, testDisk{make: create})
 	}
 	return forwardtest.New(t, mode, io.Discard, c)
 }
@@ -180,14 +220,14 @@ func TestReplayedFilesRotateByTheMessagesTimes(t *testing.T) {
 
 // A fullDisk is a file on a disk with limited room, which the test can extend.
 type fullDisk struct {
-	*os.File
+	openFile
 	room *atomic.Int64
 	err  error
 }
 
-func (d fullDisk) WriteAt(b []byte, offset int64) (int, error) {
+func (d fullDisk) Write(b []byte) (int, error) {
 	n := min(len(b), int(d.room.Load()))
-	if n, err := d.File.WriteAt(b[:n], offset); err != nil {
+	if n, err := d.openFile.Write(b[:n]); err != nil {
 		return n, err
 	}
 	d.room.Add(-int64(n))
@@ -203,11 +243,11 @@ func TestAFullDiskLosesNothingIfRoomReturns(t *testing.T) {
 		var room atomic.Int64
 		room.Store(100_000)
 		full := func(path string) (openFile, error) {
-			f, err := createFile(path)
+			f, err := realDisk{}.create(path)
 			if err != nil {
 				return nil, err
 			}
-			return fullDisk{f.(*os.File), &room, &fs.PathError{Op: "write", Path: path, Err: unix.ENOSPC}}, nil
+			return fullDisk{f, &room, &fs.PathError{Op: "write", Path: path, Err: unix.ENOSPC}}, nil
 		}
 		f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), full)
 		err := forwardtest.Run(f, func(l *forward.Lane) {
@@ -215,12 +255,12 @@ func TestAFullDiskLosesNothingIfRoomReturns(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			s := f.Ledger().Sinks[0]
-			if s.Delivered == 0 || s.Queued != 1000-s.Delivered || !strings.Contains(s.Error, "no space left on device (free some space for "+dir) {
+			if s.Written == 0 || s.Queued != 1000-s.Written || !strings.Contains(s.Error, "no space left on device (free some space for "+dir) {
 				t.Errorf("while the disk is full: %+v", s)
 			}
 			got := contents(t, dir) // without an incomplete unit
-			if got[".out.nmsg.part"] != int(s.Delivered) {
-				t.Errorf("the file holds %v, delivered are %d", got, s.Delivered)
+			if got[".out.nmsg.part"] != int(s.Written) {
+				t.Errorf("the file holds %v, written are %d", got, s.Written)
 			}
 			room.Store(1 << 30)
 			time.Sleep(time.Minute)
@@ -244,8 +284,8 @@ func TestADiskThatStaysFullLosesTheQueueAtStop(t *testing.T) {
 		var room atomic.Int64
 		room.Store(10) // not even one container
 		full := func(path string) (openFile, error) {
-			f, err := createFile(path)
-			return fullDisk{f.(*os.File), &room, unix.ENOSPC}, err
+			f, err := realDisk{}.create(path)
+			return fullDisk{f, &room, unix.ENOSPC}, err
 		}
 		f := newForwarder(t, forward.Live, fileSink(dir, "out.nmsg", Config{}), full)
 		err := forwardtest.Run(f, func(l *forward.Lane) {
@@ -317,24 +357,52 @@ func TestAMissingDirectoryIsReportedAndRetried(t *testing.T) {
 	})
 }
 
-// A badDisk is a file whose Sync fails.
-type badDisk struct{ *os.File }
+// A badFile is a file whose operations fail with the errors that the test sets.
+type badFile struct {
+	openFile
+	sync, syncData error
+	changed        string // the path of the file, which is removed when it is synced
+}
 
-func (badDisk) Sync() error { return unix.EIO }
+func (f badFile) Sync() error {
+	if f.changed != "" {
+		return os.Remove(f.changed)
+	}
+	if f.sync != nil {
+		return f.sync
+	}
+	return f.openFile.Sync()
+}
 
-func TestAFileThatCannotBeSyncedKeepsItsTemporaryName(t *testing.T) {
-	dir := t.TempDir()
-	bad := func(path string) (openFile, error) {
-		f, err := createFile(path)
-		return badDisk{f.(*os.File)}, err
+func (f badFile) SyncData() error {
+	if f.syncData != nil {
+		return f.syncData
 	}
-	f := newForwarder(t, forward.Replay, fileSink(dir, "out.nmsg", Config{}), bad)
-	err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) })
-	if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), ".out.nmsg.part, which keeps this name") {
-		t.Errorf("Run: %v", err)
-	}
-	if diff := cmp.Diff(map[string]int{".out.nmsg.part": 10}, contents(t, dir)); diff != "" {
-		t.Errorf("files (-want +got):\n%s", diff)
+	return f.openFile.SyncData()
+}
+
+// TestRecordsOfAFileThatCannotBeSyncedFail in Live and in Replay, in which the failure is
+// final. The file gets its name, because most of it may be readable.
+func TestRecordsOfAFileThatCannotBeSyncedFail(t *testing.T) {
+	for _, mode := range []forward.Mode{forward.Live, forward.Replay} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			bad := func(path string) (openFile, error) {
+				f, err := realDisk{}.create(path)
+				return badFile{openFile: f, sync: unix.EIO}, err
+			}
+			f := newForwarder(t, mode, fileSink(dir, "out.nmsg", Config{}), bad)
+			err := forwardtest.Run(f, func(l *forward.Lane) { forwardtest.Burst(t, l, 0, 10, 100) })
+			if errors.Is(err, unix.EIO) != (mode == forward.Replay) {
+				t.Errorf("mode %v: Run: %v", mode, err)
+			}
+			if diff := cmp.Diff(map[string]int{"out.nmsg": 10}, contents(t, dir)); diff != "" {
+				t.Errorf("files (-want +got):\n%s", diff)
+			}
+			if s := forwardtest.CheckLedger(t, f); s.Lost[forward.Failed] != 10 || s.Delivered != 0 || s.Written != 0 {
+				t.Errorf("ledger: %+v", s)
+			}
+		})
 	}
 }
 
@@ -428,7 +496,7 @@ func TestRenameNeverReplaces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, do := range map[string]func(from, to string) error{"rename": rename, "link": relink} {
+	for name, do := range map[string]func(from, to string) error{"rename": realDisk{}.rename, "link": relink} {
 		if err := do(a, b); !errors.Is(err, os.ErrExist) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -444,7 +512,7 @@ func TestRenameNeverReplaces(t *testing.T) {
 	if err := os.Link(a, second); err != nil { // as a crash in relink leaves it
 		t.Fatal(err)
 	}
-	if err := rename(a, second); err != nil {
+	if err := (realDisk{}).rename(a, second); err != nil {
 		t.Errorf("to another name of the same file: %v", err)
 	}
 	if _, err := os.Stat(a); !errors.Is(err, os.ErrNotExist) {
@@ -481,8 +549,8 @@ func TestNamesOfFiles(t *testing.T) {
 		t.Errorf("partial: %s", got)
 	}
 	for temp, want := range map[string]string{".a.nmsg.part": "a.nmsg", "..part": "", ".part": "", "a.part": "", ".a": ""} {
-		if got, ok := permanent(temp); ok != (want != "") || ok && got != want {
-			t.Errorf("permanent %s: %q, %v", temp, got, ok)
+		if got, ok := unhidden(temp, partSuffix); ok != (want != "") || ok && got != want {
+			t.Errorf("unhidden %s: %q, %v", temp, got, ok)
 		}
 	}
 	for path, want := range map[string]string{
@@ -516,5 +584,34 @@ func TestANameWithoutATimeDoesNotRotate(t *testing.T) {
 		if got := rotation("/d/"+name, time.Hour); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
+	}
+}
+
+func TestWritingABatchAllocNothing(t *testing.T) {
+	c := fileSink(t.TempDir(), "out.nmsg", Config{RotateSize: 1 << 40})
+	made, err := c.Transport.New(&c, forward.Env{Mode: forward.Live, Log: slog.New(slog.DiscardHandler), Settle: func(forward.State, uint64, forward.Outcome) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := made.(*transport)
+	if err := f.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := forwardtest.Batch(t, 100, 100, 10_000)
+	now := time.Now()
+	allocs := testing.AllocsPerRun(1000, func() {
+		var r forward.Result
+		if f.open != nil && (f.intervalOver(now) || f.full(len(b.Buf)) || f.finisher.failureOf(f.open) != nil) {
+			t.Fatal("the file ends")
+		}
+		if err := f.write(&r, b, 0, b.Buf, now); err != nil || r.Units != len(b.Units) {
+			t.Fatal(r.Units, err)
+		}
+	})
+	if allocs >= 1 {
+		t.Errorf("%v allocations for each batch", allocs)
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -26,8 +26,7 @@ func newNaming(pattern string) (naming, error) {
 // path returns the name of a file that begins at t.
 func (n naming) path(t time.Time) string { return n.pattern.FormatString(t.UTC()) }
 
-// numbered returns the name to use if n names are taken: path for 0, else path with -n
-// before the extension.
+// numbered returns path with number n: path itself for 0, else with -n before the extension.
 func numbered(path string, n int) string {
 	if n == 0 {
 		return path
@@ -36,7 +35,7 @@ func numbered(path string, n int) string {
 	return strings.TrimSuffix(path, ext) + "-" + strconv.Itoa(n) + ext
 }
 
-// unnumbered undoes numbered for n above 0.
+// unnumbered removes the number that numbered adds; false if path has none.
 func unnumbered(path string) (string, bool) {
 	ext := filepath.Ext(path)
 	stem := strings.TrimSuffix(path, ext)
@@ -47,21 +46,35 @@ func unnumbered(path string) (string, bool) {
 	return stem[:i] + ext, true
 }
 
-// partial returns the temporary name of a file, in the same directory.
-func partial(path string) string {
+// Suffixes of hidden files.
+const (
+	partSuffix = ".part"
+	markSuffix = ".rotate"
+)
+
+// hidden returns the name of a hidden file for a file, in the same directory.
+func hidden(path, suffix string) string {
 	dir, base := filepath.Split(path)
-	return dir + "." + base + ".part"
+	return dir + "." + base + suffix
 }
 
-// permanent undoes partial, for a name without its directory.
-func permanent(temp string) (string, bool) {
-	base, hidden := strings.CutPrefix(temp, ".")
-	base, part := strings.CutSuffix(base, ".part")
-	return base, hidden && part && base != ""
+// Permanent returns the name that a file with this temporary name will get if it is free, both
+// without the directory. ok is false if the name is not a temporary one.
+func Permanent(temp string) (name string, ok bool) { return unhidden(temp, partSuffix) }
+
+// unhidden returns the name from which hidden makes name, which has no directory; false if
+// there is none.
+func unhidden(name, suffix string) (string, bool) {
+	base, dot := strings.CutPrefix(name, ".")
+	base, ok := strings.CutSuffix(base, suffix)
+	return base, dot && ok && base != ""
 }
 
-// rotation returns the length of a file's interval; 0: no rotation, because a name without a
-// time does not change.
+// partial returns the temporary name of a file.
+func partial(path string) string { return hidden(path, partSuffix) }
+
+// rotation returns rotate, or 0 (no rotation by time) if the pattern has no specification: a
+// name without a time would be the same in every interval.
 func rotation(pattern string, rotate time.Duration) time.Duration {
 	if !strings.Contains(strings.ReplaceAll(pattern, "%%", ""), "%") {
 		return 0

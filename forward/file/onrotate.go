@@ -19,7 +19,7 @@ import (
 
 const (
 	commandTime = 5 * time.Minute        // that a command may take
-	outputLag   = 200 * time.Millisecond // that its output may stay open when it has ended
+	outputLag   = 200 * time.Millisecond // that its output may stay open after it has ended
 	maxWaiting  = 64                     // files whose command has not ended
 	maxOutput   = 4 << 10                // bytes of what a command prints that are logged
 )
@@ -29,28 +29,31 @@ const (
 // nil runner runs nothing.
 type runner struct {
 	command []string
+	sink    string // its name
 	limit   time.Duration
 	mode    forward.Mode
 	log     *slog.Logger
 	run     func(ctx context.Context, path string) error
+	unmark  func(path string) error // called after the command has succeeded
 
 	ctx     context.Context // of the commands; its cause is the reason to kill one
 	working sync.WaitGroup  // for the goroutine, which ends when no file waits
 
 	mu      sync.Mutex
-	room    sync.Cond // in waiting, and when ctx has ended
-	waiting []string  // the first one's command runs
+	room    sync.Cond // waiting has room, or ctx has ended
+	waiting []named   // the command runs for the first
 	runs    forward.CommandRuns
-	late    bool      // files were skipped since nothing waited
+	late    bool      // the goroutine was too slow: files were skipped since it began
 	failing time.Time // since when the command fails; zero: it does not
 }
 
-func newRunner(ctx context.Context, command []string, mode forward.Mode, log *slog.Logger) *runner {
+func newRunner(ctx context.Context, command []string, sink string, mode forward.Mode, log *slog.Logger) *runner {
 	if len(command) == 0 {
 		return nil
 	}
-	k := &runner{command: command, limit: commandTime, mode: mode, log: log, ctx: ctx}
+	k := &runner{command: command, sink: sink, limit: commandTime, mode: mode, log: log, ctx: ctx}
 	k.run, k.room.L = k.execute, &k.mu
+	k.unmark = func(string) error { return nil } // a transport replaces it
 	return k
 }
 
@@ -60,13 +63,14 @@ func (k *runner) check() {
 		return
 	}
 	if _, err := exec.LookPath(k.command[0]); err != nil {
-		k.fails(fmt.Errorf("on_rotate: %w", err))
+		k.noteFailure(fmt.Errorf("on_rotate: %w", err))
 	}
 }
 
 // enqueue adds a finished file, for which the command will run. If maxWaiting files wait,
-// it skips the file in Live, and waits in Replay.
-func (k *runner) enqueue(path string) {
+// it skips the file in Live, and waits in Replay. The mark of a skipped file stays, and the
+// next start runs the command.
+func (k *runner) enqueue(file named) {
 	if k == nil {
 		return
 	}
@@ -76,15 +80,15 @@ func (k *runner) enqueue(path string) {
 		k.room.Wait()
 	}
 	if len(k.waiting) == maxWaiting {
-		k.skip(path)
+		k.skip(file)
 		return
 	}
-	k.add(path)
+	k.add(file)
 }
 
 // enqueueRecovered is enqueue for recovered files, of which there may be many: it waits
 // until there is room, and leaves half of the room for new files.
-func (k *runner) enqueueRecovered(path string) {
+func (k *runner) enqueueRecovered(file named) {
 	if k == nil {
 		return
 	}
@@ -93,22 +97,23 @@ func (k *runner) enqueueRecovered(path string) {
 	for len(k.waiting) >= maxWaiting/2 {
 		k.room.Wait()
 	}
-	k.add(path)
+	k.add(file)
 }
 
-func (k *runner) add(path string) {
-	k.waiting = append(k.waiting, path)
+func (k *runner) add(file named) {
+	k.waiting = append(k.waiting, file)
 	if len(k.waiting) == 1 {
 		k.working.Go(k.work)
 	}
 }
 
-func (k *runner) skip(path string) {
+func (k *runner) skip(file named) {
+	file.release()
 	k.runs.Skipped++
 	if !k.late {
 		k.late = true
-		k.log.Error("on_rotate is too slow: it is not run for files that are finished now, and the ledger counts them",
-			"waiting", len(k.waiting), "first", path)
+		k.log.Error("on_rotate is too slow: the next start runs it for files that are finished now, and the ledger counts them",
+			"waiting", len(k.waiting), "first", file.path)
 	}
 }
 
@@ -116,10 +121,14 @@ func (k *runner) work() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for len(k.waiting) > 0 && k.ctx.Err() == nil {
-		path := k.waiting[0]
+		file := k.waiting[0]
 		k.mu.Unlock()
-		err := k.run(k.ctx, path)
-		k.ran(path, err)
+		err := k.run(k.ctx, file.path)
+		if err == nil {
+			err = k.unmark(file.path)
+		}
+		file.release()
+		k.noteRun(file.path, err)
 		k.mu.Lock()
 		k.waiting = k.waiting[1:]
 		if err == nil {
@@ -129,13 +138,13 @@ func (k *runner) work() {
 		}
 		k.room.Broadcast()
 	}
-	k.rest()
+	k.endWork()
 }
 
-// ran notes the result of a run. k.mu is not held.
-func (k *runner) ran(path string, err error) {
+// noteRun notes whether the command works, and logs when that changes. k.mu is not held.
+func (k *runner) noteRun(path string, err error) {
 	if err != nil {
-		k.fails(fmt.Errorf("on_rotate for %s: %w", path, err))
+		k.noteFailure(fmt.Errorf("on_rotate for %s: %w", path, err))
 		return
 	}
 	k.mu.Lock()
@@ -147,8 +156,8 @@ func (k *runner) ran(path string, err error) {
 	}
 }
 
-// fails logs the first failure in a row, and a failure that was caused by the stop.
-func (k *runner) fails(err error) {
+// noteFailure logs the first failure in a row, and a failure that was caused by the stop.
+func (k *runner) noteFailure(err error) {
 	k.mu.Lock()
 	first := k.failing.IsZero()
 	if first {
@@ -160,13 +169,16 @@ func (k *runner) fails(err error) {
 	}
 }
 
-// rest ends the goroutine: no file waits, or ctx has ended and the waiting files are
-// skipped.
-func (k *runner) rest() {
+// endWork counts the files that still wait as skipped, because ctx has ended, and logs how
+// the goroutine ended. k.mu is held.
+func (k *runner) endWork() {
 	if n := len(k.waiting); n > 0 {
 		k.runs.Skipped += uint64(n)
+		for _, file := range k.waiting {
+			file.release()
+		}
 		k.waiting = nil
-		k.log.Error("on_rotate was not run for every file", "files", n, "error", context.Cause(k.ctx))
+		k.log.Error("on_rotate was not run for every file; the next start runs it", "files", n, "error", context.Cause(k.ctx))
 	} else if k.late {
 		k.log.Info("on_rotate has caught up", "skipped", k.runs.Skipped)
 	}
@@ -195,12 +207,13 @@ func (k *runner) account() forward.CommandRuns {
 }
 
 // execute runs the command for one file. It returns when the process has ended, even if
-// child processes continue. At the limit it kills the whole process group.
+// child processes continue. After k.limit, or when ctx ends, it kills the process group.
 func (k *runner) execute(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, k.limit, fmt.Errorf("killed, as it did not end within %v", k.limit))
 	defer cancel()
 	var out output
 	cmd := exec.CommandContext(ctx, k.command[0], append(slices.Clone(k.command[1:]), path)...)
+	cmd.Env = k.environment(path)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
@@ -215,6 +228,21 @@ func (k *runner) execute(ctx context.Context, path string) error {
 	}
 	k.log.Debug("on_rotate has run", "file", path, "took", time.Since(start), "output", string(out.b), "error", err)
 	return err
+}
+
+// inherited are the variables of the sensor's environment that the command gets. The others
+// may hold secrets of the configuration.
+var inherited = []string{"PATH", "HOME", "LANG"}
+
+// environment returns the environment of the command for one file.
+func (k *runner) environment(path string) []string {
+	env := []string{"DNSTAP_PDNS_FILE=" + path, "DNSTAP_PDNS_SINK=" + k.sink}
+	for _, name := range inherited {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 func killGroup(pid int) error {

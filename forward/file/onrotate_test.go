@@ -63,7 +63,7 @@ const stopTime = 3 * time.Second
 func newTestRunner(mode forward.Mode, r *fakeRun) (*runner, *forwardtest.Log, context.CancelCauseFunc) {
 	var log forwardtest.Log
 	ctx, cancel := context.WithCancelCause(context.Background())
-	k := newRunner(ctx, []string{"fake"}, mode, slog.New(slog.NewTextHandler(&log, nil)))
+	k := newRunner(ctx, []string{"fake"}, "files", mode, slog.New(slog.NewTextHandler(&log, nil)))
 	k.run = r.run
 	return k, &log, cancel
 }
@@ -77,7 +77,7 @@ func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 		k, log, cancel := newTestRunner(forward.Live, &r)
 		defer cancel(nil)
 		for i := range 5 {
-			k.enqueue(fmt.Sprint(i))
+			k.enqueue(named{path: fmt.Sprint(i)})
 		}
 		time.Sleep(150 * time.Second) // the third is at work
 		synctest.Wait()
@@ -85,7 +85,7 @@ func TestCommandsRunInOrderAndOneAtATime(t *testing.T) {
 			t.Errorf("meanwhile, %v started (-want +got):\n%s", r.ran(), diff)
 		}
 		k.wait()
-		k.enqueue("5")
+		k.enqueue(named{path: "5"})
 		k.wait()
 		if diff := cmp.Diff([]string{"0", "1", "2", "3", "4", "5"}, r.ran()); diff != "" || k.account() != (forward.CommandRuns{Done: 6}) {
 			t.Errorf("%+v (-want +got):\n%s", k.account(), diff)
@@ -102,7 +102,7 @@ func TestFilesAreSkippedIfTooManyWait(t *testing.T) {
 		k, log, cancel := newTestRunner(forward.Live, &r)
 		defer cancel(nil)
 		for i := range maxWaiting + 10 {
-			k.enqueue(fmt.Sprint(i))
+			k.enqueue(named{path: fmt.Sprint(i)})
 		}
 		if diff := cmp.Diff(forward.CommandRuns{Skipped: 10, Waiting: maxWaiting}, k.account()); diff != "" {
 			t.Errorf("while they wait (-want +got):\n%s", diff)
@@ -127,7 +127,7 @@ func TestReplayWaitsForItsCommands(t *testing.T) {
 		defer cancel(nil)
 		start := time.Now()
 		for i := range maxWaiting + 10 {
-			k.enqueue(fmt.Sprint(i))
+			k.enqueue(named{path: fmt.Sprint(i)})
 		}
 		if took := time.Since(start); took != 10*time.Minute {
 			t.Errorf("it took %v to enqueue %d files too many", took, 10)
@@ -147,14 +147,14 @@ func TestRecoveredFilesLeaveRoomForOthers(t *testing.T) {
 		go func() {
 			defer close(done)
 			for i := range maxWaiting + 10 {
-				k.enqueueRecovered(fmt.Sprint(i))
+				k.enqueueRecovered(named{path: fmt.Sprint(i)})
 			}
 		}()
 		synctest.Wait()
 		if diff := cmp.Diff(forward.CommandRuns{Waiting: maxWaiting / 2}, k.account()); diff != "" {
 			t.Errorf("of many recovered files (-want +got):\n%s", diff)
 		}
-		k.enqueue("new")
+		k.enqueue(named{path: "new"})
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		cancel(errStopped) // nothing waits for the rest
@@ -172,14 +172,14 @@ func TestOnlyTheFirstOfFailuresInARowIsLogged(t *testing.T) {
 		k, log, cancel := newTestRunner(forward.Live, &r)
 		defer cancel(nil)
 		for i := range 3 {
-			k.enqueue(fmt.Sprint(i))
+			k.enqueue(named{path: fmt.Sprint(i)})
 			k.wait()
 		}
 		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "on_rotate for 0: fake failure") {
 			t.Errorf("log:\n%s", log)
 		}
 		r.set(0, nil)
-		k.enqueue("3")
+		k.enqueue(named{path: "3"})
 		k.wait()
 		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "works again") {
 			t.Errorf("log:\n%s", log)
@@ -195,7 +195,7 @@ func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 		r := fakeRun{takes: time.Hour, err: errFake}
 		k, log, cancel := newTestRunner(forward.Live, &r)
 		for i := range 4 {
-			k.enqueue(fmt.Sprint(i))
+			k.enqueue(named{path: fmt.Sprint(i)})
 		}
 		synctest.Wait()
 		cancel(errStopped)
@@ -212,9 +212,9 @@ func TestTheStopKillsACommandAndSkipsTheRest(t *testing.T) {
 }
 
 func TestSinksWithoutOnRotateRunNothing(t *testing.T) {
-	k := newRunner(t.Context(), nil, forward.Live, nil)
+	k := newRunner(t.Context(), nil, "files", forward.Live, nil)
 	k.check()
-	k.enqueue("x")
+	k.enqueue(named{path: "x"})
 	k.wait()
 	if k.account() != (forward.CommandRuns{}) {
 		t.Errorf("%+v", k.account())
@@ -226,7 +226,7 @@ func execute(t *testing.T, script, path string, limit time.Duration, level slog.
 	t.Helper()
 	var log bytes.Buffer
 	h := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})
-	k := newRunner(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, forward.Live, slog.New(h))
+	k := newRunner(t.Context(), []string{"/bin/sh", "-c", script, "sh", "two words; $HOME", ""}, "files", forward.Live, slog.New(h))
 	k.limit = limit
 	err = k.run(t.Context(), path)
 	return log.String(), err
@@ -249,13 +249,33 @@ func TestTheErrorOfACommandStatesItsStatus(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var log forwardtest.Log
-	k := newRunner(t.Context(), []string{"no-such-program"}, forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
+	k := newRunner(t.Context(), []string{"no-such-program"}, "files", forward.Live, slog.New(slog.NewTextHandler(&log, nil)))
 	k.check()
 	if !strings.Contains(log.String(), "no-such-program") {
 		t.Errorf("log: %s", &log)
 	}
 	if err := k.run(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "executable file not found") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheCommandGetsNoSecretOfTheEnvironment(t *testing.T) {
+	t.Setenv("PDNS_TEST_SECRET", "top-secret")
+	t.Setenv("HOME", "/home/of sensor")
+	t.Setenv("LANG", "C.UTF-8")
+	out := filepath.Join(t.TempDir(), "env")
+	if _, err := execute(t, "cat /proc/$$/environ >"+out, "/d/a b.nmsg", time.Minute, slog.LevelInfo); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
+	slices.Sort(got)
+	want := []string{"DNSTAP_PDNS_FILE=/d/a b.nmsg", "DNSTAP_PDNS_SINK=files", "HOME=/home/of sensor", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 }
 
@@ -345,7 +365,7 @@ func TestOnRotateRunsForEveryFileThatGetsItsName(t *testing.T) {
 				time.Sleep(time.Second)
 				if mode == forward.Live { // a reload removes the sink, another one adds it again
 					for _, sinks := range [][]forward.SinkConfig{nil, {c}} {
-						if err := f.Apply(forwardtest.Policy(t), sinks); err != nil {
+						if err := f.Apply(forwardtest.Policy(t), sinks, nil); err != nil {
 							t.Error(err)
 						}
 						time.Sleep(time.Second)
@@ -379,7 +399,7 @@ func TestACommandBlocksNeitherSinkNorStop(t *testing.T) {
 				forwardtest.Burst(t, l, 100*i, 100, 300)
 				time.Sleep(time.Second)
 			}
-			if s := f.Ledger().Sinks[0]; s.Delivered != 1000 || s.OnRotate.Waiting < 5 {
+			if s := f.Ledger().Sinks[0]; s.Written == 0 || s.Delivered+s.Written != 1000 || s.OnRotate.Waiting < 5 {
 				t.Errorf("meanwhile: %+v", s)
 			}
 			start = time.Now()

@@ -3,124 +3,151 @@ package file
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
 )
 
-// publish completes the open file and renames it to its final name. If that fails, the file
-// keeps its temporary name, which the error states.
-func (f *transport) publish() error {
-	open := f.open
-	defer func() { f.open = nil }()
-	err := f.trim()
-	if f.size == 0 {
-		return errors.Join(err, os.Remove(f.temp), open.Close())
+// complete syncs a file to disk, gives it its final name, syncs the directory, and settles
+// the records. It removes an empty file. After an error it continues at the step that
+// failed, except a failed sync: the kernel does not write the data again, so that the
+// records failed; the file gets its name all the same.
+func (k *finisher) complete(u *unfinished) error {
+	empty := !u.ended && k.transport.format.isEmpty(u.size)
+	if !empty {
+		if err := k.sync(u); err != nil {
+			return err
+		}
 	}
-	var path string
+	if u.final.path == "" {
+		err := u.check()
+		if changed, ok := errors.AsType[changedError](err); ok {
+			k.fail(u, changed)
+			k.giveUp(u, nil)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if empty {
+			return k.removeEmpty(u)
+		}
+		if err := k.rename(u); err != nil {
+			return err
+		}
+	}
+	if err := k.transport.disk.syncDir(filepath.Dir(u.final.path)); err != nil {
+		return err
+	}
+	u.settle(k.settle, forward.Outcome{Lost: k.failureOf(u) != nil, Why: forward.Failed})
+	u.Close() // it releases the lock, so it must follow the rename; the data are synced
+	k.transport.finished(u.final)
+	return nil
+}
+
+func (k *finisher) removeEmpty(u *unfinished) error {
+	if err := k.transport.disk.remove(u.temp); err != nil {
+		return err
+	}
+	return u.Close()
+}
+
+// sync ends a file, and syncs all its bytes to disk, once.
+func (k *finisher) sync(u *unfinished) error {
+	if u.synced {
+		return nil
+	}
+	if err := k.endFile(u); err != nil {
+		return err
+	}
+	if k.failureOf(u) == nil {
+		if err := u.Sync(); err != nil {
+			k.fail(u, fmt.Errorf("syncing it failed, and is not retried: %w", err))
+		}
+	}
+	u.synced = true
+	return nil
+}
+
+// endFile writes the end of a file after its last whole unit, once.
+func (k *finisher) endFile(u *unfinished) error {
+	if err := u.trim(); err != nil {
+		return err
+	}
+	if err := u.writeOnce(k.transport.format.end, !u.ended); err != nil {
+		return err
+	}
+	u.ended = true
+	return nil
+}
+
+// rename gives a file its final name and its mark, with a number that this transport has not
+// used for that name.
+func (k *finisher) rename(u *unfinished) error {
+	if u.path != k.given {
+		k.given, k.next = u.path, 0
+	}
+	final, n, err := k.transport.rename(u.temp, u.path, k.next)
 	if err == nil {
-		path, err = f.complete()
+		u.final, k.next = final, n+1
 	}
-	err = errors.Join(err, open.Close()) // it releases the lock, so it must follow the rename
-	if path == "" {
-		return fmt.Errorf("completing %s, which keeps this name: %w", f.temp, advise(err, f.temp))
-	}
-	f.runner.enqueue(path)
-	return errors.Join(err, syncDir(filepath.Dir(path)))
+	return err
 }
 
-// complete renames the open file to its final name, and returns that name.
-func (f *transport) complete() (string, error) {
-	if f.path != f.given {
-		f.given, f.next = f.path, 0
-	}
-	path, n, err := complete(f.open, f.temp, f.path, f.next)
-	if err != nil {
-		return "", err
-	}
-	f.next = n + 1
-	return path, nil
+// A named file has its final name. It has a mark if there is an on_rotate.
+type named struct {
+	path string
+	mark io.Closer // nil: none
 }
 
-// complete syncs a file to disk and renames it to the first free name, from number n on. It
-// returns that name and its number.
-func complete(f openFile, temp, path string, n int) (string, int, error) {
-	if err := f.Sync(); err != nil {
-		return "", 0, err
+// release gives up the mark, which stays on disk.
+func (n *named) release() {
+	if n.mark != nil {
+		n.mark.Close()
 	}
+}
+
+// rename gives a file the first free name, from number n on, and returns it with its number.
+// If there is an on_rotate, the file's mark is on disk before the file has its name.
+func (f *transport) rename(temp, path string, n int) (named, int, error) {
 	for ; ; n++ {
-		name := numbered(path, n)
-		if err := rename(temp, name); !errors.Is(err, os.ErrExist) {
-			return name, n, err
+		file := named{path: numbered(path, n)}
+		if exists(file.path) && !sameFile(temp, file.path) {
+			continue
+		}
+		err := f.makeMark(&file)
+		if err == nil {
+			if err = f.disk.rename(temp, file.path); err == nil {
+				return file, n, nil
+			}
+			file.release()
+		}
+		if !errors.Is(err, os.ErrExist) {
+			return named{}, n, err
 		}
 	}
 }
 
-// rename renames a file and never replaces another. Some file systems need two steps; after
-// a crash between them the file has both names, and rename removes the old one.
-func rename(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		return relink(from, to)
+func (f *transport) makeMark(file *named) error {
+	if f.runner == nil {
+		return nil
 	}
-	if errors.Is(err, unix.EEXIST) && sameFile(from, to) {
-		return os.Remove(from)
-	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
-}
-
-func sameFile(a, b string) bool {
-	infoA, errA := os.Lstat(a)
-	infoB, errB := os.Lstat(b)
-	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
-}
-
-// relink is rename in two steps.
-func relink(from, to string) error {
-	if err := os.Link(from, to); err != nil {
-		return err
-	}
-	return os.Remove(from)
-}
-
-// syncDir syncs a new name to disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing a directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some file systems do not need it
-		return fmt.Errorf("syncing a directory: %w", err)
-	}
-	return nil
-}
-
-var errInUse = errors.New("it is in use")
-
-// lock locks an open file until it is closed, against all processes: a locked file is being
-// written, an unlocked one was left by an earlier run. The error is errInUse if the file is
-// locked, or if path is no longer its name, so that the holder of the lock can rely on the
-// name.
-func lock(f *os.File, path string) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errInUse
-	}
-	if err != nil {
-		return fmt.Errorf("locking %s: %w", path, err)
-	}
-	locked, err := f.Stat()
+	mark, err := f.disk.mark(markOf(file.path))
 	if err != nil {
 		return err
 	}
-	named, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(locked, named) {
-		return errInUse
+	if err := f.disk.syncDir(filepath.Dir(file.path)); err != nil {
+		mark.Close()
+		return err
 	}
-	return err
+	file.mark = mark
+	return nil
+}
+
+// exists reports whether there is a file, or may be one.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, os.ErrNotExist)
 }

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
 // maxLeftovers is the number of files that one start completes. The next start completes
@@ -28,92 +27,72 @@ type leftover struct {
 	path string // its intended final name
 }
 
-// A search collects leftovers. It continues after a directory that it cannot read.
-type search struct {
-	ctx   context.Context
-	found []leftover
-	err   error // the first error
-}
-
 // leftovers returns the temporary files of that shape, and the first error that prevented
-// finding more. A missing directory is not an error.
-func (s shape) leftovers(ctx context.Context) ([]leftover, error) {
-	found := search{ctx: ctx}
-	found.under("/", s)
-	slices.SortFunc(found.found, func(a, b leftover) int { return strings.Compare(a.temp, b.temp) })
-	return found.found, found.err
-}
-
-// under adds the leftovers of that shape below a directory.
-func (s *search) under(dir string, rest shape) {
-	if len(rest) > 1 && rest[0].set == nil {
-		s.under(filepath.Join(dir, rest[0].literal), rest[1:])
-		return
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		s.fail(err)
-		return
-	}
-	defer d.Close()
-	for s.ctx.Err() == nil {
-		some, err := d.ReadDir(1000) // there may be many
-		for _, e := range some {
-			s.entry(dir, e, rest)
+// finding more.
+func (s shape) leftovers(ctx context.Context) (found []leftover, err error) {
+	err = s.search(ctx, func(dir string, name *element, e fs.DirEntry) error {
+		base, ok := name.permanent(e.Name())
+		switch {
+		case !ok || !e.Type().IsRegular():
+		case len(found) == maxLeftovers:
+			return errManyLeftovers
+		default:
+			found = append(found, leftover{filepath.Join(dir, e.Name()), filepath.Join(dir, base)})
 		}
-		if err != nil {
-			s.fail(err)
-			return
-		}
-	}
-}
-
-func (s *search) entry(dir string, e fs.DirEntry, rest shape) {
-	if len(rest) > 1 {
-		if rest[0].has(e.Name()) {
-			s.under(filepath.Join(dir, e.Name()), rest[1:])
-		}
-		return
-	}
-	base, ok := rest[0].permanent(e.Name())
-	switch {
-	case !ok || !e.Type().IsRegular():
-	case len(s.found) == maxLeftovers:
-		s.fail(errManyLeftovers)
-	default:
-		s.found = append(s.found, leftover{filepath.Join(dir, e.Name()), filepath.Join(dir, base)})
-	}
-}
-
-func (s *search) fail(err error) {
-	absent := errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
-	if s.err == nil && err != io.EOF && !absent {
-		s.err = err
-	}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b leftover) int { return strings.Compare(a.temp, b.temp) })
+	return found, err
 }
 
 // A recovery is the result of completing leftovers.
 type recovery struct {
 	recovered int   // files that have their final name
-	removed   int   // files without a whole container
-	cut       int64 // bytes removed after the last whole container
+	foreign   int   // of these: files of another format, which were not changed
+	removed   int   // files without a whole unit
+	cut       int64 // bytes removed after the last whole unit
 	failed    []error
 }
 
-// recover completes the files that earlier runs left when they crashed; err is the error,
-// if any, that prevented finding all of them. It never changes a file that a process is
-// writing.
-func (f *transport) recover(left []leftover, err error) {
-	var s recovery
-	if err != nil {
-		s.failed = append(s.failed, fmt.Errorf("looking for them: %w", err))
+// left is what earlier runs left.
+type left struct {
+	files  []leftover
+	marked []string // files for which on_rotate has to run
+	err    error    // prevented finding more
+}
+
+// findLeft finds what earlier runs left.
+func (f *transport) findLeft() (l left) {
+	l.files, l.err = f.shape.leftovers(f.background)
+	if f.runner != nil {
+		var err error
+		l.marked, err = f.shape.marked(f.background)
+		l.err = errors.Join(l.err, err)
 	}
-	for _, l := range left {
+	return l
+}
+
+// recover completes the files that earlier runs left when they crashed, and runs on_rotate
+// for files that have a mark. It never changes a file that a process is writing.
+func (f *transport) recover(left left) {
+	var s recovery
+	if left.err != nil {
+		s.failed = append(s.failed, fmt.Errorf("looking for them: %w", left.err))
+	}
+	for _, l := range left.files {
 		if f.background.Err() != nil {
 			break // the next start completes them
 		}
 		if err := s.complete(f, l); err != nil {
 			s.failed = append(s.failed, fmt.Errorf("%s: %w", l.temp, err))
+		}
+	}
+	for _, path := range left.marked { // after the files above, which may get such a name
+		if f.background.Err() != nil {
+			break
+		}
+		if err := f.runMarked(path); err != nil {
+			s.failed = append(s.failed, fmt.Errorf("on_rotate for %s: %w", path, err))
 		}
 	}
 	s.report(f)
@@ -124,14 +103,17 @@ func (s *recovery) report(f *transport) {
 		f.log.Info("completed files of an earlier run",
 			"recovered", s.recovered, "removed", s.removed, "bytes_cut", s.cut)
 	}
+	if s.foreign > 0 {
+		f.log.Warn("files of an earlier run have another format than this sink: they got their names as they were, and may end in a part of a record",
+			"files", s.foreign)
+	}
 	if n := len(s.failed); n > 0 && f.background.Err() == nil {
-		f.log.Error("cannot complete all files of an earlier run; the others stay as they are",
+		f.log.Error("not all files of an earlier run could be completed and synced; the next start completes the others",
 			"failures", n, "error", s.failed[0])
 	}
 }
 
-// complete truncates one file after its last whole container, and renames it to its final
-// name.
+// complete ends one file after its last whole unit, and renames it to its final name.
 func (s *recovery) complete(f *transport, l leftover) error {
 	open, err := os.OpenFile(l.temp, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -140,40 +122,65 @@ func (s *recovery) complete(f *transport, l leftover) error {
 	if err != nil {
 		return advise(err, l.temp)
 	}
-	defer open.Close() // complete has synced the file
+	defer open.Close() // the data are synced
 	switch err := lock(open, l.temp); {
 	case errors.Is(err, errInUse):
 		return nil
 	case err != nil:
 		return err
 	}
-	info, err := open.Stat()
-	if err != nil {
-		return err
-	}
-	size := info.Size()
-	whole, err := nmsg.Whole(contextReader{f.background, open})
-	if err != nil {
-		return err
-	}
-	if whole == 0 {
-		s.removed++
-		s.cut += size
-		return os.Remove(l.temp)
-	}
-	if whole < size {
-		if err := open.Truncate(whole); err != nil {
-			return err
-		}
-	}
-	path, _, err := complete(open, l.temp, l.path, 0)
+	empty, err := s.end(f, open)
 	if err != nil {
 		return advise(err, l.temp)
 	}
+	if empty {
+		s.removed++
+		return f.disk.remove(l.temp)
+	}
+	unsynced := open.Sync()
+	file, _, err := f.rename(l.temp, l.path, 0)
+	if err != nil {
+		return advise(errors.Join(unsynced, err), l.temp)
+	}
 	s.recovered++
-	s.cut += size - whole
-	f.runner.enqueueRecovered(path)
-	return syncDir(filepath.Dir(path))
+	err = f.disk.syncDir(filepath.Dir(file.path))
+	f.runner.enqueueRecovered(file)
+	return errors.Join(unsynced, err)
+}
+
+// end makes a file end after its last whole unit, and reports whether it has none. It does not
+// change a file of another format.
+func (s *recovery) end(f *transport, file *os.File) (empty bool, err error) {
+	foreign, err := f.format.isForeign(file)
+	if err != nil {
+		return false, err
+	}
+	if foreign {
+		s.foreign++
+		return false, nil
+	}
+	whole, err := f.format.units.Whole(contextReader{f.background, file})
+	if err != nil {
+		return false, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	if f.format.isEmpty(whole) {
+		s.cut += info.Size()
+		return true, nil
+	}
+	rest := make([]byte, len(f.format.end))
+	if n, _ := file.ReadAt(rest, whole); bytes.Equal(rest[:n], f.format.end) && info.Size() == whole+int64(n) {
+		return false, nil
+	}
+	s.cut += info.Size() - whole
+	if err := file.Truncate(whole); err != nil {
+		return false, err
+	}
+	_, err = file.WriteAt(f.format.end, whole)
+	return false, err
 }
 
 // A contextReader reads from r until ctx ends.

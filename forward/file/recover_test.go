@@ -181,6 +181,9 @@ func TestContainersBeforeDamageAreRecoveredAndNothingAfterIt(t *testing.T) {
 		if err != nil && (whole > 0 || !os.IsNotExist(err)) {
 			rt.Fatal(err)
 		}
+		if at < len(nmsg.Magic) && bytes.Equal(got, damaged) {
+			return // it may be of another format
+		}
 		// The octets of a record are guarded by its checksum, those of its type are not.
 		if n, err := countRecords(got); err != nil || n < whole {
 			rt.Errorf("%d records, %v, want %d", n, err, whole)
@@ -216,7 +219,7 @@ func TestFilesThatAreBeingWrittenAreLeftAlone(t *testing.T) {
 			}
 			// A reload replaces the sink; the old one drains while the new one starts.
 			c.Zlib = true
-			if err := f.Apply(forwardtest.Policy(t), []forward.SinkConfig{c}); err != nil {
+			if err := f.Apply(forwardtest.Policy(t), []forward.SinkConfig{c}, nil); err != nil {
 				t.Error(err)
 			}
 			forwardtest.Burst(t, l, 10, 10, 100)
@@ -322,7 +325,7 @@ func TestAFileThatCannotBeRecoveredIsReportedAndStays(t *testing.T) {
 		t.Errorf("log: %s", &log)
 	}
 	f.cancel(errStopped) // before recovery reaches the file
-	f.recover(f.shape.leftovers(f.background))
+	f.recover(f.findLeft())
 	if diff := cmp.Diff(map[string]int{".out.nmsg.part": 1}, contents(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}

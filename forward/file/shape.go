@@ -56,9 +56,9 @@ func newElement(expr string) (element, error) {
 	return element{set: re}, err
 }
 
-// specification returns a regular expression for the text that one % specification can
-// write. It derives it from an example, at a time without single digits: padding may be
-// zeros or spaces, and %- omits it.
+// specification returns a regular expression for the texts that one % specification can
+// make. It derives it from the text for a time whose numbers have all their digits: other
+// numbers are padded with zeros or spaces, or by %- not at all.
 func specification(spec string) (string, error) {
 	example, err := strftime.Format(spec, time.Date(2022, 12, 22, 22, 22, 22, 0, time.UTC))
 	if err != nil {
@@ -79,6 +79,7 @@ func specification(spec string) (string, error) {
 	}), nil
 }
 
+// has reports whether name is that name, or in that set.
 func (e *element) has(name string) bool {
 	if e.set == nil {
 		return name == e.literal
@@ -86,9 +87,16 @@ func (e *element) has(name string) bool {
 	return e.set.MatchString(name)
 }
 
-// permanent returns the intended final name of a temporary file, if it is in e.
+// hasNumbered reports whether name is of e, with or without a number.
+func (e *element) hasNumbered(name string) bool {
+	base, ok := unnumbered(name)
+	return e.has(name) || ok && e.has(base)
+}
+
+// permanent returns the final name, without its number, that a temporary name is made from;
+// false if e does not have that name.
 func (e *element) permanent(temp string) (string, bool) {
-	base, ok := permanent(temp)
+	base, ok := unhidden(temp, partSuffix)
 	if !ok {
 		return "", false
 	}

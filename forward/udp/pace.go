@@ -39,7 +39,7 @@ func (p *limit) wait(ctx context.Context, n int) (int, error) {
 	return min(n, p.allowed), nil
 }
 
-// sent counts one datagram as sent.
+// sent counts one datagram against those that wait has allowed.
 func (p *limit) sent() {
 	if p.limiter != nil {
 		p.allowed--
