@@ -71,8 +71,8 @@ type inflater struct {
 
 var errInflatedLength = errors.New("the inflated length differs from the length that the container states")
 
-// inflate returns the inflated body. It allocates memory as the stream is inflated, up to
-// maxBody, and not by the stated length.
+// inflate returns the inflated body, of at most maxBody bytes. It does not allocate the
+// stated length in advance, because that may be wrong.
 func (i *inflater) inflate(body []byte) ([]byte, error) {
 	if len(body) < inflatedLen {
 		return nil, fmt.Errorf("zlib: %w", io.ErrUnexpectedEOF)

@@ -17,7 +17,8 @@ const MinSize, MaxSize = 512, 1 << 20
 //
 //	magic "NMSG" | flags 1 | version 1 | length of the body 4, big-endian
 const (
-	magic     = "NMSG"
+	Magic = "NMSG"
+
 	headerLen = 10
 	version   = 2
 
@@ -39,7 +40,7 @@ var errNoHeader = errors.New("no NMSG header")
 // parseHeader reads the header at the start of b. It returns an error for an unknown
 // version, unknown flags, or a length above maxBody.
 func parseHeader(b []byte) (header, error) {
-	if len(b) < headerLen || string(b[:4]) != magic {
+	if len(b) < headerLen || string(b[:4]) != Magic {
 		return header{}, errNoHeader
 	}
 	h := header{flags: b[4]}
@@ -58,7 +59,7 @@ func parseHeader(b []byte) (header, error) {
 
 // appendHeader appends a header that putLength completes.
 func appendHeader(b []byte, flags byte) []byte {
-	b = append(b, magic...)
+	b = append(b, Magic...)
 	return append(b, flags, version, 0, 0, 0, 0)
 }
 
@@ -154,6 +155,6 @@ func checksum(b []byte) uint32 {
 	return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 }
 
-// wireCRC returns the number that NMSG contains for a CRC: the reference library converts
-// the CRC to network order, and writes the result as an integer of the host.
+// wireCRC reverses the bytes of a CRC, as NMSG contains it: the reference library converts
+// the CRC to network order, and writes the result as an integer of a little-endian host.
 func wireCRC(crc uint32) uint32 { return bits.ReverseBytes32(crc) }

@@ -2,6 +2,7 @@ package nmsg
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -101,4 +102,23 @@ func (o *Observation) set(f *field, seen *required) (err error) {
 	}
 	seen.saw(f.num)
 	return err
+}
+
+// fill sets the fields of a record, all but those that its DNS message states. The only time is that
+// of the record; the payload may state it more precisely.
+func (o *Observation) fill(r *transform.Record, m *Message) error {
+	setEndpoints(r, o.ResponseIP, dnsPort, netip.Addr{}, 0)
+	if o.Time > math.MaxInt64 {
+		return errTime
+	}
+	sec, nsec := int64(o.Time), uint32(0)
+	if sec == m.Sec {
+		nsec = m.Nsec
+	}
+	var ok bool
+	if r.ResponseTime, ok = transform.TimeOf(sec, nsec); !ok {
+		return errTime
+	}
+	r.HasResponse, r.Response, r.Zone = true, o.Response, o.QueryZone
+	return nil
 }

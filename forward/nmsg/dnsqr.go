@@ -151,110 +151,136 @@ type QueryResponse struct {
 // DecodeDNSQR decodes the data of a base:dnsqr message. It returns an error if a required
 // field is missing or an address does not have 4 or 16 bytes.
 func DecodeDNSQR(data []byte) (QueryResponse, error) {
-	var q QueryResponse
-	var seen required
+	var d qrDecoder
+	if err := d.decode(data); err != nil {
+		return QueryResponse{}, err
+	}
+	return d.QueryResponse, nil
+}
+
+// A qrDecoder decodes base:dnsqr messages one after another and reuses its memory: the optional
+// numbers of the QueryResponse point into it.
+type qrDecoder struct {
+	QueryResponse
+	seen required
+
+	qtype, qclass, rcode uint32
+	timeout              float64
+	checksum             UDPChecksum
+	zeroed               bool
+}
+
+func (d *qrDecoder) reset() {
+	q := &d.QueryResponse
+	*q = QueryResponse{
+		QueryPacket: q.QueryPacket[:0], QueryTimeSec: q.QueryTimeSec[:0], QueryTimeNsec: q.QueryTimeNsec[:0],
+		ResponsePacket: q.ResponsePacket[:0], ResponseTimeSec: q.ResponseTimeSec[:0], ResponseTimeNsec: q.ResponseTimeNsec[:0],
+	}
+	d.seen = 0
+}
+
+func (d *qrDecoder) decode(data []byte) error {
+	d.reset()
 	for len(data) > 0 {
 		f, rest, err := nextField(data)
 		if err != nil {
-			return QueryResponse{}, fmt.Errorf("dnsqr: %w", err)
+			return fmt.Errorf("dnsqr: %w", err)
 		}
 		data = rest
-		if err := q.set(&f, &seen); err != nil {
-			return QueryResponse{}, fmt.Errorf("dnsqr: field %d: %w", f.num, err)
+		if err := d.set(&f); err != nil {
+			return fmt.Errorf("dnsqr: field %d: %w", f.num, err)
 		}
 	}
-	if err := seen.missing(dnsqrID); err != nil {
-		return QueryResponse{}, fmt.Errorf("dnsqr: %w", err)
+	if err := d.seen.missing(dnsqrID); err != nil {
+		return fmt.Errorf("dnsqr: %w", err)
 	}
-	return q, nil
+	return nil
 }
 
-func (q *QueryResponse) set(f *field, seen *required) error {
+func (d *qrDecoder) set(f *field) error {
 	switch f.typ {
 	case protowire.VarintType:
-		q.setVarint(f, seen)
+		d.setVarint(f)
 	case protowire.BytesType:
-		return q.setBytes(f, seen)
+		return d.setBytes(f)
 	case protowire.Fixed32Type:
 		switch f.num {
 		case dnsqrQueryTimeNsec:
-			q.QueryTimeNsec = append(q.QueryTimeNsec, int32(f.value))
+			d.QueryTimeNsec = append(d.QueryTimeNsec, int32(f.value))
 		case dnsqrResponseTimeNsec:
-			q.ResponseTimeNsec = append(q.ResponseTimeNsec, int32(f.value))
+			d.ResponseTimeNsec = append(d.ResponseTimeNsec, int32(f.value))
 		}
 	case protowire.Fixed64Type:
 		if f.num == dnsqrTimeout {
-			seconds := math.Float64frombits(f.value)
-			q.Timeout = &seconds
+			d.timeout = math.Float64frombits(f.value)
+			d.Timeout = &d.timeout
 		}
 	}
 	return nil
 }
 
-func (q *QueryResponse) setVarint(f *field, seen *required) {
+func (d *qrDecoder) setVarint(f *field) {
 	v := uint32(f.value)
 	switch f.num {
 	case dnsqrType:
-		q.Type = QueryResponseType(v)
+		d.Type = QueryResponseType(v)
 	case dnsqrProto:
-		q.Proto = v
+		d.Proto = v
 	case dnsqrQueryPort:
-		q.QueryPort = v
+		d.QueryPort = v
 	case dnsqrResponsePort:
-		q.ResponsePort = v
+		d.ResponsePort = v
 	case dnsqrID:
-		q.ID = v
+		d.ID = v
 	case dnsqrQType:
-		q.QType = new(v)
+		d.qtype, d.QType = v, &d.qtype
 	case dnsqrQClass:
-		q.QClass = new(v)
+		d.qclass, d.QClass = v, &d.qclass
 	case dnsqrRCode:
-		q.RCode = new(v)
+		d.rcode, d.RCode = v, &d.rcode
 	case dnsqrQueryTimeSec:
-		q.QueryTimeSec = append(q.QueryTimeSec, int64(f.value))
+		d.QueryTimeSec = append(d.QueryTimeSec, int64(f.value))
 	case dnsqrResponseTimeSec:
-		q.ResponseTimeSec = append(q.ResponseTimeSec, int64(f.value))
+		d.ResponseTimeSec = append(d.ResponseTimeSec, int64(f.value))
 	case dnsqrUDPChecksum:
-		verdict := UDPChecksum(v)
-		q.UDPChecksum = &verdict
+		d.checksum, d.UDPChecksum = UDPChecksum(v), &d.checksum
 	case dnsqrResolverAddressZeroed:
-		zeroed := f.value != 0
-		q.ResolverAddressZeroed = &zeroed
+		d.zeroed, d.ResolverAddressZeroed = f.value != 0, &d.zeroed
 	default:
 		return
 	}
-	seen.saw(f.num)
+	d.seen.saw(f.num)
 }
 
-func (q *QueryResponse) setBytes(f *field, seen *required) (err error) {
+func (d *qrDecoder) setBytes(f *field) (err error) {
 	switch f.num {
 	case dnsqrQueryIP:
-		q.QueryIP, err = address(f.bytes)
+		d.QueryIP, err = address(f.bytes)
 	case dnsqrResponseIP:
-		q.ResponseIP, err = address(f.bytes)
+		d.ResponseIP, err = address(f.bytes)
 	case dnsqrQName:
-		q.QName = f.bytes
+		d.QName = f.bytes
 	case dnsqrQueryPacket:
-		q.QueryPacket = append(q.QueryPacket, f.bytes)
+		d.QueryPacket = append(d.QueryPacket, f.bytes)
 	case dnsqrResponsePacket:
-		q.ResponsePacket = append(q.ResponsePacket, f.bytes)
+		d.ResponsePacket = append(d.ResponsePacket, f.bytes)
 	case dnsqrTCP:
-		q.TCP = f.bytes
+		d.TCP = f.bytes
 	case dnsqrICMP:
-		q.ICMP = f.bytes
+		d.ICMP = f.bytes
 	// A protobuf writer may pack a repeated number, and every parser must accept it.
 	case dnsqrQueryTimeSec:
-		q.QueryTimeSec, err = unpackInt64(q.QueryTimeSec, f.bytes)
+		d.QueryTimeSec, err = unpackInt64(d.QueryTimeSec, f.bytes)
 	case dnsqrResponseTimeSec:
-		q.ResponseTimeSec, err = unpackInt64(q.ResponseTimeSec, f.bytes)
+		d.ResponseTimeSec, err = unpackInt64(d.ResponseTimeSec, f.bytes)
 	case dnsqrQueryTimeNsec:
-		q.QueryTimeNsec, err = unpackFixed32(q.QueryTimeNsec, f.bytes)
+		d.QueryTimeNsec, err = unpackFixed32(d.QueryTimeNsec, f.bytes)
 	case dnsqrResponseTimeNsec:
-		q.ResponseTimeNsec, err = unpackFixed32(q.ResponseTimeNsec, f.bytes)
+		d.ResponseTimeNsec, err = unpackFixed32(d.ResponseTimeNsec, f.bytes)
 	default:
 		return nil
 	}
-	seen.saw(f.num)
+	d.seen.saw(f.num)
 	return err
 }
 
@@ -339,4 +365,50 @@ func (q *QueryResponse) Delay() (seconds float64, ok bool) {
 		seconds = max(seconds, delay)
 	}
 	return seconds, true
+}
+
+// fill sets the fields of a record, all but those that its DNS messages state. Of a response whose
+// query was not seen, the time of the payload is that of the query, unless it is that of the
+// response.
+func (q *QueryResponse) fill(r *transform.Record, m *Message) error {
+	if !setEndpoints(r, q.ResponseIP, q.ResponsePort, q.QueryIP, q.QueryPort) {
+		return errPort
+	}
+	r.Zeroed = q.ResolverAddressZeroed != nil && *q.ResolverAddressZeroed
+	r.HasQuery, r.HasResponse = len(q.QueryPacket) > 0, len(q.ResponsePacket) > 0
+	if q.Type != queryResponseType(r) || q.Proto != protoUDP || q.TCP != nil || q.ICMP != nil {
+		return errPackets
+	}
+	var ok bool
+	if r.HasQuery {
+		if r.Query, r.QueryTime, ok = only(q.QueryPacket, q.QueryTimeSec, q.QueryTimeNsec); !ok {
+			return errPackets
+		}
+	}
+	if r.HasResponse {
+		if r.Response, r.ResponseTime, ok = only(q.ResponsePacket, q.ResponseTimeSec, q.ResponseTimeNsec); !ok {
+			return errPackets
+		}
+	}
+	if !r.HasQuery {
+		if r.QueryTime, ok = transform.TimeOf(m.Sec, m.Nsec); !ok {
+			return errTime
+		}
+		if r.QueryTime == r.ResponseTime {
+			r.QueryTime = transform.NoTime
+		}
+	}
+	return nil
+}
+
+// only returns the DNS message and the time of the only packet; false if there is not exactly one.
+func only(packets [][]byte, sec []int64, nsec []int32) (msg []byte, t transform.Time, ok bool) {
+	if len(packets) != 1 || len(sec) != 1 || len(nsec) != 1 {
+		return nil, 0, false
+	}
+	if msg, ok = PacketDNS(packets[0]); !ok {
+		return nil, 0, false
+	}
+	t, ok = transform.TimeOf(sec[0], uint32(nsec[0]))
+	return msg, t, ok
 }

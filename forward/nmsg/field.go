@@ -120,6 +120,14 @@ func appendFixed32(b []byte, num protowire.Number, v uint32) []byte {
 	return protowire.AppendFixed32(protowire.AppendTag(b, num, protowire.Fixed32Type), v)
 }
 
+// appendString appends a field, unless it is empty.
+func appendString(b []byte, num protowire.Number, v string) []byte {
+	if v == "" {
+		return b
+	}
+	return append(appendSize(b, num, len(v)), v...)
+}
+
 // appendBytes appends a field, unless it is empty.
 func appendBytes(b []byte, num protowire.Number, v []byte) []byte {
 	if len(v) == 0 {

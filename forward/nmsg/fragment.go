@@ -144,15 +144,14 @@ type fragmentKey struct {
 	hasCRC bool
 }
 
-// fragmentSet is the fragments of one container that have arrived. When done, it is kept
-// without data, so that late duplicates do not begin a new set.
+// fragmentSet is the fragments of one container that have arrived.
 type fragmentSet struct {
 	key    fragmentKey
 	since  time.Time
 	offset int64 // of the fragment that arrived first
 	parts  map[uint32][]byte
 	size   int
-	done   bool
+	done   bool // it is kept without data, so that late duplicates do not begin a new set
 }
 
 // lostSet is a set that was dropped before it was complete.
@@ -175,7 +174,7 @@ type reassembly struct {
 	order []*fragmentSet // oldest first
 	bytes int            // of all sets, fragmentCost included
 	body  []byte
-	lost  []lostSet // the reader removes them
+	lost  []lostSet // until the Reader or Assembler takes them
 }
 
 // add adds a fragment, whose data it copies. It returns the body of the container that is
@@ -248,7 +247,7 @@ func (r *reassembly) complete(s *fragmentSet) ([]byte, error) {
 	return r.body, nil
 }
 
-// finish releases the data of a set, and keeps its key.
+// finish releases the data of a set, which is complete or was dropped: see fragmentSet.done.
 func (r *reassembly) finish(s *fragmentSet) {
 	r.bytes -= s.size + len(s.parts)*fragmentCost
 	s.parts, s.size, s.done = nil, 0, true

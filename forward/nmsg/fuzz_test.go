@@ -56,7 +56,7 @@ func FuzzWhole(f *testing.F) {
 	c := sealed(payloadsOf(f, 4), seqID, 0)
 	f.Add(c)
 	f.Add(slices.Concat(c, deflated(f, c)))
-	f.Add(slices.Concat(c, []byte(magic), make([]byte, 100)))
+	f.Add(slices.Concat(c, []byte(Magic), make([]byte, 100)))
 	f.Add(slices.Concat(cut(c, MinSize, 1)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 1<<16 {
@@ -323,7 +323,7 @@ func FuzzRecord(f *testing.F) {
 		for _, typ := range MessageTypes() {
 			if _, p, err := AppendPayload(nil, typ, IDs{}, r); err == nil {
 				taken, payloads = append(taken, typ), append(payloads, p)
-			} else if typ.Takes(r) && typ.carries(r) {
+			} else if typ.Accepts(r) && typ.carries(r) {
 				t.Errorf("%v: %v", typ, err)
 			}
 		}

@@ -44,7 +44,7 @@ func newHotPath() *hotPath {
 func TestHotPathAllocatesNothing(t *testing.T) {
 	for _, typ := range MessageTypes() {
 		for name, r := range map[string]*transform.Record{"IPv4": recordWith(), "IPv6": recordWith(onIPv6), "long": recordWith(responseOf(20_000)), "unanswered": recordWith(unanswered)} {
-			if !typ.Takes(r) {
+			if !typ.Accepts(r) {
 				continue
 			}
 			h := newHotPath()

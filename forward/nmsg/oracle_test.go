@@ -70,6 +70,25 @@ var oracleMessages = map[string]string{
 		? bytes query_zone
 		? bytes geoid
 		? fixed32 sensor_id`,
+	"DnsDedupe": `
+		? bytes rrname
+		? uint32 rrtype
+		? uint32 rrclass
+		? uint32 rrttl
+		* bytes rdata
+		-
+		-
+		-
+		-
+		? uint64 count
+		? uint32 time_first
+		? uint32 time_last
+		? int32 type
+		? bytes response_ip
+		? bytes response
+		? bytes bailiwick
+		? uint32 zone_time_first
+		? uint32 zone_time_last`,
 }
 
 // oracle returns an empty message of that name.

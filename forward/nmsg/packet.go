@@ -38,7 +38,8 @@ func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
 	return append(b, msg...)
 }
 
-// ipv4Header returns an IPv4 header (RFC 791 section 3.1) followed by a UDP header.
+// ipv4Header returns an IPv4 header (RFC 791 section 3.1) followed by a UDP header, for size
+// bytes of data.
 func ipv4Header(src, dst netip.AddrPort, size int) (h [ipv4HeaderLen + udpHeaderLen]byte) {
 	from, to := src.Addr().As4(), dst.Addr().As4()
 	words := [...]uint32{
@@ -53,7 +54,8 @@ func ipv4Header(src, dst netip.AddrPort, size int) (h [ipv4HeaderLen + udpHeader
 	return h
 }
 
-// ipv6Header returns an IPv6 header (RFC 8200 section 3) followed by a UDP header.
+// ipv6Header returns an IPv6 header (RFC 8200 section 3) followed by a UDP header, for size
+// bytes of data.
 func ipv6Header(src, dst netip.AddrPort, size int) (h [ipv6HeaderLen + udpHeaderLen]byte) {
 	h[0] = 0x60
 	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))

@@ -111,10 +111,10 @@ func TestEachTypeTakesMessagesUpToItsLimit(t *testing.T) {
 
 func TestOnlyDNSObsCannotRepresentAnUnansweredQuery(t *testing.T) {
 	for _, typ := range MessageTypes() {
-		if got := typ.Takes(recordWith(unanswered)); got != (typ != DNSObs) {
+		if got := typ.Accepts(recordWith(unanswered)); got != (typ != DNSObs) {
 			t.Errorf("%v takes an unanswered query: %v", typ, got)
 		}
-		if !typ.Takes(recordWith()) || !typ.Takes(recordWith(responseOnly)) {
+		if !typ.Accepts(recordWith()) || !typ.Accepts(recordWith(responseOnly)) {
 			t.Errorf("%v refuses a response", typ)
 		}
 	}

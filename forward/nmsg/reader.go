@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // DamageError reports a part of a stream that could not be read.
@@ -94,14 +95,17 @@ func (r *Reader) advance() error {
 	return nil
 }
 
-// find moves to the next valid header. It reports other bytes once, and skips them at the
-// next call.
+// find moves to the next valid header. If other bytes come before it, find returns an error,
+// and the next call skips them.
 func (r *Reader) find() (header, error) {
 	for r.in.fill(headerLen) > 0 {
 		h, err := parseHeader(r.in.bytes())
 		if err == nil {
 			r.lost = false
 			return h, nil
+		}
+		if b := r.in.bytes(); r.in.err == io.EOF && len(b) < headerLen && strings.HasPrefix(Magic, string(b[:min(len(b), len(Magic))])) {
+			err = fmt.Errorf("a header of %d bytes ends after %d: %w", headerLen, len(b), io.ErrUnexpectedEOF)
 		}
 		if !r.lost {
 			r.lost = true
@@ -115,11 +119,11 @@ func (r *Reader) find() (header, error) {
 // skip discards the bytes before the next magic, but at least one byte.
 func (r *Reader) skip() {
 	b := r.in.bytes()
-	if i := bytes.Index(b[1:], []byte(magic)); i >= 0 {
+	if i := bytes.Index(b[1:], []byte(Magic)); i >= 0 {
 		r.in.discard(1 + i)
 		return
 	}
-	r.in.discard(max(1, len(b)-len(magic)+1))
+	r.in.discard(max(1, len(b)-len(Magic)+1))
 }
 
 // truncated reports a container of which only have bytes exist: the stream was truncated,
@@ -129,7 +133,7 @@ func (r *Reader) truncated(have int) error {
 		return r.end()
 	}
 	damage := r.damage(fmt.Errorf("a container of %d bytes ends after %d: %w", r.size, have, io.ErrUnexpectedEOF))
-	r.size = len(magic)
+	r.size = len(Magic)
 	r.lost = true
 	if r.rejected += have; r.rejected > maxRejected {
 		r.size, r.rejected = have, 0
@@ -141,7 +145,7 @@ func (r *Reader) truncated(have int) error {
 // its magic.
 func (r *Reader) discardContainer() {
 	if r.suspect && !r.lengthIsPlausible() {
-		r.size = len(magic)
+		r.size = len(Magic)
 		r.lost = true
 	}
 	r.in.discard(r.size)
@@ -162,7 +166,7 @@ func (r *Reader) lengthIsPlausible() bool {
 	return err == nil
 }
 
-// takeLost queues an error for each set of fragments that was dropped.
+// takeLost moves the sets of fragments that the reassembly dropped to pending, as errors.
 func (r *Reader) takeLost() {
 	for _, lost := range r.unpack.fragments.lost {
 		r.pending = append(r.pending, &DamageError{Offset: lost.offset, Err: lost.err})
@@ -170,8 +174,8 @@ func (r *Reader) takeLost() {
 	r.unpack.fragments.lost = r.unpack.fragments.lost[:0]
 }
 
-// end returns the error of Next at the end of the stream. It reports incomplete sets of
-// fragments before io.EOF.
+// end returns the error of Next at the end of the stream: that of the stream, or one for
+// each incomplete set of fragments, and then io.EOF.
 func (r *Reader) end() error {
 	if r.in.err != io.EOF {
 		return fmt.Errorf("reading NMSG at offset %d: %w", r.in.offset, r.in.err)
@@ -188,48 +192,6 @@ func (r *Reader) takePending() *DamageError {
 	damage := r.pending[0]
 	r.pending = r.pending[1:]
 	return damage
-}
-
-// Whole returns the length in bytes of the whole containers at the start of a stream, which
-// are the valid part of a file whose writer was interrupted. A container is whole if it can
-// be parsed and has the form that [Container] writes: no fragment, not empty, a CRC for each
-// payload. An error is that of the stream.
-func Whole(r io.Reader) (int64, error) {
-	in := window{r: r}
-	var u unpacker
-	for {
-		size := whole(&in, &u)
-		if in.err != nil && in.err != io.EOF {
-			return 0, fmt.Errorf("reading NMSG at offset %d: %w", in.offset, in.err)
-		}
-		if size == 0 {
-			return in.offset, nil
-		}
-		in.discard(size)
-	}
-}
-
-// whole returns the size in bytes of the next container, or 0 if it is not whole.
-func whole(in *window, u *unpacker) int {
-	in.fill(headerLen)
-	h, err := parseHeader(in.bytes())
-	if err != nil || h.flags&flagFragment != 0 {
-		return 0
-	}
-	size := headerLen + h.length
-	if in.fill(size) < size {
-		return 0
-	}
-	if err := u.open(h, in.bytes()[headerLen:size], origin{}); err != nil {
-		return 0
-	}
-	for err == nil {
-		_, err = u.payload()
-	}
-	if err != io.EOF || u.next == 0 || u.next != len(u.crcs) {
-		return 0
-	}
-	return size
 }
 
 // window is a buffer on a stream. It grows with the bytes that were read, never by the

@@ -63,7 +63,7 @@ func TestDamageIsReportedAndTheRestIsRead(t *testing.T) {
 		{"garbage in front", slices.Concat([]byte("garbage"), all), p, []damaged{{0, "no NMSG header"}}},
 		{"garbage between", slices.Concat(c[0], []byte("some NMS garbage NMSG\x00\x03"), c[1], c[2]), p, []damaged{{size, "no NMSG header"}}},
 		{"garbage at the end", slices.Concat(all, []byte("garbage and more")), p, []damaged{{3 * size, "no NMSG header"}}},
-		{"half a header at the end", slices.Concat(all, all[:5]), p, []damaged{{3 * size, "no NMSG header"}}},
+		{"half a header at the end", slices.Concat(all, all[:5]), p, []damaged{{3 * size, "a header of 10 bytes ends after 5"}}},
 		{"only garbage", bytes.Repeat([]byte("NMSG"), 1000), nil, []damaged{{0, "NMSG version"}}},
 		{"last container cut", all[:3*size-20], p[:4], []damaged{{2 * size, "ends after"}}},
 		{"middle container cut", slices.Concat(c[0], c[1][:size-20], c[2]), outer, []damaged{{size, "protobuf"}}},

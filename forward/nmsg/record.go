@@ -29,19 +29,12 @@ func endpointsOf(r *transform.Record) endpoints {
 		server = netip.IPv6Unspecified()
 	}
 	if !resolver.IsValid() || resolver.Is4() != server.Is4() {
-		resolver, resolverPort = zeroAddr(server), 0
+		resolver, resolverPort = transform.ZeroAddr(server), 0
 	}
 	return endpoints{resolver: netip.AddrPortFrom(resolver, resolverPort), server: netip.AddrPortFrom(server, port)}
 }
 
 func (e *endpoints) v4() bool { return e.server.Addr().Is4() }
-
-func zeroAddr(like netip.Addr) netip.Addr {
-	if like.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
-}
 
 func appendAddrField(b []byte, num protowire.Number, a netip.Addr) []byte {
 	return appendAddr(appendSize(b, num, addrLen(a)), a)

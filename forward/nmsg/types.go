@@ -24,6 +24,8 @@ const (
 	NumberDNSQR  = 9
 	NumberDNSTap = 13
 	NumberDNSObs = 14
+
+	NumberDNSDedupe = 1 // within VendorSIE
 )
 
 // maxMessage is the length in bytes of the longest DNS message: its length over TCP has 16
@@ -65,9 +67,9 @@ func ParseMessageType(name string) (MessageType, error) {
 // String returns the type's name as nmsgtool writes it, without the vendor.
 func (t MessageType) String() string { return types[t].name }
 
-// Takes reports whether the type can represent the record: dnsobs cannot represent a query
+// Accepts reports whether the type can represent the record: dnsobs cannot represent a query
 // without a response.
-func (t MessageType) Takes(r *transform.Record) bool {
+func (t MessageType) Accepts(r *transform.Record) bool {
 	return r.HasResponse || r.HasQuery && types[t].unanswered
 }
 
@@ -100,9 +102,15 @@ type Message struct {
 	Data                    []byte // the message itself: field 5
 }
 
+// IDs returns the ids of the message.
+func (m *Message) IDs() IDs { return IDs{Source: m.Source, Operator: m.Operator, Group: m.Group} }
+
 // Name returns the names of the message's vendor and type in nmsgtool, as in base:dnsqr; ok
 // is false if this package does not know the type.
 func (m *Message) Name() (vendor, name string, ok bool) {
+	if m.Vendor == VendorSIE && m.Type == NumberDNSDedupe {
+		return "SIE", "dnsdedupe", true
+	}
 	if m.Vendor != VendorBase {
 		return "", "", false
 	}

@@ -15,9 +15,10 @@ type unpacker struct {
 	zlib      inflater
 	sequences sequences
 
-	body []byte   // the rest of the open container
-	crcs []uint32 // payload_crcs, byte-swapped as in the container
-	next int      // index of the next payload
+	sequence sequence // of the open container
+	body     []byte   // the rest of the open container
+	crcs     []uint32 // payload_crcs, byte-swapped as in the container
+	next     int      // index of the next payload
 }
 
 // open opens a container with that header and body. A fragment that does not complete a
@@ -43,15 +44,14 @@ func (u *unpacker) open(h header, body []byte, from origin) error {
 }
 
 func (u *unpacker) close() {
-	u.body, u.crcs, u.next = nil, u.crcs[:0], 0
+	u.body, u.crcs, u.next, u.sequence = nil, u.crcs[:0], 0, sequence{}
 	u.zlib.out.Reset()
 }
 
-// load reads the fields other than payloads: the CRCs follow all payloads.
+// load reads the CRCs and the sequence number of a body. payload needs the CRCs, which
+// follow all payloads.
 func (u *unpacker) load(body []byte) error {
-	var seq uint32
-	var seqID uint64
-	var hasSeq, hasID bool
+	var seq sequence
 	for b := body; len(b) > 0; {
 		f, rest, err := nextField(b)
 		if err != nil {
@@ -63,16 +63,23 @@ func (u *unpacker) load(body []byte) error {
 		case f.is(containerPayloadCRCs, protowire.VarintType):
 			u.crcs = append(u.crcs, uint32(f.value))
 		case f.is(containerSequence, protowire.VarintType):
-			seq, hasSeq = uint32(f.value), true
+			seq.number, seq.hasNumber = uint32(f.value), true
 		case f.is(containerSequenceID, protowire.VarintType):
-			seqID, hasID = f.value, true
+			seq.id, seq.hasID = f.value, true
 		}
 	}
-	u.body = body
-	if hasSeq && hasID {
-		u.sequences.saw(seqID, seq)
+	u.body, u.sequence = body, seq
+	if seq.hasNumber && seq.hasID {
+		u.sequences.saw(seq.id, seq.number)
 	}
 	return nil
+}
+
+// A sequence is the sequence id and number of a container, if it has them.
+type sequence struct {
+	id               uint64
+	number           uint32
+	hasID, hasNumber bool
 }
 
 var errPayloadCRC = errors.New("its CRC does not match")
@@ -177,6 +184,9 @@ type sequences struct {
 }
 
 func (s *sequences) saw(id uint64, seq uint32) {
+	if s.report == nil {
+		return
+	}
 	expected, known := s.next[id]
 	if !known {
 		s.add(id)
@@ -188,7 +198,7 @@ func (s *sequences) saw(id uint64, seq uint32) {
 		return
 	}
 	s.next[id] = seq + 1
-	if ahead > 0 && s.report != nil {
+	if ahead > 0 {
 		s.report(Gap{SequenceID: id, Expected: expected, Got: seq})
 	}
 }

@@ -101,7 +101,7 @@ func unsigned[T int32 | int64](m *memory, all []T) []uint64 {
 	return list(m.numbers[first:])
 }
 
-// decimal returns a number with 18 decimals, without the zeros at the end except the first.
+// decimal returns a number with up to 18 decimals, without zeros at the end except after the point.
 func decimal(f float64) json.Number {
 	b := strconv.AppendFloat(nil, f, 'f', 18, 64)
 	for b[len(b)-1] == '0' && b[len(b)-2] != '.' {
@@ -110,7 +110,8 @@ func decimal(f float64) json.Number {
 	return json.Number(b)
 }
 
-// timeout returns the number of seconds: nil if it is absent, and a nil pointer if it is not finite.
+// timeout returns a number of seconds. For JSON, nil is an absent member, and a nil pointer is
+// null: the number is not finite.
 func timeout(f *float64) any {
 	switch {
 	case f == nil:

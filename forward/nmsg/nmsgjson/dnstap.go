@@ -96,8 +96,8 @@ func (e *Encoder) dnstapMessage(m *dnstappb.Message) *dnstapMessage {
 	return d
 }
 
-// addressOf returns an address: nil if there are none, and a nil pointer if they are
-// not 4 or 16.
+// addressOf returns the address in octets. For JSON, nil is an absent member, and a nil pointer is
+// null: there are neither 4 nor 16 octets.
 func (e *Encoder) addressOf(octets []byte) any {
 	if octets == nil {
 		return nil

@@ -35,7 +35,8 @@ type opaque struct {
 // and its tag has omitzero.
 type text []byte
 
-// MarshalText implements encoding.TextMarshaler. By pointer it does not allocate.
+// MarshalText implements encoding.TextMarshaler. The receiver is a pointer, because json would
+// copy a slice to memory that it allocates.
 func (t *text) MarshalText() ([]byte, error) { return *t, nil }
 
 // An Encoder encodes messages and reuses its memory. The zero value is ready. It is used by one
@@ -50,7 +51,7 @@ type Encoder struct {
 }
 
 // memory is the memory that a line refers to. Slices of it and pointers into it stay valid when an
-// append moves the rest.
+// append allocates a larger array, because they keep the old one.
 type memory struct {
 	qr        dnsqr
 	messages  []message
@@ -78,8 +79,8 @@ func (o *buffer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Append appends the line of a message to b, including the line end. If m.Data is not of the
-// message type that m says, it returns b and an error.
+// Append appends the line of a message to b, including the line end. If m.Data is not a message of
+// type m.Type, it returns b and an error.
 func (e *Encoder) Append(b []byte, m nmsg.Message) ([]byte, error) {
 	if e.json == nil {
 		e.json = json.NewEncoder(&e.out)
@@ -111,6 +112,8 @@ func (e *Encoder) setMessage(m *nmsg.Message) (err error) {
 		e.line.Message, err = e.dnsobs(m.Data)
 	case [2]uint32{nmsg.VendorBase, nmsg.NumberDNSTap}:
 		e.line.Message, err = e.dnstap(m.Data)
+	case [2]uint32{nmsg.VendorSIE, nmsg.NumberDNSDedupe}:
+		e.line.Message, err = e.dnsdedupe(m.Data)
 	default:
 		e.line.opaque = &opaque{m.Vendor, m.Type, list(m.Data)}
 	}
@@ -143,7 +146,7 @@ func AppendTime(b []byte, sec int64, nsec uint32) []byte {
 	return t.AppendFormat(b, "2006-01-02 15:04:05.000000000")
 }
 
-// textOf returns what was appended to e.text. appended is e.text after that.
+// textOf sets e.text to appended, which is e.text with more bytes, and returns these bytes.
 func (e *Encoder) textOf(appended []byte) text {
 	t := appended[len(e.text):]
 	e.text = appended
@@ -165,7 +168,8 @@ func (e *Encoder) name(wire []byte) text {
 	return e.textOf(dnstext.AppendName(e.text, wire, dnstext.WDNS))
 }
 
-// class returns the mnemonic of a class outside a DNS message.
+// class returns the mnemonic of a class that is a field of the NMSG message, or <UNKNOWN>, as
+// nmsgtool does. For a class in a DNS message, use dnstext.Class.
 func class(c uint16) string {
 	if s := dnstext.ClassMnemonic(c); s != "" {
 		return s
@@ -173,8 +177,8 @@ func class(c uint16) string {
 	return "<UNKNOWN>"
 }
 
-// enum returns the name of an enum's value. The name of an unknown value is a number, and becomes
-// a number in JSON.
+// enum returns the name of an enum's value for JSON: a string, or a number if name is a number,
+// as for unknown values.
 func enum(name string) any {
 	if c := name[0]; c == '-' || '0' <= c && c <= '9' {
 		return json.Number(name)
@@ -182,7 +186,7 @@ func enum(name string) any {
 	return name
 }
 
-// list returns a list that is not null in JSON if it is nil.
+// list returns all, or an empty list for nil, which would be null in JSON.
 func list[T any](all []T) []T {
 	if all == nil {
 		return []T{}

@@ -86,9 +86,9 @@ func TestMemoryIsReused(t *testing.T) {
 }
 
 func TestIDsAndTimeOfThePayload(t *testing.T) {
-	m := nmsg.Message{Vendor: nmsg.VendorSIE, Type: 1, Sec: -1, Nsec: 5, Source: 0xabc, Operator: 2, Group: 3, Data: []byte("\x00\xff")}
+	m := nmsg.Message{Vendor: nmsg.VendorSIE, Type: 2, Sec: -1, Nsec: 5, Source: 0xabc, Operator: 2, Group: 3, Data: []byte("\x00\xff")}
 	want := `{"time":"1969-12-31 23:59:59.000000005","vname":"SIE","mname":"(unknown)","source":"00000abc",` +
-		`"operator":2,"group":3,"vid":2,"msgtype":1,"payload":"AP8="}` + "\n"
+		`"operator":2,"group":3,"vid":2,"msgtype":2,"payload":"AP8="}` + "\n"
 	if diff := cmp.Diff(want, jsonLine(t, m)); diff != "" {
 		t.Error(diff)
 	}

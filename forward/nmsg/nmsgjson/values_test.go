@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"testing"
+	"time"
 
 	dnstappb "github.com/dnstap/golang-dnstap"
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +50,8 @@ func checkValues(t *testing.T, m nmsg.Message, line []byte) {
 		checkDNSObs(t, m.Data, inside)
 	case [2]uint32{1, nmsg.NumberDNSTap}:
 		checkDNSTap(t, m.Data, inside)
+	case [2]uint32{2, nmsg.NumberDNSDedupe}:
+		checkDNSDedupe(t, m.Data, inside)
 	default:
 		want["vid"], want["msgtype"], want["payload"] = number(m.Vendor), number(m.Type), octets(append([]byte{}, m.Data...))
 	}
@@ -94,6 +97,26 @@ func lists[T, U any](all []T, f func(T) U) any {
 		list = append(list, f(v))
 	}
 	return list
+}
+
+func checkDNSDedupe(t *testing.T, data []byte, got object) {
+	d, err := nmsg.DecodeDNSDedupe(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, got, object{"count": optional(d.Count), "rrttl": optional(d.RRTTL), "response": octets(d.Response)})
+	for name, want := range map[string]*uint32{"time_first": d.TimeFirst, "time_last": d.TimeLast,
+		"zone_time_first": d.ZoneTimeFirst, "zone_time_last": d.ZoneTimeLast} {
+		text, present := got[name].(string)
+		if at, err := time.Parse(time.DateTime, text); present != (want != nil) || present && (err != nil || at.Unix() != int64(*want)) {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+	checkName(t, got, "rrname", d.RRName)
+	checkName(t, got, "bailiwick", d.Bailiwick)
+	if all, ok := got["rdata"].([]any); !ok || len(all) != len(d.RData) {
+		t.Errorf("rdata is %v, want %d records", got["rdata"], len(d.RData))
+	}
 }
 
 func checkDNSQR(t *testing.T, data []byte, got object) {

@@ -25,7 +25,7 @@ func (f Fields) Bytes(num protowire.Number, v []byte) Fields {
 	return protowire.AppendBytes(protowire.AppendTag(f, num, protowire.BytesType), v)
 }
 
-// Fixed64 appends 64 bits, those of a double for instance.
+// Fixed64 appends 64 bits, for example of a double.
 func (f Fields) Fixed64(num protowire.Number, v uint64) Fields {
 	return protowire.AppendFixed64(protowire.AppendTag(f, num, protowire.Fixed64Type), v)
 }
@@ -35,9 +35,23 @@ func (f Fields) Fixed32(num protowire.Number, v uint32) Fields {
 	return protowire.AppendFixed32(protowire.AppendTag(f, num, protowire.Fixed32Type), v)
 }
 
-// Base returns a payload of vendor base.
-func Base(kind uint32, data []byte) nmsg.Message {
-	return nmsg.Message{Vendor: nmsg.VendorBase, Type: kind, Sec: 1790000000, Data: data}
+// Base returns a payload of vendor base with message type typ.
+func Base(typ uint32, data []byte) nmsg.Message {
+	return nmsg.Message{Vendor: nmsg.VendorBase, Type: typ, Sec: 1790000000, Data: data}
+}
+
+// SIE returns a payload of vendor SIE with message type typ.
+func SIE(typ uint32, data []byte) nmsg.Message {
+	return nmsg.Message{Vendor: nmsg.VendorSIE, Type: typ, Sec: 1790000000, Data: data}
+}
+
+// DNSDedupe returns an expiration of SIE:dnsdedupe in class IN, seen three times in a minute.
+func DNSDedupe(name []byte, typ uint16, rdata ...[]byte) nmsg.Message {
+	f := Fields{}.Bytes(1, name).Varint(2, uint64(typ)).Varint(3, 1).Varint(4, 300)
+	for _, r := range rdata {
+		f = f.Bytes(5, r)
+	}
+	return SIE(nmsg.NumberDNSDedupe, f.Varint(10, 3).Varint(11, 1789999940).Varint(12, 1790000000).Varint(13, 1).Bytes(16, name))
 }
 
 // DNSObs returns a base:dnsobs payload. A nil response or zone is absent.

@@ -15,7 +15,7 @@ var Hostile = []string{
 	"<script>alert(1)</script>", "&amp;", "%s%n%!d(MISSING)", "${IFS}$(id)`id`", "\x00\x7f\x08", `"};{"`, `\u001b`, "; rm", "é",
 }
 
-// HostileRecords is how many answers the response of the first of HostileMessages has.
+// HostileRecords is the number of answers in the first of HostileMessages.
 const HostileRecords = 8
 
 // HostileMessages returns payloads that contain s in every field that has room for it.
@@ -43,6 +43,8 @@ func HostileMessages(s string) []nmsg.Message {
 		DNSObs([]byte(s), []byte(s), []byte(s)),
 		Base(nmsg.NumberDNSTap, tap.Bytes(14, message)),
 		Base(nmsg.NumberDNSQR, DNSQR().Bytes(8, []byte(s)).Bytes(12, []byte(s)).Bytes(15, []byte(s)).Bytes(18, []byte(s))),
+		DNSDedupe(name, dns.TypeNS, name),
+		DNSDedupe([]byte(s), dns.TypeTXT, text, []byte(s)),
 		{Vendor: 99, Type: 99, Data: []byte(s)},
 	}
 }
