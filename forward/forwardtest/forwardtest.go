@@ -21,7 +21,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Sink returns a sink of dnsqr.
+// Sink returns the configuration of a sink that sends dnsqr messages.
 func Sink(name string, target forward.Target, transport forward.TransportConfig) forward.SinkConfig {
 	return forward.SinkConfig{
 		Name:      name,
@@ -34,11 +34,11 @@ func Sink(name string, target forward.Target, transport forward.TransportConfig)
 	}
 }
 
-// A Made is a TransportConfig that returns a transport made by the test.
-type Made func(c *forward.SinkConfig, env forward.Env) (forward.Transport, error)
+// A TransportFunc is a TransportConfig that returns a transport made by the test.
+type TransportFunc func(c *forward.SinkConfig, env forward.Env) (forward.Transport, error)
 
 // New returns the test's transport.
-func (m Made) New(c *forward.SinkConfig, env forward.Env) (forward.Transport, error) {
+func (m TransportFunc) New(c *forward.SinkConfig, env forward.Env) (forward.Transport, error) {
 	return m(c, env)
 }
 
@@ -56,7 +56,7 @@ func Policy(tb testing.TB) *transform.Policy {
 func New(tb testing.TB, mode forward.Mode, log io.Writer, sinks ...forward.SinkConfig) *forward.Forwarder {
 	tb.Helper()
 	f := forward.New(mode, transform.NewBudget(1000), slog.New(slog.NewTextHandler(log, nil)))
-	if err := f.Apply(Policy(tb), sinks); err != nil {
+	if err := f.Apply(Policy(tb), sinks, nil); err != nil {
 		tb.Fatal(err)
 	}
 	return f
@@ -91,7 +91,7 @@ func Burst(tb testing.TB, l *forward.Lane, first, n, size int) {
 	}
 }
 
-// Message returns a resolver's response from a server, with data in its answer.
+// Message returns a server's response to a resolver, with data in its answer.
 func Message(tb testing.TB, name string, at time.Time, data []byte) *transform.Message {
 	tb.Helper()
 	m := new(dns.Msg).SetQuestion(name, dns.TypeNULL)
@@ -111,20 +111,26 @@ func Message(tb testing.TB, name string, at time.Time, data []byte) *transform.M
 	}
 }
 
-// Batch returns a numbered batch of n records, or as many as fit, in containers of at most
-// limit bytes. With limit 1 each record has its own container.
+// Record returns the record of a server's response of at least size octets.
+func Record(tb testing.TB, name string, at transform.Time, size int) *transform.Record {
+	tb.Helper()
+	m := Message(tb, name, time.Unix(0, int64(at)), make([]byte, size))
+	return &transform.Record{
+		Server: m.Server, HasResponse: true, Name: dnsName(tb, name), Type: dns.TypeNULL, Class: dns.ClassINET,
+		QueryTime: m.QueryTime, ResponseTime: m.ResponseTime, Response: m.Wire,
+	}
+}
+
+// Batch returns a sealed batch of n records, or as many as fit, in containers of at most
+// limit bytes, with sequence numbers from 0. With limit 1 each record has its own container.
 func Batch(tb testing.TB, n, size, limit int) *forward.Batch {
 	tb.Helper()
 	b := &forward.Batch{ID: 1<<63 | 7}
 	format := forward.NMSG{Message: nmsg.DNSQR}
 	framer := format.NewFramer(limit)
 	for i := range n {
-		name := fmt.Sprintf("n%d.example.", i)
-		m := Message(tb, name, burstTime, make([]byte, size))
-		record, err := format.Append(nil, &transform.Record{
-			Server: m.Server, HasResponse: true, Name: dnsName(tb, name), Type: dns.TypeNULL, Class: dns.ClassINET,
-			ResponseTime: m.ResponseTime, Response: m.Wire,
-		}, nmsg.IDs{})
+		r := Record(tb, fmt.Sprintf("n%d.example.", i), transform.Time(burstTime.UnixNano()), size)
+		record, err := format.Append(nil, r, nmsg.IDs{})
 		if err != nil {
 			tb.Fatal(err)
 		}
