@@ -25,8 +25,7 @@ func TestSinksAreEqualInEveryFieldOrNotAtAll(t *testing.T) {
 	for name, change := range map[string]func(*SinkConfig){
 		"name":       func(c *SinkConfig) { c.Name = "other" },
 		"target":     func(c *SinkConfig) { c.Target.Address = "/d/y" },
-		"format":     func(c *SinkConfig) { c.Format = NMSG{nmsg.DNSObs} },
-		"ids":        func(c *SinkConfig) { c.IDs.Group++ },
+		"format":     func(c *SinkConfig) { c.Format = NMSG{Message: nmsg.DNSObs} },
 		"size":       func(c *SinkConfig) { c.Transport = options{2, []string{"a", "b"}} },
 		"argument":   func(c *SinkConfig) { c.Transport = options{1, []string{"a", "c"}} },
 		"no command": func(c *SinkConfig) { c.Transport = options{1, nil} },

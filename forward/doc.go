@@ -13,15 +13,25 @@
 // replaces only the transport: the new one continues with the queued batches. A sink that
 // a reload removes sends its queued batches and keeps its account.
 //
+// An aggregate sink has a transport that emits RRsets. They enter the queues of the sinks whose
+// From is its name through a stage, which judges them by the policy in force, has open batches as a lane
+// has, and waits for room: only the queue of the aggregate sink drops records. At the stop these queues close when the aggregate
+// sink has ended.
+//
 // Formats are in this package, with the octets of NMSG in package nmsg. Transports are
 // packages that import this one; their configurations make them ([TransportConfig]).
 //
-// Goroutines: a lane runs in its owner's goroutine. [Forwarder.Run] does periodic work in
+// An [Inlet] is the input of records and RRsets that other sensors made. It waits for room, and its
+// owner can wait until they are delivered or stored: the senders confirm that, also while a reload
+// replaces them.
+//
+// Goroutines: a lane or an inlet runs in its owner's goroutine. [Forwarder.Run] does periodic work in
 // its caller's, starts one goroutine for each transport, and waits for these; one whose
 // transport a reload replaced or removed ends by itself.
 //
 // Locks are taken in this order, and none is held while anything blocks: that of the
-// Forwarder, those of lanes in the order in which the lanes were made, that of a queue.
+// Forwarder, those of lanes in the order in which the lanes were made, those of inlets in the same
+// way, those of stages in the order of sinks, that of a queue.
 //
 // The package does not know where messages come from, what a policy says, how
 // configuration is written, what transports do, or how a ledger is shown.

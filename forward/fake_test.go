@@ -58,6 +58,9 @@ func nameOf(m *nmsg.Message) (string, error) {
 	case "dnsobs":
 		o, err := nmsg.DecodeDNSObs(m.Data)
 		return string(o.QName), err
+	case "dnsdedupe":
+		d, err := nmsg.DecodeDNSDedupe(m.Data)
+		return string(d.RRName), err
 	case "dnstap":
 		d := new(dnstap.Dnstap)
 		err := proto.Unmarshal(m.Data, d)
@@ -98,19 +101,33 @@ type fake struct {
 	faults []fault // of the next calls; nil: none
 	calls  []time.Time
 	env    Env
+	idles  []error // results of the next calls of Idle, one in each second; nil: none
 	opens  int
 	closed bool
 
+	closedLate bool // the context of Close had ended
+
 	closing   error         // result of Close
 	paced     time.Duration // result of MayTake
-	tentative bool          // records are tentative when they are sent
-	held      uint64
+	tentative tentative     // records are tentative when they are sent
+	held      uint64        // tentative records
+	resumes   func() uint64 // returns the records in the spool, at the first Open; nil: none
+}
+
+// tentative is the state of records that a fake was sent.
+type tentative struct {
+	is    bool // they are tentative
+	state State
 }
 
 func (t *fake) Open(context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.opens++
+	if t.opens++; t.opens == 1 && t.resumes != nil {
+		found := t.resumes()
+		t.held += found
+		t.env.Resume(found)
+	}
 	return nil
 }
 
@@ -146,19 +163,28 @@ func (t *fake) take(b *Batch, from, to int) (r Result) {
 	start, end := b.Start(from), b.Start(to)
 	t.got = append(t.got, b.Buf[start:end]...)
 	r.Deliver(b, from, end-start)
-	if t.tentative {
+	if t.tentative.is {
 		t.held += r.Delivered
-		r.Delivered, r.Tentative[Written] = 0, r.Delivered
+		r.Delivered, r.Tentative[t.tentative.state] = 0, r.Delivered
 	}
 	return r
 }
 
-func (t *fake) Rest(context.Context) (time.Time, error) { return time.Time{}, nil }
-
-func (t *fake) Close(context.Context) error {
+func (t *fake) Idle(context.Context) (time.Time, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.closed = true
+	if len(t.idles) == 0 {
+		return time.Time{}, nil
+	}
+	err := t.idles[0]
+	t.idles = t.idles[1:]
+	return time.Now().Add(time.Second), err
+}
+
+func (t *fake) Close(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed, t.closedLate = true, ctx.Err() != nil
 	return t.closing
 }
 
@@ -191,24 +217,26 @@ func failsInside(_ context.Context, t *fake, b *Batch, from int) (Result, error)
 }
 
 func breaks(context.Context, *fake, *Batch, int) (Result, error) {
-	return Result{}, BrokenError{errFake}
+	return Result{}, PermanentError{errFake}
 }
 
-// losesEverySecond loses every second unit, like UDP when a peer refuses datagrams.
+// losesEverySecond loses every second unit, like UDP with datagrams that are too large.
 func losesEverySecond(_ context.Context, t *fake, b *Batch, from int) (Result, error) {
 	var r Result
 	for i := from; i < len(b.Units); i++ {
 		if i%2 == 0 {
-			r.Lose(b, i, Refused)
+			r.Lose(b, i, Failed)
 			continue
 		}
 		taken := t.take(b, i, i+1)
 		r.Units += taken.Units
 		r.Delivered += taken.Delivered
-		r.Tentative[Written] += taken.Tentative[Written]
+		for state, n := range taken.Tentative {
+			r.Tentative[state] += n
+		}
 		r.Sent.add(&taken.Sent)
 	}
-	r.Trouble = errFake
+	r.LossCause = errFake
 	return r, nil
 }
 
@@ -228,12 +256,12 @@ func stallsFor(d time.Duration) fault {
 type rig struct {
 	*Forwarder
 	policy *transform.Policy
+	ids    func(source string) nmsg.IDs // of Apply; nil: zero
 
 	mu    sync.Mutex
-	fakes map[string][]*fake // by sink name, oldest first
-	setUp func(*fake)        // of new ones
+	fakes map[string][]*fake  // by sink name, oldest first
+	setUp func(string, *fake) // of new ones
 
-	tentative string // name of the sink whose records are tentative when they are sent
 }
 
 func newRig(tb testing.TB, mode Mode, configs ...SinkConfig) *rig {
@@ -246,13 +274,17 @@ func newRig(tb testing.TB, mode Mode, configs ...SinkConfig) *rig {
 	return r
 }
 
-func testPolicy(tb testing.TB) *transform.Policy {
+func testPolicy(tb testing.TB, edits ...func(*transform.Config)) *transform.Policy {
 	tb.Helper()
-	p, err := transform.NewPolicy(transform.Config{
+	c := transform.Config{
 		PairingTimeout: time.Minute,
 		TimeResolution: time.Second,
 		Rcodes:         []uint8{0},
-	})
+	}
+	for _, edit := range edits {
+		edit(&c)
+	}
+	p, err := transform.NewPolicy(c)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -267,7 +299,7 @@ func (r *rig) Apply(policy *transform.Policy, configs []SinkConfig) error {
 			configs[i].Transport = fakes{r}
 		}
 	}
-	return r.Forwarder.Apply(policy, configs)
+	return r.Forwarder.Apply(policy, configs, r.ids)
 }
 
 // fakes makes the transports of a rig.
@@ -277,9 +309,9 @@ func (f fakes) New(c *SinkConfig, env Env) (Transport, error) {
 	r := f.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := &fake{env: env, tentative: c.Name == r.tentative}
+	t := &fake{env: env}
 	if r.setUp != nil {
-		r.setUp(t)
+		r.setUp(c.Name, t)
 	}
 	r.fakes[c.Name] = append(r.fakes[c.Name], t)
 	return t, nil
@@ -346,8 +378,8 @@ func checkLedger(l *Ledger) error {
 			errs = append(errs, fmt.Errorf("sink %s is there twice", s.Name))
 		}
 		names[s.Name] = true
-		if s.Offered != s.Sum() {
-			errs = append(errs, fmt.Errorf("sink %s: offered %d, but the sum is %d: %+v", s.Name, s.Offered, s.Sum(), s))
+		if s.Offered+s.Resumed != s.Sum() {
+			errs = append(errs, fmt.Errorf("sink %s: offered and resumed %d, but the sum is %d: %+v", s.Name, s.Offered+s.Resumed, s.Sum(), s))
 		}
 	}
 	return errors.Join(errs...)

@@ -68,14 +68,41 @@ func (c *containers) Seal(b *Batch) {
 	if !c.open {
 		return
 	}
-	b.Buf = c.container.Seal(b.Buf, anyID)
-	b.Units = append(b.Units, Unit{End: len(b.Buf), Records: c.container.Payloads()})
+	closeContainer(b, &c.container)
 	c.open = false
 }
 
+// closeContainer makes the open container a unit.
+func closeContainer(b *Batch, c *nmsg.Container) {
+	b.Buf = c.Seal(b.Buf, anyID)
+	b.Units = append(b.Units, Unit{End: len(b.Buf), Records: c.Payloads()})
+}
+
 // Number writes the sequence id and numbers of all containers.
-func (c *containers) Number(b *Batch) {
+func (c *containers) Number(b *Batch) { numberContainers(b) }
+
+func numberContainers(b *Batch) {
 	for i := range b.Units {
 		nmsg.SetSequence(b.Bytes(i), b.ID, b.First+uint32(i))
 	}
 }
+
+// OnePerUnit is the framer of formats in which every record is a unit: its Append returns the
+// unit.
+type OnePerUnit struct{}
+
+// Add appends a unit.
+func (OnePerUnit) Add(b *Batch, record []byte) bool {
+	if len(b.Units) > 0 && b.room() < len(record) {
+		return false
+	}
+	b.Buf = append(b.Buf, record...)
+	b.Units = append(b.Units, Unit{End: len(b.Buf), Records: 1})
+	return true
+}
+
+// Seal does nothing: no unit is open.
+func (OnePerUnit) Seal(*Batch) {}
+
+// Number does nothing: the units have no numbers.
+func (OnePerUnit) Number(*Batch) {}

@@ -29,14 +29,19 @@ func everyType() []SinkConfig {
 	var all []SinkConfig
 	for _, typ := range nmsg.MessageTypes() {
 		c := testSink(typ.String())
-		c.Format, c.MTU = NMSG{typ}, 1280<<typ
+		c.Format, c.MTU = NMSG{Message: typ}, 1280<<typ
 		all = append(all, c)
 	}
 	return all
 }
 
 func TestNoAllocationFromRecordToBatch(t *testing.T) {
-	l, drain := benchLane(t, everyType()...)
+	configs := everyType()
+	for i := range configs {
+		configs[i].Format = NMSG{Message: configs[i].Format.(NMSG).Message, Resolution: time.Minute}
+		configs[i].Filter = Filter{Names: []string{"lane0"}, ExceptNames: []string{"lane1"}, Types: []uint16{1}, RCodes: []uint16{0}}
+	}
+	l, drain := benchLane(t, configs...)
 	r := testRecord(0, 0, 300)
 	work := func() {
 		for range 10 {
@@ -104,7 +109,7 @@ func BenchmarkQueue(b *testing.B) {
 	var s sender
 	b.ReportAllocs()
 	for b.Loop() {
-		q.push(batch, framer, false)
+		q.push(batch, framer)
 		q.pop(&s)
 		q.count(&s, &Result{Delivered: 100})
 		batch, s.batches = s.batches[0], s.batches[:0]

@@ -1,15 +1,13 @@
 package forward
 
 import (
+	"context"
 	"sync"
 	"time"
 
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
-
-// keptScratch is the largest scratch, in bytes, that a lane keeps after a burst. Nearly all
-// encoded records fit.
-const keptScratch = 16 << 10
 
 // A Lane takes the messages of one connection, in order. For each read its owner calls
 // Begin, then Take or Drop for each message, then End; at last it calls Close. Calls come
@@ -19,16 +17,17 @@ type Lane struct {
 	source    *source
 	log       *transform.KeyLog // of packets that replace dnstap; nil: none
 
-	mu      sync.Mutex
-	pairer  *transform.Pairer
-	plan    *plan
-	feeds   []Feed // one for each sender of the plan, in the same order
-	now     time.Time
-	passed  bool // a message of this burst may be outward
-	last    outwardBurst
-	filed   replayClock             // Replay
-	encoded []byte                  // scratch for the current record
-	emit    func(*transform.Record) // record, bound once
+	mu        sync.Mutex
+	pairer    *transform.Pairer
+	plan      *plan
+	ids       nmsg.IDs // of the source
+	feeds     feeds    // to the senders of the plan
+	now       time.Time
+	passed    bool // a message of this burst may be outward
+	last      outwardBurst
+	fileClock replayClock             // Replay
+	emit      func(*transform.Record) // record, bound once
+	offers    SinkTrace               // nil: none
 }
 
 // Begin opens a burst and locks the lane until End: the caller must not wait for anything
@@ -43,13 +42,13 @@ func (l *Lane) Begin() {
 // Take takes one message, which it borrows until it returns. The result is the reason why
 // the message was dropped, or transform.Kept.
 func (l *Lane) Take(m *transform.Message) transform.Reason {
-	l.passed = l.passed || l.plan.policy.Passes(m)
+	l.passed = l.passed || l.plan.policy.MayBeOutward(m)
 	return l.pairer.Take(m, l.plan.policy, l.emit)
 }
 
-// Passes reports whether a message may be outward: see [transform.Policy.Passes]. It may be
+// MayBeOutward reports whether a message may be outward: see [transform.Policy.MayBeOutward]. It may be
 // called only within a burst.
-func (l *Lane) Passes(m *transform.Message) bool { return l.plan.policy.Passes(m) }
+func (l *Lane) MayBeOutward(m *transform.Message) bool { return l.plan.policy.MayBeOutward(m) }
 
 // Drop counts a frame or packet that is not a valid message.
 func (l *Lane) Drop(r transform.Reason) { l.pairer.Drop(r) }
@@ -61,13 +60,11 @@ func (l *Lane) End() {
 	if l.passed {
 		l.last, l.passed = outwardBurst{l.now, l.pairer.StatedTime()}, false
 	}
-	if cap(l.encoded) > keptScratch {
-		l.encoded = nil
-	}
+	l.feeds.shrink()
 	l.mu.Unlock()
 	if l.forwarder.mode == Replay {
 		for _, s := range senders {
-			s.queue.awaitRoom()
+			s.queue.awaitRoom(context.Background())
 		}
 	}
 }
@@ -76,55 +73,31 @@ func (l *Lane) End() {
 // are sealed, and the source keeps the counts. The lane must not be used after that.
 func (l *Lane) Close() { l.forwarder.closeLane(l) }
 
-// setPlan replaces the plan. Feeds of senders that are in both plans keep their open batch.
+// setPlan replaces the plan. Feeds of senders that are in both plans keep their open batch. The
+// Forwarder's mutex is held.
 func (l *Lane) setPlan(p *plan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pairer.HandOver(p.handover)
-	old := l.feeds
-	l.plan, l.feeds = p, make([]Feed, len(p.senders))
-	for i, s := range p.senders {
-		l.feeds[i] = takeFeed(old, s)
-	}
-	for i := range old {
-		if old[i].to != nil {
-			old[i].end()
-		}
-	}
-}
-
-// takeFeed moves the sender's feed out of feeds, or makes a new one.
-func takeFeed(feeds []Feed, s *sender) Feed {
-	for i := range feeds {
-		if feeds[i].to == s {
-			f := feeds[i]
-			feeds[i] = Feed{}
-			return f
-		}
-	}
-	return newFeed(s)
+	l.plan, l.ids = p, p.ids(l.source.name)
+	l.feeds.set(p.senders, p.encodings)
 }
 
 // finish ends pending queries and seals open batches.
 func (l *Lane) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pairer.Finish()
-	for i := range l.feeds {
-		l.feeds[i].seal()
-	}
+	l.pairer.Finish(l.plan.policy, l.emit)
+	l.feeds.seal()
 }
 
 // retire ends pending queries and the feeds, and returns the final counts.
 func (l *Lane) retire() transform.Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pairer.Finish()
-	l.pairer.Log(nil)
-	for i := range l.feeds {
-		l.feeds[i].end()
-	}
-	l.feeds = nil
+	l.pairer.Finish(l.plan.policy, l.emit)
+	l.pairer.KeepKeys(nil)
+	l.feeds.set(nil, nil)
 	l.plan = &plan{policy: l.plan.policy}
 	return l.pairer.Counts()
 }

@@ -3,11 +3,14 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
 func TestContainersAndBatchesKeepTheirLimits(t *testing.T) {
@@ -173,14 +176,14 @@ type refusing struct{}
 
 func (refusing) New(*SinkConfig, Env) (Transport, error) { return nil, errFake }
 
-func TestPlanGroupsSinksByEncoding(t *testing.T) {
+func TestPlanGroupsSinksByFormat(t *testing.T) {
 	var senders []*sender
-	for i, group := range []uint32{1, 2, 1, 3, 2} {
+	for i, message := range []nmsg.MessageType{nmsg.DNSQR, nmsg.DNSObs, nmsg.DNSQR, nmsg.DNSTap, nmsg.DNSObs} {
 		c := testSink(string(rune('a' + i)))
-		c.IDs.Group = group
+		c.Format = NMSG{Message: message}
 		senders = append(senders, &sender{config: c})
 	}
-	p := newPlan(nil, nil, senders)
+	p := newPlan(nil, nil, senders, nil)
 	var order string
 	for _, s := range p.senders {
 		order += s.config.Name
@@ -190,8 +193,8 @@ func TestPlanGroupsSinksByEncoding(t *testing.T) {
 	}
 	for _, f := range p.encodings {
 		for _, s := range p.senders[f.from:f.to] {
-			if s.config.IDs != f.ids {
-				t.Errorf("sink %s has the IDs %v", s.config.Name, f.ids)
+			if s.config.Format != f.format {
+				t.Errorf("sink %s has the format %v", s.config.Name, f.format)
 			}
 		}
 	}
@@ -223,7 +226,11 @@ func TestRunSealsOpenLanes(t *testing.T) {
 
 func TestStopGivesSinksThreeSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Live, testSink("quick"), testSink("slow"), testSink("stalled"))
+		r := newRig(t, Live)
+		log := r.logged()
+		if err := r.Apply(r.policy, []SinkConfig{testSink("quick"), testSink("slow"), testSink("stalled")}); err != nil {
+			t.Fatal(err)
+		}
 		r.fake("quick").fail(stallsFor(time.Second))
 		r.fake("slow").fail(stallsFor(time.Second), stallsFor(5*time.Second))
 		r.fake("stalled").fail(stallsFor(time.Hour))
@@ -232,9 +239,7 @@ func TestStopGivesSinksThreeSeconds(t *testing.T) {
 		burst(l, 0, 0, 1000, 100)
 		l.Close()
 		start := time.Now()
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		err := stop()
 		if took := time.Since(start); took != stopTime {
 			t.Errorf("stopping took %v, want %v", took, stopTime)
 		}
@@ -245,6 +250,13 @@ func TestStopGivesSinksThreeSeconds(t *testing.T) {
 		quick, slow, stalled := ledger.Sinks[0], ledger.Sinks[1], ledger.Sinks[2]
 		if quick.Delivered != 1000 || slow.Delivered == 0 || slow.Lost[Stopped] != 1000-slow.Delivered || stalled.Lost[Stopped] != 1000 {
 			t.Errorf("quick %+v\nslow %+v\nstalled %+v", quick, slow, stalled)
+		}
+		want := fmt.Sprintf("sink \"slow\": %d records were lost at the stop\nsink \"stalled\": 1000 records were lost at the stop", slow.Lost[Stopped])
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n != 2 || !strings.Contains(log.String(), "msg=\"records were lost at the stop\" sink=stalled records=1000 lost.stopped=1000") {
+			t.Errorf("%d warnings, want one for each sink that lost records:\n%s", n, log)
 		}
 	})
 }

@@ -13,15 +13,15 @@ import (
 )
 
 // account compares the records that the transports of a sink got with its ledger, after the
-// end of Run. ruined is the number of these records that were settled as lost.
-func account(t *testing.T, r *rig, name string, ruined uint64) SinkLedger {
+// end of Run. settledLost is the number of records that were settled as lost.
+func account(t *testing.T, r *rig, name string, settledLost uint64) SinkLedger {
 	t.Helper()
 	l := r.ledgerOf(name)
-	if l.Offered != l.Sum() || l.Queued != 0 {
-		t.Errorf("sink %s: offered %d, sum %d, queued %d: %+v", name, l.Offered, l.Sum(), l.Queued, l)
+	if l.Offered+l.Resumed != l.Sum() || l.Queued != 0 {
+		t.Errorf("sink %s: offered %d, resumed %d, sum %d, queued %d: %+v", name, l.Offered, l.Resumed, l.Sum(), l.Queued, l)
 	}
 	names := r.delivered(t, name)
-	if uint64(len(names)) != l.Delivered+ruined {
+	if uint64(len(names))+l.Resumed != l.Delivered+settledLost {
 		t.Errorf("sink %s: its transports got %d records, its ledger has %d", name, len(names), l.Delivered)
 	}
 	for _, f := range r.fakes[name] {
@@ -36,7 +36,7 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lanes, bursts, perBurst = 4, 200, 10
 		steady, failing, guest := testSink("steady"), testSink("failing"), testSink("guest")
-		guest.Format = NMSG{nmsg.DNSObs}
+		guest.Format = NMSG{Message: nmsg.DNSObs}
 		failing.Queue = 64 << 10
 		r := newRig(t, Live, steady, failing)
 		r.fake("failing").fail(losesEverySecond, failsInside, losesEverySecond, failsOnce)
@@ -106,7 +106,7 @@ func TestNothingIsLostOrCountedTwiceWhileSinksComeGoAndFail(t *testing.T) {
 		if l := r.ledgerOf("steady"); l.Delivered != all {
 			t.Errorf("the steady sink delivered %d records of %d", l.Delivered, all)
 		}
-		if l := r.ledgerOf("failing"); l.Lost[Refused] == 0 || l.Lost[QueueFull] == 0 {
+		if l := r.ledgerOf("failing"); l.Lost[Failed] == 0 || l.Lost[QueueFull] == 0 {
 			t.Errorf("the failing sink lost nothing: the test proves nothing: %+v", l)
 		}
 		account(t, r, "guest", 0) // at most one guest at a time
@@ -153,7 +153,7 @@ func TestTooBigAndFilteredRecordsAreCounted(t *testing.T) {
 		type counts struct{ Delivered, Filtered, TooBig uint64 }
 		got := map[string]counts{}
 		for _, s := range ledger.Sinks {
-			got[s.Name] = counts{s.Delivered, s.Filtered, s.Lost[TooBig]}
+			got[s.Name] = counts{s.Delivered, s.Filtered[ByFormat], s.Lost[TooBig]}
 		}
 		want := map[string]counts{"dnsqr": {2, 0, 3}, "dnsobs": {3, 1, 1}, "dnstap": {4, 0, 1}}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -12,9 +12,11 @@ type Loss uint8
 const (
 	TooBig Loss = iota
 	QueueFull
-	Refused
 	Failed
 	Stopped
+	SpoolFull
+	SpoolExpired
+	SpoolDamaged
 	numLosses
 )
 
@@ -45,14 +47,26 @@ func (l Loss) Meaning() string {
 
 var losses = [numLosses]struct{ name, meaning string }{
 	TooBig:    {"too_big", "larger than the message type can carry"},
-	QueueFull: {"queue_full", "given up, oldest first, when the sink fell behind by more than its queue holds"},
-	Refused:   {"refused", "the UDP peer refused the datagram, twice"},
-	Failed:    {"failed", "the system did not take it: an error on the socket, the file or standard output"},
+	QueueFull: {"queue_full", "dropped, oldest first, because the sink's queue was full"},
+	Failed:    {"failed", "an error of the socket, the file or standard output"},
 	Stopped:   {"stopped", "not delivered in time when the sensor stopped"},
+
+	SpoolFull:    {"spool_full", "dropped from the spool, oldest first, because it reached its size limit"},
+	SpoolExpired: {"spool_expired", "dropped from the spool because it was older than the age limit"},
+	SpoolDamaged: {"spool_damaged", "in a file of the spool that was damaged or of an unknown version, and was set aside"},
 }
 
 // LossCounts is the number of lost records by Loss.
 type LossCounts [numLosses]uint64
+
+// since returns what was lost since it was before, and the number of these records.
+func (c LossCounts) since(before LossCounts) (lost LossCounts, records uint64) {
+	for why, n := range before {
+		lost[why] = c[why] - n
+		records += lost[why]
+	}
+	return lost, records
+}
 
 // group returns a row for each loss.
 func (c *LossCounts) group() transform.Group {

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -17,7 +18,7 @@ type seen struct {
 	by map[string][]byte
 }
 
-func (s *seen) Sent(sink string, container []byte) {
+func (s *seen) Sent(sink string, container []byte, _ bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.by == nil {
@@ -71,9 +72,52 @@ func TestTheObserverSeesExactlyTheSentContainers(t *testing.T) {
 			if err != nil || uint64(len(names)) != s.Delivered || s.Delivered == 0 {
 				t.Errorf("%s: %d records seen, %d delivered: %v", s.Name, len(names), s.Delivered, err)
 			}
-			if lost := s.Lost[Refused]; s.Name != "late" && lost == 0 {
+			if lost := s.Lost[Failed]; s.Name != "late" && lost == 0 {
 				t.Errorf("%s: nothing was lost: %+v", s.Name, s)
 			}
+		}
+	})
+}
+
+// spooledUnits is an Observer that records whether units were spooled.
+type spooledUnits struct {
+	mu  sync.Mutex
+	all []bool
+}
+
+func (s *spooledUnits) Sent(_ string, _ []byte, spooled bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, spooled)
+}
+
+// TestTheObserverKnowsWhichUnitsWereSpooled: the last ones of a Send.
+func TestTheObserverKnowsWhichUnitsWereSpooled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Live, testSink("a"))
+		var o spooledUnits
+		r.Forwarder = New(Live, transform.NewBudget(1000), r.log, WithObserver(&o))
+		r.mustApply(t, testSink("a"))
+		r.fake("a").fail(func(_ context.Context, f *fake, b *Batch, from int) (Result, error) {
+			res := f.take(b, from, len(b.Units))
+			res.Spooled = 2
+			last := uint64(b.Units[len(b.Units)-1].Records + b.Units[len(b.Units)-2].Records)
+			res.Delivered -= last
+			res.Tentative[Spooled] = last
+			return res, nil
+		})
+		stop := r.run()
+		l := r.Lane("source")
+		burst(l, 0, 0, 40, 300)
+		time.Sleep(time.Minute)
+		burst(l, 0, 40, 1, 300)
+		l.Close()
+		stop()
+		n := len(o.all)
+		want := make([]bool, max(n, 4))
+		want[max(n-3, 1)], want[max(n-2, 2)] = true, true // the last unit is of the second burst
+		if !slices.Equal(o.all, want) {
+			t.Errorf("got %v, want %v", o.all, want)
 		}
 	})
 }
@@ -118,6 +162,51 @@ func TestTraceIsOfAllLanes(t *testing.T) {
 	take(r.Lane("late"), m)
 	if a, b := counters["old"].n, counters["late"].n; len(counters) != 2 || a[transform.Kept] != 1 || b[transform.Kept] != 2 || b[transform.Oversize] != 1 {
 		t.Errorf("old %v, late %v", a, b)
+	}
+}
+
+// offers is a SinkTrace that counts by sink and rule.
+type offers struct {
+	counter
+	by map[string]FilterCounts
+	n  map[string]int // taken
+}
+
+func (o *offers) Offered(sink string, r *transform.Record, by FilterRule, filtered bool) {
+	if filtered {
+		c := o.by[sink]
+		c[by]++
+		o.by[sink] = c
+	} else {
+		o.n[sink]++
+	}
+}
+
+// TestASinkTraceSeesWhatSinksTake compares it with the ledger, over a reload.
+func TestASinkTraceSeesWhatSinksTake(t *testing.T) {
+	all, some := testSink("all"), testSink("some")
+	some.Filter.Names = []string{"lane0"}
+	r := newRig(t, Live, all, some)
+	l := r.Lane("source")
+	o := &offers{counter: counter{n: map[transform.Reason]int{}}, by: map[string]FilterCounts{}, n: map[string]int{}}
+	r.Trace(func(string) transform.Trace { return o })
+	burst(l, 0, 0, 3, 0)
+	burst(l, 1, 3, 4, 0)
+	some.Filter = Filter{Types: []uint16{28}}
+	r.mustApply(t, all, some)
+	burst(l, 0, 7, 5, 0)
+	for _, s := range r.Ledger().Sinks {
+		if got := o.n[s.Name]; o.by[s.Name] != s.Filtered || uint64(got) != s.Queued || s.Queued == 0 {
+			t.Errorf("%s: %d taken, filtered %v; the ledger has %d, %v", s.Name, got, o.by[s.Name], s.Queued, s.Filtered)
+		}
+	}
+	if want := (FilterCounts{ByNames: 4, ByTypes: 5}); o.by["some"] != want {
+		t.Errorf("filtered %v, want %v", o.by["some"], want)
+	}
+	r.Trace(nil)
+	burst(l, 0, 12, 5, 0)
+	if o.n["all"] != 12 {
+		t.Errorf("%d records were traced, want 12", o.n["all"])
 	}
 }
 

@@ -20,19 +20,22 @@ type queue struct {
 	mode Mode
 	id   uint64 // of all units that enter
 
-	wake chan struct{} // wakes the sender from sleep
+	wake     chan struct{} // wakes the sender from sleep
+	halfFull chan struct{} // Env.HalfFull
 
 	mu          sync.Mutex
 	limit       int64  // bytes in the queue at most
+	waits       bool   // what feeds the queue waits for room: it drops nothing
 	first, last *Batch // in the queue
 	bytes       int64  // in the queue
 	waiting     uint64 // records in the queue
 	next        uint32 // number of the next unit
 	asleep      bool
+	dropped     Dropped // since a sender took a batch that was new to it
 	free        *Batch
 	numFree     int
 
-	current *sender // of the present configuration, or of the last one; nil: none was installed yet
+	current *sender // of the present configuration, or of the last one if the sink is removed; nil: none yet
 	closed  bool    // no batch may enter any more; those in the queue are still sent
 	ended   bool    // no batch is sent any more
 	reason  Loss    // of records that arrive when the queue is closed or has ended
@@ -45,10 +48,13 @@ type tally struct {
 	feedCounts
 	entered   uint64
 	inFlight  uint64 // in batches that senders have taken and not sent
+	resumed   uint64
 	delivered uint64
 	tentative StateCounts
 	lost      LossCounts
+	doubts    uint64 // how often tentative records may have been lost although none was counted
 	sent      Sent
+	errors    NetworkErrors
 }
 
 func newQueue(mode Mode, limit int64) *queue {
@@ -58,6 +64,8 @@ func newQueue(mode Mode, limit int64) *queue {
 		id:     rand.Uint64() | anyID,
 		wake:   make(chan struct{}, 1),
 		reason: Stopped,
+
+		halfFull: make(chan struct{}, 1),
 	}
 	q.room.L = &q.mu
 	return q
@@ -79,9 +87,9 @@ func (q *queue) empty() *Batch {
 var errEnded = errors.New("the sink has stopped and accepts no more batches")
 
 // push takes a sealed batch, which it owns from then on, and numbers its units. It never
-// blocks. In Live it drops the oldest batches above the limit, unless the caller waits for
-// room. In Replay the lane waits at the end of its burst.
-func (q *queue) push(b *Batch, f Framer, waits bool) error {
+// blocks. In Live it drops the oldest batches above the limit, unless its feeders wait for room
+// afterwards: stages do, and inlets. In Replay the lane waits at the end of its burst.
+func (q *queue) push(b *Batch, f Framer) error {
 	b.total = b.records()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -94,16 +102,27 @@ func (q *queue) push(b *Batch, f Framer, waits bool) error {
 	f.Number(b)
 	q.next += uint32(len(b.Units))
 	q.enter(b)
-	if !waits {
-		q.bound()
-	}
+	q.bound()
+	q.noteLevel()
 	q.wakeIfPending()
 	return nil
 }
 
+// noteLevel makes halfFull contain an element if the queue is half full, and none otherwise.
+func (q *queue) noteLevel() {
+	if q.bytes >= q.limit/2 && q.first != nil {
+		signal(q.halfFull)
+		return
+	}
+	select {
+	case <-q.halfFull:
+	default:
+	}
+}
+
 // bound drops, in Live, the oldest batches above the limit, but never the newest.
 func (q *queue) bound() {
-	for q.mode == Live && q.bytes > q.limit && q.first != q.last {
+	for q.mode == Live && !q.waits && q.bytes > q.limit && q.first != q.last {
 		q.lose(q.takeAfter(nil), QueueFull)
 	}
 }
@@ -112,20 +131,21 @@ func (q *queue) bound() {
 func (q *queue) wakeIfPending() {
 	if q.asleep && q.first != nil {
 		q.asleep = false
-		q.signal()
+		signal(q.wake)
 	}
 }
 
-func (q *queue) signal() {
+// signal puts an element into a channel with room for one, unless it contains one.
+func signal(c chan<- struct{}) {
 	select {
-	case q.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 // enter appends b to the queue. In Live, where batches are sealed by age too, it appends
-// the units to the last batch if they fit: otherwise a sink that fails for long would hold
-// thousands of batches with a few records each.
+// the units to the last batch if they fit and continue it: otherwise a sink that fails for
+// long would hold thousands of batches with a few records each.
 func (q *queue) enter(b *Batch) {
 	q.bytes += int64(len(b.Buf))
 	q.waiting += uint64(b.total)
@@ -136,6 +156,7 @@ func (q *queue) enter(b *Batch) {
 		q.last.appendUnits(b)
 		q.recycle(b)
 	default:
+		q.last.clip() // b does not continue it: it no longer grows
 		q.last.next, q.last = b, b
 	}
 }
@@ -167,6 +188,7 @@ func (q *queue) takeAfter(before *Batch) *Batch {
 }
 
 func (q *queue) lose(b *Batch, why Loss) {
+	q.dropped.addBatch(b)
 	q.tally.lost[why] += uint64(b.total)
 	q.recycle(b)
 }
@@ -182,7 +204,7 @@ func (q *queue) recycle(b *Batch) {
 }
 
 // pop gives s the oldest batches of its edition, up to maxTaken, and recycles those that s
-// had before.
+// has sent.
 func (q *queue) pop(s *sender) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -199,18 +221,22 @@ func (q *queue) pop(s *sender) {
 		s.inFlight += uint64(b.total)
 		q.tally.inFlight += uint64(b.total)
 		s.batches = append(s.batches, b)
+		if !b.taken { // a retry must not differ
+			b.Dropped, b.taken, q.dropped = q.dropped, true, Dropped{}
+		}
 	}
+	q.noteLevel()
 	q.room.Broadcast()
 }
 
-// sleep returns when there may be a batch for s, or at the time until; zero: no limit. It
-// returns false if ctx has ended, or if s has to stop and no other sender can put a batch
-// back.
+// sleep waits until there may be a batch or a request for s, or until the time until; zero: no limit. It
+// returns false if ctx has ended, or if s has to stop and either yields its batches or has
+// none: none is queued, and no other sender has one that it may put back.
 func (q *queue) sleep(ctx context.Context, s *sender, until time.Time) bool {
 	q.mu.Lock()
 	_, b := q.oldest(s.edition)
 	ends := s.stopping && (s.yields || b == nil && q.tally.inFlight == 0)
-	if ends || b != nil {
+	if ends || b != nil || len(q.dueOf(s)) > 0 {
 		q.mu.Unlock()
 		return !ends && ctx.Err() == nil
 	}
@@ -232,14 +258,15 @@ func (q *queue) sleep(ctx context.Context, s *sender, until time.Time) bool {
 	return true
 }
 
-// shrink releases the memory of a queue that is not in use any more.
-func (q *queue) shrink() {
+// releaseFree releases the free batches of a queue whose sink was removed.
+func (q *queue) releaseFree() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.free, q.numFree = nil, 0
 }
 
-// count accounts for records of the batches of s, unless these were given up already.
+// count adds the result of a Send by s to the account. It ignores the result if the batches
+// of s were given up, because their records are counted as lost already.
 func (q *queue) count(s *sender, r *Result) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -252,6 +279,7 @@ func (q *queue) count(s *sender, r *Result) {
 		q.tally.tentative[state] += n
 		done += n
 	}
+	s.spooled += r.Tentative[Spooled]
 	for why, n := range r.Lost {
 		q.tally.lost[why] += n
 		done += n
@@ -259,15 +287,20 @@ func (q *queue) count(s *sender, r *Result) {
 	s.inFlight -= done
 	q.tally.inFlight -= done
 	q.tally.sent.add(&r.Sent)
+	q.dropped.add(r.dropped)
+	q.noteLevel()
 }
 
-// settle implements [Settle]. It moves at most the tentative records of that state: those of
-// an abandoned sender were counted as lost already.
-func (q *queue) settle(from State, records uint64, to Fate) {
+// settle implements [Settle]. It moves at most the records that count and resume have put
+// into the state: an abandoned sender's were counted as lost instead.
+func (q *queue) settle(s *sender, from State, records uint64, to Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(records, q.tally.tentative[from])
 	q.tally.tentative[from] -= n
+	if from == Spooled {
+		s.spooled -= min(n, s.spooled)
+	}
 	if to.Lost {
 		q.tally.lost[to.Why] += n
 	} else {
@@ -275,14 +308,50 @@ func (q *queue) settle(from State, records uint64, to Fate) {
 	}
 }
 
-// awaitRoom waits until the queue is within its limit, or has ended.
-func (q *queue) awaitRoom() {
+// resume implements [Env].Resume. Spooled records of other senders are those that earlier
+// transports left in the spool: their state does not change.
+func (q *queue) resume(s *sender, records uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.bytes > q.limit && !q.ended {
+	others := q.tally.tentative[Spooled] - min(s.spooled, q.tally.tentative[Spooled])
+	found := records - min(records, others)
+	q.tally.resumed += found
+	q.tally.tentative[Spooled] += found
+	s.spooled += records
+}
+
+// countErrors implements [Env].CountErrors.
+func (q *queue) countErrors(e NetworkErrors) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.tally.errors.add(e)
+}
+
+// countSent implements [Env].CountSent.
+func (q *queue) countSent(s Sent) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.tally.sent.add(&s)
+}
+
+// awaitRoom waits until the queue is within its limit or takes no more batches, or ctx has ended.
+func (q *queue) awaitRoom(ctx context.Context) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.isFull() {
+		return
+	}
+	defer context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.room.Broadcast()
+	})()
+	for q.isFull() && ctx.Err() == nil {
 		q.room.Wait()
 	}
 }
+
+func (q *queue) isFull() bool { return q.bytes > q.limit && !q.closed && !q.ended }
 
 // addCounts adds the counts of a feed that ends, and resets them.
 func (q *queue) addCounts(c *feedCounts) {
@@ -301,9 +370,10 @@ func (q *queue) install(s *sender) {
 	if q.current != nil {
 		q.stopSender(q.current, q.current.edition == s.edition)
 	}
-	q.current, q.limit = s, s.config.Queue
+	q.current, q.limit, q.waits = s, s.config.Queue, s.config.From != "" || s.config.Waits
 	q.closed, q.ended, q.reason = false, false, Stopped
 	q.bound()
+	q.noteLevel()
 	q.room.Broadcast()
 }
 
@@ -319,10 +389,14 @@ func (q *queue) reopen() {
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
 	q.closed = true
 	if q.current != nil {
 		q.stopSender(q.current, false)
 	}
+	q.room.Broadcast()
 }
 
 func (q *queue) stopSender(s *sender, yields bool) {
@@ -338,7 +412,7 @@ func (q *queue) stopSender(s *sender, yields bool) {
 func (q *queue) wakeSender() {
 	if q.asleep {
 		q.asleep = false
-		q.signal()
+		signal(q.wake)
 	}
 }
 
@@ -349,10 +423,9 @@ func (q *queue) stopState(s *sender) (stopping, yields bool) {
 	return s.stopping, s.yields
 }
 
-// endSender ends a sender. If it yields to another sender, its unsent batches go back to
-// the front of the queue: kept is the number of their records. Otherwise it has sent all
-// batches, or it failed, and its batches are lost. replaced reports that another sender is
-// the current one.
+// endSender handles the unsent batches of a sender that ends. If it yields, they go back to
+// the front of the queue: kept is the number of their records. If it failed, they and those
+// in the queue for it are lost. replaced reports that another sender is the current one.
 func (q *queue) endSender(s *sender, failed bool) (replaced bool, kept, lost uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -361,6 +434,9 @@ func (q *queue) endSender(s *sender, failed bool) (replaced bool, kept, lost uin
 	case s.yields && !s.abandoned:
 		kept = q.putBack(s)
 	case failed:
+		for _, b := range s.batches[s.sent:] {
+			q.dropped.addBatch(b)
+		}
 		lost = q.drop(s, Failed)
 	}
 	return s != q.current, kept, lost
@@ -385,11 +461,12 @@ func (q *queue) putBack(s *sender) (records uint64) {
 	}
 	s.batches = nil
 	q.bound()
+	q.noteLevel()
 	return records
 }
 
 // giveUp counts the batches of s and those in the queue for it as lost. If s is the current
-// sender, the queue has ended. The first reason stays.
+// sender, the queue has ended, and batches that arrive later are lost for the same reason.
 func (q *queue) giveUp(s *sender, why Loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -412,6 +489,7 @@ func (q *queue) drop(s *sender, why Loss) (records uint64) {
 		q.takeAfter(before)
 		q.lose(b, why)
 	}
+	q.noteLevel()
 	q.room.Broadcast()
 	return q.tally.lost[why] - before
 }

@@ -29,7 +29,7 @@ func sealedBatch(t testing.TB, q *queue, n, records, size int) *Batch {
 }
 
 // push gives the queue a batch, and lets it drop its oldest batches.
-func push(q *queue, b *Batch) { q.push(b, &containers{}, false) }
+func push(q *queue, b *Batch) { q.push(b, &containers{}) }
 
 func TestFullQueueDropsItsOldestBatchesWithAGap(t *testing.T) {
 	q := newQueue(Live, 100<<10)
@@ -57,6 +57,24 @@ func TestFullQueueDropsItsOldestBatchesWithAGap(t *testing.T) {
 	}
 	if q.tally.inFlight+lost != 5 || q.waiting != 0 || q.bytes != 0 {
 		t.Errorf("in flight %d, lost %d, waiting %d (%d bytes)", q.tally.inFlight, lost, q.waiting, q.bytes)
+	}
+}
+
+// TestBatchesThatWaitHaveNoLargeUnusedEnds: otherwise a queue of records that fill more than half
+// a batch would take twice its limit. The newest batch may still grow.
+func TestBatchesThatWaitHaveNoLargeUnusedEnds(t *testing.T) {
+	for _, size := range []int{17 << 10, 28 << 10, 31 << 10, 33 << 10} { // twice that, with the packets
+		q := newQueue(Live, 16<<20)
+		for i := range 20 {
+			push(q, sealedBatch(t, q, i, 1, size))
+		}
+		var used, taken int
+		for b := q.first; b != q.last; b = b.next {
+			used, taken = used+len(b.Buf), taken+cap(b.Buf)
+		}
+		if used == 0 || taken > used*5/4 {
+			t.Errorf("records of %d bytes: %d bytes are in buffers of %d", size, used, taken)
+		}
 	}
 }
 
@@ -131,7 +149,7 @@ func TestReplayWaitsAndDropsNothing(t *testing.T) {
 		done := make(chan struct{})
 		start := time.Now()
 		go func() {
-			q.awaitRoom()
+			q.awaitRoom(t.Context())
 			waited = time.Since(start)
 			close(done)
 		}()
@@ -156,7 +174,7 @@ func TestAnEndedQueueDoesNotBlockAndCountsBatches(t *testing.T) {
 	q.giveUp(&taker.sender, Failed)
 	q.giveUp(&taker.sender, Stopped)
 	push(q, sealedBatch(t, q, 5, 4, 100))
-	q.awaitRoom()
+	q.awaitRoom(t.Context())
 	q.count(&taker.sender, &Result{Delivered: 2}) // too late: the batch was given up
 	want := LossCounts{Failed: 9}
 	if diff := cmp.Diff(want, q.tally.lost); diff != "" || q.tally.inFlight != 0 || q.tally.delivered != 0 {

@@ -44,8 +44,8 @@ func held(lanes ...*Lane) (n []uint64) {
 	return n
 }
 
-// Lanes get the room that idle lanes hold in the pairing table when they need it, up to an
-// equal share. Lanes that need no more room keep theirs.
+// TestLanesThatFillTheTableLeaveOthersTheirShare checks that a lane which needs room gets
+// it from a large lane, up to an equal share, and that lanes below their share keep theirs.
 func TestLanesThatFillTheTableLeaveOthersTheirShare(t *testing.T) {
 	const tick = 125 * time.Millisecond // a quarter of the sinks' flush
 	synctest.Test(t, func(t *testing.T) {
@@ -99,8 +99,8 @@ func TestLanesThatFillTheTableLeaveOthersTheirShare(t *testing.T) {
 	})
 }
 
-// A lane with many queries is not limited to an equal share after the lanes that filled the
-// table are closed.
+// TestLanesAreRationedNoLongerThanRoomIsShort checks that a lane may hold more than a share
+// again after the lanes that filled the table are closed.
 func TestLanesAreRationedNoLongerThanRoomIsShort(t *testing.T) {
 	const tick = 125 * time.Millisecond // a quarter of the sinks' flush
 	synctest.Test(t, func(t *testing.T) {

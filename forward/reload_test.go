@@ -80,7 +80,7 @@ func TestAFailingSinkContinuesWithItsNextTransport(t *testing.T) {
 			}
 		}
 		more()
-		r.setUp = always
+		r.setUp = func(_ string, f *fake) { always(f) }
 		for range 3 {
 			c.Target.Address += "x"
 			r.mustApply(t, c)
@@ -92,7 +92,7 @@ func TestAFailingSinkContinuesWithItsNextTransport(t *testing.T) {
 		c.Zlib = true
 		r.mustApply(t, c)
 		more()
-		if s := r.only(t); s.Leaving || s.Error != "" || s.Offered != uint64(next) {
+		if s := r.only(t); s.Draining || s.Error != "" || s.Offered != uint64(next) {
 			t.Errorf("in the end: %+v", s)
 		}
 		l.Close()
@@ -141,7 +141,7 @@ func TestTheNewQueueLimitDropsTheOldestBatches(t *testing.T) {
 // TestLossesOfRemovedSinksStayInTheAccount of their name, and are logged.
 func TestLossesOfRemovedSinksStayInTheAccount(t *testing.T) {
 	obs := testSink("a")
-	obs.Format = NMSG{nmsg.DNSObs} // so that queued dnsqr batches cannot be sent
+	obs.Format = NMSG{Message: nmsg.DNSObs} // so that queued dnsqr batches cannot be sent
 	for name, after := range map[string][]SinkConfig{"removed": nil, "another form": {obs}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, Live)
@@ -203,12 +203,12 @@ func TestANewTransportDoesNotWaitForAStuckOne(t *testing.T) {
 		c.Queue *= 2
 		r.mustApply(t, c)
 		time.Sleep(swapTime + time.Second)
-		if s := r.only(t); !s.Leaving || s.Removed || s.Delivered != 1000 || s.Queued != 10 || !strings.HasSuffix(s.Error, "has not returned for 14s") {
+		if s := r.only(t); !s.Draining || s.Removed || s.Delivered != 1000 || s.Queued != 10 || !strings.HasSuffix(s.Error, "has not returned for 14s") {
 			t.Errorf("when another transport has replaced it: %+v", s)
 		}
 		close(released)
 		time.Sleep(time.Second)
-		if s := r.only(t); s.Leaving || s.Error != "" || s.Delivered != 1010 {
+		if s := r.only(t); s.Draining || s.Error != "" || s.Delivered != 1010 {
 			t.Errorf("when it has returned: %+v", s)
 		}
 		l.Close()
@@ -247,7 +247,7 @@ func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged(t *testing.T) {
 		const lanes, bursts, perBurst = 3, 150, 10
 		c := testSink("a")
 		r := newRig(t, Live, c)
-		r.setUp = func(f *fake) { f.fail(failsInside, stallsFor(30*time.Millisecond), failsOnce, failsInside) }
+		r.setUp = func(_ string, f *fake) { f.fail(failsInside, stallsFor(30*time.Millisecond), failsOnce, failsInside) }
 		stop := r.run()
 		work := make(chan struct{})
 		var wg, working sync.WaitGroup
@@ -314,7 +314,7 @@ func TestNothingIsLostOrCountedTwiceWhileAFailingSinkIsChanged(t *testing.T) {
 // the old format, and that both share one account.
 func TestAnotherFormatWaitsForTheOldOne(t *testing.T) {
 	obs, smaller, larger := testSink("a"), testSink("a"), testSink("a")
-	obs.Format = NMSG{nmsg.DNSObs}
+	obs.Format = NMSG{Message: nmsg.DNSObs}
 	smaller.MTU /= 2
 	larger.MTU *= 2
 	for name, c := range map[string]struct {
@@ -337,11 +337,11 @@ func TestAnotherFormatWaitsForTheOldOne(t *testing.T) {
 			r.mustApply(t, c.after)
 			burst(l, 0, 1000, 50, 300)
 			time.Sleep(time.Second)
-			if s := r.only(t); !s.Leaving || s.Removed || s.Queued != 1050 {
+			if s := r.only(t); !s.Draining || s.Removed || s.Queued != 1050 {
 				t.Errorf("%s: while the old transport sends: %+v", name, s)
 			}
 			time.Sleep(10 * time.Minute)
-			if s := r.only(t); s.Leaving || s.Delivered != 1050 || s.Offered != 1050 {
+			if s := r.only(t); s.Draining || s.Delivered != 1050 || s.Offered != 1050 {
 				t.Errorf("%s: in the end: %+v", name, s)
 			}
 			l.Close()
@@ -375,21 +375,21 @@ func TestAStuckTransportDoesNotBlockAnotherFormat(t *testing.T) {
 		l := r.Lane("source")
 		burst(l, 0, 0, 1000, 300)
 		time.Sleep(longestWrite + 2*time.Second)
-		c.Format = NMSG{nmsg.DNSObs}
+		c.Format = NMSG{Message: nmsg.DNSObs}
 		r.mustApply(t, c)
 		burst(l, 0, 1000, 10, 300)
 		time.Sleep(swapTime + time.Second)
-		if s := r.only(t); !s.Leaving || s.Delivered != 10 || s.Queued != 1000 || !strings.HasPrefix(s.Error, "as it was before the reload: ") {
+		if s := r.only(t); !s.Draining || s.Delivered != 10 || s.Queued != 1000 || !strings.HasPrefix(s.Error, "before the reload: ") {
 			t.Errorf("while it is stuck: %+v", s)
 		}
 		r.mustApply(t) // removed, while the old transport still has batches
 		time.Sleep(time.Second)
-		if s := r.only(t); !s.Leaving || !s.Removed {
+		if s := r.only(t); !s.Draining || !s.Removed {
 			t.Errorf("removed while it is stuck: %+v", s)
 		}
 		close(released)
 		time.Sleep(time.Second)
-		if s := r.only(t); s.Leaving || s.Delivered != 10 || s.Lost[Failed] != 1000 {
+		if s := r.only(t); s.Draining || s.Delivered != 10 || s.Lost[Failed] != 1000 {
 			t.Errorf("when it has failed: %+v", s)
 		}
 		l.Close()
@@ -418,7 +418,7 @@ func TestBatchesOfAStuckTransportAreSentByTheNextOne(t *testing.T) {
 		time.Sleep(time.Second)
 		close(released)
 		time.Sleep(time.Second)
-		if s := r.only(t); s.Leaving || s.Delivered != 10 {
+		if s := r.only(t); s.Draining || s.Delivered != 10 {
 			t.Errorf("in the end: %+v", s)
 		}
 		l.Close()
@@ -443,13 +443,13 @@ func TestASinkThatIsAddedAgainKeepsItsAccount(t *testing.T) {
 			r.mustApply(t)
 			burst(l, 0, 500, 7, 300) // for no sink
 			time.Sleep(time.Second)
-			if s := r.only(t); !s.Removed || s.Leaving == drained || s.Offered != 500 {
+			if s := r.only(t); !s.Removed || s.Draining == drained || s.Offered != 500 {
 				t.Errorf("drained %v: removed: %+v", drained, s)
 			}
 			r.mustApply(t, testSink("a"))
 			burst(l, 0, 507, 100, 300)
 			time.Sleep(time.Minute)
-			if s := r.only(t); s.Removed || s.Leaving || s.Offered != 600 || s.Delivered != 600 {
+			if s := r.only(t); s.Removed || s.Draining || s.Offered != 600 || s.Delivered != 600 {
 				t.Errorf("drained %v: back: %+v", drained, s)
 			}
 			l.Close()

@@ -41,7 +41,7 @@ func TestRename(t *testing.T) {
 				defer l.Close()
 				take(l, n)
 			}
-			r.Rename(c.names)
+			r.Rename(c.names, nil)
 			last := r.Lane(cmp.Or(c.names["c"], "c"))
 			defer last.Close()
 			take(last, 1)

@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -10,13 +11,48 @@ import (
 // batches of lanes, and returns when the sinks have sent all batches and closed their
 // transports. If ctx has ended, the owners of lanes have closed them. In Live, sinks have
 // stopTime; in Replay, stopTime begins at the end of the context of [WithReplayWait]. The
-// error names the sinks that failed permanently or did not finish.
+// error names the sinks that failed permanently, did not finish, or lost records at the stop.
 func (f *Forwarder) Run(ctx context.Context) error {
 	sending, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
 	f.startAll(sending)
 	f.maintain(ctx)
-	return f.drain(f.stopSinks(), abort)
+	before := f.losses()
+	err := f.drain(f.stopSinks(), abort)
+	f.endStages()
+	return errors.Join(err, f.lostSince(before))
+}
+
+// losses returns what each sink has lost so far, without what is too big for its message type,
+// and without the sinks that have failed permanently: these have reported it.
+func (f *Forwarder) losses() map[*sink]LossCounts {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := map[*sink]LossCounts{}
+	for _, s := range f.allSinks() {
+		if !s.current().ended || s.removed {
+			all[s] = s.queue.damage().lost
+		}
+	}
+	return all
+}
+
+// lostSince logs, and returns as an error, what each sink has lost since before.
+func (f *Forwarder) lostSince(before map[*sink]LossCounts) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for _, s := range f.allSinks() {
+		was, working := before[s]
+		if !working {
+			continue
+		}
+		if lost, records := s.queue.damage().lost.since(was); records > 0 {
+			f.log.Warn("records were lost at the stop", "sink", s.name, "records", records, "lost", lost)
+			errs = append(errs, fmt.Errorf("sink %q: %d records were lost at the stop", s.name, records))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (f *Forwarder) startAll(sending context.Context) {
@@ -28,8 +64,8 @@ func (f *Forwarder) startAll(sending context.Context) {
 	}
 }
 
-// stopSinks ends pending queries, seals open batches, closes the queues, and returns the
-// senders that have not ended.
+// stopSinks ends pending queries, seals open batches, closes the queues that lanes feed, and returns
+// the senders for drain. The queues that a stage feeds close when its aggregate sink has ended.
 func (f *Forwarder) stopSinks() []*sender {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -37,9 +73,13 @@ func (f *Forwarder) stopSinks() []*sender {
 	for _, l := range f.lanes {
 		l.finish()
 	}
-	for _, s := range f.sinks {
-		s.queue.close()
+	if f.mode == Live {
+		f.shareNow() // aggregate sinks may emit their windows now
 	}
+	for _, i := range f.inlets {
+		i.seal()
+	}
+	f.closeQueues()
 	return f.senders()
 }
 
@@ -82,7 +122,7 @@ const (
 )
 
 // shareTime is the interval at which lanes share the resolver's addresses that they have
-// seen. Until then a lane applies the rule to the addresses in its own messages.
+// seen, with one another and with stages. Until then a lane knows only those in its own messages.
 const shareTime = time.Second
 
 // maintain seals batches whose flush time has passed, rations room for queries and shares
@@ -128,28 +168,33 @@ func (f *Forwarder) sealDue(now time.Time) {
 	for _, l := range f.lanes {
 		l.sealDue(now)
 	}
+	for _, i := range f.inlets {
+		i.sealDue(now)
+	}
+	for _, s := range f.stages() {
+		s.sealDue(now)
+	}
 }
 
 // sealDue seals the open batches that have waited for the flush time of their sink.
 func (l *Lane) sealDue(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range l.feeds {
-		f := &l.feeds[i]
-		if f.open != nil && now.Sub(f.open.opened) >= f.to.config.Flush {
-			f.seal()
-		}
-	}
+	l.feeds.sealDue(now)
 }
 
-// share gives every lane the resolver's addresses that any lane has seen.
+// share calls shareNow when that is due.
 func (f *Forwarder) share(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now.Sub(f.shared) < shareTime {
-		return
+	if now.Sub(f.shared) >= shareTime {
+		f.shared = now
+		f.shareNow()
 	}
-	f.shared = now
+}
+
+// shareNow gives every lane and stage the resolver's addresses that any lane has seen. f.mu is held.
+func (f *Forwarder) shareNow() {
 	for _, l := range f.lanes {
 		l.mu.Lock()
 		f.learned.See(l.pairer.Seen())
@@ -158,15 +203,18 @@ func (f *Forwarder) share(now time.Time) {
 	known := f.learned.Known()
 	for _, l := range f.lanes {
 		l.mu.Lock()
-		l.pairer.Know(known)
+		l.pairer.SetKnown(known)
 		l.mu.Unlock()
+	}
+	for _, s := range f.stages() {
+		s.setKnown(known)
 	}
 }
 
-// ration limits lanes to equal shares of the budget when a lane with less than a share is
-// refused room, for as long as a lane is refused room and less than a share is free. A
-// lane's clock runs on its own messages, so that a connection which fills the budget and
-// then sends nothing would keep its room.
+// ration limits each lane to an equal share of the budget for pending queries. It starts
+// when a lane that holds less than its share was refused room, and stops when no lane
+// was refused, or a whole share is free. Otherwise a connection that fills the budget and
+// then sends nothing would keep its room: only a lane's own messages expire its queries.
 func (f *Forwarder) ration() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -30,11 +30,12 @@ type sender struct {
 	sink      *sink
 	queue     *queue // the sink's
 	config    SinkConfig
-	edition   int // of the sink's format: batches of another edition are for another sender
+	edition   int // incremented if the batches of the earlier sender are unfit: see carries
 	mode      Mode
 	observer  Observer // nil: none
 	log       *slog.Logger
 	transport Transport
+	filter    filter  // config.Filter
 	divider   Divider // the transport, if it is a Divider and the mode is Replay; else nil
 	health    health
 
@@ -52,32 +53,45 @@ type sender struct {
 	deflated []*Batch // batches, compressed
 
 	// The queue's mutex guards these.
-	stopping  bool   // the sender has to stop
-	yields    bool   // its unsent batches go to another sender
-	abandoned bool   // its batches were given up
-	inFlight  uint64 // records in batches that are not sent
+	stopping  bool            // the sender has to stop
+	yields    bool            // its unsent batches go to another sender
+	abandoned bool            // its batches were given up
+	inFlight  uint64          // records in batches that are not sent
+	spooled   uint64          // records that the transport has in its spool
+	requested []*confirmation // oldest first
 
 	ended bool // the goroutine is about to end; the Forwarder's mutex guards it
 }
 
 func (f *Forwarder) newSender(s *sink, c *SinkConfig) (*sender, error) {
 	log := f.log.With("sink", c.Name)
-	t, err := c.Transport.New(c, Env{Mode: f.mode, Log: log, Stdout: f.stdout, Settle: s.queue.settle})
+	filter, err := newFilter(&c.Filter)
 	if err != nil {
 		return nil, fmt.Errorf("sink %q: %w", c.Name, err)
 	}
 	n := &sender{
-		sink:      s,
-		queue:     s.queue,
-		config:    *c,
-		mode:      f.mode,
-		observer:  f.observer,
-		log:       log,
-		transport: t,
-		stop:      make(chan struct{}),
-		released:  make(chan struct{}),
-		done:      make(chan struct{}),
+		sink:     s,
+		queue:    s.queue,
+		config:   *c,
+		filter:   filter,
+		mode:     f.mode,
+		observer: f.observer,
+		log:      log,
+		stop:     make(chan struct{}),
+		released: make(chan struct{}),
+		done:     make(chan struct{}),
 	}
+	if n.aggregates() {
+		n.observer = nil // its units are not containers, and nothing leaves by them
+		if s.stage == nil {
+			s.stage = &stage{mode: f.mode}
+		}
+	}
+	t, err := c.Transport.New(c, n.env(f.stdout))
+	if err != nil {
+		return nil, fmt.Errorf("sink %q: %w", c.Name, err)
+	}
+	n.transport = t
 	if d, ok := t.(Divider); ok && f.mode == Replay {
 		n.divider = d
 	}
@@ -90,13 +104,33 @@ func (f *Forwarder) newSender(s *sink, c *SinkConfig) (*sender, error) {
 	return n, nil
 }
 
+// env returns the environment of the sender's transport.
+func (s *sender) env(stdout io.Writer) Env {
+	env := Env{
+		Mode:        s.mode,
+		Log:         s.log,
+		Stdout:      stdout,
+		Settle:      func(from State, records uint64, to Outcome) { s.queue.settle(s, from, records, to) },
+		CountErrors: s.queue.countErrors,
+		CountSent:   s.queue.countSent,
+		Resume:      func(records uint64) { s.queue.resume(s, records) },
+		Doubt:       s.queue.doubt,
+		HalfFull:    s.queue.halfFull,
+		Stop:        s.stop,
+	}
+	if s.aggregates() {
+		env.Emit = s.sink.stage.emit
+	}
+	return env
+}
+
 // divides reports whether records of these times belong in different batches.
 func (s *sender) divides(a, b transform.Time) bool {
 	return s.divider != nil && s.divider.Divides(a, b)
 }
 
-// run sends batches until the sender has to stop or ctx ends; when ctx has ended, it gives
-// up the rest.
+// run sends batches until the sender has to stop or ctx ends, and closes the transport. If
+// ctx has ended, the rest is lost.
 func (s *sender) run(ctx context.Context) {
 	s.await(ctx)
 	err := s.release(ctx, s.serve(ctx))
@@ -108,8 +142,8 @@ func (s *sender) run(ctx context.Context) {
 }
 
 // await waits for the earlier sender, so that older batches are sent first and its
-// transport is closed. It does not wait for a sender that is stuck in a call or in Close:
-// that sender returns its batches later.
+// transport is closed. After swapTime it does not wait for a sender in Close, nor for one
+// that is stuck in another call, which returns its batches later.
 func (s *sender) await(ctx context.Context) {
 	for s.after != nil {
 		t := time.NewTimer(swapTime)
@@ -136,16 +170,19 @@ func (s *sender) isReleased() bool {
 	}
 }
 
-// serve sends batches. It returns nil when the sender has to stop and has sent its batches,
+// serve sends batches, and makes confirmations. It returns nil when the sender has to stop and has sent its batches,
 // or when ctx has ended, and an error when no more batches can be sent.
 func (s *sender) serve(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if _, yields := s.queue.stopState(s); yields {
 			return nil
 		}
+		if err := s.confirm(ctx); err != nil {
+			return err
+		}
 		s.queue.pop(s)
 		if len(s.batches) == 0 {
-			if !s.queue.sleep(ctx, s, s.rest(ctx)) {
+			if !s.queue.sleep(ctx, s, s.idle(ctx)) {
 				return nil
 			}
 			continue
@@ -191,22 +228,29 @@ func (s *sender) abandon() error {
 	}
 }
 
-// rest calls the transport's Rest while there is no batch to send. It returns the time of
-// the next call; zero: none.
-func (s *sender) rest(ctx context.Context) time.Time {
-	s.health.begin(time.Now(), longestWrite)
+// idle opens the transport if necessary and calls its Idle; there is no batch to send. It
+// notes failures, and returns the time at which to call it again; zero: none.
+func (s *sender) idle(ctx context.Context) time.Time {
+	s.health.begin(time.Now(), s.mayTake(nil))
 	err := s.open(ctx)
 	var next time.Time
 	if err != nil {
 		next = time.Now().Add(longestWait)
 	} else {
-		next, err = s.transport.Rest(ctx)
+		next, err = s.transport.Idle(ctx)
 	}
 	s.health.returned()
-	if trouble, ok := errors.AsType[TroubleError](err); ok {
-		s.note(trouble)
-	} else if err != nil {
-		s.fails(err)
+	_, spools := s.transport.(Spooler)
+	switch {
+	case err == nil:
+		s.noteRecovery(s.health.rest(time.Now()))
+	case spools && s.ready:
+		s.noteTrouble(err) // Idle of a spool returns why its peer gets nothing
+	default:
+		s.noteFailure(err, callFails)
+	}
+	if over := s.health.overAt(); !over.IsZero() && (next.IsZero() || over.Before(next)) {
+		return over
 	}
 	return next
 }
@@ -220,8 +264,9 @@ func (s *sender) open(ctx context.Context) error {
 	return err
 }
 
-// deliver sends the batches that the sender took. It returns nil when all are sent, when
-// the sender yields to another, or when ctx has ended. The sender keeps the rest.
+// deliver sends the batches that the sender took, and keeps those that it did not send. It
+// returns nil when all are sent, the sender yields to another, or ctx has ended, and an
+// error when it cannot send the rest.
 func (s *sender) deliver(ctx context.Context) error {
 	done, from, err := s.send(ctx, s.finish())
 	if s.sent = done; done < len(s.batches) {
@@ -230,14 +275,14 @@ func (s *sender) deliver(ctx context.Context) error {
 	return err
 }
 
-// send returns the number of batches that are sent or lost, and the number of such units in
-// the next batch.
+// send sends batches, and retries after errors that are not final. done is the number of
+// batches that are sent or lost, from the number of such units in the next batch.
 func (s *sender) send(ctx context.Context, bs []*Batch) (done, from int, err error) {
 	wait := firstWait
 	for done < len(bs) {
 		last, _ := s.queue.stopState(s)
 		r, err := s.try(ctx, bs[done:], from)
-		s.show(bs[done:], from, r.Units)
+		s.show(bs[done:], from, &r)
 		s.queue.count(s, &r)
 		for from += r.Units; done < len(bs) && from >= len(bs[done].Units); done++ {
 			from -= len(bs[done].Units)
@@ -250,19 +295,22 @@ func (s *sender) send(ctx context.Context, bs []*Batch) (done, from int, err err
 		case ctx.Err() != nil:
 			return done, from, nil
 		case err == nil:
-			s.note(r.Trouble)
+			s.note(&r)
+			if r.Delivered > 0 || r.Tentative != (StateCounts{}) {
+				s.health.delivered()
+			}
 			if yields {
 				return done, from, nil
 			}
 			continue
 		case s.final(err):
-			s.health.fail(err, time.Now(), false)
+			s.health.fail(err, time.Now(), callFails)
 			return done, from, err
 		case last:
-			s.health.fail(err, time.Now(), false)
+			s.health.fail(err, time.Now(), callFails)
 			return done, from, fmt.Errorf("%w: %w", errGaveUp, err)
 		}
-		s.fails(err)
+		s.noteFailure(err, callFails)
 		s.pause(ctx, wait)
 		wait = min(2*wait, longestWait)
 		if _, yields := s.queue.stopState(s); yields || ctx.Err() != nil {
@@ -287,7 +335,7 @@ func (s *sender) try(ctx context.Context, bs []*Batch, from int) (Result, error)
 	return r, err
 }
 
-// mayTake returns the longest time that a Send may take.
+// mayTake returns the longest time that a Send of bs may take; nil: Open or Idle.
 func (s *sender) mayTake(bs []*Batch) time.Duration {
 	if p, ok := s.transport.(Pacer); ok {
 		return longestWrite + p.MayTake(bs)
@@ -306,7 +354,7 @@ func (s *sender) finish() []*Batch {
 	for i, b := range s.batches {
 		d := s.deflated[i]
 		d.reset()
-		d.ID, d.First, d.Time = b.ID, b.First, b.Time
+		d.ID, d.First, d.Time, d.Dropped = b.ID, b.First, b.Time, b.Dropped
 		for k := range b.Units {
 			d.Buf = s.deflate(d.Buf, b.Bytes(k))
 			d.Units = append(d.Units, Unit{End: len(d.Buf), Records: b.Units[k].Records})
@@ -316,7 +364,7 @@ func (s *sender) finish() []*Batch {
 }
 
 // deflate appends the container, compressed if that is smaller. On UDP the compressed
-// container must also fit the MTU: some readers cannot read fragments of one.
+// container must also fit the MTU: some readers cannot read a compressed one in fragments.
 func (s *sender) deflate(buf, container []byte) []byte {
 	at := len(buf)
 	buf, err := s.deflater.Append(buf, container)
@@ -327,9 +375,10 @@ func (s *sender) deflate(buf, container []byte) []byte {
 	return buf
 }
 
-// final reports whether a retry is useless, or would block the input of a Replay.
+// final reports whether err ends the sender without a retry: it is a [PermanentError], or the
+// mode is Replay, in which every failure is final.
 func (s *sender) final(err error) bool {
-	_, broken := errors.AsType[BrokenError](err)
+	_, broken := errors.AsType[PermanentError](err)
 	return broken || s.mode == Replay
 }
 
@@ -344,35 +393,52 @@ func (s *sender) pause(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// note notes that units were sent, or that some were lost because of trouble.
-func (s *sender) note(trouble error) {
-	if trouble != nil {
-		if s.health.fail(trouble, time.Now(), true) {
-			s.log.Warn("sink loses records; the ledger counts them", "error", trouble)
+// note notes that the transport works, or that it lost or spooled units because of trouble.
+func (s *sender) note(r *Result) {
+	switch {
+	case r.LossCause != nil:
+		if s.health.fail(r.LossCause, time.Now(), losesRecords) {
+			s.log.Warn("sink loses records; the ledger counts them", "error", r.LossCause)
 		}
-		return
+	case r.Trouble != nil:
+		s.noteTrouble(r.Trouble)
+	default:
+		s.noteRecovery(s.health.work(time.Now()))
 	}
-	if since, recovered := s.health.work(time.Now()); recovered {
+}
+
+func (s *sender) noteRecovery(since time.Time, recovered bool) {
+	if recovered {
 		s.log.Info("sink works again", "after", time.Since(since).Round(time.Millisecond))
 	}
 }
 
-func (s *sender) fails(err error) {
-	if s.health.fail(err, time.Now(), false) {
+// noteTrouble notes that the peer of a spool cannot be reached.
+func (s *sender) noteTrouble(err error) {
+	if s.health.fail(err, time.Now(), peerFails) {
+		s.log.Error("sink cannot reach its peer; records wait in its spool", "error", err)
+	}
+}
+
+// noteFailure notes an error after which the sender tries again.
+func (s *sender) noteFailure(err error, kind failureKind) {
+	if s.health.fail(err, time.Now(), kind) {
 		s.log.Error("sink fails and is retried; records wait in its queue, and when it is full the oldest are lost",
 			"error", err)
 	}
 }
 
-// show passes the observer those of n units, from number from on, that were sent.
-func (s *sender) show(bs []*Batch, from, n int) {
+// show passes the units of r, which begin at number from, to the observer, except those that
+// were lost.
+func (s *sender) show(bs []*Batch, from int, r *Result) {
 	if s.observer == nil {
 		return
 	}
+	n := r.Units
 	for _, b := range bs {
 		for ; from < len(b.Units) && n > 0; from, n = from+1, n-1 {
 			if !b.Units[from].lost {
-				s.observer.Sent(s.config.Name, b.Bytes(from))
+				s.observer.Sent(s.config.Name, b.Bytes(from), n <= r.Spooled)
 			}
 		}
 		from = 0
@@ -385,4 +451,12 @@ func (s *sender) commandRuns() CommandRuns {
 		return k.CommandRuns()
 	}
 	return CommandRuns{}
+}
+
+// files returns the account of the transport's files.
+func (s *sender) files() Files {
+	if w, ok := s.transport.(FileWriter); ok {
+		return w.Files()
+	}
+	return Files{}
 }

@@ -12,12 +12,18 @@ import (
 type sink struct {
 	name    string
 	queue   *queue
-	senders []*sender   // those that have not ended, oldest first, and the current one
-	past    CommandRuns // of other senders, which have ended
-	removed bool        // no sink of this name is configured
+	stage   *stage    // of an aggregate sink; nil: it was none yet
+	senders []*sender // those that have not ended, oldest first, and the current one
+	removed bool      // no sink of this name is configured
+
+	// Of other senders, which have ended.
+	pastRuns   CommandRuns
+	pastFiles  Files
+	pastRRsets *RRsets // nil: none of them aggregated
 }
 
-// current returns the sender of the present configuration, or of the last one.
+// current returns the sender of the present configuration, or of the last one if the sink
+// is removed; nil: none yet.
 func (s *sink) current() *sender { return s.queue.current }
 
 // senderFor returns the sink's sender if its configuration is c, else a new one, which is
@@ -33,9 +39,22 @@ func (f *Forwarder) senderFor(c *SinkConfig) (*sender, error) {
 	return f.newSender(s, c)
 }
 
+// stages returns the stages of all sinks.
+func (f *Forwarder) stages() (all []*stage) {
+	for _, s := range f.allSinks() {
+		if s.stage != nil {
+			all = append(all, s.stage)
+		}
+	}
+	return all
+}
+
+// allSinks returns the sinks, and those that a reload removed.
+func (f *Forwarder) allSinks() []*sink { return slices.Concat(f.sinks, f.removed) }
+
 // sink returns the sink of that name, removed or not; nil if there was none.
 func (f *Forwarder) sink(name string) *sink {
-	all := slices.Concat(f.sinks, f.removed)
+	all := f.allSinks()
 	if i := slices.IndexFunc(all, func(s *sink) bool { return s.name == name }); i >= 0 {
 		return all[i]
 	}
@@ -43,7 +62,7 @@ func (f *Forwarder) sink(name string) *sink {
 }
 
 // install makes senders, in the order of the configuration, the current senders of their
-// sinks, and removes all other sinks, which no lane feeds any more.
+// sinks, and removes all other sinks, which no lane feeds any more. A stage may still feed them.
 func (f *Forwarder) install(senders []*sender) {
 	old := f.sinks
 	f.sinks = nil
@@ -69,10 +88,10 @@ func (f *Forwarder) install(senders []*sender) {
 		if !slices.Contains(f.sinks, s) {
 			s.removed = true
 			f.removed = append(f.removed, s)
-			s.queue.close()
 			s.forgetEnded()
 		}
 	}
+	f.closeQueues()
 }
 
 // forgetEnded removes the senders that have ended, except the current one of a configured
@@ -81,13 +100,15 @@ func (s *sink) forgetEnded() {
 	s.senders = slices.DeleteFunc(s.senders, func(n *sender) bool {
 		forget := n.ended && (s.removed || n != s.current())
 		if forget {
-			s.past.add(n.commandRuns())
+			s.pastRuns.add(n.commandRuns())
+			s.pastFiles.add(n.files())
+			s.pastRRsets = s.pastRRsets.with(n)
 		}
 		return forget
 	})
 }
 
-// start runs the sender. drain waits for it.
+// start starts the sender's goroutine. drain waits for it.
 func (f *Forwarder) start(s *sender) {
 	sending := f.sending
 	go func() {
@@ -105,6 +126,10 @@ func (f *Forwarder) ended(n *sender) {
 	s := n.sink
 	n.ended = true
 	s.forgetEnded()
+	f.closeQueues()
+	if n.err != nil {
+		s.queue.doubt()
+	}
 	switch {
 	case n.err == nil:
 	case s.removed:
@@ -118,7 +143,7 @@ func (f *Forwarder) ended(n *sender) {
 		}
 	}
 	if s.removed && len(s.senders) == 0 {
-		s.queue.shrink()
+		s.queue.releaseFree()
 		f.logRemoved(n)
 	}
 }
@@ -131,12 +156,12 @@ func (f *Forwarder) logRemoved(last *sender) {
 		level = slog.LevelWarn
 	}
 	last.log.Log(context.Background(), level, "sink removed",
-		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered, "lost", l.Lost, "on_rotate", l.OnRotate)
+		"offered", l.Offered, "delivered", l.Delivered, "filtered", l.Filtered.Sum(), "lost", l.Lost, "on_rotate", l.OnRotate, "files", l.Files)
 }
 
 // senders returns the senders of all sinks, except those that were forgotten.
 func (f *Forwarder) senders() (all []*sender) {
-	for _, s := range slices.Concat(f.sinks, f.removed) {
+	for _, s := range f.allSinks() {
 		all = append(all, s.senders...)
 	}
 	return all

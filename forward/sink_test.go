@@ -99,9 +99,9 @@ func TestAFailingSinkIsTriedOnceMoreAtTheEnd(t *testing.T) {
 			if err := stop(); errors.Is(err, errGaveUp) == recovers || time.Since(start) != 0 {
 				t.Errorf("stopping took %v: %v", time.Since(start), err)
 			}
-			want := SinkLedger{Name: "a", Offered: 10, Delivered: 10}
+			want := SinkLedger{Name: "a", Target: "udp://", Offered: 10, Delivered: 10}
 			if !recovers {
-				want = SinkLedger{Name: "a", Offered: 10, Lost: LossCounts{Failed: 10}, Error: errFake.Error()}
+				want = SinkLedger{Name: "a", Target: "udp://", Offered: 10, Lost: LossCounts{Failed: 10}, Error: errFake.Error()}
 			}
 			got := r.Ledger().Sinks[0]
 			got.Sent, got.QueueMax, got.FailingSince = Sent{}, 0, time.Time{}
@@ -115,7 +115,7 @@ func TestAFailingSinkIsTriedOnceMoreAtTheEnd(t *testing.T) {
 func TestTroubleEndsAfterAQuietTime(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var h health
-	if !h.fail(errFake, now, true) || h.fail(errFake, now.Add(time.Second), true) {
+	if !h.fail(errFake, now, losesRecords) || h.fail(errFake, now.Add(time.Second), losesRecords) {
 		t.Error("the first failure in a row is not distinguished from the others")
 	}
 	if _, over := h.work(now.Add(quiet)); over {
@@ -124,12 +124,66 @@ func TestTroubleEndsAfterAQuietTime(t *testing.T) {
 	if since, over := h.work(now.Add(time.Second + quiet)); !over || !since.Equal(now) {
 		t.Errorf("not ended, or since %v", since)
 	}
-	h.fail(errFake, now, false)
+	h.fail(errFake, now, callFails)
 	if _, over := h.work(now); !over {
 		t.Error("a success does not end a failure")
 	}
 	if text, since := h.failure(now); text != "" || !since.IsZero() {
 		t.Errorf("failure %q since %v", text, since)
+	}
+}
+
+// TestTheLedgerShowsAFailureUntilItIsOver and no longer, also if no more records come. Times
+// are those after the start at which the failure must be shown and must be over.
+func TestTheLedgerShowsAFailureUntilItIsOver(t *testing.T) {
+	for name, tt := range map[string]struct {
+		faults      []fault
+		idles       []error
+		sends       []time.Duration
+		shown, over time.Duration // over 0: never
+	}{
+		"an Idle without a failure ends one of Idle": {nil, []error{errFake, errFake, errFake, nil}, nil, 2900 * time.Millisecond, 3100 * time.Millisecond},
+		"a retry ends a failure of Send":             {[]fault{failsOnce, failsOnce}, nil, []time.Duration{0}, 3400 * time.Millisecond, 3600 * time.Millisecond},
+		"a loss, after a quiet time":                 {[]fault{losesEverySecond}, nil, []time.Duration{0}, 10400 * time.Millisecond, 10600 * time.Millisecond},
+		"a call that does not return":                {[]fault{stallsFor(time.Minute)}, nil, []time.Duration{0}, 60400 * time.Millisecond, 60600 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Live)
+				log := r.logged()
+				if err := r.Apply(r.policy, []SinkConfig{testSink("a")}); err != nil {
+					t.Fatal(err)
+				}
+				r.fake("a").fail(tt.faults...)
+				r.fake("a").idles = tt.idles
+				l := r.Lane("source")
+				stop := r.run()
+				for i, at := range tt.sends {
+					time.AfterFunc(at, func() { burst(l, 0, 10*i, 10, 1000) })
+				}
+				failing := func() bool {
+					s := r.Ledger().Sinks[0]
+					return s.Error != "" && !s.FailingSince.IsZero()
+				}
+				time.Sleep(tt.shown)
+				if !failing() {
+					t.Errorf("no failure after %v", tt.shown)
+				}
+				if tt.over > 0 {
+					time.Sleep(tt.over - tt.shown)
+					if failing() {
+						t.Errorf("it still fails after %v", tt.over)
+					}
+				}
+				l.Close()
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+				if hangs := len(tt.faults) > 0 && strings.HasPrefix(name, "a call"); strings.Contains(log.String(), "works again") != (tt.over > 0 && !hangs) {
+					t.Errorf("the log:\n%s", log)
+				}
+			})
+		})
 	}
 }
 
@@ -148,11 +202,11 @@ func TestARemovedSinkLogsItsLedgerWhenDrained(t *testing.T) {
 		if err := r.Apply(r.policy, nil); err != nil {
 			t.Fatal(err)
 		}
-		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Removed || !s[0].Leaving || s[0].Queued != 7 {
+		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Removed || !s[0].Draining || s[0].Queued != 7 {
 			t.Errorf("while it drains: %+v", s)
 		}
 		time.Sleep(time.Minute)
-		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Removed || s[0].Leaving || s[0].Delivered != 7 {
+		if s := r.Ledger().Sinks; len(s) != 1 || !s[0].Removed || s[0].Draining || s[0].Delivered != 7 {
 			t.Errorf("when it has drained: %+v", s)
 		}
 		if !strings.Contains(log.String(), `msg="sink removed" sink=gone offered=7 delivered=7`) {
@@ -361,7 +415,7 @@ func TestASendThatDoesNothingIsAFailure(t *testing.T) {
 func TestTentativeRecordsAreSettledOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Live)
-		r.tentative = "a"
+		r.setUp = func(_ string, f *fake) { f.tentative = tentative{true, Written} }
 		c := testSink("a")
 		r.mustApply(t, c)
 		settle := r.fake("a").env.Settle
@@ -372,9 +426,9 @@ func TestTentativeRecordsAreSettledOnce(t *testing.T) {
 		if s := r.only(t); s.Written != 100 || s.Delivered != 0 || s.Queued != 0 {
 			t.Errorf("written: %+v", s)
 		}
-		settle(Written, 30, Fate{})
-		settle(Written, 20, Fate{Lost: true, Why: Refused})
-		settle(Spooled, 20, Fate{}) // no records are spooled
+		settle(Written, 30, Outcome{})
+		settle(Written, 20, Outcome{Lost: true, Why: Failed})
+		settle(Spooled, 20, Outcome{}) // no records are spooled
 		c.Queue++
 		r.mustApply(t, c)
 		burst(l, 0, 100, 10, 300)
@@ -382,10 +436,10 @@ func TestTentativeRecordsAreSettledOnce(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if s := r.only(t); s.Written != 60 || s.Delivered != 30 || s.Lost[Refused] != 20 {
+		if s := r.only(t); s.Written != 60 || s.Delivered != 30 || s.Lost[Failed] != 20 {
 			t.Errorf("after the stop: %+v", s)
 		}
-		settle(Written, 100, Fate{})
+		settle(Written, 100, Outcome{})
 		if s := r.only(t); s.Written != 0 || s.Delivered != 90 {
 			t.Errorf("settled later: %+v", s)
 		}
@@ -411,9 +465,10 @@ func TestAPushCanWaitForRoom(t *testing.T) {
 			b := feed.to.queue.empty()
 			feed.framer.Add(b, record)
 			feed.framer.Seal(b)
-			if err := feed.Push(b, true); err != nil {
+			if err := feed.Push(b); err != nil {
 				t.Errorf("push %d: %v", i, err)
 			}
+			feed.to.queue.awaitRoom(t.Context())
 			if s := r.only(t); s.QueueBytes > c.Queue+BatchSize || s.Offered != uint64(i+1) {
 				t.Errorf("after %d: %+v", i, s)
 			}
@@ -428,7 +483,7 @@ func TestAPushCanWaitForRoom(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if err := feed.Push(feed.to.queue.empty(), false); !errors.Is(err, errEnded) {
+		if err := feed.Push(feed.to.queue.empty()); !errors.Is(err, errEnded) {
 			t.Errorf("after the stop: %v", err)
 		}
 	})

@@ -4,14 +4,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A source is the account of closed lanes with the same name.
+// A source is the account of closed lanes and inlets with the same name.
 type source struct {
-	name string
-	gone transform.Counts // of closed lanes
-	last outwardBurst     // of closed lanes
+	name   string
+	counts transform.Counts // of closed lanes and inlets
+	last   outwardBurst     // of closed lanes and inlets
 
 	logs []*transform.KeyLog // of closed lanes, until HandOver
 }
@@ -39,9 +40,9 @@ func (f *Forwarder) lane(name string, log *transform.KeyLog) *Lane {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := &Lane{forwarder: f, source: f.source(name), pairer: transform.NewPairer(f.budget), log: log}
-	l.pairer.Log(log)
+	l.pairer.KeepKeys(log)
 	f.traceLane(l)
-	l.pairer.Know(f.learned.Known())
+	l.pairer.SetKnown(f.learned.Known())
 	l.emit = l.record
 	l.setPlan(f.plan)
 	f.lanes = append(f.lanes, l)
@@ -74,7 +75,7 @@ func (f *Forwarder) closeLane(l *Lane) {
 	}
 	f.learned.See(l.pairer.Seen())
 	counts := l.retire()
-	l.source.gone.Add(&counts)
+	l.source.counts.Add(&counts)
 	f.domains.Merge(l.pairer.Domains())
 	l.source.last = l.source.last.later(l.last)
 	if l.log != nil {
@@ -84,8 +85,8 @@ func (f *Forwarder) closeLane(l *Lane) {
 }
 
 // HandOver notes a capture of the source, whose lanes are closed. When it returns, all
-// present and future dnstap lanes drop the transactions that these lanes recorded as
-// [transform.Duplicate]. It waits for open bursts: a lane whose message ends the capture
+// present and future dnstap lanes drop, as [transform.Duplicate], the transactions that
+// these lanes recorded. It waits for open bursts: a lane whose message ends the capture
 // must close its burst first, and take the message in the next one. Every capture must end
 // with a HandOver, because the source keeps its logs until then.
 func (f *Forwarder) HandOver(name string, capture transform.Span) {
@@ -94,15 +95,13 @@ func (f *Forwarder) HandOver(name string, capture transform.Span) {
 	src := f.source(name)
 	f.handed = f.handed.With(capture, src.logs...)
 	src.logs = nil
-	f.plan = newPlan(f.plan.policy, f.handed, f.plan.senders)
-	for _, l := range f.lanes {
-		l.setPlan(f.plan)
-	}
+	f.setPlan(newPlan(f.plan.policy, f.handed, f.plan.senders, f.plan.ids))
 }
 
-// Rename gives sources new names, all at once: names maps old to new ones. Sources keep
-// their counts and lanes; sources that get the same name are merged.
-func (f *Forwarder) Rename(names map[string]string) {
+// Rename gives sources new names and IDs, all at once: names maps old to new ones, and ids
+// returns the IDs by new name, as in [Forwarder.Apply]. Sources keep their counts and lanes;
+// sources that get the same name are merged.
+func (f *Forwarder) Rename(names map[string]string, ids func(source string) nmsg.IDs) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	byName := map[string]*source{}
@@ -118,16 +117,25 @@ func (f *Forwarder) Rename(names map[string]string) {
 		}
 		return same
 	})
+	f.setPlan(newPlan(f.plan.policy, f.handed, f.plan.senders, ids))
+	for _, s := range f.stages() {
+		s.set(s.feeds.senders, f.plan.ids(""))
+	}
 }
 
-// merge adds lanes, counts and logs of another source to s. f.mu is held.
+// merge adds lanes, inlets, counts and logs of another source to s. f.mu is held.
 func (f *Forwarder) merge(s, other *source) {
 	for _, l := range f.lanes {
 		if l.source == other {
 			l.source = s
 		}
 	}
-	s.gone.Add(&other.gone)
+	for _, i := range f.inlets {
+		if i.source == other {
+			i.source = s
+		}
+	}
+	s.counts.Add(&other.counts)
 	s.last = s.last.later(other.last)
 	s.logs = append(s.logs, other.logs...)
 }

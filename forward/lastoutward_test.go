@@ -9,8 +9,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// The ledger reports when the latest outward message arrived, over open and closed lanes,
-// and the time that messages stated then. Other messages change neither.
+// TestLedgerReportsTheLatestOutwardMessage checks its arrival time, over open and closed
+// lanes, and the time that it states. Other messages change neither.
 func TestLedgerReportsTheLatestOutwardMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Live, testSink("a"))
