@@ -3,6 +3,7 @@ package conf
 import (
 	"errors"
 	"net"
+	"strings"
 )
 
 func (s *section) admin() Admin {
@@ -11,7 +12,18 @@ func (s *section) admin() Admin {
 		Listen:  readText(s, "listen", func(v string) (string, error) { return parseAdmin(v, remote) }),
 		Samples: s.readFlag("samples"),
 		Pprof:   s.readFlag("pprof"),
+
+		HostNames: readList(s, "host_names", parseHostName),
 	}
+}
+
+// parseHostName returns a host name in lower case, without a dot at its end.
+func parseHostName(v string) (string, error) {
+	name := strings.ToLower(strings.TrimSuffix(v, "."))
+	if name == "" || !validHost(name) {
+		return "", errors.New("not a host name: write it without scheme, port and path")
+	}
+	return name, nil
 }
 
 func parseAdmin(v string, remote bool) (string, error) {

@@ -12,22 +12,26 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/kafka"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// Config is the meaning of a configuration: the Config of each configured part.
+// Config is a decoded configuration: the Config of each configured part.
 type Config struct {
 	Sources    []collector.Config
-	Packets    []pcap.Config // packet sources; Policy contains their resolvers too
-	MaxQueries int           // pending queries, all lanes together
+	Packets    []pcap.Config  // packet sources; Policy contains their resolvers too
+	Kafka      []kafka.Config // without other sources; Sinks wait for room then
+	MaxQueries int            // pending queries, all lanes together
 	Policy     transform.Config
-	Sinks      []forward.SinkConfig
-	IDs        nmsg.IDs // of the sensor; each sink has a copy
+	Sinks      []forward.SinkConfig // the aggregate blocks, then the sinks
+	IDs        nmsg.IDs             // of the sensor
+	SourceIDs  map[string]nmsg.IDs  // of the sources that have others, by name
 	Admin      Admin
 	Log        Log
 }
@@ -37,6 +41,8 @@ type Admin struct {
 	Listen  string // host:port; empty: no HTTP server
 	Samples bool   // the status page shows the last records that left
 	Pprof   bool   // the server also answers /debug/pprof
+
+	HostNames []string // accepted as the host of a URL, in addition to addresses and localhost; lowercase
 }
 
 // Log configures the log.
@@ -45,29 +51,49 @@ type Log struct {
 	Format string // "text" or "json"
 }
 
-// File is a configuration as it was written, with its meaning.
+// File is a configuration: its text and what was decoded from it.
 type File struct {
 	Config
 
 	// LocalNamesFile is the path of scrub.local_names_file, or empty.
 	LocalNamesFile string
 
+	// ReadFiles are the files whose content file() returned.
+	ReadFiles []string
+
 	ownNames  []string       // local_names, without the names in LocalNamesFile
 	fileLines []int          // line numbers of the names in LocalNamesFile
 	resolvers []netip.Prefix // scrub.resolvers, without those of packet sources
 	scrub     *section       // contains local_names_file
+	found     []Warning      // that refer to one place in the file
 
 	secrets  secrets
 	sections []*section        // in the order of Effective
 	sources  map[string][]byte // content of the files that diagnostics refer to, by file name
 }
 
+// IDsOf returns the IDs of a source.
+func (c *Config) IDsOf(source string) nmsg.IDs {
+	if ids, ok := c.SourceIDs[source]; ok {
+		return ids
+	}
+	return c.IDs
+}
+
+// NumSources returns the number of sources of any type.
+func (c *Config) NumSources() int { return len(c.Sources) + len(c.Packets) + len(c.Kafka) }
+
+// Outputs returns the sinks whose output leaves the sensor: all but the aggregate blocks.
+func (c *Config) Outputs() []forward.SinkConfig {
+	return slices.DeleteFunc(slices.Clone(c.Sinks), func(s forward.SinkConfig) bool { return s.Target.Scheme == forward.Aggregate })
+}
+
 // Runnable returns an error if the configuration has no source, no interface for
-// a packet source, or no sink. Only run needs them: other commands have inputs and
-// outputs of their own.
+// a packet source, or no sink. Only run and check need them: other commands have inputs
+// and outputs of their own.
 func (c *Config) Runnable() error {
 	var errs []error
-	if len(c.Sources) == 0 && len(c.Packets) == 0 {
+	if c.NumSources() == 0 {
 		errs = append(errs, errors.New(`the configuration has no source, so there is nothing to read: `+
 			`add source "dnstap" "local" { listen = "unix:///run/dnstap-pdns/dnstap.sock" }`))
 	}
@@ -77,7 +103,7 @@ func (c *Config) Runnable() error {
 				`add interfaces = ["eth0"], or ["any"] for all interfaces`, p.Name))
 		}
 	}
-	if len(c.Sinks) == 0 {
+	if len(c.Outputs()) == 0 {
 		errs = append(errs, errors.New(`the configuration has no sink, so records have nowhere to go: `+
 			`add sink "nmsg" "files" { to = "file:///var/lib/dnstap-pdns/%Y%m%dT%H%M%S.nmsg" }`))
 	}

@@ -2,8 +2,11 @@ package conf
 
 import (
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +15,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
-	"github.com/dnstap-pdns/dnstap-pdns/collector/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/certs"
+	"github.com/dnstap-pdns/dnstap-pdns/conf/secret"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
@@ -55,8 +59,9 @@ func TestDefaultConfiguration(t *testing.T) {
 			Queue:     16 << 20,
 			Transport: file.Config{Rotate: time.Hour, RotateSize: 256 << 20},
 		}},
-		Admin: Admin{Listen: "127.0.0.1:9353"},
-		Log:   Log{Level: slog.LevelInfo, Format: "text"},
+		SourceIDs: map[string]nmsg.IDs{},
+		Admin:     Admin{Listen: "127.0.0.1:9353"},
+		Log:       Log{Level: slog.LevelInfo, Format: "text"},
 	}
 	if diff := cmp.Diff(want, f.Config, sameAddresses); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -113,6 +118,7 @@ func TestEveryAttributeSetsItsField(t *testing.T) {
 
 			DecapsulateFrom: prefixes("198.51.100.2/32", "2001:db8:2::/64"),
 			DecapsulateTo:   prefixes("198.51.100.9/32"),
+			VXLANPorts:      []uint16{4789},
 
 			Ring:  32 << 20,
 			Lanes: 1,
@@ -141,7 +147,6 @@ func TestEveryAttributeSetsItsField(t *testing.T) {
 			Name:      "receiver",
 			Target:    forward.Target{Scheme: forward.UDP, Address: "[2001:db8::1]:9430"},
 			Format:    forward.NMSG{Message: nmsg.DNSObs},
-			IDs:       ids,
 			MTU:       1400,
 			Flush:     90 * time.Second,
 			Queue:     1 << 30,
@@ -151,7 +156,6 @@ func TestEveryAttributeSetsItsField(t *testing.T) {
 			Name:   "files",
 			Target: forward.Target{Scheme: forward.File, Address: "/var/lib/pdns/%Y/%m/%d/%H%M.nmsg"},
 			Format: forward.NMSG{Message: nmsg.DNSQR},
-			IDs:    ids,
 			MTU:    64 << 10,
 			Flush:  500 * time.Millisecond,
 			Queue:  16 << 20,
@@ -159,11 +163,13 @@ func TestEveryAttributeSetsItsField(t *testing.T) {
 				Rotate:     15 * time.Minute,
 				RotateSize: 1 << 20,
 				OnRotate:   []string{"/usr/local/bin/upload", "--to", "a place; $HOME", ""},
+				Keep:       file.Keep{Age: 720 * time.Hour, Size: 100 << 30},
 			},
 		}},
-		IDs:   ids,
-		Admin: Admin{Listen: "[::]:9353", Samples: true, Pprof: true},
-		Log:   Log{Level: slog.LevelDebug, Format: "json"},
+		IDs:       ids,
+		SourceIDs: map[string]nmsg.IDs{},
+		Admin:     Admin{Listen: "[::]:9353", Samples: true, Pprof: true, HostNames: []string{"sensor.example.net", "status"}},
+		Log:       Log{Level: slog.LevelDebug, Format: "json"},
 	}
 	if diff := cmp.Diff(want, f.Config, sameAddresses); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -253,7 +259,7 @@ func TestCommandLineDefaultsEqualBlockDefaults(t *testing.T) {
 
 func TestAdminDefaultIsThatOfTheBuiltInConfiguration(t *testing.T) {
 	f, _ := Default()
-	if got := AdminDefault(); got != f.Admin || got.Listen == "" {
+	if got := AdminDefault(); !cmp.Equal(got, f.Admin) || got.Listen == "" {
 		t.Errorf("got %+v, want %+v", got, f.Admin)
 	}
 }
@@ -304,10 +310,37 @@ func prefixes(all ...string) (out []netip.Prefix) {
 	return out
 }
 
+// TestExampleContainsEveryAttributeOfSinks, and every block: in one sink at least.
+func TestExampleContainsEveryAttributeOfSinks(t *testing.T) {
+	missing := map[string]bool{}
+	for i := range schema {
+		for _, b := range append(schema[i].blocks, schema[i]) {
+			for _, a := range b.attributes {
+				if (schema[i].name == "sink" || schema[i].name == "aggregate") && a.name != "rate" { // an uncommented sink has no udp:// target
+					missing[b.name+"."+a.name] = true
+				}
+			}
+		}
+	}
+	for _, s := range uncommented(t, "dnstap-pdns.hcl").sections {
+		for _, block := range append(s.inner, s) {
+			for name, set := range block.settings {
+				if set.expr != nil {
+					delete(missing, block.schema.name+"."+name)
+				}
+			}
+		}
+	}
+	if len(missing) > 0 {
+		t.Errorf("not in the example: %v", slices.Sorted(maps.Keys(missing)))
+	}
+}
+
 // uncommented reads the example with its commented blocks enabled, and with the
 // source on TCP, to which tls applies.
 func uncommented(t *testing.T, path string) *File {
 	t.Helper()
+	setCredentials(t)
 	src, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -326,6 +359,18 @@ func uncommented(t *testing.T, path string) *File {
 	return mustParse(t, strings.Join(lines, ""))
 }
 
+// setCredentials makes the credentials that the example names.
+func setCredentials(t *testing.T) {
+	t.Helper()
+	credentials := t.TempDir()
+	for _, name := range []string{"sie-key", "kafka-password"} {
+		if err := os.WriteFile(filepath.Join(credentials, name), []byte("key"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", credentials)
+}
+
 func TestRunnableRequiresSourceAndSink(t *testing.T) {
 	const source = `source "dnstap" "a" { listen = "unix:///run/a.sock" }` + "\n"
 	const sink = `sink "nmsg" "b" { to = "stdout:" }` + "\n"
@@ -336,9 +381,11 @@ func TestRunnableRequiresSourceAndSink(t *testing.T) {
 	}{
 		{source + sink, nil},
 		{source, []string{"no sink"}},
+		{source + "aggregate \"a\" {}\n", []string{"no sink"}},
 		{sink, []string{"no source"}},
 		{"", []string{"no source", "no sink"}},
 		{packets + "interface = \"eth1\"\n}\n" + sink, nil},
+		{"source kafka k {\nbrokers = [\"localhost\"]\ntopic = \"t\"\ngroup = \"g\"\n}\n" + sink, nil},
 		{packets + "}\n" + sink, []string{`source "pcap" "c" has no interface to capture on: add interfaces = ["eth0"]`}},
 	} {
 		err := mustParse(t, tt.src).Runnable()
@@ -380,11 +427,32 @@ func TestTCPOutsideLoopbackGivesAWarning(t *testing.T) {
 			"127.0.0.1": false, "127.9.9.9": false, "[::1]": false, "localhost": false,
 			"0.0.0.0": true, "192.0.2.1": true, "[::]": true, "resolver.example": true,
 		} {
-			f, diags := Parse("test.hcl", []byte("source dnstap a {\nlisten = \"tcp://"+address+":6000\"\n"+block+"}\n"))
-			warned := exposed && want != ""
-			if diags.HasErrors() || len(diags) > 0 != warned || warned && diags[0].Summary != "listen: "+want {
-				t.Errorf("%s %q: got %q, want a warning: %v", address, block, messages(t, f, diags), warned)
+			f := mustParse(t, "source dnstap a {\nlisten = \"tcp://"+address+":6000\"\n"+block+"}\n"+decided)
+			var wanted []string
+			if exposed && want != "" {
+				wanted = []string{`source "a": listen: ` + want}
 			}
+			if diff := cmp.Diff(wanted, problems(f)); diff != "" {
+				t.Errorf("%s %q (-want +got):\n%s", address, block, diff)
+			}
+		}
+	}
+}
+
+// TestAFileThatIsNotTextGivesFewErrors: a capture file given by mistake has thousands.
+func TestAFileThatIsNotTextGivesFewErrors(t *testing.T) {
+	junk := strings.Repeat("\x00\xff}{ ==\n", 1000)
+	for _, tt := range []struct {
+		src  string
+		want int
+		last string
+	}{
+		{junk, maxSyntaxErrors + 1, " more syntax errors are not shown"},
+		{"scrub {\n" + strings.Repeat("a b\n", maxSyntaxErrors/2) + "}\n", maxSyntaxErrors / 2, ""},
+	} {
+		_, diags := Parse("test.hcl", []byte(tt.src))
+		if last := diags[len(diags)-1].Summary; len(diags) > tt.want || !strings.Contains(last, tt.last) {
+			t.Errorf("%.20q: got %d errors, want at most %d; the last is %q", tt.src, len(diags), tt.want, last)
 		}
 	}
 }
@@ -430,7 +498,7 @@ func TestTooLongOrNotRegularFileIsRefused(t *testing.T) {
 	if err := os.WriteFile(dir+"/long", make([]byte, 101), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readFile(dir+"/long", 101); err != nil {
+	if _, err := secret.ReadRegular(dir+"/long", 101); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
 	for path, want := range map[string]string{
@@ -438,7 +506,7 @@ func TestTooLongOrNotRegularFileIsRefused(t *testing.T) {
 		dir:           "not a regular file",
 		"/dev/zero":   "not a regular file",
 	} {
-		if _, err := readFile(path, 100); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := secret.ReadRegular(path, 100); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)
 		}
 	}

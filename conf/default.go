@@ -8,6 +8,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/udp"
 )
 
@@ -41,19 +42,31 @@ func SourceFor(listen string) (collector.Config, error) {
 // AdminDefault returns the block admin with its defaults.
 func AdminDefault() Admin { return defaults("admin").admin() }
 
-// SinkFor returns a sink to target, for command lines. Its other attributes have
+// SinkFor returns a sink "nmsg" to target, which ParseTarget returned, for command lines. Its other attributes have
 // their defaults, but files are rotated only by time, and only if the name changes.
 func SinkFor(name string, target forward.Target) forward.SinkConfig {
 	s := defaults("sink")
-	c := s.encoding()
+	c := s.anySink()
 	c.Name, c.Target, c.MTU = name, target, target.DefaultMTU()
+	c.Format = forward.NMSG{Message: readText(s, "message", nmsg.ParseMessageType)}
 	var files file.Config
 	rotate := s.readDuration("rotate")
-	if target.Scheme == forward.File && !sameName(target.Address, rotate) {
+	switch {
+	case target.Scheme == forward.UDP:
+		c.Transport = udp.Config{}
+		return c
+	case target.Scheme == forward.File && !sameName(target.Address, rotate):
 		files.Rotate = rotate
 	}
-	c.Transport = transportFor(target, udp.Config{}, files)
+	c.Transport = fileOrStdout(target, files)
 	return c
+}
+
+// AggregateFor returns an aggregate block with its defaults, for command lines.
+func AggregateFor(name string) forward.SinkConfig {
+	s := defaults("aggregate")
+	s.name = name
+	return s.aggregate()
 }
 
 // defaults returns a block in which every attribute has its default.

@@ -19,9 +19,10 @@ import (
 //	         |     ^^^^
 //	  what to do
 //
-// Control characters of the line are escaped.
+// Control characters of the line are escaped, and secret text in it is hidden.
 func WriteDiagnostics(w io.Writer, f *File, diags hcl.Diagnostics) error {
 	var b bytes.Buffer
+	shown := map[string][]byte{} // by file name
 	for i, d := range diags {
 		if i > 0 {
 			b.WriteByte('\n')
@@ -29,9 +30,13 @@ func WriteDiagnostics(w io.Writer, f *File, diags hcl.Diagnostics) error {
 		if d.Subject != nil {
 			fmt.Fprintf(&b, "%s:%d: ", f.Place(d), d.Subject.Start.Column)
 		}
-		fmt.Fprintf(&b, "%s: %s\n", severity(d), EscapeText(d.Summary))
+		fmt.Fprintf(&b, "error: %s\n", EscapeText(d.Summary))
 		if d.Subject != nil {
-			writeSnippet(&b, f.sources[d.Subject.Filename], *d.Subject)
+			name := d.Subject.Filename
+			if shown[name] == nil {
+				shown[name] = withoutSecretText(f.sources[name])
+			}
+			writeSnippet(&b, shown[name], *d.Subject)
 		}
 		if d.Detail != "" {
 			fmt.Fprintf(&b, "  %s\n", EscapeText(d.Detail))
@@ -39,13 +44,6 @@ func WriteDiagnostics(w io.Writer, f *File, diags hcl.Diagnostics) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-func severity(d *hcl.Diagnostic) string {
-	if d.Severity == hcl.DiagWarning {
-		return "warning"
-	}
-	return "error"
 }
 
 // Place returns the position of a diagnostic of f as FILE:LINE, or "" if it has none.
@@ -95,7 +93,7 @@ func writeSnippet(b *bytes.Buffer, src []byte, at hcl.Range) {
 
 func width(v string) int { return len([]rune(v)) }
 
-// spaces returns white space as wide as v.
+// spaces replaces each rune of v, except tabs, by a space.
 func spaces(v string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' {

@@ -18,7 +18,7 @@ func (f *File) Write(w io.Writer) error {
 // Effective returns the configuration as HCL with every block and attribute that
 // applies, and with defaults filled in; a default without an expression becomes a
 // comment. Loaded from the same folder, with the same environment, it gives the same
-// Config. Expressions that call env() or file() are printed as written, never as
+// Config. Expressions that call functions are printed as written, never as
 // their value; control characters in them are escaped.
 func (f *File) Effective() []byte {
 	var b bytes.Buffer
@@ -32,23 +32,15 @@ func (f *File) Effective() []byte {
 }
 
 func (s *section) print(b *bytes.Buffer) {
-	b.WriteString(s.schema.name)
-	if s.schema.typ != "" {
-		fmt.Fprintf(b, " %q %q", s.schema.typ, s.name)
-	}
-	b.WriteString(" {\n")
+	b.WriteString(s.opening() + " {\n")
 	for _, a := range s.schema.attributes {
 		set, applies := s.settings[a.name]
-		if !applies {
-			continue
-		}
 		switch {
-		case set.secret():
-			fmt.Fprintf(b, "%s = %s\n", a.name, EscapeText(string(set.written)))
+		case !applies:
 		case set.expr == nil && set.value == cty.NilVal:
 			fmt.Fprintf(b, "# %s: %s\n", a.name, a.derived)
 		default:
-			fmt.Fprintf(b, "%s = %s\n", a.name, hclwrite.TokensForValue(set.value).Bytes())
+			fmt.Fprintf(b, "%s = %s\n", a.name, set.text())
 		}
 	}
 	for _, in := range s.inner {

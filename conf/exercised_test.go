@@ -7,25 +7,31 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// notInConfigurations are the texts that no invalid configuration can cause, with the
-// test that checks them or the reason why none does.
+// notInConfigurations are the texts that no invalid configuration causes, each with the
+// test that checks it, or the reason why no test does.
 var notInConfigurations = map[string]string{
-	"the configuration cannot be read: ":                    "TestMissingFileIsAnError",
-	"Name another file with -c, or make this one readable.": "TestMissingFileIsAnError",
-	"sink target": "not shown: a kind of uniqueKey",
-	" :/":         "not shown: characters",
+	"the configuration cannot be read: ":                                                    "TestMissingFileIsAnError",
+	"Name another file with -c, or make this one readable.":                                 "TestMissingFileIsAnError",
+	"this process has no credentials: only the service has, by LoadCredential= in its unit": "TestCredentialThatIsMissing",
+
+	"empty, or not printable":             "not shown: a function gives every secret",
+	"sink target":                         "not shown: a kind of uniqueKey",
+	" :/":                                 "not shown: characters",
+	"%d more syntax errors are not shown": "TestAFileThatIsNotTextGivesFewErrors",
+	"If the file is a configuration, fix the first errors; they may cause the others. Otherwise name another file with -c.": "TestAFileThatIsNotTextGivesFewErrors",
 }
 
 // TestEveryDiagnosticHasAnInvalidConfiguration searches the golden messages of the
-// invalid configurations for each text in the source.
+// invalid configurations, and of those with warnings, for each text in the source.
 func TestEveryDiagnosticHasAnInvalidConfiguration(t *testing.T) {
 	var messages strings.Builder
-	for _, path := range configurations(t, "invalid") {
+	for _, path := range slices.Concat(configurations(t, "invalid"), configurations(t, "warnings")) {
 		text, err := os.ReadFile(strings.TrimSuffix(path, ".hcl") + ".txt")
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +40,7 @@ func TestEveryDiagnosticHasAnInvalidConfiguration(t *testing.T) {
 	}
 	all := messages.String()
 	found := 0
-	for _, text := range sourceTexts(t, "config.go", "default.go", "schema.go", "effective.go", "diagnostics.go", "setup.go", "warnings.go") {
+	for _, text := range sourceTexts(t, "config.go", "default.go", "schema.go", "schemaparts.go", "effective.go", "diagnostics.go", "setup.go") {
 		if notInConfigurations[text] != "" {
 			continue
 		}

@@ -2,19 +2,15 @@ package conf
 
 import (
 	"errors"
-	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
-)
 
-// longestSecret is the limit of a file that file() reads, in bytes.
-const longestSecret = mib
+	"github.com/dnstap-pdns/dnstap-pdns/conf/secret"
+)
 
 // secretMark is the cty mark of values that functions return. HCL does not show
 // marked values in its messages.
@@ -31,13 +27,39 @@ func functions(dir string) map[string]function.Function {
 			return v, nil
 		}),
 		"file": secretOf("PATH", func(path string) (string, error) {
-			b, err := readFile(inFolder(dir, path), longestSecret)
+			v, err := secret.ReadFile(inFolder(dir, path))
 			if err != nil {
 				return "", errors.New(Escape(err.Error())) // it contains the file name
 			}
-			return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+			return v, nil
 		}),
+		"credential": secretOf("NAME", credential),
 	}
+}
+
+// credential returns a credential that the service manager passed to this process.
+func credential(name string) (string, error) {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	switch {
+	case dir == "":
+		return "", errors.New("this process has no credentials: only the service has, by LoadCredential= in its unit")
+	case name == "" || name != filepath.Base(name) || name == "." || name == "..":
+		return "", errors.New("not the name of a credential")
+	}
+	path := filepath.Join(dir, name)
+	v, err := secret.ReadFile(path)
+	// systemd 252 names the folder also to the commands of ExecReload, and shows its content
+	// only to the main process, which has the same user.
+	if main := os.Getenv("MAINPID"); errors.Is(err, fs.ErrPermission) && main != "" {
+		v, err = secret.ReadFile(filepath.Join("/proc", main, "root", path))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", errors.New("the service has no credential of this name: add LoadCredential=NAME:PATH to its unit, and restart it")
+	}
+	if err != nil {
+		return "", errors.New(Escape(err.Error()))
+	}
+	return v, nil
 }
 
 func secretOf(parameter string, value func(string) (string, error)) function.Function {
@@ -64,29 +86,4 @@ func inFolder(dir, path string) string {
 		return path
 	}
 	return filepath.Join(dir, path)
-}
-
-// readFile reads a regular file of at most limit bytes. It refuses pipes and
-// devices, which could block a reload or never end.
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is longer than %d bytes", path, limit)
-	}
-	return b, nil
 }

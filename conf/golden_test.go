@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"gotest.tools/v3/golden"
 
+	"github.com/dnstap-pdns/dnstap-pdns/conf/secret"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -25,6 +26,9 @@ var environment = map[string]string{
 	"PDNS_TEST_NAME":    "hidden-name.example",
 	"PDNS_TEST_FLAG":    "false",
 	"PDNS_TEST_HIDDEN":  "hidden value",
+	"PDNS_TEST_EMPTY":   "",
+
+	"CREDENTIALS_DIRECTORY": "testdata/credentials", // empty
 }
 
 func setEnvironment(t testing.TB) {
@@ -33,7 +37,7 @@ func setEnvironment(t testing.TB) {
 	}
 }
 
-var sameAddresses = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+var sameAddresses = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, secret.Secret{})
 
 func configurations(t testing.TB, folder string) []string {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dnstap-pdns/dnstap-pdns/conf/secret"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -37,10 +38,10 @@ func (s *section) localNames() []string {
 	return append(slices.Clone(s.file.ownNames), s.localNamesFile()...)
 }
 
-// Renewed returns a copy of f with the names that local_names_file contains now.
+// WithCurrentNames returns a copy of f with the names that local_names_file contains now.
 // Nothing else is read again. With errors, the copy may be used for WriteDiagnostics
 // only. f itself does not change.
-func (f *File) Renewed() (*File, hcl.Diagnostics) {
+func (f *File) WithCurrentNames() (*File, hcl.Diagnostics) {
 	next := *f
 	next.sources = maps.Clone(f.sources)
 	d := &decoder{file: &next, dir: f.scrub.dir}
@@ -59,7 +60,7 @@ func (s *section) localNamesFile() []string {
 	if path == "" {
 		return nil
 	}
-	src, err := readFile(path, longestNamesFile)
+	src, err := secret.ReadRegular(path, longestNamesFile)
 	if err != nil {
 		set := s.settings["local_names_file"]
 		s.refuse(set, set.at, err.Error())
@@ -71,7 +72,7 @@ func (s *section) localNamesFile() []string {
 	s.file.fileLines = lines
 	if len(names) == 0 && len(s.diags) == before {
 		set := s.settings["local_names_file"]
-		s.fail(set.at, "local_names_file: the file holds no name",
+		s.fail(set.at, "local_names_file: the file contains no name",
 			"Write one name on each line, or remove the attribute if you have no names.")
 	}
 	return names

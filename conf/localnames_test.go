@@ -31,7 +31,7 @@ func TestRenewedReadsOnlyTheNames(t *testing.T) {
 
 	put("c.hcl", "scrub { half a configuration")
 	put("names", "three.example # since today\n\nfour.example\n")
-	next, diags := f.Renewed()
+	next, diags := f.WithCurrentNames()
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -44,7 +44,7 @@ func TestRenewedReadsOnlyTheNames(t *testing.T) {
 	}
 
 	put("names", "five.example\nnot a name\n")
-	bad, diags := next.Renewed()
+	bad, diags := next.WithCurrentNames()
 	var output strings.Builder
 	if err := WriteDiagnostics(&output, bad, diags); err != nil {
 		t.Fatal(err)
@@ -54,14 +54,14 @@ func TestRenewedReadsOnlyTheNames(t *testing.T) {
 	}
 
 	put("names", "# none today\n")
-	if _, diags = bad.Renewed(); !diags.HasErrors() ||
-		!strings.Contains(diags.Error(), "c.hcl:3,22-29: local_names_file: the file holds no name") {
+	if _, diags = bad.WithCurrentNames(); !diags.HasErrors() ||
+		!strings.Contains(diags.Error(), "c.hcl:3,22-29: local_names_file: the file contains no name") {
 		t.Errorf("got %v", diags)
 	}
 	if err := os.Remove(filepath.Join(dir, "names")); err != nil {
 		t.Fatal(err)
 	}
-	if _, diags = next.Renewed(); !diags.HasErrors() || !strings.Contains(diags.Error(), "local_names_file") {
+	if _, diags = next.WithCurrentNames(); !diags.HasErrors() || !strings.Contains(diags.Error(), "local_names_file") {
 		t.Errorf("got %v", diags)
 	}
 }
@@ -94,7 +94,7 @@ func TestRenewedWithoutAFileChangesNothing(t *testing.T) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	next, diags := f.Renewed()
+	next, diags := f.WithCurrentNames()
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

@@ -48,8 +48,8 @@ func (s *section) pcapSource() pcap.Config {
 // longestInterface is the length of ifr_name in struct ifreq without its final zero.
 const longestInterface = 15
 
-// interfaces returns the value of interface or interfaces, and removes the other
-// attribute from the section.
+// interfaces reads the attribute interface or interfaces, and removes the unused one
+// from the section.
 func (s *section) interfaces() []string {
 	if !s.isWritten("interface") {
 		delete(s.settings, "interface")
@@ -114,12 +114,31 @@ func (s *section) networks(name string, block hcl.Range, why string) []netip.Pre
 // tunnels reads the source and destination addresses of the tunnels to open.
 func (s *section) tunnels(c *pcap.Config) {
 	if !c.Decapsulate {
-		s.doesNotApply("it applies only with decapsulate = true", "decapsulate_from", "decapsulate_to")
+		s.doesNotApply("it applies only with decapsulate = true", "decapsulate_from", "decapsulate_to", "vxlan_ports")
 		return
 	}
 	c.DecapsulateFrom = s.networks("decapsulate_from", s.settings["decapsulate"].at,
 		"without it, any host that can send a packet past the interface could inject records")
 	c.DecapsulateTo = readList(s, "decapsulate_to", parseResolverNetwork)
+	for _, port := range s.readNumbers("vxlan_ports", checkVXLANPort) {
+		c.VXLANPorts = append(c.VXLANPorts, uint16(port))
+	}
+	if set := s.settings["vxlan_ports"]; set.value != cty.NilVal && (set.value.LengthInt() == 0 || set.value.LengthInt() > maxVXLANPorts) {
+		s.refuse(set, set.at, fmt.Sprintf("the list has %d elements", set.value.LengthInt()))
+	}
+}
+
+// maxVXLANPorts keeps the kernel's filter short.
+const maxVXLANPorts = 16
+
+func checkVXLANPort(port int64) error {
+	switch port {
+	case 53:
+		return errors.New("port 53 is that of DNS")
+	case 6081:
+		return errors.New("port 6081 is that of GENEVE, which is read without being named")
+	}
+	return nil
 }
 
 // ParseResolvers reads a comma-separated list of addresses or prefixes. An element
@@ -164,21 +183,21 @@ type packetSource struct {
 	config pcap.Config
 }
 
-// warnOfPackets warns of records that would leave twice, and of captures that no
-// dnstap source would end.
-func warnOfPackets(sources []packetSource, dnstap bool) {
+// warnOfSources warns of packet sources whose records may leave twice, and of those that
+// wait for a dnstap source although there is none. dnstap is true if there is one.
+func warnOfSources(sources []packetSource, dnstap bool) {
 	for i, s := range sources {
 		switch {
 		case s.hasText("when", "always") && dnstap:
-			s.warn(s.valueOr("when", s.header), "when: captures in addition to a dnstap source",
+			s.warn(captureTwice, s.valueOr("when", s.header), "when: captures in addition to a dnstap source",
 				`If both see the same resolver, every record leaves twice: set when = "idle", unless they are different resolvers.`)
 		case s.hasText("when", "idle") && !dnstap:
-			s.warn(s.valueOr("when", s.header), "when: there is no dnstap source to wait for",
+			s.warn(captureUnended, s.valueOr("when", s.header), "when: there is no dnstap source to wait for",
 				`Capture would begin after idle_after and never end: set when = "always", or add the dnstap source.`)
 		}
 		for _, other := range sources[:i] {
 			if sharePackets(s.config, other.config) {
-				s.warn(s.valueOr("resolvers", s.header), "resolvers: another source captures packets of the same resolver on the same interface",
+				s.warn(captureTwice, s.valueOr("resolvers", s.header), "resolvers: another source captures packets of the same resolver on the same interface",
 					fmt.Sprintf("The other is at %s; each record leaves twice.", location(other.header)))
 			}
 		}

@@ -51,7 +51,7 @@ func keepOr(other string) func(string) (bool, error) {
 }
 
 // parseOwnNetwork reads an address or prefix of the resolver. It refuses loopback
-// addresses: answers of public servers contain 127.0.0.1 as a code.
+// addresses, because public servers answer with them too, for example DNS blocklists.
 func parseOwnNetwork(v string) (netip.Prefix, error) {
 	p, err := parseResolverNetwork(v)
 	for _, loopback := range []string{"127.0.0.0/8", "::1/128"} {

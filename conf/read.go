@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,6 +30,8 @@ func convertTo(v cty.Value, k kind) (_ cty.Value, problem string) {
 		return cty.NilVal, "not a size"
 	case listValue:
 		return stringList(v)
+	case numbersValue:
+		return numberList(v)
 	default:
 		if v.Type() != cty.String {
 			return cty.NilVal, "must be a string, in quotes"
@@ -55,6 +58,21 @@ func stringList(v cty.Value) (cty.Value, string) {
 		}
 	}
 	return v, ""
+}
+
+func numberList(v cty.Value) (cty.Value, string) {
+	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+		return cty.NilVal, "must be a list, in brackets: [..., ...]"
+	}
+	var all []cty.Value
+	for _, e := range v.AsValueSlice() {
+		n, problem := converted(e, cty.Number, "every element must be a number")
+		if problem != "" || n.IsNull() {
+			return cty.NilVal, "every element must be a number"
+		}
+		all = append(all, n)
+	}
+	return cty.TupleVal(all), ""
 }
 
 // readText returns the parsed value of an attribute. If parse fails, it adds a
@@ -122,13 +140,38 @@ func (s *section) readNumber(name string) int64 {
 	}
 	n, exact := set.value.AsBigFloat().Int64()
 	if exact != 0 || n < set.lo || n > set.hi {
-		s.refuse(set, set.at, "out of range, or not whole")
+		s.refuse(set, set.at, errOutOfRange.Error())
 		return 0
 	}
 	return n
 }
 
-// readSize returns a size in bytes.
+var errOutOfRange = errors.New("out of range, or not whole")
+
+// readNumbers returns the elements of a list of numbers. It adds a diagnostic for each element
+// that is out of range or that check refuses, and leaves it out.
+func (s *section) readNumbers(name string, check func(int64) error) []int64 {
+	set := s.settings[name]
+	if set.value == cty.NilVal {
+		return nil
+	}
+	var all []int64
+	for i, e := range set.value.AsValueSlice() {
+		n, exact := e.AsBigFloat().Int64()
+		err := errOutOfRange
+		if exact == 0 && n >= set.lo && n <= set.hi {
+			err = check(n)
+		}
+		if err != nil {
+			s.refuse(set, set.element(i), err.Error())
+			continue
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+// readSize reads a size, which is a number of bytes or a string with a unit.
 func (s *section) readSize(name string) int64 {
 	set := s.settings[name]
 	if set.value == cty.NilVal {
@@ -157,7 +200,19 @@ func (s *section) readDuration(name string) time.Duration {
 	})
 }
 
-// setDefault sets an absent attribute to the default n, for Effective.
+// readDurationOrZero reads a duration; zero means no limit.
+func (s *section) readDurationOrZero(name string) time.Duration {
+	set := s.settings[name]
+	return readText(s, name, func(v string) (time.Duration, error) {
+		d, err := parseDuration(v)
+		if err == nil && d != 0 && (int64(d) < set.lo || int64(d) > set.hi) {
+			err = errors.New("out of range")
+		}
+		return d, err
+	})
+}
+
+// setDefault sets an absent attribute to n, so that Effective prints it, and returns n.
 func (s *section) setDefault(name string, n int) int64 {
 	s.settings[name].value = cty.NumberIntVal(int64(n))
 	return int64(n)

@@ -90,7 +90,7 @@ func TestReferenceIsComplete(t *testing.T) {
 		`source "dnstap" NAME.mode`:              `"0660"`,
 		`source "dnstap" NAME { tls }.cert`:      "required",
 		`source "dnstap" NAME { tls }.client_ca`: `""`,
-		`sink "nmsg" NAME.mtu`:                   "UDP 8192 to loopback, else 1280; file and stdout 1 MiB",
+		`sink "nmsg" NAME.mtu`:                   "UDP 8192 to loopback, else 1280; Kafka 256 KiB; others 1 MiB",
 		`pairing.timeout`:                        `"60s"`,
 	} {
 		if got := rows[key].standard; got != want {

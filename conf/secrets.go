@@ -12,13 +12,14 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/dnstap-pdns/dnstap-pdns/conf/secret"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A secret is a value that a function returned, in one of the forms in which a message
+// A secretForm is a value that a function returned, in one of the forms in which a message
 // of another package may contain it.
-type secret struct {
+type secretForm struct {
 	pattern string // a regular expression with one group, which is replaced
 	written string // the replacement
 	length  int    // of the form: longer forms are searched for first
@@ -26,13 +27,13 @@ type secret struct {
 
 // secrets finds the values that functions returned.
 type secrets struct {
-	all     []secret
+	all     []secretForm
 	pattern *regexp.Regexp // of all; nil if there are none
 }
 
-// Mask returns text with every value of env() or file() replaced by the expression as
-// it is written, for example: there is no user "env("OWNER")". It is for errors and
-// other texts of other packages, and for entries of lists.
+// Mask returns text with every value of a function replaced by the expression as it is
+// written, for example: there is no user "env("OWNER")". It is for texts that this package
+// does not write: errors of other packages, and reports that contain elements of lists.
 func (f *File) Mask(text string) string {
 	p := f.secrets.pattern
 	if p == nil {
@@ -56,9 +57,9 @@ func (f *File) Mask(text string) string {
 	}
 }
 
-// addSecret makes Mask replace element i of a list, or the value if i is negative, if a
-// function returned it. parsed is the parsed value; a keyword, like "idle", is not a
-// secret.
+// addSecret makes Mask replace value, which is element i of a list, or the whole setting
+// if i is negative. It does nothing if no function returned value, or if parsed, its
+// parsed form, is a keyword or a number.
 func (s *section) addSecret(set *setting, i int, value string, parsed any) {
 	if !set.secret() || value == "" {
 		return
@@ -76,7 +77,8 @@ func (s *section) addSecret(set *setting, i int, value string, parsed any) {
 	}
 }
 
-// formsOf returns the texts in which a value may appear, or nil if it is not a secret.
+// formsOf returns the spellings of value that a message may contain, or nil if parsed
+// is a keyword or a number.
 func formsOf(value string, parsed any) []string {
 	forms := []string{value}
 	switch p := parsed.(type) {
@@ -89,14 +91,23 @@ func formsOf(value string, parsed any) []string {
 		forms = append(forms, p.String())
 	case netip.Prefix:
 		forms = append(forms, p.String(), p.Addr().String())
+	case secret.Secret:
+		// the value itself
 	case listenAddress:
 		forms = append(forms, p.address)
 	case forward.Target:
 		forms = append(forms, p.Address)
+		if p.Scheme == forward.Kafka {
+			brokers, topic := p.Topic()
+			forms = append(append(forms, brokers...), topic)
+		}
 	default:
 		return nil
 	}
 	for _, form := range slices.Clone(forms) {
+		if strings.Contains(form, "://") {
+			continue // a scheme is not a host
+		}
 		if host, _, err := net.SplitHostPort(form); err == nil && host != "" {
 			forms = append(forms, host)
 		}
@@ -104,19 +115,20 @@ func formsOf(value string, parsed any) []string {
 	return forms
 }
 
-// longestPath is PATH_MAX: messages contain no longer path.
+// longestPath is PATH_MAX, the length of the longest path in a message.
 const longestPath = 4096
 
-// add adds a form, and the folders above it if it is a path.
+// add adds a form of a secret and, if it is a path, the folders above it. written is
+// the replacement.
 func (s *secrets) add(form, written string) {
-	form = string([]rune(form)) // package regexp reads invalid UTF-8 so
-	s.all = append(s.all, secret{"(" + bounded(form) + ")", written, len(form)})
+	form = string([]rune(form)) // invalid UTF-8 becomes U+FFFD, as in package regexp
+	s.all = append(s.all, secretForm{"(" + bounded(form) + ")", written, len(form)})
 	if !filepath.IsAbs(form) || len(form) > longestPath {
 		return
 	}
 	for dir := filepath.Dir(form); dir != "/"; dir = filepath.Dir(dir) {
 		written += "/.."
-		s.all = append(s.all, secret{`(?:^|[\s"'(=:,;])(` + pathPattern(dir) + `)/?(?:[\s"'):,;]|$)`, written, len(dir)})
+		s.all = append(s.all, secretForm{`(?:^|[\s"'(=:,;])(` + pathPattern(dir) + `)/?(?:[\s"'):,;]|$)`, written, len(dir)})
 	}
 }
 
@@ -125,15 +137,15 @@ func (s *secrets) compile() {
 	if len(s.all) == 0 {
 		return
 	}
-	slices.SortStableFunc(s.all, func(a, b secret) int { return cmp.Compare(b.length, a.length) })
+	slices.SortStableFunc(s.all, func(a, b secretForm) int { return cmp.Compare(b.length, a.length) })
 	var patterns []string
-	for _, secret := range s.all {
-		patterns = append(patterns, secret.pattern)
+	for _, form := range s.all {
+		patterns = append(patterns, form.pattern)
 	}
 	s.pattern = regexp.MustCompile("(?i)" + strings.Join(patterns, "|"))
 }
 
-// bounded returns a pattern that matches a form without a letter or digit next to it.
+// bounded returns a pattern that matches a form if no letter or digit is next to it.
 func bounded(form string) string {
 	pattern := pathPattern(form)
 	if isAlphanumeric(rune(form[0])) {

@@ -50,6 +50,7 @@ admin {
 	)
 	for text, want := range map[string]string{
 		"":                                     "",
+		"a command for each file, by udp":      "a command for each file, by udp",
 		"there is no user \"Mallory\"":         `there is no user "env("PDNS_TEST_OWNER")"`,
 		"owner mallory, not mallory2":          `owner env("PDNS_TEST_OWNER"), not mallory2`,
 		"bind /run/one/two/tap.sock: denied":   "bind " + socket + ": denied",

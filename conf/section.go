@@ -14,7 +14,7 @@ import (
 type section struct {
 	*decoder
 	schema   *blockSchema
-	name     string              // second label, if there is one
+	name     string              // the last label, if there is one
 	settings map[string]*setting // by attribute, without those that do not apply
 	header   hcl.Range           // where the block begins; zero if it is absent
 	inner    []*section          // the blocks in this one
@@ -78,6 +78,7 @@ func (d *decoder) setting(a *attribute, written *hcl.Attribute) *setting {
 		set.at = set.expr.Range()
 		if callsFunction(set.expr) {
 			set.written = set.at.SliceBytes(d.file.sources[set.at.Filename])
+			d.noteFiles(set.expr)
 		}
 		d.evaluate(set)
 	case a.value != "":
@@ -114,11 +115,15 @@ func (d *decoder) refuse(set *setting, at hcl.Range, problem string) {
 // isWritten reports whether the file contains the attribute, valid or not.
 func (s *section) isWritten(name string) bool { return s.settings[name].expr != nil }
 
-// doesNotApply removes attributes that have no meaning in the section. It is an error
-// if the file contains one.
+// doesNotApply removes attributes and blocks that have no meaning in the section. It is an
+// error if the file contains one.
 func (s *section) doesNotApply(why string, names ...string) {
 	for _, name := range names {
-		if set := s.settings[name]; set.expr != nil {
+		if in := s.innerBlock(name); in != nil {
+			s.fail(in.header, name+": "+why, "Remove it.")
+			s.inner = slices.DeleteFunc(s.inner, func(o *section) bool { return o == in })
+		}
+		if set := s.settings[name]; set != nil && set.expr != nil {
 			s.fail(set.at, name+": "+why, "Remove it.")
 		}
 		delete(s.settings, name)
@@ -132,15 +137,34 @@ func (s *section) checkName(at hcl.Range) {
 		s.fail(at, "the name is not valid", "A name is 1 to 64 letters (a to z), digits, - and _.")
 		return
 	}
+	if s.schema.named {
+		s.unique("sink", s.name, at, fmt.Sprintf("another aggregate or sink is named %q", s.name), "give each its own name")
+		return
+	}
 	s.unique(s.schema.name, s.name, at,
 		fmt.Sprintf("a second %s named %q", s.schema.name, s.name), "give each its own name")
 }
 
-// defaultValue evaluates the default, which a test checks.
+// defaultValue evaluates the default. It ignores errors: a test evaluates all defaults.
 func (a *attribute) defaultValue() cty.Value {
 	expr, _ := hclsyntax.ParseExpression([]byte(a.value), "default", hcl.InitialPos)
 	v, _ := expr.Value(nil)
 	return v
+}
+
+// noteFiles adds the files that an expression reads to those of the configuration, except files
+// whose names are secret.
+func (d *decoder) noteFiles(expr hclsyntax.Expression) {
+	hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		if !ok || call.Name != "file" || len(call.Args) != 1 || callsFunction(call.Args[0]) {
+			return nil
+		}
+		if path, _ := call.Args[0].Value(d.eval); path.IsKnown() && path.Type() == cty.String && !path.IsNull() {
+			d.file.ReadFiles = append(d.file.ReadFiles, inFolder(d.dir, path.AsString()))
+		}
+		return nil
+	})
 }
 
 func callsFunction(expr hclsyntax.Expression) bool {

@@ -9,25 +9,39 @@ import (
 	"net/netip"
 	"strings"
 	"text/template"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 )
+
+// DefaultPath is the configuration that the service reads.
+const DefaultPath = "/etc/dnstap-pdns/dnstap-pdns.hcl"
 
 //go:embed setup
 var setupFiles embed.FS
 
-// A Setup connects a resolver, as packaged by Debian, with the sensor.
+// PcapDropIn is the drop-in of the service for packet sources.
+//
+//go:embed systemd/pcap.conf
+var PcapDropIn string
+
+// A Setup makes the texts that connect a resolver, as Debian packages it, with the sensor.
 type Setup struct {
 	Name    string // on the command line
 	Title   string
 	Program string // absolute path
+	Unit    string // of systemd
+	Snippet string // file for the Directives
+	Check   string // program that checks the resolver's configuration, or ""
 }
 
 // Setups returns all setups.
 func Setups() []Setup {
 	return []Setup{
-		{"unbound", "Unbound", "/usr/sbin/unbound"},
-		{"bind", "BIND", "/usr/sbin/named"},
-		{"pdns", "PowerDNS Recursor", "/usr/sbin/pdns_recursor"},
-		{"knot", "Knot Resolver", "/usr/sbin/kresd"},
+		{"unbound", "Unbound", "/usr/sbin/unbound", "unbound.service", "/etc/unbound/unbound.conf.d/dnstap.conf", "unbound-checkconf"},
+		{"bind", "BIND", "/usr/sbin/named", "named.service", "/etc/bind/named.conf.dnstap", "named-checkconf"},
+		{"pdns", "PowerDNS Recursor", "/usr/sbin/pdns_recursor", "pdns-recursor.service", "/etc/powerdns/dnstap.lua", ""},
+		{"knot", "Knot Resolver", "/usr/sbin/kresd", "", "", ""},
 	}
 }
 
@@ -35,7 +49,15 @@ func Setups() []Setup {
 type Site struct {
 	Addresses []netip.Addr // source addresses of the resolver's queries; a Setup that reads packets needs one
 	Interface string       // towards the Internet, or "any"
-	Check     string       // command that checks the configuration
+
+	Names    []Proposal // for scrub.local_names
+	Networks []Proposal // for scrub.local_networks
+}
+
+// A Proposal is a value that the operator must confirm.
+type Proposal struct {
+	Value string
+	From  string // where it was found; without line breaks
 }
 
 // templateData is the data of the templates.
@@ -59,24 +81,16 @@ func (d templateData) first(is func(netip.Addr) bool) string {
 	return ""
 }
 
-// Config returns the sensor's configuration.
+// Config returns a configuration of the sensor for this resolver.
 func (s Setup) Config(at Site) (string, error) { return s.text("config.hcl", at) }
 
-// Source returns the source block of the sensor's configuration.
+// Source returns the source block of that configuration.
 func (s Setup) Source(at Site) (string, error) { return s.text(s.Name+"/source.hcl", at) }
 
 // Directives returns the directives for the resolver's configuration, or "" for a
 // resolver that is read from packets.
-func (s Setup) Directives(at Site) (string, error) { return s.optional("resolver.conf", at) }
-
-// Socket returns the drop-in for the socket unit, or "" if there is no socket.
-func (s Setup) Socket(at Site) (string, error) { return s.optional("socket.conf", at) }
-
-// Steps returns the steps in addition to the sensor's configuration.
-func (s Setup) Steps(at Site) (string, error) { return s.text(s.Name+"/steps.txt", at) }
-
-func (s Setup) optional(name string, at Site) (string, error) {
-	text, err := s.text(s.Name+"/"+name, at)
+func (s Setup) Directives(at Site) (string, error) {
+	text, err := s.text(s.Name+"/resolver.conf", at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -84,22 +98,21 @@ func (s Setup) optional(name string, at Site) (string, error) {
 }
 
 func (s Setup) text(name string, at Site) (string, error) {
+	return execute(name, template.FuncMap{"source": func() (string, error) { return s.Source(at) }}, templateData{s, at})
+}
+
+// execute executes a template of setup. It has more functions than funcs.
+func execute(name string, funcs template.FuncMap, data any) (string, error) {
 	raw, err := setupFiles.ReadFile("setup/" + name)
 	if err != nil {
 		return "", err
 	}
-	part := func(of func(Site) (string, error)) func(templateData) (string, error) {
-		return func(templateData) (string, error) { return of(at) }
-	}
-	t, err := template.New(name).Funcs(template.FuncMap{
-		"quoted": quoted, "indent": indent,
-		"source": part(s.Source), "resolver": part(s.Directives), "socket": part(s.Socket),
-	}).Parse(string(raw))
+	t, err := template.New(name).Funcs(template.FuncMap{"quoted": quoted, "hcl": hclText, "comment": Escape}).Funcs(funcs).Parse(string(raw))
 	if err != nil {
 		return "", err
 	}
 	var b bytes.Buffer
-	err = t.Execute(&b, templateData{s, at})
+	err = t.Execute(&b, data)
 	return b.String(), err
 }
 
@@ -111,14 +124,7 @@ func quoted(addresses []netip.Addr) string {
 	return strings.Join(all, ", ")
 }
 
-// indent indents lines by 7 spaces, as text to be copied.
-func indent(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if line != "\n" {
-			line = "       " + line
-		}
-		b.WriteString(line)
-	}
-	return b.String()
+// hclText returns the text of v as a string literal of HCL.
+func hclText(v any) string {
+	return string(hclwrite.TokensForValue(cty.StringVal(fmt.Sprint(v))).Bytes())
 }

@@ -28,6 +28,7 @@ func (s *section) dnstapSource() collector.Config {
 		c.Mode = readText(s, "mode", parseMode)
 		c.Owner = readText(s, "owner", parseAccount)
 		c.Group = readText(s, "group", parseAccount)
+		s.warnIfForAll(c.Mode)
 	}
 	if at != (listenAddress{}) {
 		s.unique("listen", at.network+" "+at.address, s.settings["listen"].at,
@@ -45,7 +46,7 @@ func (s *section) limits() collector.Config {
 	}
 }
 
-// warnIfExposed warns of an address that is not loopback, unless TLS protects it fully.
+// warnIfExposed warns of an address that is not loopback, unless TLS authenticates peers.
 func (s *section) warnIfExposed(c collector.Config) {
 	host, _, _ := net.SplitHostPort(c.Address)
 	if isLoopback(host) {
@@ -54,11 +55,11 @@ func (s *section) warnIfExposed(c collector.Config) {
 	at := s.settings["listen"].at
 	switch {
 	case s.innerBlock("tls") == nil:
-		s.warn(at, "listen: any host that reaches this address can read along and send",
+		s.warn(exposedListener, at, "listen: any host that reaches this address can read along and send",
 			"TCP neither encrypts dnstap nor authenticates peers. Use a Unix socket or a loopback address, "+
 				"add a tls block with client_ca, or make sure that only the resolver can connect.")
 	case c.TLS.ClientCA == "":
-		s.warn(at, "listen: any host that reaches this address can send",
+		s.warn(exposedListener, at, "listen: any host that reaches this address can send",
 			"TLS without client_ca encrypts dnstap, but does not authenticate peers. "+
 				"Set client_ca to the CA of the resolver's certificate, or make sure that only the resolver can connect.")
 	}

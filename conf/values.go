@@ -74,7 +74,8 @@ func parseSize(v string) (int64, error) {
 	return 0, errors.New("the units are B, KiB, MiB and GiB")
 }
 
-// formatSize formats bytes in the largest unit that gives a whole number.
+// formatSize formats bytes as an HCL expression, in the largest unit that gives a whole
+// number.
 func formatSize(n int64) string {
 	for _, u := range sizeUnits {
 		if n >= u.bytes && n%u.bytes == 0 && u.bytes > 1 {
@@ -111,7 +112,7 @@ func parsePath(v string) (string, error) {
 	return v, nil
 }
 
-// parseAddress reads one address without a zone.
+// parseAddress reads an address of one host, without a zone.
 func parseAddress(v string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(v)
 	switch {

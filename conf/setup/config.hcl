@@ -1,11 +1,30 @@
 # dnstap-pdns for {{.Title}}, written by "dnstap-pdns init {{.Name}}".
 # "dnstap-pdns check" prints its meaning with all defaults; docs/configuration.md describes every attribute.
 
-{{source .}}
+{{source}}
 scrub {
   # Your own names, with all names below them, and your own networks: they never leave.
+{{- if or .Names .Networks}}
+  # init found the values below on this machine, at the places in the comments: confirm or correct them.
+{{- end}}
+{{- if .Names}}
+  local_names = [
+{{- range .Names}}
+    {{hcl .Value}}, # {{comment .From}}
+{{- end}}
+  ]
+{{- else}}
   # local_names    = ["corp.example", "campus.example"]
+{{- end}}
+{{- if .Networks}}
+  local_networks = [
+{{- range .Networks}}
+    {{hcl .Value}}, # {{comment .From}}
+{{- end}}
+  ]
+{{- else}}
   # local_networks = ["198.51.100.0/24"]
+{{- end}}
 
   # More names, one on each line; the file is read again when it changes.
   # local_names_file = "local-names"

@@ -1,12 +1,13 @@
 # The sensor with Unbound or BIND, in Docker Compose. After a change:
 # docker compose kill -s HUP sensor
 #
-# Your own data, which must not leave. resolvers are the public addresses of your
-# resolver: dnstap from inside its container does not contain them.
+# Your own data, which must not leave. Write [] if you have no such names or networks;
+# unset, a warning stays. resolvers are the public addresses of your resolver: dnstap from
+# inside its container does not contain them.
 scrub {
-  resolvers      = [] # like "192.0.2.53", "2001:db8:53::53"
-  local_names    = [] # like "corp.example"
-  local_networks = [] # like "198.51.100.0/24"
+  resolvers = [] # like "192.0.2.53", "2001:db8:53::53"
+  # local_names    = ["corp.example"]
+  # local_networks = ["198.51.100.0/24"]
 }
 
 # The socket is on a volume that the resolver's container mounts too. The group of socket
@@ -22,7 +23,7 @@ sink "nmsg" "files" {
 }
 
 # The status page. It listens on every address of the container, so that compose.yaml can
-# publish its port on this machine's loopback.
+# publish its port on this machine's loopback. host_names: names for it in URLs, if any.
 admin {
   listen       = "0.0.0.0:9353"
   allow_remote = true

@@ -6,10 +6,11 @@ source "pcap" "host" {
   resolvers  = ["192.0.2.53", "2001:db8:53::53"] # replace them by the addresses of your resolver
 }
 
-# Your own data, which must not leave.
+# Your own data, which must not leave. Write [] if you have no such names or networks;
+# unset, a warning stays.
 scrub {
-  local_names    = [] # like "corp.example"
-  local_networks = [] # like "198.51.100.0/24"
+  # local_names    = ["corp.example"]
+  # local_networks = ["198.51.100.0/24"]
 }
 
 # The volume "records", which the other sensor uses too.

@@ -59,6 +59,7 @@ source "pcap" "tunnels" {
 
   decapsulate_from = []
   decapsulate_to   = ["0.0.0.0/0", "everywhere"]
+  vxlan_ports      = [53, 6081, 0, 65536, 4789.5, "8472"]
 }
 
 source "pcap" "no-tunnel" {
@@ -67,6 +68,34 @@ source "pcap" "no-tunnel" {
 
   decapsulate_from = ["198.51.100.2"]
   decapsulate_to   = ["198.51.100.9"]
+  vxlan_ports      = [4789]
+}
+
+source "pcap" "no-port" {
+  interface = "eth8"
+  resolvers = ["192.0.2.54"]
+
+  decapsulate      = true
+  decapsulate_from = ["198.51.100.2"]
+  vxlan_ports      = []
+}
+
+source "pcap" "no-number" {
+  interface = "eth9"
+  resolvers = ["192.0.2.55"]
+
+  decapsulate      = true
+  decapsulate_from = ["198.51.100.2"]
+  vxlan_ports      = ["vxlan"]
+}
+
+source "pcap" "no-list" {
+  interface = "eth10"
+  resolvers = ["192.0.2.56"]
+
+  decapsulate      = true
+  decapsulate_from = ["198.51.100.2"]
+  vxlan_ports      = 4789
 }
 
 source "pcap" "promiscuous" {

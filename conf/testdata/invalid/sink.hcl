@@ -74,3 +74,23 @@ sink "nmsg" "shell" {
   to        = "file:///var/lib/zz/%Y%m%dT%H%M%S.nmsg"
   on_rotate = "upload %f"
 }
+
+sink "nmsg" "keep-datagrams" {
+  to = "udp://192.0.2.1:9431"
+  keep {
+    age = "1h"
+  }
+}
+
+sink "nmsg" "keep-nothing" {
+  to = "file:///var/lib/zzz/%Y%m%dT%H%M%S.nmsg"
+  keep {}
+}
+
+sink "nmsg" "keep-wrong" {
+  to = "file:///var/lib/zzzz/%Y%m%dT%H%M%S.nmsg"
+  keep {
+    age  = "59s"
+    size = "1GB"
+  }
+}

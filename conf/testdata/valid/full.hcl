@@ -11,6 +11,7 @@ sensor {
 admin {
   listen       = "[::]:09353"
   allow_remote = true
+  host_names   = ["Sensor.Example.net.", "status"]
   samples      = true
   pprof        = true
 }
@@ -30,6 +31,10 @@ sink "nmsg" "files" {
 
   rotate_size = 1048576
   on_rotate   = ["/usr/local/bin/upload", "--to", "a place; $HOME", ""]
+  keep {
+    age  = "720h"
+    size = "100GiB"
+  }
 }
 source "dnstap" "unbound" {
   listen            = "unix:///run/pdns/unbound.sock"
@@ -66,6 +71,7 @@ source "pcap" "tunnel" {
 
   decapsulate_from = ["198.51.100.2", "2001:db8:2::/64"]
   decapsulate_to   = ["198.51.100.9"]
+  vxlan_ports      = [4789]
 }
 pairing {
   max_queries = 1

@@ -1,0 +1,3 @@
+admin {
+  host_names = ["http://sensor.example", "sensor.example:9353", ""]
+}
