@@ -9,10 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
@@ -20,31 +18,65 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
 
+var catUsage = usage{
+	name:      "cat",
+	arguments: "INPUT...",
+	does:      "Prints NMSG files, or NMSG datagrams as they arrive.",
+	details: "INPUT is an NMSG file, also one that is being written (.NAME.part), a folder with files NAME.nmsg, - for standard\n" +
+		"input, or udp://ADDR:PORT to listen on until a signal.",
+	examples: []string{"dnstap-pdns cat --json /var/lib/dnstap-pdns", "dnstap-pdns cat --follow /var/lib/dnstap-pdns",
+		"dnstap-pdns cat udp://127.0.0.1:9430"},
+	exits: []string{"every input was printed", "an input could not be read or is damaged, or the output could not be written", "bad usage"},
+}
+
 func cat(ctx context.Context, args []string, std stdio) error {
-	fs := newFlags("cat", "[--json|--text] INPUT...", std)
-	json := fs.Bool("json", false, "print one JSON object per line, as nmsgtool does")
-	text := fs.Bool("text", false, "print text; the default")
-	if err := parse(fs, args); err != nil {
+	o := newOptions(catUsage, std)
+	json := o.flag("json", "print one JSON object per line, as nmsgtool does")
+	text := o.flag("text", "print text; the default")
+	follow := o.flag("follow", "print a file as it grows, or the newest file of a folder and the files after it, until a signal")
+	if err := o.parse(args, anyNumber); err != nil {
 		return err
 	}
-	switch {
-	case *json && *text:
-		return &usageError{errors.New("--json and --text exclude each other")}
-	case fs.NArg() == 0:
-		return &usageError{errors.New("needs an INPUT: NMSG files, - for standard input, or udp://ADDR:PORT")}
-	}
-	if i := slices.IndexFunc(fs.Args(), isUDP); i >= 0 && i < fs.NArg()-1 {
-		return &usageError{fmt.Errorf("%s is read until a signal, so no input after it is read: name it last", fs.Arg(i))}
+	inputs := o.Args()
+	if err := checkCat(inputs, *json && *text, *follow); err != nil {
+		return &usageError{err}
 	}
 	p := printer{present: present.Printer{Format: present.Text}, out: bufio.NewWriterSize(std.out, outputBuffer), errors: std.err}
 	if *json {
 		p.present.Format = present.JSON
 	}
-	for _, input := range fs.Args() {
+	if *follow {
+		ctx, stop := untilSignal(ctx)
+		defer stop()
+		return p.follow(ctx, inputs[0])
+	}
+	for _, input := range inputs {
 		if err := p.input(ctx, input, std); err != nil {
 			return err
 		}
 	}
+	return p.result()
+}
+
+// checkCat returns an error for inputs that cannot be read, or not with these options.
+func checkCat(inputs []string, twoFormats, follow bool) error {
+	switch i := slices.IndexFunc(inputs, isUDP); {
+	case twoFormats:
+		return errors.New("--json and --text exclude each other")
+	case len(inputs) == 0:
+		return errors.New("needs an INPUT: NMSG files or their folder, - for standard input, or udp://ADDR:PORT")
+	case follow && (len(inputs) > 1 || i == 0 || inputs[0] == "-"):
+		return errors.New("--follow takes one file or one folder")
+	case slices.Contains(inputs, "udp://"):
+		return errors.New("udp:// has no address: name the one to listen on, as in udp://127.0.0.1:9430")
+	case i >= 0 && i < len(inputs)-1:
+		return fmt.Errorf("%s is read until a signal, so no input after it is read: name it last", inputs[i])
+	}
+	return nil
+}
+
+// result returns an error if the input was damaged.
+func (p *printer) result() error {
 	if p.damaged > 0 {
 		return fmt.Errorf("the input is damaged in %d places; everything else was printed", p.damaged)
 	}
@@ -69,14 +101,39 @@ func (p *printer) input(ctx context.Context, input string, std stdio) error {
 	case isUDP(input):
 		return p.listen(ctx, strings.TrimPrefix(input, "udp://"))
 	case input == "-":
-		return p.stream("standard input", std.in)
+		return p.stream("standard input", std.in, func() bool { return false })
 	}
-	f, err := openInput(input)
+	if info, err := os.Stat(input); err == nil && info.IsDir() {
+		return p.folder(input)
+	}
+	return p.file(nmsgFile{path: input, final: input})
+}
+
+// folder prints all NMSG files of a folder in the order of their names. A file that is not finished
+// is printed under the name that it will get.
+func (p *printer) folder(path string) error {
+	files, err := nmsgFiles(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	return p.stream(conf.Escape(input), f)
+	if len(files) == 0 {
+		return fmt.Errorf("%s has no NMSG file (NAME.nmsg)", conf.Escape(path))
+	}
+	for _, f := range files {
+		if err := p.file(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *printer) file(f nmsgFile) error {
+	open, path, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer open.Close()
+	return p.stream(conf.Escape(path), open, func() bool { return isUnfinished(path) })
 }
 
 // A flushingReader flushes the output before each read, which may wait for input.
@@ -92,7 +149,9 @@ func (f flushingReader) Read(b []byte) (int, error) {
 	return f.r.Read(b)
 }
 
-func (p *printer) stream(name string, r io.Reader) error {
+// stream prints what r contains. If unfinished returns true, a container that is
+// not complete ends it and is not damage.
+func (p *printer) stream(name string, r io.Reader, unfinished func() bool) error {
 	reader := nmsg.NewReader(flushingReader{r, p.out})
 	reader.OnGap(func(g nmsg.Gap) { p.gap(name, g) })
 	for {
@@ -102,6 +161,10 @@ func (p *printer) stream(name string, r io.Reader) error {
 		case err == io.EOF:
 			return p.out.Flush()
 		case errors.As(err, &damage):
+			if errors.Is(damage, io.ErrUnexpectedEOF) && unfinished() {
+				fmt.Fprintf(p.errors, "%s: %v: it is being written\n", name, damage)
+				return p.out.Flush()
+			}
 			p.damage(name, damage)
 			continue
 		case err != nil:
@@ -131,9 +194,8 @@ func (p *printer) listen(ctx context.Context, address string) error {
 	}
 	conn := pc.(*net.UDPConn)
 	defer conn.Close()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal kills the process
 	context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	if err := conn.SetReadBuffer(receiveBuffer); err != nil {
 		return fmt.Errorf("setting the receive buffer of %s: %w", conn.LocalAddr(), err)
@@ -174,7 +236,7 @@ func (p *printer) datagram(a *nmsg.Assembler, name string, b []byte, from netip.
 	}
 }
 
-// print prints one message. A payload that is invalid for its message type is damage.
+// print prints one message. It reports a payload that is invalid for its message type as damage.
 func (p *printer) print(name string, m nmsg.Message) error {
 	err := p.present.Print(p.out, m)
 	var invalid *present.MessageError

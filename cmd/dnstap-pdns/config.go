@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,27 +14,29 @@ import (
 )
 
 // defaultConfig is read without -c, if it exists.
-const defaultConfig = "/etc/dnstap-pdns/dnstap-pdns.hcl"
+const defaultConfig = conf.DefaultPath
 
 const configUsage = "configuration `FILE`; default: " + defaultConfig + " if it exists, or else the built-in configuration"
 
-// loadConfig reads the configuration and prints its diagnostics. Its error is only the first of
-// them.
+// loadConfig reads the configuration and prints its diagnostics. It returns the first error of
+// these.
 func loadConfig(path string, std stdio) (*conf.File, error) {
 	return loadFile(configPath(path), std)
 }
 
-// loadFile is loadConfig for a path from configPath.
+// loadFile is loadConfig for a path that configPath returned.
 func loadFile(path string, std stdio) (*conf.File, error) {
 	file, diags := readFile(path)
 	return printDiagnostics(file, diags, std)
 }
 
-// printDiagnostics prints the diagnostics of a configuration, and returns it if they contain no
-// error.
+// printDiagnostics prints or logs the diagnostics of a configuration, and returns file, or the first
+// error of diags.
 func printDiagnostics(file *conf.File, diags hcl.Diagnostics, std stdio) (*conf.File, error) {
 	std.secrets.add(file)
-	if len(diags) > 0 {
+	if std.log != nil {
+		logDiagnostics(std.log, file, diags)
+	} else if len(diags) > 0 {
 		if err := conf.WriteDiagnostics(std.err, file, diags); err != nil {
 			return nil, fmt.Errorf("printing the errors of the configuration: %w", err)
 		}
@@ -57,7 +60,7 @@ func (e *configError) Error() string {
 	return e.place + ": " + e.what
 }
 
-// Unwrap makes it a usageError.
+// Unwrap makes errors.As find a usageError, so that the exit code is exitUsage.
 func (e *configError) Unwrap() error { return &usageError{} }
 
 // firstError returns the first error of diags.
@@ -66,7 +69,15 @@ func firstError(file *conf.File, diags hcl.Diagnostics) *configError {
 	return &configError{file.Place(first), first.Summary}
 }
 
-func readConfig(path string) (*conf.File, hcl.Diagnostics) { return readFile(configPath(path)) }
+// readAdmin reads only the block admin of a configuration: the rest may need credentials that only
+// the service has.
+func readAdmin(path string) (*conf.File, hcl.Diagnostics) {
+	path = configPath(path)
+	if path == "" {
+		return conf.Default()
+	}
+	return conf.LoadAdmin(path)
+}
 
 func readFile(path string) (*conf.File, hcl.Diagnostics) {
 	if path == "" {
@@ -75,7 +86,12 @@ func readFile(path string) (*conf.File, hcl.Diagnostics) {
 	return conf.Load(path)
 }
 
-// configPath returns the file to read if -c has the value path, or nothing for the built-in
+// configName returns the name of the configuration that -c with the value path means.
+func configName(path string) string {
+	return cmp.Or(configPath(path), "the built-in one")
+}
+
+// configPath returns the file to read if -c has the value path, or "" for the built-in
 // configuration.
 func configPath(path string) string {
 	if path != "" {

@@ -20,6 +20,7 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/present"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/file"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
@@ -35,8 +36,15 @@ var demoCapture []byte
 // demoTimeout is far longer than the demo takes.
 const demoTimeout = 30 * time.Second
 
+var demoUsage = usage{
+	name:     "demo",
+	does:     "Runs the whole sensor on built-in input, without installation or configuration.",
+	examples: []string{"dnstap-pdns demo | less"},
+	exits:    []string{"done", "the sensor failed, or the output could not be written", "bad usage"},
+}
+
 func demo(ctx context.Context, args []string, std stdio) error {
-	if err := parseFlagsOnly(newFlags("demo", "", std), args); err != nil {
+	if err := newOptions(demoUsage, std).parse(args, 0); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "dnstap-pdns-demo-")
@@ -126,7 +134,7 @@ func playCapture(ctx context.Context, socket string) (frames int, err error) {
 	}
 }
 
-// showDemo prints the records that left, the messages that did not, and why.
+// showDemo prints the records that left, how many messages did not and why, and the ledger.
 func showDemo(w io.Writer, file string, frames int, examples *dropExamples, l forward.Ledger) error {
 	fmt.Fprintf(w, "An Unbound sent %d messages over dnstap while clients sent it 60 queries.\n\n", frames)
 	fmt.Fprintf(w, "WHAT LEFT (the NMSG file of the sensor, as dnstap-pdns cat prints it: %d whole records, and the first line of the others)\n\n", wholeRecords)
@@ -145,6 +153,7 @@ func showDemo(w io.Writer, file string, frames int, examples *dropExamples, l fo
 	fmt.Fprint(w, ownNames)
 	fmt.Fprintf(w, "\nTHE LEDGER (every message, every record)\n\n")
 	printLedger(w, l)
+	printCauses(w, causesOf(&l.Total, &packet.Stats{}))
 	if l.Total.Read != uint64(frames) || l.Total.Read != l.Total.Sum() {
 		return errors.New("the ledger does not add up")
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,20 +17,22 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/kafka"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // root is the folder of README.md and docs.
 const root = "../../"
 
-// TestTablesOfTheDocumentationAreTheCodes compares the tables in the documentation with the
+// TestTablesOfTheDocumentationEqualTheCode compares the tables in the documentation with the
 // rows and tables in the code that they are made from.
-func TestTablesOfTheDocumentationAreTheCodes(t *testing.T) {
+func TestTablesOfTheDocumentationEqualTheCode(t *testing.T) {
 	for name, tables := range map[string]map[string]string{
 		"README.md": {
 			"selftest": selftestOutput(t),
@@ -45,6 +50,8 @@ func TestTablesOfTheDocumentationAreTheCodes(t *testing.T) {
 		"docs/operating.md": {
 			"losses":  rowTable("| loss | the record |", new(forward.SinkLedger).Account().Lost.Rows),
 			"metrics": metricTable(t),
+			"kafka":   rowTable("| count | counts |", new(kafka.Stats).Rows()),
+			"octets":  octetTable(t),
 		},
 		"docs/configuration.md": {
 			"reference": read(t, "../../conf/testdata/reference.md"),
@@ -67,6 +74,16 @@ func TestTablesOfTheDocumentationAreTheCodes(t *testing.T) {
 	}
 }
 
+// TestWarningsAreDocumented searches docs/configuration.md for a row of each warning.
+func TestWarningsAreDocumented(t *testing.T) {
+	page := read(t, root+"docs/configuration.md")
+	for _, name := range conf.WarningNames() {
+		if !strings.Contains(page, "\n| `"+name+"` | ") {
+			t.Errorf("docs/configuration.md has no row for %s", name)
+		}
+	}
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -76,9 +93,16 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
-// TestConfigurationsInTheDocumentationAreTaken parses every configuration that README.md and
+// TestConfigurationsInTheDocumentationAreValid parses every configuration that README.md and
 // docs show.
-func TestConfigurationsInTheDocumentationAreTaken(t *testing.T) {
+func TestConfigurationsInTheDocumentationAreValid(t *testing.T) {
+	credentials := t.TempDir()
+	for name, text := range map[string]string{"sensor.key": "key.pem", "sie-key": "0123456789", "kafka-password": "0123456789"} {
+		if err := os.WriteFile(filepath.Join(credentials, name), []byte(text), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", credentials)
 	names, err := filepath.Glob(root + "docs/*.md")
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +200,8 @@ func ruleTable() string {
 	rows := new(transform.Counts).Scrubbing().Rows
 	for i, r := range transform.Rules() {
 		reason := ""
-		if r.Forbids() != transform.Kept {
-			reason = "`" + r.Forbids().String() + "`"
+		if r.ForbidsAs() != transform.Kept {
+			reason = "`" + r.ForbidsAs().String() + "`"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", rows[i].Name, cell(rows[i].Meaning), reason)
 	}
@@ -188,14 +212,17 @@ func ruleTable() string {
 func metricTable(t *testing.T) string {
 	t.Helper()
 	state := sensor.State{
-		Ledger:  forward.Ledger{Sources: []forward.SourceLedger{{Name: "d"}, {Name: "p"}}, Sinks: []forward.SinkLedger{{Name: "s"}}},
+		Ledger: forward.Ledger{Sources: []forward.SourceLedger{{Name: "d"}, {Name: "p"}, {Name: "k"}},
+			Sinks: []forward.SinkLedger{{Name: "s", Spool: &forward.SpoolState{}, Peer: &forward.Acknowledgement{}, Buffered: &forward.Buffered{}, RRsets: &forward.RRsets{}, Expires: time.Unix(1, 0)}}},
 		Dnstap:  []sensor.DnstapState{{Name: "d", TLS: true}},
+		Kafka:   []sensor.KafkaStats{{Name: "k"}},
 		Packets: []sensor.PacketStats{{Name: "p", Stats: pcap.Stats{Rings: ring.Stats{Interfaces: []ring.InterfaceStats{{Name: "i"}}}}}},
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(admin.NewCollector(&admin.View{
-		State:  func() sensor.State { return state },
-		Reload: func() admin.Reload { return admin.Reload{} },
+		Warnings: func() []conf.Warning { return nil },
+		State:    func() sensor.State { return state },
+		Reload:   func() admin.Reload { return admin.Reload{} },
 	}))
 	families, err := registry.Gather()
 	if err != nil {
@@ -209,6 +236,40 @@ func metricTable(t *testing.T) string {
 			labels = append(labels, l.GetName())
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.Join(labels, ", "), strings.ToLower(f.GetType().String()), cell(f.GetHelp()))
+	}
+	return b.String()
+}
+
+// octetTable has the size of a record by message type, in files that replay makes of captures.
+func octetTable(t *testing.T) string {
+	t.Helper()
+	types := nmsg.MessageTypes()
+	heading, rule := "| capture | records |", "|---|---|"
+	for _, m := range types {
+		heading += " " + m.String() + " |"
+		rule += "---|"
+	}
+	var b strings.Builder
+	b.WriteString(heading + "\n" + rule + "\n")
+	for _, capture := range []string{"unbound", "unbound-2", "bind-2", "pdns-2"} {
+		var sizes strings.Builder
+		var records int64
+		for _, m := range types {
+			path := filepath.Join(t.TempDir(), "records")
+			var errs strings.Builder
+			args := []string{"replay", "--message", m.String(), "--to", path, root + "transform/testdata/captures/" + capture + ".fstrm"}
+			if code := realMain(args, stdio{out: io.Discard, err: &errs}); code != exitDone {
+				t.Fatalf("%q: exit %d: %s", args, code, &errs)
+			}
+			counted := regexp.MustCompile(`(?m)^ *records +([0-9]+)`).FindStringSubmatch(errs.String())
+			info, err := os.Stat(path)
+			if counted == nil || err != nil {
+				t.Fatalf("%v: %s", err, &errs)
+			}
+			records, _ = strconv.ParseInt(counted[1], 10, 64)
+			fmt.Fprintf(&sizes, " %d |", (info.Size()+records/2)/records)
+		}
+		fmt.Fprintf(&b, "| %s.fstrm | %d |%s\n", capture, records, &sizes)
 	}
 	return b.String()
 }

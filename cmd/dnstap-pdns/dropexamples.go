@@ -18,7 +18,7 @@ type dropExamples struct {
 	byReason map[transform.Reason][]string
 }
 
-// Verdict adds a message that was dropped when it came, without messages that are not outward.
+// Verdict adds a message that was dropped when it arrived, unless it was dropped as not outward.
 func (d *dropExamples) Verdict(v *transform.Verdict) {
 	if v.Message != nil && v.Reason != transform.Kept && v.Reason != transform.NotOutward {
 		d.add(v.Reason, describe(v.Message))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +18,9 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/aggregate"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/fstrm"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/jsonl"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -29,10 +31,31 @@ var errCanary = errors.New("something that must not leave was found in what woul
 // listenTime is the default of --for.
 const listenTime = time.Minute
 
+var explainUsage = usage{
+	name:      "explain",
+	arguments: "INPUT...",
+	does:      "Shows what would leave from a capture, what would not, and why; searches what would leave for what must not.",
+	details: "INPUT is a dnstap or packet file (.fstrm, .pcap, .pcapng, compressed or not), - for standard input, or\n" +
+		"unix:///PATH or tcp://HOST:PORT, to which a resolver sends. With --census, INPUT may be NMSG files with RRsets\n" +
+		"(dnsdedupe) of several sensors: then it shows what a gate (release) would hold back.",
+	examples: []string{"dnstap-pdns explain -c site.hcl capture.fstrm --canary 192.0.2.53 --canary corp.example",
+		"dnstap-pdns explain --census capture.pcapng --resolvers 192.0.2.53",
+		"dnstap-pdns explain --census a.dedupe.nmsg b.dedupe.nmsg",
+		"dnstap-pdns explain --for 10m unix:///run/dnstap-pdns/dnstap.sock"},
+	exits: []string{"nothing that must not leave would leave", "an input could not be read, the search is incomplete, or the report could not be written",
+		"bad usage, or the configuration is invalid", "a canary, or something that the configuration forbids, would leave"},
+}
+
 func runExplain(ctx context.Context, args []string, std stdio) error {
 	o, inputs, err := parseExplain(args, std)
 	if err != nil {
 		return err
+	}
+	switch n := nmsgInputs(inputs); {
+	case n == len(inputs) && o.census:
+		return runGateCensus(ctx, inputs, o.json, std.out)
+	case n > 0:
+		return &usageError{errors.New("an input is an NMSG file, which was scrubbed already: explain reads only NMSG files with --census, and no others then")}
 	}
 	file, err := loadConfig(o.config, std)
 	if err != nil {
@@ -42,11 +65,12 @@ func runExplain(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	noteKafka(std.err, &file.Config)
 	x := newExplainRun(&file.Config, o, packets, std)
 	report, err := x.run(ctx, inputs, explain.Origin{
 		Version:       buildVersion(),
 		Command:       append([]string{"dnstap-pdns", "explain"}, args...),
-		Configuration: cmp.Or(configPath(o.config), "the built-in one"),
+		Configuration: configName(o.config),
 	})
 	if report == nil {
 		return err
@@ -70,27 +94,26 @@ type explainOptions struct {
 }
 
 func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, err error) {
-	fs := newFlags("explain", "[-c FILE] [--canary TEXT]... [--census [--examples]] [--hex] [--json] [--resolvers LIST] [--for DURATION] INPUT...", std)
-	fs.StringVar(&o.config, "c", "", configUsage)
+	fs := newOptions(explainUsage, std)
+	fs.StringVarP(&o.config, "config", "c", "", configUsage)
 	fs.StringVar(&o.resolvers, "resolvers", "", resolversUsage)
-	fs.BoolVar(&o.octets, "hex", false, "show which octets were changed, and their old values")
-	fs.BoolVar(&o.census, "census", false, "count the names that would leave and may identify a person, by kind")
-	fs.BoolVar(&o.examples, "examples", false, "show the census's examples unmasked")
-	fs.BoolVar(&o.json, "json", false, "print one JSON document")
+	octets := fs.flag("hex", "show which octets were changed, and their old values")
+	census := fs.flag("census", "count the names that would leave and may identify a person, by kind")
+	examples := fs.flag("examples", "show the census's examples unmasked")
+	json := fs.flag("json", "print one JSON document")
 	fs.DurationVar(&o.listens, "for", listenTime, "listen for this `DURATION` to an input that is a socket")
-	fs.Func("canary", "`TEXT` that must not leave, in addition to what the configuration forbids: an address, a name or other text; may be repeated", func(s string) error {
-		c, err := canary.Parse(s)
-		o.canaries = append(o.canaries, c)
-		return err
-	})
-	if err := parse(fs, args); err != nil {
+	fs.Func("canary", "`TEXT` that must not leave, in addition to what the configuration forbids: an address, a name or other text; may be repeated",
+		func(s string) error {
+			c, err := canary.Parse(s)
+			o.canaries = append(o.canaries, c)
+			return err
+		})
+	if err := fs.parse(args, anyNumber); err != nil {
 		return o, nil, err
 	}
-	o.resolversGiven = isGiven(fs, "resolvers")
-	misplaced := slices.IndexFunc(fs.Args(), isMisplacedOption)
+	o.resolversGiven = fs.Changed("resolvers")
+	o.octets, o.census, o.examples, o.json = *octets, *census, *examples, *json
 	switch {
-	case misplaced >= 0:
-		err = fmt.Errorf("%s: no such file; options must come before INPUT", conf.Escape(fs.Arg(misplaced)))
 	case fs.NArg() == 0:
 		err = errors.New("needs an INPUT: dnstap or packet files (.fstrm, .pcap, .pcapng), - for standard input, " +
 			"or a socket to listen on: unix:///PATH or tcp://HOST:PORT")
@@ -104,35 +127,42 @@ func parseExplain(args []string, std stdio) (o explainOptions, inputs []string, 
 	return o, nil, &usageError{err}
 }
 
-// isMisplacedOption reports whether an input looks like an option and is not a file. Without
-// this check a canary in the wrong place would not be searched for and look as if not found.
-func isMisplacedOption(input string) bool {
-	if !strings.HasPrefix(input, "-") || input == "-" {
-		return false
-	}
-	_, err := os.Stat(input)
-	return err != nil
-}
-
-// discardSinks returns one sink for each message type of the configured sinks. The sinks encode
-// records as uncompressed NMSG and discard them.
+// discardSinks returns one sink for each message type of the configured sinks of records. The sinks
+// encode records as uncompressed NMSG, with times as the policy leaves them, and discard them.
 func discardSinks(c *conf.Config) []forward.SinkConfig {
-	formats := map[forward.Format]bool{}
+	configured := map[nmsg.MessageType]bool{}
 	for i := range c.Sinks {
-		formats[c.Sinks[i].Format] = true
+		if c.Sinks[i].From == "" {
+			configured[messageOf(c.Sinks[i].Format)] = true
+		}
 	}
-	if len(formats) == 0 {
-		formats[forward.NMSG{Message: nmsg.DNSQR}] = true
+	if len(configured) == 0 {
+		configured[nmsg.DNSQR] = true
 	}
 	var sinks []forward.SinkConfig
 	for _, t := range nmsg.MessageTypes() {
-		if format := (forward.NMSG{Message: t}); formats[format] {
+		if configured[t] {
 			s := conf.SinkFor(t.String(), forward.Target{Scheme: forward.Stdout})
-			s.Format, s.IDs = format, c.IDs
+			s.Format = forward.NMSG{Message: t}
 			sinks = append(sinks, s)
 		}
 	}
 	return sinks
+}
+
+// messageOf returns the message type that has the content of a format of records: for an aggregate
+// the one that has what RRsets are made of.
+func messageOf(format forward.Format) nmsg.MessageType {
+	switch f := format.(type) {
+	case fstrm.Format:
+		return nmsg.DNSTap
+	case aggregate.Format:
+		return nmsg.DNSObs
+	case jsonl.Format:
+		return f.Message
+	default:
+		return f.(forward.NMSG).Message
+	}
 }
 
 // An explainRun is a replay that an Explainer observes.
@@ -146,14 +176,15 @@ func newExplainRun(c *conf.Config, o explainOptions, packets pcap.Config, std st
 	log := quietLogger(c.Log, std)
 	x := &explainRun{Explainer: explain.New(c.Policy, explain.Options{Canaries: o.canaries, Masked: std.secrets.mask})}
 	if o.census {
-		x.Count(o.examples)
+		x.EnableCensus(o.examples)
 	}
 	x.replayer = replayer{
 		config:   c,
-		inputs:   inputReader{config: c, packets: packets, in: std.in, copies: x.sum, listens: o.listens, log: log, progress: std.err},
+		inputs:   inputReader{config: c, packets: packets, in: std.in, copies: x.sum, listens: o.listens, log: log, notices: std.err},
 		sinks:    discardSinks(c),
 		log:      log,
 		out:      io.Discard,
+		progress: std.progress,
 		observer: x.Explainer,
 	}
 	return x
@@ -174,6 +205,7 @@ func (x *explainRun) run(ctx context.Context, inputs []string, from explain.Orig
 			from.Inputs = append(from.Inputs, in)
 		}
 	}
+	from.Packets, from.Causes = &x.replayer.inputs.stats, causesOf(&ledger.Total, &x.replayer.inputs.stats)
 	report := x.Report(&ledger.Total, from)
 	switch {
 	case report.Found:
@@ -191,7 +223,9 @@ func (x *explainRun) learn(ctx context.Context, inputs []string) {
 		info, err := os.Stat(input)
 		return input == "-" || err != nil || !info.Mode().IsRegular()
 	})
-	r := inputReader{config: x.replayer.config, packets: x.replayer.inputs.packets}
+	m := newMeter("finding the addresses of the resolver", again)
+	defer x.replayer.progress.watch(m)()
+	r := inputReader{config: x.replayer.config, packets: x.replayer.inputs.packets, meter: m}
 	r.readAll(ctx, again, x.Learner(), func(string) transform.Lane { return x.Learner() })
 }
 
@@ -214,8 +248,8 @@ func (x *explainRun) sum(input string) io.Writer {
 	return s
 }
 
-// input returns the first input of that name that it has not returned before. read is false if
-// the input was not read.
+// input returns the report's entry for an input. A file that was named twice has two sums, which
+// it returns one after the other. read is false if the input was not read.
 func (x *explainRun) input(name string) (in explain.Input, read bool) {
 	for i, s := range x.sums {
 		if s.input == name {

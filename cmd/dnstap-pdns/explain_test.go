@@ -75,9 +75,9 @@ func TestScrubberFindsFormsItOnceMissed(t *testing.T) {
 	}
 }
 
-// TestReportOfASocketIsThatOfAFile sends the capture to a socket. The reports differ only in the
+// TestReportOfASocketEqualsThatOfAFile sends the capture to a socket. The reports differ only in the
 // input. A signal ends listening before the time of --for.
-func TestReportOfASocketIsThatOfAFile(t *testing.T) {
+func TestReportOfASocketEqualsThatOfAFile(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "tap.sock")
 	p := startCommand(t, "explain", "--json", "--canary", "corp.example", "--for", "1h", "unix://"+socket)
 	await(t, "the socket exists", func() bool {

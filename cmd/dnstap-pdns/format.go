@@ -16,7 +16,7 @@ type format struct {
 
 const unsupportedCapture = "is a capture in an unsupported format: convert it with editcap -F pcapng"
 
-// formats returns the formats of inputs, supported or not.
+// formats returns the formats that are recognised. A format with a refusal is not supported.
 func formats() []format {
 	return []format{
 		{magic: "\x00\x00\x00\x00"},                // Frame Streams: a control frame

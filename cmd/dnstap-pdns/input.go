@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/shortage"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/uncompress"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -34,14 +35,16 @@ type inputReader struct {
 	// of a regular file, of other inputs those that were read.
 	copies func(input string) io.Writer
 
-	listens  time.Duration // to each input that is the URL of a socket; 0: URLs are file names
-	log      *slog.Logger
-	progress io.Writer // reports where it listens
+	meter *meter // counts the octets of files and pipes; may be nil
+
+	listens time.Duration // to each input that is the URL of a socket; 0: URLs are file names
+	log     *slog.Logger
+	notices io.Writer // reports where it listens
 }
 
-// readAll reads one input after the other until ctx ends, which is not an error: then whole is
-// false, unless all inputs were read. It continues to read a pipe for pipeGrace after that, and
-// stops listening to a socket at once. Damage ends an input, not the inputs after it. Each
+// readAll reads one input after the other until ctx ends, which is not an error. whole is false
+// if ctx ended before all inputs were read. After ctx has ended it reads a pipe for pipeGrace,
+// and stops listening to a socket at once. Damage ends an input, not the inputs after it. Each
 // input closes lane. Each connection to a socket gets its lane from open.
 func (r *inputReader) readAll(ctx context.Context, inputs []string, lane transform.Lane,
 	open func(source string) transform.Lane) (whole bool, err error) {
@@ -73,6 +76,29 @@ func (r *inputReader) endPackets() {
 	}
 }
 
+// checkInputs opens and closes every input that is a file, and returns the errors. It does not open
+// pipes, because their writers see that.
+func checkInputs(inputs []string) error {
+	var errs []error
+	for _, input := range inputs {
+		info, err := os.Stat(input)
+		switch {
+		case input == "-" || err == nil && info.Mode()&os.ModeNamedPipe != 0:
+			continue
+		case err == nil && info.IsDir():
+			errs = append(errs, fmt.Errorf("%s is a folder: name its files", conf.Escape(input)))
+			continue
+		}
+		f, err := openInput(input)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f.Close()
+	}
+	return errors.Join(errs...)
+}
+
 func (r *inputReader) read(ctx context.Context, input string, lane transform.Lane) error {
 	file := r.in
 	if input != "-" {
@@ -90,7 +116,7 @@ func (r *inputReader) read(ctx context.Context, input string, lane transform.Lan
 		ctx, done = withPipeGrace(ctx)
 		defer done()
 	}
-	var octets io.Reader = pollReader{ctx, file}
+	octets := r.meter.counted(pollReader{ctx, file})
 	if r.copies != nil {
 		octets = io.TeeReader(octets, r.copies(input))
 		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() { // others may never end
@@ -110,7 +136,7 @@ func (r *inputReader) read(ctx context.Context, input string, lane transform.Lan
 		return collector.Replay(ctx, in, r.limits(), lane)
 	}
 	if len(r.packets.Resolvers) == 0 {
-		return errNoResolvers
+		return noResolvers(ctx, file, in)
 	}
 	if r.replay == nil {
 		if r.replay, err = pcap.NewReplay(r.packets, lane); err != nil {
@@ -123,7 +149,20 @@ func (r *inputReader) read(ctx context.Context, input string, lane transform.Lan
 var errNoResolvers = errors.New("contains packets, and the addresses of the resolver are unknown: " +
 	`name them with --resolvers 192.0.2.53,2001:db8:53::53, or in a source "pcap" of the configuration`)
 
-// limits returns the first dnstap source of the configuration, or else the default.
+// noResolvers returns errNoResolvers. Of a file, it also names the addresses that query like a
+// resolver.
+func noResolvers(ctx context.Context, file *os.File, in io.Reader) error {
+	if isPipe(file) {
+		return errNoResolvers
+	}
+	senders := pcap.QuerySenders(ctx, in)
+	if len(senders) == 0 {
+		return errNoResolvers
+	}
+	return fmt.Errorf("%w; queries as resolvers send them come from %s", errNoResolvers, shortage.List(senders))
+}
+
+// limits returns the limits of the first dnstap source of the configuration, or else the defaults.
 func (r *inputReader) limits() collector.Config {
 	if len(r.config.Sources) > 0 {
 		return r.config.Sources[0]
@@ -145,7 +184,7 @@ func (r *inputReader) listen(ctx context.Context, input string, open func(source
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.progress, "listening on %s for %v: connect the resolver to it\n", input, r.listens)
+	fmt.Fprintf(r.notices, "listening on %s for %v: connect the resolver to it\n", input, r.listens)
 	ctx, stop := context.WithTimeout(ctx, r.listens)
 	defer stop()
 	if err := source.Run(ctx); err != nil {
@@ -171,7 +210,7 @@ func (r *inputReader) socket(input string) (collector.Config, error) {
 	return at, nil
 }
 
-// openInput opens a file of the command line. It escapes the name in errors, which are one line.
+// openInput opens a file that the command line names. It escapes the name in errors.
 func openInput(name string) (*os.File, error) {
 	f, err := os.Open(name)
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {

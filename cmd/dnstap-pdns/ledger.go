@@ -9,12 +9,13 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/shortage"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// printLedger prints the whole account as a table.
+// printLedger prints the accounts of the messages and of each sink as a table.
 func printLedger(w io.Writer, l forward.Ledger) {
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	defer t.Flush()
@@ -25,9 +26,10 @@ func printLedger(w io.Writer, l forward.Ledger) {
 	}
 }
 
-// printAccount prints an account in lines that add up. lost begins the meanings of losses.
+// printAccount prints an account in lines that add up. lost is printed before the meaning of each
+// loss.
 func printAccount(w io.Writer, a transform.Account, lost string) {
-	for _, r := range a.Shown() {
+	for _, r := range a.ShownRows() {
 		printRow(w, &r, "")
 	}
 	printCounters(w, a.Lost.Rows, lost)
@@ -35,8 +37,12 @@ func printAccount(w io.Writer, a transform.Account, lost string) {
 
 func printSink(w io.Writer, s *admin.Sink) {
 	a := s.Account()
-	a.Whole.Meaning += fmt.Sprintf(", %q", s.Name)
+	a.Whole[0].Meaning += fmt.Sprintf(", %q", s.Name)
 	printAccount(w, a, "lost: ")
+	printCounters(w, s.Filtering().Rows, "filtered: ")
+	if s.RRsets != nil {
+		printCounters(w, s.RRsets.ByOutcome().Rows, "RRsets: ")
+	}
 	printCounters(w, s.Rows(), "")
 }
 
@@ -48,6 +54,22 @@ func printPackets(w io.Writer, s *packet.Stats) {
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	defer t.Flush()
 	printCounters(t, s.Rows(), "")
+}
+
+// causesOf returns the reasons for few records in a replay.
+func causesOf(total *transform.Counts, s *packet.Stats) []shortage.Cause {
+	c := shortage.Counts{Messages: total}
+	if s.Packets > 0 {
+		c.Packets, c.Queries = s.Rows(), s.Queries.Senders.All()
+	}
+	return shortage.Causes(&c)
+}
+
+// printCauses prints the reasons for few records like warnings.
+func printCauses(w io.Writer, causes []shortage.Cause) {
+	for _, c := range causes {
+		fmt.Fprintf(w, "few records: %s\n  %s\n", c.Says, c.Do)
+	}
 }
 
 // printCounters prints the counters that are not zero. Gauges are in the lines that show
@@ -68,7 +90,7 @@ func printRow(w io.Writer, r *transform.Row, prefix string) {
 	fmt.Fprintf(w, "%s\t%d\t  %s%s\n", r.Name, r.Value, prefix, r.Meaning)
 }
 
-// logLedger writes the whole account in one line.
+// logLedger logs the accounts of the messages, of each source and of each sink in one line.
 func logLedger(log *slog.Logger, l forward.Ledger) {
 	attrs := accountAttrs(l.Total.Account())
 	for i := range l.Sources {
@@ -77,13 +99,19 @@ func logLedger(log *slog.Logger, l forward.Ledger) {
 	}
 	for i := range l.Sinks {
 		s := &l.Sinks[i]
-		of := append(accountAttrs(s.Account()), slog.Group("on_rotate", nonzeroAttrs(s.OnRotate.Rows())...))
+		of := append(accountAttrs(s.Account()), slog.Group("filtered_by", nonzeroAttrs(s.Filtered.Group().Rows)...), slog.Group("on_rotate", nonzeroAttrs(s.OnRotate.Rows())...),
+			slog.Group("files", nonzeroAttrs(s.Files.Rows())...),
+			slog.Group("network_errors", nonzeroAttrs(s.Network.Rows())...))
+		if s.RRsets != nil {
+			of = append(of, slog.Group("rrsets", nonzeroAttrs(slices.Concat(s.RRsets.Group().Rows, s.RRsets.Rows()))...),
+				slog.Group("rrsets_withheld", nonzeroAttrs(s.RRsets.Withholding().Rows)...))
+		}
 		attrs = append(attrs, slog.Group("sink."+s.Name, of...))
 	}
 	log.Info("ledger", attrs...)
 }
 
-// logPackets writes a line for each packet source.
+// logPackets logs the counts of each packet source in one line.
 func logPackets(log *slog.Logger, sources []sensor.PacketStats) {
 	for i := range sources {
 		s := &sources[i]
@@ -97,8 +125,20 @@ func logPackets(log *slog.Logger, sources []sensor.PacketStats) {
 	}
 }
 
+// logKafka logs the counters of each Kafka source in one line, and its latest commit.
+func logKafka(log *slog.Logger, sources []sensor.KafkaStats) {
+	for i := range sources {
+		s := &sources[i]
+		attrs := append([]any{slog.String("source", s.Name)}, rowAttrs(slices.DeleteFunc(s.Rows(), func(r transform.Row) bool { return r.Kind != transform.Counter }))...)
+		if !s.Committed.IsZero() {
+			attrs = append(attrs, slog.Time("last_commit", s.Committed.UTC()))
+		}
+		log.Info("kafka", attrs...)
+	}
+}
+
 func accountAttrs(a transform.Account) []any {
-	attrs := append(rowAttrs([]transform.Row{a.Whole}), rowAttrs(a.Parts)...)
+	attrs := append(rowAttrs(a.Whole), rowAttrs(a.Parts)...)
 	return append(attrs, slog.Group(a.Lost.Name, nonzeroAttrs(a.Lost.Rows)...))
 }
 

@@ -2,10 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
@@ -14,16 +20,63 @@ import (
 func newLogger(c conf.Log, std stdio, level *slog.LevelVar) *slog.Logger {
 	level.Set(c.Level)
 	o := &slog.HandlerOptions{Level: level, ReplaceAttr: std.secrets.maskAttr}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(std.err, o))
+	format := func(w io.Writer) slog.Handler {
+		if c.Format == "json" {
+			return slog.NewJSONHandler(w, o)
+		}
+		return slog.NewTextHandler(w, o)
 	}
-	return slog.New(slog.NewTextHandler(std.err, o))
+	if std.journal {
+		return slog.New(newJournalHandler(std.err, format))
+	}
+	return slog.New(format(std.err))
+}
+
+// logsEverything reports whether run must write nothing but log lines to standard error, because a
+// program reads them.
+func logsEverything(c conf.Log, std stdio) bool { return c.Format == "json" || std.journal }
+
+// logDiagnostics logs the diagnostics of a configuration, which are errors.
+func logDiagnostics(log *slog.Logger, file *conf.File, diags hcl.Diagnostics) {
+	for _, d := range diags {
+		var attrs []slog.Attr
+		if place := file.Place(d); place != "" {
+			attrs = append(attrs, slog.String("place", place))
+		}
+		if d.Detail != "" {
+			attrs = append(attrs, slog.String("remedy", d.Detail))
+		}
+		log.LogAttrs(context.Background(), slog.LevelError, d.Summary, attrs...)
+	}
+}
+
+// logFailure writes the error with which run ends, unless its diagnostics were logged, and returns
+// the exit status: with log as one log line; else, for the journal, each line of the error as it
+// is, because an error may contain a file for the operator to write.
+func logFailure(log *slog.Logger, err error, std stdio) error {
+	if err == nil {
+		return nil
+	}
+	status, message, cause := exitStatus(exitFailed), "the sensor failed", err
+	if bad, ok := errors.AsType[*usageError](err); ok {
+		status, message, cause = exitUsage, "the sensor cannot start", bad.error
+	}
+	switch {
+	case cause == nil:
+	case log != nil:
+		log.Error(message, "error", cause)
+	default:
+		for line := range strings.Lines(message + ": " + std.secrets.mask(cause.Error()) + "\n") {
+			fmt.Fprintf(std.err, "<%d>%s", priorityOf(slog.LevelError), line)
+		}
+	}
+	return status
 }
 
 // logWarnings logs the warnings that check prints for a configuration.
-func logWarnings(log *slog.Logger, file *conf.File) {
-	for _, w := range file.Warnings() {
-		log.Warn(w.Problem, "remedy", w.Advice)
+func logWarnings(log *slog.Logger, all []conf.Warning, s *secrets) {
+	for _, w := range all {
+		log.Warn(s.mask(w.Problem), "remedy", w.Advice)
 	}
 }
 

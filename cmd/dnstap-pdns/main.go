@@ -8,13 +8,19 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/service"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
 // Exit codes.
@@ -25,94 +31,153 @@ const (
 	exitCanary = 3 // explain found in its output what must not leave
 )
 
-const usage = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubbed outward-only records out as NMSG.
+// about precedes the list of the commands in the help.
+const about = `dnstap-pdns is a passive DNS sensor: dnstap or packets in, scrubbed outward-only records out as NMSG.
 
-  dnstap-pdns demo                        run the whole sensor on built-in input, without installation or configuration
-  dnstap-pdns run [-c FILE]               run the sensor
-  dnstap-pdns check [-c FILE]             validate the configuration and print it with all defaults
-  dnstap-pdns replay [-c FILE] [--to URL] [--message TYPE] [--resolvers LIST] INPUT...
-                                          run the sensor on dnstap and packet files (.fstrm, .pcap, .pcapng, compressed
-                                          or not; - is standard input)
-  dnstap-pdns explain [-c FILE] [--canary TEXT]... [--census [--examples]] [--hex] [--json] [--resolvers LIST] [--for DURATION]
-                      INPUT...
-                                          show what would leave from such files, or from a resolver that sends to
-                                          unix:///PATH or tcp://HOST:PORT, what would not, and why; exit status 3 if a
-                                          canary would leave; --census counts the names that would leave and may
-                                          identify a person
-  dnstap-pdns cat [--json|--text] INPUT...
-                                          print NMSG files (- is standard input), or NMSG datagrams to udp://ADDR
-  dnstap-pdns status [-c FILE] [ADDR]     print the ledger of the running sensor, its problems and their remedies
-  dnstap-pdns selftest [-c FILE] [--resolver ADDR] [--zone ZONE] [--decoy ZONE]
-                                          query the resolver for a public name and a local decoy, and prove with the
-                                          running sensor that the name left, and that the decoy was seen and dropped
-  dnstap-pdns init [-c FILE] [--force] [--resolvers LIST] [RESOLVER]
-                                          write a configuration for unbound, bind, pdns or knot, and print the
-                                          remaining steps
-  dnstap-pdns version                     print the version
+Usage: dnstap-pdns COMMAND [OPTION]... [ARGUMENT]...
 
+Commands:
+`
+
+// optionRules follows the list of the commands in the help.
+const optionRules = `  help      Prints this text, or the help of a command.
+
+dnstap-pdns help COMMAND, or COMMAND --help, shows the options, examples and exit codes of a command.
+Options may be given before and after arguments; -- ends them.
 Default of -c: ` + defaultConfig + ` if it exists, or else the built-in configuration.
 `
 
 // A command is a subcommand of dnstap-pdns.
 type command struct {
-	run func(ctx context.Context, args []string, std stdio) error
+	usage usage
+	run   func(ctx context.Context, args []string, std stdio) error
 
 	// stops means that the command has work to finish after a signal, which ends ctx, or after
 	// the reader of its output has closed the pipe. Signals kill other commands.
 	stops bool
+
+	// accounts means that the ledger and the queue of the log count what could not be written,
+	// and that the command survives it.
+	accounts bool
 }
 
 type stdio struct {
 	in       *os.File
 	out, err io.Writer
 	secrets  *secrets // must not appear in err
+
+	outTerminal bool      // out is a terminal
+	progress    *progress // on the terminal that err is; nil if it is none
+
+	journal bool         // err is read by the journal
+	log     *slog.Logger // of a command that writes nothing but log lines to err; nil: it prints text too
 }
 
-var commands = map[string]command{
-	"demo":     {demo, true},
-	"run":      {run, true},
-	"check":    {check, false},
-	"replay":   {replay, true},
-	"explain":  {runExplain, true},
-	"cat":      {cat, false},
-	"status":   {status, false},
-	"selftest": {runSelftest, false},
-	"init":     {initialise, false},
-	"version":  {version, false},
+// commands are in the order of the help.
+var commands = []command{
+	{usage: demoUsage, run: demo, stops: true},
+	{usage: runUsage, run: run, stops: true, accounts: true},
+	{usage: checkUsage, run: check},
+	{usage: replayUsage, run: replay, stops: true},
+	{usage: explainUsage, run: runExplain, stops: true},
+	{usage: catUsage, run: cat},
+	{usage: statusUsage, run: status},
+	{usage: selftestUsage, run: runSelftest},
+	{usage: initUsage, run: initialise},
+	{usage: versionUsage, run: version},
 }
 
 func main() {
-	os.Exit(realMain(os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	os.Exit(realMain(os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr, journal: service.LogsToJournal()}))
 }
 
 // realMain runs one command and returns its exit code.
 func realMain(args []string, std stdio) int {
-	std.err = plainWriter{std.err}
+	out, errs := &output{w: std.out}, &output{w: std.err}
 	std.secrets = new(secrets)
+	std.outTerminal = isTerminal(std.out)
+	std.out, std.err = out, plainWriter{errs}
+	if isTerminal(errs.w) {
+		std.progress = newProgress(errs)
+		std.err = plainWriter{std.progress}
+	}
 	if len(args) == 0 {
-		fmt.Fprint(std.err, usage)
+		fmt.Fprint(std.err, about, commandList(), optionRules)
 		return exitUsage
 	}
-	name := args[0]
-	if name == "help" || name == "-h" || name == "-help" || name == "--help" {
-		fmt.Fprint(std.out, usage)
-		return exitDone
-	}
-	c, ok := commands[name]
-	if !ok {
-		fmt.Fprintf(std.err, "dnstap-pdns: unknown command %q; see dnstap-pdns help\n", name)
+	name, err, survives := args[0], error(nil), false
+	switch c, known := find(name); {
+	case known:
+		err, survives = c.start(args[1:], std), c.accounts
+	case name == "--version":
+		err = version(context.Background(), args[1:], std)
+	case name == "help" || name == "-h" || name == "--help":
+		name, err = "help", help(args[1:], std)
+	default:
+		fmt.Fprintf(std.err, "dnstap-pdns: %s\n", unknownCommand(name))
 		return exitUsage
 	}
-	return exitCode(name, c.start(args[1:], std), std)
+	if lost := out.err(); lost != nil && (errors.Is(err, pflag.ErrHelp) || err == nil && !survives) {
+		err = fmt.Errorf("writing the output: %w", lost)
+	}
+	code := exitCode(name, err, std)
+	if code == exitDone && errs.err() != nil && !survives {
+		return exitFailed
+	}
+	return code
+}
+
+// find returns the command of that name.
+func find(name string) (command, bool) {
+	i := slices.IndexFunc(commands, func(c command) bool { return c.usage.name == name })
+	if i < 0 {
+		return command{}, false
+	}
+	return commands[i], true
+}
+
+// unknownCommand returns the error for a first argument that is not a command, with advice.
+func unknownCommand(name string) error {
+	known := []string{"help"}
+	for _, c := range commands {
+		known = append(known, c.usage.name)
+	}
+	if strings.HasPrefix(name, "-") {
+		return fmt.Errorf("the option %s comes before the command: write the command first; see dnstap-pdns help", conf.Escape(name))
+	}
+	if near := nearest(name, known); near != "" {
+		return fmt.Errorf("unknown command %q: did you mean %s?", name, near)
+	}
+	return fmt.Errorf("unknown command %q: see dnstap-pdns help", name)
+}
+
+// commandList returns one line for each command.
+func commandList() string {
+	var b strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-9s %s\n", c.usage.name, c.usage.does)
+	}
+	return b.String()
+}
+
+// help prints the help of the named command, or of all commands.
+func help(args []string, std stdio) error {
+	if len(args) > 0 {
+		if c, known := find(args[0]); known {
+			return c.run(context.Background(), []string{"--help"}, std)
+		}
+		return &usageError{unknownCommand(args[0])}
+	}
+	_, err := fmt.Fprint(std.out, about, commandList(), optionRules)
+	return err
 }
 
 func (c command) start(args []string, std stdio) error {
 	ctx := context.Background()
 	if c.stops {
 		var stop context.CancelFunc
-		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+		ctx, stop = untilSignal(ctx)
 		defer stop()
-		context.AfterFunc(ctx, stop) // a second signal kills the process
 		// With SIGPIPE caught, a closed pipe is a failed write, and the ledger is still printed.
 		// Programs of on_rotate would inherit it if it were ignored.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -120,11 +185,21 @@ func (c command) start(args []string, std stdio) error {
 	return c.run(ctx, args, std)
 }
 
+// untilSignal returns a context that ends at a signal. A second signal kills the process.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
 // exitCode prints an error of a command, and returns the exit code.
 func exitCode(name string, err error, std stdio) int {
 	var bad *usageError
+	var status exitStatus
 	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &status):
+		return int(status)
+	case err == nil, errors.Is(err, pflag.ErrHelp):
 		return exitDone
 	case errors.As(err, &bad):
 		if bad.error != nil {
@@ -150,41 +225,4 @@ func (e *usageError) Error() string {
 		return "bad usage"
 	}
 	return e.error.Error()
-}
-
-// newFlags returns the flag set of a command, which prints its usage.
-func newFlags(name, arguments string, std stdio) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(std.err)
-	fs.Usage = func() {
-		fmt.Fprintln(std.err, strings.TrimSpace("usage: dnstap-pdns "+name+" "+arguments))
-		fs.PrintDefaults()
-	}
-	return fs
-}
-
-// parse parses flags. The flag set prints errors, so that the returned usageError is empty.
-func parse(fs *flag.FlagSet, args []string) error {
-	err := fs.Parse(args)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		return &usageError{}
-	}
-	return err
-}
-
-// parseFlagsOnly parses the flags of a command without arguments.
-func parseFlagsOnly(fs *flag.FlagSet, args []string) error {
-	if err := parse(fs, args); err != nil {
-		return err
-	}
-	if fs.NArg() > 0 {
-		return &usageError{fmt.Errorf("takes no argument, but got %q", fs.Arg(0))}
-	}
-	return nil
-}
-
-// isGiven reports whether a flag is on the command line, with any value.
-func isGiven(fs *flag.FlagSet, name string) (given bool) {
-	fs.Visit(func(f *flag.Flag) { given = given || f.Name == name })
-	return given
 }

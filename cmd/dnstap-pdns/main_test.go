@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"hash/fnv"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+	"gotest.tools/v3/golden"
 )
 
 func TestMain(m *testing.M) {
@@ -73,7 +75,8 @@ func TestEveryCommandHasScripts(t *testing.T) {
 		script, _, _ := strings.Cut(string(text), "\n-- ") // the files follow
 		lines = append(lines, strings.Split(script, "\n")...)
 	}
-	for name := range commands {
+	for _, c := range commands {
+		name := c.usage.name
 		for _, prefix := range []string{"exec dnstap-pdns ", "! exec dnstap-pdns "} {
 			if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l+" ", prefix+name+" ") }) {
 				t.Errorf("no script has the line %q", prefix+name)
@@ -82,10 +85,37 @@ func TestEveryCommandHasScripts(t *testing.T) {
 	}
 }
 
-func TestEveryCommandIsInTheUsage(t *testing.T) {
-	for name := range commands {
-		if got := realMain([]string{name, "-h"}, stdio{out: os.Stderr, err: os.Stderr}); got != exitDone {
-			t.Errorf("%s -h: exit %d, want %d", name, got, exitDone)
+// TestHelp compares the help texts with testdata/help.txt.
+func TestHelp(t *testing.T) {
+	var all strings.Builder
+	show := func(args ...string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if code := realMain(args, stdio{out: &out, err: &errs}); code != exitDone || errs.Len() > 0 {
+			t.Errorf("%q: exit %d: %s", args, code, &errs)
+		}
+		fmt.Fprintf(&all, "$ dnstap-pdns %s\n%s\n", strings.Join(args, " "), &out)
+	}
+	show("help")
+	for _, c := range commands {
+		show("help", c.usage.name)
+	}
+	golden.Assert(t, all.String(), "help.txt")
+}
+
+// TestAllFormsOfHelpPrintTheSame also checks that help needs no valid arguments after it.
+func TestAllFormsOfHelpPrintTheSame(t *testing.T) {
+	for _, c := range commands {
+		want := ""
+		for _, args := range [][]string{{"help", c.usage.name}, {c.usage.name, "--help"}, {c.usage.name, "-h"}, {c.usage.name, "x", "--help", "--nonsense"}} {
+			var out, errs bytes.Buffer
+			code := realMain(args, stdio{out: &out, err: &errs})
+			if want == "" {
+				want = out.String()
+			}
+			if code != exitDone || errs.Len() > 0 || out.String() != want || want == "" {
+				t.Errorf("%q: exit %d: %s%s", args, code, &out, &errs)
+			}
 		}
 	}
 }

@@ -287,7 +287,7 @@ func TestReplayReportsAClosedPipe(t *testing.T) {
 	code := p.end(t)
 	errs := p.errs.String()
 	if code != exitFailed ||
-		!strings.HasSuffix(errs, "\ndnstap-pdns replay: sink \"to\": standard output cannot be written to any more: write /dev/stdout: broken pipe\n") {
+		!strings.HasSuffix(errs, "\ndnstap-pdns replay: sink \"to\": writing to standard output failed: write /dev/stdout: broken pipe\n") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	l := account(t, errs)
@@ -317,10 +317,10 @@ func TestRunEndsWhenItsPipeIsClosed(t *testing.T) {
 	code := p.end(t)
 	errs := p.errs.String()
 	if code != exitFailed ||
-		!strings.HasSuffix(errs, "\ndnstap-pdns run: sink \"out\": standard output cannot be written to any more: write /dev/stdout: broken pipe\n") {
+		!strings.HasSuffix(errs, "\ndnstap-pdns run: sink \"out\": writing to standard output failed: write /dev/stdout: broken pipe\n") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
-	m := regexp.MustCompile(`sink\.out\.offered=(\d+) sink\.out\.delivered=(\d+) sink\.out\.queued=0 sink\.out\.filtered=0 sink\.out\.lost\.failed=(\d+)`).FindStringSubmatch(errs)
+	m := regexp.MustCompile(`sink\.out\.offered=(\d+) sink\.out\.resumed=0 sink\.out\.delivered=(\d+) sink\.out\.written=0 sink\.out\.queued=0 sink\.out\.spooled=0 sink\.out\.filtered=0 sink\.out\.lost\.failed=(\d+)`).FindStringSubmatch(errs)
 	if m == nil {
 		t.Fatalf("no ledger, or nothing lost: %s", errs)
 	}
@@ -353,8 +353,8 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// forAWhile gives another process time.
-func forAWhile(d time.Duration) { time.Sleep(d) }
+// delayFor waits while another process works.
+func delayFor(d time.Duration) { time.Sleep(d) }
 
 // later returns the packets of a little-endian capture with their times moved by seconds.
 func later(capture []byte, seconds uint32) []byte {
@@ -378,7 +378,7 @@ func TestReplaySendsPacketsOfAPipeThatStaysOpen(t *testing.T) {
 			if _, err := p.in.Write(piece); err != nil {
 				t.Fatal(err)
 			}
-			forAWhile(time.Millisecond)
+			delayFor(time.Millisecond)
 		}
 	}
 	write(capture)

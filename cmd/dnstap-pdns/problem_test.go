@@ -19,7 +19,9 @@ func TestRemedyFitsTheProblem(t *testing.T) {
 		"a line of the configuration": {problemOf(place), "c.hcl:3 cannot be used; dnstap-pdns check says why", "dnstap-pdns check prints"},
 		"no file":                     {problemOf(none), "the configuration file cannot be read; the log says why", "Check that the file exists"},
 		"no interface":                {problemOf(errors.New("no such interface")), "the log says why", "Fix the problem that the log of the sensor reports"},
-		"a line of the names":         {namesProblemOf(place), "c.hcl:3 cannot be used; dnstap-pdns check says why", "reads the file again by itself"},
+		"no folder": {problemOf(refusedError{errors.New("no such directory")}),
+			"the configuration cannot take effect on this machine; dnstap-pdns check says why", "Fix the errors that dnstap-pdns check prints"},
+		"a line of the names": {namesProblemOf(place), "c.hcl:3 cannot be used; dnstap-pdns check says why", "reads the file again by itself"},
 		"names that the sensor refuses": {namesProblemOf(fmt.Errorf("apply: %w", errors.New("full"))),
 			"the log says why", "Fix the problem that the log of the sensor reports, and reload again (SIGHUP)"},
 	} {

@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/observers"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/service"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/startcheck"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
@@ -28,7 +29,7 @@ type reloader struct {
 	path     string // of the configuration in force; empty: the built-in one
 	sensor   *sensor.Sensor
 	admin    *admin.Server
-	tap      leaving.Tap // gets the containers that sinks have sent
+	sent     observers.Set // gets the containers that sinks have sent
 	notifier *service.Notifier
 	log      *slog.Logger
 	level    *slog.LevelVar
@@ -42,6 +43,7 @@ type reloader struct {
 	started  time.Time
 	last     admin.Reload
 	problems problems
+	warnings []conf.Warning // about inForce
 }
 
 // setStarted records the start, at which the first configuration came into force.
@@ -57,7 +59,14 @@ func (r *reloader) status() admin.Reload {
 	return r.last
 }
 
-// run reloads until ctx ends.
+// configWarnings returns the warnings about the configuration in force.
+func (r *reloader) configWarnings() []conf.Warning {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.warnings
+}
+
+// run reloads at each hangup, and when local_names_file changes, until ctx ends.
 func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 	r.names.path = r.inForce.LocalNamesFile
 	poll := time.NewTicker(pollInterval)
@@ -84,8 +93,13 @@ func (r *reloader) reload(ctx context.Context) {
 	defer r.keepSecrets()
 	path := cmp.Or(r.path, configPath(""))
 	file, err := loadFile(path, r.std)
+	var warnings []conf.Warning
 	if err == nil {
-		err = r.apply(file)
+		if warnings, err = startcheck.Run(ctx, file, startcheck.Options{Listens: r.listens, InForce: r.inForce.Sinks}); err != nil {
+			err = refusedError{err}
+		} else {
+			err = r.apply(file)
+		}
 	}
 	r.record(func(p *problems) {
 		if err == nil {
@@ -107,15 +121,15 @@ func (r *reloader) reload(ctx context.Context) {
 	if file.Log.Format != r.format {
 		r.log.Warn("a reload does not change log.format: restart the sensor")
 	}
-	r.log.Info("reloaded", "sources", len(file.Sources)+len(file.Packets), "sinks", len(file.Sinks))
-	logWarnings(r.log, file)
+	r.log.Info("reloaded", "sources", file.NumSources(), "sinks", len(file.Sinks))
+	logWarnings(r.log, warnings, r.std.secrets)
 	logExcluded(r.log, r.sensor.Excluded())
 }
 
 // reloadNames reads and applies the names in local_names_file.
 func (r *reloader) reloadNames() {
 	defer r.keepSecrets()
-	renewed, diags := r.inForce.Renewed()
+	renewed, diags := r.inForce.WithCurrentNames()
 	file, err := printDiagnostics(renewed, diags, r.std)
 	if err == nil && slices.Equal(file.Policy.LocalNames, r.inForce.Policy.LocalNames) && r.problems.names == (problem{}) {
 		return
@@ -138,11 +152,13 @@ func (r *reloader) reloadNames() {
 // keepSecrets ends the masking of secrets that are not in the configuration in force.
 func (r *reloader) keepSecrets() { r.std.secrets.keep(r.inForce) }
 
+// listens reports whether the sensor or its admin server listens at an address.
+func (r *reloader) listens(network, address string) bool {
+	return r.sensor.Listens(network, address) || network == "tcp" && address == r.inForce.Admin.Listen
+}
+
 // apply applies a configuration. After an error nothing has changed.
 func (r *reloader) apply(file *conf.File) error {
-	if err := file.Runnable(); err != nil {
-		return err
-	}
 	change, err := r.admin.Prepare(file.Admin)
 	if err != nil {
 		return err
@@ -151,7 +167,9 @@ func (r *reloader) apply(file *conf.File) error {
 		return errors.Join(err, change.Discard())
 	}
 	change.Adopt()
-	r.inForce = file
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inForce, r.warnings = file, file.Warnings()
 	return nil
 }
 
@@ -174,10 +192,17 @@ type problem struct {
 	text, remedy string
 }
 
-// problemOf returns the problem of a configuration.
+// A refusedError contains the errors of startcheck, which check prints too.
+type refusedError struct{ error }
+
+// problemOf returns the problem that err is: the error of reading or applying a configuration.
 func problemOf(err error) problem {
 	p := problem{time.Now(), "the log says why", "Fix the problem that the log of the sensor reports, and reload again (SIGHUP)."}
+	_, refused := errors.AsType[refusedError](err)
 	switch bad, ok := errors.AsType[*configError](err); {
+	case refused:
+		p.text = "the configuration cannot take effect on this machine; dnstap-pdns check says why"
+		p.remedy = "Fix the errors that dnstap-pdns check prints, and reload again (SIGHUP)."
 	case !ok:
 	case bad.place == "":
 		p.text = "the configuration file cannot be read; the log says why"
@@ -189,7 +214,8 @@ func problemOf(err error) problem {
 	return p
 }
 
-// namesProblemOf returns the problem of local_names_file, which is read again when it changes.
+// namesProblemOf is problemOf for an error of reading or applying local_names_file, which the
+// sensor reads again when it changes.
 func namesProblemOf(err error) problem {
 	p := problemOf(err)
 	if _, ok := errors.AsType[*configError](err); ok {
@@ -198,8 +224,8 @@ func namesProblemOf(err error) problem {
 	return p
 }
 
-// latest returns the status of the reloader: a failed reload, until a later one has applied the
-// same part, or else a successful one of now. before is the previous status.
+// latest returns the new status of the reloader: the failed reload with a problem that no later
+// reload has solved, or else a reload that succeeded now. before is the previous status.
 func (p *problems) latest(before admin.Reload) admin.Reload {
 	now := time.Now()
 	if unsolved := cmp.Or(p.config, p.names); unsolved != (problem{}) {
@@ -216,8 +242,8 @@ type filePoller struct {
 	polled   fileState // at the latest poll
 }
 
-// A fileState differs between two states of a file. It is zero if the file does not exist
-// or is not accessible.
+// A fileState is a state of a file, which changes when the file does. It is zero if the file
+// does not exist or is not accessible.
 type fileState struct {
 	device, inode uint64
 	size          int64

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,7 +20,66 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 )
+
+// TestReplaySendsOnlyWithSend counts what a receiver gets.
+func TestReplaySendsOnlyWithSend(t *testing.T) {
+	receiver, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	config := filepath.Join(t.TempDir(), "c.hcl")
+	text := fmt.Sprintf("sink \"nmsg\" \"s\" {\n  to = \"udp://%s\"\n}\n", receiver.LocalAddr())
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := "udp://" + receiver.LocalAddr().String()
+	for _, c := range []struct {
+		args []string
+		exit int
+	}{
+		{[]string{"replay", "-c", config, "demo.fstrm"}, exitUsage},
+		{[]string{"replay", "demo.fstrm", "--to", to}, exitUsage},
+		{[]string{"replay", "-c", config, "demo.fstrm", "missing.fstrm", "--send"}, exitFailed},
+		{[]string{"replay", "demo.fstrm", "missing.fstrm", "--send", "--to", to}, exitFailed},
+		{[]string{"replay", "-c", config, "demo.fstrm", "--send"}, exitDone}, // only this one sends
+	} {
+		var errs bytes.Buffer
+		if code := realMain(c.args, stdio{in: nullInput(t), out: io.Discard, err: &errs}); code != c.exit {
+			t.Errorf("%q: exit %d, want %d: %s", c.args, code, c.exit, &errs)
+		}
+	}
+	if _, err := receiver.WriteToUDP([]byte("end"), receiver.LocalAddr().(*net.UDPAddr)); err != nil {
+		t.Fatal(err)
+	}
+	var assembler nmsg.Assembler
+	records := 0
+	for buf := make([]byte, 1<<16); ; {
+		n, from, err := receiver.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(buf[:n]) == "end" {
+			break
+		}
+		assembler.Add(buf[:n], time.Now(), from)
+		for {
+			_, err := assembler.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			records++
+		}
+	}
+	if records != 88 {
+		t.Errorf("%d records, want the 88 of the last command", records)
+	}
+}
 
 // TestReplayStopsWhileOnRotateRuns: a signal also kills the command of on_rotate.
 func TestReplayStopsWhileOnRotateRuns(t *testing.T) {
@@ -37,8 +97,10 @@ sink "nmsg" "files" {
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	var errs bytes.Buffer
-	go func() { done <- replay(ctx, []string{"-c", config, "demo.fstrm"}, stdio{out: io.Discard, err: &errs}) }()
+	var errs stopper // a sink that was not stopped in time may still log
+	go func() {
+		done <- replay(ctx, []string{"--send", "-c", config, "demo.fstrm"}, stdio{out: io.Discard, err: &errs})
+	}()
 	var number []byte
 	await(t, "on_rotate runs", func() bool {
 		var err error

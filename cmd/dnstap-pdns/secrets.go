@@ -35,7 +35,7 @@ func (s *secrets) keep(file *conf.File) {
 	s.files = []*conf.File{file}
 }
 
-// mask replaces each value by its expression in the configuration.
+// mask replaces each value in text by its expression in the configuration.
 func (s *secrets) mask(text string) string {
 	if s == nil {
 		return text

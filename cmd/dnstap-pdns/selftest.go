@@ -34,16 +34,24 @@ type trial struct {
 	decoys   string // the zone of the decoy
 }
 
+var selftestUsage = usage{
+	name:     "selftest",
+	does:     "Proves that the running sensor lets a public name leave, and that it sees a local decoy and drops it.",
+	examples: []string{"dnstap-pdns selftest", "dnstap-pdns selftest --resolver 192.0.2.53 --decoy corp.example"},
+	exits: []string{"the public name left, and the decoy was seen and dropped", "this was not proven, or no sensor answered",
+		"bad usage, or the configuration is invalid"},
+}
+
 func runSelftest(ctx context.Context, args []string, std stdio) error {
-	fs := newFlags("selftest", "[-c FILE] [--resolver ADDR] [--zone ZONE] [--decoy ZONE]", std)
-	path := fs.String("c", "", configUsage)
-	resolver := fs.String("resolver", "127.0.0.1", "`ADDR` at which the resolver answers its clients, with or without a port")
-	zone := fs.String("zone", "com", "public `ZONE` below which the name is made, which must leave")
-	decoy := fs.String("decoy", "", "local or special `ZONE` below which the decoy is made; default: "+specialDecoy+", or the first of scrub.local_names if scrub.special_names is false")
-	if err := parseFlagsOnly(fs, args); err != nil {
+	o := newOptions(selftestUsage, std)
+	path := o.config()
+	resolver := o.String("resolver", "127.0.0.1", "`ADDR` at which the resolver answers its clients, with or without a port")
+	zone := o.String("zone", "com", "public `ZONE` below which the name is made, which must leave")
+	decoy := o.String("decoy", "", "local or special `ZONE` below which the decoy is made; default: "+specialDecoy+", or the first of scrub.local_names if scrub.special_names is false")
+	if err := o.parse(args, 0); err != nil {
 		return err
 	}
-	file, err := loadConfig(*path, std)
+	file, err := selftestConfig(*path, std)
 	if err != nil {
 		return err
 	}
@@ -56,9 +64,30 @@ func runSelftest(ctx context.Context, args []string, std stdio) error {
 	return t.run(ctx, plainWriter{std.out})
 }
 
+// selftestConfig returns the configuration. If a part of it is not usable by this user, such as a
+// credential of the service, it returns the block admin, with the default decoy.
+func selftestConfig(path string, std stdio) (*conf.File, error) {
+	file, diags := readFile(configPath(path))
+	if !diags.HasErrors() {
+		return printDiagnostics(file, diags, std)
+	}
+	admin, adminDiags := readAdmin(path)
+	if adminDiags.HasErrors() {
+		return printDiagnostics(admin, adminDiags, std)
+	}
+	std.secrets.add(file)
+	fmt.Fprintf(std.err, "dnstap-pdns selftest: %s; only its block admin is used\n", std.secrets.mask(firstError(file, diags).Error()))
+	admin.Policy.SpecialNames = true
+	return admin, nil
+}
+
 func (t *trial) prepare(resolver, zone, decoy string) (err error) {
+	if len(t.config.Kafka) > 0 {
+		return fmt.Errorf("source %q reads from Kafka, and no resolver sends to this sensor: run selftest on the sensors that write to its topic",
+			t.config.Kafka[0].Name)
+	}
 	if t.config.Admin.Listen == "" {
-		return errors.New("by its configuration (admin.listen) the sensor answers nowhere: set admin.listen and reload it")
+		return errors.New("admin.listen is empty, so selftest cannot reach the sensor: set it and reload")
 	}
 	t.admin = reachable(t.config.Admin.Listen)
 	if t.resolver, err = withPort(resolver); err != nil {
@@ -98,7 +127,8 @@ func decoyZone(named string, p *transform.Config) (string, error) {
 	return "", errors.New("scrub.special_names is false and scrub.local_names empty: this configuration drops no name, so there is no decoy")
 }
 
-// run makes the sensor observe both names, queries the resolver, and prints the results.
+// run makes the sensor observe the name and the decoy, queries the resolver for both, and prints
+// the results.
 func (t *trial) run(ctx context.Context, out io.Writer) error {
 	response, err := t.begin(ctx)
 	if err != nil {
@@ -117,7 +147,7 @@ func (t *trial) run(ctx context.Context, out io.Writer) error {
 	if err := lines.Decode(&second); ctx.Err() != nil {
 		return fmt.Errorf("the sensor at %s has stopped answering: see its log, and restart it", t.admin)
 	} else if err != nil || second.Verdict == nil {
-		return fmt.Errorf("the sensor at %s came to no verdict: it was stopped, or its admin.listen changed; try again", t.admin)
+		return fmt.Errorf("the sensor at %s ended without a result: it was stopped, or its admin.listen changed; try again", t.admin)
 	}
 	v := second.Verdict
 	r := report{trial: t, answers: answers, forbidden: first.Watching.NameForbidden, Verdict: v}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -38,11 +39,33 @@ var reports = []struct {
 	change func(r *report)
 }{
 	{"passed", func(*report) {}},
-	{"passed, and a message type filters it", func(r *report) {
-		r.Sinks = append(r.Sinks, selftest.Sink{Name: "obs", Stage: selftest.Filtered})
+	{"passed, and sinks filter it", func(r *report) {
+		r.Sinks = append(r.Sinks, selftest.Sink{Name: "obs", Stage: selftest.Filtered, FilteredBy: []string{"format"}},
+			selftest.Sink{Name: "narrow", Stage: selftest.Filtered, FilteredBy: []string{"types", "rcodes"}},
+			selftest.Sink{Name: "some", Stage: selftest.Left, FilteredBy: []string{"types"}})
+	}},
+	{"passed, and sinks keep it", func(r *report) {
+		r.Sinks = append(r.Sinks, selftest.Sink{Name: "sie", Stage: selftest.Spooled},
+			selftest.Sink{Name: "away", Stage: selftest.Spooled, Error: "dial sie.example: connection refused"},
+			selftest.Sink{Name: "late", Stage: selftest.Held})
+	}},
+	{"only sinks of RRsets", func(r *report) {
+		r.Sinks = []selftest.Sink{{Name: "rrsets", Stage: selftest.InWindow}, {Name: "cof", From: "rrsets", Stage: selftest.InWindow},
+			{Name: "database", From: "rrsets", Stage: selftest.InWindow, Error: "no space left on device"}, {Name: "insertions", From: "rrsets", Stage: selftest.Left}}
+	}},
+	{"an aggregate filters it", func(r *report) {
+		r.Sinks = append(r.Sinks, selftest.Sink{Name: "rrsets", Stage: selftest.Filtered, FilteredBy: []string{"types"}},
+			selftest.Sink{Name: "cof", From: "rrsets", Stage: selftest.Filtered})
+	}},
+	{"the only sink has it in its spool, and fails", func(r *report) {
+		r.Sinks = []selftest.Sink{{Name: "sie", Stage: selftest.Spooled, Error: "dial sie.example: connection refused"}}
 	}},
 	{"the resolver does not answer", func(r *report) {
 		r.answers[0].rcode, r.answers[0].err = "", errors.New("no answer in 9s")
+		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
+	}},
+	{"the resolver's name is unknown", func(r *report) {
+		r.answers[0].rcode, r.answers[0].err = "", &net.DNSError{Err: "no such host", Name: "resolver.example"}
 		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
 	}},
 	{"the resolver refuses", func(r *report) {
@@ -66,6 +89,11 @@ var reports = []struct {
 		r.ledger.Sources[0] = admin.Source{Name: "span", Kind: admin.KindPcap, LastOutward: r.ledger.Time, MessageClock: r.ledger.Time,
 			Pcap: &admin.Packets{Capturing: true}}
 	}},
+	{"packets of an unlisted resolver", func(r *report) {
+		r.Name, r.Decoy, r.Sinks[0].Stage = selftest.Seen{}, selftest.Seen{}, selftest.NoRecord
+		r.ledger.Sources[0] = admin.Source{Name: "span", Kind: admin.KindPcap, Pcap: &admin.Packets{Capturing: true,
+			Interfaces: []admin.Interface{{Name: "eth0", Up: true}}, Counts: map[string]uint64{"unlisted_queries": 352}}}
+	}},
 	{"no responses", func(r *report) {
 		r.Name, r.Sinks[0].Stage = selftest.Seen{Queries: 2}, selftest.NoRecord
 	}},
@@ -79,10 +107,11 @@ var reports = []struct {
 	{"an unknown reason", func(r *report) { r.Name, r.Sinks[0].Stage = droppedAs("unknown_reason"), selftest.NoRecord }},
 	{"sinks at each stage", func(r *report) {
 		r.Sinks = []selftest.Sink{
-			{Name: "slow", Stage: selftest.Waiting}, {Name: "paced", Stage: selftest.Waiting}, {Name: "busy", Stage: selftest.Waiting},
-			{Name: "full", Stage: selftest.Waiting, Error: "no space left on device"},
+			{Name: "slow", Stage: selftest.Held}, {Name: "paced", Stage: selftest.Held}, {Name: "busy", Stage: selftest.Held},
+			{Name: "full", Stage: selftest.Held, Error: "no space left on device"},
 			{Name: "away", Stage: selftest.Left, Error: "connection refused"},
-			{Name: "lossy", Stage: selftest.Lost, Lost: map[string]uint64{"refused": 2, "unknown_reason": 1}, Error: "connection refused"},
+			{Name: "odd", Stage: selftest.Missing},
+			{Name: "lossy", Stage: selftest.Lost, Lost: map[string]uint64{"failed": 2, "unknown_reason": 1}, Error: "connection refused"},
 		}
 		r.config.Sinks = []forward.SinkConfig{{Name: "slow", Flush: 10 * time.Minute}, {Name: "paced", Transport: udp.Config{Rate: 1}}, {Name: "busy"}}
 	}},
@@ -140,6 +169,16 @@ func TestEveryReasonHasASelftestRemedy(t *testing.T) {
 	}
 }
 
+// The table need not be full: many queries with one ID have another remedy.
+func TestBothRemediesOfPairingFull(t *testing.T) {
+	got := dropRemedy(transform.PairingFull.String())
+	for _, want := range []string{"pairing table is full, increase pairing.max_queries", "Otherwise more than 64 queries to one server with the same DNS ID"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in %q", want, got)
+		}
+	}
+}
+
 func TestPortOfTheResolverIsOptional(t *testing.T) {
 	for address, want := range map[string]string{
 		"127.0.0.1": "127.0.0.1:53", "127.0.0.1:5353": "127.0.0.1:5353", "::1": "[::1]:53", "[::1]:5353": "[::1]:5353",
@@ -188,8 +227,8 @@ func TestSelftestErrorsOfTheServer(t *testing.T) {
 		"other JSON":                     {200, "{}", "did not start a selftest", exitFailed},
 		"a busy sensor":                  {409, "another selftest is under way\n", "refuses (409 Conflict): another selftest is under way", exitFailed},
 		"a bad decoy":                    {422, "it would leave\n", "refuses (422 Unprocessable Entity): it would leave", exitUsage},
-		"a sensor that stops":            {200, string(watching), "came to no verdict: it was stopped, or its admin.listen changed", exitFailed},
-		"an empty line":                  {200, string(watching) + "{}", "came to no verdict", exitFailed},
+		"a sensor that stops":            {200, string(watching), "ended without a result: it was stopped, or its admin.listen changed", exitFailed},
+		"an empty line":                  {200, string(watching) + "{}", "ended without a result", exitFailed},
 		"a sensor that stops afterwards": {200, string(watching) + `{"verdict":{"decoy":{"records":1}}}`, "the decoy left", exitFailed},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

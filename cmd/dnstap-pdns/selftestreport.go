@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -34,11 +35,11 @@ type finding struct{ text, remedy string }
 // print prints all findings, and returns an error unless the selftest passed.
 func (r *report) print(out io.Writer) error {
 	fmt.Fprintln(out)
-	findings := append(r.ofResolver(), r.ofName()...)
+	findings := append(r.resolverFindings(), r.nameFindings()...)
 	for i := range r.Sinks {
-		findings = append(findings, r.ofSink(&r.Sinks[i])...)
+		findings = append(findings, r.sinkFindings(&r.Sinks[i])...)
 	}
-	findings = append(findings, r.ofDecoy())
+	findings = append(findings, r.decoyFinding())
 	for _, f := range findings {
 		fmt.Fprintln(out, f.text)
 		if f.remedy != "" {
@@ -46,7 +47,7 @@ func (r *report) print(out io.Writer) error {
 		}
 	}
 	if r.Passed() {
-		fmt.Fprintln(out, "\nproven: the name left through every sink whose message type can contain it, and the decoy did not leave")
+		fmt.Fprintln(out, "\n"+r.proof())
 		return nil
 	}
 	r.warn(out, findings)
@@ -57,6 +58,16 @@ func (r *report) print(out io.Writer) error {
 	return errors.New("not proven")
 }
 
+// proof returns what a selftest that passed has proven.
+func (r *report) proof() string {
+	if !slices.ContainsFunc(r.Sinks, func(s selftest.Sink) bool {
+		return s.Stage != selftest.Filtered && (s.Stage != selftest.Left || s.Error != "")
+	}) {
+		return "proven: the name left through every sink that takes it, and the decoy did not leave"
+	}
+	return "proven: no sink that takes the name lost it, and the decoy did not leave; what waits, or may not have arrived, is reported above"
+}
+
 // warn prints the warnings of the sensor whose remedies were not printed already.
 func (r *report) warn(out io.Writer, printed []finding) {
 	if r.noLedger != nil {
@@ -64,20 +75,23 @@ func (r *report) warn(out io.Writer, printed []finding) {
 		return
 	}
 	for _, w := range r.ledger.Warnings() {
-		if !slices.ContainsFunc(printed, func(f finding) bool { return f.remedy == w.Do }) {
-			fmt.Fprintf(out, "warning: %s\n  %s\n", w.Says, w.Do)
+		if !slices.ContainsFunc(printed, func(f finding) bool { return f.remedy == w.Remedy }) {
+			fmt.Fprintf(out, "warning: %s\n  %s\n", w.Problem, w.Remedy)
 		}
 	}
 }
 
-// ofResolver reports that the resolver did not answer, which may be the reason if the name was
-// not seen.
-func (r *report) ofResolver() []finding {
+// resolverFindings reports that the resolver did not answer, or refused to, if the name was not
+// seen: this may be the reason.
+func (r *report) resolverFindings() []finding {
 	if r.Name.Any() {
 		return nil
 	}
 	for _, a := range r.answers {
-		switch {
+		switch _, unresolved := errors.AsType[*net.DNSError](a.err); {
+		case unresolved:
+			return []finding{{"the name of the resolver cannot be resolved: " + a.err.Error(),
+				"Give --resolver the address of the resolver, like 127.0.0.1, or a name that this host can resolve."}}
 		case a.err != nil:
 			return []finding{{"the resolver does not answer: " + a.err.Error(),
 				"Name with --resolver the address at which it answers its clients, from this host too."}}
@@ -89,8 +103,8 @@ func (r *report) ofResolver() []finding {
 	return nil
 }
 
-// ofName reports why the name did not become a record.
-func (r *report) ofName() []finding {
+// nameFindings reports why the name did not become a record.
+func (r *report) nameFindings() []finding {
 	var all []finding
 	if r.forbidden != "" {
 		all = append(all, finding{"by the policy in force no record of the name can leave: " + reasonMeaning(r.forbidden), "Choose another --zone."})
@@ -99,33 +113,36 @@ func (r *report) ofName() []finding {
 	case r.Name.Records > 0:
 	case len(r.Name.Dropped) > 0:
 		for _, d := range r.Name.Dropped {
-			all = append(all, finding{"the name was seen, and dropped as " + meaningOfDrop(d), remedyFor(d.Reason)})
+			all = append(all, finding{"the name was seen, and dropped as " + meaningOfDrop(d), dropRemedy(d.Reason)})
 		}
 	case r.Name.Queries > 0:
 		all = append(all, finding{"the name's query was seen, and no response to it",
 			"Check that the resolver sends responses over dnstap, that packets of both directions are captured, and that the resolver reaches the servers of the zone."})
 	default:
-		all = append(all, r.ofUnseen())
+		all = append(all, r.unseenFinding())
 	}
 	return all
 }
 
-// ofUnseen reports possible reasons why the sensor did not see the name.
-func (r *report) ofUnseen() finding {
+// unseenFinding reports possible reasons why the sensor did not see the name.
+func (r *report) unseenFinding() finding {
 	const never = "the sensor has never seen the name"
-	if len(r.ofResolver()) > 0 || r.noLedger != nil {
+	if len(r.resolverFindings()) > 0 || r.noLedger != nil {
 		return finding{never, ""} // the reason is reported already, or unknown
 	}
 	connected, outward, remedy := inputs(r.ledger)
 	switch {
+	case !slices.ContainsFunc(r.ledger.Sources, func(s admin.Source) bool { return s.Dnstap != nil }) && connected:
+		return finding{never + ", though it captures packets",
+			fmt.Sprintf("Check that the interfaces carry the queries of the resolver at %s to servers, and that resolvers contains the addresses from which it queries. If it has cached that nothing exists below the zone, it queries no server: choose another --zone.", r.resolver)}
 	case !connected:
 		return finding{never + ": no resolver is connected to it, and it captures no packets",
-			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it."}
+			"Check that a resolver is configured to send here and may write to the socket (dnstap-pdns check reports who may not), then restart it."}
 	case !outward && remedy != "":
 		return finding{never + ": the resolver sends only messages of its clients, and nothing outward", "In the resolver: " + remedy + "."}
 	}
 	return finding{never + ", though something is connected",
-		fmt.Sprintf("See that it is the resolver at %s that is connected, and not one that asks it. It did not ask servers if it knows what is below the zone already: choose another --zone.", r.resolver)}
+		fmt.Sprintf("Check that the connected resolver is the one at %s, and not one that forwards to it. If it has cached that nothing exists below the zone, it queries no server: choose another --zone.", r.resolver)}
 }
 
 // inputs reports whether a sender is connected or packets are captured, whether outward
@@ -150,37 +167,73 @@ func inputs(l *admin.Ledger) (connected, outward bool, remedy string) {
 	return connected, outward, remedy
 }
 
-// ofSink reports the result for the name at a sink.
-func (r *report) ofSink(s *selftest.Sink) []finding {
+// inWindow reports that a record waits at an aggregate, or at the one that feeds a sink.
+func inWindow(from string) string {
+	if from == "" {
+		return "the record is held in the window; its verified RRsets leave at the end of it"
+	}
+	return fmt.Sprintf("its RRsets are held in the window of %q, and leave at the end of it", from)
+}
+
+// sinkFindings reports the result for the name at a sink. What became of a record that a sink of
+// RRsets waits for is reported for its aggregate.
+func (r *report) sinkFindings(s *selftest.Sink) []finding {
 	name := fmt.Sprintf("sink %q: ", s.Name)
 	fails := ""
 	if s.Error != "" {
 		fails = ", and it fails: " + s.Error
 	}
-	switch {
-	case s.Stage == selftest.Left && fails != "":
-		return []finding{{name + "the name left" + fails, "Fix the target of the sink: what left may not have arrived."}}
-	case s.Stage == selftest.Left:
-		return []finding{{name + "the name left", ""}}
-	case s.Stage == selftest.Filtered:
-		return []finding{{name + "its message type cannot contain a query without a response",
-			`Set message = "dnsqr" or "dnstap" to send such queries.`}}
-	case s.Stage == selftest.Lost:
-		return []finding{{name + "the record was lost, or others with it: " + lossMeanings(s.Lost) + fails, "Fix the target of the sink."}}
-	case s.Stage == selftest.Waiting && fails != "":
-		return []finding{{name + "the record waits" + fails, "Fix the target of the sink."}}
-	case s.Stage == selftest.Waiting:
-		return []finding{{name + "the record waits, in an open batch or in the queue", r.remedyForWaiting(s.Name)}}
-	case fails != "":
-		return []finding{{name + strings.TrimPrefix(fails, ", and "), "Fix the target of the sink."}}
+	stage := s.Stage
+	if s.From != "" && stage != selftest.Left && stage != selftest.Spooled && stage != selftest.InWindow {
+		stage = selftest.NoRecord
+	}
+	switch stage {
+	case selftest.InWindow:
+		return []finding{{name + inWindow(s.From) + fails, remedyIf(fails != "", fixTarget)}}
+	case selftest.Left:
+		return []finding{{name + "the name left" + fails, remedyIf(fails != "", "Fix the target of the sink: what left may not have arrived.")}}
+	case selftest.Spooled:
+		return []finding{{name + "the record is in its spool" + fails, remedyIf(fails != "", "Fix the target of the sink: the spool sends the record then.")}}
+	case selftest.Filtered:
+		return []finding{filteredFinding(name, s.FilteredBy)}
+	case selftest.Lost:
+		return []finding{{name + "the record was lost, or others with it: " + lossMeanings(s.Lost) + fails, fixTarget}}
+	case selftest.Missing:
+		return []finding{{name + "it took the record and does not have it, which no count explains" + fails, "This is a defect of dnstap-pdns: please report it."}}
+	case selftest.Held:
+		if fails != "" {
+			return []finding{{name + "the record waits" + fails, fixTarget}}
+		}
+		return []finding{{name + "the record waits, in an open batch, in the queue, or for the peer's acknowledgement", r.remedyForHeld(s.Name)}}
+	}
+	if fails != "" {
+		return []finding{{name + strings.TrimPrefix(fails, ", and "), fixTarget}}
 	}
 	return nil
+}
+
+const fixTarget = "Fix the target of the sink."
+
+func remedyIf(needed bool, remedy string) string {
+	if needed {
+		return remedy
+	}
+	return ""
+}
+
+// filteredFinding reports the rules by which a sink takes no record of the name.
+func filteredFinding(name string, rules []string) finding {
+	f := finding{name + "filtered by " + meanings(new(forward.FilterCounts).Group().Rows, rules), "The block policy of the sink says so: change it if the sink is to get such names."}
+	if slices.Equal(rules, []string{forward.ByFormat.String()}) {
+		f.remedy = `A query without a response needs message = "dnsqr" or "dnstap".`
+	}
+	return f
 }
 
 // longFlush is the longest flush with which a selftest can pass.
 const longFlush = 10 * time.Second
 
-func (r *report) remedyForWaiting(sink string) string {
+func (r *report) remedyForHeld(sink string) string {
 	at := slices.IndexFunc(r.config.Sinks, func(c forward.SinkConfig) bool { return c.Name == sink })
 	switch {
 	case at >= 0 && r.config.Sinks[at].Flush > longFlush:
@@ -193,30 +246,30 @@ func (r *report) remedyForWaiting(sink string) string {
 	return "Its queue is long: try again when it is shorter (see dnstap-pdns status)."
 }
 
-// ofDecoy reports the result for the decoy.
-func (r *report) ofDecoy() finding {
-	switch d := r.Decoy.Stayed(); {
+// decoyFinding reports the result for the decoy.
+func (r *report) decoyFinding() finding {
+	switch d := r.Decoy.LocalDrop(); {
 	case r.DecoyLeft():
-		return r.ofDecoyThatLeft()
+		return r.decoyLeftFinding()
 	case d != nil:
 		return finding{"decoy: seen, and dropped as " + meaningOfDrop(*d), ""}
 	case len(r.Decoy.Dropped) > 0:
 		return finding{"decoy: seen, and dropped before its name was looked at, as " + meaningOfDrop(r.Decoy.Dropped[0]),
-			"This proves nothing. Fix this first: " + remedyFor(r.Decoy.Dropped[0].Reason)}
+			"This proves nothing. Fix this first: " + dropRemedy(r.Decoy.Dropped[0].Reason)}
 	case r.Decoy.Queries > 0:
 		return finding{"decoy: its query was seen, and no response to it",
 			"This proves nothing, because the decoy was not judged. Choose another --decoy, whose servers answer."}
 	}
 	const never = "decoy: never seen, so it is not proven that it would have stayed"
 	if !r.Name.Any() {
-		return finding{never, ""} // ofName reports why
+		return finding{never, ""} // nameFindings reports why
 	}
 	return finding{never,
 		fmt.Sprintf("The resolver may answer below %s by itself (Unbound: local-zone, BIND: empty zones), or have sent queries only for %[1]s (QNAME minimisation). "+
 			"Choose a local or special --decoy below which it queries servers.", r.decoys)}
 }
 
-func (r *report) ofDecoyThatLeft() finding {
+func (r *report) decoyLeftFinding() finding {
 	var by []string
 	for _, s := range r.Sinks {
 		if s.DecoyLeft {
@@ -243,9 +296,13 @@ func reasonMeaning(name string) string {
 }
 
 func lossMeanings(lost map[string]uint64) string {
-	rows := new(forward.SinkLedger).Account().Lost.Rows
+	return meanings(new(forward.SinkLedger).Account().Lost.Rows, slices.Sorted(maps.Keys(lost)))
+}
+
+// meanings returns names of rows with their meanings.
+func meanings(rows []transform.Row, names []string) string {
 	var all []string
-	for _, name := range slices.Sorted(maps.Keys(lost)) {
+	for _, name := range names {
 		if m := meaningOf(rows, name); m != "" {
 			name += ", " + m
 		}
@@ -254,7 +311,7 @@ func lossMeanings(lost map[string]uint64) string {
 	return strings.Join(all, "; ")
 }
 
-// meaningOf returns the meaning of the row of that name, or nothing.
+// meaningOf returns the meaning of the row of that name, or "".
 func meaningOf(rows []transform.Row, name string) string {
 	if at := slices.IndexFunc(rows, func(r transform.Row) bool { return r.Name == name }); at >= 0 {
 		return rows[at].Meaning
@@ -262,8 +319,8 @@ func meaningOf(rows []transform.Row, name string) string {
 	return ""
 }
 
-// remedyFor returns the remedy if the name was dropped for this reason.
-func remedyFor(reason string) string {
+// dropRemedy returns the remedy if the name or the decoy was dropped for this reason.
+func dropRemedy(reason string) string {
 	for _, r := range transform.Reasons() {
 		if r.String() == reason {
 			return selftestRemedies[r]
@@ -281,7 +338,7 @@ const (
 var selftestRemedies = map[transform.Reason]string{
 	transform.Oversize:        "Increase max_frame of the source.",
 	transform.Malformed:       remedyDefect,
-	transform.NotOutward:      "Configure the resolver to send the messages of servers over dnstap.",
+	transform.NotOutward:      "Configure the resolver to send the messages of servers over dnstap, or capture packets where it queries servers.",
 	transform.Forwarded:       "This resolver forwards to another one: install the sensor there, or accept forwarded messages with outward.forwarded = true.",
 	transform.LocalServer:     "The answer came from a private or local address: choose a --zone with servers on the Internet, or accept all answers of local servers with outward.local_servers = true.",
 	transform.NotLookup:       remedyDefect,
@@ -296,6 +353,8 @@ var selftestRemedies = map[transform.Reason]string{
 	transform.SpecialName:     "Choose a --zone under a top-level domain that exists.",
 	transform.Unscrubbable:    remedyDefect,
 	transform.Unanswered:      "No server answered within pairing.timeout: check that the resolver reaches the servers of the zone, or choose another --zone.",
-	transform.PairingFull:     "Increase pairing.max_queries.",
-	transform.Unfinished:      "The connection or the sensor ended meanwhile: try again.",
+	transform.PairingFull: "If status shows that the pairing table is full, increase pairing.max_queries. " +
+		"Otherwise more than 64 queries to one server with the same DNS ID were pending: connect the resolver directly, without a relay that replaces IDs. " +
+		"If packets are captured, check that these are of both directions.",
+	transform.Unfinished: "The connection or the sensor ended meanwhile: try again.",
 }

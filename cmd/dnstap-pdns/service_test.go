@@ -18,6 +18,8 @@ type serviceSensor struct {
 	dir    string
 	notify *net.UnixConn
 	log    string // path
+
+	journal bool // the environment says that standard error is connected to the journal
 }
 
 const serviceConfig = `
@@ -84,6 +86,13 @@ func (s *serviceSensor) start(t *testing.T, sockets ...*os.File) {
 	s.Cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ exec dnstap-pdns run -c "$0"`, s.path("c.hcl"))
 	s.Env = append(os.Environ(), "NOTIFY_SOCKET="+s.path("notify"), "WATCHDOG_USEC=600000", fmt.Sprint("LISTEN_FDS=", len(sockets)))
 	s.ExtraFiles, s.Stderr = sockets, log
+	if s.journal {
+		var at syscall.Stat_t
+		if err := syscall.Fstat(int(log.Fd()), &at); err != nil {
+			t.Fatal(err)
+		}
+		s.Env = append(s.Env, fmt.Sprintf("JOURNAL_STREAM=%d:%d", at.Dev, at.Ino))
+	}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +276,7 @@ func TestEmptyLocalNamesFileKeepsTheNames(t *testing.T) {
 	if notice := s.next(t, "READY=1"); !strings.Contains(notice, "failed") {
 		t.Errorf("a reload without names: got %q", notice)
 	}
-	if log := s.logged(t); !strings.Contains(log, "error: local_names_file: the file holds no name") ||
+	if log := s.logged(t); !strings.Contains(log, "error: local_names_file: the file contains no name") ||
 		!strings.Contains(log, "reload failed; the configuration in force stays") {
 		t.Error("a reload without names does not log that it failed")
 	}

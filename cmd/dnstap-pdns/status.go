@@ -24,43 +24,62 @@ const (
 	maxStatus  = 64 << 20 // bytes of an answer, enough for 65536 connections
 )
 
+var statusUsage = usage{
+	name:      "status",
+	arguments: "[ADDR]",
+	does:      "Prints the ledger of the running sensor, its problems and their remedies.",
+	examples:  []string{"dnstap-pdns status", "dnstap-pdns status 127.0.0.1:9353", "dnstap-pdns status --check"},
+	exits: []string{"the sensor answered, even if it has problems; with --check: it has none",
+		"no sensor answered, its ledger does not add up, or the output could not be written; with --check: a warning",
+		"bad usage, or the configuration is invalid; with --check: critical, such as no answer", "with --check: bad usage, or an invalid configuration"},
+}
+
 // status prints the ledger of a running sensor. It fails if no sensor answers or a sum is
 // wrong, but not because of warnings.
 func status(ctx context.Context, args []string, std stdio) error {
-	fs := newFlags("status", "[-c FILE] [ADDR]", std)
-	path := fs.String("c", "", configUsage+"; its admin.listen is the default of ADDR")
-	if err := parse(fs, args); err != nil {
+	o := newOptions(statusUsage, std)
+	path := o.StringP("config", "c", "", configUsage+"; its admin.listen is the default of ADDR")
+	checks := o.flag("check", "print one line and exit with 0, 1 or 2, as monitoring plugins do")
+	asJSON := o.flag("json", "print one JSON document")
+	if err := o.parse(args, 1); err != nil {
 		return err
 	}
-	if fs.NArg() > 1 {
-		return &usageError{fmt.Errorf("takes one ADDR, but also got %q", fs.Arg(1))}
+	if *checks && *asJSON {
+		return &usageError{errors.New("--check and --json exclude each other")}
 	}
-	address, err := statusAddress(fs.Arg(0), *path, std)
-	if err != nil {
+	address, err := statusAddress(o.Arg(0), *path, std)
+	if err != nil && *checks {
+		return checkFailed(std.out, checkUnknown, err)
+	} else if err != nil {
 		return &usageError{err}
 	}
 	l, err := fetchLedger(ctx, address)
-	if err != nil {
+	if err != nil && *checks {
+		return checkFailed(std.out, checkCritical, err)
+	} else if err != nil {
 		return err
 	}
-	printStatus(plainWriter{std.out}, l)
+	if *checks {
+		return checkStatus(std.out, l)
+	}
+	d, err := fetchDomains(ctx, address)
+	if *asJSON {
+		return errors.Join(err, printStatusJSON(std.out, l, d))
+	}
+	printStatus(std.out, l, d.Senders)
 	if len(l.Imbalances()) > 0 {
 		return errors.New("the ledger does not add up")
 	}
-	d, err := fetchDomains(ctx, address)
-	if err != nil {
-		return err
-	}
-	printDomains(plainWriter{std.out}, d)
-	return nil
+	printDomains(std.out, d.Domains)
+	return err
 }
 
 // printStatus prints warnings first, then the ledger.
-func printStatus(w io.Writer, l *admin.Ledger) {
+func printStatus(w io.Writer, l *admin.Ledger, senders []admin.PacketSenders) {
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	defer t.Flush()
-	for _, warning := range l.Warnings() {
-		fmt.Fprintf(t, "warning: %s\n  %s\n", warning.Says, warning.Do)
+	for _, warning := range l.WarningsWithSenders(senders) {
+		fmt.Fprintf(t, "warning: %s\n  %s\n", warning.Problem, warning.Remedy)
 	}
 	fmt.Fprintf(t, "dnstap-pdns %s, up %s, as of %s\n", l.Version, span(l.Time.Sub(l.Started)), l.Time.Format(time.RFC3339))
 	fmt.Fprintf(t, "pairing table: %d of %d in use\n", l.Pairing.Used, l.Pairing.Max)
@@ -75,10 +94,13 @@ func printStatus(w io.Writer, l *admin.Ledger) {
 		if s.Pcap != nil {
 			printPcap(t, s.Pcap)
 		}
+		if s.Kafka != nil {
+			printCounters(t, s.Kafka.Rows(), "")
+		}
 	}
 	for i := range l.Sinks {
 		s := &l.Sinks[i]
-		fmt.Fprintf(t, "\nsink %q: %s\n", s.Name, sinkState(l, s))
+		fmt.Fprintf(t, "\nsink %q: %s\n", s.Name, strings.Join(sinkState(l, s), ", "))
 		printSink(t, s)
 	}
 	if len(l.Imbalances()) == 0 {
@@ -108,6 +130,8 @@ func sourceState(l *admin.Ledger, s *admin.Source) []string {
 		state = append(state, "removed by a reload")
 	case s.Dnstap != nil:
 		state = append(state, "dnstap", plural(len(s.Dnstap.Connections), "connection"))
+	case s.Kafka != nil:
+		return append(state, kafkaState(l, s)...)
 	case s.Pcap != nil && s.Pcap.Capturing:
 		state = append(state, "packets, capturing")
 	default:
@@ -117,6 +141,29 @@ func sourceState(l *admin.Ledger, s *admin.Source) []string {
 		return append(state, "nothing outward so far")
 	}
 	return append(state, fmt.Sprintf("last outward %s ago", span(l.Time.Sub(s.LastOutward))))
+}
+
+// kafkaState returns the state of a member of a consumer group.
+func kafkaState(l *admin.Ledger, s *admin.Source) []string {
+	k, state := s.Kafka, "works"
+	if k.Failing != nil {
+		state = "fails for " + span(l.Time.Sub(k.Failing.Since))
+	}
+	all := []string{"Kafka", state, plural(k.Partitions, "partition"), plural(int(k.Lag), "message") + " not read yet"}
+	if s.LastOutward.IsZero() {
+		all = append(all, "nothing read so far")
+	} else {
+		all = append(all, fmt.Sprintf("last record %s ago", span(l.Time.Sub(s.LastOutward))))
+	}
+	if k.Committed.IsZero() {
+		all = append(all, "nothing committed so far")
+	} else {
+		all = append(all, fmt.Sprintf("last commit %s ago", span(l.Time.Sub(k.Committed))))
+	}
+	if !k.Uncommitted.IsZero() {
+		all = append(all, fmt.Sprintf("not committed for %s", span(l.Time.Sub(k.Uncommitted))))
+	}
+	return all
 }
 
 // printDnstap prints a line for each connection, and the counts of the source.
@@ -150,20 +197,68 @@ func printPcap(w io.Writer, p *admin.Packets) {
 	printCounters(w, p.Rows(), "")
 }
 
-func sinkState(l *admin.Ledger, s *admin.Sink) string {
+func sinkState(l *admin.Ledger, s *admin.Sink) []string {
 	state := "works"
 	if s.Failing != nil {
 		state = fmt.Sprintf("fails for %s", span(l.Time.Sub(s.Failing.Since)))
 	}
 	switch {
-	case s.Removed && !s.Leaving:
-		return "removed by a reload"
+	case s.Removed && !s.Draining:
+		return []string{s.Target, "removed by a reload"}
 	case s.Removed:
 		state += ", removed by a reload and draining"
-	case s.Leaving:
+	case s.Draining:
 		state += ", and its version from before a reload is draining"
 	}
-	return fmt.Sprintf("%s, %d of %d bytes of its queue in use", state, s.QueueBytes, s.QueueMax)
+	all := []string{s.Target, state, fmt.Sprintf("%d of %d bytes of its queue in use", s.QueueBytes, s.QueueMax)}
+	if s.Spool != nil {
+		all = append(all, spoolState(l, s.Spool)...)
+	}
+	if s.RRsets != nil {
+		all = append(all, rrsetState(l, s.RRsets)...)
+	}
+	switch {
+	case s.Peer == nil:
+	case s.Peer.Acknowledged.IsZero():
+		all = append(all, "nothing acknowledged so far")
+	default:
+		all = append(all, fmt.Sprintf("last acknowledgement %s ago", span(l.Time.Sub(s.Peer.Acknowledged))))
+	}
+	if s.Buffered != nil {
+		all = append(all, plural(int(s.Buffered.Bytes), "byte")+" wait for its acknowledgement")
+	}
+	if s.Certificate != nil {
+		all = append(all, "client certificate until "+s.Certificate.Expires.Format(time.DateOnly))
+	}
+	return all
+}
+
+func rrsetState(l *admin.Ledger, r *admin.RRsets) []string {
+	all := []string{
+		fmt.Sprintf("%s in the window, in %d bytes", plural(int(r.Entries), "RRset"), r.Bytes),
+		r.Verified() + " verified",
+	}
+	if r.Waiting > 0 || r.Unreleased > 0 {
+		all = append(all, fmt.Sprintf("%d wait for release", r.Waiting))
+	}
+	if r.FullDomains > 0 {
+		all = append(all, plural(int(r.FullDomains), "full domain"))
+	}
+	if !r.Saved.IsZero() {
+		all = append(all, fmt.Sprintf("saved %s ago", span(l.Time.Sub(r.Saved))))
+	}
+	return all
+}
+
+func spoolState(l *admin.Ledger, s *admin.Spool) []string {
+	all := []string{fmt.Sprintf("%d of %d bytes of its spool in use", s.Bytes, s.MaxBytes)}
+	if !s.Oldest.IsZero() {
+		all = append(all, fmt.Sprintf("its oldest records %s old", span(l.Time.Sub(s.Oldest))))
+	}
+	if s.Full {
+		all = append(all, "spool cannot be written")
+	}
+	return all
 }
 
 func plural(n int, what string) string {
@@ -177,7 +272,7 @@ func plural(n int, what string) string {
 func span(d time.Duration) string { return d.Truncate(time.Second).String() }
 
 // statusAddress returns the named address, or else the address of the configuration. If the
-// configuration is invalid, which may be why the user runs status, it returns the default.
+// block admin is invalid, which may be why the user runs status, it returns the default.
 func statusAddress(named, path string, std stdio) (string, error) {
 	if named != "" {
 		if host, port, err := net.SplitHostPort(named); err != nil || host == "" || port == "" {
@@ -185,7 +280,7 @@ func statusAddress(named, path string, std stdio) (string, error) {
 		}
 		return named, nil
 	}
-	file, diags := readConfig(path)
+	file, diags := readAdmin(path)
 	if diags.HasErrors() {
 		fmt.Fprintf(std.err, "dnstap-pdns status: %s; asking at %s\n", firstError(file, diags), conf.AdminDefault().Listen)
 		return conf.AdminDefault().Listen, nil
@@ -224,18 +319,17 @@ func fetchLedger(ctx context.Context, address string) (*admin.Ledger, error) {
 	return &l, nil
 }
 
-// fetchDomains returns none if other hosts can reach the sensor, which then shows none, or if
-// the version of the sensor does not have them.
-func fetchDomains(ctx context.Context, address string) ([]admin.Domain, error) {
+// fetchDomains returns the answer of /domains. It is empty if the address is not on loopback, or if
+// the sensor refuses or does not have the path.
+func fetchDomains(ctx context.Context, address string) (d admin.Domains, err error) {
 	if !admin.OnLoopback(address) {
-		return nil, nil
+		return d, nil
 	}
-	var d admin.Domains
 	status, err := fetch(ctx, address, "/domains", &d)
 	if status == http.StatusForbidden || status == http.StatusNotFound {
-		return nil, nil
+		return admin.Domains{}, nil
 	}
-	return d.Domains, err
+	return d, err
 }
 
 // fetch decodes the answer for a path. status is 0 without an answer.
@@ -256,7 +350,8 @@ func fetch(ctx context.Context, address, path string, answer any) (status int, e
 	return response.StatusCode, nil
 }
 
-// call sends a request to a sensor. body is JSON, or nil.
+// call sends a request to a sensor, and returns the response with any status. body is JSON, or
+// nil.
 func call(ctx context.Context, method, address, path string, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, body)
 	if err != nil {

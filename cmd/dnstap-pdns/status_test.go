@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 )
 
 // TestStatusOutput prints the ledger in the golden file of package admin, which has a value for
@@ -35,13 +37,28 @@ func TestStatusOutput(t *testing.T) {
 	l.Sources[1].Dropped["of_tomorrow"], l.Sources[1].Read, l.Total.Read = 5, l.Sources[1].Read+5, l.Total.Read+5
 	l.Total.Dropped["of_tomorrow"] = 5
 	var got bytes.Buffer
-	printStatus(plainWriter{&got}, &l)
+	printStatus(plainWriter{&got}, &l, nil)
 	printDomains(plainWriter{&got}, []admin.Domain{
 		{Domain: "evil.example", ResolverAddress: 1234, LocalNameInside: 5},
 		{Domain: "dnsbl.example", Lookup: 1000},
 		{Domain: `hostile\009\027.example`, ResolverAddress: 1},
 	})
 	golden.Assert(t, got.String(), "status.txt")
+}
+
+// TestStatusNamesTheCausesOfFewRecords prints the ledger of a packet source with wrong resolvers. It
+// prints addresses only if they come from /domains, which answers on loopback only.
+func TestStatusNamesTheCausesOfFewRecords(t *testing.T) {
+	started := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	l := admin.Ledger{Time: started.Add(time.Minute), Started: started, Reload: admin.Reload{OK: true}, Sources: []admin.Source{{
+		Name: "span", Kind: admin.KindPcap, Pcap: &admin.Packets{Capturing: true, Interfaces: []admin.Interface{{Name: "eth0", Up: true}},
+			Counts: map[string]uint64{"unlisted_queries": 352}},
+	}}}
+	var got bytes.Buffer
+	printStatus(&got, &l, []admin.PacketSenders{{Source: "span", Queries: []packet.Sender{{Addr: netip.MustParseAddr("192.0.2.53"), Packets: 352}}}})
+	fmt.Fprintln(&got, "--")
+	printStatus(&got, &l, nil)
+	golden.Assert(t, got.String(), "fewrecords-status.txt")
 }
 
 func TestUnspecifiedAddressesAreReachedOnLoopback(t *testing.T) {
@@ -99,15 +116,15 @@ func TestDomainsAreFetchedOnLoopbackOnly(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
 		text   string
-		want   []admin.Domain
+		want   admin.Domains
 		err    string
 	}{
-		"some":                  {200, some, []admin.Domain{{Domain: "evil.example", ResolverAddress: 2}}, ""},
-		"none":                  {200, `{"domains": []}`, []admin.Domain{}, ""},
-		"others can reach it":   {403, "no", nil, ""},
-		"of an earlier version": {404, "no", nil, ""},
-		"broken":                {500, "no", nil, "answered 500 Internal Server Error"},
-		"cut off":               {200, some[:20], nil, "reading /domains from "},
+		"some":                  {200, some, admin.Domains{Domains: []admin.Domain{{Domain: "evil.example", ResolverAddress: 2}}}, ""},
+		"none":                  {200, `{"domains": []}`, admin.Domains{Domains: []admin.Domain{}}, ""},
+		"others can reach it":   {403, "no", admin.Domains{}, ""},
+		"of an earlier version": {404, "no", admin.Domains{}, ""},
+		"broken":                {500, "no", admin.Domains{}, "answered 500 Internal Server Error"},
+		"cut off":               {200, some[:20], admin.Domains{}, "reading /domains from "},
 	} {
 		requests := 0
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -124,7 +141,7 @@ func TestDomainsAreFetchedOnLoopbackOnly(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.err)
 		}
 	}
-	if got, err := fetchDomains(t.Context(), "192.0.2.1:9353"); got != nil || err != nil {
+	if got, err := fetchDomains(t.Context(), "192.0.2.1:9353"); got.Domains != nil || err != nil {
 		t.Errorf("elsewhere: got %v, %v", got, err)
 	}
 }

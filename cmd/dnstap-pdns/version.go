@@ -7,8 +7,15 @@ import (
 	"runtime/debug"
 )
 
+var versionUsage = usage{
+	name:     "version",
+	does:     "Prints the version.",
+	examples: []string{"dnstap-pdns version", "dnstap-pdns --version"},
+	exits:    []string{"done", "the output could not be written", "bad usage"},
+}
+
 func version(_ context.Context, args []string, std stdio) error {
-	if err := parseFlagsOnly(newFlags("version", "", std), args); err != nil {
+	if err := newOptions(versionUsage, std).parse(args, 0); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(std.out, "dnstap-pdns %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)

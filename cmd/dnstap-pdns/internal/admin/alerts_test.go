@@ -28,3 +28,20 @@ func TestAlertsUseMetricsThatExist(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryAlertSaysWhatToDo: the description of an alert is its remedy.
+func TestEveryAlertSaysWhatToDo(t *testing.T) {
+	rules, err := os.ReadFile("../../../../conf/prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := strings.Split(string(rules), "- alert: ")[1:]
+	if len(alerts) < 20 {
+		t.Errorf("only %d alerts found", len(alerts))
+	}
+	for _, a := range alerts {
+		if name, _, _ := strings.Cut(a, "\n"); !strings.Contains(a, "\n          description: \"") {
+			t.Errorf("%s has no description", name)
+		}
+	}
+}

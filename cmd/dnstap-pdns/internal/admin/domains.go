@@ -6,20 +6,33 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // maxDomains is how many /domains lists.
 const maxDomains = 20
 
-// Domains lists the registered domains with the most dropped messages, the most first. As JSON
-// it is the response of /domains: the names below are stable, others may be added.
+// Domains lists what is shown on loopback only: the registered domains with the most dropped
+// messages, the most first, and the addresses that query without being listed. As JSON it is
+// the response of /domains: the names below are stable, others may be added.
 //
-//	{"domains": [{"domain", "resolver_address", "lookup", "local_name_inside"}]}
+//	{"domains": [{"domain", "resolver_address", "lookup", "local_name_inside"}],
+//	 "packet_senders": [{"source", "queries": [{"address", "packets"}]}]}
 //
-// Each count may be too low, because a domain is not always counted from its first drop on.
+// Each count of a domain may be too low, because a domain is not always counted from its first
+// drop on.
 type Domains struct {
-	Domains []Domain `json:"domains"`
+	Domains []Domain        `json:"domains"`
+	Senders []PacketSenders `json:"packet_senders"` // one for each packet source
+}
+
+// PacketSenders lists addresses whose queries a source does not read, because resolvers does not
+// list them: the ones that send most first.
+type PacketSenders struct {
+	Source  string          `json:"source"`
+	Queries []packet.Sender `json:"queries"` // to port 53, without recursion desired
 }
 
 // Domain is a registered domain, and how many messages with a name in it were dropped, by the
@@ -32,10 +45,13 @@ type Domain struct {
 }
 
 // DomainsOf returns the counts in the form of /domains.
-func DomainsOf(counts []transform.DomainCount) Domains {
-	shown := Domains{Domains: []Domain{}}
+func DomainsOf(counts []transform.DomainCount, packets []sensor.PacketStats) Domains {
+	shown := Domains{Domains: []Domain{}, Senders: []PacketSenders{}}
 	for _, c := range counts {
 		shown.Domains = append(shown.Domains, Domain(c))
+	}
+	for i := range packets {
+		shown.Senders = append(shown.Senders, PacketSenders{packets[i].Name, packets[i].Packets.Queries.Senders.All()})
 	}
 	return shown
 }

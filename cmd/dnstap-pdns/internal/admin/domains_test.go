@@ -11,11 +11,11 @@ import (
 	"gotest.tools/v3/golden"
 
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
-	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 func TestDomainsAreAnsweredOnLoopbackOnly(t *testing.T) {
 	s := serverOf(t, viewOf(fullState))
+	s.allow(conf.Admin{HostNames: []string{"sensor.example"}})
 	for _, row := range []struct {
 		listen, peer, host string
 		want               int
@@ -31,8 +31,9 @@ func TestDomainsAreAnsweredOnLoopbackOnly(t *testing.T) {
 		{"127.0.0.1:9353", "192.0.2.1:5", "127.0.0.1:9353", 403},
 		{"127.0.0.1:9353", "", "127.0.0.1:9353", 403},
 		{"127.0.0.1:9353", "127.0.0.1:5", "192.0.2.1:9353", 403},
-		{"127.0.0.1:9353", "127.0.0.1:5", "evil.example", 403},
-		{"127.0.0.1:9353", "127.0.0.1:5", "localhost.evil.example:9353", 403},
+		{"127.0.0.1:9353", "127.0.0.1:5", "evil.example", 421},
+		{"127.0.0.1:9353", "127.0.0.1:5", "localhost.evil.example:9353", 421},
+		{"127.0.0.1:9353", "127.0.0.1:5", "sensor.example", 403}, // in host_names
 		{"127.0.0.1:9353", "127.0.0.1:5", "", 403},
 	} {
 		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), listenKey{}, row.listen), "GET", "/domains", nil)
@@ -73,18 +74,19 @@ func TestDomainsAsJSON(t *testing.T) {
 	}
 }
 
-// TestOtherPathsContainNoDomains searches their responses for a domain that is counted.
+// TestOtherPathsContainNoDomains searches their responses for a domain that is counted, and for
+// the address of a sender.
 func TestOtherPathsContainNoDomains(t *testing.T) {
 	s := serverOf(t, viewOf(fullState))
 	for _, path := range []string{"/ledger", "/metrics"} {
-		if text := get(s, path).Body.String(); strings.Contains(text, "evil.example") || !strings.Contains(text, "local") {
-			t.Errorf("%s contains a domain, or is not a full response:\n%s", path, text)
+		if text := get(s, path).Body.String(); strings.Contains(text, "evil.example") || strings.Contains(text, "192.0.2.54") || !strings.Contains(text, "local") {
+			t.Errorf("%s contains a domain or address, or is not a full response:\n%s", path, text)
 		}
 	}
 }
 
 func TestNoDomainsAreAnEmptyList(t *testing.T) {
-	if got := DomainsOf([]transform.DomainCount{}); got.Domains == nil {
-		t.Error("no list")
+	if got := DomainsOf(nil, nil); got.Domains == nil || got.Senders == nil {
+		t.Errorf("got %v, want two lists", got)
 	}
 }

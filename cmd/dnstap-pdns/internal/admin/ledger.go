@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -20,28 +21,34 @@ import (
 //	  "time", "version", "go_version", "started",
 //	  "reload":   {"ok", "time", "in_force_since", "error", "advice"},
 //	  "total":    {"read", "records", "paired", "held", "dropped": {REASON: n}, "scrubbed": {RULE: n}},
-//	  "sources":  [{"name", "kind": "dnstap" | "pcap" | "removed",
+//	  "sources":  [{"name", "kind": "dnstap" | "pcap" | "kafka" | "removed",
 //	                the names of total, "lanes", "last_outward", "message_clock", "resolver_known",
-//	                "dnstap": {"open", "accepted", "refused", "displaced", "accept_errors", "handshakes_failed", "broken",
-//	                           "certificate": {"expires", "problem"},
+//	                "dnstap": {"open", "accepted", "refused", "displaced", "accept_errors", "handshakes_failed", "broken", "sockets_restored",
+//	                           "problem": {"says", "advice"}, "handshake_failure": {"time", "error"}, "certificate": {"expires", "problem"},
 //	                           "connections": [{"number", "uid", "pid", "client", "since", "identity", "version",
 //	                                            "bidirectional", "frames", "outward", "remedy": {"sender", "advice"}}]},
 //	                "pcap":   {"stands_in", "capturing", "captures", "broken", "failed", "damaged",
-//	                           "interfaces": [{"name", "up", "received", "dropped"}], "counts": {COUNT: n}}}],
-//	  "sinks":    [{"name", "removed", "leaving", "offered", "delivered", "queued", "filtered", "lost": {LOSS: n},
-//	                "queue_bytes", "queue_max_bytes", "containers", "datagrams", "bytes",
-//	                "on_rotate": {"done", "failed", "skipped", "waiting"}, "failing": {"since", "error"}}],
+//	                           "interfaces": [{"name", "up", "received", "dropped"}], "counts": {COUNT: n}},
+//	                "kafka":  {"containers", "bytes", "not_nmsg", "repeated", "commits", "failures", "out_of_range", "rebalances", "partitions", "lag",
+//	                           "last_commit", "uncommitted_since", "commit_interval_seconds", "failing": {"since", "error"}}}],
+//	  "sinks":    [{"name", "removed", "leaving", "offered", "resumed", "delivered", "written", "queued", "spooled", "filtered",
+//	                "lost": {LOSS: n}, "filtered_by": {FILTER: n}, "queue_bytes", "queue_max_bytes", "containers", "datagrams", "bytes",
+//	                "spool": {"bytes", "max_bytes", "oldest", "disk_full", "damaged"}, "peer": {"acknowledged"}, "buffered": {"bytes"}, "certificate": {"expires"},
+//	                "rrsets": {"outcomes": {OUTCOME: n}, "held", "received", "refused", "emitted", "evicted", "lost", "withheld": {REASON: n},
+//	                           "unreleased", "entries", "bytes", "waiting", "full_domains", "save_failures", "saved"},
+//	                "on_rotate": {"done", "failed", "skipped", "waiting"}, "files": {"retried", "deleted"}, "failing": {"since", "error"}}],
 //	  "pairing":  {"used", "max"},
 //	  "resolvers_configured",
-//	  "resolver": {"known", "public", "full"}
+//	  "resolver": {"known", "public", "full"},
+//	  "config_warnings": [{"name", "problem", "advice"}]
 //	}
 //
 // In total and in each source, read = records + paired + held + the sum of dropped; in each
-// sink, offered = delivered + queued + filtered + the sum of lost. The sources add up to the
-// total. Scrubbed is not part of a sum: a RULE counts the records that it changed, which other
-// rules may have changed too, or the messages whose record it forbade. Every REASON, RULE, LOSS
-// and COUNT is present, also if zero. The rows of the counters in transform, forward, collector
-// and fallback/pcap explain them.
+// sink, offered + resumed = delivered + written + queued + spooled + filtered + the sum of lost. The
+// sources add up to the total. Scrubbed is not part of a sum: a RULE counts the records that it changed, which other
+// rules may have changed too, or the messages whose record it forbade. Every REASON, RULE, LOSS,
+// FILTER, OUTCOME and COUNT is present, also if zero. The rows of the counters in transform, forward, collector,
+// collector/kafka and fallback/pcap explain them.
 type Ledger struct {
 	Time      time.Time `json:"time"` // of the other fields
 	Version   string    `json:"version"`
@@ -50,7 +57,7 @@ type Ledger struct {
 	Reload    Reload    `json:"reload"`
 
 	Total   Messages `json:"total"`   // of all sources
-	Sources []Source `json:"sources"` // dnstap, then packets, as configured; then those that a reload removed
+	Sources []Source `json:"sources"` // dnstap, then packets, then Kafka, as configured; then those that a reload removed
 	Sinks   []Sink   `json:"sinks"`   // as configured; then those that a reload removed
 	Pairing Pairing  `json:"pairing"`
 
@@ -58,6 +65,15 @@ type Ledger struct {
 	ResolversConfigured bool `json:"resolvers_configured"`
 
 	Resolver *Resolver `json:"resolver,omitempty"` // nil if the sensor's version does not report it
+
+	ConfigWarnings []ConfigWarning `json:"config_warnings"` // about the configuration in force
+}
+
+// ConfigWarning is a warning of [conf.File.Warnings].
+type ConfigWarning struct {
+	Name    string `json:"name"` // one of [conf.WarningNames]
+	Problem string `json:"problem"`
+	Advice  string `json:"advice"`
 }
 
 // Resolver reports how many of the resolver's addresses are known.
@@ -105,6 +121,15 @@ func (m *Messages) Account() transform.Account {
 	a := (&transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}).Account()
 	a.Lost.Rows = withValues(a.Lost.Rows, m.Dropped)
 	return a
+}
+
+// counts returns the counts of the reasons that this version knows.
+func (m *Messages) counts() *transform.Counts {
+	c := &transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}
+	for _, r := range transform.Reasons() {
+		c.Dropped[r] = m.Dropped[r.String()]
+	}
+	return c
 }
 
 // Scrubbing returns the counts of the rules. Rules that this version does not know are last.
@@ -157,15 +182,15 @@ func (l *Ledger) Imbalances() []string {
 	var read uint64
 	for i := range l.Sources {
 		a := l.Sources[i].Account()
-		check(fmt.Sprintf("source %q", l.Sources[i].Name), a.Sum(), a.Whole.Value)
-		read += a.Whole.Value
+		check(fmt.Sprintf("source %q", l.Sources[i].Name), a.Sum(), a.Total())
+		read += a.Total()
 	}
 	total := l.Total.Account()
-	check("messages", total.Sum(), total.Whole.Value)
-	check("messages of all sources", read, total.Whole.Value)
+	check("messages", total.Sum(), total.Total())
+	check("messages of all sources", read, total.Total())
 	for i := range l.Sinks {
 		a := l.Sinks[i].Account()
-		check(fmt.Sprintf("sink %q", l.Sinks[i].Name), a.Sum(), a.Whole.Value)
+		check(fmt.Sprintf("sink %q", l.Sinks[i].Name), a.Sum(), a.Total())
 	}
 	return all
 }
@@ -175,9 +200,10 @@ type View struct {
 	Version, GoVersion string
 	Started            time.Time
 
-	State   func() sensor.State
-	Reload  func() Reload
-	Domains func(n int) []transform.DomainCount // domains with the most drops
+	State    func() sensor.State
+	Reload   func() Reload
+	Warnings func() []conf.Warning               // about the configuration in force
+	Domains  func(n int) []transform.DomainCount // domains with the most drops
 }
 
 // Ledger returns the ledger as of now.
@@ -197,7 +223,16 @@ func (v *View) Ledger() Ledger {
 
 		ResolversConfigured: state.ResolversConfigured,
 		Resolver:            resolverOf(state.Ledger.Resolver),
+		ConfigWarnings:      configWarningsOf(v.Warnings()),
 	}
+}
+
+func configWarningsOf(warnings []conf.Warning) []ConfigWarning {
+	shown := []ConfigWarning{}
+	for _, w := range warnings {
+		shown = append(shown, ConfigWarning{w.Name, w.Problem, w.Advice})
+	}
+	return shown
 }
 
 func resolverOf(l forward.ResolverLedger) *Resolver {

@@ -23,7 +23,7 @@ func serverOf(t *testing.T, v *View) *Server {
 	t.Helper()
 	s, err := Listen(conf.Admin{}, v, Options{
 		Page: &fakePage{}, Selftest: http.NotFoundHandler(),
-		Ready: func() bool { return true }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func serverOf(t *testing.T, v *View) *Server {
 
 func get(s *Server, path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	s.handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	s.handler.ServeHTTP(w, httptest.NewRequest("GET", "http://localhost"+path, nil))
 	return w
 }
 
@@ -121,13 +121,13 @@ func TestImbalancesAreReported(t *testing.T) {
 		t.Errorf("got %q of a ledger that adds up", got)
 	}
 	l.Sources[0].Read++
-	l.Sinks[1].Lost["refused"]++
+	l.Sinks[1].Lost["failed"]++
 	l.Total.Held--
 	want := []string{
 		`source "local": 223 are accounted for, of 224`,
-		`messages: 951 are accounted for, of 952`,
-		`messages of all sources: 953 are accounted for, of 952`,
-		`sink "out": 115 are accounted for, of 114`,
+		`messages: 1264 are accounted for, of 1265`,
+		`messages of all sources: 1266 are accounted for, of 1265`,
+		`sink "out": 120 are accounted for, of 119`,
 	}
 	if diff := cmp.Diff(want, l.Imbalances()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

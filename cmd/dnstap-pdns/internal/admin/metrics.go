@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -22,8 +23,8 @@ func NewCollector(v *View) *Collector {
 	c := &Collector{ledger: v.Ledger, descs: map[string]*prometheus.Desc{}}
 	oneOfEach := Ledger{
 		Resolver: &Resolver{},
-		Sources:  []Source{{Dnstap: &Dnstap{Certificate: &Certificate{}}, Pcap: &Packets{Interfaces: make([]Interface, 1)}}},
-		Sinks:    make([]Sink, 1),
+		Sources:  []Source{{Dnstap: &Dnstap{Certificate: &Certificate{}}, Pcap: &Packets{Interfaces: make([]Interface, 1)}, Kafka: &Kafka{}}},
+		Sinks:    []Sink{{Spool: &Spool{}, Peer: &Peer{}, Buffered: &Buffered{}, Certificate: &SinkCertificate{}, RRsets: &RRsets{}}},
 	}
 	oneOfEach.metrics(func(name, meaning string, _ transform.Kind, _ float64, labels ...label) {
 		help := strings.ToUpper(meaning[:1]) + meaning[1:] + "."
@@ -89,14 +90,21 @@ func (e emit) group(g transform.Group, labels ...label) {
 }
 
 func (e emit) account(a transform.Account, labels ...label) {
-	sum := []string{}
-	for i := range a.Parts {
-		sum = append(sum, a.Parts[i].Name)
+	equals := ": "
+	if names := rowNames(a.Whole); len(names) > 1 {
+		equals = "; " + strings.Join(names, " + ") + " = "
 	}
-	a.Whole.Meaning += ": " + strings.Join(append(sum, a.Lost.Name), " + ")
-	e.rows([]transform.Row{a.Whole}, labels...)
+	a.Whole[0].Meaning += equals + strings.Join(append(rowNames(a.Parts), a.Lost.Name), " + ")
+	e.rows(a.Whole, labels...)
 	e.rows(a.Parts, labels...)
 	e.group(a.Lost, labels...)
+}
+
+func rowNames(rows []transform.Row) (names []string) {
+	for i := range rows {
+		names = append(names, rows[i].Name)
+	}
+	return names
 }
 
 // metrics emits every metric: the rows of each account, and the gauges that this package computes.
@@ -105,6 +113,15 @@ func (l *Ledger) metrics(e emit) {
 	e.gauge("start_time_seconds", "when the sensor started, since 1970", seconds(l.Started))
 	e.gauge("config_last_reload_successful", "whether the latest reload succeeded; 1 if there was none", gaugeOf(l.Reload.OK))
 	e.gauge("config_last_reload_success_timestamp_seconds", "since when the configuration is in force", seconds(l.Reload.InForceSince))
+	for _, name := range conf.WarningNames() {
+		n := 0
+		for i := range l.ConfigWarnings {
+			if l.ConfigWarnings[i].Name == name {
+				n++
+			}
+		}
+		e.gauge("config_warnings", "warnings about the configuration in force, which dnstap-pdns status explains", float64(n), label{"warning", name})
+	}
 	e.gauge("config_resolvers_set", "whether the configuration names addresses of the resolver", gaugeOf(l.ResolversConfigured))
 	e.gauge("resolver_addresses_known", "addresses of the resolver that messages contained", float64(l.Resolver.Known))
 	e.gauge("resolver_addresses_full", "whether the table of these addresses is full, so that the oldest are dropped", gaugeOf(l.Resolver.Full))
@@ -113,7 +130,7 @@ func (l *Ledger) metrics(e emit) {
 	e.gauge("pairing_table_limit", "room for pending queries", float64(l.Pairing.Max))
 	leaving := 0
 	for i := range l.Sinks {
-		if l.Sinks[i].Leaving {
+		if l.Sinks[i].Draining {
 			leaving++
 		}
 	}
@@ -122,10 +139,29 @@ func (l *Ledger) metrics(e emit) {
 		l.Sources[i].metrics(e)
 	}
 	for i := range l.Sinks {
-		s, sink := &l.Sinks[i], label{"sink", l.Sinks[i].Name}
-		e.account(s.Account(), sink)
-		e.rows(s.Rows(), sink)
-		e.gauge("sink_failing", "whether the sink failed the last time", gaugeOf(s.Failing != nil), sink)
+		l.Sinks[i].metrics(e)
+	}
+}
+
+func (s *Sink) metrics(e emit) {
+	sink := label{"sink", s.Name}
+	e.account(s.Account(), sink)
+	e.group(s.Filtering(), sink)
+	e.rows(s.Rows(), sink)
+	e.gauge("sink_failing", "whether the sink failed the last time", gaugeOf(s.Failing != nil), sink)
+	if s.Spool != nil {
+		e.gauge("sink_spool_oldest_timestamp_seconds", "when the oldest records in the spool entered it; 0: it is empty", seconds(s.Spool.Oldest), sink)
+	}
+	if s.Peer != nil {
+		e.gauge("sink_last_acknowledgement_timestamp_seconds", "when the peer last acknowledged what it has read; 0: it has not yet", seconds(s.Peer.Acknowledged), sink)
+	}
+	if s.RRsets != nil {
+		e.group(s.RRsets.ByOutcome(), sink)
+		e.group(s.RRsets.ByReason(), sink)
+		e.gauge("sink_rrsets_saved_timestamp_seconds", "when the state file was last saved; 0: it has not been, or there is none", seconds(s.RRsets.Saved), sink)
+	}
+	if s.Certificate != nil {
+		e.gauge("sink_certificate_expiry_timestamp_seconds", "when the certificate that the sink shows to its peer expires", seconds(s.Certificate.Expires), sink)
 	}
 }
 
@@ -160,6 +196,9 @@ func (s *Source) metrics(e emit) {
 		for i := range p.Interfaces {
 			e.rows(p.Interfaces[i].Rows(), source, label{"interface", p.Interfaces[i].Name})
 		}
+	}
+	if s.Kafka != nil {
+		s.Kafka.metrics(e, s.Kind == KindRemoved, source)
 	}
 }
 

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -26,12 +27,12 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 	}))
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) { s.writeJSON(w, v.Ledger()) })
 	mux.HandleFunc("GET /domains", onLoopbackOnly(func(w http.ResponseWriter, _ *http.Request) {
-		s.writeJSON(w, DomainsOf(v.Domains(maxDomains)))
+		s.writeJSON(w, DomainsOf(v.Domains(maxDomains), v.State().Packets))
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "alive\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !o.Ready() {
-			http.Error(w, "the sensor is starting or stopping", http.StatusServiceUnavailable)
+		if err := o.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		io.WriteString(w, "ready\n")
@@ -48,7 +49,7 @@ func (s *Server) routes(v *View, o Options) http.Handler {
 	} {
 		mux.HandleFunc(path, s.ifEnabled(profile))
 	}
-	return http.MaxBytesHandler(forThisHost(mux), maxBody)
+	return http.MaxBytesHandler(s.checkHost(mux), maxBody)
 }
 
 func (s *Server) writeJSON(w http.ResponseWriter, v any) {
@@ -74,14 +75,13 @@ func (s *Server) ifEnabled(profile http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// forThisHost refuses requests over loopback whose Host is neither an address nor localhost.
-// Otherwise a web page in a browser on this host could read the responses, if its name resolves
-// to loopback (DNS rebinding). Requests through a port that Docker publishes do not arrive on
-// loopback and are not checked.
-func forThisHost(h http.Handler) http.Handler {
+// checkHost refuses requests whose Host is neither an address, localhost, nor in
+// admin.host_names. Otherwise a web page could read the responses in a browser that reaches the
+// sensor, if the name of the page resolves to the sensor's address (DNS rebinding).
+func (s *Server) checkHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if overLoopback(r) && !namesHost(r.Host) {
-			http.Error(w, "use an address or localhost as the host of the URL", http.StatusMisdirectedRequest)
+		if !namesHost(r.Host, *s.names.Load()) {
+			http.Error(w, "use an address or localhost as the host of the URL, or add its name to admin.host_names", http.StatusMisdirectedRequest)
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -89,13 +89,10 @@ func forThisHost(h http.Handler) http.Handler {
 	})
 }
 
-func overLoopback(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return ok && local.IP.IsLoopback()
-}
-
-func namesHost(host string) bool {
-	name := hostname(host)
+// namesHost reports whether a request to a host is accepted: an address, localhost or one of names.
+func namesHost(host string, names []string) bool {
+	name := strings.TrimSuffix(strings.ToLower(hostname(host)), ".")
 	_, err := netip.ParseAddr(name)
-	return err == nil || name == "localhost" || name == "" // HTTP/1.0 may omit it; browsers do not
+	return err == nil || name == "localhost" || name == "" || // HTTP/1.0 may omit it; browsers do not
+		slices.Contains(names, name)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/sensor"
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
+	"github.com/dnstap-pdns/dnstap-pdns/collector/kafka"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
@@ -23,25 +24,32 @@ func counters() map[string]struct {
 	counts any
 	rows   func() []transform.Row
 } {
-	messages, sink, dnstap, packets, link := new(transform.Counts), new(forward.SinkLedger), new(collector.Stats), new(pcap.Stats), new(ring.InterfaceStats)
+	messages, sink, spool, dnstap, packets, link := new(transform.Counts), new(forward.SinkLedger), new(forward.SpoolState), new(collector.Stats), new(pcap.Stats), new(ring.InterfaceStats)
+	member, buffer, rrsets := new(kafka.Stats), new(forward.Buffered), new(forward.RRsets)
 	return map[string]struct {
 		counts any
 		rows   func() []transform.Row
 	}{
 		"messages": {messages, func() []transform.Row { return slices.Concat(rowsOf(messages.Account()), messages.Scrubbing().Rows) }},
 		"sink": {sink, func() []transform.Row {
-			return slices.Concat(rowsOf(sink.Account()), sink.Rows(), sink.OnRotate.Rows())
+			return slices.Concat(rowsOf(sink.Account()), sink.Filtered.Group().Rows, sink.Rows(), sink.OnRotate.Rows(), sink.Files.Rows(), sink.Network.Rows())
 		}},
+		"spool":  {spool, spool.Rows},
 		"dnstap": {dnstap, dnstap.Rows},
 		"packets": {packets, func() []transform.Row {
 			return slices.Concat(packets.Rows(), packets.Rings.Rows(), packets.Packets.Rows())
 		}},
 		"interface": {link, link.Rows},
+		"kafka":     {member, member.Rows},
+		"buffer":    {buffer, buffer.Rows},
+		"rrsets": {rrsets, func() []transform.Row {
+			return slices.Concat(rrsets.Group().Rows, rrsets.Withholding().Rows, rrsets.Rows())
+		}},
 	}
 }
 
 func rowsOf(a transform.Account) []transform.Row {
-	return slices.Concat([]transform.Row{a.Whole}, a.Parts, a.Lost.Rows)
+	return slices.Concat(a.Whole, a.Parts, a.Lost.Rows)
 }
 
 // withoutRow are the numbers that have no row, with the reason.
@@ -61,12 +69,21 @@ var withoutRow = map[string]string{
 	"packets.Packets.Streams.Streams":       "memory in use, which is bounded: for tests",
 	"packets.Packets.Streams.Embryonic":     "memory in use, which is bounded: for tests",
 	"packets.Packets.Streams.Bytes":         "memory in use, which is bounded: for tests",
-	"sink.Written":                          "no transport leaves records in this state: always 0",
-	"sink.Spooled":                          "no transport leaves records in this state: always 0",
+}
+
+// reasonsWithoutRow adds to withoutRow the reasons for which no RRset is withheld.
+func reasonsWithoutRow() map[string]string {
+	all := maps.Clone(withoutRow)
+	for i := range len(forward.RRsets{}.Withheld) {
+		if !slices.Contains(transform.RRsetReasons(), transform.Reason(i)) {
+			all[fmt.Sprintf("rrsets.Withheld[%d]", i)] = "no RRset is withheld for this reason"
+		}
+	}
+	return all
 }
 
 // numbers calls visit for each number in v, except numbers of defined types, such as enumerations,
-// which are no counts.
+// which are not counts.
 func numbers(v reflect.Value, path string, visit func(path string, v reflect.Value)) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -96,7 +113,7 @@ func set(v reflect.Value, n uint64) {
 
 // TestEveryCountHasARow sets each number, which must then be in some row.
 func TestEveryCountHasARow(t *testing.T) {
-	found := map[string]bool{}
+	found, withoutRow := map[string]bool{}, reasonsWithoutRow()
 	for name, c := range counters() {
 		numbers(reflect.ValueOf(c.counts).Elem(), name, func(path string, v reflect.Value) {
 			set(v, 1)
@@ -149,13 +166,17 @@ func TestLedgerAsJSONHasEveryRow(t *testing.T) {
 		})
 	}
 	messages, sink := all["messages"].counts.(*transform.Counts), all["sink"].counts.(*forward.SinkLedger)
+	sink.Spool = all["spool"].counts.(*forward.SpoolState)
 	dnstap, packets, link := all["dnstap"].counts.(*collector.Stats), all["packets"].counts.(*pcap.Stats), all["interface"].counts.(*ring.InterfaceStats)
+	member, rrsets := all["kafka"].counts.(*kafka.Stats), all["rrsets"].counts.(*forward.RRsets)
+	sink.Buffered, sink.RRsets = all["buffer"].counts.(*forward.Buffered), rrsets
 	packets.Rings.Interfaces = []ring.InterfaceStats{*link}
 	text, err := json.Marshal(Ledger{
 		Total: MessagesOf(messages),
 		Sources: []Source{
 			{Messages: MessagesOf(messages), Dnstap: dnstapOf(&sensor.DnstapState{Stats: *dnstap})},
 			{Pcap: packetsOf(&sensor.PacketStats{Stats: *packets})},
+			{Kafka: kafkaOf(&sensor.KafkaStats{Stats: *member})},
 		},
 		Sinks: []Sink{SinkOf(sink)},
 	})
@@ -168,14 +189,19 @@ func TestLedgerAsJSONHasEveryRow(t *testing.T) {
 	}
 	shown := slices.DeleteFunc(slices.Concat(prefixed("captures_", packets.Rows()), packets.Rings.Rows()), func(r transform.Row) bool { return r.Metric == "" })
 	for name, rows := range map[string][2][]transform.Row{
-		"all messages":     {rowsOf(messages.Account()), rowsOf(l.Total.Account())},
-		"all rules":        {messages.Scrubbing().Rows, l.Total.Scrubbing().Rows},
-		"a source":         {rowsOf(messages.Account()), rowsOf(l.Sources[0].Account())},
-		"dnstap":           {dnstap.Rows(), l.Sources[0].Dnstap.Rows()},
-		"packets":          {append(shown, packets.Packets.Rows()...), l.Sources[1].Pcap.Rows()},
-		"interface":        {link.Rows(), l.Sources[1].Pcap.Interfaces[0].Rows()},
-		"sink":             {rowsOf(sink.Account()), rowsOf(l.Sinks[0].Account())},
-		"sink, no records": {append(sink.Rows(), prefixed("on_rotate_", sink.OnRotate.Rows())...), l.Sinks[0].Rows()},
+		"all messages":   {rowsOf(messages.Account()), rowsOf(l.Total.Account())},
+		"all rules":      {messages.Scrubbing().Rows, l.Total.Scrubbing().Rows},
+		"a source":       {rowsOf(messages.Account()), rowsOf(l.Sources[0].Account())},
+		"dnstap":         {dnstap.Rows(), l.Sources[0].Dnstap.Rows()},
+		"packets":        {append(shown, packets.Packets.Rows()...), l.Sources[1].Pcap.Rows()},
+		"interface":      {link.Rows(), l.Sources[1].Pcap.Interfaces[0].Rows()},
+		"kafka":          {member.Rows(), l.Sources[2].Kafka.Rows()},
+		"outcomes":       {rrsets.Group().Rows, l.Sinks[0].RRsets.ByOutcome().Rows},
+		"sink":           {rowsOf(sink.Account()), rowsOf(l.Sinks[0].Account())},
+		"sink, filtered": {sink.Filtered.Group().Rows, l.Sinks[0].Filtering().Rows},
+		"sink, no records": {slices.Concat(sink.Rows(), prefixed("on_rotate_", sink.OnRotate.Rows()), prefixed("files_", sink.Files.Rows()),
+			prefixed("network_errors_", sink.Network.Rows()), prefixed("spool_", sink.Spool.Rows()), sink.Buffered.Rows(),
+			prefixed("rrsets_", rrsets.Rows()), prefixed("rrsets_withheld_", rrsets.Withholding().Rows)), l.Sinks[0].Rows()},
 	} {
 		if d := cmp.Diff(rows[0], rows[1]); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)

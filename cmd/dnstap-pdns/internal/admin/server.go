@@ -13,19 +13,17 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
 const (
-	maxConnections = 32
-	maxHeader      = 16 << 10
-	headerTime     = 5 * time.Second
-	responseTime   = 30 * time.Second // pprof extends it by the duration of a profile
-	idleTime       = 5 * time.Second  // idle connections count towards maxConnections
-	shutdownTime   = time.Second      // for unfinished responses when the server ends
+	maxHeader    = 16 << 10
+	headerTime   = 5 * time.Second
+	responseTime = 30 * time.Second // pprof extends it by the duration of a profile
+	idleTime     = 5 * time.Second
+	shutdownTime = time.Second // for unfinished responses when the server ends
 )
 
 // A Server serves HTTP at the address of a configuration.
@@ -34,6 +32,7 @@ type Server struct {
 	handler http.Handler
 	page    Page
 	pprof   atomic.Bool
+	names   atomic.Pointer[[]string] // host names that Host may contain
 
 	config   conf.Admin   // in force; only Prepare and Adopt use it
 	listener net.Listener // owned by Run once it has begun; nil: no address
@@ -45,14 +44,14 @@ type Server struct {
 type Page interface {
 	http.Handler
 	Run(ctx context.Context) // records the history that the page shows, until ctx ends
-	Adopt(c conf.Admin)      // puts a configuration in force; one caller at a time
+	Adopt(c conf.Admin)      // puts a configuration in force; never called concurrently
 }
 
 // Options are the handlers and other dependencies of a Server.
 type Options struct {
 	Page     Page                 // never nil
 	Selftest http.Handler         // of POST /selftest, which runs for half a minute
-	Ready    func() bool          // whether the sensor reads and writes
+	Ready    func() error         // why the sensor cannot read and write; nil: it can
 	Registry *prometheus.Registry // for /metrics; Listen adds the view's metrics
 	Log      *slog.Logger
 }
@@ -62,7 +61,7 @@ type Options struct {
 func Listen(c conf.Admin, v *View, o Options) (*Server, error) {
 	s := &Server{log: o.Log, page: o.Page, config: c, changes: make(chan *Change), ended: make(chan struct{})}
 	s.handler = s.routes(v, o)
-	s.pprof.Store(c.Pprof)
+	s.allow(c)
 	err := o.Registry.Register(NewCollector(v))
 	if err != nil {
 		return nil, fmt.Errorf("admin: registering metrics: %w", err)
@@ -74,6 +73,13 @@ func Listen(c conf.Admin, v *View, o Options) (*Server, error) {
 	return s, err
 }
 
+// allow puts in force what clients may do.
+func (s *Server) allow(c conf.Admin) {
+	s.pprof.Store(c.Pprof)
+	names := append([]string{strings.ToLower(hostname(c.Listen))}, c.HostNames...)
+	s.names.Store(&names)
+}
+
 func listen(address string) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
@@ -82,7 +88,7 @@ func listen(address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin: listening on %s: %w; if no other sensor runs here, name another address in admin.listen, or \"\" for none", address, cause(err))
 	}
-	return netutil.LimitListener(l, maxConnections), nil
+	return l, nil
 }
 
 // cause returns the error without the address, which the caller's message contains.
@@ -118,8 +124,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// serve serves at one address until a change sets another, which it returns. It returns nil, nil
-// when ctx ends.
+// serve serves at one address until a change sets another, and returns that change. It returns
+// nil, nil when ctx ends, and an error if the listener fails.
 func (s *Server) serve(ctx context.Context) (*Change, error) {
 	requests, cancelRequests := context.WithCancel(ctx)
 	h := &http.Server{
@@ -134,6 +140,7 @@ func (s *Server) serve(ctx context.Context) (*Change, error) {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // its messages contain addresses
 	}
+	new(connLimit).limit(h)
 	served := make(chan error, 1)
 	if s.listener != nil {
 		s.log.Info("serving status", "address", s.listener.Addr().String())
@@ -162,7 +169,8 @@ func shutdown(h *http.Server) {
 	}
 }
 
-// A Change is a prepared change to another configuration. Adopt or Discard must be called.
+// A Change is a prepared change to another configuration. Adopt or Discard must be called before
+// the next Prepare.
 type Change struct {
 	server   *Server
 	config   conf.Admin
@@ -171,7 +179,7 @@ type Change struct {
 }
 
 // Prepare listens on the address of another configuration, if it differs, and changes nothing
-// else. There may be one change at a time.
+// else.
 func (s *Server) Prepare(to conf.Admin) (*Change, error) {
 	c := &Change{server: s, config: to, moves: to.Listen != s.config.Listen}
 	if !c.moves {
@@ -188,9 +196,9 @@ func samePort(a, b string) bool {
 	return a[strings.LastIndexByte(a, ':')+1:] == b[strings.LastIndexByte(b, ':')+1:]
 }
 
-// Adopt puts the configuration in force, if the server still runs.
+// Adopt puts the configuration in force. Its address is served only if Run has not returned.
 func (c *Change) Adopt() {
-	c.server.pprof.Store(c.config.Pprof)
+	c.server.allow(c.config)
 	c.server.page.Adopt(c.config)
 	c.server.config = c.config
 	if !c.moves {

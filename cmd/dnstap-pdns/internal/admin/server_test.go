@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -65,7 +66,7 @@ func serve(t *testing.T, c conf.Admin) *running {
 	r.Server, err = Listen(c, viewOf(func() sensor.State { return sensor.State{} }), Options{
 		Page:     &r.page,
 		Selftest: http.HandlerFunc(r.longSelftest),
-		Ready:    func() bool { return !r.unready.Load() },
+		Ready:    r.ready,
 		Registry: prometheus.NewRegistry(),
 		Log:      slog.New(slog.DiscardHandler),
 	})
@@ -83,6 +84,13 @@ func serve(t *testing.T, c conf.Admin) *running {
 	})
 	t.Cleanup(r.stop)
 	return r
+}
+
+func (r *running) ready() error {
+	if r.unready.Load() {
+		return errors.New("the sensor is starting or stopping")
+	}
+	return nil
 }
 
 // longSelftest handles a request until the client disconnects or the server ends.
@@ -138,6 +146,7 @@ func TestServerServesThesePathsOnly(t *testing.T) {
 		"profiles, unless": {"GET", "/debug/pprof/", "", "", 404, "not found"},
 		"a change":         {"POST", "/ledger", "", "x", 405, ""},
 		"another's name":   {"GET", "/ledger", "evil.example", "", 421, "use an address"},
+		"selftest for it":  {"POST", "/selftest", "evil.example", "", 421, "admin.host_names"},
 		"domains":          {"GET", "/domains", "localhost", "", 200, `"domain": "evil.example"`},
 	} {
 		status, text := r.do(tt.method, url+tt.path, strings.NewReader(tt.body), tt.host)
@@ -288,6 +297,34 @@ func TestAFailedListenerEndsTheServerWithAnError(t *testing.T) {
 	}
 }
 
+// TestHostNamesAreCheckedOnEveryAddress: requests through a port that a container engine publishes do
+// not arrive on loopback.
+func TestHostNamesAreCheckedOnEveryAddress(t *testing.T) {
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	r := serve(t, conf.Admin{Listen: "0.0.0.0:" + port, HostNames: []string{"sensor.example"}})
+	url := "http://127.0.0.1:" + port + "/ledger"
+	if addresses, err := net.InterfaceAddrs(); err == nil { // one that is not on loopback, if there is any
+		for _, a := range addresses {
+			if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && !ip.IP.IsLoopback() {
+				url = "http://" + net.JoinHostPort(ip.IP.String(), port) + "/ledger"
+			}
+		}
+	}
+	for host, want := range map[string]int{"": 200, "localhost": 200, "sensor.example:" + port: 200, "evil.example": 421} {
+		if status, text := r.do("GET", url, nil, host); status != want {
+			t.Errorf("host %q: got %d %q, want %d", host, status, text, want)
+		}
+	}
+	to, err := r.Prepare(conf.Admin{Listen: "0.0.0.0:" + port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.Adopt()
+	if status, _ := r.do("GET", url, nil, "sensor.example"); status != 421 {
+		t.Errorf("after a reload without the name: got %d", status)
+	}
+}
+
 // TestTheUnspecifiedIPv4AddressIsIPv4Only: it must not listen on IPv6 too, which a firewall for
 // IPv4 does not protect.
 func TestTheUnspecifiedIPv4AddressIsIPv4Only(t *testing.T) {
@@ -302,11 +339,14 @@ func TestTheUnspecifiedIPv4AddressIsIPv4Only(t *testing.T) {
 }
 
 func TestHostsThatNameThisHost(t *testing.T) {
+	names := []string{"sensor.example"}
 	for host, want := range map[string]bool{
+		"sensor.example": true, "Sensor.Example.:9353": true, "a.sensor.example": false, "127.0.0.1.evil.example": false, "localhost.": true,
+		"0x7f.1": false, "[fe80::1%25eth0]:9353": true,
 		"": true, "localhost": true, "localhost:9353": true, "127.0.0.1": true, "127.0.0.1:9353": true, "[::1]": true, "[::1]:9353": true,
 		"evil.example": false, "evil.example:9353": false, "localhost.evil.example": false,
 	} {
-		if got := namesHost(host); got != want {
+		if got := namesHost(host, names); got != want {
 			t.Errorf("%q: %v, want %v", host, got, want)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	KindDnstap  = "dnstap"
 	KindPcap    = "pcap"
+	KindKafka   = "kafka"
 	KindRemoved = "removed" // by a reload; its messages stay in the account
 )
 
@@ -25,22 +26,37 @@ type Source struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	Messages
-	Lanes int `json:"lanes"` // connections or rings, as lanes
+	Lanes int `json:"lanes"` // connections or rings, as lanes; a Kafka source has none
 
-	LastOutward   time.Time `json:"last_outward,omitzero"`  // when the latest message came that may be outward
+	LastOutward   time.Time `json:"last_outward,omitzero"`  // when the latest message came that may be outward; of Kafka: record or RRset
 	MessageClock  time.Time `json:"message_clock,omitzero"` // time of that message
 	ResolverKnown bool      `json:"resolver_known"`         // messages contained an address of the resolver
 
 	Dnstap *Dnstap  `json:"dnstap,omitempty"`
 	Pcap   *Packets `json:"pcap,omitempty"`
+	Kafka  *Kafka   `json:"kafka,omitempty"`
 }
 
 // Dnstap is the counts of a dnstap source, except messages.
 type Dnstap struct {
 	collector.Stats
 
-	Certificate *Certificate `json:"certificate,omitempty"` // with TLS
-	Connections []Connection `json:"connections"`           // that completed their handshake, the oldest first
+	Problem     *Problem          `json:"problem,omitempty"` // of the socket file: resolvers cannot connect
+	Failure     *HandshakeFailure `json:"handshake_failure,omitempty"`
+	Certificate *Certificate      `json:"certificate,omitempty"` // with TLS
+	Connections []Connection      `json:"connections"`           // that completed their handshake, the oldest first
+}
+
+// Problem is why resolvers cannot connect to a source; see [collector.SocketProblem].
+type Problem struct {
+	Says   string `json:"says"`
+	Advice string `json:"advice"`
+}
+
+// HandshakeFailure is the latest handshake that failed; see [collector.HandshakeFailure].
+type HandshakeFailure struct {
+	Time  time.Time `json:"time"`
+	Error string    `json:"error"`
 }
 
 // Certificate is the TLS certificate of a source.
@@ -71,7 +87,7 @@ type Remedy struct {
 }
 
 // sourcesOf lists the configured sources, also those that had no lane so far, and then the
-// sources that only have an account.
+// sources that a reload removed.
 func sourcesOf(state *sensor.State) []Source {
 	accounts := map[string]*forward.SourceLedger{}
 	for i := range state.Ledger.Sources {
@@ -99,9 +115,19 @@ func sourcesOf(state *sensor.State) []Source {
 			add(Source{Name: p.Name, Kind: KindPcap, Pcap: packetsOf(p)})
 		}
 	}
+	for i := range state.Kafka {
+		if k := &state.Kafka[i]; !k.Removed {
+			add(Source{Name: k.Name, Kind: KindKafka, Kafka: kafkaOf(k)})
+		}
+	}
 	for i := range state.Packets {
 		if p := &state.Packets[i]; p.Removed && !present(p.Name) {
 			add(Source{Name: p.Name, Kind: KindRemoved, Pcap: packetsOf(p)})
+		}
+	}
+	for i := range state.Kafka {
+		if k := &state.Kafka[i]; k.Removed && !present(k.Name) {
+			add(Source{Name: k.Name, Kind: KindRemoved, Kafka: kafkaOf(k)})
 		}
 	}
 	for i := range state.Ledger.Sources {
@@ -125,6 +151,12 @@ func (s *Source) account(l *forward.SourceLedger) {
 
 func dnstapOf(d *sensor.DnstapState) *Dnstap {
 	shown := &Dnstap{Stats: d.Stats, Connections: []Connection{}}
+	if d.Problem != (collector.SocketProblem{}) {
+		shown.Problem = &Problem{d.Problem.Says, d.Problem.Do}
+	}
+	if !d.Failure.Time.IsZero() {
+		shown.Failure = &HandshakeFailure{d.Failure.Time.UTC(), d.Failure.Error}
+	}
 	if d.TLS {
 		shown.Certificate = &Certificate{Expires: d.Certificate.Expires.UTC(), Problem: d.Certificate.Problem}
 	}
@@ -158,7 +190,7 @@ func connectionOf(c *collector.Connection) Connection {
 // Packets is the counts of a packet source, except messages. A message may consist of many
 // packets, and a packet need not contain one.
 type Packets struct {
-	StandsIn  bool   `json:"stands_in"` // captures only while dnstap brings no outward message
+	WhenIdle  bool   `json:"stands_in"` // captures only while dnstap brings no outward message
 	Capturing bool   `json:"capturing"`
 	Captures  uint64 `json:"captures"`
 	Broken    uint64 `json:"broken"`
@@ -193,7 +225,7 @@ func (i *Interface) Rows() []transform.Row {
 
 func packetsOf(p *sensor.PacketStats) *Packets {
 	shown := &Packets{
-		StandsIn:   p.StandsIn,
+		WhenIdle:   p.WhenIdle,
 		Capturing:  p.Capturing,
 		Captures:   p.Captures,
 		Broken:     p.Ended.Broken,

@@ -6,27 +6,46 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/shortage"
+	"github.com/dnstap-pdns/dnstap-pdns/conf"
+	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 const (
-	maxSilence   = 5 * time.Minute     // without an outward message
-	maxOffset    = time.Minute         // of messages' times
-	expiryNotice = 14 * 24 * time.Hour // from a warning to a certificate's expiry
+	maxSilence    = 5 * time.Minute     // without an outward message
+	maxOffset     = time.Minute         // of messages' times
+	expiryNotice  = 14 * 24 * time.Hour // from a warning to a certificate's expiry
+	failureNotice = 10 * time.Minute    // after the latest failure of a handshake
+
+	sinkExpiryNotice = 30 * 24 * time.Hour // the same for the certificate of a sink, which others may have to issue
+	maxSpoolAge      = time.Hour           // of the oldest records in a spool
+	maxSpoolShare    = 0.8                 // of a spool's limit that is in use
+	maxUnconfirmed   = 5 * time.Minute     // without an acknowledgement, while records wait for one
+
+	maxIntervals = 3                // of a Kafka source without a commit
+	commitNotice = 2 * time.Minute  // in addition, for a confirmation that takes long
+	maxLagTime   = 10 * time.Minute // that messages take which a Kafka source has not read yet
 )
 
 // A Warning is a problem that an operator should act on.
 type Warning struct {
-	Says string // the problem
-	Do   string // the remedy
+	Problem string `json:"says"` // the problem
+	Remedy  string `json:"do"`   // the remedy
 }
 
-// Warnings returns the problems that the ledger shows.
-func (l *Ledger) Warnings() []Warning {
+// Warnings returns a Warning for each problem that the ledger shows. They contain no addresses.
+func (l *Ledger) Warnings() []Warning { return l.WarningsWithSenders(nil) }
+
+// WarningsWithSenders is Warnings with the addresses that senders contains, which may be shown on
+// loopback only.
+func (l *Ledger) WarningsWithSenders(senders []PacketSenders) []Warning {
 	var w warnings
 	for _, what := range l.Imbalances() {
 		w.add("the ledger does not add up: "+what, "This is a defect of dnstap-pdns: please report it.")
 	}
 	l.warnOfReload(&w)
+	l.warnOfConfig(&w)
 	for i := range l.Sources {
 		s := &l.Sources[i]
 		switch {
@@ -36,7 +55,11 @@ func (l *Ledger) Warnings() []Warning {
 			l.warnOfDnstap(&w, s)
 		case s.Pcap != nil:
 			l.warnOfPackets(&w, s)
+		case s.Kafka != nil:
+			l.warnOfKafka(&w, s)
+			continue
 		}
+		l.warnOfFewRecords(&w, s, senders)
 		l.warnOfClock(&w, s)
 	}
 	l.warnOfResolver(&w)
@@ -57,12 +80,41 @@ func (l *Ledger) warnOfReload(w *warnings) {
 	}
 }
 
+// warnOfConfig omits the warning that no address of the resolver is configured:
+// warnOfResolver also knows those that messages contained.
+func (l *Ledger) warnOfConfig(w *warnings) {
+	for _, c := range l.ConfigWarnings {
+		if c.Name != conf.ResolverUnknown {
+			w.add(c.Problem, c.Advice)
+		}
+	}
+}
+
 func (l *Ledger) warnOfDnstap(w *warnings, s *Source) {
 	name := fmt.Sprintf("source %q: ", s.Name)
 	l.warnOfCertificate(w, name, s.Dnstap.Certificate)
+	if p := s.Dnstap.Problem; p != nil {
+		w.add(name+"resolvers cannot connect: "+p.Says, p.Advice)
+	}
+	if n := s.Dnstap.SocketsRestored; n > 0 {
+		w.add(fmt.Sprintf("%sthe socket file was removed or replaced %d times since the start, and created again", name, n),
+			"Find out what removes it: another sensor with the same path, a service with the same RuntimeDirectory, or a script that cleans the folder.")
+	}
+	if n := s.Dropped[transform.Oversize.String()]; n > 0 {
+		w.add(fmt.Sprintf("%s%d frames were longer than max_frame since the start, %s", name, n, Share(n, s.Read)),
+			"Increase max_frame of the source. The log contains the length of the first such frame of each connection.")
+	}
+	if n := s.Dnstap.Broken; n > 0 {
+		w.add(fmt.Sprintf("%s%d connections were closed because of broken framing since the start", name, n),
+			"The log contains the errors. See that only resolvers connect to this source, and that they send dnstap.")
+	}
+	if f := s.Dnstap.Failure; f != nil && l.Time.Sub(f.Time) < failureNotice {
+		w.add(fmt.Sprintf("%sa handshake failed %s: %s", name, l.ago(f.Time), f.Error),
+			"Change the sender accordingly. The log has its user and process or, at level debug, its address. The warning ends 10 minutes after the latest failure.")
+	}
 	if len(s.Dnstap.Connections) == 0 {
 		w.add(name+"no resolver is connected",
-			"See that a resolver is set up to send here and may write to the socket (dnstap-pdns check says who may not), and restart it.")
+			"Check that a resolver is configured to send here and may write to the socket (dnstap-pdns check reports who may not), then restart it.")
 		return
 	}
 	remedied := false
@@ -87,7 +139,7 @@ func (l *Ledger) warnOfResolver(w *warnings) {
 		w.add("more than 4,096 addresses of the resolver were seen, and the oldest are forgotten",
 			"Name the resolver's prefix in scrub.resolvers.")
 	}
-	outward := slices.ContainsFunc(l.Sources, func(s Source) bool { return !s.LastOutward.IsZero() })
+	outward := slices.ContainsFunc(l.Sources, func(s Source) bool { return !s.LastOutward.IsZero() && s.Kafka == nil })
 	if outward && !l.Resolver.Public {
 		w.add("no public address of the resolver is known: messages contain none, and the configuration names none",
 			"Name in scrub.resolvers the public addresses that servers see, after NAT if there is any. Until then, answers that contain them (who-am-I services, your own name servers) leave.")
@@ -116,11 +168,16 @@ func (l *Ledger) warnOfCertificate(w *warnings, name string, c *Certificate) {
 	if c.Problem != "" {
 		w.add(name+"its TLS files cannot be used, and the certificate read before stays in force: "+c.Problem, "Fix the files; the sensor reads them again by itself.")
 	}
-	switch left := c.Expires.Sub(l.Time); {
+	l.warnOfExpiry(w, name+"its certificate", c.Expires, expiryNotice, "Renew it; the sensor reads it again by itself.")
+}
+
+// warnOfExpiry warns if the certificate has expired, or expires within notice.
+func (l *Ledger) warnOfExpiry(w *warnings, what string, expires time.Time, notice time.Duration, remedy string) {
+	switch left := expires.Sub(l.Time); {
 	case left <= 0:
-		w.add(fmt.Sprintf("%sits certificate expired on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; the sensor reads it again by itself.")
-	case left < expiryNotice:
-		w.add(fmt.Sprintf("%sits certificate expires on %s", name, c.Expires.Format(time.DateOnly)), "Renew it; the sensor reads it again by itself.")
+		w.add(fmt.Sprintf("%s expired on %s", what, expires.Format(time.DateOnly)), remedy)
+	case left < notice:
+		w.add(fmt.Sprintf("%s expires on %s", what, expires.Format(time.DateOnly)), remedy)
 	}
 }
 
@@ -135,21 +192,45 @@ func (l *Ledger) warnOfPackets(w *warnings, s *Source) {
 			w.add(fmt.Sprintf("%sinterface %s is down", name, i.Name), "Bring it up, or configure another interface.")
 		}
 	}
-	if refused := s.Pcap.Counts["tunnels_refused"]; refused > 0 && s.Pcap.Counts["tunnelled"] == 0 {
-		w.add(fmt.Sprintf("%sall %d tunnels since the start were refused", name, refused),
-			"Name in decapsulate_from the addresses from which the mirror sends its tunnels, and in decapsulate_to the addresses to which it sends them, if the interfaces do not have these addresses.")
-	}
 	if failures := s.Pcap.Failed + s.Pcap.Broken; failures > 0 {
 		w.add(fmt.Sprintf("%scapturing failed %d times since the start", name, failures), "The log contains the errors: most often a permission or an interface is missing.")
 	}
-	if since := l.outwardSince(s); s.Pcap.Capturing && !s.Pcap.StandsIn && l.Time.Sub(since) > maxSilence {
+	if since := l.outwardSince(s); s.Pcap.Capturing && !s.Pcap.WhenIdle && l.Time.Sub(since) > maxSilence && len(shortage.Causes(s.counts(nil))) == 0 {
 		w.add(fmt.Sprintf("%snothing outward has been seen for %s", name, rounded(l.Time.Sub(since))),
-			"See that the interfaces show the resolver's traffic with servers, in both directions, and that resolvers contains the addresses from which it queries.")
+			"Check that the interfaces carry the resolver's traffic with servers in both directions, and that resolvers contains the addresses from which it queries.")
 	}
 }
 
-// warnOfClock compares the messages' times with the clock as of the latest message. It does not
-// warn if that is older than maxSilence.
+// warnOfFewRecords adds the reasons for which a source brings few records.
+func (l *Ledger) warnOfFewRecords(w *warnings, s *Source, senders []PacketSenders) {
+	for _, c := range shortage.Causes(s.counts(senders)) {
+		w.add(fmt.Sprintf("source %q: few records: %s", s.Name, c.Says), c.Do)
+	}
+}
+
+// counts returns what is known about why the source may bring few records.
+func (s *Source) counts(senders []PacketSenders) *shortage.Counts {
+	c := &shortage.Counts{Messages: s.Messages.counts()}
+	if d := s.Dnstap; d != nil {
+		if len(d.Connections) == 1 {
+			c.Version = d.Connections[0].Version
+		}
+		c.Advised = len(d.Connections) > 0 // a minute after its first message, a connection has a Remedy
+	}
+	if p := s.Pcap; p != nil {
+		c.Packets = p.Rows()
+		for _, i := range p.Interfaces {
+			c.Where = append(c.Where, i.Name)
+		}
+		if i := slices.IndexFunc(senders, func(of PacketSenders) bool { return of.Source == s.Name }); i >= 0 {
+			c.Queries = senders[i].Queries
+		}
+	}
+	return c
+}
+
+// warnOfClock warns if the time in the latest outward message differed by more than maxOffset
+// from the clock when the message came. It does not warn if that is more than maxSilence ago.
 func (l *Ledger) warnOfClock(w *warnings, s *Source) {
 	if s.MessageClock.IsZero() || l.Time.Sub(s.LastOutward) > maxSilence {
 		return
@@ -168,27 +249,13 @@ func (l *Ledger) warnOfClock(w *warnings, s *Source) {
 // came.
 func (s *Source) offset() time.Duration { return s.MessageClock.Sub(s.LastOutward) }
 
-func (l *Ledger) warnOfSink(w *warnings, s *Sink) {
-	name := fmt.Sprintf("sink %q: ", s.Name)
-	if s.Failing != nil {
-		w.add(fmt.Sprintf("%sit fails since %s: %s", name, l.ago(s.Failing.Since), s.Failing.Error),
-			fmt.Sprintf("Fix its destination: %s of its queue is in use, and a full queue loses its oldest records.", Share(uint64(s.QueueBytes), uint64(s.QueueMax))))
-	}
-	if lost := s.Account().Lost.Sum(); lost > 0 {
-		w.add(fmt.Sprintf("%sit has lost %d records since the start, %s", name, lost, Share(lost, s.Offered)), "The ledger below shows the reasons.")
-	}
-	if s.OnRotate.Failed+s.OnRotate.Skipped > 0 {
-		w.add(fmt.Sprintf("%son_rotate failed or was skipped for %d files since the start", name, s.OnRotate.Failed+s.OnRotate.Skipped),
-			"The log contains the first error; the files were not moved.")
-	}
-}
-
 // ago returns a time, and how long before the ledger's time it was.
 func (l *Ledger) ago(t time.Time) string {
 	return fmt.Sprintf("%s (%s ago)", t.Format(time.RFC3339), rounded(l.Time.Sub(t)))
 }
 
-// rounded returns a duration in hours, minutes or seconds, whichever is precise enough.
+// rounded returns a duration in the largest unit of which it has at least two: whole hours,
+// minutes or seconds.
 func rounded(d time.Duration) string {
 	if d >= 2*time.Hour {
 		return fmt.Sprintf("%dh", int(d.Hours()))

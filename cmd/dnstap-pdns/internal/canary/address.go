@@ -78,7 +78,7 @@ func rowPatterns(name string, parts []string) []pattern {
 	}
 }
 
-// nibbles returns hexadecimal digits, the last one first (RFC 3596 section 2.5).
+// nibbles returns the hexadecimal digits of b, the last one first (RFC 3596 section 2.5).
 func nibbles(b []byte) []string {
 	digits := strings.Split(fmt.Sprintf("%x", b), "")
 	slices.Reverse(digits)

@@ -69,7 +69,7 @@ func checkText(text string) error {
 	return nil
 }
 
-// isSeparator reports whether r separates or encloses names and is never part of one.
+// isSeparator reports whether r separates or encloses names, and is never part of a name.
 func isSeparator(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`"'|/#<>(),;[]`, r) }
 
 // holdsAddr reports whether a text contains an address that is not part of a name, or one
@@ -149,9 +149,9 @@ func spellings(text string) []string {
 	folded := strings.ToLower(text) // beyond ASCII
 	add(folded, nil)
 	add(lower(strings.ToUpper(text)), nil)
-	if inFull, err := idna.Punycode.ToUnicode(all[0]); err == nil {
-		add(inFull, nil)
-		add(lower(strings.ToUpper(inFull)), nil)
+	if uLabels, err := idna.Punycode.ToUnicode(all[0]); err == nil {
+		add(uLabels, nil)
+		add(lower(strings.ToUpper(uLabels)), nil)
 	}
 	add(idna.Lookup.ToASCII(text))
 	add(idna.Punycode.ToASCII(folded)) // also if host names must not contain its characters

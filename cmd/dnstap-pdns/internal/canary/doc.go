@@ -5,7 +5,7 @@
 // this module, and reads DNS messages with miekg/dns and with its own code: it does not use
 // transform/dnswire, because it checks the work of that package too. It has two searches.
 //
-// A [Forbidden] finds what a policy forbids, in exactly the forms and places that DESIGN.md
+// A [ForbiddenSearch] finds what a policy forbids, in exactly the forms and places that docs/privacy.md
 // lists under "What is local": local names, local networks, the resolver's addresses and
 // client subnets, in names, texts, opaque octets and addresses. It parses each message and
 // searches each name, text and address separately, so each of its hits is a fault of the

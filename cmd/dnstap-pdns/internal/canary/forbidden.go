@@ -47,9 +47,10 @@ type Policy struct {
 	KeepResolver  bool // the resolver's addresses may leave
 }
 
-// A Forbidden searches records for the items that a policy forbids. It finds the forms that DESIGN.md
-// lists, in the places that it lists, and no others. It is not safe for concurrent use.
-type Forbidden struct {
+// A ForbiddenSearch searches records for the items that a policy forbids. It finds the forms that
+// docs/privacy.md lists, in the places that it lists, and no others. It is not safe for
+// concurrent use.
+type ForbiddenSearch struct {
 	names               *names
 	keepInside          bool
 	networks, resolvers prefixes
@@ -63,8 +64,8 @@ const (
 )
 
 // NewForbidden returns the search for the items that a policy forbids.
-func NewForbidden(p Policy) *Forbidden {
-	f := &Forbidden{names: newNames(p.LocalNames), keepInside: p.KeepInside, keepResolver: p.KeepResolver}
+func NewForbidden(p Policy) *ForbiddenSearch {
+	f := &ForbiddenSearch{names: newNames(p.LocalNames), keepInside: p.KeepInside, keepResolver: p.KeepResolver}
 	for _, n := range p.LocalNetworks {
 		f.networks.add(n)
 	}
@@ -76,7 +77,7 @@ func NewForbidden(p Policy) *Forbidden {
 
 // AddResolver adds an address that a message showed as the resolver's. It ignores addresses in a
 // configured prefix, which is forbidden already.
-func (f *Forbidden) AddResolver(a netip.Addr) {
+func (f *ForbiddenSearch) AddResolver(a netip.Addr) {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() {
 		return
@@ -123,12 +124,12 @@ type Record struct {
 }
 
 // Message searches one DNS message, and the zone of the server that answered.
-func (f *Forbidden) Message(wire, zone []byte, subnets []netip.Prefix, own []netip.Addr) []Hit {
+func (f *ForbiddenSearch) Message(wire, zone []byte, subnets []netip.Prefix, own []netip.Addr) []Hit {
 	return f.Record(&Record{Zone: zone, Messages: [][]byte{wire}, Subnets: subnets, Resolvers: own})
 }
 
 // Record searches a record. It returns one Hit for each entry, form, place and resource record.
-func (f *Forbidden) Record(r *Record) []Hit {
+func (f *ForbiddenSearch) Record(r *Record) []Hit {
 	var subnets, own prefixes
 	for _, p := range r.Subnets {
 		if p.IsValid() && p.Bits() >= bitsFor(p.Addr(), subnet4, subnet6) {
@@ -163,7 +164,7 @@ const maxHits = 100
 
 // A recordSearch is the search of one record.
 type recordSearch struct {
-	f    *Forbidden
+	f    *ForbiddenSearch
 	sets []ruleSet // all address entries
 
 	place    Place
@@ -218,11 +219,11 @@ func (s *recordSearch) hitPrefix(rule Rule, p netip.Prefix, form string) {
 	s.hit(rule, p.String(), form)
 }
 
-// anyLength lets a form count for entries of every length.
-var anyLength shortest
+// anyLength makes a form count for entries of every length.
+var anyLength minBits
 
-// judge4 hits if the IPv4 address, found in this form, is in an entry.
-func (s *recordSearch) judge4(a [4]byte, form string, min shortest) {
+// judge4 adds a Hit if the IPv4 address, found in this form, is in an entry of at least min bits.
+func (s *recordSearch) judge4(a [4]byte, form string, min minBits) {
 	for _, set := range s.sets {
 		if !s.applies(set.rule) {
 			continue
@@ -233,9 +234,9 @@ func (s *recordSearch) judge4(a [4]byte, form string, min shortest) {
 	}
 }
 
-// judge16 hits if the IPv6 address, found in this form, is in an entry or embeds an IPv4 address
-// that is.
-func (s *recordSearch) judge16(a [16]byte, form string, min shortest) {
+// judge16 adds a Hit if the IPv6 address, found in this form, is in an entry of at least min
+// bits, or embeds an IPv4 address that is.
+func (s *recordSearch) judge16(a [16]byte, form string, min minBits) {
 	for _, set := range s.sets {
 		if !s.applies(set.rule) {
 			continue

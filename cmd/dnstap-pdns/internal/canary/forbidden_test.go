@@ -212,7 +212,7 @@ func appendRecord(wire, owner []byte, rtype uint16, rdata []byte) []byte {
 }
 
 // recordHits searches a message of one record with this type and rdata.
-func recordHits(t *testing.T, f *Forbidden, rtype uint16, rdata []byte) []Hit {
+func recordHits(t *testing.T, f *ForbiddenSearch, rtype uint16, rdata []byte) []Hit {
 	t.Helper()
 	wire := appendRecord([]byte("\x00\x00\x84\x00\x00\x00\x00\x00\x00\x00\x00\x01"), wireName(t, "x.org"), rtype, rdata)
 	return f.Message(wire, nil, ecs, nil)
@@ -571,30 +571,39 @@ func TestMalformedMessagesAreSearched(t *testing.T) {
 	}
 }
 
-// hostileTexts are texts on which a search with nested loops takes long.
-var hostileTexts = map[string]string{
-	"colons":  strings.Repeat("0:0::", 12000),
-	"groups":  strings.Repeat("1:2:3:4:5:6:7::", 4000),
-	"dashes":  strings.Repeat("0-0--", 12000),
-	"numbers": strings.Repeat("1.1-", 15000),
-	"zeros":   strings.Repeat("0", 30000) + strings.Repeat("0.", 15000),
-	"names":   strings.Repeat("corp.example.", 4600),
-	"labels":  strings.Repeat("a.", 30000),
-	"dots":    strings.Repeat(".", 60000),
-	"reverse": strings.Repeat("2.0.192.in-addr.arpa.", 2850),
-	"ip6":     strings.Repeat("ip6.arpa.", 6600),
-	"nibbles": strings.Repeat("0.", 30000),
-	"quads":   strings.Repeat("::1.1.1.1", 6600),
-	"letters": strings.Repeat("\xc3\xbc!", 20000),
-	"wire":    strings.Repeat("\x04corp\x07exampl", 4600),
-	"lengths": strings.Repeat("\x01\x01\x01", 20000),
-	"revwire": strings.Repeat("\x012\x010\x03192\x07in-addr\x04arpa", 2300),
+// hostileTexts returns texts of about this length on which a search with nested loops takes long.
+func hostileTexts(octets int) map[string]string {
+	fill := func(pattern string, octets int) string { return strings.Repeat(pattern, octets/len(pattern)) }
+	return map[string]string{
+		"colons":  fill("0:0::", octets),
+		"groups":  fill("1:2:3:4:5:6:7::", octets),
+		"dashes":  fill("0-0--", octets),
+		"numbers": fill("1.1-", octets),
+		"zeros":   fill("0", octets/2) + fill("0.", octets/2),
+		"names":   fill("corp.example.", octets),
+		"ended":   fill("corp.example.", octets/2) + fill(".", octets/2),
+		"labels":  fill("a.", octets),
+		"words":   fill("a1", octets),
+		"dots":    fill(".", octets),
+		"reverse": fill("2.0.192.in-addr.arpa.", octets),
+		"ip6":     fill("ip6.arpa.", octets),
+		"nibbles": fill("0.", octets),
+		"quads":   fill("::1.1.1.1", octets),
+		"letters": fill("\xc3\xbc!", octets),
+		"wire":    fill("\x04corp\x07exampl", octets),
+		"corp":    fill("\x04corp", octets),
+		"lengths": fill("\x01\x01\x01", octets),
+		"revwire": fill("\x012\x010\x03192\x07in-addr\x04arpa", octets),
+	}
 }
+
+// longText is nearly the length of the longest message.
+const longText = 60000
 
 // TestScannersJudgeFewAddresses limits the number of addresses that the scanners report, in
 // proportion to the length of a text.
 func TestScannersJudgeFewAddresses(t *testing.T) {
-	for name, text := range hostileTexts {
+	for name, text := range hostileTexts(longText) {
 		b, judged := []byte(text), 0
 		count4, count16 := func([4]byte) { judged++ }, func([16]byte) { judged++ }
 		scanQuads(b, count4)
@@ -615,7 +624,7 @@ func BenchmarkHostileTexts(b *testing.B) {
 		p.Resolvers = append(p.Resolvers, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32))
 	}
 	f := NewForbidden(p)
-	for name, text := range hostileTexts {
+	for name, text := range hostileTexts(longText) {
 		for _, rtype := range []uint16{65280, dns.TypeTXT} {
 			b.Run(name+dns.Type(rtype).String(), func(b *testing.B) {
 				wire := appendRecord([]byte("\x00\x00\x84\x00\x00\x00\x00\x00\x00\x00\x00\x01"), []byte{0}, rtype, []byte(text))

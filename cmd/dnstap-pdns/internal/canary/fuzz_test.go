@@ -30,7 +30,7 @@ func FuzzPlanted(f *testing.F) {
 		octets := append(append(append(append([]byte{}, before...), ' '), planted...), ' ')
 		octets = append(octets, after...)
 		var in Text
-		in.Set(octets, after) // an error reports only that after is not a message
+		in.Reset(octets, after) // an error reports only that after is not a message
 		found := false
 		NewSet([]Canary{mustParse(t, "another.example"), c}).Search(&in, func(f Finding) { found = found || f.Canary == 1 })
 		if !found {
@@ -51,7 +51,7 @@ func FuzzSpelledAddress(f *testing.F) {
 			return
 		}
 		var in Text
-		if err := in.Set([]byte(before + " " + spelled + " " + after)); err != nil {
+		if err := in.Reset([]byte(before + " " + spelled + " " + after)); err != nil {
 			t.Fatal(err)
 		}
 		found := false

@@ -65,8 +65,9 @@ func (s *Set) searchRun(in []byte, run span, by byte, found func(canary int, for
 	}
 }
 
-// eachIPv4 calls found for each address that four groups may spell. Letters may precede and
-// follow it.
+// eachIPv4 calls found for each address that four groups may spell: the first group may begin,
+// and the last may end, with other characters. Several are possible, because a digit may also be
+// the length of a label.
 func eachIPv4(in []byte, g []span, found func([numbers]byte)) {
 	var a [numbers]byte
 	for i := 1; i < numbers-1; i++ {
@@ -91,8 +92,8 @@ func eachIPv4(in []byte, g []span, found func([numbers]byte)) {
 	}
 }
 
-// eachIPv6 calls found for each address that begins with the first group. An empty group, as
-// between two colons, is the missing groups, which are zero.
+// eachIPv6 calls found for each address that begins with the group g[0]. An empty group, as
+// between two colons, represents the omitted groups, which are zero.
 func eachIPv6(in []byte, g []span, found func(netip.Addr)) {
 	if g[0].empty() {
 		eachFrom(in, g, g[0], found)
@@ -103,10 +104,11 @@ func eachIPv6(in []byte, g []span, found func(netip.Addr)) {
 	}
 }
 
-// eachFrom calls found for each address whose first group is first and whose others are in g.
+// eachFrom calls found for each address that begins with first, which is a part of g[0], and
+// continues with the groups after g[0]. It may end at each of these.
 func eachFrom(in []byte, g []span, first span, found func(netip.Addr)) {
 	var a [groups]uint16
-	n, zeros := 0, -1 // groups so far; groups before the missing ones, -1: none are missing
+	n, zeros := 0, -1 // groups so far; groups before the omitted ones, -1: none are omitted
 	emit := func(n, to int) {
 		if to-first.from > len("2001::1") && (zeros >= 0 || n == groups) { // shorter ones are parts of other words
 			found(ipv6(a[:n], zeros))
@@ -143,8 +145,8 @@ func eachFrom(in []byte, g []span, first span, found func(netip.Addr)) {
 	}
 }
 
-// ipv6 returns the address of these groups. The missing groups are zero, and come after the
-// first zeros groups; none are missing if zeros is -1.
+// ipv6 returns the address of these groups. The omitted groups are zero, and come after the
+// first zeros groups; none are omitted if zeros is -1.
 func ipv6(some []uint16, zeros int) netip.Addr {
 	var a [2 * groups]byte
 	for i, v := range some {
@@ -161,7 +163,7 @@ type span struct{ from, to int }
 
 func (g span) empty() bool { return g.from == g.to }
 
-// split returns the groups of a run.
+// split returns the groups of a run, which the octet by separates.
 func (g span) split(in []byte, by byte) []span {
 	var all []span
 	from := g.from

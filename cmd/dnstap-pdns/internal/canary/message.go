@@ -114,7 +114,8 @@ func (s *recordSearch) opaque(b []byte, random bool) {
 	}
 }
 
-// octets hits if octets begin with an address or a prefix of the resolver.
+// octets adds a Hit if b begins with the octets of an address or a prefix of the resolver. If
+// random is true, IPv4 addresses do not count.
 func (s *recordSearch) octets(set *prefixes, b []byte, random bool) {
 	if len(b) >= 4 && !random {
 		if a := netip.AddrFrom4([4]byte(b)); set.v4.single(a) {

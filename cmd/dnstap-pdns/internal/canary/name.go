@@ -26,9 +26,9 @@ const (
 
 // Least lengths of entries for forms that often occur by chance.
 var (
-	backwardsMin = shortest{v4: 16}
-	decimalMin   = shortest{v4: 24, v6: 48}
-	hexMin       = shortest{v4: 16, v6: 48}
+	backwardsMin = minBits{v4: 16}
+	decimalMin   = minBits{v4: 24, v6: 48}
+	hexMin       = minBits{v4: 16, v6: 48}
 )
 
 // name searches a name for local names and addresses.
@@ -60,8 +60,8 @@ func (s *recordSearch) localNames(labels [][]byte) {
 	})
 }
 
-// addressesInName finds addresses as reverse names, as labels and inside labels. Labels before
-// ip6.arpa, and the numbers before in-addr.arpa, count as a reverse name only.
+// addressesInName finds addresses as reverse names, as labels and inside labels. It searches
+// the labels before ip6.arpa, and the numbers before in-addr.arpa, for a reverse name only.
 func (s *recordSearch) addressesInName(labels [][]byte) {
 	s.reverseNames(labels, formReverse)
 	for i := len(labels) - 2; i >= 0; i-- {
@@ -143,12 +143,19 @@ func (s *recordSearch) text(b []byte) {
 // public suffix of the whole name must not begin in the match.
 func (s *recordSearch) localNamesInText(t *folded) {
 	names := s.f.names
-	end := 0 // of the name that contains the latest match
+	// Of the name that contains the latest match, read once: its end with and without final dots,
+	// and the start of its public suffix.
+	end, last, suffix := 0, 0, -1
 	names.inText(t, func(i, from, to int) {
-		for end = max(end, to); end < len(t.text) && t.isName(end); end++ {
+		if to > end {
+			for end = to; end < len(t.text) && t.isName(end); end++ {
+			}
+			last, suffix = from+len(strings.TrimRight(t.text[from:end], ".")), -1
 		}
-		name := strings.TrimRight(t.text[from:end], ".")
-		if from+len(name) <= to || suffixStart(name) >= to-from {
+		if suffix < from {
+			suffix = from + suffixStart(t.text[from:last])
+		}
+		if last <= to || suffix >= to {
 			s.hit(LocalName, names.written[i], formName)
 		}
 	})

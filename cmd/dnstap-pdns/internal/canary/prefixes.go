@@ -31,10 +31,11 @@ func (s *bitSet) has(n uint16) bool { return s[n>>6&15]>>(n&63)&1 != 0 }
 
 // ends returns the first and the last two octets of an address.
 func ends(a netip.Addr) (start, ending uint16) {
-	b := a.As16()
 	if a.Is4() {
-		return binary.BigEndian.Uint16(b[12:]), binary.BigEndian.Uint16(b[14:])
+		b := a.As4()
+		return binary.BigEndian.Uint16(b[:]), binary.BigEndian.Uint16(b[2:])
 	}
+	b := a.As16()
 	return binary.BigEndian.Uint16(b[:]), binary.BigEndian.Uint16(b[14:])
 }
 
@@ -102,16 +103,17 @@ func (f *family) containing(p netip.Prefix, bits int) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// A shortest is the least length in bits of an entry for which a form counts.
-type shortest struct{ v4, v6 int }
+// A minBits is the least length of an entry, in bits, for which a form counts.
+type minBits struct{ v4, v6 int }
 
-// of4 returns the entry that contains an IPv4 address.
-func (s *prefixes) of4(a [4]byte, min shortest) (netip.Prefix, bool) {
+// of4 returns an entry of at least min bits that contains an IPv4 address.
+func (s *prefixes) of4(a [4]byte, min minBits) (netip.Prefix, bool) {
 	return s.v4.containing(netip.PrefixFrom(netip.AddrFrom4(a), 32), min.v4)
 }
 
-// of16 returns the entry that contains an IPv6 address, or an IPv4 address that it embeds.
-func (s *prefixes) of16(b [16]byte, min shortest) (found netip.Prefix, ok bool) {
+// of16 returns an entry of at least min bits that contains an IPv6 address, or an IPv4 address
+// that it embeds.
+func (s *prefixes) of16(b [16]byte, min minBits) (found netip.Prefix, ok bool) {
 	if len(s.v6.all) > 0 {
 		if p, ok := s.v6.containing(netip.PrefixFrom(netip.AddrFrom16(b), 128), min.v6); ok {
 			return p, true

@@ -97,7 +97,8 @@ var fieldsByType = map[uint16][]field{
 // typeA6 is historic (RFC 2874) and missing in miekg/dns.
 const typeA6 = 38
 
-// fieldsOf returns the fields of rdata; nil if its type is unknown or its first octets are invalid.
+// fieldsOf returns the fields of rdata; nil if the type is unknown, or the octets of the rdata
+// that determine its fields are invalid.
 func fieldsOf(rtype uint16, rdata []byte) []field {
 	second := 0
 	if len(rdata) > 1 {
@@ -209,9 +210,9 @@ func readPiece(wire []byte, f field, from, to int) (piece, bool) {
 	return p, true
 }
 
-// rdata searches rdata: each field by its kind, and everything between names as octets too. The
-// numbers of SOA and SRV are not searched, because usual ones, such as dates as serial numbers,
-// equal addresses.
+// rdata searches rdata: each field by its kind, and the octets before, between and after names
+// also as opaque octets. It does not search the numbers of SOA and SRV, because usual ones, such
+// as dates as serial numbers, equal addresses.
 func (s *recordSearch) rdata(wire []byte, rtype uint16, from, to int) {
 	all, ok := split(wire, rtype, from, to)
 	switch {

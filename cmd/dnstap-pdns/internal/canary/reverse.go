@@ -84,8 +84,9 @@ func reverse6(labels [][]byte) reverseName {
 	return reverseName{prefix: netip.PrefixFrom(netip.AddrFrom16(a), 4*n), more: n < len(labels)}
 }
 
-// judgeReverse hits if the network of a reverse name is in an entry. If other labels precede the
-// numbers, these may name a smaller network (RFC 2317), so entries in the network count too.
+// judgeReverse adds a Hit if the network of a reverse name is in an entry. If other labels
+// precede the numbers, these may name a smaller network (RFC 2317), so entries in the network
+// count too.
 func (s *recordSearch) judgeReverse(r reverseName, form string) {
 	if r.prefix.Bits() == 0 {
 		return
@@ -108,8 +109,8 @@ func (s *recordSearch) judgeReverse(r reverseName, form string) {
 	}
 }
 
-// judgeInside hits for the entries inside the network of a reverse name. For a single address of
-// the resolver, a label must be its last octet.
+// judgeInside adds a Hit for each entry inside the network of a reverse name. For a single
+// address of the resolver, a label must be its last octet.
 func (s *recordSearch) judgeInside(set ruleSet, f *family, r reverseName, form string) {
 	for _, p := range f.all {
 		if p.Bits() <= r.prefix.Bits() || !r.prefix.Contains(p.Addr()) {
@@ -143,7 +144,7 @@ func (s *recordSearch) reverseNamesInText(t *folded) {
 	}
 }
 
-// reverseNamesInOctets judges reverse names as labels in wire form.
+// reverseNamesInOctets judges reverse names that are labels in wire form among other octets.
 func (s *recordSearch) reverseNamesInOctets(b []byte) {
 	in := []byte(lower(string(b)))
 	for _, zone := range []string{"\x07in-addr\x04arpa", "\x03ip6\x04arpa"} {
@@ -160,9 +161,9 @@ func (s *recordSearch) reverseNamesInOctets(b []byte) {
 	}
 }
 
-// labelsBefore returns the labels in wire form that end at an offset, as far back as a name
-// reaches. If there are several ways to read them it takes the shortest label, because only a
-// label of 45 octets or more has a length that is also a character of host names.
+// labelsBefore returns the labels in wire form that end at an offset, as far back as a name can
+// reach. If several octets may be the length of a label, it takes the one nearest to the end:
+// only a label of 45 octets or more has a length octet that is also a character of host names.
 func labelsBefore(b []byte, at int) (labels [][]byte) {
 	const longestName = 255
 	for least := max(0, at-longestName); ; {

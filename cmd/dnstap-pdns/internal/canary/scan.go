@@ -14,7 +14,7 @@ func isAlnum(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' 
 // isHexDigit reports whether c is a hexadecimal digit in either case.
 func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-// hexValue is the value of a hexadecimal digit.
+// hexValue returns the value of a hexadecimal digit.
 func hexValue(c byte) byte {
 	if isDigit(c) {
 		return c - '0'
@@ -44,7 +44,7 @@ func octet(digits []byte) (v byte, ok bool) {
 // scanQuads finds four decimal numbers that the same dot, hyphen or underscore separates.
 func scanQuads(b []byte, found func([4]byte)) {
 	var quad [4]byte
-	inRow := 0        // numbers of the present row, which one separator separates
+	inRow := 0        // numbers of the current row, which one separator separates
 	by := byte(0)     // that separator
 	end := len(b) + 2 // of the previous number
 	for i := 0; i < len(b); i++ {
@@ -77,7 +77,7 @@ func scanQuads(b []byte, found func([4]byte)) {
 	}
 }
 
-// backwards is an IPv4 address with its octets in reverse order.
+// backwards returns an IPv4 address with its octets in reverse order.
 func backwards(a [4]byte) [4]byte { return [4]byte{a[3], a[2], a[1], a[0]} }
 
 // A groupRow is the groups of an IPv6 address that were read so far.
@@ -221,16 +221,17 @@ const longestDecimal = 39
 
 // scanDecimal finds addresses that are written as one decimal number.
 func scanDecimal(b []byte, found4 func([4]byte), found16 func([16]byte)) {
-	for i := 0; i < len(b); i++ {
+	word := 0 // start of the letters and digits at i
+	for i := 0; i < len(b); {
 		if !isDigit(b[i]) {
+			i++
+			if !isAlnum(b[i-1]) {
+				word = i
+			}
 			continue
 		}
 		from := runEnd(b, i, func(c byte) bool { return c == '0' })
 		i = runEnd(b, from, isDigit)
-		word := from
-		for word > 0 && isAlnum(b[word-1]) {
-			word--
-		}
 		if i-from > longestDecimal || isALabel(b[:word]) {
 			continue
 		}
@@ -286,7 +287,8 @@ type nibbleRow struct {
 	n         int
 }
 
-// add adds a word. A word that is not a single hexadecimal digit ends the row.
+// add adds a word, which ends the row if it is not a single hexadecimal digit. It calls found
+// with the latest 32 digits.
 func (r *nibbleRow) add(word []byte, found func([16]byte)) {
 	if len(word) != 1 || !isHexDigit(word[0]) {
 		r.n = 0

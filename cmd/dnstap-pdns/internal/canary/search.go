@@ -18,9 +18,9 @@ type pattern struct {
 type Place string
 
 const (
-	AsIs    Place = "in the octets as sent"                    // in the octets that were given
-	InFull  Place = "in the message with all names in full"    // without name compression
-	AsWords Place = "in a record as a zone file would have it" // character-strings joined
+	PlaceAsSent       Place = "in the octets as sent"                    // in the octets that were given
+	PlaceUncompressed Place = "in the message with all names in full"    // without name compression
+	PlaceZoneFile     Place = "in a record as a zone file would have it" // character-strings joined
 )
 
 // A Finding is the first occurrence of one canary.
@@ -70,12 +70,12 @@ func (s *Set) Search(t *Text, found func(Finding)) {
 			found(f)
 		}
 	}
-	s.exact.search(t.raw, AsIs, note)
-	s.exact.search(t.joined, AsWords, note)
+	s.exact.search(t.raw, PlaceAsSent, note)
+	s.exact.search(t.joined, PlaceZoneFile, note)
 	for _, in := range []struct {
 		octets []byte
 		place  Place
-	}{{t.folded, AsIs}, {t.full, InFull}, {t.zone, AsWords}} {
+	}{{t.folded, PlaceAsSent}, {t.full, PlaceUncompressed}, {t.zone, PlaceZoneFile}} {
 		s.folded.search(in.octets, in.place, note)
 		if len(s.addrs) > 0 {
 			s.searchColons(in.octets, in.place, note)
@@ -129,8 +129,8 @@ func (p *pattern) isAt(in []byte, at int) bool {
 	return !p.digits || (at == 0 || !isDigitAt(in, at-1)) && (end == len(in) || !isDigitAt(in, end))
 }
 
-// isDigitAt reports whether the octet is a digit rather than the length of a label. Next to a
-// label's length, a number is complete.
+// isDigitAt reports whether the octet is a digit, and not the length of a label, which does not
+// belong to the number next to it.
 func isDigitAt(in []byte, at int) bool { return isDigit(in[at]) && !isLengthAt(in, at) }
 
 // isLengthAt reports whether the octet may be the length of a label: as many octets of a label

@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -43,15 +44,15 @@ func newNames(all []Name) *names {
 	return n
 }
 
-// spell returns the spellings of a name that differ.
+// spell returns the different spellings of a name: A-labels, and U-labels in NFC and in NFD.
 func spell(aLabels string) []string {
 	all := []string{aLabels}
-	inFull, err := idna.Punycode.ToUnicode(aLabels)
-	if err != nil || inFull == aLabels {
+	uLabels, err := idna.Punycode.ToUnicode(aLabels)
+	if err != nil || uLabels == aLabels {
 		return all
 	}
-	all = append(all, norm.NFC.String(inFull))
-	if decomposed := norm.NFD.String(inFull); decomposed != all[1] {
+	all = append(all, norm.NFC.String(uLabels))
+	if decomposed := norm.NFD.String(uLabels); decomposed != all[1] {
 		all = append(all, decomposed)
 	}
 	return all
@@ -135,7 +136,8 @@ func (n *names) inOctets(b []byte, found func(name int)) {
 			continue
 		}
 		var wire strings.Builder
-		for rest := in[from:]; ; {
+		longest := slices.Max(n.wire.lengths[head])
+		for rest := in[from:]; wire.Len() < longest; {
 			label, size := foldLabel(rest)
 			wire.WriteString(label)
 			if size <= 1 {
@@ -161,7 +163,7 @@ func foldLabel(in string) (label string, size int) {
 	return string([]byte{byte(len(text))}) + text, size
 }
 
-// isASCII reports whether a text is ASCII. Such a text in lower case is folded.
+// isASCII reports whether a text is ASCII. Folding does not change such a text in lower case.
 func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }

@@ -25,9 +25,9 @@ type Text struct {
 // character-strings may be missed in those of its records that cannot be read either.
 var ErrUnreadable = errors.New("not a DNS message that miekg/dns reads")
 
-// Set makes t the text of octets, which it borrows, and of the DNS messages in them. All octets
-// are searched, also after the error, which is [ErrUnreadable].
-func (t *Text) Set(octets []byte, messages ...[]byte) (err error) {
+// Reset replaces the contents of t by octets, which it borrows, and the DNS messages in them. The
+// error is [ErrUnreadable] if miekg/dns cannot read a message. All octets are searched even then.
+func (t *Text) Reset(octets []byte, messages ...[]byte) (err error) {
 	t.raw = octets
 	t.folded = appendLower(t.folded[:0], octets)
 	t.full, t.zone, t.joined = t.full[:0], t.zone[:0], t.joined[:0]
@@ -74,8 +74,8 @@ func (t *Text) addNames(wire []byte) {
 	}
 }
 
-// addRecords adds the records of a message that cannot be read as a whole, or the
-// character-strings of a record that cannot be read either.
+// addRecords adds each record of a message that miekg/dns cannot read as a whole. Of a record
+// that it cannot read either, it adds the character-strings.
 func (t *Text) addRecords(wire []byte) {
 	for at := firstRecord(wire); at < len(wire); {
 		_, fields, err := dns.UnpackDomainName(wire, at)

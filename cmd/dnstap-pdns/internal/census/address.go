@@ -68,8 +68,9 @@ func isAll(labels []string, has func(string) bool) bool {
 	return !slices.ContainsFunc(labels, func(s string) bool { return !has(s) })
 }
 
-// isIPv4 reports whether numbers are an address rather than a version or a date. The numbers of
-// versions and dates are all below 32, as are those of one in 4,096 addresses outside 10/8.
+// isIPv4 reports whether four numbers are an address rather than a version or a date, whose
+// numbers are all below 32. It accepts such numbers in 10/8 only, and so misses one in 4,096 of
+// the other addresses.
 func isIPv4(octets []string) bool {
 	if len(octets) != 4 {
 		return false
@@ -86,8 +87,8 @@ func parts(label string) []string {
 	return strings.FieldsFunc(label, func(r rune) bool { return strings.ContainsRune("-_:.", r) })
 }
 
-// inLabel reports whether a label contains an address. hinted reports whether the name contains
-// one of the hints, without which eight hexadecimal digits do not count.
+// inLabel reports whether a label contains an address. Eight hexadecimal digits count as one only
+// if hinted reports that the name contains one of the hints.
 func inLabel(label string, hinted func() bool) bool {
 	p := parts(label)
 	for i := 0; i+4 <= len(p); i++ {
@@ -114,7 +115,7 @@ func withoutWord(s string) string {
 
 var eightHex = regexp.MustCompile(`(?:^|[^0-9a-f])([0-9a-f]{8})(?:[^0-9a-z]|$)`)
 
-// isUnicast reports whether eight hexadecimal digits are an address that a host may have.
+// isUnicast reports whether eight hexadecimal digits are an IPv4 address that a host may have.
 func isUnicast(hex string) bool {
 	first, err := strconv.ParseUint(hex[:2], 16, 8)
 	return err == nil && first > 0 && first < 224 && first != 127
@@ -126,14 +127,13 @@ var hints = []string{"adsl", "broadband", "cable", "client", "clients", "cust", 
 	"dip", "dsl", "dyn", "dynamic", "fiber", "ftth", "host", "hsi", "ip", "ipv", "mobile", "nat", "nip", "pool", "pools", "ppp", "pppoe",
 	"sslip", "static", "subscriber", "user", "users", "vdsl", "wan"}
 
-// isHinted reports whether one of the hints is a word of the name.
 func (n name) isHinted() bool {
 	text := eightHex.ReplaceAllString(n.text, "-")
 	return slices.ContainsFunc(strings.FieldsFunc(text, func(r rune) bool { return r < 'a' || r > 'z' }),
 		func(word string) bool { return slices.Contains(hints, word) })
 }
 
-// groupsInLabel finds an IPv6 address with hyphens for colons.
+// groupsInLabel reports whether a label contains an IPv6 address with hyphens for colons.
 func groupsInLabel(label string) bool {
 	var starts []int // offsets of groups
 	for i := range label {
@@ -152,7 +152,8 @@ func groupsInLabel(label string) bool {
 	return false
 }
 
-// isGroups reports whether a text is an allocated IPv6 address with hyphens for colons.
+// isGroups reports whether a text is an IPv6 address in one of the allocated blocks, with hyphens
+// for colons.
 func isGroups(s string) bool {
 	if !strings.Contains(s, "--") && strings.Count(s, "-") != 7 || len(parts(s)) < 3 {
 		return false

@@ -44,21 +44,21 @@ func New(localNames []string) *Census {
 	return c
 }
 
-// Record begins a record of this time in nanoseconds. The names and texts of the following calls
-// are in it.
+// Record begins a record of this time in nanoseconds. The following calls pass its names, in zone
+// file form, and its texts.
 func (c *Census) Record(at int64) {
 	c.records++
 	c.at, c.seen = at, 0
 }
 
-// Question counts the record's query name. This and the other names are in zone file form.
-func (c *Census) Question(text string) {
+// QueryName counts the record's query name.
+func (c *Census) QueryName(text string) {
 	if n, e := c.name(text); e != nil {
 		e.query(n.text, c.at)
 	}
 }
 
-// Name counts another name.
+// Name counts a name in the record that is neither its query name nor a mailbox.
 func (c *Census) Name(text string) { c.name(text) }
 
 // Mailbox counts a name whose first label is the local part of a mail address (RFC 1035 section
@@ -71,7 +71,7 @@ func (c *Census) Mailbox(text string) {
 	if e != nil {
 		e.kinds = e.kinds.with(mailAddress)
 	}
-	c.find(mailAddress, n.text, n.masked)
+	c.countKind(mailAddress, n.text, n.masked)
 }
 
 func (c *Census) name(text string) (name, *entry) {
@@ -82,27 +82,28 @@ func (c *Census) name(text string) (name, *entry) {
 	e, k := c.names.entry(n.text, func() kinds { return c.judge(n) })
 	for kind := range numKinds {
 		if k.has(kind) {
-			c.find(kind, n.text, n.masked)
+			c.countKind(kind, n.text, n.masked)
 		}
 	}
 	return n, e
 }
 
-// Text counts a text, with escapes as in zone files or without.
+// Text counts a text. It may have the escapes of zone files: Text finds the same without them.
 func (c *Census) Text(text string) {
 	var k kinds
 	for kind, all := range map[kind][]string{webToken: tokens(text), mailAddress: mails(text), telephone: phones(text)} {
 		for _, match := range all {
 			k = k.with(kind)
 			match = match[:min(len(match), longestExample)]
-			c.find(kind, match, func() string { return mask(match) })
+			c.countKind(kind, match, func() string { return mask(match) })
 		}
 	}
 	c.texts.entry(text, func() kinds { return k })
 }
 
-// find counts the present record, once for each kind, and keeps examples that differ.
-func (c *Census) find(k kind, plain string, masked func() string) {
+// countKind counts the present record under a kind, unless it did so before, and keeps the
+// example if its masked form is new.
+func (c *Census) countKind(k kind, plain string, masked func() string) {
 	f := &c.found[k]
 	if !c.seen.has(k) {
 		c.seen = c.seen.with(k)

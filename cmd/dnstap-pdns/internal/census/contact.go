@@ -26,7 +26,7 @@ var roles = []string{"abuse", "admin", "contact", "devops", "dmarc", "dns", "dom
 
 const longRole = 5
 
-// isRole reports whether the local part of a mail address names a function.
+// isRole reports whether the local part of a mail address is that of a role, not of a person.
 func isRole(local string) bool {
 	words := strings.FieldsFunc(strings.ToLower(local), func(r rune) bool { return r < 'a' || r > 'z' })
 	return slices.ContainsFunc(words, func(word string) bool {
@@ -44,7 +44,6 @@ func mails(text string) []string {
 	})
 }
 
-// phones returns the telephone numbers in a text.
 func phones(text string) []string {
 	var all []string
 	if !strings.Contains(text, "+") { // faster than the expression
@@ -56,15 +55,15 @@ func phones(text string) []string {
 	return all
 }
 
-// isMailLabel reports whether a label holds an @ with something on both sides; the domain
-// may begin in the next label.
+// isMailLabel reports whether a label contains the mail address of a person, or its beginning:
+// the domain may continue in the next label.
 func isMailLabel(label string) bool {
 	local, domain, found := strings.Cut(label, "@")
 	return found && local != "" && domain != "" && !isRole(local)
 }
 
 // spellsPhone reports whether consecutive labels are the digits of a telephone number, one digit
-// each (RFC 6116), rather than a part of the nibbles of an address.
+// each (RFC 6116). Labels with other nibbles among them are part of an address.
 func spellsPhone(labels []string) bool {
 	for row := range rows(labels, isNibble) {
 		if 7 <= len(row) && len(row) <= 15 && isAll(row, isDigits) {

@@ -20,7 +20,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	c := New(nil)
 	for i := range million {
 		c.Record(int64(i))
-		c.Question(fmt.Sprintf("n%x.x%d.t%d.com.", i, i%1000, i%100_000))
+		c.QueryName(fmt.Sprintf("n%x.x%d.t%d.com.", i, i%1000, i%100_000))
 		if i%10 == 0 {
 			c.Text(strconv.Itoa(i))
 		}

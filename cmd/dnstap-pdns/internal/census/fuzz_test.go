@@ -18,7 +18,7 @@ func FuzzCensus(f *testing.F) {
 		c := New([]string{"univ.edu"})
 		for range 2 {
 			c.Record(at)
-			c.Question(name)
+			c.QueryName(name)
 			c.Name(text)
 			c.Mailbox(name)
 			c.Text(text)

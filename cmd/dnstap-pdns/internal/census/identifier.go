@@ -18,7 +18,8 @@ var (
 	eui64Form = regexp.MustCompile(`^(?:[a-z]*[g-z])?([0-9a-f]{6}fffe[0-9a-f]{6})$`)
 )
 
-// isIPv6Hex reports whether 32 digits are an address.
+// isIPv6Hex reports whether hexadecimal digits are 32, and a global IPv6 address in one of the
+// allocated blocks.
 func isIPv6Hex(digits string) bool {
 	octets, err := hex.DecodeString(digits)
 	if err != nil || len(octets) != 16 {
@@ -28,8 +29,9 @@ func isIPv6Hex(digits string) bool {
 	return a.As16()[0] < 0xfd && isAllocated(a)
 }
 
-// macInLabel reports whether a label is a MAC address, in six pieces or in one. In one piece it
-// must be one that a vendor may assign (RFC 9542 section 2.1), as one in four random numbers is.
+// macInLabel reports whether a label contains a MAC address: in six pieces, or in one piece as 12
+// digits or as the EUI-64 that is made of it. The 12 digits must be an address that a vendor may
+// assign (RFC 9542 section 2.1), which excludes three of four random numbers.
 func macInLabel(label string) bool {
 	p := parts(label)
 	for i := 0; i+6 <= len(p); i++ {
@@ -47,7 +49,7 @@ func macInLabel(label string) bool {
 	})
 }
 
-// spellsMAC reports whether six consecutive labels are a MAC address.
+// spellsMAC reports whether six consecutive labels, and not more, are a MAC address.
 func spellsMAC(labels []string) bool {
 	for row := range rows(labels, isHexOctet) {
 		if len(row) == 6 && isMAC(row) {

@@ -40,7 +40,8 @@ func parseName(s string) name {
 	return n
 }
 
-// octetAt returns the octet with which s begins, and how many characters spell it.
+// octetAt returns the octet with which s begins, the number of characters that spell it, and
+// whether a backslash is among them.
 func octetAt(s string) (c byte, size int, escaped bool) {
 	switch {
 	case s[0] != '\\' || len(s) == 1:
@@ -122,8 +123,8 @@ func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 func isHex(s string) bool    { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
 
-// mixed reports whether hexadecimal digits contain both letters and decimal digits. Others may as
-// well be a number or a word.
+// mixed reports whether hexadecimal digits contain both letters and decimal digits. If they do not,
+// they may be a number or a word.
 func mixed(s string) bool {
 	return strings.ContainsAny(s, "0123456789") && strings.ContainsAny(s, "abcdef")
 }

@@ -18,17 +18,18 @@ const (
 	fewestPairs    = 8
 )
 
-// looksRandom reports whether at least half of the different pairs of neighbours in a label are
-// rare: two letters that are not in pairs, or a letter and a digit. Pairs of digits, as in
-// numbers and dates, and pairs with a hyphen do not count.
+// looksRandom reports whether a label of 16 or more characters looks random: at least half of the
+// different pairs of adjacent characters in it are rare. Two letters are a rare pair if the table
+// pairs does not have them, a letter and a digit always. Other pairs (digits, as in numbers and
+// dates, or with a hyphen) do not count.
 //
 // Of generated labels of 16 characters it finds 99 % (letters and digits), 98 % (base32),
-// 92 % (letters) and 72 % (hexadecimal digits). It takes none of the other half of the labels of
-// 16 or more characters for random (0 of 75), no word of that length (0 of 129), and 0.07 % of
-// labels that consist of three words. Of 8,152 host names in Go modules and Debian's
-// documentation it takes 17 for random: 8 are random (NSEC3 hashes, names of a CDN), 9 are octets
-// of protobuf and no names. TestRandomLabelsAreFound repeats the first measurement, and
-// TestCapturesContainNoRandomLabels examines captures.
+// 92 % (letters) and 72 % (hexadecimal digits). Of labels of 16 or more characters that people
+// chose it takes for random: none of those in the other half of the public suffix list (0 of 75),
+// no single word (0 of 129), and 0.07 % of those that consist of three words. Of 8,152 host names
+// in Go modules and Debian's documentation it takes 17 for random: 8 are random (NSEC3 hashes,
+// names of a CDN), 9 are not names but octets of protobuf. TestRandomLabelsAreFound repeats the
+// first measurement, and TestCapturesContainNoRandomLabels examines captures.
 func looksRandom(label string) bool {
 	if len(label) < shortestRandom || strings.HasPrefix(label, "xn--") { // A-labels (RFC 5890) are words
 		return false

@@ -17,17 +17,17 @@ import (
 // estimates. The numbers of records are exact, except for disposable zones, where they are
 // estimated from the names.
 type Report struct {
-	Names        uint64 `json:"names"` // different ones
-	Texts        uint64 `json:"texts"` // different ones
-	Records      uint64 `json:"records"`
-	NamesSampled uint64 `json:"names_sampled"`
-	TextsSampled uint64 `json:"texts_sampled"`
-	Masked       bool   `json:"masked"` // the examples
-	Kinds        []Kind `json:"kinds"`  // every kind
+	Names        uint64       `json:"names"` // different ones
+	Texts        uint64       `json:"texts"` // different ones
+	Records      uint64       `json:"records"`
+	NamesSampled uint64       `json:"names_sampled"`
+	TextsSampled uint64       `json:"texts_sampled"`
+	Masked       bool         `json:"masked"` // the examples
+	Kinds        []KindCounts `json:"kinds"`  // every kind
 }
 
-// A Kind is the counts of one kind of names and texts.
-type Kind struct {
+// A KindCounts is the counts of one kind of names and texts.
+type KindCounts struct {
 	Kind         string   `json:"kind"`
 	Meaning      string   `json:"meaning"`
 	Names        uint64   `json:"names"`
@@ -49,7 +49,7 @@ func (c *Census) Report(plain bool) *Report {
 	}
 	for k := range numKinds {
 		is := func(e *entry) bool { return e.kinds.has(k) }
-		n := Kind{
+		n := KindCounts{
 			Kind: k.String(), Meaning: kindTable[k].meaning,
 			Names: c.names.count(is), Texts: c.texts.count(is), Records: c.found[k].records,
 			Examples: []string{},
@@ -105,7 +105,7 @@ func (r *Report) Text() string {
 	return b.String()
 }
 
-func (k *Kind) write(b *strings.Builder, r *Report) {
+func (k *KindCounts) write(b *strings.Builder, r *Report) {
 	fmt.Fprintf(b, "\n%s: %s\n  %s%d names (%.1f %%)", k.Kind, k.Meaning, about(r.NamesSampled), k.Names, 100*k.NamesShare)
 	if k.Texts > 0 {
 		fmt.Fprintf(b, ", %s%d texts", strings.ToLower(about(r.TextsSampled)), k.Texts)
@@ -119,7 +119,8 @@ func (k *Kind) write(b *strings.Builder, r *Report) {
 	}
 }
 
-// about returns a prefix that marks estimates.
+// about returns the prefix of an estimated number, or "" if every name or text was counted. One in
+// sampled was.
 func about(sampled uint64) string {
 	if sampled > 1 {
 		return "About "

@@ -16,7 +16,7 @@ func everything() *Census {
 	count := func(name string) {
 		c.Record(at)
 		at += int64(time.Second)
-		c.Question(name)
+		c.QueryName(name)
 		c.Name(name)
 	}
 	for i := range 40 {

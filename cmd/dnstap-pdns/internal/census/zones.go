@@ -33,8 +33,8 @@ func (e *entry) query(name string, at int64) {
 // for the latter.
 type zone struct{ names, once, queries uint64 }
 
-// disposableZones returns the disposable domains that are not below another one, those with the
-// most names first, and the counts of all of them.
+// disposableZones returns the disposable domains that are not below another disposable domain,
+// those with the most names first. total is the estimated sum of their counts once and queries.
 func (d *distinct) disposableZones() (domains []string, total zone) {
 	all := map[string]zone{}
 	for _, e := range d.kept {
@@ -75,8 +75,9 @@ func belowDisposable(domain string, all map[string]zone) bool {
 	return false
 }
 
-// zonesOf yields the domains above a name, from its registered domain downwards. It yields none
-// under arpa, because each reverse name is of one address and has a kind of its own.
+// zonesOf yields at most zoneLevels domains that a name is below, from its registered domain
+// downwards. It yields none under arpa, because each reverse name is of one address and has a kind
+// of its own.
 func zonesOf(name string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		top, found := registrable(name)

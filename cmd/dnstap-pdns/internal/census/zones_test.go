@@ -27,11 +27,11 @@ func TestZonesAreDisposableIfNamesAreNotRepeated(t *testing.T) {
 		c := New(nil)
 		for i := range x.names {
 			c.Record(0)
-			c.Question(fmt.Sprintf("a%d.b.vendor-test.com", i))
+			c.QueryName(fmt.Sprintf("a%d.b.vendor-test.com", i))
 		}
 		for i := range x.again {
 			c.Record(int64(x.after))
-			c.Question(fmt.Sprintf("a%d.b.vendor-test.com", i))
+			c.QueryName(fmt.Sprintf("a%d.b.vendor-test.com", i))
 		}
 		got := c.Report(true).Kinds[disposable]
 		if got.Zones != x.want || x.want > 0 && !cmp.Equal(got.Examples, []string{"vendor-test.com"}) {
@@ -44,8 +44,8 @@ func TestReverseNamesMakeNoDisposableZone(t *testing.T) {
 	c := New(nil)
 	for i := range 100 {
 		c.Record(0)
-		c.Question(fmt.Sprintf("%d.100.51.198.in-addr.arpa", i))
-		c.Question(fmt.Sprintf("customer%d.duckdns.org", i)) // a public suffix
+		c.QueryName(fmt.Sprintf("%d.100.51.198.in-addr.arpa", i))
+		c.QueryName(fmt.Sprintf("customer%d.duckdns.org", i)) // a public suffix
 	}
 	if got := c.Report(true).Kinds[disposable]; got.Zones != 0 {
 		t.Errorf("got %+v", got)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/shortage"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -27,14 +29,16 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 
 		Messages:     Messages{c.Read, c.Records, c.Paired, c.Held, examples(e.reasons[transform.Kept])},
 		Unmatched:    e.unmatched(),
-		Hiding:       topZones(e.hiding),
+		MostDropped:  topZones(e.hiding),
 		NeverCopied:  e.neverCopied(),
 		Output:       e.search.report(),
 		Verdicts:     e.verdicts(),
-		Forbidden:    e.counts(),
+		Forbidden:    e.kinds(),
 		ResolverMore: e.learned.more,
 		Census:       e.census.report(),
 
+		Few:              append([]shortage.Cause{}, from.Causes...),
+		Packets:          packetCounts(from.Packets),
 		ResolverUnlisted: max(0, len(e.learned.addrs)-maxListed),
 		ResolverNetworks: []string{},
 	}
@@ -46,7 +50,7 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	for i, rule := range transform.Rules() {
 		row := scrubbed.Rows[i]
 		shown := Rule{Rule: row.Name, Meaning: row.Meaning, Records: row.Value, Examples: examples(e.rules[rule])}
-		if reason := rule.Forbids(); reason != transform.Kept {
+		if reason := rule.ForbidsAs(); reason != transform.Kept {
 			shown.Forbids = reason.String()
 		}
 		r.Rules = append(r.Rules, shown)
@@ -74,6 +78,20 @@ func (e *Explainer) Report(c *transform.Counts, from Origin) Report {
 	return r
 }
 
+// packetCounts returns the counts that are not 0.
+func packetCounts(s *packet.Stats) []PacketCount {
+	all := []PacketCount{}
+	if s == nil {
+		return all
+	}
+	for _, row := range s.Rows() {
+		if row.Value > 0 {
+			all = append(all, PacketCount{row.Name, row.Meaning, row.Value})
+		}
+	}
+	return all
+}
+
 func examples[T any](s *samples[T]) []T {
 	if s == nil {
 		return []T{}
@@ -99,13 +117,13 @@ func (e *Explainer) unmatched() []Entry {
 	add := func(attribute string, entry transform.Entry) {
 		all = append(all, Entry{attribute, e.present(entry)})
 	}
-	for _, name := range slices.Sorted(maps.Values(e.entries.names)) {
+	for _, name := range slices.Sorted(maps.Values(e.unmatchedEntries.names)) {
 		add("scrub.local_names", transform.Entry{Name: name})
 	}
-	for _, p := range e.entries.networks {
+	for _, p := range e.unmatchedEntries.networks {
 		add("scrub.local_networks", transform.Entry{Prefix: p})
 	}
-	for _, p := range e.entries.resolvers {
+	for _, p := range e.unmatchedEntries.resolvers {
 		add("scrub.resolvers", transform.Entry{Prefix: p})
 	}
 	return all[:min(len(all), maxEntries)]

@@ -23,9 +23,9 @@ type Census struct {
 	Unreadable uint64 `json:"unreadable"` // records of which only question and zone were examined
 }
 
-// Count makes the Explainer count the names and texts of records that may identify a person. It
+// EnableCensus makes the Explainer count the names and texts of records that may identify a person. It
 // is called before the first message. Examples are masked unless plain.
-func (e *Explainer) Count(plain bool) {
+func (e *Explainer) EnableCensus(plain bool) {
 	var local []string
 	for _, entry := range e.policy.LocalNames {
 		if parsed, err := transform.ParseLocalName(entry); err == nil { // else the policy is refused
@@ -41,7 +41,7 @@ func (c *recordCensus) take(v *transform.Verdict) {
 		return
 	}
 	c.Record(int64(v.Time))
-	c.Question(presented(v.Record.Name))
+	c.QueryName(presented(v.Record.Name))
 	if len(v.Record.Zone) > 0 {
 		c.Name(presented(v.Record.Zone))
 	}
@@ -125,6 +125,7 @@ func (t *text) census(c *Census) {
 	}
 	t.heading("WHICH NAMES MAY IDENTIFY A PERSON")
 	t.b.WriteString(c.Text())
+	t.line("What a gate (release) would hold back cannot be judged from dnstap and packets, which have no NMSG source ids: give --census the NMSG files of several sensors.")
 	if c.Unreadable > 0 {
 		t.line("Of %d records, only question and zone were examined: miekg/dns does not read their messages.", c.Unreadable)
 	}

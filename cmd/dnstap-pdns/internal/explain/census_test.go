@@ -18,13 +18,13 @@ func counted(t *testing.T, c transform.Config, messages ...*transform.Message) R
 		t.Fatal(err)
 	}
 	e := New(c, Options{})
-	e.Count(true)
+	e.EnableCensus(true)
 	p := transform.NewPairer(transform.NewBudget(100))
 	p.Trace(e.Trace("test"))
 	for _, m := range messages {
 		p.Take(m, policy, func(*transform.Record) {})
 	}
-	p.Finish()
+	p.Finish(policy, func(*transform.Record) {})
 	counts := p.Counts()
 	return e.Report(&counts, Origin{})
 }

@@ -24,7 +24,7 @@ func changesOf(v *transform.Verdict, edits []transform.Edit) []Change {
 			all = append(all, outsideMessage(v, e.Rule)...)
 		default:
 			c := inMessage(v.Message.Wire, e)
-			c.at(v.Message.Wire, e.From, e.To, e.After)
+			c.setOctets(v.Message.Wire, e.From, e.To, e.Replacement)
 			all = append(all, c)
 		}
 	}
@@ -39,24 +39,24 @@ func inMessage(wire []byte, e transform.Edit) Change {
 	before := wire[e.From:e.To]
 	switch e.Rule {
 	case transform.IDZeroed:
-		return Change{What: "DNS ID", Before: number(before), After: number(e.After)}
+		return Change{What: "DNS ID", Before: number(before), After: number(e.Replacement)}
 	case transform.HeaderBitsCleared:
-		return Change{What: "header bits", Before: headerBits(before), After: headerBits(e.After)}
+		return Change{What: "header bits", Before: headerBits(before), After: headerBits(e.Replacement)}
 	case transform.OPTRemoved:
-		if len(e.After) > 0 {
-			return Change{What: "count of additional records", Before: number(before), After: number(e.After)}
+		if len(e.Replacement) > 0 {
+			return Change{What: "count of additional records", Before: number(before), After: number(e.Replacement)}
 		}
 		return Change{What: "OPT", Before: optAt(wire, e.From, e.To), After: gone}
 	case transform.CaseLowered:
-		return Change{What: "name", Before: labelsOf(before), After: labelsOf(e.After)}
+		return Change{What: "name", Before: labelsOf(before), After: labelsOf(e.Replacement)}
 	case transform.TrailingCut:
 		return Change{What: "after the last record", Before: octets(before), After: gone}
 	case transform.RRsetRemoved:
 		return Change{What: "record", Before: recordAt(wire, e.From, e.To), After: gone}
 	case transform.Rebuilt:
-		return Change{What: "whole response", Before: count(before), After: count(e.After)}
+		return Change{What: "whole response", Before: count(before), After: count(e.Replacement)}
 	}
-	return Change{What: "octets", Before: octets(before), After: octets(e.After)}
+	return Change{What: "octets", Before: octets(before), After: octets(e.Replacement)}
 }
 
 const (
@@ -102,7 +102,8 @@ func headerBits(b []byte) string {
 	return strings.Join(set, " ")
 }
 
-// outsideMessage returns the change that a rule made outside the message, as far as it is known.
+// outsideMessage returns the changes that a rule made outside the message, such as in the query,
+// the zone or the times, as far as they are known.
 func outsideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 	r, m := v.Record, v.Message
 	switch rule {
@@ -121,6 +122,12 @@ func outsideMessage(v *transform.Verdict, rule transform.Rule) []Change {
 		return []Change{{What: "header bits", Before: "of the query: some of RD, AD, CD, Z", After: "none of RD, AD, CD, Z"}}
 	case transform.IDZeroed:
 		return []Change{{What: "DNS ID", Before: asInQuery, After: fmt.Sprint(r.ID)}}
+	case transform.ZoneOmitted:
+		after := "absent"
+		if len(r.Zone) > 0 { // the other message of the pair stated a valid one
+			after = presented(r.Zone)
+		}
+		return []Change{{What: "zone", Before: "not a name", After: after}}
 	case transform.CaseLowered:
 		if m == nil || bytes.Equal(m.Zone, r.Zone) {
 			return []Change{{What: "name in the query", Before: asInQuery, After: presented(r.Name)}}

@@ -7,15 +7,15 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// entries are the entries of the configuration that nothing has matched so far.
-type entries struct {
+// unmatchedEntries are the entries of the configuration that nothing has matched so far.
+type unmatchedEntries struct {
 	names     map[string]string // as written, by A-labels
 	networks  []netip.Prefix
 	resolvers []netip.Prefix
 }
 
-func newEntries(c *transform.Config) entries {
-	e := entries{names: map[string]string{}}
+func newUnmatchedEntries(c *transform.Config) unmatchedEntries {
+	e := unmatchedEntries{names: map[string]string{}}
 	for _, written := range c.LocalNames {
 		if name, err := transform.ParseLocalName(written); err == nil { // else the policy is refused
 			e.names[name] = written
@@ -27,7 +27,7 @@ func newEntries(c *transform.Config) entries {
 }
 
 // match removes the entries that a message matches, by its server or by its finding.
-func (e *entries) match(v *transform.Verdict) {
+func (e *unmatchedEntries) match(v *transform.Verdict) {
 	if v.Server.IsValid() {
 		a := v.Server.Addr().Unmap()
 		e.networks = without(e.networks, netip.PrefixFrom(a, a.BitLen()))
@@ -44,12 +44,13 @@ func (e *entries) match(v *transform.Verdict) {
 }
 
 // matchResolver removes the entries that contain an address of the resolver.
-func (e *entries) matchResolver(a netip.Addr) {
+func (e *unmatchedEntries) matchResolver(a netip.Addr) {
 	e.resolvers = without(e.resolvers, netip.PrefixFrom(a, a.BitLen()))
 }
 
-// matchName removes a name that was matched, and the names above it.
-func (e *entries) matchName(written string) {
+// matchName removes the entry that was matched, as the configuration writes it, and the names
+// above it.
+func (e *unmatchedEntries) matchName(written string) {
 	name, err := transform.ParseLocalName(written)
 	for more := err == nil && len(e.names) > 0; more; {
 		delete(e.names, name)

@@ -66,7 +66,8 @@ func (x *exactFindings) add(hits []canary.Hit, at Finding) {
 	}
 }
 
-// entry returns the findings of an entry; nil if there are too many entries.
+// entry returns the findings of an entry, which it adds if there are none; nil if there are too
+// many entries.
 func (x *exactFindings) entry(rule canary.Rule, entry string) *foundEntry {
 	if e := x.find(rule, entry); e != nil || len(x.entries) == maxExact {
 		return e

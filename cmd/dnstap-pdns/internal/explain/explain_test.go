@@ -101,12 +101,13 @@ func explained(tb testing.TB, c transform.Config, canaries []string, messages ..
 	p := transform.NewPairer(transform.NewBudget(100))
 	p.Trace(e.Trace("test"))
 	var left [][]byte // sent after the lane took all messages, as by a sink
+	emit := func(r *transform.Record) { left = append(left, contained(tb, r)) }
 	for _, m := range messages {
-		p.Take(m, policy, func(r *transform.Record) { left = append(left, contained(tb, r)) })
+		p.Take(m, policy, emit)
 	}
-	p.Finish()
+	p.Finish(policy, emit)
 	for _, c := range left {
-		e.Sent(nmsg.DNSQR.String(), c)
+		e.Sent(nmsg.DNSQR.String(), c, false)
 	}
 	counts := p.Counts()
 	return e.Report(&counts, Origin{Version: "test", Command: []string{"explain"}, Configuration: "none"})
@@ -151,6 +152,8 @@ func examplesOfRules(t *testing.T) map[transform.Rule][]*transform.Message {
 	stray.Extra = append(stray.Extra, rr)
 	nowhere := response(t, "printer3.", dns.TypeA)
 	nowhere.Rcode = dns.RcodeNameError
+	badZone := answered(pack(t, www))
+	badZone.Zone = []byte("test-tld.")
 	return map[transform.Rule][]*transform.Message{
 		transform.ResolverZeroed:    plain(www),
 		transform.IDZeroed:          plain(www),
@@ -160,6 +163,7 @@ func examplesOfRules(t *testing.T) map[transform.Rule][]*transform.Message {
 		transform.HeaderBitsCleared: plain(cleared),
 		transform.TrailingCut:       {answered(append(pack(t, www), "after\x07"...))},
 		transform.TimeTruncated:     plain(www),
+		transform.ZoneOmitted:       {badZone},
 		transform.RRsetRemoved:      plain(stray),
 		transform.Rebuilt:           plain(middle),
 
@@ -198,7 +202,7 @@ func TestEachRuleIsShownBeforeAndAfter(t *testing.T) {
 			r.Rules = []Rule{got}
 		}
 		w := text{octets: true}
-		w.matchedRules(&r, rule.Forbids() != transform.Kept)
+		w.matchedRules(&r, rule.ForbidsAs() != transform.Kept)
 		shown.WriteString(w.b.String())
 	}
 	golden.Assert(t, shown.String(), "rules.txt")
@@ -277,7 +281,7 @@ func TestFindingsDoNotDependOnTheOrderOfSinks(t *testing.T) {
 		e := New(site(), Options{Canaries: []canary.Canary{c}})
 		for _, i := range order {
 			for range maxFindings + 1 {
-				e.Sent([]string{"dnsqr", "dnsobs"}[i], containers[i])
+				e.Sent([]string{"dnsqr", "dnsobs"}[i], containers[i], false)
 			}
 		}
 		return e.Report(&transform.Counts{}, Origin{}).Verdicts[0].Findings
@@ -295,7 +299,7 @@ func TestFindingsDoNotDependOnTheOrderOfSinks(t *testing.T) {
 func TestRecordsBeforeAnAddressWasKnownAreReported(t *testing.T) {
 	e := New(site(), Options{})
 	e.Sent("dnsqr", contained(t, &transform.Record{Server: server, HasResponse: true, Name: []byte("\x01a\x00"),
-		Resolver: resolver, Response: pack(t, response(t, "a.", dns.TypeA))}))
+		Resolver: resolver, Response: pack(t, response(t, "a.", dns.TypeA))}), false)
 	e.search.learn(netip.MustParseAddr("192.0.2.77"), true)
 	r := e.Report(&transform.Counts{}, Origin{})
 	var b strings.Builder
@@ -336,7 +340,7 @@ func TestACanaryOutsideTheRecordsIsFound(t *testing.T) {
 	container := out.Seal(out.Begin(nil), 0)
 	container = append(container, 0x32, 5, 0x11, 0x22, 0x33, 0x44, 0x55) // field 6
 	binary.BigEndian.PutUint32(container[6:], uint32(len(container)-nmsgHeader))
-	e.Sent("dnsqr", container)
+	e.Sent("dnsqr", container, false)
 	r := e.Report(&transform.Counts{}, Origin{})
 	if v := r.Verdicts[0]; v.Found != 0 || v.Outside != 1 || !r.Found {
 		t.Errorf("got %+v, %v", v, r.Found)
@@ -347,7 +351,7 @@ func TestACanaryOutsideTheRecordsIsFound(t *testing.T) {
 func TestUnsearchedContainersAreAProblem(t *testing.T) {
 	for _, container := range []string{"", "NMSG", "NMSG\x01\x02\x00\x00\x00\x00", "NMSG\x00\x02\x00\x00\x00\x02\x0a\x09"} {
 		e := New(site(), Options{})
-		e.Sent("dnsqr", []byte(container))
+		e.Sent("dnsqr", []byte(container), false)
 		if r := e.Report(&transform.Counts{}, Origin{}); len(r.Problems) == 0 {
 			t.Errorf("%q: no problem", container)
 		}
@@ -430,13 +434,13 @@ func TestEntriesThatMatchInRareFormsAreNotListed(t *testing.T) {
 func TestFieldsThatAreNeverCopiedAreListed(t *testing.T) {
 	e := New(site(), Options{})
 	frame := []byte("\x0a\x09resolver1\x12\x03abc\x1a\x02xy\x7a\x00\x78\x01\x72\x06\x7a\x04rule\x9a\x06\x04hush")
-	e.frame(frame)
-	e.frame(frame)
-	e.frame([]byte("\x0a\xff")) // damaged
+	e.addFrame(frame)
+	e.addFrame(frame)
+	e.addFrame([]byte("\x0a\xff")) // damaged
 	payload := "\x08\x01\x10\x09\x18\x00\x25\x00\x00\x00\x00\x2a\x0c...resolver1"
 	var out nmsg.Container
 	buf := out.Add(out.Begin(nil), nmsg.Payload{Bytes: []byte(payload)})
-	e.Sent("dnsqr", out.Seal(buf, 0))
+	e.Sent("dnsqr", out.Seal(buf, 0), false)
 	r := e.Report(&transform.Counts{}, Origin{})
 	type listed struct {
 		Field, Value string
@@ -467,11 +471,11 @@ func TestFieldsThatAreNeverCopiedAreListed(t *testing.T) {
 // which is searched for as a text.
 func TestAnAddressAsIdentityIsSearchedForInAllForms(t *testing.T) {
 	e := New(site(), Options{})
-	e.frame([]byte("\x0a\x0a192.0.2.53"))
+	e.addFrame([]byte("\x0a\x0a192.0.2.53"))
 	e.Learner().Take(answered(nil))
 	var out nmsg.Container
 	buf := out.Add(out.Begin(nil), nmsg.Payload{Bytes: []byte("\x2a\x05.\xc0\x00\x02\x35")})
-	e.Sent("dnsqr", out.Seal(buf, 0))
+	e.Sent("dnsqr", out.Seal(buf, 0), false)
 	if r := e.Report(&transform.Counts{}, Origin{}); len(r.Verdicts) != 1 || r.Verdicts[0].Loose != 1 || r.Found {
 		t.Errorf("got %+v, found %v", r.Verdicts, r.Found)
 	}
@@ -495,7 +499,7 @@ func unreadable(t *testing.T, line string, asked []canary.Canary) {
 		Server: server, Resolver: netip.AddrPortFrom(netip.IPv4Unspecified(), 0), Name: []byte("\x01x\x00"),
 		HasResponse: true, ResponseTime: transform.Time(began), QueryTime: transform.NoTime,
 		Response: []byte("............ no message, and a SECRET"),
-	}))
+	}), false)
 	r := e.Report(&transform.Counts{Records: 1}, Origin{})
 	if len(r.Problems) != len(asked) || r.Output[0].Unreadable != 1 || len(asked) > 0 && r.Verdicts[0].Found != 1 {
 		t.Errorf("got %+v, %+v, %v", r.Output, r.Verdicts, r.Problems)
@@ -516,7 +520,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		id := binary.BigEndian.AppendUint32(nil, i)
 		frame := append([]byte{0x0a, 4}, id...)
 		frame = binary.AppendUvarint(frame, uint64(100+i)<<3|2)
-		e.frame(append(frame, 0))
+		e.addFrame(append(frame, 0))
 		e.Verdict(&transform.Verdict{Message: &transform.Message{
 			Resolver: netip.AddrPortFrom(netip.AddrFrom4([4]byte(id)), 1)}, Reason: transform.Malformed})
 	}

@@ -13,14 +13,14 @@ type Explainer struct {
 	policy transform.Config
 	masked func(string) string
 
-	mu           sync.Mutex // guards what lanes report
-	reasons      map[transform.Reason]*samples[Example]
-	rules        map[transform.Rule]*samples[RuleExample]
-	entries      entries
-	learned      learned
-	transactions transactions
-	hiding       *transform.DomainCounts
-	uncopied     uncopied
+	mu               sync.Mutex // guards what lanes report
+	reasons          map[transform.Reason]*samples[Example]
+	rules            map[transform.Rule]*samples[RuleExample]
+	unmatchedEntries unmatchedEntries
+	learned          learned
+	transactions     transactions
+	hiding           *transform.DomainCounts
+	uncopied         uncopied
 
 	census *recordCensus // nil unless Count was called
 
@@ -43,15 +43,15 @@ const maxNames = 1000
 // New returns an Explainer of the effects of this policy.
 func New(policy transform.Config, o Options) *Explainer {
 	e := &Explainer{
-		policy:       policy,
-		masked:       o.Masked,
-		reasons:      map[transform.Reason]*samples[Example]{},
-		rules:        map[transform.Rule]*samples[RuleExample]{},
-		entries:      newEntries(&policy),
-		learned:      learned{addrs: map[netip.Addr]bool{}},
-		transactions: transactions{forbidden: canary.NewForbidden(canary.Policy{KeepResolver: policy.KeepResolver})},
-		hiding:       transform.NewDomainCounts(maxZones),
-		uncopied:     uncopied{},
+		policy:           policy,
+		masked:           o.Masked,
+		reasons:          map[transform.Reason]*samples[Example]{},
+		rules:            map[transform.Rule]*samples[RuleExample]{},
+		unmatchedEntries: newUnmatchedEntries(&policy),
+		learned:          learned{addrs: map[netip.Addr]bool{}},
+		transactions:     transactions{forbidden: canary.NewForbidden(canary.Policy{KeepResolver: policy.KeepResolver})},
+		hiding:           transform.NewDomainCounts(maxZones),
+		uncopied:         uncopied{},
 	}
 	for _, c := range o.Canaries {
 		e.search.add(c, given, asASCII(c.Text))
@@ -97,7 +97,7 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if v.Message != nil {
-		e.frame(v.Message.Frame)
+		e.addFrame(v.Message.Frame)
 	}
 	if v.Reason == transform.NotOutward {
 		e.drop(v)
@@ -106,7 +106,7 @@ func (e *Explainer) Verdict(v *transform.Verdict) {
 	if v.Message != nil {
 		e.learn(v.Message)
 	}
-	e.entries.match(v)
+	e.unmatchedEntries.match(v)
 	e.census.take(v)
 	e.hiding.Count(v.Name, v.Finding.Rule)
 	e.transactions.search(v, func(a netip.Addr) bool { return e.learned.addrs[a.Unmap()] })
@@ -185,7 +185,7 @@ func (e *Explainer) learn(m *transform.Message) {
 		l.more = true
 	default:
 		l.addrs[a] = true
-		e.entries.matchResolver(a)
+		e.unmatchedEntries.matchResolver(a)
 		e.search.learn(a, len(l.addrs) <= maxListed)
 	}
 }

@@ -51,7 +51,7 @@ func TestForbiddenItemsAreFoundWithoutACanary(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out nmsg.Container
-			e.Sent(m.String(), out.Seal(out.Add(out.Begin(nil), payload), 1))
+			e.Sent(m.String(), out.Seal(out.Add(out.Begin(nil), payload), 1), false)
 			r := e.Report(&transform.Counts{}, Origin{})
 			if m == nmsg.DNSObs && strings.HasSuffix(x.finding, "field") {
 				continue // it has no address of the resolver
@@ -76,7 +76,7 @@ func TestLooseHitsAreNotes(t *testing.T) {
 	c.LocalNames = []string{"ksu.edu"}
 	e := New(c, Options{})
 	e.Learner().Take(answered(nil))
-	e.Sent("dnsqr", contained(t, leaked(t, "www.ksu.edu.sa.", dns.TypeDNSKEY, "www.ksu.edu.sa. DNSKEY 257 3 8 wAACNcAAAjU=")))
+	e.Sent("dnsqr", contained(t, leaked(t, "www.ksu.edu.sa.", dns.TypeDNSKEY, "www.ksu.edu.sa. DNSKEY 257 3 8 wAACNcAAAjU=")), false)
 	r := e.Report(&transform.Counts{}, Origin{})
 	if len(r.Verdicts) != 2 || r.Found {
 		t.Fatalf("got %+v, found %v", r.Verdicts, r.Found)
@@ -184,7 +184,7 @@ func TestFindingsMatchTheirEntries(t *testing.T) {
 	c.Resolvers = []netip.Prefix{netip.MustParsePrefix("192.0.2.53/32"), netip.MustParsePrefix("192.0.2.54/32"),
 		netip.MustParsePrefix("192.0.2.55/32"), netip.MustParsePrefix("198.18.0.0/16"), netip.MustParsePrefix("198.51.100.7/32")}
 	find := func(rule transform.Rule, entry transform.Entry) *transform.Verdict {
-		return &transform.Verdict{Reason: rule.Forbids(), Finding: transform.Finding{Rule: rule, Entry: entry}}
+		return &transform.Verdict{Reason: rule.ForbidsAs(), Finding: transform.Finding{Rule: rule, Entry: entry}}
 	}
 	e := New(c, Options{Masked: func(entry string) string { return strings.ReplaceAll(entry, "www", "***") }})
 	for _, v := range []*transform.Verdict{
@@ -232,11 +232,11 @@ func TestZonesThatMayHideAreListed(t *testing.T) {
 	drop("printer.local.", transform.SpecialName, transform.SpecialUse)
 	r := e.Report(&transform.Counts{}, Origin{})
 	want := []Zone{{"list.org", 0, 3, 1}, {"whoami.co.uk", 3, 0, 0}, {"co.uk", 0, 1, 0}}
-	if diff := cmp.Diff(want, r.Hiding); diff != "" {
+	if diff := cmp.Diff(want, r.MostDropped); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	w := text{}
-	w.hiding(r.Hiding[:1])
+	w.hiding(r.MostDropped[:1])
 	if got := w.b.String(); !strings.HasSuffix(got, "\nlist.org                    4  lookup 3, local_name_inside 1\n") {
 		t.Errorf("got %q", got)
 	}
@@ -247,7 +247,7 @@ func TestZonesThatMayHideAreListed(t *testing.T) {
 		}
 	}
 	r = e.Report(&transform.Counts{}, Origin{})
-	if held := len(e.hiding.Top(2 * maxZones)); held > maxZones || len(r.Hiding) > shownZones || r.Hiding[0].Zone != "list.org" {
-		t.Errorf("%d zones, shown %v", held, r.Hiding)
+	if held := len(e.hiding.Top(2 * maxZones)); held > maxZones || len(r.MostDropped) > shownZones || r.MostDropped[0].Zone != "list.org" {
+		t.Errorf("%d zones, shown %v", held, r.MostDropped)
 	}
 }

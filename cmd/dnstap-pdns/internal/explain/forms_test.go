@@ -197,8 +197,8 @@ func reverseName(g gen, labels ...string) content {
 	}
 }
 
-// isPart reports whether the reverse name of a network matches the entry; before: other labels
-// precede it.
+// isPart reports whether the reverse name of a network matches the entry. before is true if other
+// labels precede it.
 func (e *entry) isPart(network netip.Prefix, before bool) bool {
 	return network.Overlaps(e.prefix) && (e.prefix.Bits() <= network.Bits() || before && !(e.isResolver() && e.single()))
 }

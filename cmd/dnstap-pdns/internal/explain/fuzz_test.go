@@ -28,16 +28,16 @@ func FuzzReport(f *testing.F) {
 			t.Fatal(err)
 		}
 		e := New(site(), Options{Canaries: []canary.Canary{canary.OfText("test")}})
-		e.Count(len(wire)%2 == 0)
-		e.frame(frame)
+		e.EnableCensus(len(wire)%2 == 0)
+		e.addFrame(frame)
 		p := transform.NewPairer(transform.NewBudget(10))
 		p.Trace(e.Trace(word))
 		for _, m := range []*transform.Message{asked(wire), answered(wire)} {
 			m.Zone = zone
-			p.Take(m, policy, func(r *transform.Record) { e.Sent("dnsqr", contained(t, r)) })
+			p.Take(m, policy, func(r *transform.Record) { e.Sent("dnsqr", contained(t, r), false) })
 		}
-		p.Finish()
-		e.Sent("dnsqr", frame)
+		p.Finish(policy, func(*transform.Record) {})
+		e.Sent("dnsqr", frame, false)
 		counts := p.Counts()
 		r := e.Report(&counts, Origin{Version: word, Command: []string{word}, Configuration: word,
 			Inputs: []Input{{Name: word}}, Problems: []string{word}})

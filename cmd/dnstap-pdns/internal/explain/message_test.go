@@ -48,7 +48,7 @@ type response struct {
 	trailing            string
 
 	policy    *transform.Policy
-	forbidden *canary.Forbidden
+	forbidden *canary.ForbiddenSearch
 }
 
 var (

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/shortage"
+	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/packet"
 )
 
 // Origin is the part of a report that only the command knows.
@@ -13,6 +16,9 @@ type Origin struct {
 	Configuration string
 	Inputs        []Input
 	Problems      []string // in reading the inputs
+
+	Packets *packet.Stats    // nil: none
+	Causes  []shortage.Cause // of few records
 }
 
 var (

@@ -230,8 +230,8 @@ type field struct {
 	write         func(g gen, x content) string
 }
 
-// raw returns a text as octets. A text that may not be divided must not look like
-// character-strings.
+// raw returns a text as octets. If the text may not be divided, octets 255 before it keep it
+// from being read as character-strings.
 func raw(_ gen, x content) string {
 	if x.whole {
 		return "\xff\xff\xff" + x.text

@@ -53,7 +53,7 @@ func (f *form) check(g gen, found map[bool]int, visited map[string]int) {
 		visited[p.name]++
 		m := s.response(g)
 		if p.kind == inName && g.bool() {
-			m.nameOf(g, x.labels)
+			m.setQueryName(g, x.labels)
 		}
 		inChain := p.put(&m, x, g)
 		want := is && s.forbids(f, &e, &p, &x) || s.forbidsOctets(&e, &p, &x)
@@ -112,7 +112,7 @@ type site struct {
 	subnet, querySubnet netip.Prefix
 
 	policy    *transform.Policy
-	forbidden *canary.Forbidden
+	forbidden *canary.ForbiddenSearch
 }
 
 // add adds an entry to the site.
@@ -190,8 +190,8 @@ func (s *site) forbidsOctets(e *entry, p *place, x *content) bool {
 		strings.Contains(string(x.addr.AsSlice()), string(e.prefix.Addr().AsSlice()))
 }
 
-// nameOf sets the query name to the end of a name, if that is not local.
-func (m *response) nameOf(g gen, labels []string) {
+// setQueryName makes the end of a name the query name, if that is not local.
+func (m *response) setQueryName(g gen, labels []string) {
 	end := labels[g.r.IntN(len(labels)):]
 	if len(m.search(wireName(end), nil)) == 0 {
 		m.name = end

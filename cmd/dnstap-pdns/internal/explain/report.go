@@ -1,5 +1,7 @@
 package explain
 
+import "github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/shortage"
+
 // Report is what an Explainer found. As JSON the names below are stable and others may be added;
 // every list is present, also if empty, except those with "omitempty". Texts are printable ASCII,
 // except for line ends in the text of a finding.
@@ -15,11 +17,14 @@ type Report struct {
 	Inputs        []Input  `json:"inputs"`
 	Problems      []string `json:"problems"` // why the report is incomplete
 
-	Messages  Messages `json:"messages"`
-	Dropped   []Reason `json:"dropped"` // every reason, in the order of transform.Reasons
-	Rules     []Rule   `json:"rules"`   // every rule, in the order of transform.Rules
-	Hiding    []Zone   `json:"hiding"`
-	Unmatched []Entry  `json:"unmatched"`
+	Messages Messages         `json:"messages"`
+	Few      []shortage.Cause `json:"few_records"` // reasons for which there are few records
+	Packets  []PacketCount    `json:"packets"`     // counts of packets that are not 0
+
+	Dropped     []Reason `json:"dropped"` // every reason, in the order of transform.Reasons
+	Rules       []Rule   `json:"rules"`   // every rule, in the order of transform.Rules
+	MostDropped []Zone   `json:"hiding"`
+	Unmatched   []Entry  `json:"unmatched"`
 
 	NeverCopied []Uncopied `json:"never_copied"`
 	Output      []Output   `json:"output"`
@@ -54,6 +59,13 @@ type Messages struct {
 	Held    uint64 `json:"held"`
 
 	Examples []Example `json:"examples"` // of messages that became a record
+}
+
+// PacketCount is a count of packets.
+type PacketCount struct {
+	Count   string `json:"count"`
+	Meaning string `json:"meaning"`
+	N       uint64 `json:"n"`
 }
 
 // Reason is a reason for which messages were dropped.

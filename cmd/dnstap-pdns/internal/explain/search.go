@@ -25,7 +25,7 @@ const (
 // An outputSearch searches the output for what the policy forbids, and for canaries as octets.
 type outputSearch struct {
 	mu        sync.Mutex
-	forbidden *canary.Forbidden
+	forbidden *canary.ForbiddenSearch
 	exact     exactFindings
 	targets   []*target
 	set       *canary.Set // of the targets; nil if one was added since
@@ -51,7 +51,8 @@ type target struct {
 	notes    []Finding // in records that loose counts
 }
 
-// rule returns the rule by which the exact search finds the same item; "" if there is none.
+// rule returns the rule by which the exact search finds the item of the target; "" if it does not
+// search for it.
 func (t *target) rule() canary.Rule {
 	switch {
 	case t.origin&(configured|messages) != 0:
@@ -118,8 +119,9 @@ func (s *outputSearch) learn(a netip.Addr, asOctets bool) {
 	}
 }
 
-// Sent searches a container that a sink sent. It implements forward.Observer.
-func (e *Explainer) Sent(sink string, container []byte) {
+// Sent searches a container that a sink sent. The name of the sink is its message type. It
+// implements forward.Observer.
+func (e *Explainer) Sent(sink string, container []byte, _ bool) {
 	s := &e.search
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +142,7 @@ func (e *Explainer) Sent(sink string, container []byte) {
 	if err != nil {
 		s.fail(err)
 	}
-	s.text.Set(s.rest)
+	s.text.Reset(s.rest)
 	s.set.Search(&s.text, func(f canary.Finding) { s.targets[f.Canary].outside++ })
 }
 
@@ -175,7 +177,7 @@ func (s *outputSearch) record(o *output, payload []byte, text func() string) {
 		at.Text = text()
 	}
 	s.exact.add(hits, at)
-	if s.text.Set(payload, r.Messages...) != nil {
+	if s.text.Reset(payload, r.Messages...) != nil {
 		o.unreadable++
 	}
 	for _, t := range s.targets {

@@ -99,7 +99,7 @@ func (e *Explainer) foundBy(v *transform.Verdict) Change {
 		c.What, c.Before = "zone that the source gave", cmp.Or(presented(v.Message.Zone), asInQuery)
 		return c
 	}
-	c.at(v.Message.Wire, f.From, f.To, nil)
+	c.setOctets(v.Message.Wire, f.From, f.To, nil)
 	found := v.Message.Wire[f.From:f.To]
 	switch f.Rule {
 	case transform.LocalNameInRdata, transform.ResolverInRdata:
@@ -117,8 +117,8 @@ func (e *Explainer) foundBy(v *transform.Verdict) Change {
 	return c
 }
 
-// at sets the octets of the message that changed, and their replacement.
-func (c *Change) at(wire []byte, from, to int, after []byte) {
+// setOctets sets the octets of the message that changed, and their replacement.
+func (c *Change) setOctets(wire []byte, from, to int, after []byte) {
 	c.From, c.To = from, to
 	c.BeforeHex, c.AfterHex = hexOf(wire[from:to]), hexOf(after)
 }

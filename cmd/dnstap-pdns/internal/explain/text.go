@@ -25,10 +25,12 @@ func (r *Report) WriteText(w io.Writer, octets bool) error {
 	t := &text{octets: octets}
 	t.line("%s", r.Notice)
 	t.verdicts(r)
+	t.few(r)
 	t.messages(r)
+	t.packets(r.Packets)
 	t.rules(r)
 	t.census(r.Census)
-	t.hiding(r.Hiding)
+	t.hiding(r.MostDropped)
 	t.neverCopied(r.NeverCopied)
 	t.configuration(r)
 	t.reproduce(r)
@@ -157,7 +159,7 @@ func (t *text) messages(r *Report) {
 	t.heading("WHAT WAS READ AND WHAT BECAME OF IT")
 	m := &r.Messages
 	account := (&transform.Counts{Read: m.Read, Records: m.Records, Paired: m.Paired, Held: m.Held}).Account()
-	for i, row := range account.Shown() {
+	for i, row := range account.ShownRows() {
 		t.count(row.Name, row.Value, row.Meaning)
 		if i == 1 {
 			t.examples(m.Examples) // of records
@@ -169,6 +171,29 @@ func (t *text) messages(r *Report) {
 		}
 		t.count(d.Reason, d.Messages, "dropped: "+d.Meaning)
 		t.examples(d.Examples)
+	}
+}
+
+// few writes the reasons for few records, if there are any.
+func (t *text) few(r *Report) {
+	if len(r.Few) == 0 {
+		return
+	}
+	t.heading("WHY THERE ARE FEW RECORDS")
+	for _, c := range r.Few {
+		t.line("%s", c.Says)
+		t.line("  %s", c.Do)
+	}
+}
+
+// packets writes the counts of packets, if there were packets.
+func (t *text) packets(all []PacketCount) {
+	if len(all) == 0 {
+		return
+	}
+	t.heading("PACKETS")
+	for _, p := range all {
+		t.count(p.Count, p.N, p.Meaning)
 	}
 }
 

@@ -15,8 +15,8 @@ const maxSubnets = 50_000
 // transaction: the client subnets of the query and the response, and the resolver's address in
 // the message.
 type transactions struct {
-	forbidden     *canary.Forbidden        // without entries
-	queries, last map[query][]netip.Prefix // client subnets, in the present and the last generation
+	forbidden     *canary.ForbiddenSearch  // without entries
+	queries, last map[query][]netip.Prefix // client subnets, in the current and the last generation
 
 	records, withSubnet uint64
 	exact               exactFindings
@@ -38,8 +38,9 @@ func queryOf(v *transform.Verdict) query {
 	return q
 }
 
-// search remembers the client subnets of a query, and searches a record. known reports whether an
-// address is searched for in every record.
+// search remembers the client subnets of a query. If a record was made, it searches the record for
+// the client subnets of its transaction, and for the resolver's address in the message. known
+// reports whether every record is searched for an address already.
 func (t *transactions) search(v *transform.Verdict, known func(netip.Addr) bool) {
 	var subnets []netip.Prefix
 	if v.Message != nil {
@@ -65,8 +66,9 @@ func (t *transactions) search(v *transform.Verdict, known func(netip.Addr) bool)
 	t.exact.add(t.forbidden.Record(&r), Finding{Text: x.text() + "\n"})
 }
 
-// remember keeps the subnets of a query. When a generation is full, the one before it is
-// dropped. Subnets are also kept under ID 0, to look up a query that ended without a response.
+// remember keeps the subnets of a query in the current generation. When that is full, it becomes
+// the last generation, and the previous one is dropped. Subnets are also kept under ID 0, because
+// the verdict on a query that ended without a response has no message with an ID.
 func (t *transactions) remember(q query, subnets []netip.Prefix) {
 	if len(t.queries) >= maxSubnets {
 		t.last, t.queries = t.queries, nil

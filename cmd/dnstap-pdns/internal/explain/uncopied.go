@@ -46,9 +46,9 @@ type value struct {
 	frames uint64
 }
 
-// frame adds the values of the fields of a message's dnstap frame that are never copied. A
-// damaged frame is read up to the damage.
-func (e *Explainer) frame(frame []byte) {
+// addFrame counts the values of those fields of a dnstap frame that are never copied, and searches
+// the output for them from now on. A damaged frame is read up to the damage.
+func (e *Explainer) addFrame(frame []byte) {
 	eachField(frame, func(n protowire.Number, octets []byte) {
 		switch n {
 		case dnstapType:
@@ -93,7 +93,8 @@ func (e *Explainer) addUncopied(name string, octets []byte) {
 	}
 }
 
-// neverCopied returns the values, and how often each was found in the output.
+// neverCopied returns the values of fields that are never copied, and how often each was found in
+// the output.
 func (e *Explainer) neverCopied() []Uncopied {
 	all := []Uncopied{}
 	for _, name := range slices.Sorted(maps.Keys(e.uncopied)) {

@@ -35,7 +35,8 @@ func (e *Explainer) verdicts() []Verdict {
 	return all
 }
 
-// exactVerdict returns the verdict on an entry that is not searched for as octets.
+// exactVerdict returns the verdict on an entry that is not searched for as octets. records is how
+// many records were searched, and of their description.
 func exactVerdict(x *foundEntry, records uint64, of string) Verdict {
 	return Verdict{
 		Verdict:    fmt.Sprintf("%s %s appears in %d of %d %s", x.rule, x.entry, x.records, records, of),
@@ -85,8 +86,8 @@ func (e *Explainer) verdict(t *target, x *foundEntry) Verdict {
 	return v
 }
 
-// counts returns how many records contain entries of each kind.
-func (e *Explainer) counts() []Kind {
+// kinds returns in how many records entries of each kind were found.
+func (e *Explainer) kinds() []Kind {
 	l, t := &e.search, &e.transactions
 	count := func(rule canary.Rule, entries int) Kind {
 		return Kind{string(rule), entries, l.exact.records[rule], l.records}
@@ -118,7 +119,7 @@ func (r *Report) unsearched() []string {
 	return all
 }
 
-// isResolver reports whether an address is in a configured network of the resolver.
+// isResolver reports whether the address of a target is in a configured network of the resolver.
 func (e *Explainer) isResolver(t *target) bool {
 	return slices.ContainsFunc(e.policy.Resolvers, func(p netip.Prefix) bool { return p.Contains(t.Addr) })
 }

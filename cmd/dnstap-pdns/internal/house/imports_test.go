@@ -11,30 +11,46 @@ import (
 	"testing"
 )
 
-// mayImport lists the packages of the module that each package may import (DESIGN.md).
+// mayImport lists the packages of the module that each package may import (docs/architecture.md).
 // Imports point downwards, sources and sinks do not import each other, and neither imports
 // conf. A new package must be added here first.
 var mayImport = map[string][]string{
 	"transform":    {"transform/dnswire", "transform/dnswire/wiretest"},
-	"forward/nmsg": {"transform"},
+	"forward/nmsg": {"transform", "transform/rrset"},
+	"forward/cof":  {"transform/dnstext", "transform/rrset", "forward/nmsg/nmsgtest"},
 
 	"forward/udp":         {"forward", "forward/nmsg", "forward/forwardtest"},
-	"forward/file":        {"transform", "forward", "forward/nmsg", "forward/forwardtest"}, // nmsg for recovery
+	"forward/file":        {"forward/ondisk", "transform", "forward", "forward/forwardtest"},
+	"forward/ondisk":      nil,
 	"forward/stdout":      {"transform", "forward", "forward/forwardtest"},
-	"forward/forwardtest": {"transform", "forward", "forward/nmsg"}, // for tests of transports
+	"forward/wss":         {"forward", "forward/forwardtest", "conf/certs", "conf/secret"},
+	"forward/kafka":       {"forward", "forward/nmsg", "forward/forwardtest", "conf/brokers", "conf/certs", "conf/secret"},
+	"forward/wss/wsstest": nil,                                                                                  // checks forward/wss: shares no code with it
+	"forward/spool":       {"forward/ondisk", "forward", "forward/nmsg", "forward/file", "forward/forwardtest"}, // file for the times of syncs
+	"forward/forwardtest": {"transform", "forward", "forward/nmsg"},                                             // for tests of transports
+
+	"forward/fstrm": {"transform", "forward", "forward/nmsg", "forward/forwardtest", "conf/certs"},
+	"forward/jsonl": {"transform", "transform/rrset", "forward", "forward/nmsg", "forward/nmsg/nmsgjson", "forward/cof", "forward/forwardtest"},
+
+	"forward/aggregate": {"forward/ondisk", "transform", "transform/rrset", "forward", "forward/nmsg", "forward/cof", "forward/jsonl", "forward/forwardtest"}, // formats and forwardtest for tests
 
 	"transform/dnstext":     {"transform/dnswire"},
+	"transform/rrset":       {"transform", "transform/dnswire", "transform/dnswire/wiretest"},
 	"forward/nmsg/nmsgjson": {"forward/nmsg", "forward/nmsg/nmsgtest", "transform/dnstext"},
 	"forward/nmsg/nmsgtest": {"forward/nmsg"}, // for tests
 
-	"forward":   {"transform", "forward/nmsg"},
-	"collector": {"transform", "collector/certs", "collector/sockfile"},
-	"conf": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "forward/stdout",
-		"collector", "collector/certs", "fallback/pcap"},
+	"forward":         {"transform", "transform/rrset", "forward/nmsg"},
+	"collector/kafka": {"transform", "transform/rrset", "forward/nmsg", "conf/brokers"}, // NMSG is its input
+	"collector":       {"transform", "conf/certs", "collector/sockfile"},
+	"conf": {"transform", "transform/rrset", "forward", "forward/nmsg", "forward/fstrm", "forward/jsonl", "forward/cof",
+		"forward/aggregate", "forward/udp", "forward/file", "forward/stdout", "forward/wss", "forward/spool",
+		"collector", "collector/kafka", "conf/brokers", "conf/certs", "conf/secret", "fallback/pcap", "forward/kafka"},
 
-	"collector/certs":           nil,
-	"collector/certs/certstest": {"collector/certs"},
-	"collector/sockfile":        nil,
+	"conf/brokers":         {"conf/certs", "conf/secret"},
+	"conf/certs":           nil,
+	"conf/secret":          nil,
+	"conf/certs/certstest": {"conf/certs"},
+	"collector/sockfile":   nil,
 
 	"transform/dnswire":          {"transform/dnswire/wiretest"},
 	"transform/dnswire/wiretest": nil, // shares no code with the package that it tests
@@ -47,30 +63,38 @@ var mayImport = map[string][]string{
 	"fallback/pcap":         {"transform", "fallback/pcap/capfile", "fallback/pcap/packet", "fallback/pcap/ring"},
 
 	"cmd/dnstap-pdns/internal/present": {"forward/nmsg", "forward/nmsg/nmsgjson", "forward/nmsg/nmsgtest", "transform/dnstext"},
-	"cmd/dnstap-pdns/internal/sensor": {"transform", "forward", "forward/nmsg", "collector", "collector/certs", "collector/sockfile", "conf",
-		"fallback/pcap"},
-	"cmd/dnstap-pdns/internal/admin": {"transform", "forward", "collector", "conf", "fallback/pcap", "fallback/pcap/packet",
-		"fallback/pcap/ring", "cmd/dnstap-pdns/internal/sensor"},
+	"cmd/dnstap-pdns/internal/sensor": {"transform", "transform/rrset", "forward", "forward/nmsg", "collector", "collector/kafka", "conf/certs",
+		"collector/sockfile", "conf", "fallback/pcap"},
+	"cmd/dnstap-pdns/internal/admin": {"transform", "transform/rrset", "forward", "collector", "collector/kafka", "conf", "fallback/pcap", "fallback/pcap/packet",
+		"fallback/pcap/ring", "cmd/dnstap-pdns/internal/sensor", "cmd/dnstap-pdns/internal/shortage"},
 	"cmd/dnstap-pdns/internal/admin/page": {"transform", "forward", "conf", "cmd/dnstap-pdns/internal/admin",
-		"cmd/dnstap-pdns/internal/admin/samples", "cmd/dnstap-pdns/internal/leaving"},
-	"cmd/dnstap-pdns/internal/admin/samples": {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present"},
-	"cmd/dnstap-pdns/internal/leaving":       {"forward"},
-	"cmd/dnstap-pdns/internal/service":       nil,
-	"cmd/dnstap-pdns/internal/house":         nil,
-	"cmd/dnstap-pdns/internal/canary":        nil, // checks scrubbing independently: shares no code with it
-	"cmd/dnstap-pdns/internal/census":        nil,
+		"cmd/dnstap-pdns/internal/admin/samples", "cmd/dnstap-pdns/internal/observers"},
+	"cmd/dnstap-pdns/internal/admin/samples": {"transform", "forward", "forward/nmsg", "forward/fstrm", "forward/jsonl", "cmd/dnstap-pdns/internal/observers", "cmd/dnstap-pdns/internal/present"},
+	"cmd/dnstap-pdns/internal/observers":     {"forward"},
+	"cmd/dnstap-pdns/internal/startcheck": {"conf", "conf/brokers", "conf/certs", "collector", "collector/sockfile", "fallback/pcap", "forward",
+		"forward/aggregate", "forward/file", "forward/fstrm", "forward/kafka", "forward/wss", "forward/spool", "transform/rrset", "cmd/dnstap-pdns/internal/service"},
+	"cmd/dnstap-pdns/internal/service": nil,
+	"cmd/dnstap-pdns/internal/house":   nil,
+	"cmd/dnstap-pdns/internal/canary":  nil, // checks scrubbing independently: shares no code with it
+	"cmd/dnstap-pdns/internal/census":  nil,
 
-	"cmd/dnstap-pdns/internal/explain": {"transform", "forward/nmsg", "cmd/dnstap-pdns/internal/canary", "cmd/dnstap-pdns/internal/census",
-		"cmd/dnstap-pdns/internal/present"},
-	"cmd/dnstap-pdns/internal/selftest": {"transform", "forward", "forward/nmsg", "cmd/dnstap-pdns/internal/leaving"},
+	"cmd/dnstap-pdns/internal/explain": {"transform", "forward/nmsg", "fallback/pcap/packet", "cmd/dnstap-pdns/internal/canary",
+		"cmd/dnstap-pdns/internal/census", "cmd/dnstap-pdns/internal/present", "cmd/dnstap-pdns/internal/shortage"},
+	"cmd/dnstap-pdns/internal/shortage": {"transform", "collector", "fallback/pcap/packet"},
+	"cmd/dnstap-pdns/internal/selftest": {"transform", "forward", "forward/nmsg", "forward/fstrm", "forward/jsonl", "cmd/dnstap-pdns/internal/observers"},
 
+	"cmd/dnstap-pdns/internal/setup": {"transform", "collector", "conf"},
+
+	"cmd/dnstap-pdns/internal/statement":  {"transform", "conf"},
 	"cmd/dnstap-pdns/internal/uncompress": nil,
-	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "forward/udp", "forward/file", "collector", "conf",
-		"fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for their counters
+	"cmd/dnstap-pdns": {"transform", "forward", "forward/nmsg", "forward/fstrm", "forward/jsonl", "forward/aggregate", "forward/udp", "forward/file",
+		"collector", "conf", "fallback/pcap", "fallback/pcap/packet", "fallback/pcap/ring", // for their counters
 		"cmd/dnstap-pdns/internal/admin", "cmd/dnstap-pdns/internal/admin/page", "cmd/dnstap-pdns/internal/canary",
-		"cmd/dnstap-pdns/internal/explain", "cmd/dnstap-pdns/internal/leaving", "cmd/dnstap-pdns/internal/present",
+		"cmd/dnstap-pdns/internal/census", "transform/rrset", // what a gate would hold back
+		"cmd/dnstap-pdns/internal/explain", "cmd/dnstap-pdns/internal/observers", "cmd/dnstap-pdns/internal/present",
 		"cmd/dnstap-pdns/internal/selftest", "cmd/dnstap-pdns/internal/sensor",
-		"cmd/dnstap-pdns/internal/service", "cmd/dnstap-pdns/internal/uncompress"},
+		"cmd/dnstap-pdns/internal/service", "cmd/dnstap-pdns/internal/setup", "cmd/dnstap-pdns/internal/shortage",
+		"cmd/dnstap-pdns/internal/startcheck", "cmd/dnstap-pdns/internal/statement", "cmd/dnstap-pdns/internal/uncompress"},
 
 	// These packages check the sensor from outside and share no code with it.
 	"integration/nmsgcheck": nil,
@@ -78,18 +102,37 @@ var mayImport = map[string][]string{
 	"integration": {"integration/lab", "integration/nmsgcheck",
 		"collector", "collector/sockfile", // their predictions of socket access are compared with the kernel
 		"fallback/pcap/ring"}, // its tests need root and interfaces
-	"integration/bench": nil,
+	"integration/bench":     nil,
+	"integration/sieserver": nil,
+
+	"integration/kafkabroker": nil,
 
 	"integration/compose":        {"integration/lab", "integration/nmsgcheck"},
 	"integration/compose/client": nil,
+	"integration/packages":       nil,
+	"integration/systemd":        {"integration/lab", "integration/nmsgcheck"},
 }
 
 // testsMayImport lists what the tests of a package may import in addition.
 var testsMayImport = map[string][]string{
-	"cmd/dnstap-pdns/internal/admin": {"collector/certs"},
+	"cmd/dnstap-pdns":                     {"collector/kafka"}, // its rows, for the documentation
+	"cmd/dnstap-pdns/internal/admin":      {"conf/certs"},
+	"cmd/dnstap-pdns/internal/admin/page": {"collector/kafka"},
 
-	"collector":       {"collector/certs/certstest"},
-	"collector/certs": {"collector/certs/certstest"},
+	"cmd/dnstap-pdns/internal/startcheck": {"conf/certs/certstest"},
+
+	"forward/file":   {"forward/nmsg", "forward/fstrm", "forward/jsonl"}, // the formats of its files
+	"forward/fstrm":  {"conf/certs/certstest"},
+	"forward/spool":  {"forward/wss"},
+	"forward/nmsg":   {"forward/cof", "forward/nmsg/nmsgjson", "forward/nmsg/nmsgtest"}, // formats of what was read
+	"forward/stdout": {"forward/nmsg"},
+	"forward/wss":    {"conf/certs/certstest", "forward/wss/wsstest"},
+	"forward/kafka":  {"conf/certs/certstest", "forward/spool", "transform/rrset"},
+
+	"conf/brokers": {"conf/certs/certstest"},
+
+	"collector":  {"conf/certs/certstest"},
+	"conf/certs": {"conf/certs/certstest"},
 }
 
 // TestImportsFollowTheDesign checks the imports of packages and of their tests against
@@ -100,7 +143,7 @@ func TestImportsFollowTheDesign(t *testing.T) {
 		allowed, listed := mayImport[s.folder()]
 		used[s.folder()] = true
 		if !listed {
-			t.Errorf("%s: package %s is missing in mayImport: add it there and in DESIGN.md", s.path, s.folder())
+			t.Errorf("%s: package %s is missing in mayImport: add it there and in docs/architecture.md", s.path, s.folder())
 			continue
 		}
 		for _, spec := range s.Imports {
@@ -127,17 +170,21 @@ func TestImportsFollowTheDesign(t *testing.T) {
 // reaches, directly or indirectly, a package of the right column.
 func TestMayImportHasNoUpwardPath(t *testing.T) {
 	for pkg, never := range map[string][]string{
-		"transform":    {"collector", "forward", "forward/nmsg", "conf"},
+		"transform":    {"collector", "forward", "forward/nmsg", "conf", "transform/rrset"},
 		"forward/nmsg": {"collector", "forward", "conf"},
 
 		"forward/nmsg/nmsgjson": {"collector", "forward", "conf"},
 
-		"forward":   {"collector", "conf", "forward/udp", "forward/file", "forward/stdout"},
+		"forward":   {"collector", "conf", "forward/udp", "forward/file", "forward/stdout", "forward/fstrm", "forward/jsonl"},
 		"collector": {"forward", "forward/nmsg", "conf", "fallback/pcap"},
 
 		"forward/udp":    {"collector", "conf", "forward/file", "forward/stdout"},
 		"forward/file":   {"collector", "conf", "forward/udp", "forward/stdout"},
 		"forward/stdout": {"collector", "conf", "forward/udp", "forward/file"},
+		"forward/wss":    {"collector", "conf", "forward/udp", "forward/file", "forward/stdout"},
+		"forward/fstrm":  {"collector", "conf", "forward/udp", "forward/file", "forward/stdout", "forward/jsonl"},
+		"forward/jsonl":  {"collector", "conf", "forward/udp", "forward/file", "forward/stdout", "forward/fstrm"},
+		"forward/spool":  {"collector", "conf", "forward/udp", "forward/stdout"},
 
 		"fallback/pcap/stream": {"collector", "forward", "forward/nmsg", "conf"},
 		"fallback/pcap/ring":   {"collector", "forward", "forward/nmsg", "conf"},
@@ -210,6 +257,10 @@ var (
 			},
 			uses: map[string][]string{"time": {"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}},
 		},
+		"transform/rrset": {
+			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
+			uses:     map[string][]string{"time": {"Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}},
+		},
 		"transform/dnswire": { // the standard library only
 			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/...", "time",
 				"github.com/...", "golang.org/..."}),
@@ -219,6 +270,10 @@ var (
 			clock:    true,
 		},
 		"forward/nmsg/nmsgjson": {
+			packages: slices.Concat(sockets, files, people),
+			clock:    true,
+		},
+		"forward/cof": {
 			packages: slices.Concat(sockets, files, people),
 			clock:    true,
 		},

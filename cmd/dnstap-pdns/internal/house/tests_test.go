@@ -3,6 +3,7 @@ package house
 import (
 	"go/ast"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 
 // polls lists the helpers that may sleep, because they wait for another process or a real
 // socket.
-var polls = []string{"await", "eventually", "forAWhile"}
+var polls = []string{"await", "awaitFor", "eventually", "delayFor"}
 
 // TestNoTestSleeps checks that tests sleep in synctest bubbles only, where sleeping takes no
 // real time. A helper may sleep if all of its calls are in bubbles.
@@ -217,6 +218,48 @@ func TestEveryPackageThatStartsSomethingChecksForLeaks(t *testing.T) {
 	}
 }
 
+// TestPackagesWithoutRaceDetectorStartNoGoroutine reads the packages that make test runs without
+// the race detector, from SINGLE in the Makefile. They start goroutines only in tests named
+// AtTheSameTime, which run with the race detector too.
+func TestPackagesWithoutRaceDetectorStartNoGoroutine(t *testing.T) {
+	single := makeFolders(t, "SINGLE")
+	if len(single) < 10 {
+		t.Fatalf("only %v found in the Makefile", single)
+	}
+	for _, s := range sources(t) {
+		if !slices.Contains(single, s.folder()) {
+			continue
+		}
+		walk(s.File, func(path []ast.Node) {
+			starts := false
+			switch n := path[len(path)-1].(type) {
+			case *ast.GoStmt:
+				starts = true
+			case *ast.SelectorExpr:
+				starts = slices.Contains([]string{"Go", "AfterFunc", "Parallel"}, n.Sel.Name)
+			}
+			if starts && !strings.HasSuffix(function(path), "AtTheSameTime") {
+				t.Errorf("%s: a goroutine in %s: remove the package from SINGLE in the Makefile", s.at(path[len(path)-1]), s.folder())
+			}
+		})
+	}
+}
+
+// makeFolders returns the folders in a variable of the Makefile.
+func makeFolders(t *testing.T, variable string) (folders []string) {
+	t.Helper()
+	command := exec.Command("make", "-s", "-f", "-", "-C", root, "print")
+	command.Stdin = strings.NewReader("include Makefile\nprint:\n\t@echo $(" + variable + ")\n")
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", command.Args, err)
+	}
+	for _, folder := range strings.Fields(string(out)) {
+		folders = append(folders, strings.TrimPrefix(folder, "./"))
+	}
+	return folders
+}
+
 func startsSomething(pkg, name string) bool {
 	return pkg == "net" && (strings.HasPrefix(name, "Listen") || strings.HasPrefix(name, "Dial")) ||
 		name == "AfterFunc" || name == "Go" // of a WaitGroup
@@ -228,13 +271,14 @@ func imports(s *source, path string) bool {
 
 // usedBy lists, for each function that decodes outputs, the functions that may use it.
 var usedBy = map[string][]string{
-	"Containers": {"decodeAll"},
-	"Decode":     {"decodeAll"},
-	"decodeAll":  {"decodeAll", "readOutputs", "TestReadersAgreeOnVectors"},
+	"Containers":  {"decodeAll", "countRecords", "rrsetsIn"},
+	"Decode":      {"decodeAll"},
+	"DecodeRRset": {"rrsetsIn"}, // Farsight's library has no dnsdedupe: cat and COF are compared with it
+	"decodeAll":   {"decodeAll", "readPart", "readGaps", "TestReadersAgreeOnVectors"},
 }
 
-// TestOutputsAreReadInOnePlace checks that integration tests read outputs with readOutput or
-// readOutputs, which compare several independent decoders.
+// TestOutputsAreReadInOnePlace checks that integration tests read outputs with readOutput,
+// readOutputs, readPart or readGaps, which compare several independent decoders.
 func TestOutputsAreReadInOnePlace(t *testing.T) {
 	found := map[string]bool{}
 	for _, s := range sources(t) {

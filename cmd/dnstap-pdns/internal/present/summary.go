@@ -26,7 +26,7 @@ type summary struct {
 	query, response  []byte   // DNS messages
 }
 
-// summarize summarizes a message of a type that nmsg.Message.Name knows.
+// summarize summarizes a message of vendor base. kind must be a type that nmsg.Message.Name knows.
 func summarize(kind uint32, data []byte) (summary, error) {
 	switch kind {
 	case nmsg.NumberDNSQR:

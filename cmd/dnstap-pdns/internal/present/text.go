@@ -14,15 +14,15 @@ import (
 
 // AppendText appends the message as a person reads it: a line with time, addresses, question and
 // result, then, indented, the records of the response, or of the query if there is no response,
-// in zone file form. If the message is not of its payload's message type, it returns b and an
+// in zone file form. An RRset of dnsdedupe has its bailiwick, times and count in the line. If the message is not of its payload's message type, it returns b and an
 // error.
 func AppendText(b []byte, m nmsg.Message) ([]byte, error) {
 	var w textWriter
 	return w.append(b, m)
 }
 
-// textWriter writes text. Every octet of a message passes package dnstext or is base64, so that
-// the text is printable ASCII.
+// textWriter writes text. Package dnstext formats every octet of a message, or it is base64, so
+// that the text is printable ASCII.
 type textWriter struct {
 	b       []byte
 	message dnstext.Message
@@ -41,6 +41,12 @@ func (w *textWriter) append(b []byte, m nmsg.Message) ([]byte, error) {
 		return w.b, nil
 	}
 	w.word(name)
+	if m.Vendor == nmsg.VendorSIE {
+		if err := w.dedupe(m); err != nil {
+			return b, err
+		}
+		return w.b, nil
+	}
 	s, err := summarize(m.Type, m.Data)
 	if err != nil {
 		return b, err

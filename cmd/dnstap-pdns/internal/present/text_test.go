@@ -138,6 +138,13 @@ func TestTextContainsTheKnownFields(t *testing.T) {
 		"broken DNS":                       {broken, "2026-09-21 14:13:20 dnsobs 192.0.2.1 a. A NOERROR zone=.\n  ; no readable DNS message: 3 bytes\n"},
 		"unknown type": {nmsg.Message{Vendor: 7, Type: 9, Nsec: 1, Data: []byte("\x1b[2J")},
 			"1970-01-01 00:00:00.000000001 vendor=7 type=9 bytes=4\n  ; G1sySg==\n"},
+		"RRset": {nmsgtest.DNSDedupe([]byte("\x01a\x00"), dns.TypeNS, []byte("\x01b\x01;\x00"), []byte{0}),
+			"2026-09-21 14:13:20 dnsdedupe EXPIRATION bailiwick=a. first=2026-09-21T14:12:20Z last=2026-09-21T14:13:20Z count=3\n" +
+				"  a. 300 IN NS b.\\;.\n  a. 300 IN NS .\n"},
+		"RRset with unusual fields": {nmsgtest.SIE(nmsg.NumberDNSDedupe, nmsgtest.Fields{}.Bytes(5, []byte("\x1b")).
+			Varint(13, 7).Bytes(14, []byte{192, 0, 2, 1}).Varint(17, 0).Varint(18, 1)),
+			"2026-09-21 14:13:20 dnsdedupe 7 zone_first=1970-01-01T00:00:00Z zone_last=1970-01-01T00:00:01Z server=192.0.2.1\n" +
+				"  . 0 CLASS0 TYPE0 \\# 1 1b\n"},
 		"dnstap without a message": {nmsgtest.Base(nmsg.NumberDNSTap, nmsgtest.Fields{}.Varint(15, 1)), "2026-09-21 14:13:20 dnstap MESSAGE\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,6 +181,13 @@ func TestPrinterReusesItsBuffersWithoutMixingMessages(t *testing.T) {
 		if diff := cmp.Diff(want.String(), got.String()); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+func TestAnRRsetThatIsUnreadableIsAnErrorAndTheBufferStays(t *testing.T) {
+	got, err := AppendText([]byte("before"), nmsgtest.SIE(nmsg.NumberDNSDedupe, []byte("garbage")))
+	if err == nil || string(got) != "before" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

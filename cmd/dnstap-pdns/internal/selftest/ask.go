@@ -17,7 +17,8 @@ const (
 )
 
 // Ask queries the resolver for the IPv4 address of the name, as its clients do, and returns
-// the response code. After an error the resolver may still query servers.
+// the response code. If the name of the resolver cannot be resolved, the error is a [net.DNSError].
+// After another error the resolver may still query servers.
 func Ask(ctx context.Context, resolver, name string) (rcode string, err error) {
 	query := new(dns.Msg).SetQuestion(name, dns.TypeA)
 	for range attempts {
@@ -26,7 +27,10 @@ func Ask(ctx context.Context, resolver, name string) (rcode string, err error) {
 		if err == nil && answer.Truncated {
 			answer, err = exchange(ctx, "tcp", resolver, query)
 		}
+		unresolved, isUnresolved := errors.AsType[*net.DNSError](err)
 		switch {
+		case isUnresolved:
+			return "", unresolved
 		case err == nil:
 			return dns.RcodeToString[answer.Rcode], nil
 		case ctx.Err() != nil:

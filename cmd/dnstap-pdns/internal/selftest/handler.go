@@ -30,9 +30,9 @@ type Sensor interface {
 	Ledger() forward.Ledger
 }
 
-// A Tap passes the containers that sinks have sent to observers until stop is called.
-type Tap interface {
-	Watch(o forward.Observer) (stop func())
+// Sent passes the units that sinks have sent to observers until stop is called.
+type Sent interface {
+	Subscribe(o forward.Observer) (stop func())
 }
 
 // A refusal is the error of a request that is not served. The client gets it.
@@ -46,15 +46,15 @@ func (r *refusal) Error() string { return r.reason }
 // A handler serves one request at a time.
 type handler struct {
 	sensor func() Sensor
-	tap    Tap
+	sent   Sent
 	busy   sync.Mutex // held while a request is served
 }
 
 // New returns the handler of POST requests for a selftest of the sensor. The sinks of the
-// sensor report to tap. The handler refuses requests that a page of another site made a
+// sensor report to the observers of sent. The handler refuses requests that a page of another site made a
 // browser send.
-func New(sensor func() Sensor, tap Tap) http.Handler {
-	return http.NewCrossOriginProtection().Handler(&handler{sensor: sensor, tap: tap})
+func New(sensor func() Sensor, sent Sent) http.Handler {
+	return http.NewCrossOriginProtection().Handler(&handler{sensor: sensor, sent: sent})
 }
 
 // ServeHTTP answers in lines of JSON: see [Line].
@@ -72,7 +72,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve writes two lines.
+// serve performs a selftest and writes the two lines of its answer. It returns a refusal if it
+// does not serve the request.
 func (h *handler) serve(r *http.Request, write func(Line) error) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return &refusal{http.StatusUnsupportedMediaType, "the Content-Type of the request is not application/json"}
@@ -103,11 +104,12 @@ func (h *handler) serve(r *http.Request, write func(Line) error) error {
 	return write(Line{Verdict: v})
 }
 
-// observe calls started when o observes both names. It returns when the result is final,
-// after observeTime, or when ctx ends.
+// observe calls started when o observes both names. It returns the verdict when the selftest
+// has passed and no sink holds the name, when lanes have dropped both names, or after observeTime. It returns an error
+// when ctx ends.
 func (h *handler) observe(ctx context.Context, sensor Sensor, o *observer, started func() error) (*Verdict, error) {
 	before := sensor.Ledger().Sinks
-	defer h.tap.Watch(o)()
+	defer h.sent.Subscribe(o)()
 	sensor.Trace(func(string) transform.Trace { return o })
 	defer sensor.Trace(nil)
 	if err := started(); err != nil {
@@ -121,8 +123,8 @@ func (h *handler) observe(ctx context.Context, sensor Sensor, o *observer, start
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case now := <-poll.C:
-			v := o.verdict(before, sensor.Ledger().Sinks)
-			if v.Passed() && o.quietFor(now, pollInterval) || o.bothDropped() && o.quietFor(now, quietTime) || !now.Before(end) {
+			v := o.verdict(before, func() []forward.SinkLedger { return sensor.Ledger().Sinks })
+			if v.Passed() && !v.Holds() && o.quietFor(now, pollInterval) || o.bothDropped() && o.quietFor(now, quietTime) || !now.Before(end) {
 				return v, nil
 			}
 		}

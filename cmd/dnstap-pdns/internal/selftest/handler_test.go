@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/observers"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -21,8 +21,8 @@ import (
 
 // A fakeSensor is a sensor that a test controls, and a client of its handler.
 type fakeSensor struct {
-	leaving.Tap
-	observers int // of Tap
+	observers.Set
+	observing int // subscribed observers
 	client    *http.Client
 	dial      func() net.Conn
 
@@ -52,21 +52,21 @@ func (s *fakeSensor) Ledger() forward.Ledger {
 
 func (s *fakeSensor) Watch(o forward.Observer) (stop func()) {
 	s.count(1)
-	end := s.Tap.Watch(o)
+	end := s.Set.Subscribe(o)
 	return func() { end(); s.count(-1) }
 }
 
 func (s *fakeSensor) count(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.observers += n
+	s.observing += n
 }
 
 // observed reports whether the handler observes lanes or sinks.
 func (s *fakeSensor) observed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.trace != nil || s.observers != 0
+	return s.trace != nil || s.observing != 0
 }
 
 // judge reports a verdict of a lane about the name or the decoy.
@@ -78,7 +78,13 @@ func (s *fakeSensor) judge(t *testing.T, name string, r transform.Reason) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.trace("tap").Verdict(&transform.Verdict{Name: target.name, Message: aMessage, Response: true, Reason: r})
+	trace := s.trace("tap")
+	trace.Verdict(&transform.Verdict{Name: target.name, Message: aMessage, Response: true, Reason: r})
+	if r == transform.Kept {
+		for i := range s.sinks {
+			trace.(forward.SinkTrace).Offered(s.sinks[i].Name, recordOf(target.name), 0, false)
+		}
+	}
 }
 
 // send reports a container with the name.
@@ -88,7 +94,7 @@ func (s *fakeSensor) send(t *testing.T, sink, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Sent(sink, containerOf(t, nmsg.DNSQR, false, target.name))
+	s.Sent(sink, containerOf(t, nmsg.DNSQR, false, target.name), false)
 }
 
 // A pipeListener accepts connections in memory, which work with the fake clock of synctest.
@@ -244,7 +250,7 @@ func TestVerdictIsSentAfterObserveTime(t *testing.T) {
 		"nothing":         func(*testing.T, *fakeSensor) {},
 		"the decoy alone": func(t *testing.T, s *fakeSensor) { s.judge(t, aDecoy, transform.LocalName) },
 		"the name alone":  func(t *testing.T, s *fakeSensor) { s.judge(t, aName, transform.Kept); s.send(t, "out", aName) },
-		"a record that waits": func(t *testing.T, s *fakeSensor) {
+		"a record that no sink has": func(t *testing.T, s *fakeSensor) {
 			s.judge(t, aDecoy, transform.LocalName)
 			s.judge(t, aName, transform.Kept)
 		},
@@ -276,6 +282,24 @@ func TestVerdictOmitsSinksThatAReloadAddedOrRemoved(t *testing.T) {
 		s.send(t, "out", aName)
 		if v := e.verdict(t); !v.Passed() || len(v.Sinks) != 1 {
 			t.Errorf("got %+v", v)
+		}
+	})
+}
+
+// TestHeldNameIsWaitedFor passes, after the time in which it may still leave.
+func TestHeldNameIsWaitedFor(t *testing.T) {
+	withSensor(t, func(t *testing.T, s *fakeSensor) {
+		s.sinks = append(s.sinks, forward.SinkLedger{Name: "slow", Queued: 1})
+		began := time.Now()
+		e := s.begin(t)
+		s.judge(t, aDecoy, transform.SpecialName)
+		s.judge(t, aName, transform.Kept)
+		s.send(t, "out", aName)
+		if v := e.verdict(t); !v.Passed() || v.Sinks[1].Stage != Held {
+			t.Errorf("got %+v", v)
+		}
+		if took := time.Since(began); took < observeTime {
+			t.Errorf("after %v", took)
 		}
 	})
 }

@@ -34,7 +34,7 @@ var pattern = regexp.MustCompile(`\A` + prefix + `[0-9a-f]{16,42}(\.[a-z0-9_-]{1
 // A target is a name to observe, in lowercase wire form.
 type target struct {
 	name  []byte
-	label []byte // the first label with its length, which is unique to this run
+	label []byte // the octets of the first label, which are unique to this run
 }
 
 func parseTarget(name string) (target, error) {
@@ -47,5 +47,5 @@ func parseTarget(name string) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("%q is not a domain name: %w", name, err)
 	}
-	return target{name: wire[:n], label: wire[:1+wire[0]]}, nil
+	return target{name: wire[:n], label: wire[1 : 1+wire[0]]}, nil
 }

@@ -19,28 +19,34 @@ var localReasons = map[string]bool{
 	transform.LocalServer.String(): true,
 }
 
-// An observer searches for two names: in the verdicts of all lanes, as their Trace, and in
-// the containers of all sinks, as their Observer. Lanes and sinks call it concurrently.
+// An observer searches for two names: in the verdicts of all lanes, as their SinkTrace, and in
+// the units of all sinks, as their Observer. Lanes and sinks call it concurrently.
 type observer struct {
 	name, decoy target
 
 	mu         sync.Mutex
 	nameState  nameState
 	decoyState nameState
-	lastSeen   time.Time       // of either name
-	left       map[string]bool // by sink
-	decoyLeft  map[string]bool // by sink
+	lastSeen   time.Time            // of either name
+	sinks      map[string]sinkState // by the sink's name
 }
 
 // A nameState contains what lanes saw of one name.
 type nameState struct {
 	Seen
-	pending  int  // queries without a response that did not expire
-	answered bool // a record has a response
+	pending int // queries without a response that did not expire
+}
+
+// A sinkState contains what became of the records of both names at a sink.
+type sinkState struct {
+	taken         bool // a record of the name passed the sink's filter
+	filteredBy    [len(forward.FilterCounts{})]bool
+	left, spooled bool // a unit with the name was sent or written; was put into the spool
+	decoyLeft     bool // a unit with the decoy was sent, written or spooled
 }
 
 func newObserver(name, decoy target) *observer {
-	return &observer{name: name, decoy: decoy, left: map[string]bool{}, decoyLeft: map[string]bool{}}
+	return &observer{name: name, decoy: decoy, sinks: map[string]sinkState{}}
 }
 
 // Verdict counts a message about one of the names. The lane waits for it.
@@ -72,7 +78,6 @@ func (s *nameState) count(v *transform.Verdict) {
 	}
 	if v.Reason == transform.Kept {
 		s.Records++
-		s.answered = s.answered || v.Response
 		return
 	}
 	d := Drop{Reason: v.Reason.String()}
@@ -84,11 +89,30 @@ func (s *nameState) count(v *transform.Verdict) {
 	}
 }
 
-// Sent searches a container for the name, and for the first label of the decoy at any place.
-// It borrows the container.
-func (o *observer) Sent(sink string, container []byte) {
+// Offered notes which sinks take a record of the name. The lane waits for it.
+func (o *observer) Offered(sink string, r *transform.Record, by forward.FilterRule, filtered bool) {
+	if !bytes.Equal(r.Name, o.name.name) {
+		return
+	}
+	o.change(sink, func(s *sinkState) {
+		if filtered {
+			s.filteredBy[by] = true
+		} else {
+			s.taken = true
+		}
+	})
+}
+
+// Sent searches a unit for the names' first labels, at any place: in the payloads of a
+// container, and otherwise in all octets, because no other format compresses or encodes names.
+// It borrows the unit.
+func (o *observer) Sent(sink string, unit []byte, spooled bool) {
+	if !bytes.HasPrefix(unit, []byte(nmsg.Magic)) {
+		o.search(sink, unit, spooled, nil)
+		return
+	}
 	var lowered []byte
-	r := nmsg.NewReader(bytes.NewReader(container))
+	r := nmsg.NewReader(bytes.NewReader(unit))
 	for {
 		m, err := r.Next()
 		if _, damaged := errors.AsType[*nmsg.DamageError](err); damaged {
@@ -97,21 +121,32 @@ func (o *observer) Sent(sink string, container []byte) {
 		if err != nil {
 			return
 		}
-		lowered = appendLower(lowered[:0], m.Data)
-		name, decoy := bytes.Contains(lowered, o.name.name), bytes.Contains(lowered, o.decoy.label)
-		if name || decoy {
-			o.found(sink, name, decoy)
-		}
+		lowered = o.search(sink, m.Data, spooled, lowered)
 	}
 }
 
-// found records that a sink has sent one of the names, or both.
-func (o *observer) found(sink string, name, decoy bool) {
+// search notes which names are in data. It uses the memory of scratch, and returns it.
+func (o *observer) search(sink string, data []byte, spooled bool, scratch []byte) []byte {
+	lowered := appendLower(scratch[:0], data)
+	name, decoy := bytes.Contains(lowered, o.name.label), bytes.Contains(lowered, o.decoy.label)
+	if name || decoy {
+		o.change(sink, func(s *sinkState) {
+			s.left = s.left || name && !spooled
+			s.spooled = s.spooled || name && spooled
+			s.decoyLeft = s.decoyLeft || decoy
+		})
+	}
+	return lowered
+}
+
+// change changes the state of a sink, because one of the names was seen.
+func (o *observer) change(sink string, change func(*sinkState)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.lastSeen = time.Now()
-	o.left[sink] = o.left[sink] || name
-	o.decoyLeft[sink] = o.decoyLeft[sink] || decoy
+	s := o.sinks[sink]
+	change(&s)
+	o.sinks[sink] = s
 }
 
 func appendLower(to, b []byte) []byte {
@@ -125,18 +160,45 @@ func appendLower(to, b []byte) []byte {
 }
 
 // verdict returns the results so far. before contains the ledgers of the sinks from before
-// the selftest, now the current ones.
-func (o *observer) verdict(before, now []forward.SinkLedger) *Verdict {
+// the selftest; now returns the current ones.
+func (o *observer) verdict(before []forward.SinkLedger, now func() []forward.SinkLedger) *Verdict {
+	taken := o.taken() // before now, whose queues then contain what was taken and not sent
+	ledgers := now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	v := &Verdict{Name: o.nameState.seen(), Decoy: o.decoyState.seen(), Sinks: []Sink{}}
-	for i := range now {
-		l := &now[i]
+	for i := range ledgers {
+		l := &ledgers[i]
 		if at := slices.IndexFunc(before, func(b forward.SinkLedger) bool { return b.Name == l.Name }); at >= 0 && !l.Removed {
-			v.Sinks = append(v.Sinks, o.sink(&before[at], l))
+			s := o.sinks[l.Name]
+			s.taken = taken[l.Name]
+			v.Sinks = append(v.Sinks, s.result(&before[at], l))
 		}
 	}
+	for i := range v.Sinks {
+		v.Sinks[i].waitForWindow(v.Sinks)
+	}
 	return v
+}
+
+// waitForWindow gives a sink of RRsets that did not send the name the stage of its aggregate: lanes
+// offer it no records.
+func (s *Sink) waitForWindow(all []Sink) {
+	at := slices.IndexFunc(all, func(o Sink) bool { return o.Name == s.From })
+	if at >= 0 && s.Stage != Left && s.Stage != Spooled {
+		s.Stage = all[at].Stage
+	}
+}
+
+// taken returns the names of the sinks that took a record of the name.
+func (o *observer) taken() map[string]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := map[string]bool{}
+	for name, s := range o.sinks {
+		all[name] = s.taken
+	}
+	return all
 }
 
 // seen returns a copy.
@@ -146,33 +208,44 @@ func (s *nameState) seen() Seen {
 	return seen
 }
 
-func (o *observer) sink(before, now *forward.SinkLedger) Sink {
-	s := Sink{Name: now.Name, DecoyLeft: o.decoyLeft[now.Name]}
+// result returns the result at a sink.
+func (s *sinkState) result(before, now *forward.SinkLedger) Sink {
+	r := Sink{Name: now.Name, From: now.From, DecoyLeft: s.decoyLeft}
 	if !now.FailingSince.IsZero() {
-		s.Error = now.Error
+		r.Error = now.Error
 	}
 	for _, loss := range forward.Losses() {
 		if n := now.Lost[loss]; n > before.Lost[loss] {
-			if s.Lost == nil {
-				s.Lost = map[string]uint64{}
+			if r.Lost == nil {
+				r.Lost = map[string]uint64{}
 			}
-			s.Lost[loss.String()] = n - before.Lost[loss]
+			r.Lost[loss.String()] = n - before.Lost[loss]
 		}
 	}
-	answered := o.nameState.answered
-	switch {
-	case o.left[now.Name]:
-		s.Stage = Left
-	case o.nameState.Records == 0:
-		s.Stage = NoRecord
-	case !now.Message.Takes(&transform.Record{HasResponse: answered, HasQuery: !answered}):
-		s.Stage = Filtered
-	case len(s.Lost) > 0:
-		s.Stage = Lost
-	default:
-		s.Stage = Waiting
+	for _, rule := range forward.FilterRules() {
+		if s.filteredBy[rule] {
+			r.FilteredBy = append(r.FilteredBy, rule.String())
+		}
 	}
-	return s
+	switch {
+	case s.left:
+		r.Stage = Left
+	case s.spooled:
+		r.Stage = Spooled
+	case !s.taken && len(r.FilteredBy) > 0:
+		r.Stage = Filtered
+	case !s.taken:
+		r.Stage = NoRecord
+	case len(r.Lost) > 0:
+		r.Stage = Lost
+	case now.Queued > 0:
+		r.Stage = Held
+	case now.RRsets != nil:
+		r.Stage = InWindow
+	default:
+		r.Stage = Missing
+	}
+	return r
 }
 
 // bothDropped reports whether lanes dropped both names, have no pending query for them, and

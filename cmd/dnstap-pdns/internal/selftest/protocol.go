@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // A Request contains the names to observe: a name that must leave, and a decoy that must not.
@@ -52,10 +53,13 @@ type Drop struct {
 // A Sink is the result for both names at a sink.
 type Sink struct {
 	Name      string            `json:"name"`
+	From      string            `json:"from,omitempty"` // the aggregate whose RRsets it gets
 	Stage     Stage             `json:"stage"`
 	Error     string            `json:"error,omitempty"` // of a failing sink, even if the name left
 	Lost      map[string]uint64 `json:"lost,omitempty"`  // records of all names, during the selftest
 	DecoyLeft bool              `json:"decoy_left,omitempty"`
+
+	FilteredBy []string `json:"filtered_by,omitempty"` // the rules by which the sink did not take a record of the name
 }
 
 // A Stage is the last stage of a sink that the name reached.
@@ -63,10 +67,15 @@ type Stage string
 
 const (
 	NoRecord Stage = "no_record" // the sink got no record of it
-	Filtered Stage = "filtered"  // the sink's message type has no form for it
-	Waiting  Stage = "waiting"   // in an open batch, in the queue, or in a transport that fails
+	Filtered Stage = "filtered"  // the sink takes no record of it
+	Held     Stage = "held"      // in an open batch, in the queue, or in a transport that fails
 	Lost     Stage = "lost"      // the record, or others at the same time
-	Left     Stage = "left"
+	Missing  Stage = "missing"   // the sink took the record, and does not have it: no count explains that
+	Spooled  Stage = "spooled"   // in the spool
+	Left     Stage = "left"      // sent or written
+
+	// The aggregate has the record: its verified RRsets leave at the end of the window.
+	InWindow Stage = "in_window"
 )
 
 // parseRequest returns the names of a [Request]. It refuses names that a query of a user
@@ -97,21 +106,26 @@ func parseRequest(r io.Reader) (name, decoy target, err error) {
 	return name, decoy, nil
 }
 
-// Passed reports whether the name left through every sink that has a form for it, without a
-// failing sink, and the decoy was seen and dropped as local.
-func (v *Verdict) Passed() bool { return v.nameLeft() && v.DecoyStayed() }
+// Passed reports whether the name left, was spooled or is in the window of an aggregate at a sink
+// that works, no sink lost it or has it no more, and the decoy was seen and dropped as local.
+func (v *Verdict) Passed() bool { return v.nameProven() && v.DecoyDropped() }
 
-func (v *Verdict) nameLeft() bool {
-	left := 0
+func (v *Verdict) nameProven() bool {
+	proven := false
 	for _, s := range v.Sinks {
-		switch {
-		case s.Stage == Left && s.Error == "":
-			left++
-		case s.Stage != Filtered:
+		switch s.Stage {
+		case NoRecord, Lost, Missing:
 			return false
+		case Left, Spooled, InWindow:
+			proven = proven || s.Error == ""
 		}
 	}
-	return left > 0
+	return proven
+}
+
+// Holds reports whether a sink holds the name, which may still leave.
+func (v *Verdict) Holds() bool {
+	return slices.ContainsFunc(v.Sinks, func(s Sink) bool { return s.Stage == Held })
 }
 
 // DecoyLeft reports whether a record of the decoy was made, or its first label was sent.
@@ -124,16 +138,16 @@ func (v *Verdict) DecoyLeft() bool {
 	return v.Decoy.Records > 0
 }
 
-// DecoyStayed reports whether the decoy was seen and dropped as local; see [Seen.Stayed].
-func (v *Verdict) DecoyStayed() bool { return !v.DecoyLeft() && v.Decoy.Stayed() != nil }
+// DecoyDropped reports whether the decoy was seen and dropped as local; see [Seen.LocalDrop].
+func (v *Verdict) DecoyDropped() bool { return !v.DecoyLeft() && v.Decoy.LocalDrop() != nil }
 
 // Any reports whether a message about the name was seen.
 func (s *Seen) Any() bool { return s.Queries > 0 || s.Records > 0 || len(s.Dropped) > 0 }
 
-// Stayed returns the drop that proves that the name does not leave: as a local or special
+// LocalDrop returns the drop that proves that the name does not leave: as a local or special
 // name, or because its server is local. Nil means no such drop: other reasons are judged
 // before the name and prove nothing about it.
-func (s *Seen) Stayed() *Drop {
+func (s *Seen) LocalDrop() *Drop {
 	for i := range s.Dropped {
 		if localReasons[s.Dropped[i].Reason] {
 			return &s.Dropped[i]

@@ -23,7 +23,7 @@ var badRequests = map[string]string{
 
 func TestInvalidRequestsAreRefused(t *testing.T) {
 	name, decoy, err := parseRequest(strings.NewReader(aRequest + "\n"))
-	if err != nil || !bytes.HasPrefix(name.name, name.label) || !bytes.HasSuffix(decoy.name, []byte("\x08ipv4only\x04arpa\x00")) {
+	if err != nil || !bytes.HasPrefix(name.name[1:], name.label) || !bytes.HasSuffix(decoy.name, []byte("\x08ipv4only\x04arpa\x00")) {
 		t.Errorf("got %q and %q, %v", name.name, decoy.name, err)
 	}
 	for what, text := range badRequests {
@@ -45,7 +45,7 @@ func FuzzParseRequest(f *testing.F) {
 			return
 		}
 		for _, target := range []target{name, decoy} {
-			if len(target.label) < 1+len(prefix)+16 || len(target.name) > 255 || !bytes.HasPrefix(target.label[1:], []byte(prefix)) {
+			if len(target.label) < len(prefix)+16 || len(target.name) > 255 || !bytes.HasPrefix(target.label, []byte(prefix)) {
 				t.Errorf("%q is accepted", target.name)
 			}
 		}
@@ -67,10 +67,15 @@ func TestPassedNeedsBothProofs(t *testing.T) {
 		"a sink without a form":     {[]Sink{left, {Stage: Filtered}}, stays, true},
 		"no sink":                   {nil, stays, false},
 		"no sink with a form":       {[]Sink{{Stage: Filtered}}, stays, false},
-		"a sink that waits":         {[]Sink{left, {Stage: Waiting}}, stays, false},
+		"a sink that holds it":      {[]Sink{left, {Stage: Held}}, stays, true},
+		"a sink that lacks it":      {[]Sink{left, {Stage: Missing}}, stays, false},
+		"a sink with a spool":       {[]Sink{{Stage: Spooled}}, stays, true},
+		"a spool, peer away":        {[]Sink{{Stage: Spooled, Error: "refused"}}, stays, false},
+		"no sink sent it":           {[]Sink{{Stage: Held}}, stays, false},
 		"a sink that lost it":       {[]Sink{left, {Stage: Lost}}, stays, false},
 		"a sink that never had it":  {[]Sink{left, {Stage: NoRecord}}, stays, false},
-		"a sink that fails":         {[]Sink{left, {Stage: Left, Error: "refused"}}, stays, false},
+		"a sink that fails":         {[]Sink{{Stage: Left, Error: "refused"}}, stays, false},
+		"one that works, one fails": {[]Sink{left, {Stage: Left, Error: "refused"}, {Stage: Held, Error: "refused"}}, stays, true},
 		"decoy never seen":          {[]Sink{left}, Seen{}, false},
 		"decoy not answered":        {[]Sink{left}, Seen{Queries: 1}, false},
 		"decoy dropped before":      {[]Sink{left}, Seen{Dropped: []Drop{{Reason: "rcode"}, {Reason: "forwarded"}}}, false},

@@ -63,7 +63,7 @@ func startForwarder(b *testing.B) *forward.Forwarder {
 		b.Fatal(err)
 	}
 	f := forward.New(forward.Live, transform.NewBudget(file.MaxQueries), slog.New(slog.DiscardHandler))
-	if err := f.Apply(policy, []forward.SinkConfig{conf.SinkFor("bench", target)}); err != nil {
+	if err := f.Apply(policy, []forward.SinkConfig{conf.SinkFor("bench", target)}, nil); err != nil {
 		b.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -47,6 +48,9 @@ func TestSourceListensOnInheritedSocket(t *testing.T) {
 	if !log.has("no source listens on an inherited socket") {
 		t.Errorf("the unused socket is not logged: %s", &log)
 	}
+	if !log.has(`or_drop_in=/etc/systemd/system/dnstap-pdns.socket.d/listen.conf with="[Socket]\nListenStream=\nListenStream=` + filepath.Join(h.dir, "b.sock")) {
+		t.Errorf("the drop-in for the other source is not logged: %s", &log)
+	}
 	early, err := net.Dial("unix", path) // waits in the socket's queue
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +81,40 @@ func TestSourceListensOnInheritedTCPSocket(t *testing.T) {
 		Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Stdout: io.Discard, Inherited: []*os.File{f}})
 	if !log.has("listening on an inherited socket") || log.has("no source listens") {
 		t.Errorf("logged %s", &log)
+	}
+}
+
+// TestSourceWithoutItsSocketNamesTheDropIn: the service manager passed another socket, and the
+// source cannot make its own. If every socket has a source, or the error concerns TCP, the error
+// remains as it is.
+func TestSourceWithoutItsSocketNamesTheDropIn(t *testing.T) {
+	h := newTestSensor(t)
+	f, _ := managerSocket(t, "unix", filepath.Join(h.dir, "other.sock"))
+	busy, addr := managerSocket(t, "tcp", "127.0.0.1:0")
+	defer busy.Close()
+	denied := "source \"dnstap\" \"b\" {\n listen = \"unix://" + h.dir + "/missing/b.sock\"\n owner = \"root\"\n mode = \"0600\"\n}\n"
+	for _, tt := range []struct {
+		name, sources string
+		explained     bool
+	}{
+		{"a socket without a source", denied, true},
+		{"every socket with a source", sourceBlock("o", "other.sock") + denied, false},
+		{"a TCP address in use", "source \"dnstap\" \"t\" {\n listen = \"tcp://" + addr.String() + "\"\n}\n" + denied, false},
+	} {
+		c := h.config(t, tt.sources+sinkBlock("x"))
+		_, cause := New(c, Options{Log: slog.New(slog.DiscardHandler), Inherited: []*os.File{f}})
+		if cause == nil {
+			t.Fatalf("%s: no error", tt.name)
+		}
+		err := ExplainSockets(cause, []*os.File{f}, c.Sources)
+		if !errors.Is(err, cause) {
+			t.Errorf("%s: %v does not wrap %v", tt.name, err, cause)
+		}
+		want := h.dir + "/other.sock, where no source listens. Write this to /etc/systemd/system/dnstap-pdns.socket.d/listen.conf:\n\n" +
+			"[Socket]\nListenStream=\nListenStream=" + h.dir + "/missing/b.sock\nSocketUser=root\nSocketMode=0600\n\n"
+		if _, ok := errors.AsType[*SocketUnitError](err); ok != tt.explained || strings.Contains(err.Error(), want) != tt.explained {
+			t.Errorf("%s: got %v", tt.name, err)
+		}
 	}
 }
 

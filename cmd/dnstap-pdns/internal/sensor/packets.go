@@ -16,7 +16,7 @@ type packetSource struct {
 }
 
 func (s *Sensor) openPackets(c pcap.Config) (*packetSource, error) {
-	var outlet pcap.Outlet = alwaysOutlet{s, c.Name}
+	var outlet pcap.Lanes = alwaysOutlet{s, c.Name}
 	if c.When == pcap.Idle {
 		outlet = idleOutlet{alwaysOutlet{s, c.Name}}
 	}
@@ -54,7 +54,7 @@ func (o idleOutlet) HandOver(capture transform.Span) {
 // messages. They include earlier sources of the same name.
 type PacketStats struct {
 	Name     string
-	StandsIn bool // captures only while dnstap brings nothing outward
+	WhenIdle bool // captures only while dnstap brings nothing outward
 	Removed  bool // by a reload
 	pcap.Stats
 }
@@ -76,7 +76,7 @@ func (s *Sensor) packetStats() []PacketStats {
 }
 
 func (src *packetSource) stats() PacketStats {
-	return PacketStats{Name: src.config.Name, StandsIn: src.config.When == pcap.Idle, Stats: src.capture.Stats()}
+	return PacketStats{Name: src.config.Name, WhenIdle: src.config.When == pcap.Idle, Stats: src.capture.Stats()}
 }
 
 // addStats adds the counts of a source to the counts of earlier sources of its name.

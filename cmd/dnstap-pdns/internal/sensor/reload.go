@@ -8,12 +8,13 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
 // Reload applies another configuration to a running sensor. A dnstap source that keeps its
-// address keeps its connections and counts, even with another name. Packet sources and sinks
-// that did not change keep running. After an error the old configuration is in force.
+// address keeps its connections and counts, even with another name. Packet sources, Kafka sources
+// and sinks that did not change keep running. After an error the old configuration is in force.
 func (s *Sensor) Reload(c *conf.Config) error {
 	policy, err := transform.NewPolicy(c.Policy)
 	if err != nil {
@@ -25,6 +26,7 @@ func (s *Sensor) Reload(c *conf.Config) error {
 		return errors.New("the sensor is not running")
 	}
 	ch, pch := compare(s.sources, c.Sources), comparePackets(s.packets, c.Packets)
+	kch := compareKafka(s.kafka, c)
 	transitional, err := transform.NewPolicy(pch.transitional(c.Policy))
 	if err != nil {
 		return err
@@ -37,27 +39,32 @@ func (s *Sensor) Reload(c *conf.Config) error {
 	if err != nil {
 		return errors.Join(err, closeAll(added, addedPackets))
 	}
-	if err := s.forwarder.Apply(transitional, c.Sinks); err != nil {
+	s.stopKafka(kch.removed)
+	if err := s.forwarder.Apply(transitional, c.Sinks, s.ids); err != nil {
+		s.restartKafka(kch.removed)
 		return errors.Join(err, undo(), closeAll(added, addedPackets))
 	}
 	for i, src := range ch.kept {
 		src.config = ch.configs[i]
 	}
-	s.rename(ch.kept)
+	s.rename(ch.kept, c)
 	s.budget.SetMax(c.MaxQueries)
 	s.namesResolvers = namesResolvers(c)
 	s.replace(ch, added)
 	s.replacePackets(pch, addedPackets)
 	s.inherited.warnUnused(s.log, s.sources)
-	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
+	if err := s.forwarder.Apply(policy, c.Sinks, c.IDsOf); err != nil {
 		return err
 	}
-	s.policy = policy
+	s.policy, s.ids = policy, c.IDsOf
+	for _, k := range kch.added {
+		s.startKafka(s.newKafka(k, c.SourceIDs[k.Name]))
+	}
 	return nil
 }
 
-// rename makes sources count under their new names. The caller holds s.mu.
-func (s *Sensor) rename(sources []*source) {
+// rename makes sources count under their new names and have their new IDs. The caller holds s.mu.
+func (s *Sensor) rename(sources []*source, c *conf.Config) {
 	s.naming.Lock()
 	defer s.naming.Unlock()
 	names := map[string]string{}
@@ -65,7 +72,28 @@ func (s *Sensor) rename(sources []*source) {
 		names[src.name] = src.config.Name
 		src.name = src.config.Name
 	}
-	s.forwarder.Rename(names)
+	s.forwarder.Rename(names, idsDuringReload(c, s.ids))
+}
+
+// idsDuringReload returns the IDs by the sources' new names. Sources that c removes have not
+// ended, and keep those that old returns.
+func idsDuringReload(c *conf.Config, old func(source string) nmsg.IDs) func(source string) nmsg.IDs {
+	configured := map[string]bool{}
+	for i := range c.Sources {
+		configured[c.Sources[i].Name] = true
+	}
+	for i := range c.Packets {
+		configured[c.Packets[i].Name] = true
+	}
+	for i := range c.Kafka {
+		configured[c.Kafka[i].Name] = true
+	}
+	return func(source string) nmsg.IDs {
+		if configured[source] {
+			return c.IDsOf(source)
+		}
+		return old(source)
+	}
 }
 
 // replace stops the removed sources and starts the added ones. The caller holds s.mu.
@@ -103,6 +131,33 @@ func compare(old []*source, wanted []collector.Config) change {
 	}
 	for _, src := range old {
 		if !kept[src] {
+			ch.removed = append(ch.removed, src)
+		}
+	}
+	return ch
+}
+
+// An exactChange is the difference that a reload makes to sources of type S with configurations of
+// type C: a source that changed in any way is removed and added.
+type exactChange[S comparable, C any] struct {
+	kept    []S
+	removed []S
+	added   []C
+}
+
+// compareExactly returns the difference between old and wanted. same reports whether a source has a
+// configuration.
+func compareExactly[S comparable, C any](old []S, wanted []C, same func(S, C) bool) (ch exactChange[S, C]) {
+	for _, c := range wanted {
+		i := slices.IndexFunc(old, func(src S) bool { return same(src, c) })
+		if i < 0 {
+			ch.added = append(ch.added, c)
+		} else {
+			ch.kept = append(ch.kept, old[i])
+		}
+	}
+	for _, src := range old {
+		if !slices.Contains(ch.kept, src) {
 			ch.removed = append(ch.removed, src)
 		}
 	}

@@ -8,34 +8,18 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// A packetChange is the difference that a reload makes to the packet sources. A source whose
-// configuration changed in any way is removed and added.
+// A packetChange is the difference that a reload makes to the packet sources.
 type packetChange struct {
-	kept    []*packetSource
-	removed []*packetSource
-	added   []pcap.Config
+	exactChange[*packetSource, pcap.Config]
 }
 
 func comparePackets(old []*packetSource, wanted []pcap.Config) packetChange {
-	var ch packetChange
-	for _, c := range wanted {
-		i := slices.IndexFunc(old, func(src *packetSource) bool { return reflect.DeepEqual(src.config, c) })
-		if i < 0 {
-			ch.added = append(ch.added, c)
-		} else {
-			ch.kept = append(ch.kept, old[i])
-		}
-	}
-	for _, src := range old {
-		if !slices.Contains(ch.kept, src) {
-			ch.removed = append(ch.removed, src)
-		}
-	}
-	return ch
+	return packetChange{compareExactly(old, wanted, func(src *packetSource, c pcap.Config) bool { return reflect.DeepEqual(src.config, c) })}
 }
 
-// transitional returns the policy until the removed captures have ended. It also has their
-// resolvers, because these addresses must not leave in the last responses of the captures.
+// transitional returns the policy that is in force until the removed captures have ended: the
+// new policy and their resolvers, whose addresses must not leave in the last responses that
+// the captures read.
 func (ch *packetChange) transitional(policy transform.Config) transform.Config {
 	policy.Resolvers = slices.Clone(policy.Resolvers)
 	for _, src := range ch.removed {

@@ -13,7 +13,7 @@ import (
 
 // TestResolversOfARemovedCaptureStayForbiddenUntilItEnds removes a capture by a reload. The
 // capture still delivers what it received, although the new policy does not contain its
-// resolvers. Only the old policy identifies those of their addresses that sent no query.
+// resolvers. Those of their addresses that sent no query are in the old policy only.
 func TestResolversOfARemovedCaptureStayForbiddenUntilItEnds(t *testing.T) {
 	h := start(t, sourceBlock("one", "one.sock")+sinkBlock("sink"))
 	reason := make(chan transform.Reason, 1)

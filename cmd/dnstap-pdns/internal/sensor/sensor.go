@@ -14,9 +14,11 @@ import (
 	"os"
 	"sync"
 
+	"github.com/dnstap-pdns/dnstap-pdns/collector/kafka"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -27,15 +29,20 @@ type Sensor struct {
 	forwarder *forward.Forwarder
 
 	inherited inherited
-	senders   *pcap.Senders // the resolvers that connect to dnstap sources
+	senders   *pcap.DnstapSenders // the resolvers that connect to dnstap sources
 
 	mu      sync.Mutex // held by Reload, and while Run starts sources
 	policy  *transform.Policy
+	ids     func(source string) nmsg.IDs
 	sources []*source
 	packets []*packetSource
+	kafka   []*kafkaSource
 	removed []PacketStats   // of packet sources that a reload removed
 	running context.Context // of the sources; nil before Run and after it
 	failed  chan error      // receives the error of the first source that fails
+
+	join         func(kafka.Config, kafka.Inlet) member // makes the member that a Kafka source is; tests replace it
+	removedKafka []KafkaStats                           // of Kafka sources that a reload removed
 
 	namesResolvers bool // the configuration has addresses of resolvers
 
@@ -71,17 +78,22 @@ func New(c *conf.Config, o Options) (*Sensor, error) {
 		budget:    budget,
 		forwarder: forward.New(forward.Live, budget, o.Log, forward.WithStdout(o.Stdout), forward.WithObserver(o.Observer)),
 		policy:    policy,
+		ids:       c.IDsOf,
 		inherited: sockets,
 		senders:   pcap.NewSenders(),
 		failed:    make(chan error, 1),
+		join:      func(c kafka.Config, inlet kafka.Inlet) member { return kafka.New(c, inlet, o.Log) },
 
 		namesResolvers: namesResolvers(c),
 	}
 	if s.sources, s.packets, err = s.openAll(c.Sources, c.Packets); err != nil {
 		return nil, err
 	}
-	if err := s.forwarder.Apply(policy, c.Sinks); err != nil {
+	if err := s.forwarder.Apply(policy, c.Sinks, c.IDsOf); err != nil {
 		return nil, errors.Join(err, closeAll(s.sources, s.packets))
+	}
+	for _, k := range c.Kafka {
+		s.kafka = append(s.kafka, s.newKafka(k, c.SourceIDs[k.Name]))
 	}
 	s.inherited.warnUnused(s.log, s.sources)
 	return s, nil
@@ -93,7 +105,8 @@ func namesResolvers(c *conf.Config) bool {
 
 // Run serves until ctx ends or a source or all sinks fail permanently. It stops sources and
 // their connections first, then lanes, queues and sinks, so that every message read is
-// delivered or accounted for. started, unless nil, is called when all parts run.
+// delivered or accounted for. A Kafka source ends when it has confirmed and committed what it read,
+// for which the sinks still run. started, unless nil, is called when all parts run.
 func (s *Sensor) Run(ctx context.Context, started func()) error {
 	forwarding, stopForwarding := context.WithCancel(context.Background())
 	defer stopForwarding()
@@ -109,6 +122,9 @@ func (s *Sensor) Run(ctx context.Context, started func()) error {
 	}
 	for _, src := range s.packets {
 		src.task = s.start(src.config.Name, src.capture.Run)
+	}
+	for _, src := range s.kafka {
+		src.task = s.start(src.config.Name, src.member.Run)
 	}
 	s.mu.Unlock()
 	if started != nil {
@@ -126,12 +142,15 @@ func (s *Sensor) Run(ctx context.Context, started func()) error {
 	stopReading()
 	s.mu.Lock()
 	s.running = nil
-	sources, packets := s.sources, s.packets
+	sources, packets, kafka := s.sources, s.packets, s.kafka
 	s.mu.Unlock()
 	for _, src := range sources {
 		<-src.done
 	}
 	for _, src := range packets {
+		<-src.done
+	}
+	for _, src := range kafka {
 		<-src.done
 	}
 	stopForwarding()
@@ -141,5 +160,6 @@ func (s *Sensor) Run(ctx context.Context, started func()) error {
 // Ledger returns the account of every message and record, exact at one instant.
 func (s *Sensor) Ledger() forward.Ledger { return s.forwarder.Ledger() }
 
-// Domains returns the n registered domains that were dropped most.
+// Domains returns the n registered domains with the most drops that a [transform.DomainCount]
+// counts.
 func (s *Sensor) Domains(n int) []transform.DomainCount { return s.forwarder.Domains(n) }

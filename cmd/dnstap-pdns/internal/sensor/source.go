@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/collector/sockfile"
@@ -27,22 +28,32 @@ func (s *Sensor) open(c collector.Config) (*source, error) {
 	}
 	listener, err := s.inherited.listen(c, lane, s.log)
 	if err != nil {
-		return nil, fmt.Errorf("source %q: %w", c.Name, err)
+		return nil, &sourceError{c, err}
 	}
 	src.listener = listener
 	return src, nil
 }
 
+// A sourceError is the reason why a source cannot be opened.
+type sourceError struct {
+	source collector.Config
+	err    error
+}
+
+func (e *sourceError) Error() string { return fmt.Sprintf("source %q: %v", e.source.Name, e.err) }
+
+func (e *sourceError) Unwrap() error { return e.err }
+
 // A dnstapLane is the lane of one dnstap connection. It reports the first outward message of
 // the connection, because packets are not needed after that.
 type dnstapLane struct {
 	*forward.Lane
-	senders *pcap.Senders
+	senders *pcap.DnstapSenders
 	outward bool // an outward message came
 }
 
 func (l *dnstapLane) Take(m *transform.Message) transform.Reason {
-	if !l.outward && l.Passes(m) {
+	if !l.outward && l.MayBeOutward(m) {
 		l.outward = true
 		l.End() // the next call may wait, which is not allowed within a burst
 		l.senders.OutwardBegins()
@@ -58,9 +69,18 @@ func (l *dnstapLane) Close() {
 	l.Lane.Close()
 }
 
-// Excluded reports that resolvers of this machine cannot connect to a source, or that this
+// Listens reports whether a source listens at an address, or may at once on an inherited
+// socket.
+func (s *Sensor) Listens(network, name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := address{network, name}
+	return s.inherited.has(network, name) || slices.ContainsFunc(s.sources, func(src *source) bool { return addressOf(src.config) == at })
+}
+
+// AccessProblem reports that resolvers of this machine cannot connect to a source, or that this
 // could not be checked.
-type Excluded struct {
+type AccessProblem struct {
 	Source     string
 	Exclusions []sockfile.Exclusion
 	Err        error // of the check
@@ -68,14 +88,14 @@ type Excluded struct {
 
 // Excluded returns the dnstap sources to whose sockets a resolver of this machine cannot
 // connect, and those that could not be checked. It reads the access rights of the sockets.
-func (s *Sensor) Excluded() []Excluded {
+func (s *Sensor) Excluded() []AccessProblem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []Excluded
+	var all []AccessProblem
 	for _, src := range s.sources {
 		exclusions, err := src.listener.Exclusions()
 		if len(exclusions) > 0 || err != nil {
-			all = append(all, Excluded{src.config.Name, exclusions, err})
+			all = append(all, AccessProblem{src.config.Name, exclusions, err})
 		}
 	}
 	return all

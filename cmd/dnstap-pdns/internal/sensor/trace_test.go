@@ -34,7 +34,7 @@ func TestNamesAreJudgedByThePolicyInForce(t *testing.T) {
 type counter struct{ verdicts, containers atomic.Int64 }
 
 func (c *counter) Verdict(*transform.Verdict) { c.verdicts.Add(1) }
-func (c *counter) Sent(string, []byte)        { c.containers.Add(1) }
+func (c *counter) Sent(string, []byte, bool)  { c.containers.Add(1) }
 
 func TestTraceAndObserverSeeLanesAndSinks(t *testing.T) {
 	h := newTestSensor(t)

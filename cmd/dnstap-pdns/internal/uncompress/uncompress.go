@@ -31,7 +31,7 @@ type method struct {
 	open func(io.Reader) (io.Reader, func(), error) // the func frees the decoder
 }
 
-// methods returns the supported formats.
+// methods returns the supported methods.
 func methods() []method {
 	return []method{
 		{"gzip", isGzip, openGzip},
@@ -41,8 +41,8 @@ func methods() []method {
 	}
 }
 
-// isGzip follows RFC 1952, section 2.3.1. The third byte is deflate, the only method in
-// use.
+// isGzip follows RFC 1952, section 2.3.1. The third byte is the compression method: 8 is
+// deflate, the only one in use.
 func isGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b, 8}) }
 
 func isBzip2(b []byte) bool {
@@ -93,7 +93,7 @@ func openXZ(r io.Reader) (io.Reader, func(), error) {
 	return x, func() {}, err
 }
 
-// methodOf returns the format of a file that begins with prefix, or nil.
+// methodOf returns the method of a file that begins with prefix; nil: none of methods.
 func methodOf(prefix []byte) *method {
 	for _, m := range methods() {
 		if m.is(prefix) {
@@ -112,10 +112,10 @@ type Reader struct {
 // Close frees the decoder. It does not close the file.
 func (r *Reader) Close() { r.close() }
 
-// New returns a Reader of the uncompressed content of r. It reads the beginning of r.
-// New and the Reader wrap errors of r. Truncated or damaged data is an error after all
-// content before it, for xz after the last whole chunk. Data that is compressed twice is
-// an error of New.
+// New returns a Reader of the uncompressed content of r, whose beginning it reads. It
+// returns an error if the data is compressed twice. If data is truncated or damaged, the
+// Reader returns the content before that (xz: of whole chunks), and then an error. Both
+// wrap errors of r.
 func New(r io.Reader) (*Reader, error) {
 	buffered := bufio.NewReader(r)
 	m, err := peek(buffered)
@@ -140,8 +140,8 @@ func New(r io.Reader) (*Reader, error) {
 
 const longestMagic = 6
 
-// peek returns the method of the next bytes without reading them, or nil. A file that is
-// shorter than longestMagic is not an error here: its reader gets the end.
+// peek returns the method of the next bytes without reading them; nil: none of methods. A
+// file that is shorter than longestMagic is not an error.
 func peek(r *bufio.Reader) (*method, error) {
 	prefix, err := r.Peek(longestMagic)
 	if len(prefix) < longestMagic && err != nil && !errors.Is(err, io.EOF) {
@@ -164,8 +164,8 @@ func (r *methodReader) Read(p []byte) (int, error) {
 	return n, r.method.wrap(err)
 }
 
-// wrap returns an error that is neither io.EOF nor io.ErrUnexpectedEOF, which a reader of
-// the content would take for the end of the content.
+// wrap adds the name of the method to an error. The result does not wrap io.EOF or
+// io.ErrUnexpectedEOF, because a reader would take these for the end of the content.
 func (m *method) wrap(err error) error {
 	switch {
 	case isEnd(err):

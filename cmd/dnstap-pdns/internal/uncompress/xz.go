@@ -84,9 +84,9 @@ func newXZReader(r io.Reader) (*xzReader, error) {
 	return x, x.stream()
 }
 
-// Read returns io.ErrUnexpectedEOF if the file is truncated. The content of a truncated
-// chunk, which is at most 64 KiB of the file, is lost, because the library returns nothing
-// of a chunk that it cannot decode.
+// Read returns uncompressed content, and io.ErrUnexpectedEOF if the file is truncated. The
+// content of a truncated chunk, of up to 64 KiB when compressed, is lost, because the
+// library returns nothing of a chunk that it cannot decode.
 func (x *xzReader) Read(p []byte) (n int, err error) {
 	for x.unpackedLeft == 0 && x.err == nil {
 		x.err = x.advance()
@@ -168,7 +168,7 @@ func (x *xzReader) stream() error {
 	return err
 }
 
-// block reads a block's header (section 3.1).
+// block reads a block's header (section 3.1), which has size octets.
 func (x *xzReader) block(size int) error {
 	b, err := x.peek(size)
 	if err != nil {
@@ -280,8 +280,8 @@ func (x *xzReader) endBlock() error {
 	if bytes.Count(b[:padding], []byte{0}) != padding || !bytes.Equal(b[padding:], x.check.Sum(nil)) {
 		return errXZDamaged
 	}
-	for i, is := range []uint64{x.packed, x.unpacked} {
-		if x.declared[i] >= 0 && uint64(x.declared[i]) != is {
+	for i, actual := range []uint64{x.packed, x.unpacked} {
+		if x.declared[i] >= 0 && uint64(x.declared[i]) != actual {
 			return errXZDamaged
 		}
 	}
@@ -292,7 +292,8 @@ func (x *xzReader) endBlock() error {
 	return err
 }
 
-// addIndexRecord adds a record of the index to a checksum.
+// addIndexRecord adds the sizes of one block to a checksum, by which index compares the
+// index with the blocks that were read.
 func addIndexRecord(h hash.Hash64, packed, unpacked uint64) {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], packed)
@@ -356,7 +357,7 @@ func (r *indexReader) ReadByte() (byte, error) {
 	return b, r.err
 }
 
-// number reads an integer of variable length (section 1.2).
+// number reads an integer of variable length (section 1.2). It sets r.err on failure.
 func (r *indexReader) number() uint64 {
 	n, err := binary.ReadUvarint(r)
 	if err != nil && r.err == nil {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -11,8 +12,9 @@ import (
 type account struct {
 	ID    string // of the element with None
 	Of    string // the things counted: "messages" or "records"
-	Whole part
-	Kept  []part // parts that are no losses
+	Whole []part
+	Total uint64 // the sum of Whole
+	Kept  []part // parts that are not losses
 	Lost  part   // the sum of Some and None
 	Some  []part // losses that occurred, by their reason
 	None  []part // losses that did not occur
@@ -26,17 +28,30 @@ type part struct {
 	Meaning string
 	N       uint64
 	Share   string // of the whole
+	Of      []part // what N consists of, without parts that are zero
 }
 
 // Adds reports whether the parts add up to the whole; they do unless there is a defect.
-func (a *account) Adds() bool { return a.Sum == a.Whole.N }
+func (a *account) Adds() bool { return a.Sum == a.Total }
+
+// Names returns the names of Whole.
+func (a *account) Names() string {
+	var names []string
+	for _, p := range a.Whole {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, " + ")
+}
 
 func accountOf(id, of string, from transform.Account) account {
 	row := func(key string, r transform.Row) part {
-		return part{Key: key, Name: r.Name, Meaning: r.Meaning, N: r.Value, Share: admin.Share(r.Value, from.Whole.Value)}
+		return part{Key: key, Name: r.Name, Meaning: r.Meaning, N: r.Value, Share: admin.Share(r.Value, from.Total())}
 	}
 	lost := transform.Row{Name: from.Lost.Name, Meaning: from.Lost.Meaning, Value: from.Lost.Sum()}
-	a := account{ID: id, Of: of, Whole: row("read", from.Whole), Lost: row(lost.Name, lost), Sum: from.Sum()}
+	a := account{ID: id, Of: of, Total: from.Total(), Lost: row(lost.Name, lost), Sum: from.Sum()}
+	for _, r := range from.Whole {
+		a.Whole = append(a.Whole, row("read", r))
+	}
 	for _, r := range from.Parts {
 		a.Kept = append(a.Kept, row(r.Name, r))
 	}
@@ -50,6 +65,18 @@ func accountOf(id, of string, from transform.Account) account {
 	return a
 }
 
+// divide shows what the part of that name consists of.
+func (a *account) divide(by transform.Group, name string) {
+	for i := range a.Kept {
+		p := &a.Kept[i]
+		for _, r := range by.Rows {
+			if p.Name == name && r.Value > 0 {
+				p.Of = append(p.Of, part{Key: p.Key, Name: r.Name, Meaning: r.Meaning, N: r.Value, Share: admin.Share(r.Value, a.Total)})
+			}
+		}
+	}
+}
+
 // parts returns the parts that add up to the whole, with all losses as one part.
 func (a *account) parts() []part { return append(a.Kept[:len(a.Kept):len(a.Kept)], a.Lost) }
 
@@ -60,10 +87,10 @@ type segment struct{ Key, X, Width string }
 func (a *account) Bar() (all []segment) {
 	at := 0.0
 	for _, p := range a.parts() {
-		if a.Whole.N == 0 || p.N == 0 {
+		if a.Total == 0 || p.N == 0 {
 			continue
 		}
-		width := 100 * float64(p.N) / float64(a.Whole.N)
+		width := 100 * float64(p.N) / float64(a.Total)
 		all = append(all, segment{p.Key, percent(at), percent(width)})
 		at += width
 	}

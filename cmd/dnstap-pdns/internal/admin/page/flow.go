@@ -38,14 +38,14 @@ type block struct{ Key, X, Y, Height string }
 // A caption is text on the right of a block.
 type caption struct{ X, Y, Name, Text string }
 
-// Flow returns the flow, or nil as long as nothing was read.
+// Flow returns the picture of the accounts, or nil as long as nothing was read.
 func (v *view) Flow() *flow {
-	if v.Messages.Whole.N == 0 {
+	if v.Messages.Total == 0 {
 		return nil
 	}
 	f := &flow{Label: v.flowLabel()}
 	f.block("read", 0, 0, flowHeight)
-	f.caption(0, flowHeight/2, "read", number(v.Messages.Whole.N))
+	f.caption(0, flowHeight/2, "read", number(v.Messages.Total))
 	recordsHeight, bottom := f.outcomes(&v.Messages)
 	f.Height = decimal(max(flowHeight, bottom, f.sinks(v.Sinks, recordsHeight)))
 	return f
@@ -56,7 +56,7 @@ func (v *view) Flow() *flow {
 func (f *flow) outcomes(a *account) (recordsHeight, bottom float64) {
 	from, to := 0.0, 0.0
 	for i, p := range a.parts() {
-		share := flowHeight * float64(p.N) / float64(a.Whole.N)
+		share := flowHeight * float64(p.N) / float64(a.Total)
 		height := visible(p.N, share)
 		if i == 0 {
 			recordsHeight = height
@@ -72,12 +72,12 @@ func (f *flow) outcomes(a *account) (recordsHeight, bottom float64) {
 	return recordsHeight, to
 }
 
-// sinks draws the records that each sink was offered, and returns the lower end of the drawing.
+// sinks draws what each sink was offered, records or RRsets, and returns the lower end of the drawing.
 func (f *flow) sinks(sinks []sinkView, records float64) (bottom float64) {
 	height := min(records, max(2*linePitch, flowHeight/float64(max(1, len(sinks)))-space))
 	for i := range sinks {
 		a := &sinks[i].Account
-		if a.Whole.N > 0 {
+		if a.Total > 0 && sinks[i].From == "" {
 			f.band("records", outcomesAt+barWidth, 0, records, sinksAt, bottom, height)
 		}
 		y := bottom
@@ -86,7 +86,7 @@ func (f *flow) sinks(sinks []sinkView, records float64) (bottom float64) {
 			if p.N == 0 {
 				continue
 			}
-			part := visible(p.N, height*float64(p.N)/float64(a.Whole.N))
+			part := visible(p.N, height*float64(p.N)/float64(a.Total))
 			f.block(p.Key, sinksAt, y, part)
 			y += part
 			texts = append(texts, number(p.N)+" "+p.Name)
@@ -122,7 +122,7 @@ func (f *flow) caption(x, middle float64, name, text string) {
 	f.Captions = append(f.Captions, caption{decimal(x + 2*barWidth), decimal(middle), name, text})
 }
 
-// band draws a band from the right of a block to the left of another.
+// band draws a band from the right edge of a block at x0 to the left edge of a block at x1.
 func (f *flow) band(key string, x0, y0, h0, x1, y1, h1 float64) {
 	if h0 == 0 || h1 == 0 {
 		return
@@ -135,7 +135,7 @@ func (f *flow) band(key string, x0, y0, h0, x1, y1, h1 float64) {
 // flowLabel returns the flow in words, for screen readers.
 func (v *view) flowLabel() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s messages read:", number(v.Messages.Whole.N))
+	fmt.Fprintf(&b, "%s messages read:", number(v.Messages.Total))
 	for _, p := range v.Messages.parts() {
 		fmt.Fprintf(&b, " %s %s,", number(p.N), p.Name)
 	}

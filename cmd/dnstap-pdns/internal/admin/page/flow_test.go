@@ -9,11 +9,11 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin/samples"
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/observers"
 )
 
 func flowOf(l admin.Ledger) *flow {
-	return viewOf(&l, new(history), samples.New(new(leaving.Tap))).Flow()
+	return viewOf("", &l, new(history), samples.New(new(observers.Set))).Flow()
 }
 
 func TestTheFlowShowsEveryPart(t *testing.T) {
@@ -23,7 +23,7 @@ func TestTheFlowShowsEveryPart(t *testing.T) {
 		said = append(said, strings.TrimSpace(c.Name+" "+c.Text))
 	}
 	all := strings.Join(said, "|")
-	for _, want := range []string{"read 2,488,327|", "records 1,234,567|", "paired 1,234,568|", "held 2|", "dropped 19,190|", hostile + "|", "files|98,765 delivered, 5 queued, 15,010 lost"} {
+	for _, want := range []string{"read 2,488,327|", "records 1,234,567|", "paired 1,234,568|", "held 2|", "dropped 19,190|", hostile + "|", "files|98,765 delivered, 4,321 written, 5 queued, 6 spooled, 7 filtered, 21,021 lost"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not in %s", want, all)
 		}

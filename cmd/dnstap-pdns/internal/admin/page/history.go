@@ -23,7 +23,7 @@ const (
 	read measure = iota
 	records
 	dropped
-	delivered
+	delivered // or written to a file that is not complete; such records may become lost
 	lost
 	numMeasures
 )
@@ -48,7 +48,7 @@ type history struct {
 	n      int // points so far, also those that were overwritten
 }
 
-// add adds a point with the difference to the previous ledger.
+// add adds a point: the difference to the ledger of the previous call. The first call adds none.
 func (h *history) add(l *admin.Ledger) {
 	now := totalsOf(l)
 	h.mu.Lock()
@@ -83,13 +83,13 @@ func totalsOf(l *admin.Ledger) totals {
 	t.by[""] = amounts{read: l.Total.Read, records: l.Total.Records, dropped: l.Total.Account().Lost.Sum()}
 	for i := range l.Sinks {
 		s := &l.Sinks[i]
-		t.by["sink "+s.Name] = amounts{delivered: s.Delivered, lost: s.Account().Lost.Sum()}
+		t.by["sink "+s.Name] = amounts{delivered: s.Delivered + s.Written, lost: s.Account().Lost.Sum()}
 	}
 	return t
 }
 
-// since returns the difference to the previous totals. A count that decreased, or that is new,
-// began at zero.
+// since returns the difference to the previous totals. A count that is new began at zero. One
+// that decreased, because written records were lost, adds nothing.
 func (t *totals) since(before *totals) point {
 	p := point{at: t.at}
 	if before.at.IsZero() {
@@ -99,8 +99,8 @@ func (t *totals) since(before *totals) point {
 	for c, now := range t.by {
 		was, known := before.by[c]
 		for m, n := range now {
-			if known && n >= was[m] {
-				n -= was[m]
+			if known {
+				n -= min(n, was[m])
 			}
 			p.amounts[m] += n
 		}
@@ -140,12 +140,12 @@ func (h *history) plots(now time.Time) []plot {
 		draw(plot{Key: "read", Title: "Messages read", What: "messages"}, points, read, now),
 		draw(plot{Key: "records", Title: "Records made", What: "records"}, points, records, now),
 		draw(plot{Key: "dropped", Title: "Messages dropped", What: "messages"}, points, dropped, now),
-		draw(plot{Key: "delivered", Title: "Records delivered, all sinks", What: "records"}, points, delivered, now),
+		draw(plot{Key: "delivered", Title: "Records delivered or written to files, all sinks", What: "records"}, points, delivered, now),
 		draw(plot{Key: "lost", Title: "Records lost, all sinks", What: "records"}, points, lost, now),
 	}
 }
 
-// draw adds the points of a measure to a plot.
+// draw adds the axis, the line and the rates of a measure to a plot.
 func draw(p plot, points []point, m measure, now time.Time) plot {
 	if len(points) == 0 {
 		p.Top, p.Half = "1", "0.5"

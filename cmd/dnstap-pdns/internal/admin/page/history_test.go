@@ -29,7 +29,8 @@ func TestNoRateIsBelowZero(t *testing.T) {
 		"one goes":         {[][]admin.Sink{{sink("a", 1000), sink("b", 5)}, {sink("b", 8)}}, []uint64{3}},
 		"one comes":        {[][]admin.Sink{{sink("a", 1000)}, {sink("a", 1001), sink("b", 7)}}, []uint64{8}},
 		"none is left":     {[][]admin.Sink{{sink("a", 1000)}, {}}, []uint64{0}},
-		"one counts again": {[][]admin.Sink{{sink("a", 1000)}, {sink("a", 2)}}, []uint64{2}},
+		"written is lost":  {[][]admin.Sink{{{Name: "a", Written: 1000}}, {{Name: "a", Written: 2}}}, []uint64{0}},
+		"written is named": {[][]admin.Sink{{{Name: "a", Written: 10}}, {{Name: "a", Delivered: 10, Written: 1}}}, []uint64{1}},
 	} {
 		var h history
 		at := start

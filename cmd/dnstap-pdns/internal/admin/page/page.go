@@ -20,7 +20,7 @@ import (
 
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin/samples"
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/observers"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 )
 
@@ -33,6 +33,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // A Page shows ledgers. It is an [admin.Page].
 type Page struct {
+	host     string
 	ledger   func() admin.Ledger
 	log      *slog.Logger
 	template *template.Template
@@ -43,8 +44,10 @@ type Page struct {
 	rendering sync.Mutex // held while a page is made, which allocates a megabyte
 }
 
-// New returns a Page. ledger returns the present ledger; tap provides samples if these are on.
-func New(ledger func() admin.Ledger, tap *leaving.Tap, log *slog.Logger) (*Page, error) {
+// New returns a Page of the sensor on a host, whose name may be empty. ledger returns the current
+// ledger. sent provides the samples, if these are
+// on. The error is that of the template.
+func New(host string, ledger func() admin.Ledger, sent *observers.Set, log *slog.Logger) (*Page, error) {
 	t, err := template.New("page.html").Funcs(template.FuncMap{
 		"number": number[uint64],
 		"signed": number[int64],
@@ -53,11 +56,13 @@ func New(ledger func() admin.Ledger, tap *leaving.Tap, log *slog.Logger) (*Page,
 		"counts": counted[int],
 		"share":  func(n, of int64) string { return admin.Share(uint64(n), uint64(of)) },
 		"fill":   fill,
+		"usize":  size[uint64],
+		"ushare": admin.Share,
 		"moment": moment,
 		"stamp":  stamp,
 		"plain":  conf.Escape, // text from peers may contain characters that reorder or hide text
 	}).ParseFS(files, "page.html")
-	p := &Page{ledger: ledger, log: log, template: t, routes: http.NewServeMux(), samples: samples.New(tap)}
+	p := &Page{host: host, ledger: ledger, log: log, template: t, routes: http.NewServeMux(), samples: samples.New(sent)}
 	p.routes.HandleFunc("GET /{$}", p.show)
 	for _, name := range []string{"page.css", "page.js", "icon.svg"} {
 		p.routes.HandleFunc("GET /page/"+name, func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, name) })
@@ -65,7 +70,7 @@ func New(ledger func() admin.Ledger, tap *leaving.Tap, log *slog.Logger) (*Page,
 	return p, err
 }
 
-// Run records the counts of ledgers for an hour, until ctx ends.
+// Run records the counts of the ledger at each tick, until ctx ends.
 func (p *Page) Run(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
@@ -80,7 +85,7 @@ func (p *Page) Run(ctx context.Context) {
 	}
 }
 
-// Adopt puts another configuration in force. One caller at a time.
+// Adopt puts another configuration in force. It must not be called concurrently.
 func (p *Page) Adopt(c conf.Admin) { p.samples.Show(c.Samples && c.Listen != "") }
 
 // ServeHTTP serves the page at /, and its files below /page/.
@@ -109,6 +114,6 @@ func (p *Page) text() ([]byte, error) {
 	defer p.rendering.Unlock()
 	l := p.ledger()
 	var text bytes.Buffer
-	err := p.template.Execute(&text, viewOf(&l, &p.history, p.samples))
+	err := p.template.Execute(&text, viewOf(p.host, &l, &p.history, p.samples))
 	return text.Bytes(), err
 }

@@ -130,7 +130,7 @@ async function refresh() {
       show(fresh);
     }
   } catch {
-    notice(`The sensor does not answer. What stands below is of ${shownAt()}, and may have changed.`, true);
+    notice(`The sensor does not answer. The values below are from ${shownAt()} and may have changed.`, true);
   } finally {
     fetching = false;
     timer = setTimeout(refresh, interval);
@@ -142,7 +142,7 @@ $("pause").addEventListener("click", () => {
   paused = !paused;
   $("pause").textContent = paused ? "Resume refresh" : "Pause refresh";
   if (paused) {
-    notice(`Refresh is paused. What stands below is of ${shownAt()}.`, true);
+    notice(`Refresh is paused. The values below are from ${shownAt()}.`, true);
   } else {
     refresh();
   }

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/html"
 
+	"gotest.tools/v3/golden"
+
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin"
 	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/admin/samples"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
@@ -79,10 +81,13 @@ func TestEveryCountIsShown(t *testing.T) {
 		if p := l.Sources[i].Pcap; p != nil {
 			rows = append(rows, p.Rows()...)
 		}
+		if k := l.Sources[i].Kafka; k != nil {
+			rows = append(rows, k.Rows()...)
+		}
 	}
 	for i := range l.Sinks {
 		a := l.Sinks[i].Account()
-		rows = slices.Concat(rows, []transform.Row{a.Whole}, a.Parts, a.Lost.Rows, l.Sinks[i].Rows())
+		rows = slices.Concat(rows, a.Whole, a.Parts, a.Lost.Rows, l.Sinks[i].Rows())
 	}
 	want := []string{"read DNS messages, and frames or packets that should have been one " + number(l.Total.Read)}
 	for _, r := range rows {
@@ -97,9 +102,10 @@ func TestEveryCountIsShown(t *testing.T) {
 	for _, l := range forward.Losses() {
 		want = append(want, fmt.Sprintf("%s %s %s", l, l.Meaning(), number(3000+uint64(l))))
 	}
-	want = append(want, "1,234,567 records, each offered to every sink", "= read, adds up", "= offered, adds up", "98,765 records", "5,678 frames", "4,567 messages",
+	want = append(want, "1,234,567 records, each offered to every sink", "= read, adds up", "= offered + resumed, adds up", "98,765 records", "5,678 frames", "4,567 messages",
 		"8,765", "7,654 packets", "6,543 packets", "12 of 131,072 queries", "v1.2.3", "Brings nothing outward. set this.", "fails for 1 min 0 s",
-		"capturing, because dnstap is silent", "removed by a reload")
+		"capturing, because dnstap is silent", "removed by a reload",
+		"Not read yet 22,222 messages", "Last commit 2 min 0 s ago", "Not committed for 1 min 30 s", "reads 0 partitions", "Last commit none so far", "Waits for acknowledgement 3.0 MiB")
 	for _, w := range want {
 		if !strings.Contains(said, w) {
 			t.Errorf("the page does not say %q", w)
@@ -163,9 +169,51 @@ func TestWrongSumsAreShown(t *testing.T) {
 	}
 }
 
+// TestCausesOfFewRecordsAreWarnings shows the page of a packet source with wrong resolvers.
+func TestCausesOfFewRecordsAreWarnings(t *testing.T) {
+	text, err := mustPage(t, func() admin.Ledger {
+		return admin.Ledger{Reload: admin.Reload{OK: true}, Sources: []admin.Source{{Name: "span", Kind: admin.KindPcap, Pcap: &admin.Packets{
+			Counts: map[string]uint64{"unlisted_queries": 352}, Interfaces: []admin.Interface{{Name: "eth0", Up: true}}}}}}
+	}).text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, from, _ := strings.Cut(string(text), `<section id="warnings"`)
+	warnings, _, _ := strings.Cut(from, "</section>")
+	golden.Assert(t, warnings, "fewrecords.html")
+}
+
+func TestThePageNamesItsHost(t *testing.T) {
+	doc := show(t, mustPage(t, full))
+	if title := text(every(doc, "title")[0]); !strings.Contains(title, "dnstap-pdns on sensor1") {
+		t.Errorf("title %q", title)
+	}
+	if said := text(every(doc, "header")[0]); !strings.Contains(said, "Passive DNS sensor on sensor1") {
+		t.Errorf("header %q", said)
+	}
+	p := mustPage(t, full)
+	p.host = ""
+	if title := text(every(show(t, p), "title")[0]); !strings.HasSuffix(title, "dnstap-pdns") {
+		t.Errorf("title without a name %q", title)
+	}
+}
+
+// TestManySinksAreShownBelowTheMessages: next to each other, the column of the messages would be
+// empty below its table.
+func TestManySinksAreShownBelowTheMessages(t *testing.T) {
+	for sinks, want := range map[int]string{1: "flow", 2: "flow", 3: "flow many", 20: "flow many"} {
+		doc := show(t, mustPage(t, func() admin.Ledger { return admin.Ledger{Sinks: make([]admin.Sink, sinks)} }))
+		for _, n := range every(doc, "div") {
+			if class, _ := attr(n, "class"); strings.HasPrefix(class, "flow") && class != want {
+				t.Errorf("%d sinks: class %q, want %q", sinks, class, want)
+			}
+		}
+	}
+}
+
 func TestHostileTextIsEscaped(t *testing.T) {
 	p, l := mustPage(t, full), full()
-	v := viewOf(&l, &p.history, p.samples)
+	v := viewOf("", &l, &p.history, p.samples)
 	v.SamplesOn, v.Samples = true, []samples.Sample{{Sink: hostile, Text: hostile}}
 	var page bytes.Buffer
 	if err := p.template.Execute(&page, v); err != nil {

@@ -15,6 +15,7 @@ const maxConnections = 50
 // A view is the data of the page for one ledger.
 type view struct {
 	*admin.Ledger
+	Host     string // may be empty
 	Warnings []admin.Warning
 	Sources  []sourceView
 	Plots    []plot
@@ -36,6 +37,7 @@ type sourceView struct {
 	Well        bool
 	Connections []admin.Connection // the first maxConnections
 	More        int                // connections that are not shown
+	Unread      uint64             // messages of Kafka
 	Rows        []transform.Row    // counts that are not part of the ledger's sums
 }
 
@@ -43,14 +45,15 @@ type sourceView struct {
 type sinkView struct {
 	*admin.Sink
 	ID      string
+	Unit    string // what it is offered: "record" or "RRset"
 	Account account
 	Rows    []transform.Row // counts that are not part of the sum
 	State   string
 	Well    bool
 }
 
-func viewOf(l *admin.Ledger, h *history, s *samples.Samples) *view {
-	v := &view{Ledger: l, Warnings: l.Warnings(), Plots: h.plots(l.Time), Messages: accountOf("messages", "messages", l.Total.Account())}
+func viewOf(host string, l *admin.Ledger, h *history, s *samples.Samples) *view {
+	v := &view{Ledger: l, Host: host, Warnings: l.Warnings(), Plots: h.plots(l.Time), Messages: accountOf("messages", "messages", l.Total.Account())}
 	for i := range l.Sources {
 		v.Sources = append(v.Sources, sourceOf(l, &l.Sources[i]))
 	}
@@ -71,6 +74,8 @@ func sourceOf(l *admin.Ledger, s *admin.Source) sourceView {
 		v.dnstap(s.Dnstap)
 	case s.Pcap != nil:
 		v.packets(s.Pcap)
+	case s.Kafka != nil:
+		v.kafka(l, s.Kafka)
 	}
 	return v
 }
@@ -86,9 +91,9 @@ func (v *sourceView) dnstap(d *admin.Dnstap) {
 func (v *sourceView) packets(p *admin.Packets) {
 	v.Kind, v.State, v.Well = "packets", "capturing", true
 	switch {
-	case p.StandsIn && p.Capturing:
+	case p.WhenIdle && p.Capturing:
 		v.State = "capturing, because dnstap is silent"
-	case p.StandsIn:
+	case p.WhenIdle:
 		v.State = "waiting: it captures while dnstap is silent"
 	case !p.Capturing:
 		v.State, v.Well = "not capturing", false
@@ -96,22 +101,44 @@ func (v *sourceView) packets(p *admin.Packets) {
 	v.Rows = p.Rows()
 }
 
+func (v *sourceView) kafka(l *admin.Ledger, k *admin.Kafka) {
+	v.Kind, v.State, v.Well = "Kafka", "reads "+counted(k.Partitions, "partition"), k.Partitions > 0
+	if k.Failing != nil {
+		v.State, v.Well = "fails for "+span(l.Time.Sub(k.Failing.Since)), false
+	}
+	v.Unread, v.Rows = uint64(k.Lag), k.Rows()
+}
+
 func sinkOf(l *admin.Ledger, s *admin.Sink) sinkView {
-	v := sinkView{Sink: s, ID: "sink-" + s.Name, State: "works", Well: true}
+	v := sinkView{Sink: s, ID: "sink-" + s.Name, Unit: "record", State: "works", Well: true}
+	if s.From != "" {
+		v.Unit = "RRset"
+	}
 	switch {
-	case s.Removed && s.Leaving:
+	case s.Removed && s.Draining:
 		v.State = "removed by a reload; it still delivers its queue"
 	case s.Removed:
 		v.State = "removed by a reload; its records stay in the account"
-	case s.Leaving:
+	case s.Draining:
 		v.State = "works; the sink that a reload replaced still delivers its queue"
 	}
 	if s.Failing != nil {
 		v.State, v.Well = "fails for "+span(l.Time.Sub(s.Failing.Since)), false
 	}
-	v.Account, v.Rows = accountOf(v.ID, "records", s.Account()), s.Rows()
+	v.Account, v.Rows = accountOf(v.ID, v.Unit+"s", s.Account()), s.Rows()
+	v.Account.divide(s.Filtering(), "filtered")
+	if s.RRsets != nil {
+		v.Rows = append(v.Rows, s.RRsets.ByOutcome().Rows...)
+	}
 	return v
 }
+
+// stackedSinks is the largest number of sinks whose accounts fit next to that of the messages. More
+// are shown below it, so that its column does not stay empty.
+const stackedSinks = 2
+
+// Many reports whether the sinks are shown below the messages.
+func (v *view) Many() bool { return len(v.Sinks) > stackedSinks }
 
 // Ago returns how long before the ledger's time t was.
 func (v *view) Ago(t time.Time) string { return span(v.Time.Sub(t)) }
@@ -140,7 +167,7 @@ func (v *view) Matrix() []matrixRow {
 // flat returns every row of the account of messages.
 func flat(m *admin.Messages) []transform.Row {
 	a := m.Account()
-	return slices.Concat([]transform.Row{a.Whole}, a.Parts, a.Lost.Rows)
+	return slices.Concat(a.Whole, a.Parts, a.Lost.Rows)
 }
 
 // A rule is a row of scrubbing.
@@ -151,7 +178,7 @@ type rule struct {
 	Never   string // why N may be 0; empty if N is not 0
 }
 
-// rulesOf returns the rules that change records, and those that forbid them.
+// rulesOf returns the rules that change records, and those that drop messages.
 func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
 	scrubbed := l.Total.Scrubbing()
 	for i, r := range transform.Rules() {
@@ -160,7 +187,7 @@ func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
 		if shown.N == 0 {
 			shown.Never = whyNever(l, r)
 		}
-		if r.Forbids() == transform.Kept {
+		if r.ForbidsAs() == transform.Kept {
 			changing = append(changing, shown)
 		} else {
 			forbidding = append(forbidding, shown)
@@ -172,9 +199,11 @@ func rulesOf(l *admin.Ledger) (changing, forbidding []rule) {
 // whyNever returns a reason for which a rule may not have matched so far.
 func whyNever(l *admin.Ledger, r transform.Rule) string {
 	switch {
+	case slices.ContainsFunc(l.Sources, func(s admin.Source) bool { return s.Kind == admin.KindKafka }):
+		return "what comes from Kafka is not scrubbed here"
 	case l.Total.Read == 0:
 		return "nothing has been read yet"
-	case l.Total.Records == 0 && r.Forbids() == transform.Kept:
+	case l.Total.Records == 0 && r.ForbidsAs() == transform.Kept:
 		return "no record has been made yet"
 	}
 	switch r {

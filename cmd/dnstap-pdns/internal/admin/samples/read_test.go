@@ -8,7 +8,10 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/observers"
+	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/fstrm"
+	"github.com/dnstap-pdns/dnstap-pdns/forward/jsonl"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -29,17 +32,22 @@ func answered(t *testing.T, answers ...string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := transform.Record{
-		Server: netip.MustParseAddrPort("192.0.2.1:53"), Resolver: netip.MustParseAddrPort("0.0.0.0:0"), Zeroed: true,
-		HasResponse: true, Name: []byte("\x04shop\x07example\x00"), Type: dns.TypeTXT, Class: 1,
-		QueryTime: transform.NoTime, ResponseTime: 1_700_000_000_000_000_000, Response: wire,
-	}
-	_, p, err := nmsg.AppendPayload(nil, nmsg.DNSQR, nmsg.IDs{}, &r)
+	r := recordOf(wire)
+	_, p, err := nmsg.AppendPayload(nil, nmsg.DNSQR, nmsg.IDs{}, r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var c nmsg.Container
 	return c.Seal(c.Add(c.Begin(nil), p), 1)
+}
+
+// recordOf returns a record with this response.
+func recordOf(response []byte) *transform.Record {
+	return &transform.Record{
+		Server: netip.MustParseAddrPort("192.0.2.1:53"), Resolver: netip.MustParseAddrPort("0.0.0.0:0"), Zeroed: true,
+		HasResponse: true, Name: []byte("\x04shop\x07example\x00"), Type: dns.TypeTXT, Class: 1,
+		QueryTime: transform.NoTime, ResponseTime: 1_700_000_000_000_000_000, Response: response,
+	}
 }
 
 // TestARecordIsShownWithItsAnswers up to maxLines and maxLine.
@@ -60,10 +68,10 @@ func TestARecordIsShownWithItsAnswers(t *testing.T) {
 		"a long": {[]string{long}, 3, "yyy ..."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var tap leaving.Tap
-			s := New(&tap)
+			var set observers.Set
+			s := New(&set)
 			s.Show(true)
-			tap.Sent("out", answered(t, c.answers...))
+			set.Sent("out", answered(t, c.answers...), false)
 			latest, _ := s.Latest()
 			if len(latest) != 1 {
 				t.Fatalf("%v", latest)
@@ -78,5 +86,38 @@ func TestARecordIsShownWithItsAnswers(t *testing.T) {
 				t.Errorf("%d lines, want %d with %q:\n%s", len(lines), c.lines, c.holds, latest[0].Text)
 			}
 		})
+	}
+}
+
+// TestRecordsOfOtherFormatsAreShown as those in NMSG, or as the line that was sent.
+func TestRecordsOfOtherFormatsAreShown(t *testing.T) {
+	response, err := new(dns.Msg).SetQuestion("shop.example.", dns.TypeTXT).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		format forward.RecordFormat
+		want   string
+	}{
+		{fstrm.Format{}, "2023-11-14 22:13:20 dnstap RESOLVER_RESPONSE 192.0.2.1 shop.example. TXT"},
+		{jsonl.Format{Message: nmsg.DNSObs}, `{"time":"2023-11-14 22:13:20`},
+	} {
+		unit, err := c.format.Append(nil, recordOf(response), nmsg.IDs{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var set observers.Set
+		s := New(&set)
+		s.Show(true)
+		set.Sent("out", unit, true)
+		latest, _ := s.Latest()
+		if len(latest) != 1 || !strings.HasPrefix(latest[0].Text, c.want) || !strings.Contains(latest[0].Text, "shop.example.") {
+			t.Errorf("%T: got %q, want %q", c.format, latest, c.want)
+		}
+	}
+	for _, bytes := range []string{"x", "\x00\x00\x00\x02\xff\xff"} {
+		if got := read(unit{"out", []byte(bytes)}); len(got) != 1 || got[0].Text != "an unreadable part" {
+			t.Errorf("%q: got %q", bytes, got)
+		}
 	}
 }

@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// A container is a container that a sink sent.
-type container struct {
+// A unit is a container, frame or line that a sink sent.
+type unit struct {
 	sink  string
 	bytes []byte
 }
 
-// A ring keeps the latest containers, and reuses their buffers.
+// A ring keeps the latest units, and reuses their buffers.
 type ring struct {
 	mu   sync.Mutex
-	kept [Most]container
-	next int // index of the next container, which replaces the oldest
+	kept [MaxSamples]unit
+	next int // index of the next unit, which replaces the oldest
 }
 
-// Sent keeps a copy of a container. It implements forward.Observer.
-func (r *ring) Sent(sink string, bytes []byte) {
-	if len(bytes) > maxContainer {
+// Sent keeps a copy of a unit, if it is not too large. It implements forward.Observer.
+func (r *ring) Sent(sink string, bytes []byte, _ bool) {
+	if len(bytes) > maxUnit {
 		return
 	}
 	r.mu.Lock()
@@ -30,23 +30,23 @@ func (r *ring) Sent(sink string, bytes []byte) {
 	r.next = (r.next + 1) % len(r.kept)
 }
 
-// latest returns copies of the containers, the latest first.
-func (r *ring) latest() []container {
+// latest returns copies of the units, the latest first.
+func (r *ring) latest() []unit {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []container
+	var all []unit
 	for i := range r.kept {
 		c := r.kept[(r.next+len(r.kept)-1-i)%len(r.kept)]
 		if len(c.bytes) > 0 {
-			all = append(all, container{c.sink, slices.Clone(c.bytes)})
+			all = append(all, unit{c.sink, slices.Clone(c.bytes)})
 		}
 	}
 	return all
 }
 
-// forget drops the containers and their memory.
+// forget drops the units and their memory.
 func (r *ring) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kept, r.next = [Most]container{}, 0
+	r.kept, r.next = [MaxSamples]unit{}, 0
 }

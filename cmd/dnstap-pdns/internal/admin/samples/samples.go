@@ -9,16 +9,16 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/observers"
 )
 
-// Most is how many records are shown, and how many containers are kept, because each contains at
+// MaxSamples is how many records are shown, and how many units are kept, because each contains at
 // least one record.
-const Most = 20
+const MaxSamples = 20
 
-// maxContainer is the size in bytes up to which containers are kept. The forwarder makes larger
+// maxUnit is the size in bytes up to which units are kept. The forwarder makes larger
 // ones only for a single record that is larger.
-const maxContainer = 64 << 10
+const maxUnit = 64 << 10
 
 // A Sample is one record as it was sent.
 type Sample struct {
@@ -26,22 +26,23 @@ type Sample struct {
 	Text string // lines of printable ASCII
 }
 
-// Samples are the latest records that were sent, from a Tap.
+// Samples are the latest records that were sent, from an observers.Set.
 type Samples struct {
-	tap  *leaving.Tap
+	sent *observers.Set
 	stop func() // only Show uses it; nil: turned off
 	on   atomic.Bool
 	kept ring
 }
 
-// New returns Samples of the tap's containers, turned off.
-func New(tap *leaving.Tap) *Samples { return &Samples{tap: tap} }
+// New returns Samples of the units in sent, turned off.
+func New(sent *observers.Set) *Samples { return &Samples{sent: sent} }
 
-// Show turns samples on or off. Turning them off drops all records. One caller at a time.
+// Show turns samples on or off. Turning them off drops all records. It must not be called
+// concurrently.
 func (s *Samples) Show(on bool) {
 	switch {
 	case on && s.stop == nil:
-		s.stop = s.tap.Watch(&s.kept)
+		s.stop = s.sent.Subscribe(&s.kept)
 	case !on && s.stop != nil:
 		s.stop()
 		s.stop = nil
@@ -58,8 +59,8 @@ func (s *Samples) Latest() (latest []Sample, on bool) {
 	for _, c := range s.kept.latest() {
 		fresh := read(c)
 		slices.Reverse(fresh)
-		latest = append(latest, fresh[:min(len(fresh), Most-len(latest))]...)
-		if len(latest) == Most {
+		latest = append(latest, fresh[:min(len(fresh), MaxSamples-len(latest))]...)
+		if len(latest) == MaxSamples {
 			break
 		}
 	}

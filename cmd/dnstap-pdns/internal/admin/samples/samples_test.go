@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/leaving"
+	"github.com/dnstap-pdns/dnstap-pdns/cmd/dnstap-pdns/internal/observers"
 	"github.com/dnstap-pdns/dnstap-pdns/forward/nmsg"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -63,20 +63,20 @@ func names(t *testing.T, s *Samples) (all []string) {
 }
 
 func TestNothingIsKeptUnlessSamplesAreOn(t *testing.T) {
-	var tap leaving.Tap
-	s := New(&tap)
-	tap.Sent("out", sent(t, "early"))
+	var set observers.Set
+	s := New(&set)
+	set.Sent("out", sent(t, "early"), false)
 	if latest, on := s.Latest(); on || latest != nil || len(s.kept.latest()) > 0 {
 		t.Errorf("kept before samples were turned on: %v", latest)
 	}
 	s.Show(true)
 	s.Show(true)
-	tap.Sent("out", sent(t, "one"))
+	set.Sent("out", sent(t, "one"), false)
 	if got := names(t, s); len(got) != 1 || got[0] != "out one" {
 		t.Errorf("got %q", got)
 	}
 	s.Show(false)
-	tap.Sent("out", sent(t, "late"))
+	set.Sent("out", sent(t, "late"), false)
 	if latest, on := s.Latest(); on || latest != nil || len(s.kept.latest()) > 0 {
 		t.Errorf("kept after samples were turned off: %v", latest)
 	}
@@ -94,16 +94,16 @@ func TestTheLatestTwentyAreShownTheLatestFirst(t *testing.T) {
 		"some in some":   {7, 7, 7, 7},
 		"fewer than all": {2, 3},
 	} {
-		var tap leaving.Tap
-		s := New(&tap)
+		var set observers.Set
+		s := New(&set)
 		s.Show(true)
 		n := 0
 		for _, size := range containers {
-			tap.Sent("out", sent(t, numbered(n, size)...))
+			set.Sent("out", sent(t, numbered(n, size)...), false)
 			n += size
 		}
 		got := names(t, s)
-		if want := min(n, Most); len(got) != want {
+		if want := min(n, MaxSamples); len(got) != want {
 			t.Errorf("%s: %d are shown, want %d", name, len(got), want)
 		}
 		for i, g := range got {
@@ -115,16 +115,16 @@ func TestTheLatestTwentyAreShownTheLatestFirst(t *testing.T) {
 }
 
 func TestSinksAreNamedAndCompressedContainersRead(t *testing.T) {
-	var tap leaving.Tap
-	s := New(&tap)
+	var set observers.Set
+	s := New(&set)
 	s.Show(true)
 	var d nmsg.Deflater
 	small, err := d.Append(nil, sent(t, numbered(0, 9)...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tap.Sent("compressed", small)
-	tap.Sent("out", sent(t, "one"))
+	set.Sent("compressed", small, false)
+	set.Sent("out", sent(t, "one"), false)
 	got := names(t, s)
 	if len(got) != 10 || got[0] != "out one" || got[1] != "compressed n8" {
 		t.Errorf("got %q", got)
@@ -137,11 +137,11 @@ func TestUnreadablePartsAreShown(t *testing.T) {
 		"cut":     sent(t, "one")[:40],
 		"empty":   {},
 	} {
-		var tap leaving.Tap
-		s := New(&tap)
+		var set observers.Set
+		s := New(&set)
 		s.Show(true)
-		tap.Sent("out", c)
-		tap.Sent("out", sent(t, "good"))
+		set.Sent("out", c, false)
+		set.Sent("out", sent(t, "good"), false)
 		latest, _ := s.Latest()
 		if len(latest) == 0 || !strings.Contains(latest[0].Text, "good.") {
 			t.Errorf("%s: the record after it is missing: %v", name, latest)
@@ -153,22 +153,22 @@ func TestUnreadablePartsAreShown(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	var tap leaving.Tap
-	s := New(&tap)
+	var set observers.Set
+	s := New(&set)
 	s.Show(true)
-	tap.Sent("out", make([]byte, maxContainer+1))
+	set.Sent("out", make([]byte, maxUnit+1), false)
 	if kept := s.kept.latest(); len(kept) > 0 {
-		t.Errorf("%d bytes of one container are kept", len(kept[0].bytes))
+		t.Errorf("%d bytes of one unit are kept", len(kept[0].bytes))
 	}
 }
 
 func TestTurningOnAndOffWhileInUse(t *testing.T) {
-	var tap leaving.Tap
-	s := New(&tap)
+	var set observers.Set
+	s := New(&set)
 	c := sent(t, "one", "two")
 	done := make(chan struct{})
 	var others sync.WaitGroup
-	for _, work := range []func(){func() { tap.Sent("out", c) }, func() { s.Latest() }} {
+	for _, work := range []func(){func() { set.Sent("out", c, false) }, func() { s.Latest() }} {
 		others.Go(func() {
 			for {
 				select {
@@ -193,10 +193,10 @@ func TestTurningOnAndOffWhileInUse(t *testing.T) {
 func TestKeepingAllocatesNothing(t *testing.T) {
 	var r ring
 	c := sent(t, numbered(0, 100)...)
-	for range Most {
-		r.Sent("out", c)
+	for range MaxSamples {
+		r.Sent("out", c, false)
 	}
-	if n := testing.AllocsPerRun(100, func() { r.Sent("out", c) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { r.Sent("out", c, false) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

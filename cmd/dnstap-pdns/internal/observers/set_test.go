@@ -1,4 +1,4 @@
-package leaving
+package observers
 
 import (
 	"fmt"
@@ -11,23 +11,23 @@ import (
 // A recorder is an observer that records its calls.
 type recorder struct{ calls *[]string }
 
-func (r recorder) Sent(sink string, container []byte) {
+func (r recorder) Sent(sink string, container []byte, _ bool) {
 	*r.calls = append(*r.calls, fmt.Sprintf("%s: %s", sink, container))
 }
 
 func TestObserversGetContainersUntilTheyStop(t *testing.T) {
-	var tap Tap
+	var set Set
 	var first, second []string
-	tap.Sent("out", []byte("before"))
-	stopFirst := tap.Watch(recorder{&first})
-	tap.Sent("out", []byte("one"))
-	stopSecond := tap.Watch(recorder{&second})
-	tap.Sent("files", []byte("two"))
+	set.Sent("out", []byte("before"), false)
+	stopFirst := set.Subscribe(recorder{&first})
+	set.Sent("out", []byte("one"), false)
+	stopSecond := set.Subscribe(recorder{&second})
+	set.Sent("files", []byte("two"), false)
 	stopFirst()
 	stopFirst()
-	tap.Sent("out", []byte("three"))
+	set.Sent("out", []byte("three"), false)
 	stopSecond()
-	tap.Sent("out", []byte("after"))
+	set.Sent("out", []byte("after"), false)
 	if want := []string{"out: one", "files: two"}; !slices.Equal(first, want) {
 		t.Errorf("the first got %q, want %q", first, want)
 	}
@@ -37,13 +37,13 @@ func TestObserversGetContainersUntilTheyStop(t *testing.T) {
 }
 
 func TestObserverMaySubscribeTwice(t *testing.T) {
-	var tap Tap
+	var set Set
 	var calls []string
-	stop := tap.Watch(recorder{&calls})
-	defer tap.Watch(recorder{&calls})()
-	tap.Sent("out", []byte("one"))
+	stop := set.Subscribe(recorder{&calls})
+	defer set.Subscribe(recorder{&calls})()
+	set.Sent("out", []byte("one"), false)
 	stop()
-	tap.Sent("out", []byte("two"))
+	set.Sent("out", []byte("two"), false)
 	if want := []string{"out: one", "out: one", "out: two"}; !slices.Equal(calls, want) {
 		t.Errorf("got %q, want %q", calls, want)
 	}
@@ -56,7 +56,7 @@ type stopChecker struct {
 	stopped atomic.Bool
 }
 
-func (c *stopChecker) Sent(string, []byte) {
+func (c *stopChecker) Sent(string, []byte, bool) {
 	if c.stopped.Load() {
 		c.t.Error("called after stop had returned")
 	}
@@ -65,7 +65,7 @@ func (c *stopChecker) Sent(string, []byte) {
 
 // TestNoCallAfterStopHasReturned stops while several sinks send.
 func TestNoCallAfterStopHasReturned(t *testing.T) {
-	var tap Tap
+	var set Set
 	var sinks sync.WaitGroup
 	defer sinks.Wait()
 	var done atomic.Bool
@@ -73,13 +73,13 @@ func TestNoCallAfterStopHasReturned(t *testing.T) {
 	for range 2 {
 		sinks.Go(func() {
 			for !done.Load() {
-				tap.Sent("out", nil)
+				set.Sent("out", nil, false)
 			}
 		})
 	}
 	for range 20 {
 		c := &stopChecker{t: t}
-		stop := tap.Watch(c)
+		stop := set.Subscribe(c)
 		for c.calls.Load() < 3 {
 		}
 		stop()
@@ -88,20 +88,20 @@ func TestNoCallAfterStopHasReturned(t *testing.T) {
 }
 
 func TestTapAllocatesNothing(t *testing.T) {
-	var tap Tap
+	var set Set
 	container := make([]byte, 1000)
-	if n := testing.AllocsPerRun(100, func() { tap.Sent("out", container) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { set.Sent("out", container, false) }); n != 0 {
 		t.Errorf("%v allocations without observers", n)
 	}
-	defer tap.Watch(&stopChecker{t: t})()
-	if n := testing.AllocsPerRun(100, func() { tap.Sent("out", container) }); n != 0 {
+	defer set.Subscribe(&stopChecker{t: t})()
+	if n := testing.AllocsPerRun(100, func() { set.Sent("out", container, false) }); n != 0 {
 		t.Errorf("%v allocations with an observer", n)
 	}
 }
 
 func BenchmarkSentWithoutObservers(b *testing.B) {
-	var tap Tap
+	var set Set
 	for b.Loop() {
-		tap.Sent("out", nil)
+		set.Sent("out", nil, false)
 	}
 }

@@ -1,4 +1,4 @@
-package leaving
+package observers
 
 import (
 	"testing"
