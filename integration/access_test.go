@@ -227,7 +227,7 @@ func (p *otherUser) try(t *testing.T, path string, socket access) (excluded bool
 
 func (p *otherUser) predict(t *testing.T, cfg collector.Config) bool {
 	t.Helper()
-	all, err := collector.Exclusions(cfg)
+	all, err := collector.PredictExclusions(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

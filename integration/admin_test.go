@@ -23,25 +23,41 @@ const adminAddr = "127.0.0.1:9353"
 // get requests a path of the running sensor and returns the body.
 func (s *sensor) get(t *testing.T, path string) []byte {
 	t.Helper()
-	var conn net.Conn
-	var err error
-	s.namespace.Enter(t, func() { conn, err = net.Dial("tcp", adminAddr) })
+	status, body := s.request(t, path)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d\n%s", path, status, body)
+	}
+	return body
+}
+
+// request requests a path of the running sensor and returns the status and the body.
+func (s *sensor) request(t *testing.T, path string) (status int, body []byte) {
+	t.Helper()
+	status, body, err := request(t, s.namespace, adminAddr, path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", path, err)
+	}
+	return status, body
+}
+
+// request requests a path from a server in the namespace.
+func request(t *testing.T, n *lab.Namespace, address, path string) (status int, body []byte, err error) {
+	t.Helper()
+	var conn net.Conn
+	n.Enter(t, func() { conn, err = net.Dial("tcp", address) })
+	if err != nil {
+		return 0, nil, err
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(waitTime))
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, adminAddr)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, address)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		t.Fatal(err)
+		return 0, nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s, %v\n%s", path, response.Status, err, body)
-	}
-	return body
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
 }
 
 // liveLedger is the content of /ledger.
@@ -156,10 +172,16 @@ func (d *delivery) take(metric, loss string, n uint64) {
 	switch metric {
 	case "sink_records_offered_total":
 		d.Offered = n
+	case "sink_records_resumed_total":
+		d.Resumed = n
 	case "sink_records_delivered_total":
 		d.Delivered = n
+	case "sink_records_written":
+		d.Written = n
 	case "sink_records_queued":
 		d.Queued = n
+	case "sink_records_spooled":
+		d.Spooled = n
 	case "sink_records_filtered_total":
 		d.Filtered = n
 	case "sink_records_lost_total":
@@ -215,10 +237,10 @@ func TestLedgerAndMetricsAddUpAtAnyTime(t *testing.T) {
 			t.Errorf("source %s has %+v, want records and pairs", name, a)
 		}
 	}
-	if first, away := b.sink("first"), b.sink("away"); first.Delivered == 0 || away.Queued == 0 {
-		t.Errorf("first has %+v, want deliveries; away, which fails, has %+v, want queued records", first, away)
+	if first, away := b.sink("first"), b.sink("away"); first.Written == 0 || away.Queued == 0 {
+		t.Errorf("first has %+v, want written records; away, which fails, has %+v, want queued records", first, away)
 	}
-	s.checkStatus(t, `warning: sink "away": it fails since `)
+	s.checkStatus(t, `warning: sink "away": failing since `)
 
 	s.Kill()
 	s.run(t, valid+packets)

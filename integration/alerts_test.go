@@ -10,7 +10,7 @@ import (
 // TestAlertRulesFireAsTested has Prometheus check our alert rules and run their tests.
 func TestAlertRulesFireAsTested(t *testing.T) {
 	t.Parallel()
-	lab.Need(t, "promtool")
+	lab.RequirePrograms(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
 		cmd := exec.Command("promtool", args...)
 		cmd.Dir = "../conf/prometheus"

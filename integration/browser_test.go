@@ -29,7 +29,7 @@ type browser struct {
 // are killed after the test.
 func startBrowser(t *testing.T, n *lab.Namespace) *browser {
 	t.Helper()
-	lab.Need(t, "chromium")
+	lab.RequirePrograms(t, "chromium")
 	cmd := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-extensions", "--hide-scrollbars",
 		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")

@@ -16,7 +16,7 @@ const nobodyID = 65534
 // for "", none. It does not wait until the sensor has started.
 func startAsNobody(t *testing.T, n *lab.Namespace, capability, config string) (s *sensor, binary string) {
 	t.Helper()
-	lab.Need(t, "setcap", "setpriv")
+	lab.RequirePrograms(t, "setcap", "setpriv")
 	dir, err := os.MkdirTemp("", "sensor") // not in n.Dir, which may be mounted without capabilities
 	if err != nil {
 		t.Fatal(err)

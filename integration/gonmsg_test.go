@@ -41,6 +41,22 @@ var goNMSG = sync.OnceValues(func() (string, error) {
 // messages with miekg/dns.
 func checkIndependently(t *testing.T, data []byte, containers []nmsgcheck.Container, records []nmsgcheck.Record) {
 	t.Helper()
+	counted := checkReaders(t, data, records)
+	whole := farsightCounts{InputContainers: len(containers)}
+	for _, c := range containers {
+		if c.Datagrams > 1 {
+			whole.InputFragments += c.Datagrams
+		}
+	}
+	if d := cmp.Diff(whole, counted); d != "" {
+		t.Errorf("counts of Farsight's library differ (-nmsgcheck +Farsight):\n%s", d)
+	}
+}
+
+// checkReaders compares records with those that Farsight's library and protobuf read. It returns
+// the counters of Farsight's library.
+func checkReaders(t *testing.T, data []byte, records []nmsgcheck.Record) farsightCounts {
+	t.Helper()
 	got, counted := readByFarsight(t, data)
 	want := make([]any, 0, len(records))
 	for _, r := range records {
@@ -55,15 +71,7 @@ func checkIndependently(t *testing.T, data []byte, containers []nmsgcheck.Contai
 	if len(got) != len(want) {
 		t.Errorf("Farsight's library reads %d records, nmsgcheck %d", len(got), len(want))
 	}
-	whole := farsightCounts{InputContainers: len(containers)}
-	for _, c := range containers {
-		if c.Datagrams > 1 {
-			whole.InputFragments += c.Datagrams
-		}
-	}
-	if d := cmp.Diff(whole, counted); d != "" {
-		t.Errorf("counts of Farsight's library differ (-nmsgcheck +Farsight):\n%s", d)
-	}
+	return counted
 }
 
 // farsightCounts contains the library's counters.
@@ -154,7 +162,7 @@ func expected(t *testing.T, r nmsgcheck.Record) any {
 	payload.setUnless(p.Group == 0, "group", p.Group)
 	message := map[string]func(*testing.T, nmsgcheck.Record) fields{
 		"dnsqr": expectedDNSQR, "dnstap": expectedDnstap, "dnsobs": expectedDNSObs,
-	}[r.Message]
+	}[r.TypeName]
 	return fields{"Payload": payload, "Message": message(t, r)}
 }
 

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,17 +91,12 @@ func allowFiles(t *testing.T, n uint64) {
 	}
 }
 
-// startPlainSensor builds and runs the binary without the race detector, which needs several
-// times the memory.
+// startPlainSensor runs a binary without the race detector, which needs several times the memory.
 func startPlainSensor(t *testing.T, n *lab.Namespace, config string) *sensor {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "dnstap-pdns")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/dnstap-pdns").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	s := &sensor{dir: n.Dir, config: filepath.Join(n.Dir, "sensor.hcl")}
+	s := newSensor(t, n)
 	s.configure(t, config)
-	s.Process = n.Start(t, "sensor", exec.Command(binary, "run", "-c", s.config))
+	s.Process = n.Start(t, "sensor", exec.Command(plainSensor(t), "run", "-c", s.config))
 	s.awaitLog(t, "started", 1)
 	return s
 }
@@ -110,11 +104,17 @@ func startPlainSensor(t *testing.T, n *lab.Namespace, config string) *sensor {
 // residentPeak returns the sensor's peak resident memory, in bytes.
 func residentPeak(t *testing.T, s *sensor) int {
 	t.Helper()
+	return memoryStatus(t, s, "VmHWM:")
+}
+
+// memoryStatus returns a field of proc_pid_status(5) that is in KiB, in bytes.
+func memoryStatus(t *testing.T, s *sensor, field string) int {
+	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), field)
 	kib, err := strconv.Atoi(strings.Fields(rest)[0])
 	if err != nil {
 		t.Fatal(err)
@@ -173,11 +173,7 @@ func encode(w io.Writer, f framestream.ControlFrame) error {
 // newBusyResolver connects and sends START.
 func newBusyResolver(t *testing.T, s *sensor) *busyResolver {
 	t.Helper()
-	nc, err := net.Dial("unix", s.tapPath())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
+	nc := dialTap(t, s)
 	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	for _, f := range []framestream.ControlFrame{
 		{ControlType: framestream.CONTROL_READY, ContentTypes: [][]byte{dnstap.FSContentType}},
@@ -202,7 +198,7 @@ func (p *busyResolver) run(t *testing.T, all <-chan struct{}) {
 		}
 		var burst []byte
 		for range burstSize {
-			frame := response(t, p.sent)
+			frame := response(t, p.sent, 1)
 			p.sent++
 			burst = append(binary.BigEndian.AppendUint32(burst, uint32(len(frame))), frame...)
 		}
@@ -211,7 +207,7 @@ func (p *busyResolver) run(t *testing.T, all <-chan struct{}) {
 			t.Fatal(err)
 		}
 		p.longest = max(p.longest, time.Since(began))
-		forAWhile(burstPause)
+		delayFor(burstPause)
 	}
 	stop := framestream.ControlFrame{ControlType: framestream.CONTROL_STOP}
 	if err := encode(p.nc, stop); err != nil {
@@ -222,15 +218,20 @@ func (p *busyResolver) run(t *testing.T, all <-chan struct{}) {
 	}
 }
 
-// response returns the i-th response of a server, as a dnstap frame.
-func response(t *testing.T, i int) []byte {
+// exampleZone is example.com. in wire form.
+var exampleZone = []byte("\x07example\x03com\x00")
+
+// response returns the i-th response of a server, with that many addresses, as a dnstap frame.
+func response(t *testing.T, i, addresses int) []byte {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion(fmt.Sprintf("h%d.example.com.", i), dns.TypeA)
 	m.Response, m.RecursionDesired, m.Id = true, false, uint16(i)
-	m.Answer = []dns.RR{&dns.A{
-		Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60},
-		A:   net.IPv4(198, 51, 100, 1),
-	}}
+	for n := range addresses {
+		m.Answer = append(m.Answer, &dns.A{
+			Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60},
+			A:   net.IPv4(198, 51, 100, byte(1+n)),
+		})
+	}
 	wire, err := m.Pack()
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func response(t *testing.T, i int) []byte {
 			ResponseAddress: []byte{198, 51, 100, 53}, ResponsePort: proto.Uint32(53),
 			QueryTimeSec: proto.Uint64(uint64(now.Unix())), QueryTimeNsec: proto.Uint32(0),
 			ResponseTimeSec: proto.Uint64(uint64(now.Unix())), ResponseTimeNsec: proto.Uint32(uint32(now.Nanosecond())),
-			ResponseMessage: wire,
+			ResponseMessage: wire, QueryZone: exampleZone,
 		},
 	})
 	if err != nil {

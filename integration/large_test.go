@@ -52,7 +52,7 @@ func TestLargeAnswersAreWhole(t *testing.T) {
 					removeUsedFamily(t, w)
 				}
 			}
-			resolver.Quit(t)
+			resolver.StopNow(t)
 			closing := s.stop(t)
 
 			out := s.written(t, "first")

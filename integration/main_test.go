@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -17,7 +18,7 @@ var sensorBinary string
 
 func TestMain(m *testing.M) {
 	// Tests mostly wait. The command line, which is parsed next, can override this.
-	flag.Set("test.parallel", fmt.Sprint(4*runtime.NumCPU()))
+	flag.Set("test.parallel", fmt.Sprint(8*runtime.NumCPU()))
 	flag.Parse()
 	os.Exit(buildAndRun(m))
 }
@@ -30,9 +31,8 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	sensorBinary = filepath.Join(dir, "dnstap-pdns")
-	build := exec.Command("go", "build", "-race", "-o", sensorBinary, "../cmd/dnstap-pdns")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%v: %v\n%s", build.Args, err, out)
+	if err := build(sensorBinary, "../cmd/dnstap-pdns", "-race"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	code := m.Run()
@@ -42,3 +42,34 @@ func buildAndRun(m *testing.M) int {
 	}
 	return code
 }
+
+// build builds a program. Without -pgo=off, all its packages are compiled once more, with the
+// profile of the command.
+func build(binary, folder string, flags ...string) error {
+	args := append([]string{"build", "-pgo=off", "-o", binary}, flags...)
+	if out, err := exec.Command("go", append(args, folder)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go %v: %w\n%s", args, err, out)
+	}
+	return nil
+}
+
+// builtOnce returns a function that builds a program at its first call and returns its path.
+func builtOnce(name, folder string) func(testing.TB) string {
+	once := sync.OnceValues(func() (string, error) {
+		binary := filepath.Join(filepath.Dir(sensorBinary), name)
+		return binary, build(binary, folder)
+	})
+	return func(t testing.TB) string {
+		t.Helper()
+		binary, err := once()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return binary
+	}
+}
+
+var (
+	plainSensor = builtOnce("plain", "../cmd/dnstap-pdns") // without the race detector
+	ringProbe   = builtOnce("ringprobe", "./testdata/ringprobe")
+)

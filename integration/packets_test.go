@@ -188,7 +188,7 @@ func TestPacketsOfKnotResolverGiveRecordsAsTheZonesHaveThem(t *testing.T) {
 	s := startCapture(t, port.Namespace, 1, packetSource("  promiscuous = true", port.Interfaces...)+site+fileSink("first", "dnsqr"))
 	knot := w.Knot(t, lab.Options{Span: port})
 	w.Ask(t, knot, lab.Questions())
-	knot.Quit(t)
+	knot.StopNow(t)
 	closing := s.stop(t)
 
 	checkMainJob(t, w, s, closing)
@@ -212,12 +212,12 @@ func TestOnTheResolversHostEachRecordLeavesOnce(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	makePair(t, w.Namespace, "copy0") // each interface of the pair shows what the other sends
-	w.Copy(t, "lo", "egress", "copy0")
+	w.Mirror(t, "lo", "egress", "copy0")
 	loopback := startCapture(t, w.Namespace, 1, packetSource("", "lo")+site+fileSink("first", "dnsqr"))
 	all := startCapture(t, w.Namespace, 2, packetSource("", "any")+keepAddress+fileSink("first", "dnsqr"))
 	resolver := w.Unbound(t, lab.Options{})
 	w.Ask(t, resolver, lab.Questions())
-	resolver.Quit(t)
+	resolver.StopNow(t)
 	closing, closingOfAll := loopback.stop(t), all.stop(t)
 
 	checkMainJob(t, w, loopback, closing)

@@ -1,10 +1,12 @@
 package integration
 
 import (
-	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
 	"github.com/dnstap-pdns/dnstap-pdns/integration/nmsgcheck"
@@ -79,36 +81,45 @@ func TestReloadAddsAndRemovesSource(t *testing.T) {
 	}
 }
 
-// TestCorrectedSinkDeliversItsQueue mistypes a sink's directory and corrects it, as the
-// warning advises: the queued records are written, and no count decreases.
+// TestCorrectedSinkDeliversItsQueue gives a sink a full file system and then another, as the
+// warning advises: the queued records are written, and no count decreases. A folder that does
+// not exist is refused.
 func TestCorrectedSinkDeliversItsQueue(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	good := unixSource + exactTimes + fileSink("first", "dnsqr") + "admin {}\n"
-	typo := strings.Replace(good, "DIR/first/", "DIR/frist/", 1)
+	full := strings.Replace(good, "DIR/first/", "DIR/second/", 1)
 	s := startSensor(t, w.Namespace, good)
-	nc, err := net.Dial("unix", s.tapPath())
-	if err != nil {
+	nc := dialTap(t, s)
+	f := feed(t, nc, captured(t, "testdata/unbound.fstrm"))
+	written := func(atLeast uint64) func() bool {
+		return func() bool {
+			first := s.readLedger(t).sink("first")
+			return first.Delivered+first.Written >= atLeast
+		}
+	}
+	await(t, "records in the file", written(1))
+	s.reload(t, strings.Replace(good, "DIR/first/", "DIR/frist/", 1), "reload failed; the configuration in force stays")
+	if failed := s.logged(t, "reload failed; the configuration in force stays")[0]; !strings.Contains(failed, "/frist: no such file or directory") {
+		t.Errorf("the log does not give the reason: %s", failed)
+	}
+	if err := unix.Mount("none", s.dir+"/second", "tmpfs", 0, "nr_inodes=1"); err != nil { // no room for a file
 		t.Fatal(err)
 	}
-	f := feed(t, nc, captured(t, "testdata/unbound.fstrm"))
-	delivered := func(atLeast uint64) func() bool {
-		return func() bool { return s.readLedger(t).sink("first").Delivered >= atLeast }
-	}
-	await(t, "records in the file", delivered(1))
-	s.reload(t, typo, "reloaded")
+	t.Cleanup(func() { unix.Unmount(s.dir+"/second", 0) })
+	s.reload(t, full, "reloaded")
 	await(t, "queued records", func() bool { return s.readLedger(t).sink("first").Queued > 100 })
 	before := s.readLedger(t).sink("first")
 	s.reload(t, good, "reloaded")
-	await(t, "the queued records in the file", delivered(before.Offered))
+	await(t, "the queued records in the file", written(before.Offered))
 	s.checkMetrics(t)
 	if err := f.stop(); err != nil {
 		t.Error(err)
 	}
 	closing := s.stop(t)
 	got := closing.sinks["first"]
-	written := readOutputs(t, s.octets(t, "first"), 3)
-	if n := uint64(len(written.records)); got.Delivered != closing.Records || n != closing.Records || got.Offered != closing.Records {
+	out := readOutputs(t, s.octets(t, "first"), 3)
+	if n := uint64(len(out.records)); got.Delivered != closing.Records || n != closing.Records || got.Offered != closing.Records {
 		t.Errorf("%d records in the files of %d; the ledger has %+v", n, closing.Records, got)
 	}
 	if n := len(s.logged(t, "sink changed")); n != 2 {
@@ -122,7 +133,14 @@ func TestRemovedSinkStaysInTheLedger(t *testing.T) {
 	t.Parallel()
 	w := lab.NewWorld(t)
 	one := unixSource + exactTimes + fileSink("first", "dnsqr") + "admin {}\n"
-	s := startSensor(t, w.Namespace, one+fileSink("other", "dnsqr"))
+	s := newSensor(t, w.Namespace)
+	if err := os.Mkdir(s.dir+"/other", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, one+fileSink("other", "dnsqr"))
+	if err := os.Remove(s.dir + "/other"); err != nil { // the start needed it
+		t.Fatal(err)
+	}
 	replayInto(t, w.Namespace, lab.UnixTap(s.tapPath()), "testdata/unbound.fstrm")
 	s.awaitLog(t, disconnected, 1)
 	s.reload(t, one, "reloaded")

@@ -62,7 +62,7 @@ func TestSensorReceivesWhatFstrmCaptureReceives(t *testing.T) {
 		s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 		options := lab.Options{Tap: lab.UnixTap(capture.Socket)}
 		if r.twoTaps {
-			options.Also = s.tapPath()
+			options.SecondSocket = s.tapPath()
 		}
 		resolver := r.start(w, t, options)
 		w.Ask(t, resolver, lab.Questions())
@@ -101,9 +101,9 @@ func (s *sensor) replayed(t *testing.T, captures ...string) output {
 }
 
 // replayInto sends a capture to a socket with fstrm_replay.
-func replayInto(t *testing.T, n *lab.Namespace, to lab.Tap, file string) {
+func replayInto(t *testing.T, n *lab.Namespace, to lab.TapTarget, file string) {
 	t.Helper()
-	lab.Need(t, "fstrm_replay")
+	lab.RequirePrograms(t, "fstrm_replay")
 	args := []string{"-t", contentType, "-r", file, "-u", to.Path}
 	if to.Addr != nil {
 		args = []string{"-t", contentType, "-r", file, "-a", to.Addr.Addr().String(), "-p", fmt.Sprint(to.Addr.Port())}

@@ -109,7 +109,7 @@ func TestRingFilterOfTunnels(t *testing.T) {
 	n := lab.NewNamespace(t)
 	sender := makePair(t, n, "tap0")
 	cfg := defaults("tap0")
-	cfg.Filter.Decapsulate = true
+	cfg.Filter.Decapsulate, cfg.Filter.VXLANPorts = true, []uint16{vxlan}
 	capture := startRing(t, n, cfg)
 	var want []string
 	send := func(passes bool, name string, packet []byte) {
@@ -125,6 +125,10 @@ func TestRingFilterOfTunnels(t *testing.T) {
 		append([]byte{udp, 0, 1, 4, 0, 0, 0, 0}, ports(4000, vxlan, "VXLAN after options")...)))
 	send(true, "VXLAN", packet4(other4, server4, udp, 0, 5, ports(4000, vxlan, "VXLAN")))
 	send(true, "VXLAN over IPv6", datagram(other6, server6, udp, 4000, vxlan, "VXLAN over IPv6"))
+	send(true, "IPv6 in IPv4", packet4(other4, server4, 41, 0, 0, []byte("\x00IPv6 in IPv4")))
+	send(true, "IPv4 in IPv6", packet6(other6, server6, 4, []byte("\x00IPv4 in IPv6")))
+	send(true, "GENEVE", packet4(other4, server4, udp, 0, 0, ports(4000, 6081, "GENEVE")))
+	send(true, "L2TP", packet4(other4, server4, udp, 0, 0, ports(1701, 1701, "L2TP")))
 	send(true, "fragment", laterFragment(other4, server4, "fragment"))
 	send(true, "query", datagram(resolver4, server4, udp, 4000, dnsPort, "query"))
 	send(false, "foreign", datagram(other4, server4, udp, 4000, dnsPort, "foreign"))

@@ -227,7 +227,7 @@ func TestRingAwaitsAnAbsentInterface(t *testing.T) {
 	n := lab.NewNamespace(t)
 	queries := makePair(t, n, "tap0")
 	cfg := defaults("tap0", "tap1")
-	cfg.Lanes, cfg.Absent = 4, true
+	cfg.Lanes, cfg.AllowAbsent = 4, true
 	capture := startRing(t, n, cfg)
 	capture.awaitLog(t, 1, loggedGone)
 	queries.send(t, datagram(resolver4, server4, udp, 4000, dnsPort, "meanwhile"))
@@ -243,7 +243,7 @@ func TestRingMayStartWithoutInterface(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
 	cfg := defaults("tap0")
-	cfg.Absent = true
+	cfg.AllowAbsent = true
 	capture := startRing(t, n, cfg)
 	queries := makePair(t, n, "tap0")
 	capture.awaitLog(t, 1, loggedUp)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -106,6 +107,7 @@ func compressed(sink string) string { return strings.Replace(sink, "to ", "zlib 
 func TestSelftestReportsTheFailingStage(t *testing.T) {
 	t.Parallel()
 	const first = "\nsink \"nmsg\" \"first\" {\n  to = "
+	const rrsets = "\naggregate \"rrsets\" {}\nsink \"json\" \"cof\" {\n  to = \"file://DIR/cof.json\"\n  format = \"cof\"\n  rotate = \"0s\"\n}\n"
 	var valid = jsonLog + fileSink("first", "dnsqr")
 	never := "the sensor has never seen the name"
 	w := lab.NewWorld(t)
@@ -126,6 +128,15 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 		{name: "no problem", config: valid, selftestCase: passes},
 		{name: "no problem, of three sinks", config: valid + fileSink("second", "dnsobs") + compressed(fileSink("third", "dnstap")),
 			selftestCase: selftestCase{says: []string{nameLeft, "sink \"second\": the name left\n", "sink \"third\": the name left\n", decoyDropped, "proven"}}},
+		{name: "no problem, other formats and filters", config: valid + dnstapSink("frames", "file://DIR/frames.fstrm") +
+			"\nsink \"json\" \"lines\" {\n  to = \"file://DIR/lines.json\"\n  rotate = \"0s\"\n}\n" +
+			strings.Replace(fileSink("second", "dnsqr"), "to ", "policy {\n types = [\"MX\"]\n }\n to ", 1),
+			selftestCase: selftestCase{says: []string{nameLeft, "sink \"frames\": the name left\n", "sink \"lines\": the name left\n",
+				"sink \"second\": filtered by types, its query type is none of the sink's types\n", decoyDropped, "\nproven: the name left through every sink that takes it"}}},
+		{name: "no problem, and RRsets", config: valid + rrsets, selftestCase: selftestCase{says: []string{"sink \"rrsets\": the record is held in the window", nameLeft,
+			"sink \"cof\": its RRsets are held in the window of \"rrsets\"", decoyDropped, "\nproven: no sink that takes the name lost it"}}},
+		{name: "only RRsets", config: jsonLog + rrsets, selftestCase: selftestCase{says: []string{"sink \"rrsets\": the record is held in the window",
+			"sink \"cof\": its RRsets are held in the window of \"rrsets\"", decoyDropped, "\nproven: no sink that takes the name lost it"}}},
 		{name: "no problem, from packets", config: span + valid, unconnected: true, selftestCase: passes},
 		{name: "no problem, other decoy", config: site + "outward {\n  local_servers = true\n}\n" + fileSink("first", "dnsqr"),
 			selftestCase: selftestCase{[]string{"--decoy", "corp.example"}, 0, []string{nameLeft, "decoy: seen, and dropped as local_name (local_name_in_name)", "proven"}}},
@@ -134,12 +145,12 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 			"127.0.0.1:5399 was asked for ", ": no answer: no process listens there\n",
 			"the resolver does not answer: no process listens there\n  Name with --resolver ", never, "decoy: never seen", "selftest: not proven"}}},
 		{name: "resolver not connected", config: valid, unconnected: true, selftestCase: selftestCase{nil, 1, []string{
-			": NXDOMAIN\n", never + ": no resolver is connected to it, and it captures no packets\n  See that a resolver is set up to send here",
+			": NXDOMAIN\n", never + ": no resolver is connected to it, and it captures no packets\n  Check that a resolver is configured to send here",
 			"decoy: never seen", "not proven"}}},
 		{name: "another resolver asked", config: valid, selftestCase: selftestCase{[]string{"--resolver", otherResolver}, 1, []string{
-			": NXDOMAIN\n", never + ", though something is connected\n  See that it is the resolver at " + otherResolver + ":53 that is connected", "not proven"}}},
+			": NXDOMAIN\n", never + ", though something is connected\n  Check that the connected resolver is the one at " + otherResolver + ":53, and not one", "not proven"}}},
 		{name: "local_names", config: strings.Replace(valid, "log {", "scrub {\n  local_names = [\"com\"]\n}\nlog {", 1), selftestCase: selftestCase{nil, 1, []string{
-			"by the policy in force no record of the name can leave: holds a local name", "the name was seen, and dropped as local_name (local_name_in_name): ",
+			"by the policy in force no record of the name can leave: contains a local name", "the name was seen, and dropped as local_name (local_name_in_name): ",
 			"choose a --zone outside.\n", decoyDropped, "not proven"}}},
 		{name: "rcodes", config: valid + "outward {\n  rcodes = [\"NOERROR\"]\n}\n", selftestCase: selftestCase{nil, 1, []string{
 			"the name was seen, and dropped as rcode: ", "\n  Name the response code in outward.rcodes",
@@ -148,16 +159,16 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 			"the name was seen, and dropped as local_server: ", "\n  The answer came from a private or local address: choose a --zone", decoyDropped, "not proven"}}},
 		{name: "zone without servers", config: valid, selftestCase: selftestCase{[]string{"--zone", "dead.com"}, 1, []string{
 			": no answer: no answer in 9s\n", "the name's query was seen, and no response to it\n", decoyDropped, "not proven"}}},
-		{name: "no such folder", config: jsonLog + first + "\"file://DIR/none/x.nmsg\"\n  rotate = \"0s\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
-			"sink \"first\": the record waits, and it fails: ", "no such file or directory", "\n  Fix the target of the sink.\n", decoyDropped, "warning: sink \"first\": it fails since ", "not proven"}}},
+		{name: "no such folder", config: jsonLog + first + "\"file://DIR/third/x.nmsg\"\n  rotate = \"0s\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
+			"sink \"first\": the record waits, and it fails: ", "no such file or directory", "\n  Fix the target of the sink.\n", decoyDropped, "warning: sink \"first\": failing since ", "not proven"}}},
 		{name: "no process listens", config: jsonLog + first + "\"udp://127.0.0.1:9\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
-			"sink \"first\": the name left, and it fails: no process listens at the target", "\n  Fix the target of the sink: what left may not have arrived.\n", decoyDropped, "not proven"}}},
+			"sink \"first\": the ", ", and it fails: no process listens at the target", "\n  Fix the target of the sink", decoyDropped, "not proven"}}},
 		{name: "flush", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  flush = \"10m\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
-			"sink \"first\": the record waits, in an open batch or in the queue\n  Its flush is 10m0s: ", decoyDropped, "not proven"}}},
+			"sink \"first\": the record waits, in an open batch, in the queue, or for the peer's acknowledgement\n  Its flush is 10m0s: ", decoyDropped, "not proven"}}},
 		{name: "rate", config: jsonLog + first + "\"udp://127.0.0.1:9430\"\n  rate = 1\n  mtu = 512\n}\n", selftestCase: selftestCase{nil, 1, []string{
-			"sink \"first\": the record waits, in an open batch or in the queue\n  Its rate is 1 datagrams a second: ", decoyDropped, "not proven"}}},
-		{name: "one sink of two", config: valid + "\nsink \"nmsg\" \"away\" {\n  to = \"file://DIR/none/x.nmsg\"\n  rotate = \"0s\"\n}\n", selftestCase: selftestCase{nil, 1, []string{
-			nameLeft, "sink \"away\": the record waits, and it fails: ", decoyDropped, "not proven"}}},
+			"sink \"first\": the record waits, in an open batch, in the queue, or for the peer's acknowledgement\n  Its rate is 1 datagrams a second: ", decoyDropped, "not proven"}}},
+		{name: "one sink of two", config: valid + "\nsink \"nmsg\" \"away\" {\n  to = \"file://DIR/third/x.nmsg\"\n  rotate = \"0s\"\n}\n", selftestCase: selftestCase{nil, 0, []string{
+			nameLeft, "sink \"away\": the record waits, and it fails: ", "\n  Fix the target of the sink.\n", decoyDropped, "\nproven: no sink that takes the name lost it"}}},
 		{name: "decoy of the resolver's own", config: valid, selftestCase: selftestCase{[]string{"--decoy", "test"}, 1, []string{
 			nameLeft, "decoy: never seen, so it is not proven that it would have stayed\n  The resolver may answer below test by itself", "not proven"}}},
 		{name: "decoy that would leave", config: valid, selftestCase: selftestCase{[]string{"--decoy", "shop.com"}, 2, []string{
@@ -170,6 +181,11 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 			config = unixSource + config
 		}
 		s := startSensor(t, w.Namespace, config)
+		if strings.Contains(config, "DIR/third/x.nmsg") { // a folder that disappears after the start
+			if err := os.Remove(s.dir + "/third"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if !c.unconnected {
 			tee.sensors = append(tee.sensors, s.tapPath())
 		}
@@ -178,9 +194,10 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 	w.ListenUDP(t, udpAddr)
 	w.Upstream(t)
 	unbound := w.Unbound(t, lab.Options{Tap: lab.UnixTap(tee.start(t)), Unidirectional: true})
-	for n := range 2 { // so that a datagram was refused, and more is queued than is sent in a minute at a rate of 1
+	refused := cases[slices.IndexFunc(cases, func(c broken) bool { return c.name == "no process listens" })]
+	// Until a datagram was refused, and more is queued than is sent in a minute at a rate of 1.
+	for n := 0; n < 2 || len(refused.logged(t, pathClosed)) == 0; n++ {
 		w.Ask(t, unbound, flood(n))
-		forAWhile(lab.SendDelay / 2)
 	}
 	all := make([]runningSelftest, len(cases))
 	for i, c := range cases {
@@ -190,8 +207,8 @@ func TestSelftestReportsTheFailingStage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { all[i].check(t) })
 	}
 	for i, c := range cases { // stopping one sensor ends the dnstap of the others
-		if c.exit == 0 {
-			checkProof(t, c.sensor, all[i].Log(t))
+		if log := all[i].Log(t); strings.Contains(log, "\nproven: the name left through every sink") {
+			checkProof(t, c.sensor, log)
 		}
 	}
 }
@@ -291,16 +308,43 @@ func TestSelftestOfEachResolver(t *testing.T) {
 func TestSelftestWithoutSensor(t *testing.T) {
 	t.Parallel()
 	n := lab.NewNamespace(t)
+	n.AddAddresses(t, lab.ResolverListens)
 	s := newSensor(t, n)
 	s.configure(t, unixSource+fileSink("first", "dnsqr")+"admin {}\n")
 	selftestCase{nil, 1, []string{"no sensor answers at " + adminAddr + ": start it, or name what its admin.listen says"}}.begin(t, s).check(t)
 	alone := unixSource + fileSink("first", "dnsqr") + jsonLog
 	s.run(t, alone+"admin {}\n")
-	c := selftestCase{nil, 1, []string{"the sensor at " + adminAddr + " came to no verdict: it was stopped, or its admin.listen changed"}}.begin(t, s)
-	forAWhile(2 * time.Second)
+	resolver := n.ListenUDP(t, netip.AddrPortFrom(netip.MustParseAddr(lab.ResolverListens), dnsPort))
+	c := selftestCase{nil, 1, []string{"the sensor at " + adminAddr + " ended without a result: it was stopped, or its admin.listen changed"}}.begin(t, s)
+	answerSelftest(t, resolver)
 	s.reload(t, alone+fileSink("second", "dnsobs")+"admin {}\n", "reloaded") // does not end the selftest
 	s.stop(t)
 	c.check(t)
 	s.run(t, alone)
-	selftestCase{nil, 2, []string{"by its configuration (admin.listen) the sensor answers nowhere"}}.begin(t, s).check(t)
+	selftestCase{nil, 2, []string{"admin.listen is empty, so selftest cannot reach the sensor"}}.begin(t, s).check(t)
+}
+
+// answerSelftest answers both questions of a selftest, which it asks after the sensor has started
+// to watch for them.
+func answerSelftest(t *testing.T, resolver net.PacketConn) {
+	t.Helper()
+	for range 2 {
+		b := make([]byte, 512)
+		resolver.SetReadDeadline(time.Now().Add(waitTime))
+		size, from, err := resolver.ReadFrom(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := new(dns.Msg)
+		if err := query.Unpack(b[:size]); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := new(dns.Msg).SetRcode(query, dns.RcodeNameError).Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := resolver.WriteTo(answer, from); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

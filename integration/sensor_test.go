@@ -152,6 +152,12 @@ func (s *sensor) stop(t *testing.T) ledger {
 	if err := s.Wait(0); err != nil {
 		t.Errorf("the sensor ended with %v", err)
 	}
+	return s.closing(t)
+}
+
+// closing returns the closing ledger of a sensor that has ended.
+func (s *sensor) closing(t *testing.T) ledger {
+	t.Helper()
 	lines := s.logged(t, "ledger")
 	if len(lines) == 0 {
 		t.Fatal("the sensor logged no closing ledger")
@@ -161,15 +167,39 @@ func (s *sensor) stop(t *testing.T) ledger {
 	return l
 }
 
-// forAWhile waits, so that other processes have time for what they must not do.
-func forAWhile(d time.Duration) { time.Sleep(d) }
+// delayFor waits, so that other processes have time for what they must not do.
+func delayFor(d time.Duration) { time.Sleep(d) }
 
 // await polls until the condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(waitTime); !holds(); time.Sleep(5 * time.Millisecond) {
+	awaitFor(t, what, waitTime, holds)
+}
+
+// awaitFor is await with another limit.
+func awaitFor(t *testing.T, what string, limit time.Duration, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s for %s", waitTime, what)
+			t.Fatalf("waited %s for %s", limit, what)
 		}
 	}
+}
+
+// awaitState is await for a condition on a state, which look returns. It returns the state, and
+// logs the latest one if the condition never holds.
+func awaitState[S any](t *testing.T, what string, look func() S, holds func(S) bool) (state S) {
+	t.Helper()
+	met := false
+	defer func() {
+		if !met {
+			t.Logf("instead of %s: %+v", what, state)
+		}
+	}()
+	await(t, what, func() bool {
+		state = look()
+		met = holds(state)
+		return met
+	})
+	return state
 }

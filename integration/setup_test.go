@@ -40,7 +40,7 @@ func TestDocumentedSetUp(t *testing.T) {
 		denied := func() bool { return strings.Contains(resolver.Log(t), "Permission denied") }
 		if r.name == "Unbound" {
 			await(t, "Unbound to log that it may not write to the socket", denied)
-		} else if forAWhile(r.retry + time.Second); denied() {
+		} else if delayFor(r.retry + time.Second); denied() {
 			t.Error("the resolver logs that it may not write to the socket, and docs/resolvers.md says that it logs nothing")
 		}
 		if n := len(s.logged(t, connected)); n > 0 {

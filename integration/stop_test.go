@@ -45,13 +45,13 @@ func TestResolverStopsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := lab.NewWorld(t)
-			alone := quitInTraffic(t, w, r.start(w, t, lab.Options{}), (*lab.Resolver).Quit)
+			alone := quitInTraffic(t, w, r.start(w, t, lab.Options{}), (*lab.Resolver).StopNow)
 
 			s := startSensor(t, w.Namespace, unixSource+site+fileSink("first", "dnsqr"))
 			tap := lab.Options{Tap: lab.UnixTap(s.tapPath())}
 			var attached time.Duration
 			for range 3 { // a busy machine is slow at times, a sensor that delays the stop always
-				attached = quitInTraffic(t, w, r.start(w, t, tap), (*lab.Resolver).Quit)
+				attached = quitInTraffic(t, w, r.start(w, t, tap), (*lab.Resolver).StopNow)
 				if attached <= alone+time.Second {
 					break
 				}
@@ -62,7 +62,7 @@ func TestResolverStopsAtOnce(t *testing.T) {
 
 			together := quitInTraffic(t, w, r.start(w, t, tap), func(r *lab.Resolver, t testing.TB) time.Duration {
 				s.Signal(t, syscall.SIGTERM)
-				return r.Quit(t)
+				return r.StopNow(t)
 			})
 			if together > alone+slack {
 				t.Errorf("it took %s to stop together with the sensor, %s without one", together, alone)
@@ -108,7 +108,7 @@ func TestStalledSensorCostsNoAnswer(t *testing.T) {
 			f.during(t, lab.SendDelay)
 			f.stop(t)
 
-			resolver.AskToQuit(t)
+			resolver.RequestStop(t)
 			if r.waits {
 				resolver.Wait(slack)
 			} else {

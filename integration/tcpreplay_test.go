@@ -48,7 +48,7 @@ link set dev %[1]s-in addrgenmode none mtu 65535 up
 // startReplay starts replaying files to an interface, one after the other.
 func startReplay(t *testing.T, n *lab.Namespace, program, at string, options []string, files ...string) *lab.Process {
 	t.Helper()
-	lab.Need(t, program)
+	lab.RequirePrograms(t, program)
 	args := slices.Concat([]string{"-q", "-i", at}, options, files)
 	return n.Start(t, program, exec.Command(program, args...))
 }
@@ -91,6 +91,11 @@ func TestTcpreplayGivesTheRecordsOfTheFile(t *testing.T) {
 		"ERSPAN I":              {program: "tcpreplay", options: fast, wrap: inGRE(0x88be, nil), tunnelled: true},
 		"ERSPAN II":             {program: "tcpreplay", options: fast, wrap: inGRE(0x88be, erspan2), tunnelled: true},
 		"ERSPAN III":            {program: "tcpreplay", options: fast, wrap: inGRE(0x22eb, erspan3), tunnelled: true},
+		"MPLS":                  {program: "tcpreplay", options: fast, wrap: inMPLS},
+		"MPLS, four lanes":      {program: "tcpreplay", options: fast, wrap: inMPLS, lanes: 4},
+		"PPPoE":                 {program: "tcpreplay", options: fast, wrap: inPPPoE},
+		"IP in IP":              {program: "tcpreplay", options: fast, wrap: inIP, tunnelled: true},
+		"GENEVE":                {program: "tcpreplay", options: fast, wrap: inGENEVE, tunnelled: true},
 		"VXLAN, IPv6":           {program: "tcpreplay", options: fast, wrap: inVXLAN, tunnelled: true},
 		"VXLAN in a VLAN":       {program: "tcpreplay-edit", options: tag(9), wrap: inVXLAN, tunnelled: true},
 		"ERSPAN II through GRE": {program: "tcpreplay", options: fast, wrap: func(f []byte) []byte { return inGRE(0x6558, nil)(inGRE(0x88be, erspan2)(f)) }, tunnelled: true},
@@ -185,7 +190,7 @@ func TestMirroredCopiesAreDuplicates(t *testing.T) {
 			t.Parallel()
 			n := lab.NewNamespace(t)
 			makeLink(t, n, "wire0", "wire1")
-			n.Copy(t, "wire0-in", "egress", "wire1-in")
+			n.Mirror(t, "wire0-in", "egress", "wire1-in")
 			s := startCapture(t, n, 2*lanes, packetSourceOf(bothResolvers, fmt.Sprintf("  lanes = %d", lanes), "wire0", "wire1")+keepAddress+fileSink("first", "dnsqr"))
 			awaitReplays(t, startReplay(t, n, "tcpreplay", "wire0-in", fast, files...))
 			closing := s.stop(t)

@@ -5,7 +5,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/lab"
@@ -60,14 +62,19 @@ func TestServiceUnits(t *testing.T) {
 	}
 	for _, resolver := range []string{"unbound", "bind", "pdns"} {
 		dir := copyUnits(t)
-		dropIn, err := os.ReadFile("../conf/setup/" + resolver + "/socket.conf")
+		steps, err := exec.Command(sensorBinary, "init", "--dry-run", "-c", dir+"/c.hcl", "--resolvers", lab.Resolver4, resolver).Output()
 		if err != nil {
 			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(steps), "/dnstap-pdns.socket.d/listen.conf <<'EOF'\n")
+		dropIn, _, ok := strings.Cut(rest, "EOF\n")
+		if !ok {
+			t.Fatalf("init printed no drop-in of the socket:\n%s", steps)
 		}
 		if err := os.Mkdir(dir+"/dnstap-pdns.socket.d", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(dir+"/dnstap-pdns.socket.d/resolver.conf", dropIn, 0o644); err != nil {
+		if err := os.WriteFile(dir+"/dnstap-pdns.socket.d/listen.conf", []byte(dropIn), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		verify(t, dir)
@@ -85,6 +92,48 @@ func TestServiceUnits(t *testing.T) {
 			t.Errorf("%v: level %s, and docs/operating.md says %s:\n%s", dropIns, level, stated[i+1], out)
 		}
 	}
+}
+
+// TestReloadOfTheServiceChecksFirst runs the first command of ExecReload=, which systemd does
+// before the second, which sends SIGHUP. A configuration that cannot take effect, or is none, is not loaded, and
+// nothing of the configuration is printed.
+func TestReloadOfTheServiceChecksFirst(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("../conf/systemd/dnstap-pdns.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := lab.NewNamespace(t)
+	good := unixSource + site + fileSink("first", "dnsqr")
+	s := startSensor(t, n, good)
+	here := strings.NewReplacer("/usr/local/bin/dnstap-pdns", sensorBinary, "/etc/dnstap-pdns/dnstap-pdns.hcl", s.config)
+	commands := regexp.MustCompile(`(?m)^ExecReload=(.*)$`).FindAllStringSubmatch(string(unit), -1)
+	if len(commands) != 2 || commands[1][1] != "/bin/sh -c 'kill -HUP $MAINPID'" {
+		t.Fatalf("the commands of ExecReload= are %q", commands)
+	}
+	reload := func(config string) (output string, err error) {
+		s.configure(t, config)
+		cmd := exec.Command("sh", "-c", "exec "+here.Replace(commands[0][1]))
+		cmd.Env = append(os.Environ(), "MAINPID="+strconv.Itoa(s.PID()))
+		p := n.Start(t, "ExecReload", cmd)
+		err = p.Wait(waitTime)
+		return p.Log(t), err
+	}
+	for _, bad := range []string{good + "sink {", strings.Replace(good, "DIR/first/", "DIR/frist/", 1), ""} {
+		if output, err := reload(bad); err == nil {
+			t.Errorf("the command succeeded with\n%s\n%s", bad, output)
+		}
+	}
+	output, err := reload(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(t, syscall.SIGHUP)
+	s.awaitLog(t, "reloaded", 1)
+	if strings.Contains(output, "corp.example") || strings.Contains(output, "another process listens") || !strings.Contains(output, "OK: "+s.config+", 1 source, 1 sink, ") {
+		t.Errorf("the command prints\n%s", output)
+	}
+	s.stop(t)
 }
 
 // TestSocketActivation has systemd's tool make the socket and pass it to a sensor that has no

@@ -83,7 +83,7 @@ func TestWhoAmIAnswersStay(t *testing.T) {
 			// Unbound has one thread, so the last message is read last.
 			w.Ask(t, unbound, []lab.Question{{Name: "nosuchtld.", Type: dns.TypeA, From: lab.Client1}})
 			await(t, "the last answer to be dropped", func() bool { return s.readLedger(t).Total.Dropped["special_name"] > 0 })
-			unbound.Quit(t)
+			unbound.StopNow(t)
 			closing := s.stop(t)
 
 			out := s.written(t, "first")
@@ -157,7 +157,7 @@ func TestAddressIsKnownOnOtherConnections(t *testing.T) {
 		}
 	}
 	checkTwoConnections(t, s, subjects/4)
-	powerDNS.Quit(t)
+	powerDNS.StopNow(t)
 	closing := s.stop(t)
 	last := fmt.Sprintf("round%d-", len(lefts)-1)
 	for _, r := range s.written(t, "first").records {

@@ -116,6 +116,51 @@ func inGRE(protocol uint16, header []byte) func([]byte) []byte {
 	}
 }
 
+// withEtherType puts a header after the Ethernet header, which gets another EtherType.
+func withEtherType(etherType uint16, header, frame []byte) []byte {
+	const addresses, ethernet = 12, 14
+	return slices.Concat(frame[:addresses], binary.BigEndian.AppendUint16(nil, etherType), header, frame[ethernet:])
+}
+
+// isIPv6 reports whether a frame contains IPv6.
+func isIPv6(frame []byte) bool { return frame[12] == 0x86 && frame[13] == 0xdd }
+
+// inMPLS puts two labels (RFC 3032) before the IP header of a frame.
+func inMPLS(frame []byte) []byte {
+	return withEtherType(0x8847, []byte{0, 0x03, 0xe8, 64, 0, 0x03, 0xe9, 64}, frame)
+}
+
+// inPPPoE puts the headers of PPPoE (RFC 2516) and PPP before the IP header of a frame.
+func inPPPoE(frame []byte) []byte {
+	const ethernet, ppp4, ppp6 = 14, 0x21, 0x57
+	header := binary.BigEndian.AppendUint16([]byte{0x11, 0, 0, 9}, uint16(len(frame)-ethernet+2))
+	protocol := uint16(ppp4)
+	if isIPv6(frame) {
+		protocol = ppp6
+	}
+	return withEtherType(0x8864, binary.BigEndian.AppendUint16(header, protocol), frame)
+}
+
+// inIP puts the IP packet of a frame into IPv4 (RFC 2003, RFC 4213).
+func inIP(frame []byte) []byte {
+	const ethernet, ip4, ip6 = 14, 4, 41
+	protocol := byte(ip4)
+	if isIPv6(frame) {
+		protocol = ip6
+	}
+	return ether(station, packet4(tunnel4[0], tunnel4[1], protocol, 0, 0, frame[ethernet:]))
+}
+
+// inGENEVE puts a frame into GENEVE (RFC 8926) over IPv4, without a checksum.
+func inGENEVE(frame []byte) []byte {
+	const headers = 16
+	u := binary.BigEndian.AppendUint16(nil, 50000)
+	u = binary.BigEndian.AppendUint16(u, 6081)
+	u = binary.BigEndian.AppendUint16(u, uint16(headers+len(frame)))
+	u = append(u, 0, 0, 0, 0, 0x65, 0x58, 0, 0, 7, 0)
+	return ether(station, packet4(tunnel4[0], tunnel4[1], udp, 0, 0, append(u, frame...)))
+}
+
 // inVXLAN puts a frame into VXLAN (RFC 7348) over IPv6, without a checksum, as RFC 6935 allows.
 func inVXLAN(frame []byte) []byte {
 	const header = 8

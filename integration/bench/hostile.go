@@ -34,5 +34,4 @@ func (w *packetWriter) writeHostile(pairs []pair, queries int) {
 	}
 }
 
-// peer returns the address of the i-th of many servers.
 func peer(i int) net.IP { return net.IPv4(198, 51, byte(i>>8), byte(i)).To4() }

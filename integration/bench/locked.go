@@ -26,7 +26,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// await returns when the output contains text.
+// await returns when the output contains text, or with an error after startTime.
 func (b *lockedBuffer) await(text string) error {
 	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if strings.Contains(b.String(), text) {

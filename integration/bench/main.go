@@ -1,6 +1,8 @@
 // Bench measures the sensor: its CPU time per frame compared with fstrm_capture writing to
-// /dev/null, with the same file over a Unix socket in the same run, and its memory with eight
-// connections and a full pairing table. All traffic stays on loopback.
+// /dev/null, with the same file over a Unix socket in the same run; its memory with eight
+// connections and a full pairing table; the CPU time per record and the throughput of each type of
+// sink; the rates and the memory of a spool; packets, from a file and from an interface; and a collection that
+// reads from a fake broker of Kafka. All traffic stays on loopback and in a network namespace.
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -34,7 +37,13 @@ func bench(ctx context.Context, args []string) error {
 	runs := fs.Int("runs", 3, "runs of each receiver; the median is printed")
 	capture := fs.String("capture", "integration/testdata/unbound.fstrm", "capture from which the frames are made")
 	sensor := fs.String("sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
+	parts := fs.String("parts", "speed,memory,sinks,spool,packets,collection", "what is measured")
+	names := fs.String("sinks", "", "the sinks that are measured, as the table names them; empty: all")
 	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	selected, err := selectSinks(*names)
+	if err != nil {
 		return err
 	}
 	if _, err := exec.LookPath("fstrm_capture"); err != nil {
@@ -55,19 +64,31 @@ func bench(ctx context.Context, args []string) error {
 	if err := writeWorkload(*capture, b.file, *frames); err != nil {
 		return err
 	}
-	if err := b.speed(ctx, *runs); err != nil {
-		return err
+	for part := range strings.SplitSeq(*parts, ",") {
+		measure, ok := map[string]func() error{
+			"speed":   func() error { return b.speed(ctx, *runs) },
+			"memory":  func() error { return b.memory(ctx, *capture) },
+			"sinks":   func() error { return b.sinks(ctx, selected, *runs) },
+			"spool":   func() error { return b.spool(ctx, *capture) },
+			"packets": func() error { return b.packets(ctx, *capture, *runs) },
+
+			"collection": func() error { return b.collection(ctx) },
+		}[part]
+		if !ok {
+			return fmt.Errorf("%q is not a part", part)
+		}
+		if err := measure(); err != nil {
+			return err
+		}
 	}
-	if err := b.memory(ctx, *capture); err != nil {
-		return err
-	}
-	return b.packets(ctx, *capture, *runs)
+	return nil
 }
 
 // run is a set of measurements.
 type run struct {
 	dir    string
 	sensor string
+	server string // the submission server; empty: it was not built yet
 	file   string // the frames, each after its length
 	frames int
 }

@@ -30,6 +30,7 @@ type measurement struct {
 	rss          int64         // peak, bytes
 	datagrams    int64         // that the sink's peer received
 	ledger       string        // the sensor's closing log line
+	took         time.Duration // from the first frame until the last record was delivered; only of sinks
 }
 
 func (m measurement) cpu() time.Duration { return m.user + m.system }
@@ -53,7 +54,6 @@ func (m measurement) print(name string, base measurement, frames int) {
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// feedCapture measures fstrm_capture.
 func (b *run) feedCapture(ctx context.Context) (measurement, error) {
 	socket := filepath.Join(b.dir, "capture.sock")
 	cmd := exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", "/dev/null")
@@ -101,7 +101,10 @@ sink "nmsg" "discard" {
 // error contains its output.
 func measure(cmd *exec.Cmd, socket string, work func() error) (m measurement, err error) {
 	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stderr = &output
+	if cmd.Stdout == nil {
+		cmd.Stdout = &output
+	}
 	cmd.WaitDelay = stopTime
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -187,7 +190,7 @@ func dial(ctx context.Context, socket string) (net.Conn, error) {
 	}
 }
 
-// send writes frames that include their lengths.
+// send writes a file of frames, each after its length, to the connection.
 func (c *connection) send(file string) error {
 	f, err := os.Open(file)
 	if err != nil {

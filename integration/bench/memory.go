@@ -70,7 +70,6 @@ func feedAll(ctx context.Context, socket string, own []string, common string) er
 	return each(open, func(_ int, c *connection) error { return errors.Join(c.send(common), c.w.Close()) })
 }
 
-// each calls do for all connections concurrently.
 func each(open []*connection, do func(int, *connection) error) error {
 	errs := make([]error, len(open))
 	var wg sync.WaitGroup

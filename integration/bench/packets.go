@@ -139,8 +139,8 @@ sink "nmsg" "discard" {
 	}
 	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	fmt.Printf("live, %-15s %s; CPU %d ns a packet, peak RSS %.1f MiB (aim: no drop at 200,000 a second, under 96 MiB)\n  %s\n", rate+":",
-		find(`Rated:.*?([\d.]+ pps)`, string(replayed)), used.Nanoseconds()/int64(packets), mib(peak),
-		find(`(kernel\.received=.*?kernel\.dropped=\d+)`, output.String()))
+		submatch(`Rated:.*?([\d.]+ pps)`, string(replayed)), used.Nanoseconds()/int64(packets), mib(peak),
+		submatch(`(kernel\.received=.*?kernel\.dropped=\d+)`, output.String()))
 	return nil
 }
 
@@ -154,8 +154,8 @@ func awaitInterface(inside func(...string) *exec.Cmd) error {
 	return errors.Join(errors.New("no interfaces in the namespace"), err)
 }
 
-// find returns the first submatch of a pattern in a text.
-func find(pattern, in string) string {
+// submatch returns the first submatch of a pattern in a text, or a note that there is no match.
+func submatch(pattern, in string) string {
 	if m := regexp.MustCompile(pattern).FindStringSubmatch(in); m != nil {
 		return m[1]
 	}

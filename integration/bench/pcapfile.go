@@ -21,8 +21,8 @@ var (
 )
 
 // writePackets writes a capture file with the workload of writeWorkload: ordinary DNS over UDP,
-// half queries and half responses. If hostile is not 0, it starts with that many unanswered
-// queries and with other packets that fill the sensor's memory.
+// half queries and half responses. If hostile is not 0, the file starts with hostile unanswered
+// queries and with other packets that fill the sensor's memory. It returns the number of packets.
 func writePackets(capture, file string, packets, hostile int) (written int, err error) {
 	pairs, err := outwardPairs(capture)
 	if err != nil {
@@ -103,7 +103,7 @@ func (w *packetWriter) write(m *dnstap.Message, i int) {
 	w.packet(layers.EthernetTypeIPv4, ip, udp, gopacket.Payload(wire))
 }
 
-// packet writes a packet in an Ethernet frame, with the next time.
+// packet writes a packet in an Ethernet frame. Its time is later than that of the previous packet.
 func (w *packetWriter) packet(next layers.EthernetType, all ...gopacket.SerializableLayer) {
 	if w.err != nil {
 		return

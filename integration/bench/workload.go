@@ -50,8 +50,8 @@ func writeWorkload(capture, file string, frames int) error {
 	})
 }
 
-// writeQueries writes distinct queries without responses. Files with other ranges from first on
-// have other queries.
+// writeQueries writes queries without responses, all different: the variants of queries in the
+// capture with the numbers from first on.
 func writeQueries(capture, file string, first, queries int) error {
 	pairs, err := outwardPairs(capture)
 	if err != nil {
@@ -128,8 +128,8 @@ func outwardPairs(capture string) ([]pair, error) {
 	return pairs, nil
 }
 
-// becomesRecord reports whether a response becomes a record with the default policy, also under
-// another name.
+// becomesRecord reports whether a response becomes a record with the default policy, also if the
+// first label of its name is changed.
 func becomesRecord(server []byte, m *dns.Msg) bool {
 	local := server[0] == 10 || dns.IsSubDomain("home.arpa.", dns.CanonicalName(m.Question[0].Name))
 	underNoTLD := m.Rcode == dns.RcodeNameError && len(m.Ns) > 0 && m.Ns[0].Header().Name == "."
@@ -159,7 +159,7 @@ func readCapture(file string) ([]*dnstap.Dnstap, error) {
 	}
 }
 
-// variant returns the i-th variant of a frame.
+// variant returns the i-th variant of a frame: setVariant's of its messages, at a later time.
 func variant(d *dnstap.Dnstap, i int) *dnstap.Dnstap {
 	d = proto.Clone(d).(*dnstap.Dnstap)
 	m := d.Message

@@ -93,14 +93,14 @@ services:
 // The world has no DNSSEC, and one root server.
 var adaptations = map[string][][2]string{
 	"sensor/dnstap-pdns.hcl": {
-		{"resolvers      = []", fmt.Sprintf("resolvers = [%q, %q]", resolver4, resolver6)},
-		{"local_names    = []", `local_names = ["corp.example"]`},
-		{"local_networks = []", `local_networks = ["10.0.0.0/8"]`},
+		{"resolvers = []", fmt.Sprintf("resolvers = [%q, %q]", resolver4, resolver6)},
+		{`# local_names    = ["corp.example"]`, `local_names = ["corp.example"]`},
+		{`# local_networks = ["198.51.100.0/24"]`, `local_networks = ["10.0.0.0/8"]`},
 	},
 	"sensor/pcap.hcl": {
 		{`["192.0.2.53", "2001:db8:53::53"]`, fmt.Sprintf("[%q, %q]", resolver4, resolver6)},
-		{"local_names    = []", `local_names = ["corp.example"]`},
-		{"local_networks = []", `local_networks = ["10.0.0.0/8"]`},
+		{`# local_names    = ["corp.example"]`, `local_names = ["corp.example"]`},
+		{`# local_networks = ["198.51.100.0/24"]`, `local_networks = ["10.0.0.0/8"]`},
 	},
 	"unbound/unbound.conf": {
 		{`"validator iterator"`, `"iterator"` + "\n  root-hints: /etc/unbound/root.hints\n  access-control: " + subnet4 + " allow\n  access-control: " + subnet6 + " allow"},

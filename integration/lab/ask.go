@@ -43,15 +43,15 @@ func (w *World) ask(ctx context.Context, r *Resolver, q Question) *dns.Msg {
 		if err == nil {
 			return answer
 		}
-		if q.Dead || errors.Is(err, syscall.ECONNREFUSED) {
+		if q.NoAnswer || errors.Is(err, syscall.ECONNREFUSED) {
 			break
 		}
 	}
 	return nil
 }
 
-// exchange sends a query from inside the namespace. The zero address from lets the kernel
-// choose the source address.
+// exchange sends a query from inside the namespace and returns the response. If from is the zero
+// Addr, the kernel chooses the source address.
 func (n *Namespace) exchange(ctx context.Context, network string, from netip.Addr, to netip.AddrPort, q *dns.Msg, atMost time.Duration) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()

@@ -9,7 +9,7 @@ import (
 )
 
 // Enter runs call inside the namespace on a new thread and returns when call has returned.
-// Unlike a function passed to do, call may block.
+// Unlike a function for do, call may block.
 func (n *Namespace) Enter(t testing.TB, call func()) {
 	t.Helper()
 	var netns *os.File

@@ -21,14 +21,15 @@ import (
 // programs, because the kernel kills a program when the thread that started it ends
 // (Pdeathsig), and the Go runtime may end other threads at any time.
 type Namespace struct {
-	Dir   string // for files and sockets; short enough for the path of a Unix socket
-	calls chan func()
+	Dir    string // for files and sockets; short enough for the path of a Unix socket
+	calls  chan func()
+	thread int // the ID of the thread, if the namespace has mounts of its own
 }
 
 // NewNamespace makes a namespace that has only the loopback interface.
 func NewNamespace(t testing.TB) *Namespace {
 	t.Helper()
-	Need(t, "ip")
+	RequirePrograms(t, "ip")
 	if os.Geteuid() != 0 {
 		t.Fatal("network namespaces need root: run the integration tests as root, on Debian or in a privileged container")
 	}
@@ -64,20 +65,20 @@ func (n *Namespace) serveCalls(entered chan<- error, done chan<- struct{}) {
 }
 
 // do runs call on the namespace's thread. Sockets that it opens and processes that it starts
-// stay in the namespace.
+// stay in the namespace. It must not block, because the namespace has no other thread for calls.
 func (n *Namespace) do(call func() error) error {
 	result := make(chan error, 1)
 	n.calls <- func() { result <- call() }
 	return <-result
 }
 
-// configure runs ip(8) commands, one per line.
 func (n *Namespace) configure(t testing.TB, commands string) {
 	t.Helper()
 	n.call(t, commands, "ip", "-batch", "-")
 }
 
-// call runs a program inside the namespace and waits for its end.
+// call runs a program inside the namespace and waits for its end. It fails the test if the
+// program fails.
 func (n *Namespace) call(t testing.TB, input string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
@@ -107,6 +108,15 @@ func (n *Namespace) ListenUDP(t testing.TB, at netip.AddrPort) *net.UDPConn {
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn
+}
+
+// Dial connects from inside the namespace. Any goroutine may call it before the end of the test.
+func (n *Namespace) Dial(network, address string) (conn net.Conn, err error) {
+	err = n.do(func() (err error) {
+		conn, err = net.Dial(network, address)
+		return err
+	})
+	return conn, err
 }
 
 // DialTCP connects from inside the namespace. The connection is closed after the test.

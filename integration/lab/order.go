@@ -39,7 +39,7 @@ func keepOrder(t testing.TB, namespaces ...*Namespace) {
 	}
 }
 
-// choose selects one of the available processors by a number.
+// choose returns one of the available processors: the one at index number, modulo their count.
 func choose(number int) (one unix.CPUSet, err error) {
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
@@ -57,8 +57,8 @@ func choose(number int) (one unix.CPUSet, err error) {
 	}
 }
 
-// pin sets the processor of all threads in a namespace. Only a few threads of the test
-// process are among them.
+// pin sets the processor of all threads in a namespace, for which namespace is the target of their
+// link in /proc. It does not affect the threads of the test process that are in other namespaces.
 func pin(namespace string, to *unix.CPUSet) error {
 	spaces, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/ns/net")
 	if err != nil {

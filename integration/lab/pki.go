@@ -44,9 +44,16 @@ func NewAuthority(t testing.TB, folder, name string) *Authority {
 // of the PEM files of the certificate and its key.
 func (a *Authority) Issue(t testing.TB, folder, host string) (cert, key string) {
 	t.Helper()
+	return a.IssueUntil(t, folder, host, time.Now().Add(24*time.Hour))
+}
+
+// IssueUntil is Issue with the time at which the certificate expires.
+func (a *Authority) IssueUntil(t testing.TB, folder, host string, expires time.Time) (cert, key string) {
+	t.Helper()
 	private := newKey(t)
 	c := certificate(host)
 	c.DNSNames = []string{host}
+	c.NotAfter = expires
 	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, private.Public(), a.key)
 	if err != nil {
 		t.Fatal(err)

@@ -94,7 +94,8 @@ func (p *Process) Stop(t testing.TB) time.Duration {
 	return time.Since(began)
 }
 
-// awaitEnd waits for the end of a program that was asked to end.
+// awaitEnd waits for the end of a program that was asked to end. After stopTime it fails the test
+// and kills the program.
 func (p *Process) awaitEnd(t testing.TB) {
 	t.Helper()
 	if err := p.Wait(stopTime); errors.Is(err, errRunning) {
@@ -105,7 +106,8 @@ func (p *Process) awaitEnd(t testing.TB) {
 
 var errRunning = errors.New("still running")
 
-// Wait waits for the program's end and returns its result: nil for exit code 0.
+// Wait waits for the program's end and returns its result: nil for exit code 0. It returns
+// another error if the program still runs after atMost.
 func (p *Process) Wait(atMost time.Duration) error {
 	select {
 	case <-p.exited:
@@ -127,7 +129,6 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// tail returns the last lines of a log.
 func tail(log string, lines int) string {
 	all := strings.Split(strings.TrimRight(log, "\n"), "\n")
 	if len(all) > lines {

@@ -9,14 +9,14 @@ import (
 
 // Question is a client's question to a resolver.
 type Question struct {
-	Name   string
-	Type   uint16
-	Class  uint16 // 0 means IN
-	From   string // the client's address
-	TCP    bool
-	DNSSEC bool         // set DO
-	Subnet netip.Prefix // the EDNS client subnet option, if valid
-	Dead   bool         // no server answers it: it is asked once
+	Name     string
+	Type     uint16
+	Class    uint16 // 0 means IN
+	From     string // the client's address
+	TCP      bool
+	DNSSEC   bool         // set DO
+	Subnet   netip.Prefix // the EDNS client subnet option, if valid
+	NoAnswer bool         // no server answers it: it is asked once
 }
 
 // message returns the question as dig sends it: RD, AD and EDNS with a cookie.
@@ -71,7 +71,7 @@ func Questions() []Question {
 		Question{Name: "www.univ.org.", Type: dns.TypeA, From: Client1, Subnet: netip.MustParsePrefix("203.0.113.0/24")},
 		Question{Name: "edge.cdn.net.", Type: dns.TypeA, From: Client1, Subnet: netip.MustParsePrefix("10.9.8.0/24")})
 	ask("edge.cdn.net.", dns.TypeAAAA)
-	all = append(all, Question{Name: "dead.com.", Type: dns.TypeA, From: Client1, Dead: true})
+	all = append(all, Question{Name: "dead.com.", Type: dns.TypeA, From: Client1, NoAnswer: true})
 	ask("x.lame.com.", dns.TypeA)
 	ask("evil.com.", dns.TypeMX)
 	ask("www.evil.com.", dns.TypeA)
@@ -88,7 +88,7 @@ func Questions() []Question {
 	ask("x.home.arpa.", dns.TypeA)
 	return append(all,
 		Question{Name: "mail.shop.com.", Type: dns.TypeAAAA, From: Client2},
-		Question{Name: "dead.com.", Type: dns.TypeAAAA, From: Client2, Dead: true},
+		Question{Name: "dead.com.", Type: dns.TypeAAAA, From: Client2, NoAnswer: true},
 		Question{Name: "host9.wild.shop.com.", Type: dns.TypeA, From: Client2},
 		Question{Name: "www.univ.org.", Type: dns.TypeA, From: Client2, DNSSEC: true},
 		Question{Name: "version.bind.", Type: dns.TypeTXT, Class: dns.ClassCHAOS, From: Client2})

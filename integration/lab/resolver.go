@@ -15,8 +15,8 @@ import (
 // Identity is the dnstap identity of the world's resolvers.
 const Identity = "resolver1.univ.example"
 
-// Tap is the destination of a resolver's dnstap: the path of a Unix socket, or an address.
-type Tap struct {
+// TapTarget is the destination of a resolver's dnstap: the path of a Unix socket, or an address.
+type TapTarget struct {
 	Path string
 	Addr *netip.AddrPort
 	TLS  *ClientTLS // over TCP; nil: no TLS
@@ -30,27 +30,27 @@ type ClientTLS struct {
 }
 
 // UnixTap returns a tap at the path of a Unix socket.
-func UnixTap(path string) Tap { return Tap{Path: path} }
+func UnixTap(path string) TapTarget { return TapTarget{Path: path} }
 
 // TCPTap returns a tap at an address inside the namespace.
-func TCPTap(at netip.AddrPort) Tap { return Tap{Addr: &at} }
+func TCPTap(at netip.AddrPort) TapTarget { return TapTarget{Addr: &at} }
 
 // TLSTap returns a tap at an address inside the namespace, over TLS.
-func TLSTap(at netip.AddrPort, c ClientTLS) Tap { return Tap{Addr: &at, TLS: &c} }
+func TLSTap(at netip.AddrPort, c ClientTLS) TapTarget { return TapTarget{Addr: &at, TLS: &c} }
 
-// Is reports whether the tap has a destination.
-func (t Tap) Is() bool { return t.Path != "" || t.Addr != nil }
+// IsSet reports whether the tap has a destination.
+func (t TapTarget) IsSet() bool { return t.Path != "" || t.Addr != nil }
 
 // Options configure a resolver.
 type Options struct {
-	Tap            Tap       // zero: the resolver runs without dnstap
+	Tap            TapTarget // zero: the resolver runs without dnstap
 	Unidirectional bool      // send START without waiting for ACCEPT; Unbound only
 	AnyAddress     bool      // let the kernel choose the outward address; not PowerDNS
 	AskFrom        []string  // addresses from which it asks servers; nil: Resolver4 and Resolver6
 	Threads        int       // 0: one
 	Forward        *Resolver // forward all queries to this resolver
 	Stub           bool      // ask the server of corp.example directly, without following delegations
-	Also           string    // a second Unix socket; PowerDNS only
+	SecondSocket   string    // a second Unix socket; PowerDNS only
 	OwnUser        bool      // run as an unprivileged user, as Debian does; not Knot
 	ClientsOnly    bool      // send only client messages; Unbound and BIND (Knot always does)
 	Span           *SpanPort // run where this span port mirrors its packets; nil: in the world's namespace
@@ -69,7 +69,8 @@ type addresses struct {
 
 var upstreamAddresses = addresses{netip.MustParseAddr(upstreamListens), []netip.Addr{netip.MustParseAddr(upstream4)}}
 
-// testAddresses returns the addresses of the resolver under test.
+// testAddresses returns the addresses of the resolver under test, which Options.AskFrom and
+// Options.AnyAddress may change.
 func testAddresses(o Options) addresses {
 	at := addresses{Listen: netip.MustParseAddr(ResolverListens)}
 	if o.AskFrom == nil && !o.AnyAddress {
@@ -108,21 +109,22 @@ type Resolver struct {
 func (r *Resolver) Stop(t testing.TB) time.Duration {
 	t.Helper()
 	time.Sleep(SendDelay)
-	return r.Quit(t)
+	return r.StopNow(t)
 }
 
-// Quit stops the resolver immediately, as its operator would, and fails the test if it has
+// StopNow stops the resolver immediately, as its operator would, and fails the test if it has
 // not ended within stopTime. It returns the time that this took.
-func (r *Resolver) Quit(t testing.TB) time.Duration {
+func (r *Resolver) StopNow(t testing.TB) time.Duration {
 	t.Helper()
 	began := time.Now()
-	r.AskToQuit(t)
+	r.RequestStop(t)
 	r.awaitEnd(t)
 	return time.Since(began)
 }
 
-// AskToQuit runs the resolver's stop command and returns without waiting for its end.
-func (r *Resolver) AskToQuit(t testing.TB) {
+// RequestStop runs the resolver's stop command, or sends SIGTERM if it has none, and does not wait
+// for the resolver's end.
+func (r *Resolver) RequestStop(t testing.TB) {
 	t.Helper()
 	if len(r.quit) == 0 {
 		r.Signal(t, syscall.SIGTERM)
@@ -135,7 +137,7 @@ func (r *Resolver) AskToQuit(t testing.TB) {
 // dnstap should be running already.
 func (w *World) startResolver(t testing.TB, s software, o Options, at addresses) *Resolver {
 	t.Helper()
-	Need(t, s.program)
+	RequirePrograms(t, s.program)
 	if o.Threads == 0 {
 		o.Threads = 1
 	}
@@ -160,7 +162,7 @@ func (w *World) startResolver(t testing.TB, s software, o Options, at addresses)
 	}
 	if s.quit != nil {
 		r.quit = s.quit(dir)
-		Need(t, r.quit[0])
+		RequirePrograms(t, r.quit[0])
 	}
 	r.Process = r.namespace.Start(t, s.program, exec.Command(s.program, s.args(set)...))
 	version := new(dns.Msg).SetQuestion("version.bind.", dns.TypeTXT)
@@ -171,11 +173,17 @@ func (w *World) startResolver(t testing.TB, s software, o Options, at addresses)
 
 func writeHints(t testing.TB, dir string) {
 	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "root.hints"), RootHints(t), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// RootHints returns the hints file with the world's root servers.
+func RootHints(t testing.TB) []byte {
+	t.Helper()
 	hints, err := files.ReadFile("testdata/zones/root.hints")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "root.hints"), hints, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return hints
 }

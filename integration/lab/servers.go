@@ -51,7 +51,6 @@ var servers = []server{
 	{"corp", []string{Corporate}, []string{"corp.example", "10.in-addr.arpa"}},
 }
 
-// zoneFile returns the path of a zone's embedded file.
 func zoneFile(zone string) string {
 	if zone == "." {
 		zone = "root"

@@ -11,9 +11,9 @@ import (
 
 // SpanOptions configure a span port.
 type SpanOptions struct {
-	Tap   bool          // two interfaces, one for each direction
-	MTU   int           // of the link between resolver and world, in bytes; 0: 1500
-	Delay time.Duration // of the copies
+	TwoInterfaces bool          // two interfaces, one for each direction
+	MTU           int           // of the link between resolver and world, in bytes; 0: 1500
+	Delay         time.Duration // of the copies
 }
 
 // SpanPort is the mirror port of a switch between a resolver and the world, in a namespace
@@ -41,26 +41,26 @@ const (
 // a mirrored link.
 func (w *World) SpanPort(t testing.TB, o SpanOptions) *SpanPort {
 	t.Helper()
-	Need(t, "tc", "ethtool")
+	RequirePrograms(t, "tc", "ethtool")
 	if o.MTU == 0 {
 		o.MTU = 1500
 	}
 	p := &SpanPort{Namespace: NewNamespace(t), resolver: NewNamespace(t)}
 	w.addLink(t, p.resolver, o.MTU)
 	copies := 1
-	if o.Tap {
+	if o.TwoInterfaces {
 		copies = 2
 	}
 	for i := range copies {
 		from, to := fmt.Sprint(mirror, i), fmt.Sprint(span, i)
 		p.Interfaces = append(p.Interfaces, to)
 		if o.Delay == 0 {
-			w.connect(t, from, p.Namespace, to, o.MTU)
+			w.Connect(t, from, p.Namespace, to, o.MTU)
 			continue
 		}
 		late := NewNamespace(t)
-		w.connect(t, from, late, lateMirror, o.MTU)
-		late.connect(t, to, p.Namespace, to, o.MTU)
+		w.Connect(t, from, late, lateMirror, o.MTU)
+		late.Connect(t, to, p.Namespace, to, o.MTU)
 		late.delay(t, lateMirror, to, o.Delay)
 	}
 	w.mirror(t, "ingress", fmt.Sprint(mirror, 0))
@@ -69,10 +69,17 @@ func (w *World) SpanPort(t testing.TB, o SpanOptions) *SpanPort {
 	return p
 }
 
+// Cut takes the mirrored link down, after which no packet arrives at the span port. Delayed copies
+// may still arrive.
+func (p *SpanPort) Cut(t testing.TB) {
+	t.Helper()
+	p.resolver.configure(t, fmt.Sprintf("link set dev %s down\n", link))
+}
+
 // addLink moves the resolver's addresses from the world to the far end of a new link.
 func (w *World) addLink(t testing.TB, far *Namespace, mtu int) {
 	t.Helper()
-	w.connect(t, link, far, link, mtu)
+	w.Connect(t, link, far, link, mtu)
 	w.configure(t, ends.Replace(`
 addr add NEAR4/30 dev LINE
 addr add NEAR6/64 dev LINE nodad
@@ -99,9 +106,9 @@ var ends = strings.NewReplacer("LINE", link,
 	"NEAR4", "169.254.0.1", "FAR4", "169.254.0.2", "NEAR6", "fe80::1", "FAR6", "fe80::2",
 	"RESOLVER4", Resolver4, "RESOLVER6", Resolver6, "LISTENS", ResolverListens)
 
-// connect makes a link between an interface of n and one of another namespace. It carries no
+// Connect makes a link between an interface of n and one of another namespace. It carries no
 // automatic traffic, packets enter it with complete checksums, and mtu is its limit.
-func (n *Namespace) connect(t testing.TB, here string, other *Namespace, there string, mtu int) {
+func (n *Namespace) Connect(t testing.TB, here string, other *Namespace, there string, mtu int) {
 	t.Helper()
 	const passing = "passing" // the temporary name of the other end
 	n.configure(t, fmt.Sprintf(`
@@ -118,14 +125,14 @@ link set dev %s addrgenmode none mtu %d up
 // interface.
 func (w *World) mirror(t testing.TB, direction, to string) {
 	t.Helper()
-	w.Copy(t, link, direction, to)
+	w.Mirror(t, link, direction, to)
 }
 
-// Copy mirrors each packet that an interface receives ("ingress") or sends ("egress") to
+// Mirror mirrors each packet that an interface receives ("ingress") or sends ("egress") to
 // another interface.
-func (n *Namespace) Copy(t testing.TB, from, direction, to string) {
+func (n *Namespace) Mirror(t testing.TB, from, direction, to string) {
 	t.Helper()
-	Need(t, "tc")
+	RequirePrograms(t, "tc")
 	// u32 is used because some kernels lack matchall. The command adds the queueing discipline
 	// if it does not exist.
 	n.call(t, fmt.Sprintf(`

@@ -29,7 +29,7 @@ type capture struct {
 
 func (n *Namespace) capture(t testing.TB, name string) capture {
 	t.Helper()
-	Need(t, "tcpdump")
+	RequirePrograms(t, "tcpdump")
 	file := filepath.Join(n.Dir, name+".pcap")
 	p := n.Start(t, "tcpdump", exec.Command("tcpdump", "-i", name, "-U", "--immediate-mode", "-Z", "root", "-w", file))
 	for deadline := time.Now().Add(startTime); !strings.Contains(p.Log(t), "listening on"); {
@@ -127,7 +127,7 @@ func TestSpanPortShowsBothDirections(t *testing.T) {
 func TestTapShowsOneDirectionOnEachInterface(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t)
-	port := w.SpanPort(t, SpanOptions{Tap: true})
+	port := w.SpanPort(t, SpanOptions{TwoInterfaces: true})
 	resolver := w.Unbound(t, Options{Span: port})
 	out, in := port.capture(t, port.Interfaces[0]), port.capture(t, port.Interfaces[1])
 	w.Ask(t, resolver, Questions()[:20])

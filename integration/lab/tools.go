@@ -14,6 +14,8 @@ var packages = map[string]string{
 	"tcpreplay":       "tcpreplay",
 	"setcap":          "libcap2-bin",
 	"setpriv":         "util-linux",
+	"mkfs.ext4":       "e2fsprogs",
+	"mount":           "mount",
 	"nsd":             "nsd",
 	"unbound":         "unbound",
 	"unbound-control": "unbound",
@@ -23,14 +25,16 @@ var packages = map[string]string{
 	"rec_control":     "pdns-recursor",
 	"kresd":           "knot-resolver",
 	"fstrm_capture":   "fstrm-bin",
+	"fstrm_dump":      "fstrm-bin",
 	"fstrm_replay":    "fstrm-bin",
 	"promtool":        "prometheus",
 	"chromium":        "chromium",
+	"kcat":            "kcat",
 }
 
-// Need fails the test unless the programs are installed. It does not skip, because a skipped
+// RequirePrograms fails the test unless the programs are installed. It does not skip, because a skipped
 // test looks passed.
-func Need(t testing.TB, programs ...string) {
+func RequirePrograms(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
 		if _, err := exec.LookPath(name); err != nil {

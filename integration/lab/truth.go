@@ -54,9 +54,10 @@ func (z *Zones) Lookup(server netip.Addr, name string, qtype uint16) Truth {
 	}
 }
 
-// Final reports whether that server answers a question itself. A zone's own NS records may
-// name more servers than its delegation does.
-func (z *Zones) Final(server netip.Addr, name string, qtype uint16) bool {
+// AnswersItself reports whether that server answers a question itself: it neither refuses it nor refers
+// to other servers. Resolve may return fewer such servers than there are, because a zone's own NS
+// records may name more than its delegation does.
+func (z *Zones) AnswersItself(server netip.Addr, name string, qtype uint16) bool {
 	kind := z.Lookup(server, name, qtype).Kind
 	return kind != Refused && kind != Referral
 }
@@ -69,7 +70,8 @@ func kindOf(chain []dns.RR, otherwise Kind) Kind {
 	return otherwise
 }
 
-// match returns the node of that name, the synthesis from a wildcard (RFC 4592), or nil.
+// match returns the records of that name by type, or those synthesised from a wildcard (RFC
+// 4592), or nil if the name does not exist.
 func (z *zone) match(name string) map[uint16][]dns.RR {
 	if node, ok := z.nodes[name]; ok {
 		return node
@@ -93,8 +95,8 @@ func (z *zone) match(name string) map[uint16][]dns.RR {
 	return made
 }
 
-// Holds reports whether a zone of that server has the record, glue included.
-func (z *Zones) Holds(server netip.Addr, rr dns.RR) bool {
+// HasRecord reports whether a zone of that server has the record, glue included.
+func (z *Zones) HasRecord(server netip.Addr, rr dns.RR) bool {
 	h := rr.Header()
 	for _, in := range z.byServer[server] {
 		for _, held := range in.nodes[h.Name][h.Rrtype] {

@@ -30,7 +30,7 @@ type WhoAmI struct {
 	askers map[string]netip.Addr // by subject
 }
 
-// StartWhoAmI starts the server, which ends with the test.
+// StartWhoAmI starts the server of whoami.com, which ends with the test.
 func (w *World) StartWhoAmI(t testing.TB) *WhoAmI {
 	t.Helper()
 	z, err := loadZone(whoAmIZone)
@@ -42,37 +42,37 @@ func (w *World) StartWhoAmI(t testing.TB) *WhoAmI {
 	for _, a := range whoAmIAddresses {
 		at := netip.MustParseAddr(a)
 		w.Zones.byServer[at] = []*zone{z}
-		s.serve(t, w.ListenUDP(t, netip.AddrPortFrom(at, 53)))
+		serve(t, whoAmIZone, w.ListenUDP(t, netip.AddrPortFrom(at, 53)), s)
 	}
 	return s
 }
 
 // serve answers queries at conn until the test ends.
-func (s *WhoAmI) serve(t testing.TB, conn net.PacketConn) {
+func serve(t testing.TB, zone string, conn net.PacketConn, h dns.Handler) {
 	t.Helper()
 	started, ended := make(chan struct{}), make(chan error, 1)
-	server := &dns.Server{PacketConn: conn, Handler: s, NotifyStartedFunc: func() { close(started) }}
+	server := &dns.Server{PacketConn: conn, Handler: h, NotifyStartedFunc: func() { close(started) }}
 	go func() { ended <- server.ActivateAndServe() }()
 	select {
 	case <-started:
 	case err := <-ended:
-		t.Fatalf("serve %s: %v", whoAmIZone, err)
+		t.Fatalf("serve %s: %v", zone, err)
 	}
 	t.Cleanup(func() {
 		if err := errors.Join(server.Shutdown(), <-ended); err != nil {
-			t.Errorf("serve %s: %v", whoAmIZone, err)
+			t.Errorf("serve %s: %v", zone, err)
 		}
 	})
 }
 
-// Askers returns the addresses that were the first to ask for a subject.
+// Askers returns the addresses that were the first to ask for any subject, each once, in order.
 func (s *WhoAmI) Askers() []netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Compact(slices.SortedFunc(maps.Values(s.askers), netip.Addr.Compare))
 }
 
-// ServeDNS answers one query.
+// ServeDNS answers one query as WhoAmI describes. It implements dns.Handler.
 func (s *WhoAmI) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	answer := new(dns.Msg).SetReply(query)
 	answer.Authoritative = true
@@ -89,7 +89,8 @@ func (s *WhoAmI) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	w.WriteMsg(answer) // if this fails, the resolver repeats the query
 }
 
-// asker returns the address that first asked for the subject of the name.
+// asker returns the address that first asked for the subject of the name: from, if none did
+// before.
 func (s *WhoAmI) asker(name string, from netip.Addr) netip.Addr {
 	label, _, _ := strings.Cut(name, ".")
 	subject := label[strings.LastIndex(label, "-")+1:]

@@ -30,7 +30,7 @@ var starting = make(chan struct{}, max(1, runtime.NumCPU()/2))
 // its addresses.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
-	Need(t, "nsd")
+	RequirePrograms(t, "nsd")
 	starting <- struct{}{}
 	defer func() { <-starting }()
 	zones, err := loadZones()
@@ -53,7 +53,8 @@ func worldAddresses() []string {
 	return addrs
 }
 
-// AddAddresses adds addresses to loopback. With nodad an IPv6 address is usable immediately.
+// AddAddresses adds addresses to loopback. IPv6 addresses are usable immediately, because
+// duplicate address detection is off.
 func (n *Namespace) AddAddresses(t testing.TB, addrs ...string) {
 	t.Helper()
 	var b strings.Builder

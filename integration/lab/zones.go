@@ -79,6 +79,15 @@ func (z *Zones) at(server netip.Addr, name string) *zone {
 	return best
 }
 
+// Apex returns the apex of that zone, or "" if no zone of the server contains the name.
+func (z *Zones) Apex(server netip.Addr, name string) string {
+	in := z.at(server, dns.CanonicalName(name))
+	if in == nil {
+		return ""
+	}
+	return in.apex
+}
+
 // cut returns the NS records of the delegation at or above the name inside the zone, or nil.
 func (z *zone) cut(name string) []dns.RR {
 	var found []dns.RR

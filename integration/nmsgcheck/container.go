@@ -167,7 +167,8 @@ type fragments struct {
 	crc   uint64
 }
 
-// join adds a fragment and returns the container's body when it is complete.
+// join adds a fragment, and returns the container's body and number of fragments when it is
+// complete, else nil.
 func join(open map[uint32]*fragments, raw []byte) (body []byte, datagrams int, err error) {
 	f, err := parse(raw, message{
 		1: {kind: varintField}, 2: {kind: varintField}, 3: {kind: varintField},

@@ -14,7 +14,7 @@ func decodeDNSObs(p Payload) (r Record, err error) {
 		return r, fmt.Errorf("dnsobs: %w", err)
 	}
 	r = Record{
-		Message: "dnsobs", Payload: p,
+		TypeName: "dnsobs", Payload: p,
 		Type: uint16(f.number(4)), Class: uint16(f.number(5)), Rcode: int(f.number(6)),
 	}
 	if r.Server, err = address(f.bytes(2)); err != nil {

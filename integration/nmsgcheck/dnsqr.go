@@ -25,7 +25,7 @@ func decodeDNSQR(p Payload) (r Record, err error) {
 		return r, fmt.Errorf("dnsqr: protocol %d", proto)
 	}
 	r = Record{
-		Message: "dnsqr", Payload: p,
+		TypeName: "dnsqr", Payload: p,
 		Type: uint16(f.number(9)), Class: uint16(f.number(10)), Rcode: int(f.number(11)),
 		Exchange: &Exchange{
 			Kind: f.number(1), ResolverPort: uint16(f.number(5)), ServerPort: uint16(f.number(6)),
@@ -45,10 +45,10 @@ func decodeDNSQR(p Payload) (r Record, err error) {
 	if r.Name, err = name(f.bytes(8)); err != nil {
 		return r, err
 	}
-	if r.Query, r.QueryPacket, r.QueryTime, err = half(f, 12); err != nil {
+	if r.Query, r.QueryPacket, r.QueryTime, err = decodePacket(f, 12); err != nil {
 		return r, fmt.Errorf("dnsqr query of %s: %w", r.Name, err)
 	}
-	if r.Response, r.ResponsePacket, r.ResponseTime, err = half(f, 15); err != nil {
+	if r.Response, r.ResponsePacket, r.ResponseTime, err = decodePacket(f, 15); err != nil {
 		return r, fmt.Errorf("dnsqr response of %s: %w", r.Name, err)
 	}
 	if r.QueryPacket != nil {
@@ -60,9 +60,9 @@ func decodeDNSQR(p Payload) (r Record, err error) {
 	return r, nil
 }
 
-// half decodes the packet and the time of a dnsqr's query (fields from 12) or response (from 15).
-// There is at most one packet, with one time.
-func half(f values, first protowire.Number) (m *dns.Msg, packet *Packet, at time.Time, err error) {
+// decodePacket decodes the packet and the time of a dnsqr's query (fields from 12) or response
+// (fields from 15). There is at most one packet, with one time.
+func decodePacket(f values, first protowire.Number) (m *dns.Msg, packet *Packet, at time.Time, err error) {
 	packets, sec, nsec := f[first], f[first+1], f[first+2]
 	if len(packets) != len(sec) || len(sec) != len(nsec) {
 		return nil, nil, at, fmt.Errorf("%d packets, %d seconds, %d nanoseconds", len(packets), len(sec), len(nsec))

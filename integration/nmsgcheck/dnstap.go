@@ -33,7 +33,7 @@ func decodeDnstap(p Payload) (r Record, err error) {
 		return r, fmt.Errorf("dnstap message: %w", err)
 	}
 	r = Record{
-		Message: "dnstap", Payload: p,
+		TypeName: "dnstap", Payload: p,
 		Exchange: &Exchange{Kind: f.number(1), ResolverPort: uint16(f.number(6)), ServerPort: uint16(f.number(7))},
 		Tap:      &Tap{Family: f.number(2), Protocol: f.number(3)},
 	}

@@ -28,7 +28,7 @@ func TestReadsFilesOfNmsgtool(t *testing.T) {
 			}
 		}
 	}
-	if got := records(t, readFile(t, "testdata/dnsobs.nmsg")); len(got) == 0 || got[0].Message != "dnsobs" {
+	if got := records(t, readFile(t, "testdata/dnsobs.nmsg")); len(got) == 0 || got[0].TypeName != "dnsobs" {
 		t.Errorf("dnsobs: %d records", len(got))
 	}
 }

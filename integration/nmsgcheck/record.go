@@ -11,8 +11,8 @@ import (
 
 // Record is a decoded payload of type dnsqr, dnsobs or dnstap.
 type Record struct {
-	Message string // "dnsqr", "dnsobs" or "dnstap"
-	Payload Payload
+	TypeName string // "dnsqr", "dnsobs" or "dnstap"
+	Payload  Payload
 
 	Server   netip.Addr
 	Name     string // in its original case

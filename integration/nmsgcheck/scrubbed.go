@@ -14,7 +14,7 @@ const checksumAbsent = 1
 // CheckScrubbed returns all deviations of a record from the default policy: resolver address,
 // port and ID are zero, packets are synthesised, names are lowercase, there is no OPT, header
 // bits are cleared, times are whole seconds. It also reports contradictions between parts of the
-// record. Decode checks which fields a dnstap may have.
+// record. It does not check which fields a dnstap has, because Decode does.
 func (r Record) CheckScrubbed() error {
 	var wrong []error
 	note := func(bad bool, format string, args ...any) {
@@ -40,7 +40,7 @@ func (r Record) CheckScrubbed() error {
 		r.checkTap(note)
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("%s %s %s from %s: %w", r.Message, r.Name, dns.TypeToString[r.Type], r.Server, errors.Join(wrong...))
+		return fmt.Errorf("%s %s %s from %s: %w", r.TypeName, r.Name, dns.TypeToString[r.Type], r.Server, errors.Join(wrong...))
 	}
 	return nil
 }
@@ -58,7 +58,8 @@ func (r Record) checkMessage(m *dns.Msg, note func(bool, string, ...any)) {
 	}
 }
 
-// zeroedResolver returns the resolver's address in scrubbed records.
+// zeroedResolver returns the address of the resolver in a scrubbed record: the unspecified address
+// of the server's family.
 func (r Record) zeroedResolver() netip.Addr {
 	if r.Server.Is6() {
 		return netip.IPv6Unspecified()

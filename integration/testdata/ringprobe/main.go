@@ -1,6 +1,6 @@
 // Ringprobe captures the packets between the resolver and its servers on interfaces until
-// SIGTERM, and prints how many packets it read and how much CPU time it used. It runs as a user
-// with or without CAP_NET_RAW.
+// SIGTERM. It prints a line for each packet that it reads, and at its end how long it captured and
+// how much CPU time it used. It runs as a user with or without CAP_NET_RAW.
 package main
 
 import (
@@ -11,11 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/ring"
 )
+
+const lanes = 2
 
 func main() {
 	if err := capture(os.Args[1:]); err != nil {
@@ -28,7 +31,7 @@ func capture(interfaces []string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
 	c, err := ring.Open(ring.Config{
-		Interfaces: interfaces, Lanes: 2, Size: 1 << 20, Promiscuous: true,
+		Interfaces: interfaces, Lanes: lanes, Size: 1 << 20, Promiscuous: true,
 		Filter: ring.Filter{Resolvers: []netip.Prefix{netip.MustParsePrefix("192.0.2.53/32")}},
 	}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
 	if err != nil {
@@ -38,17 +41,18 @@ func capture(interfaces []string) error {
 		return err
 	}
 	var readers sync.WaitGroup
-	var packets [2]int
-	for lane := range packets {
+	var packets atomic.Int64
+	for lane := range lanes {
 		readers.Go(func() {
 			var p ring.Packet
 			for r := c.Reader(lane); r.Wait(); {
 				for r.Next(&p) {
-					packets[lane]++
+					fmt.Println("packet", packets.Add(1))
 				}
 			}
 		})
 	}
+	began := time.Now()
 	fmt.Println("uid", os.Getuid(), "captures")
 	if err := c.Run(ctx); err != nil {
 		return err
@@ -58,7 +62,8 @@ func capture(interfaces []string) error {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 		return err
 	}
-	fmt.Println("packets", packets[0]+packets[1])
-	fmt.Println("milliseconds", (time.Duration(used.Utime.Nano()) + time.Duration(used.Stime.Nano())).Milliseconds())
+	fmt.Println("packets", packets.Load())
+	fmt.Println("elapsed", time.Since(began).Milliseconds())
+	fmt.Println("used", (time.Duration(used.Utime.Nano()) + time.Duration(used.Stime.Nano())).Milliseconds())
 	return c.Close()
 }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Sizes of the spool at which its memory is read.
+const (
+	smallSpool = 100 << 20
+	largeSpool = 1 << 30
+)
+
+// spool lets a sensor write a large spool while its peer is away, at full speed, and send it when
+// the peer is there. It prints the rates of both, and the memory.
+func (b *run) spool(ctx context.Context, capture string) error {
+	if err := b.buildServer(ctx); err != nil {
+		return err
+	}
+	part := filepath.Join(b.dir, "part")
+	if err := writeWorkload(capture, part, min(b.frames, 200_000)); err != nil {
+		return err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	cmd, socket, at, err := b.sensorWith(ctx, b.submission(address, b.spoolBlock()))
+	if err != nil {
+		return err
+	}
+	_, err = measure(cmd, socket, func() error {
+		began := time.Now()
+		small, _, err := b.fill(ctx, socket, at, part, smallSpool)
+		if err != nil {
+			return err
+		}
+		smallRSS := peakRSS(cmd.Process.Pid)
+		large, lost, err := b.fill(ctx, socket, at, part, largeSpool)
+		if err != nil {
+			return err
+		}
+		writing, largeRSS := time.Since(began), peakRSS(cmd.Process.Pid)
+		p, err := b.submissionServer(ctx, address)
+		if err != nil {
+			return err
+		}
+		defer p.stop()
+		sent, sending, err := drain(at)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("\nspool: %s\n       %s\n", rate("written", large, writing), rate("sent", sent, sending))
+		fmt.Printf("       peak RSS %.1f MiB with %.0f MiB in the spool, %.1f MiB with %.0f MiB, %.1f MiB when it was sent; %d records lost\n",
+			mib(smallRSS), mib(int64(small)), mib(largeRSS), mib(int64(large)), mib(peakRSS(cmd.Process.Pid)), lost)
+		return nil
+	})
+	return err
+}
+
+func rate(what string, bytes uint64, took time.Duration) string {
+	return fmt.Sprintf("%.0f MiB %s in %.1f s, %.0f MiB/s", mib(int64(bytes)), what, took.Seconds(), mib(int64(bytes))/took.Seconds())
+}
+
+// fill feeds the sensor until its spool has that size. It returns the size and the records that
+// the sink has lost.
+func (b *run) fill(ctx context.Context, socket, at, part string, size uint64) (bytes, lost uint64, err error) {
+	for bytes < size {
+		if err := feed(ctx, socket, part); err != nil {
+			return 0, 0, err
+		}
+		l, err := readSink(at)
+		if err != nil {
+			return 0, 0, err
+		}
+		bytes, lost = l.Spool.Bytes, 0
+		for _, n := range l.Lost {
+			lost += n
+		}
+	}
+	return bytes, lost, nil
+}
+
+// drain waits until the spool is empty. It returns how many bytes were sent after the first
+// acknowledgement, and the time that this took.
+func drain(at string) (bytes uint64, took time.Duration, err error) {
+	first, err := readSink(at)
+	if err != nil {
+		return 0, 0, err
+	}
+	var began time.Time
+	for deadline := time.Now().Add(feedTime); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		l, err := readSink(at)
+		switch {
+		case err != nil:
+			return 0, 0, err
+		case l.Spooled == 0 && !began.IsZero():
+			return bytes, time.Since(began), nil
+		case l.Spool.Bytes < first.Spool.Bytes && began.IsZero():
+			began, bytes = time.Now(), l.Spool.Bytes
+		}
+	}
+	return 0, 0, errors.New("the spool was not sent")
+}
