@@ -38,6 +38,8 @@ RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags nethttpomithttp2 -ldf
 FROM scratch AS sensor
 COPY --from=build /out/dnstap-pdns /usr/local/bin/
 COPY --from=build /passwd /group /etc/
+# For sinks with TLS: an image from scratch has no CAs.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build --chown=65532:65532 /owned/ /
 USER 65532:65532
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/usr/local/bin/dnstap-pdns", "status"]
