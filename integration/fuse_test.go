@@ -25,8 +25,10 @@ func mountFUSE(t *testing.T, n *lab.Namespace, dir string, root fs.InodeEmbedder
 		}
 		return nil
 	})
+	// A loop device may have a file open for a moment after the file system on it is unmounted.
+	// The kernel ends the connection to the server when that is closed.
 	t.Cleanup(func() {
-		n.Do(t, server.Unmount)
+		n.Do(t, func() error { return syscall.Unmount(dir, syscall.MNT_DETACH) })
 		server.Wait()
 	})
 }
