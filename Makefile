@@ -22,6 +22,10 @@ SINGLE      = $(addprefix ./cmd/dnstap-pdns/internal/,canary census explain hous
 MEASURED    = $(shell grep -rlE --include='*_test.go' '^func (Benchmark|Test[A-Za-z]*Alloc)' cmd collector conf fallback forward transform | xargs dirname | sort -u | sed 's,^,./,')
 INTEGRATION = $(shell go list ./integration/... | grep -v -e /integration/compose -e /integration/packages -e /integration/systemd)
 
+# In CI, an integration test that fails is run once more: it drives foreign programs on a machine
+# that others share. The output names it, and more than two failures are not repeated.
+RERUN = $(if $(CI),--rerun-fails=1 --rerun-fails-max-failures=2 --rerun-fails-run-root-test)
+
 # TAGS=sweep adds the tests that take minutes. CI sets it.
 TAGS =
 TIER = $(if $(TAGS),all tests,without the tests that take minutes: make test TAGS=sweep includes them)
@@ -78,7 +82,7 @@ unit:
 
 integration:
 	@echo "== integration: real resolvers and servers in a network namespace (root; $(TIER))"
-	$(ROOT) $(GOTESTSUM) -- -vet=off -count=1 -timeout 20m -tags "$(TAGS)" $(INTEGRATION)
+	$(ROOT) $(GOTESTSUM) $(RERUN) --packages="$(INTEGRATION)" -- -vet=off -count=1 -timeout 20m -tags "$(TAGS)"
 
 test-systemd: tools
 	@echo "== systemd: the units, the .deb and the documented steps on a machine that systemd boots (root)"
