@@ -17,6 +17,10 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
 
 func main() {
@@ -35,7 +39,7 @@ func bench(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	frames := fs.Int("frames", 1_000_000, "frames, half queries and half responses")
 	runs := fs.Int("runs", 3, "runs of each receiver; the median is printed")
-	capture := fs.String("capture", "integration/testdata/unbound.fstrm", "capture from which the frames are made")
+	captures := fs.String("captures", "transform/testdata/captures/*-[23].fstrm", "captures from which the frames are made")
 	sensor := fs.String("sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
 	parts := fs.String("parts", "speed,memory,sinks,spool,packets,collection", "what is measured")
 	names := fs.String("sinks", "", "the sinks that are measured, as the table names them; empty: all")
@@ -61,16 +65,23 @@ func bench(ctx context.Context, args []string) error {
 		}
 	}
 	b := &run{dir: dir, sensor: *sensor, file: filepath.Join(dir, "frames"), frames: *frames}
-	if err := writeWorkload(*capture, b.file, *frames); err != nil {
+	files, err := filepath.Glob(*captures)
+	if err != nil {
+		return err
+	}
+	if b.pairs, err = workload.Pairs(files...); err != nil {
+		return err
+	}
+	if err := b.writeSimple(b.file, *frames); err != nil {
 		return err
 	}
 	for part := range strings.SplitSeq(*parts, ",") {
 		measure, ok := map[string]func() error{
 			"speed":   func() error { return b.speed(ctx, *runs) },
-			"memory":  func() error { return b.memory(ctx, *capture) },
+			"memory":  func() error { return b.memory(ctx) },
 			"sinks":   func() error { return b.sinks(ctx, selected, *runs) },
-			"spool":   func() error { return b.spool(ctx, *capture) },
-			"packets": func() error { return b.packets(ctx, *capture, *runs) },
+			"spool":   func() error { return b.spool(ctx) },
+			"packets": func() error { return b.packets(ctx, *runs) },
 
 			"collection": func() error { return b.collection(ctx) },
 		}[part]
@@ -89,8 +100,16 @@ type run struct {
 	dir    string
 	sensor string
 	server string // the submission server; empty: it was not built yet
+	pairs  []workload.Pair
 	file   string // the frames, each after its length
 	frames int
+}
+
+// writeSimple writes frames of the simple load, each after its length.
+func (b *run) writeSimple(file string, frames int) error {
+	return workload.WriteFrames(file, func(emit func(*dnstap.Dnstap) error) error {
+		return workload.Simple(b.pairs, frames, emit)
+	})
 }
 
 // speed measures the receivers in turn, so that other load on the machine affects all of them,

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
 
 const (
@@ -15,17 +19,19 @@ const (
 
 // memory fills the default pairing table from eight connections, sends the workload over each
 // of them, and prints the sensor's peak memory.
-func (b *run) memory(ctx context.Context, capture string) error {
+func (b *run) memory(ctx context.Context) error {
 	const each = tableDefault * 3 / 2 / connections // in all 1.5 times the size of the table
 	var queries [connections]string
 	for i := range queries {
 		queries[i] = filepath.Join(b.dir, fmt.Sprintf("queries-%d", i))
-		if err := writeQueries(capture, queries[i], i*each, each); err != nil {
+		if err := workload.WriteFrames(queries[i], func(emit func(*dnstap.Dnstap) error) error {
+			return workload.Queries(b.pairs, i*each, each, emit)
+		}); err != nil {
 			return err
 		}
 	}
 	common := filepath.Join(b.dir, "common")
-	if err := writeWorkload(capture, common, b.frames/connections); err != nil {
+	if err := b.writeSimple(common, b.frames/connections); err != nil {
 		return err
 	}
 	sink, err := newDiscard()

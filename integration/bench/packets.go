@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 	"time"
 )
 
@@ -17,9 +19,10 @@ const resolvers = "192.0.2.53,2001:db8:53::53"
 
 // packets measures replay, from a capture file to containers, compared with fstrm_capture for as
 // many frames.
-func (b *run) packets(ctx context.Context, capture string, runs int) error {
+func (b *run) packets(ctx context.Context, runs int) error {
 	file := filepath.Join(b.dir, "packets.pcap")
-	if _, err := writePackets(capture, file, b.frames, 0); err != nil {
+	err := workload.WritePackets(file, func(w *workload.Packets) { w.Simple(b.pairs, b.frames) })
+	if err != nil {
 		return err
 	}
 	var base, replayed []measurement
@@ -38,7 +41,7 @@ func (b *run) packets(ctx context.Context, capture string, runs int) error {
 	printHeading()
 	median(base).print("fstrm_capture", median(base), b.frames)
 	median(replayed).print("replay of packets", median(base), b.frames)
-	return b.live(ctx, capture, file)
+	return b.live(ctx, file)
 }
 
 // replay measures the replay command, whose records are discarded.
@@ -55,7 +58,7 @@ func (b *run) replay(ctx context.Context, file string) (m measurement, err error
 
 // live replays the packets over a pair of virtual interfaces in a network namespace, at the
 // target rate and as fast as possible.
-func (b *run) live(ctx context.Context, capture, file string) error {
+func (b *run) live(ctx context.Context, file string) error {
 	for _, tool := range []string{"tcpreplay", "unshare", "ip"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%w: apt-get install tcpreplay util-linux iproute2", err)
@@ -67,7 +70,12 @@ func (b *run) live(ctx context.Context, capture, file string) error {
 			return err
 		}
 	}
-	packets, err := writePackets(capture, file, b.frames/2, tableDefault*3/2)
+	var packets int
+	err := workload.WritePackets(file, func(w *workload.Packets) {
+		writeHostile(w, b.pairs, tableDefault*3/2)
+		w.Simple(b.pairs, b.frames/2)
+		packets = w.N
+	})
 	if err != nil {
 		return err
 	}

@@ -16,12 +16,12 @@ const (
 
 // spool lets a sensor write a large spool while its peer is away, at full speed, and send it when
 // the peer is there. It prints the rates of both, and the memory.
-func (b *run) spool(ctx context.Context, capture string) error {
+func (b *run) spool(ctx context.Context) error {
 	if err := b.buildServer(ctx); err != nil {
 		return err
 	}
 	part := filepath.Join(b.dir, "part")
-	if err := writeWorkload(capture, part, min(b.frames, 200_000)); err != nil {
+	if err := b.writeSimple(part, min(b.frames, 200_000)); err != nil {
 		return err
 	}
 	address, err := freeAddress()

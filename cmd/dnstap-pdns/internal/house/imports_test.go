@@ -102,7 +102,8 @@ var mayImport = map[string][]string{
 	"integration": {"integration/lab", "integration/nmsgcheck",
 		"collector", "collector/sockfile", // their predictions of socket access are compared with the kernel
 		"fallback/pcap/ring"}, // its tests need root and interfaces
-	"integration/bench":     nil,
+	"integration/bench":     {"integration/workload"},
+	"integration/workload":  nil,
 	"integration/sieserver": nil,
 
 	"integration/kafkabroker": nil,
@@ -119,6 +120,7 @@ var testsMayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/admin":      {"conf/certs"},
 	"cmd/dnstap-pdns/internal/admin/page": {"collector/kafka"},
 
+	"cmd/dnstap-pdns/internal/sensor":     {"integration/workload"},
 	"cmd/dnstap-pdns/internal/startcheck": {"conf/certs/certstest"},
 
 	"forward/file":   {"forward/nmsg", "forward/fstrm", "forward/jsonl"}, // the formats of its files
@@ -211,7 +213,7 @@ func TestMayImportHasNoUpwardPath(t *testing.T) {
 }
 
 // TestOnlyTestsUseGopacket checks that the sensor reads packets and capture files with its
-// own code. Tests compare it with gopacket; integration/bench writes its files with it.
+// own code. Tests compare it with gopacket; benchmarks write their files with it.
 func TestOnlyTestsUseGopacket(t *testing.T) {
 	tests := 0
 	for _, s := range sources(t) {
@@ -224,7 +226,7 @@ func TestOnlyTestsUseGopacket(t *testing.T) {
 			case !strings.HasPrefix(imported, "github.com/gopacket/"):
 			case s.isTest():
 				tests++
-			case s.folder() != "integration/bench":
+			case s.folder() != "integration/bench" && s.folder() != "integration/workload":
 				t.Errorf("%s imports %s: use fallback/pcap/capfile, which reads capture files without it", s.at(spec), imported)
 			}
 		}

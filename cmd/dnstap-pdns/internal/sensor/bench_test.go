@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
-	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	framestream "github.com/farsightsec/golang-framestream"
@@ -17,31 +18,30 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/collector"
 	"github.com/dnstap-pdns/dnstap-pdns/conf"
 	"github.com/dnstap-pdns/dnstap-pdns/forward"
+	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// BenchmarkFrameToBatch measures the whole path from frames to datagrams. Half of the frames
-// are queries, the others their responses; each pair is scrubbed and encoded as dnsqr. The
-// results to look at are ns/frame and allocs/frame.
+// BenchmarkFrameToBatch measures the whole path from frames to datagrams, encoded as dnsqr. The
+// results to look at are ns/frame and allocs/frame. Each iteration is a new lane.
 func BenchmarkFrameToBatch(b *testing.B) {
-	stream, frames := pairsAsStream(b, "../../demo.fstrm", 200)
-	f := startForwarder(b)
-	lane := f.Lane("bench")
-	defer lane.Close()
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := collector.Replay(b.Context(), bytes.NewReader(stream), conf.SourceDefaults(), reusedLane{lane}); err != nil {
-			b.Fatal(err)
-		}
+	for name, load := range map[string]func(*testing.B) load{"simple": simpleLoad, "busy": busyLoad} {
+		b.Run(name, func(b *testing.B) {
+			l := load(b)
+			f := startForwarder(b)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(l.frames)))
+			began := cpuTime()
+			for b.Loop() {
+				if err := collector.Replay(b.Context(), bytes.NewReader(l.frames), conf.SourceDefaults(), f.Lane("bench")); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*l.n), "ns/frame")
+			b.ReportMetric(float64(cpuTime()-began)/float64(b.N*l.n), "cpu-ns/frame")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/frame")
-	b.SetBytes(int64(len(stream)))
 }
-
-// A reusedLane is a lane that several streams use.
-type reusedLane struct{ transform.Lane }
-
-func (reusedLane) Close() {}
 
 // startForwarder returns a forwarder that runs until the benchmark ends, with one UDP sink at
 // mtu 8192. Nothing reads its datagrams.
@@ -58,6 +58,7 @@ func startForwarder(b *testing.B) *forward.Forwarder {
 	if diags.HasErrors() {
 		b.Fatal(diags)
 	}
+	file.Policy.LocalNames = []string{workload.LocalName}
 	policy, err := transform.NewPolicy(file.Policy)
 	if err != nil {
 		b.Fatal(err)
@@ -79,60 +80,71 @@ func startForwarder(b *testing.B) *forward.Forwarder {
 	return f
 }
 
-// pairsAsStream makes a Frame Streams file of the queries of a capture that have a response,
-// each followed by its response. It repeats them.
-func pairsAsStream(b *testing.B, capture string, times int) (stream []byte, frames int) {
-	pairs := answeredPairs(b, capture)
+// cpuTime is the CPU time that the process has used, with that of its senders.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A load is a stream of frames.
+type load struct {
+	frames []byte // from START to STOP
+	n      int
+}
+
+// simpleLoad is a load in which every pair of frames becomes a record.
+func simpleLoad(b *testing.B) load {
+	pairs := capturedPairs(b)
+	return loadOf(b, func(emit func(*dnstap.Dnstap) error) error { return workload.Simple(pairs, benchFrames, emit) })
+}
+
+// busyLoad is the load of a busy resolver.
+func busyLoad(b *testing.B) load {
+	busy := newBusy(b)
+	return loadOf(b, busy.Frames)
+}
+
+const benchFrames = 300_000
+
+func newBusy(b *testing.B) *workload.Busy {
+	busy, err := workload.NewBusy(capturedPairs(b), benchFrames)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return busy
+}
+
+func capturedPairs(b *testing.B) []workload.Pair {
+	files, err := filepath.Glob("../../../../transform/testdata/captures/*-[23].fstrm")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pairs, err := workload.Pairs(files...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return pairs
+}
+
+func loadOf(b *testing.B, produce func(func(*dnstap.Dnstap) error) error) (l load) {
 	var out bytes.Buffer
 	w, err := framestream.NewEncoder(&out, &framestream.EncoderOptions{ContentType: dnstap.FSContentType})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for range times {
-		for _, frame := range pairs {
-			if _, err := w.Write(frame); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	if err := w.Close(); err != nil {
-		b.Fatal(err)
-	}
-	return out.Bytes(), times * len(pairs)
-}
-
-func answeredPairs(b *testing.B, capture string) (frames [][]byte) {
-	f, err := os.Open(capture)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	r, err := framestream.NewDecoder(f, &framestream.DecoderOptions{ContentType: dnstap.FSContentType})
-	if err != nil {
-		b.Fatal(err)
-	}
-	queries := map[string][]byte{} // by server and ID
-	for {
-		frame, err := r.Decode()
-		if errors.Is(err, io.EOF) {
-			return frames
-		}
+	err = produce(func(d *dnstap.Dnstap) error {
+		frame, err := proto.Marshal(d)
 		if err != nil {
-			b.Fatal(err)
+			return err
 		}
-		frame = bytes.Clone(frame)
-		var d dnstap.Dnstap
-		if err := proto.Unmarshal(frame, &d); err != nil {
-			b.Fatal(err)
-		}
-		m := d.Message
-		switch m.GetType() {
-		case dnstap.Message_RESOLVER_QUERY:
-			queries[string(m.ResponseAddress)+string(m.QueryMessage[:2])] = frame
-		case dnstap.Message_RESOLVER_RESPONSE:
-			if q := queries[string(m.ResponseAddress)+string(m.ResponseMessage[:2])]; q != nil {
-				frames = append(frames, q, frame)
-			}
-		}
+		l.n++
+		_, err = w.Write(frame)
+		return err
+	})
+	if err := errors.Join(err, w.Close()); err != nil {
+		b.Fatal(err)
 	}
+	l.frames = out.Bytes()
+	return l
 }
