@@ -15,7 +15,11 @@ import (
 // collection measures a collection with a fake broker: the octets that records and RRsets have in
 // Kafka, how many RRsets a second one member merges, and the memory of its table. A sensor first
 // writes the workload to two topics, as records and as RRsets of windows of 60 s.
-func (b *run) collection(ctx context.Context) error {
+func (b *run) collection(ctx context.Context, r *report) error {
+	file, _, err := b.load(simple)
+	if err != nil {
+		return err
+	}
 	broker := filepath.Join(b.dir, "kafkabroker")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", broker, "./integration/kafkabroker").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the broker: %w\n%s", err, out)
@@ -32,23 +36,23 @@ func (b *run) collection(ctx context.Context) error {
 	if err := awaitListener("tcp", address); err != nil {
 		return err
 	}
-	sets, err := b.fillTopics(ctx, address)
+	sets, err := b.fillTopics(ctx, r, address, file)
 	if err != nil {
 		return err
 	}
-	return b.mergeTopic(ctx, address, sets)
+	return b.mergeTopic(ctx, r, address, sets)
 }
 
 // fillTopics has a sensor write the workload to the topics raw and sets. It returns the number of
 // RRsets.
-func (b *run) fillTopics(ctx context.Context, broker string) (sets uint64, err error) {
+func (b *run) fillTopics(ctx context.Context, r *report, broker, file string) (sets uint64, err error) {
 	cmd, socket, at, err := b.sensorWith(ctx, "aggregate \"minute\" {\nwindow = \"60s\"\n}\n"+
 		toTopic(broker, "raw", "dnsqr")+toTopic(broker, "sets", "dnsdedupe"))
 	if err != nil {
 		return 0, err
 	}
 	_, err = measure(cmd, socket, func() error {
-		if err := feed(ctx, socket, b.file); err != nil {
+		if err := feed(ctx, socket, file); err != nil {
 			return err
 		}
 		l, err := awaitSinks(at, func(l map[string]collectionSink) bool {
@@ -58,7 +62,7 @@ func (b *run) fillTopics(ctx context.Context, broker string) (sets uint64, err e
 			return err
 		}
 		sets = l["sets"].Delivered
-		fmt.Printf("\ncollection: %d records, %d octets each in Kafka; %d RRsets of 60 s, %d octets each\n",
+		r.printf("collection: %d records, %d octets each in Kafka; %d RRsets of 60 s, %d octets each\n",
 			l["raw"].Delivered, l["raw"].Bytes/l["raw"].Delivered, sets, l["sets"].Bytes/sets)
 		return nil
 	})
@@ -70,7 +74,7 @@ func toTopic(broker, topic, message string) string {
 }
 
 // mergeTopic has one member of a group merge the topic sets.
-func (b *run) mergeTopic(ctx context.Context, broker string, sets uint64) error {
+func (b *run) mergeTopic(ctx context.Context, r *report, broker string, sets uint64) error {
 	at, err := freeAddress()
 	if err != nil {
 		return err
@@ -107,9 +111,9 @@ func (b *run) mergeTopic(ctx context.Context, broker string, sets uint64) error 
 	if err != nil {
 		return err
 	}
-	took, r := time.Since(began), l["all"].RRsets
-	fmt.Printf("            one member: %.0f RRsets/s, %d entries of %d octets, peak RSS %.1f MiB\n",
-		float64(sets-first)/took.Seconds(), r.Entries, r.Bytes/max(r.Entries, 1), mib(peakRSS(cmd.Process.Pid)))
+	took, merged := time.Since(began), l["all"].RRsets
+	r.printf("            one member: %.0f RRsets/s, %d entries of %d octets, peak RSS %.1f MiB\n",
+		float64(sets-first)/took.Seconds(), merged.Entries, merged.Bytes/max(merged.Entries, 1), mib(peakRSS(cmd.Process.Pid)))
 	return nil
 }
 

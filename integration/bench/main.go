@@ -1,8 +1,5 @@
-// Bench measures the sensor: its CPU time per frame compared with fstrm_capture writing to
-// /dev/null, with the same file over a Unix socket in the same run; its memory with eight
-// connections and a full pairing table; the CPU time per record and the throughput of each type of
-// sink; the rates and the memory of a spool; packets, from a file and from an interface; and a collection that
-// reads from a fake broker of Kafka. All traffic stays on loopback and in a network namespace.
+// Bench measures the sensor, compared with other programs in the same run, and writes the sections of
+// docs/performance.md. All traffic stays on loopback and in network namespaces.
 package main
 
 import (
@@ -17,8 +14,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	dnstap "github.com/dnstap/golang-dnstap"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
@@ -35,36 +30,55 @@ func main() {
 	}
 }
 
+// A part is what can be measured by itself.
+type part struct {
+	name    string
+	measure func(*run, context.Context, *report) error
+}
+
+// parts are all parts, in the order in which they are measured.
+var parts = []part{
+	{"loads", (*run).loads},
+	{"memory", (*run).memory},
+	{"sinks", (*run).sinks},
+	{"spool", (*run).spool},
+	{"ring", (*run).ring},
+	{"collection", (*run).collection},
+}
+
 func bench(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	frames := fs.Int("frames", 1_000_000, "frames, half queries and half responses")
-	runs := fs.Int("runs", 3, "runs of each receiver; the median is printed")
+	b := &run{written: map[string]written{}}
+	fs.IntVar(&b.frames, "frames", 1_000_000, "frames, half queries and half responses")
+	fs.IntVar(&b.runs, "runs", 5, "runs of each receiver; the median is printed")
+	fs.StringVar(&b.sensor, "sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
 	captures := fs.String("captures", "transform/testdata/captures/*-[23].fstrm", "captures from which the frames are made")
-	sensor := fs.String("sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
-	parts := fs.String("parts", "speed,memory,sinks,spool,packets,collection", "what is measured")
-	names := fs.String("sinks", "", "the sinks that are measured, as the table names them; empty: all")
+	names := fs.String("parts", "", "what is measured, separated by commas; empty: all")
+	page := fs.String("write", "", "the page whose sections are replaced; empty: none")
+	only := fs.String("sinks", "", "the sinks that the part sinks measures, as the table names them; empty: all")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	selected, err := selectSinks(*names)
+	selected, err := selectNamed(parts, func(p part) string { return p.name }, *names)
 	if err != nil {
+		return err
+	}
+	if b.selected, err = selectNamed(sinks, func(s sink) string { return s.name }, *only); err != nil {
 		return err
 	}
 	if _, err := exec.LookPath("fstrm_capture"); err != nil {
 		return fmt.Errorf("%w: apt-get install fstrm-bin", err)
 	}
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
+	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if *sensor == "" {
-		*sensor = filepath.Join(dir, "dnstap-pdns")
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", *sensor, "./cmd/dnstap-pdns").CombinedOutput(); err != nil {
+	defer os.RemoveAll(b.dir)
+	if b.sensor == "" {
+		b.sensor = filepath.Join(b.dir, "dnstap-pdns")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.sensor, "./cmd/dnstap-pdns").CombinedOutput(); err != nil {
 			return fmt.Errorf("build the sensor: %w\n%s", err, out)
 		}
 	}
-	b := &run{dir: dir, sensor: *sensor, file: filepath.Join(dir, "frames"), frames: *frames}
 	files, err := filepath.Glob(*captures)
 	if err != nil {
 		return err
@@ -72,81 +86,41 @@ func bench(ctx context.Context, args []string) error {
 	if b.pairs, err = workload.Pairs(files...); err != nil {
 		return err
 	}
-	if err := b.writeSimple(b.file, *frames); err != nil {
-		return err
-	}
-	for part := range strings.SplitSeq(*parts, ",") {
-		measure, ok := map[string]func() error{
-			"speed":   func() error { return b.speed(ctx, *runs) },
-			"memory":  func() error { return b.memory(ctx) },
-			"sinks":   func() error { return b.sinks(ctx, selected, *runs) },
-			"spool":   func() error { return b.spool(ctx) },
-			"packets": func() error { return b.packets(ctx, *runs) },
-
-			"collection": func() error { return b.collection(ctx) },
-		}[part]
-		if !ok {
-			return fmt.Errorf("%q is not a part", part)
+	for _, p := range selected {
+		r := &report{part: p.name, page: *page}
+		if err := p.measure(b, ctx, r); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		if err := measure(); err != nil {
+		if err := r.finish(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// selectNamed returns the elements with these names, which commas separate; empty: all.
+func selectNamed[T any](all []T, name func(T) string, names string) (selected []T, err error) {
+	if names == "" {
+		return all, nil
+	}
+	for n := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(of T) bool { return name(of) == n })
+		if i < 0 {
+			return nil, fmt.Errorf("%q is not one of %v", n, all)
+		}
+		selected = append(selected, all[i])
+	}
+	return selected, nil
+}
+
 // run is a set of measurements.
 type run struct {
-	dir    string
-	sensor string
-	server string // the submission server; empty: it was not built yet
-	pairs  []workload.Pair
-	file   string // the frames, each after its length
-	frames int
-}
-
-// writeSimple writes frames of the simple load, each after its length.
-func (b *run) writeSimple(file string, frames int) error {
-	return workload.WriteFrames(file, func(emit func(*dnstap.Dnstap) error) error {
-		return workload.Simple(b.pairs, frames, emit)
-	})
-}
-
-// speed measures the receivers in turn, so that other load on the machine affects all of them,
-// and prints the median of each.
-func (b *run) speed(ctx context.Context, runs int) error {
-	var capture, wide, narrow []measurement
-	for range runs {
-		for _, r := range []struct {
-			into    *[]measurement
-			measure func() (measurement, error)
-		}{
-			{&capture, func() (measurement, error) { return b.feedCapture(ctx) }},
-			{&wide, func() (measurement, error) { return b.feedSensor(ctx, 8192) }},
-			{&narrow, func() (measurement, error) { return b.feedSensor(ctx, 1280) }},
-		} {
-			m, err := r.measure()
-			if err != nil {
-				return err
-			}
-			*r.into = append(*r.into, m)
-		}
-	}
-	info, err := os.Stat(b.file)
-	if err != nil {
-		return err
-	}
-	base, last := median(capture), median(narrow)
-	fmt.Printf("%d frames, %d bytes each on average, median of %d runs (aim: 2.5 times at mtu 8192)\n\n", b.frames, info.Size()/int64(b.frames), runs)
-	printHeading()
-	base.print("fstrm_capture", base, b.frames)
-	median(wide).print("sensor, mtu 8192", base, b.frames)
-	last.print("sensor, mtu 1280", base, b.frames)
-	fmt.Printf("\n%s", last.ledger)
-	return nil
-}
-
-func median(all []measurement) measurement {
-	slices.SortFunc(all, func(a, b measurement) int { return int(a.cpu() - b.cpu()) })
-	return all[len(all)/2]
+	dir      string
+	sensor   string
+	server   string // the submission server; empty: it was not built yet
+	pairs    []workload.Pair
+	frames   int
+	runs     int
+	selected []sink
+	written  map[string]written // loads, by name
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	framestream "github.com/farsightsec/golang-framestream"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
 
 const (
@@ -35,66 +39,65 @@ type measurement struct {
 
 func (m measurement) cpu() time.Duration { return m.user + m.system }
 
-func printHeading() {
-	fmt.Printf("%-18s %14s %8s %8s %8s %11s %14s %10s\n", "", "CPU per frame", "user", "system", "times", "datagrams", "CPU each", "peak RSS")
-}
+// each returns a share of a CPU time.
+func each(d time.Duration, n int64) string { return fmt.Sprintf("%d ns", d.Nanoseconds()/n) }
 
-func (m measurement) print(name string, base measurement, frames int) {
-	each := func(d time.Duration, n int64) string {
-		if n == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%d ns", d.Nanoseconds()/n)
-	}
-	n := int64(frames)
-	fmt.Printf("%-18s %14s %8s %8s %7.2fx %11d %14s %6.1f MiB\n", name,
-		each(m.cpu(), n), each(m.user, n), each(m.system, n), float64(m.cpu())/float64(base.cpu()),
-		m.datagrams, each(m.cpu(), m.datagrams), mib(m.rss))
+// median returns the measurement with the median CPU time.
+func median(all []measurement) measurement {
+	slices.SortFunc(all, func(a, b measurement) int { return cmp.Compare(a.cpu(), b.cpu()) })
+	return all[len(all)/2]
 }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-func (b *run) feedCapture(ctx context.Context) (measurement, error) {
+func (b *run) feedCapture(ctx context.Context, file string) (measurement, error) {
 	socket := filepath.Join(b.dir, "capture.sock")
 	cmd := exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", "/dev/null")
-	return measure(cmd, socket, func() error { return feed(ctx, socket, b.file) })
+	return measure(cmd, socket, func() error { return feed(ctx, socket, file) })
 }
 
 // feedSensor measures the sensor with a UDP sink whose datagrams are discarded.
-func (b *run) feedSensor(ctx context.Context, mtu int) (measurement, error) {
+func (b *run) feedSensor(ctx context.Context, file string) (measurement, error) {
 	sink, err := newDiscard()
 	if err != nil {
 		return measurement{}, err
 	}
 	defer sink.close()
-	cmd, socket, err := b.sensorCommand(ctx, sink.addr(), mtu)
+	cmd, socket, err := b.sensorCommand(ctx, sink.addr())
 	if err != nil {
 		return measurement{}, err
 	}
-	m, err := measure(cmd, socket, func() error { return feed(ctx, socket, b.file) })
+	m, err := measure(cmd, socket, func() error { return feed(ctx, socket, file) })
 	m.datagrams = sink.close()
 	return m, err
 }
 
-func (b *run) sensorCommand(ctx context.Context, to string, mtu int) (cmd *exec.Cmd, socket string, err error) {
+// sensorCommand returns the command of a sensor that sends to a UDP address, and its socket.
+func (b *run) sensorCommand(ctx context.Context, to string) (cmd *exec.Cmd, socket string, err error) {
+	config, socket, err := b.configure(to)
+	return exec.CommandContext(ctx, b.sensor, "run", "-c", config), socket, err
+}
+
+// configure writes the configuration of such a sensor.
+func (b *run) configure(to string) (config, socket string, err error) {
 	socket = filepath.Join(b.dir, "sensor.sock")
-	config := filepath.Join(b.dir, "sensor.hcl")
+	config = filepath.Join(b.dir, "sensor.hcl")
 	text := fmt.Sprintf(`
 source "dnstap" "bench" {
   listen = "unix://%s"
+}
+scrub {
+  local_names = [%q]
 }
 admin {
   listen = ""
 }
 sink "nmsg" "discard" {
   to  = "udp://%s"
-  mtu = %d
+  mtu = 8192
 }
-`, socket, to, mtu)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return nil, "", err
-	}
-	return exec.CommandContext(ctx, b.sensor, "run", "-c", config), socket, nil
+`, socket, workload.LocalName, to)
+	return config, socket, os.WriteFile(config, []byte(text), 0o644)
 }
 
 // measure starts a receiver, calls work, stops the receiver and returns its resource usage. An

@@ -19,7 +19,7 @@ const (
 
 // memory fills the default pairing table from eight connections, sends the workload over each
 // of them, and prints the sensor's peak memory.
-func (b *run) memory(ctx context.Context) error {
+func (b *run) memory(ctx context.Context, r *report) error {
 	const each = tableDefault * 3 / 2 / connections // in all 1.5 times the size of the table
 	var queries [connections]string
 	for i := range queries {
@@ -31,7 +31,9 @@ func (b *run) memory(ctx context.Context) error {
 		}
 	}
 	common := filepath.Join(b.dir, "common")
-	if err := b.writeSimple(common, b.frames/connections); err != nil {
+	if err := workload.WriteFrames(common, func(emit func(*dnstap.Dnstap) error) error {
+		return workload.Simple(b.pairs, b.frames/connections, emit)
+	}); err != nil {
 		return err
 	}
 	sink, err := newDiscard()
@@ -39,7 +41,7 @@ func (b *run) memory(ctx context.Context) error {
 		return err
 	}
 	defer sink.close()
-	cmd, socket, err := b.sensorCommand(ctx, sink.addr(), 8192)
+	cmd, socket, err := b.sensorCommand(ctx, sink.addr())
 	if err != nil {
 		return err
 	}
@@ -49,7 +51,7 @@ func (b *run) memory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\npeak RSS with %d connections, %d queries without answer and %d frames on each: %.1f MiB (aim: under 64)\n%s",
+	r.printf("peak RSS with %d connections, %d queries without answer and %d frames on each: %.1f MiB (aim: under 64)\n%s",
 		connections, connections*each, b.frames/connections, mib(m.rss), m.ledger)
 	return nil
 }
@@ -70,13 +72,13 @@ func feedAll(ctx context.Context, socket string, own []string, common string) er
 		}
 		open = append(open, c)
 	}
-	if err := each(open, func(i int, c *connection) error { return c.send(own[i]) }); err != nil {
+	if err := together(open, func(i int, c *connection) error { return c.send(own[i]) }); err != nil {
 		return err
 	}
-	return each(open, func(_ int, c *connection) error { return errors.Join(c.send(common), c.w.Close()) })
+	return together(open, func(_ int, c *connection) error { return errors.Join(c.send(common), c.w.Close()) })
 }
 
-func each(open []*connection, do func(int, *connection) error) error {
+func together(open []*connection, do func(int, *connection) error) error {
 	errs := make([]error, len(open))
 	var wg sync.WaitGroup
 	for i, c := range open {

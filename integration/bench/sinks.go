@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -94,52 +93,37 @@ func (b *run) spoolBlock() string {
 	return fmt.Sprintf("spool {\ndir = %q\nmax_bytes = \"4GiB\"\n}", filepath.Join(b.dir, "spool"))
 }
 
-// selectSinks returns the sinks with these names; empty: all.
-func selectSinks(names string) ([]sink, error) {
-	if names == "" {
-		return sinks, nil
-	}
-	var all []string
-	for _, s := range sinks {
-		all = append(all, s.name)
-	}
-	var selected []sink
-	for name := range strings.SplitSeq(names, ",") {
-		i := slices.Index(all, name)
-		if i < 0 {
-			return nil, fmt.Errorf("%q is not one of the sinks %s", name, strings.Join(all, ","))
-		}
-		selected = append(selected, sinks[i])
-	}
-	return selected, nil
-}
-
 // sinks measures each sink in turn, runs times, and prints the median of each.
-func (b *run) sinks(ctx context.Context, selected []sink, runs int) error {
+func (b *run) sinks(ctx context.Context, r *report) error {
+	selected := b.selected
+	file, units, err := b.load(simple)
+	if err != nil {
+		return err
+	}
 	results := make([][]measurement, len(selected))
-	for range runs {
+	for range b.runs {
 		for i, s := range selected {
-			m, err := b.feedSink(ctx, s)
+			m, err := b.feedSink(ctx, s, file)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			results[i] = append(results[i], m)
 		}
 	}
-	records := b.frames / 2
-	fmt.Printf("\n%d records into each sink over a Unix socket, with the whole sensor, median of %d runs\n\n", records, runs)
-	fmt.Printf("%-16s %14s %8s %8s %12s %10s\n", "", "CPU per record", "user", "system", "records/s", "peak RSS")
+	records := units / 2
+	r.printf("%d records of the simple load into each sink over a Unix socket, with the whole sensor, from frames to the peer's acknowledgement or the kernel. Median of %d runs.\n", records, b.runs)
+	rows := [][]string{{"sink", "CPU per record", "user", "system", "records per second", "peak RSS"}}
 	for i, s := range selected {
-		m := median(results[i])
-		each := func(d time.Duration) string { return fmt.Sprintf("%d ns", d.Nanoseconds()/int64(records)) }
-		fmt.Printf("%-16s %14s %8s %8s %12.0f %6.1f MiB\n", s.name, each(m.cpu()), each(m.user), each(m.system),
-			float64(records)/m.took.Seconds(), mib(m.rss))
+		m, n := median(results[i]), int64(records)
+		rows = append(rows, []string{s.name, each(m.cpu(), n), each(m.user, n), each(m.system, n),
+			fmt.Sprintf("%.0f", float64(records)/m.took.Seconds()), fmt.Sprintf("%.1f MiB", mib(m.rss))})
 	}
+	r.table(rows...)
 	return nil
 }
 
 // feedSink measures a sink until its records are delivered.
-func (b *run) feedSink(ctx context.Context, s sink) (m measurement, err error) {
+func (b *run) feedSink(ctx context.Context, s sink, file string) (m measurement, err error) {
 	block, stop, err := s.start(b, ctx)
 	if err != nil {
 		return m, err
@@ -153,7 +137,7 @@ func (b *run) feedSink(ctx context.Context, s sink) (m measurement, err error) {
 	var took time.Duration
 	m, err = measure(cmd, socket, func() error {
 		began := time.Now()
-		if err := feed(ctx, socket, b.file); err != nil {
+		if err := feed(ctx, socket, file); err != nil {
 			return err
 		}
 		err := awaitDelivery(at)

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	dnstap "github.com/dnstap/golang-dnstap"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
 
 // Sizes of the spool at which its memory is read.
@@ -16,12 +20,14 @@ const (
 
 // spool lets a sensor write a large spool while its peer is away, at full speed, and send it when
 // the peer is there. It prints the rates of both, and the memory.
-func (b *run) spool(ctx context.Context) error {
+func (b *run) spool(ctx context.Context, r *report) error {
 	if err := b.buildServer(ctx); err != nil {
 		return err
 	}
 	part := filepath.Join(b.dir, "part")
-	if err := b.writeSimple(part, min(b.frames, 200_000)); err != nil {
+	if err := workload.WriteFrames(part, func(emit func(*dnstap.Dnstap) error) error {
+		return workload.Simple(b.pairs, min(b.frames, 200_000), emit)
+	}); err != nil {
 		return err
 	}
 	address, err := freeAddress()
@@ -53,8 +59,8 @@ func (b *run) spool(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("\nspool: %s\n       %s\n", rate("written", large, writing), rate("sent", sent, sending))
-		fmt.Printf("       peak RSS %.1f MiB with %.0f MiB in the spool, %.1f MiB with %.0f MiB, %.1f MiB when it was sent; %d records lost\n",
+		r.printf("spool: %s\n       %s\n", rate("written", large, writing), rate("sent", sent, sending))
+		r.printf("       peak RSS %.1f MiB with %.0f MiB in the spool, %.1f MiB with %.0f MiB, %.1f MiB when it was sent; %d records lost\n",
 			mib(smallRSS), mib(int64(small)), mib(largeRSS), mib(int64(large)), mib(peakRSS(cmd.Process.Pid)), lost)
 		return nil
 	})

@@ -102,7 +102,8 @@ var mayImport = map[string][]string{
 	"integration": {"integration/lab", "integration/nmsgcheck",
 		"collector", "collector/sockfile", // their predictions of socket access are compared with the kernel
 		"fallback/pcap/ring"}, // its tests need root and interfaces
-	"integration/bench":     {"integration/workload"},
+	"integration/bench":     {"integration/plot", "integration/workload"},
+	"integration/plot":      nil,
 	"integration/workload":  nil,
 	"integration/sieserver": nil,
 
