@@ -21,8 +21,9 @@ func (b *run) connections(ctx context.Context, r *report) error {
 	r.printf("The busy load of %s frames over each connection, as fast as possible, from connect to FINISH: `fstrm_capture -w /dev/null` "+
 		"and the sensor (dnsqr over UDP to loopback, mtu 8192) in turn, %s. The sender uses the same cores.\n", thousands(units), b.medianText())
 	rows := [][]string{{"connections", "fstrm_capture, frames a second", "sensor, frames a second", "cores that the sensor used", "peak RSS of the sensor"}}
+	sensors := map[int]measurement{} // by connections
 	for _, n := range []int{1, 4} {
-		var captures, sensors []measurement
+		var captures, all []measurement
 		for range b.runs {
 			cmd, socket := b.captureCommand(ctx)
 			m, err := feedOver(ctx, cmd, socket, file, n)
@@ -33,13 +34,16 @@ func (b *run) connections(ctx context.Context, r *report) error {
 			if m, err = b.feedSensorOver(ctx, file, n); err != nil {
 				return err
 			}
-			sensors = append(sensors, m)
+			all = append(all, m)
 		}
-		capture, sensor := medianTook(captures), medianTook(sensors)
+		capture, sensor := medianTook(captures), medianTook(all)
+		sensors[n] = sensor
 		rows = append(rows, []string{fmt.Sprint(n), perSecond(n*units, capture.took), perSecond(n*units, sensor.took),
 			fmt.Sprintf("%.2f", sensor.cpu().Seconds()/sensor.took.Seconds()), inMiB(sensor.rss)})
 	}
 	r.table(rows...)
+	r.loss("one connection", sensors[1])
+	r.loss("four connections", sensors[4])
 	return nil
 }
 

@@ -123,6 +123,9 @@ func (b *run) loads(ctx context.Context, r *report) error {
 		rows = append(rows, row)
 	}
 	r.table(rows...)
+	for _, l := range []load{simple, busy, clients} {
+		r.loss(l.name, sensors[l.name])
+	}
 	return nil
 }
 

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -33,7 +35,7 @@ type measurement struct {
 	user, system time.Duration // CPU time from start to end
 	rss          int64         // peak, bytes
 	datagrams    int64         // that the sink's peer received
-	ledger       string        // the sensor's closing log line
+	lost         int64         // records that the sensor's sinks lost, by its closing log line
 	took         time.Duration // only of sinks, from the first frame until the last record was delivered, and of connections
 }
 
@@ -128,12 +130,24 @@ func measure(cmd *exec.Cmd, socket string, work func() error) (m measurement, er
 	if err != nil {
 		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &output)
 	}
-	for line := range strings.Lines(output.String()) {
-		if strings.Contains(line, "msg=ledger") {
-			m.ledger = line
+	m.lost = lostRecords(output.String())
+	return m, nil
+}
+
+var lostOfSink = regexp.MustCompile(`sink\.\S+\.lost\.\w+=(\d+)`)
+
+// lostRecords returns how many records the sinks have lost, by the closing line of the sensor's log.
+func lostRecords(log string) (n int64) {
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, "msg=ledger ") {
+			continue
+		}
+		for _, m := range lostOfSink.FindAllStringSubmatch(line, -1) {
+			lost, _ := strconv.ParseInt(m[1], 10, 64) // digits
+			n += lost
 		}
 	}
-	return m, nil
+	return n
 }
 
 func awaitSocket(path string) error {

@@ -37,6 +37,13 @@ func (r *report) table(rows ...[]string) {
 	r.printf("")
 }
 
+// loss adds a sentence if the sensor has lost records, because a lost record costs less.
+func (r *report) loss(what string, m measurement) {
+	if m.lost > 0 {
+		r.printf("In the measurement of %s the sensor lost %s records.\n", what, thousands(int(m.lost)))
+	}
+}
+
 // plot adds a picture, which is a file next to the page.
 func (r *report) plot(title string, panels ...plot.Panel) error {
 	name := "performance-" + r.part + ".svg"
