@@ -44,6 +44,7 @@ var parts = []part{
 	{"spool", (*run).spool},
 	{"ring", (*run).ring},
 	{"collection", (*run).collection},
+	{"loss", (*run).loss},
 }
 
 func bench(ctx context.Context, args []string) error {
