@@ -168,12 +168,18 @@ func readLosses(ledger string) (read, lost uint64, err error) {
 	if read, err = strconv.ParseUint(m[1], 10, 64); err != nil {
 		return 0, 0, err
 	}
+	lost, err = countLost(ledger)
+	return read, lost, err
+}
+
+// countLost returns how many records the sinks of a sensor have lost, from its closing log line.
+func countLost(ledger string) (lost uint64, err error) {
 	for _, m := range lostRecords.FindAllStringSubmatch(ledger, -1) {
 		n, err := strconv.ParseUint(m[1], 10, 64)
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		lost += n
 	}
-	return read, lost, nil
+	return lost, nil
 }

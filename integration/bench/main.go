@@ -45,6 +45,7 @@ var parts = []part{
 	{"ring", (*run).ring},
 	{"collection", (*run).collection},
 	{"loss", (*run).loss},
+	{"ringloss", (*run).ringloss},
 }
 
 func bench(ctx context.Context, args []string) error {

@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // A namespace is a network namespace. It ends with the process that holds it.
@@ -49,6 +52,23 @@ func (n *namespace) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(n.ctx, "nsenter", append(enter, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
+}
+
+// awaitCapture returns when a packet socket of the namespace receives the packets of an interface.
+func (n *namespace) awaitCapture() error {
+	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		sockets, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/packet", n.holder.cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		for socket := range strings.Lines(string(sockets)) {
+			// sk RefCnt Type Proto Iface R Rmem User Inode: R is 1 if it receives.
+			if f := strings.Fields(socket); f[4] != "0" && f[5] == "1" {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("no packet socket receives within %v", startTime)
 }
 
 func (n *namespace) end() { n.holder.stop() }

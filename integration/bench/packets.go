@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"syscall"
@@ -19,10 +17,8 @@ const resolvers = "192.0.2.53,2001:db8:53::53"
 // ring replays packets over a pair of virtual interfaces in a network namespace, at the target rate
 // and as fast as possible.
 func (b *run) ring(ctx context.Context, r *report) error {
-	for _, tool := range []string{"tcpreplay", "unshare", "ip"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: apt-get install tcpreplay util-linux iproute2", err)
-		}
+	if err := require("tcpreplay"); err != nil {
+		return err
 	}
 	file, _, err := b.load(simplePackets)
 	if err != nil {
@@ -47,14 +43,6 @@ func (b *run) ring(ctx context.Context, r *report) error {
 	return b.liveAt(ctx, r, file, "--pps=100000", packets)
 }
 
-const setup = `set -e
-ip link set lo up
-ip link add span type veth peer name tap
-ip link set span mtu 9000 up
-ip link set tap mtu 9000 up
-exec sleep infinity
-`
-
 func (b *run) liveAt(ctx context.Context, r *report, file, rate string, packets int) (err error) {
 	config := filepath.Join(b.dir, "live.hcl")
 	text := fmt.Sprintf(`
@@ -75,23 +63,14 @@ sink "nmsg" "discard" {
 		return err
 	}
 	defer os.Remove(filepath.Join(b.dir, "live.nmsg"))
-	namespace := exec.CommandContext(ctx, "unshare", "--net", "sh", "-c", setup)
-	namespace.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := namespace.Start(); err != nil {
+	n, err := newNamespace(ctx, line)
+	if err != nil {
 		return err
 	}
-	defer func() { namespace.Process.Kill(); namespace.Wait() }()
-	inside := func(args ...string) *exec.Cmd {
-		enter := []string{"-t", fmt.Sprint(namespace.Process.Pid), "-n"}
-		return exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
-	}
-	if err := awaitInterface(inside); err != nil {
-		return err
-	}
+	defer n.end()
 	var output lockedBuffer
-	cmd := inside(b.sensor, "run", "-c", config)
+	cmd := n.command(b.sensor, "run", "-c", config)
 	cmd.Stderr = &output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -99,7 +78,7 @@ sink "nmsg" "discard" {
 	if err := output.await("msg=started"); err != nil {
 		return err
 	}
-	replayed, err := inside("tcpreplay", "--preload-pcap", "--intf1=span", rate, file).CombinedOutput()
+	replayed, err := n.command("tcpreplay", "--preload-pcap", "--intf1=span", rate, file).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("tcpreplay: %w\n%s", err, replayed)
 	}
@@ -114,16 +93,6 @@ sink "nmsg" "discard" {
 		submatch(`Rated:.*?([\d.]+ pps)`, string(replayed)), used.Nanoseconds()/int64(packets), mib(peak),
 		submatch(`(kernel\.received=.*?kernel\.dropped=\d+)`, output.String()))
 	return nil
-}
-
-func awaitInterface(inside func(...string) *exec.Cmd) error {
-	var err error
-	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if err = inside("ip", "link", "show", "up", "dev", "tap").Run(); err == nil {
-			return nil
-		}
-	}
-	return errors.Join(errors.New("no interfaces in the namespace"), err)
 }
 
 // submatch returns the first submatch of a pattern in a text, or a note that there is no match.
