@@ -14,7 +14,7 @@ import (
 
 // collection measures a collection with a fake broker: the octets that records and RRsets have in
 // Kafka, how many RRsets a second one member merges, and the memory of its table. A sensor first
-// writes the workload to two topics, as records and as RRsets of windows of 60 s.
+// writes the simple load to two topics, as records and as RRsets of windows of 60 s.
 func (b *run) collection(ctx context.Context, r *report) error {
 	file, _, err := b.load(simple)
 	if err != nil {
@@ -36,20 +36,61 @@ func (b *run) collection(ctx context.Context, r *report) error {
 	if err := awaitListener("tcp", address); err != nil {
 		return err
 	}
-	sets, err := b.fillTopics(ctx, r, address, file)
+	c, err := b.fillTopics(ctx, address, file)
 	if err != nil {
 		return err
 	}
-	return b.mergeTopic(ctx, r, address, sets)
+	if err := b.mergeTopic(ctx, address, &c); err != nil {
+		return err
+	}
+	c.write(r)
+	return nil
 }
 
-// fillTopics has a sensor write the workload to the topics raw and sets. It returns the number of
-// RRsets.
-func (b *run) fillTopics(ctx context.Context, r *report, broker, file string) (sets uint64, err error) {
+// capacity is what was measured of a collection.
+type capacity struct {
+	records, sets       uint64
+	perRecord, perSet   float64 // octets in Kafka
+	merged              float64 // RRsets that one member merges a second
+	entries, entryBytes int     // of its table
+	rss                 int64
+}
+
+// write writes what was measured, and computes a large collection from it.
+func (c *capacity) write(r *report) {
+	const sensors, rate = 1000, 100 // records a second of each
+	r.printf("%s records of the simple load, which seldom repeats a name, in two topics of a fake broker: as dnsqr, and as RRsets after 60 s of counting in the sensor. "+
+		"One member of a group then merges the RRsets. The fake broker is not Kafka, and runs on the same cores.\n", thousands(int(c.records)))
+	setsOfRecord := float64(c.sets) / float64(c.records)
+	r.table(
+		[]string{"measured", ""},
+		[]string{"a record (dnsqr) in Kafka", fmt.Sprintf("%.0f octets", c.perRecord)},
+		[]string{"an RRset (dnsdedupe) in Kafka", fmt.Sprintf("%.0f octets", c.perSet)},
+		[]string{"RRsets for each record", fmt.Sprintf("%.2f", setsOfRecord)},
+		[]string{"RRsets that one member merges", thousands(int(c.merged)) + " a second"},
+		[]string{"an entry of its table", fmt.Sprintf("%d octets", c.entryBytes/max(c.entries, 1))},
+		[]string{"peak RSS of the member, with " + thousands(c.entries) + " entries", inMiB(c.rss)})
+	records := float64(sensors * rate)
+	sets := records * setsOfRecord
+	r.printf("Computed from that, for %s sensors with %d records a second each, without the cost of writing what leaves at the end of a window:\n", thousands(sensors), rate)
+	r.table(
+		[]string{"computed", "records (dnsqr)", "RRsets of 60 s, or less where names repeat"},
+		[]string{"messages' octets into Kafka", intoKafka(records * c.perRecord), intoKafka(sets * c.perSet)},
+		[]string{"load of one member", "not measured", fmt.Sprintf("%.0f %% of what it merged", 100*sets/c.merged)},
+		[]string{"memory of the table for each million of different RRsets, over all members", "not measured", fmt.Sprintf("%d MB", c.entryBytes/max(c.entries, 1))})
+}
+
+// intoKafka returns octets a second and a day.
+func intoKafka(octets float64) string {
+	return fmt.Sprintf("%.1f MB/s, %.2f TB a day", octets/1e6, octets*86_400/1e12)
+}
+
+// fillTopics has a sensor write the load to the topics raw and sets.
+func (b *run) fillTopics(ctx context.Context, broker, file string) (c capacity, err error) {
 	cmd, socket, at, err := b.sensorWith(ctx, "aggregate \"minute\" {\nwindow = \"60s\"\n}\n"+
 		toTopic(broker, "raw", "dnsqr")+toTopic(broker, "sets", "dnsdedupe"))
 	if err != nil {
-		return 0, err
+		return c, err
 	}
 	_, err = measure(cmd, socket, func() error {
 		if err := feed(ctx, socket, file); err != nil {
@@ -61,12 +102,12 @@ func (b *run) fillTopics(ctx context.Context, r *report, broker, file string) (s
 		if err != nil {
 			return err
 		}
-		sets = l["sets"].Delivered
-		r.printf("collection: %d records, %d octets each in Kafka; %d RRsets of 60 s, %d octets each\n",
-			l["raw"].Delivered, l["raw"].Bytes/l["raw"].Delivered, sets, l["sets"].Bytes/sets)
+		raw, sets := l["raw"], l["sets"]
+		c.records, c.perRecord = raw.Delivered, float64(raw.Bytes)/float64(raw.Delivered)
+		c.sets, c.perSet = sets.Delivered, float64(sets.Bytes)/float64(sets.Delivered)
 		return nil
 	})
-	return sets, err
+	return c, err
 }
 
 func toTopic(broker, topic, message string) string {
@@ -74,7 +115,7 @@ func toTopic(broker, topic, message string) string {
 }
 
 // mergeTopic has one member of a group merge the topic sets.
-func (b *run) mergeTopic(ctx context.Context, r *report, broker string, sets uint64) error {
+func (b *run) mergeTopic(ctx context.Context, broker string, c *capacity) error {
 	at, err := freeAddress()
 	if err != nil {
 		return err
@@ -106,14 +147,14 @@ func (b *run) mergeTopic(ctx context.Context, r *report, broker string, sets uin
 		if began.IsZero() && received > 0 {
 			began, first = time.Now(), received
 		}
-		return received == sets
+		return received == c.sets
 	})
 	if err != nil {
 		return err
 	}
-	took, merged := time.Since(began), l["all"].RRsets
-	r.printf("            one member: %.0f RRsets/s, %d entries of %d octets, peak RSS %.1f MiB\n",
-		float64(sets-first)/took.Seconds(), merged.Entries, merged.Bytes/max(merged.Entries, 1), mib(peakRSS(cmd.Process.Pid)))
+	table := l["all"].RRsets
+	c.merged = float64(c.sets-first) / time.Since(began).Seconds()
+	c.entries, c.entryBytes, c.rss = table.Entries, table.Bytes, peakRSS(cmd.Process.Pid)
 	return nil
 }
 

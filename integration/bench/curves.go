@@ -39,8 +39,11 @@ func eachLimit(r *report, measure func(q *quota) error) (err error) {
 	return measure(q)
 }
 
+// topSpeed is the rate of a generator that sends as fast as it can.
+const topSpeed = 0
+
 // writeCurves writes a table with a row for each rate, and a picture. unit is that of the rates.
-func writeCurves(r *report, title, unit string, rates []string, curves []curve) error {
+func writeCurves(r *report, title, unit string, rates []int, curves []curve) error {
 	heading, panels := []string{unit}, []plot.Panel{}
 	for _, held := range []bool{false, true} {
 		var lines []plot.Line
@@ -55,9 +58,12 @@ func writeCurves(r *report, title, unit string, rates []string, curves []curve) 
 	}
 	rows := [][]string{heading}
 	for i, rate := range rates {
-		row := []string{rate}
+		row := []string{thousands(rate)}
+		if rate == topSpeed {
+			row[0] = "top speed"
+		}
 		for _, c := range curves {
-			row = append(row, c.outcomes[i].String())
+			row = append(row, c.outcomes[i].text(rate))
 		}
 		rows = append(rows, row)
 	}
@@ -87,13 +93,17 @@ func (c *curve) line() plot.Line {
 	return l
 }
 
-// String returns the loss, with at most one digit after the point.
-func (o outcome) String() string {
+// text returns the loss, and the rate that was reached unless it is about the rate that was asked for.
+func (o outcome) text(rate int) string {
+	text := "0"
 	switch {
-	case o.percent == 0:
-		return "0"
-	case o.percent < 0.1:
-		return "< 0.1 %"
+	case o.percent >= 0.1:
+		text = fmt.Sprintf("%.1f %%", o.percent)
+	case o.percent > 0:
+		text = "< 0.1 %"
 	}
-	return fmt.Sprintf("%.1f %%", o.percent)
+	if o.rate < 0.95*float64(rate) || rate == topSpeed {
+		text += " at " + thousands(int(o.rate))
+	}
+	return text
 }

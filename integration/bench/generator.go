@@ -45,13 +45,13 @@ func cut(load []byte, frames int) (first, rest []byte) {
 
 // offer offers the first frames of a load at a rate. It returns the time that this took, which is
 // longer than the rate asks for if the generator does not reach the rate.
-func (g *generator) offer(ctx context.Context, load []byte, frames int, rate float64) (time.Duration, error) {
+func (g *generator) offer(ctx context.Context, load []byte, frames, rate int) (time.Duration, error) {
 	began := time.Now()
 	for offered := 0; offered < frames; {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		due := min(frames, int(rate*time.Since(began).Seconds())) - offered
+		due := min(frames, int(float64(rate)*time.Since(began).Seconds())) - offered
 		for range min(due, writeFrames) {
 			var frame []byte
 			frame, load = cut(load, 1)
@@ -62,7 +62,7 @@ func (g *generator) offer(ctx context.Context, load []byte, frames int, rate flo
 			return 0, err
 		}
 		if due <= writeFrames {
-			time.Sleep(tick)
+			sleepUntil(time.Now().Add(tick))
 		}
 	}
 	return time.Since(began), nil

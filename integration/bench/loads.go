@@ -40,6 +40,16 @@ var (
 		}
 		return 3 * b.frames, workload.WriteFrames(file, l.FramesWithClients)
 	}}
+	// paced has the frames that the part live needs.
+	paced = load{"paced", func(b *run, file string) (int, error) {
+		const rate, odd = 100_000, 1000 // batches that are not complete
+		frames := workload.BusyPending + int((warmUp+b.window).Seconds()*rate) + odd
+		l, err := workload.NewBusy(b.pairs, frames)
+		if err != nil {
+			return 0, err
+		}
+		return frames, workload.WriteFrames(file, l.Frames)
+	}}
 	simplePackets = load{"simple, packets", func(b *run, file string) (int, error) {
 		return b.frames, workload.WritePackets(file, func(p *workload.Packets) { p.Simple(b.pairs, b.frames) })
 	}}
@@ -72,46 +82,49 @@ type written struct {
 	units int
 }
 
+// loadAims are what the sensor aims at, in times fstrm_capture: first, then the summit.
+var loadAims = map[string]string{
+	simple.name: "3.5, then 2.5", busy.name: "4.8, then 3.2", simplePackets.name: "3.5, then 2.5", busyPackets.name: "3.5, then 2.5",
+}
+
+// frameLoad is the load of frames with the transactions of a load of packets. fstrm_capture gets
+// it.
+var frameLoad = map[string]string{simplePackets.name: simple.name, busyPackets.name: busy.name}
+
 // loads measures the CPU time of a frame or packet, of fstrm_capture and of the sensor in turn, so
 // that other load on the machine affects both.
 func (b *run) loads(ctx context.Context, r *report) error {
-	r.printf("CPU time of the whole process for a frame or packet: `fstrm_capture -w /dev/null` and the sensor (dnsqr over UDP to loopback, mtu 8192) in turn, median of %d runs.\n", b.runs)
-	rows := [][]string{{"load", "frames", "octets each", "fstrm_capture", "sensor", "user", "system", "times fstrm_capture", "peak RSS"}}
-	base, of := map[string]measurement{}, map[string]measurement{}
+	r.printf("CPU time of the whole process for a frame or packet: `fstrm_capture -w /dev/null` and the sensor (dnsqr over UDP to loopback, mtu 8192) in turn, %s. "+
+		"Packets are read from a file, and compared with fstrm_capture's time for the frames of the same transactions.\n", b.medianText())
+	rows := [][]string{{"load", "frames or packets", "octets each", "fstrm_capture", "sensor", "user", "system", "times fstrm_capture", "aim, then summit", "peak RSS"}}
+	captures, sensors := map[string]measurement{}, map[string]measurement{} // by load
 	for _, l := range []load{simple, busy, clients} {
 		capture, sensor, err := b.compare(ctx, l)
 		if err != nil {
 			return err
 		}
-		base[l.name], of[l.name] = capture, sensor
+		captures[l.name], sensors[l.name] = capture, sensor
 		row, err := b.row(l, capture, sensor)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, row)
 	}
+	rows = append(rows, b.clientRow(captures[clients.name], sensors[busy.name], sensors[clients.name]))
 	for _, l := range []load{simplePackets, busyPackets} {
 		replayed, err := b.replays(ctx, l)
 		if err != nil {
 			return err
 		}
-		row, err := b.row(l, base[frameLoad[l.name]], replayed)
+		row, err := b.row(l, captures[frameLoad[l.name]], replayed)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, row)
 	}
 	r.table(rows...)
-	more := of["clients"].cpu() - of["busy"].cpu()
-	each := more.Nanoseconds() / int64(2*b.frames)
-	one := base["clients"].cpu().Nanoseconds() / int64(3*b.frames)
-	r.printf("Each CLIENT_* frame costs the sensor %d ns, %.2f times fstrm_capture's cost of a frame of that load.", each, float64(each)/float64(one))
 	return nil
 }
-
-// frameLoad is the load of frames with the transactions of a load of packets. fstrm_capture gets
-// it.
-var frameLoad = map[string]string{simplePackets.name: simple.name, busyPackets.name: busy.name}
 
 // row returns the row of a load. The measurement of fstrm_capture is of as many frames.
 func (b *run) row(l load, capture, sensor measurement) ([]string, error) {
@@ -124,8 +137,18 @@ func (b *run) row(l load, capture, sensor measurement) ([]string, error) {
 		return nil, err
 	}
 	n := int64(units)
-	return []string{l.name, fmt.Sprint(units), fmt.Sprint(info.Size() / n), each(capture.cpu(), n), each(sensor.cpu(), n), each(sensor.user, n), each(sensor.system, n),
-		fmt.Sprintf("%.2f", float64(sensor.cpu())/float64(capture.cpu())), fmt.Sprintf("%.1f MiB", mib(sensor.rss))}, nil
+	return []string{l.name, thousands(units), fmt.Sprint(info.Size() / n), each(capture.cpu(), n), each(sensor.cpu(), n), each(sensor.user, n), each(sensor.system, n),
+		times(sensor.cpu(), capture.cpu()), loadAims[l.name], inMiB(sensor.rss)}, nil
+}
+
+// clientRow returns the row of the frames CLIENT_*: what the sensor needs more with them than without,
+// and fstrm_capture's time for any frame of that load.
+func (b *run) clientRow(capture, without, with measurement) []string {
+	n := int64(2 * b.frames)
+	capture = measurement{user: capture.user * 2 / 3, system: capture.system * 2 / 3}
+	user, system := with.user-without.user, with.system-without.system
+	return []string{"of these, CLIENT_*", thousands(2 * b.frames), "", each(capture.cpu(), n), each(user+system, n), each(user, n), each(system, n),
+		times(user+system, capture.cpu()), "0.6", ""}
 }
 
 // compare feeds a load to fstrm_capture and to the sensor.

@@ -17,12 +17,12 @@ import (
 const (
 	lossTime = 2 * time.Second // of one rate, unless the load is shorter
 	lossRuns = 3               // at most
-	// warmUp is how many frames are sent before each measurement. The load begins with 30,000 queries
-	// that are pending when it is a minute old.
-	warmUp = 50_000
+	// lossWarmUp is how many frames are sent before each measurement. The busy load begins with 30,000
+	// queries that stay pending.
+	lossWarmUp = 50_000
 )
 
-var frameRates = []float64{50_000, 100_000, 200_000, 400_000, 800_000, 1_600_000, 3_200_000}
+var frameRates = []int{50_000, 100_000, 200_000, 400_000, 800_000, 1_600_000, 3_200_000}
 
 // loss measures how many frames a resolver and a receiver lose together, at rising rates.
 func (b *run) loss(ctx context.Context, r *report) error {
@@ -30,8 +30,8 @@ func (b *run) loss(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	if units < 2*warmUp {
-		return fmt.Errorf("needs at least %d frames", 2*warmUp)
+	if units < 2*lossWarmUp {
+		return fmt.Errorf("needs at least %d frames", 2*lossWarmUp)
 	}
 	load, err := os.ReadFile(file)
 	if err != nil {
@@ -44,14 +44,14 @@ func (b *run) loss(ctx context.Context, r *report) error {
 	err = eachLimit(r, func(q *quota) error {
 		sensor, capture := curve{receiver: "sensor", held: q != nil}, curve{receiver: "fstrm_capture", held: q != nil}
 		for _, rate := range frameRates {
-			p := pace{load, min(int(rate*lossTime.Seconds()), units-warmUp), rate}
-			o, err := b.medianLoss(func() (outcome, error) { return b.sensorLoss(ctx, p, q) })
+			s := stream{load, min(rate*int(lossTime/time.Second), units-lossWarmUp), rate}
+			o, err := b.medianLoss(func() (outcome, error) { return b.sensorLoss(ctx, s, q) })
 			if err != nil {
-				return fmt.Errorf("sensor at %.0f frames/s: %w", rate, err)
+				return fmt.Errorf("sensor at %d frames/s: %w", rate, err)
 			}
 			sensor.outcomes = append(sensor.outcomes, o)
-			if o, err = b.medianLoss(func() (outcome, error) { return b.captureLoss(ctx, p, q) }); err != nil {
-				return fmt.Errorf("fstrm_capture at %.0f frames/s: %w", rate, err)
+			if o, err = b.medianLoss(func() (outcome, error) { return b.captureLoss(ctx, s, q) }); err != nil {
+				return fmt.Errorf("fstrm_capture at %d frames/s: %w", rate, err)
 			}
 			capture.outcomes = append(capture.outcomes, o)
 		}
@@ -61,11 +61,7 @@ func (b *run) loss(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	var rates []string
-	for _, rate := range frameRates {
-		rates = append(rates, fmt.Sprintf("%.0f", rate))
-	}
-	return writeCurves(r, "Loss of dnstap frames against their rate", "frames/s", rates, curves)
+	return writeCurves(r, "Loss of dnstap frames against their rate", "frames/s", frameRates, curves)
 }
 
 // medianLoss measures several times and returns the outcome with the median loss.
@@ -82,16 +78,16 @@ func (b *run) medianLoss(measure func() (outcome, error)) (outcome, error) {
 	return all[len(all)/2], nil
 }
 
-// A pace is the first frames of a load after the warm-up, at a rate.
-type pace struct {
-	load   []byte
-	frames int
-	rate   float64
+// A stream is frames that are sent at a rate, after the frames of the warm-up.
+type stream struct {
+	load   []byte // begins with the warm-up
+	frames int    // after it
+	rate   int    // frames a second
 }
 
 // send offers the frames to a receiver, which it holds to a quota, and returns how many the full queue
 // of the generator did not take.
-func (p pace) send(ctx context.Context, cmd *exec.Cmd, socket string, q *quota) (o outcome, dropped uint64, m measurement, err error) {
+func (s stream) send(ctx context.Context, cmd *exec.Cmd, socket string, q *quota) (o outcome, dropped uint64, m measurement, err error) {
 	m, err = measure(cmd, socket, func() error {
 		if err := q.hold(cmd.Process); err != nil {
 			return err
@@ -101,7 +97,7 @@ func (p pace) send(ctx context.Context, cmd *exec.Cmd, socket string, q *quota) 
 			return err
 		}
 		defer c.conn.Close()
-		warm, load := cut(p.load, warmUp)
+		warm, load := cut(s.load, lossWarmUp)
 		if _, err := c.conn.Write(warm); err != nil {
 			return err
 		}
@@ -109,25 +105,25 @@ func (p pace) send(ctx context.Context, cmd *exec.Cmd, socket string, q *quota) 
 		if err != nil {
 			return err
 		}
-		took, err := g.offer(ctx, load, p.frames, p.rate)
-		o.rate, dropped = float64(p.frames)/took.Seconds(), g.dropped
+		took, err := g.offer(ctx, load, s.frames, s.rate)
+		o.rate, dropped = float64(s.frames)/took.Seconds(), g.dropped
 		return errors.Join(err, g.finish())
 	})
-	o.percent = 100 * float64(dropped) / float64(p.frames)
+	o.percent = 100 * float64(dropped) / float64(s.frames)
 	return o, dropped, m, err
 }
 
 // captureLoss is the loss of a resolver that sends to fstrm_capture, which itself loses nothing.
-func (b *run) captureLoss(ctx context.Context, p pace, q *quota) (outcome, error) {
+func (b *run) captureLoss(ctx context.Context, s stream, q *quota) (outcome, error) {
 	socket := filepath.Join(b.dir, "capture.sock")
 	cmd := exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", os.DevNull)
-	o, _, _, err := p.send(ctx, cmd, socket, q)
+	o, _, _, err := s.send(ctx, cmd, socket, q)
 	return o, err
 }
 
 // sensorLoss is the loss of a resolver that sends to the sensor, and of the sensor's sink. A record
 // counts as two frames.
-func (b *run) sensorLoss(ctx context.Context, p pace, q *quota) (o outcome, err error) {
+func (b *run) sensorLoss(ctx context.Context, s stream, q *quota) (o outcome, err error) {
 	sink, err := newDiscard()
 	if err != nil {
 		return o, err
@@ -137,7 +133,7 @@ func (b *run) sensorLoss(ctx context.Context, p pace, q *quota) (o outcome, err 
 	if err != nil {
 		return o, err
 	}
-	o, dropped, m, err := p.send(ctx, cmd, socket, q)
+	o, dropped, m, err := s.send(ctx, cmd, socket, q)
 	if err != nil {
 		return o, err
 	}
@@ -145,11 +141,11 @@ func (b *run) sensorLoss(ctx context.Context, p pace, q *quota) (o outcome, err 
 	if err != nil {
 		return o, err
 	}
-	if sent := warmUp + uint64(p.frames) - dropped; read != sent {
+	if sent := lossWarmUp + uint64(s.frames) - dropped; read != sent {
 		return o, fmt.Errorf("the sensor read %d frames of %d", read, sent)
 	}
 	o.inside = lost
-	o.percent += 100 * 2 * float64(lost) / float64(p.frames)
+	o.percent += 100 * 2 * float64(lost) / float64(s.frames)
 	return o, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
@@ -39,6 +40,8 @@ type part struct {
 // parts are all parts, in the order in which they are measured.
 var parts = []part{
 	{"loads", (*run).loads},
+	{"live", (*run).live},
+	{"connections", (*run).connections},
 	{"memory", (*run).memory},
 	{"sinks", (*run).sinks},
 	{"spool", (*run).spool},
@@ -54,6 +57,7 @@ func bench(ctx context.Context, args []string) error {
 	fs.IntVar(&b.frames, "frames", 1_000_000, "frames, half queries and half responses")
 	fs.IntVar(&b.runs, "runs", 5, "runs of each receiver; the median is printed")
 	fs.StringVar(&b.sensor, "sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
+	fs.DurationVar(&b.window, "window", 10*time.Second, "time at each rate of the part live")
 	captures := fs.String("captures", "transform/testdata/captures/*-[23].fstrm", "captures from which the frames are made")
 	names := fs.String("parts", "", "what is measured, separated by commas; empty: all")
 	page := fs.String("write", "", "the page whose sections are replaced; empty: none")
@@ -66,6 +70,9 @@ func bench(ctx context.Context, args []string) error {
 		return err
 	}
 	if b.selected, err = selectNamed(sinks, func(s sink) string { return s.name }, *only); err != nil {
+		return err
+	}
+	if err := checkSections(*page, selected); err != nil {
 		return err
 	}
 	if _, err := exec.LookPath("fstrm_capture"); err != nil {
@@ -123,6 +130,7 @@ type run struct {
 	pairs    []workload.Pair
 	frames   int
 	runs     int
+	window   time.Duration // at each rate
 	selected []sink
 	written  map[string]written // loads, by name
 }

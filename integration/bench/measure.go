@@ -34,13 +34,10 @@ type measurement struct {
 	rss          int64         // peak, bytes
 	datagrams    int64         // that the sink's peer received
 	ledger       string        // the sensor's closing log line
-	took         time.Duration // from the first frame until the last record was delivered; only of sinks
+	took         time.Duration // only of sinks, from the first frame until the last record was delivered, and of connections
 }
 
 func (m measurement) cpu() time.Duration { return m.user + m.system }
-
-// each returns a share of a CPU time.
-func each(d time.Duration, n int64) string { return fmt.Sprintf("%d ns", d.Nanoseconds()/n) }
 
 // median returns the measurement with the median CPU time.
 func median(all []measurement) measurement {
@@ -48,12 +45,15 @@ func median(all []measurement) measurement {
 	return all[len(all)/2]
 }
 
-func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
-
 func (b *run) feedCapture(ctx context.Context, file string) (measurement, error) {
-	socket := filepath.Join(b.dir, "capture.sock")
-	cmd := exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", "/dev/null")
+	cmd, socket := b.captureCommand(ctx)
 	return measure(cmd, socket, func() error { return feed(ctx, socket, file) })
+}
+
+// captureCommand returns the command of an fstrm_capture that discards frames, and its socket.
+func (b *run) captureCommand(ctx context.Context) (cmd *exec.Cmd, socket string) {
+	socket = filepath.Join(b.dir, "capture.sock")
+	return exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", "/dev/null"), socket
 }
 
 // feedSensor measures the sensor with a UDP sink whose datagrams are discarded.
@@ -203,19 +203,4 @@ func (c *connection) send(file string) error {
 	// Hide ReadFrom and WriteTo to get plain writes, as resolvers use.
 	_, err = io.CopyBuffer(struct{ io.Writer }{c.conn}, struct{ io.Reader }{f}, make([]byte, 64<<10))
 	return err
-}
-
-// peakRSS returns VmHWM of a running process in bytes, or 0 if it has ended.
-func peakRSS(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	var kib int64
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			fmt.Sscanf(rest, "%d kB", &kib)
-		}
-	}
-	return kib << 10
 }

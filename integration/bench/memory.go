@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 
@@ -18,7 +17,7 @@ const (
 )
 
 // memory fills the default pairing table from eight connections, sends the workload over each
-// of them, and prints the sensor's peak memory.
+// of them, and measures the sensor's peak memory.
 func (b *run) memory(ctx context.Context, r *report) error {
 	const each = tableDefault * 3 / 2 / connections // in all 1.5 times the size of the table
 	var queries [connections]string
@@ -51,39 +50,24 @@ func (b *run) memory(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	r.printf("peak RSS with %d connections, %d queries without answer and %d frames on each: %.1f MiB (aim: under 64)\n%s",
-		connections, connections*each, b.frames/connections, mib(m.rss), m.ledger)
+	r.printf("%d connections to the sensor, over which queries without a response overfill the default pairing table (%s), and after them a part of the simple load over each.\n",
+		connections, thousands(tableDefault))
+	r.table(
+		[]string{"queries without a response", "frames over each connection after them", "peak RSS", "aim"},
+		[]string{thousands(connections * each), thousands(b.frames / connections), inMiB(m.rss), "64 MiB"})
 	return nil
 }
 
 // feedAll sends each connection its own file, and after all of them the common file over every
 // connection.
 func feedAll(ctx context.Context, socket string, own []string, common string) error {
-	var open []*connection
-	defer func() {
-		for _, c := range open {
-			c.conn.Close()
-		}
-	}()
-	for range own {
-		c, err := connect(ctx, socket)
-		if err != nil {
-			return err
-		}
-		open = append(open, c)
+	open, err := connectAll(ctx, socket, len(own))
+	defer closeAll(open)
+	if err != nil {
+		return err
 	}
 	if err := together(open, func(i int, c *connection) error { return c.send(own[i]) }); err != nil {
 		return err
 	}
 	return together(open, func(_ int, c *connection) error { return errors.Join(c.send(common), c.w.Close()) })
-}
-
-func together(open []*connection, do func(int, *connection) error) error {
-	errs := make([]error, len(open))
-	var wg sync.WaitGroup
-	for i, c := range open {
-		wg.Go(func() { errs[i] = do(i, c) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }

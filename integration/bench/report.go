@@ -15,8 +15,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/integration/plot"
 )
 
-// A report is the section that one part writes: Markdown, which is printed and, with -write, replaces
-// the section of that part in a page.
+// A report is the section of one part: Markdown, which is printed and, with -write, replaces the
+// section of that part in a page.
 type report struct {
 	bytes.Buffer
 	part string
@@ -47,8 +47,7 @@ func (r *report) plot(title string, panels ...plot.Panel) error {
 	return os.WriteFile(filepath.Join(filepath.Dir(r.page), name), plot.SVG(title, panels...), 0o644)
 }
 
-// finish prints the section and replaces that of the page. The page has each section between two
-// comments with the name of its part.
+// finish prints the section and replaces the section of the page.
 func (r *report) finish() error {
 	text := fmt.Sprintf("%s\n\n%s", machine(), strings.TrimSpace(r.String()))
 	fmt.Printf("\n## %s\n\n%s\n", r.part, text)
@@ -59,13 +58,40 @@ func (r *report) finish() error {
 	if err != nil {
 		return err
 	}
-	begin, end := "<!-- bench "+r.part+" -->\n", "<!-- /bench "+r.part+" -->"
-	before, rest, found := strings.Cut(string(page), begin)
+	replaced, err := replaceSection(string(page), r.part, text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.page, err)
+	}
+	return os.WriteFile(r.page, []byte(replaced), 0o644)
+}
+
+// checkSections returns an error if a page has no section for one of the parts.
+func checkSections(page string, parts []part) error {
+	if page == "" {
+		return nil
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if _, err := replaceSection(string(text), p.name, ""); err != nil {
+			return fmt.Errorf("%s: %w", page, err)
+		}
+	}
+	return nil
+}
+
+// replaceSection replaces the text between the two comments of a page that begin and end the section of
+// a part.
+func replaceSection(page, part, text string) (string, error) {
+	begin, end := "<!-- bench "+part+" -->\n", "<!-- /bench "+part+" -->"
+	before, rest, found := strings.Cut(page, begin)
 	_, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		return fmt.Errorf("%s has no section of the part %s", r.page, r.part)
+		return "", fmt.Errorf("no section of the part %s: add the lines %q and %q", part, strings.TrimSpace(begin), end)
 	}
-	return os.WriteFile(r.page, []byte(before+begin+text+"\n"+end+after), 0o644)
+	return before + begin + text + "\n" + end + after, nil
 }
 
 var modelName = regexp.MustCompile(`model name\s*: (.*)`)

@@ -1,25 +1,25 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
 
-// packetRates are the rates of tcpreplay in packets a second. 0: as fast as it can.
-var packetRates = []int{50_000, 100_000, 200_000, 400_000, 0}
+// ringTime is how long one rate lasts, unless the load is shorter: the sensor's ring takes the packets
+// of half a second.
+const ringTime = 4 * time.Second
+
+var packetRates = []int{50_000, 100_000, 200_000, 400_000, topSpeed}
 
 // A capturer is a program that captures the packets at tap.
 type capturer struct {
@@ -72,7 +72,7 @@ func (b *run) ringloss(ctx context.Context, r *report) error {
 	defer n.end()
 	r.printf("The busy load as packets, at a rate, for at most %v: `tcpreplay --preload-pcap` sends them over a pair of virtual interfaces to a "+
 		"program that captures them and writes to /dev/null, with the ring of its defaults (sensor 32 MiB, the others 2 MiB). The sensor pairs and scrubs. "+
-		"Lost is what the program had not processed when it was idle again. The last rate is what tcpreplay reached.\n", lossTime)
+		"Lost is what the program had not processed when it was idle again.\n", ringTime)
 	measured := capturers
 	if err := require("dnscap"); err != nil {
 		r.printf("Without dnscap: %v.\n", err)
@@ -96,24 +96,7 @@ func (b *run) ringloss(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	rates := []string{}
-	for i, rate := range packetRates {
-		text := strconv.Itoa(rate)
-		if rate == 0 {
-			text = reached(curves, i)
-		}
-		rates = append(rates, text)
-	}
-	return writeCurves(r, "Loss of captured packets against their rate", "packets/s", rates, curves)
-}
-
-// reached returns the lowest and the highest rate of a row.
-func reached(curves []curve, row int) string {
-	low, high := math.Inf(1), 0.0
-	for _, c := range curves {
-		low, high = min(low, c.outcomes[row].rate), max(high, c.outcomes[row].rate)
-	}
-	return fmt.Sprintf("%.0f to %.0f", low, high)
+	return writeCurves(r, "Loss of captured packets against their rate", "packets/s", packetRates, curves)
 }
 
 // captureAt replays the load to a capturer, which it holds to a quota.
@@ -137,8 +120,8 @@ func (b *run) captureAt(ctx context.Context, n *namespace, of capturer, q *quota
 		return o, fmt.Errorf("%w\n%s", err, output.String())
 	}
 	speed := "--topspeed"
-	if rate > 0 {
-		speed, units = fmt.Sprintf("--pps=%d", rate), min(units, rate*int(lossTime/time.Second))
+	if rate != topSpeed {
+		speed, units = fmt.Sprintf("--pps=%d", rate), min(units, rate*int(ringTime/time.Second))
 	}
 	replayed, err := n.command("tcpreplay", "--preload-pcap", "--intf1=span", speed, fmt.Sprintf("--limit=%d", units), file).CombinedOutput()
 	if err != nil {
@@ -154,6 +137,10 @@ func (b *run) captureAt(ctx context.Context, n *namespace, of capturer, q *quota
 	if o.rate, err = strconv.ParseFloat(submatch(`([\d.]+) pps`, string(replayed)), 64); err != nil {
 		return o, err
 	}
+	sent, err := strconv.Atoi(submatch(`Successful packets:\s+(\d+)`, string(replayed))) // others are longer than the MTU
+	if err != nil {
+		return o, err
+	}
 	taken, err := strconv.Atoi(submatch(of.taken, output.String()))
 	if err != nil {
 		return o, fmt.Errorf("%w\n%s", err, output.String())
@@ -161,39 +148,24 @@ func (b *run) captureAt(ctx context.Context, n *namespace, of capturer, q *quota
 	if o.inside, err = countLost(output.String()); err != nil {
 		return o, err
 	}
-	lost := max(0, units-taken) + 2*int(o.inside)
-	o.percent = 100 * float64(lost) / float64(units)
+	lost := max(0, sent-taken) + 2*int(o.inside)
+	o.percent = 100 * float64(lost) / float64(sent)
 	return o, nil
 }
 
-// awaitIdle returns when a process has used no CPU time for a while.
+// awaitIdle returns when a process has used hardly any CPU time for a while.
 func awaitIdle(ctx context.Context, pid int) error {
 	const quiet = 300 * time.Millisecond
-	used := -1
+	used := time.Duration(-1)
 	for deadline := time.Now().Add(stopTime); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(quiet) {
-		now, err := cpuTicks(pid)
+		now, err := cpuTime(pid)
 		if err != nil {
 			return err
 		}
-		if now <= used+1 { // a sensor that is idle still looks at its counters
+		if used >= 0 && now-used < quiet/50 {
 			return nil
 		}
 		used = now
 	}
 	return errors.Join(ctx.Err(), fmt.Errorf("process %d was not idle within %v", pid, stopTime))
-}
-
-// cpuTicks returns the CPU time of a process in ticks of 10 ms (proc_pid_stat(5): utime, stime).
-func cpuTicks(pid int) (int, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.Atoi(fields[12])
-	return user + system, err
 }

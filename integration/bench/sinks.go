@@ -93,7 +93,7 @@ func (b *run) spoolBlock() string {
 	return fmt.Sprintf("spool {\ndir = %q\nmax_bytes = \"4GiB\"\n}", filepath.Join(b.dir, "spool"))
 }
 
-// sinks measures each sink in turn, runs times, and prints the median of each.
+// sinks measures each sink in turn, runs times.
 func (b *run) sinks(ctx context.Context, r *report) error {
 	selected := b.selected
 	file, units, err := b.load(simple)
@@ -111,12 +111,13 @@ func (b *run) sinks(ctx context.Context, r *report) error {
 		}
 	}
 	records := units / 2
-	r.printf("%d records of the simple load into each sink over a Unix socket, with the whole sensor, from frames to the peer's acknowledgement or the kernel. Median of %d runs.\n", records, b.runs)
+	r.printf("%s records of the simple load into each type of sink in turn: the whole sensor, from frames over a Unix socket to the peer's acknowledgement or the kernel, %s.\n",
+		thousands(records), b.medianText())
 	rows := [][]string{{"sink", "CPU per record", "user", "system", "records per second", "peak RSS"}}
 	for i, s := range selected {
 		m, n := median(results[i]), int64(records)
 		rows = append(rows, []string{s.name, each(m.cpu(), n), each(m.user, n), each(m.system, n),
-			fmt.Sprintf("%.0f", float64(records)/m.took.Seconds()), fmt.Sprintf("%.1f MiB", mib(m.rss))})
+			perSecond(records, m.took), inMiB(m.rss)})
 	}
 	r.table(rows...)
 	return nil

@@ -19,7 +19,7 @@ const (
 )
 
 // spool lets a sensor write a large spool while its peer is away, at full speed, and send it when
-// the peer is there. It prints the rates of both, and the memory.
+// the peer is there. It measures the rates of both, and the memory.
 func (b *run) spool(ctx context.Context, r *report) error {
 	if err := b.buildServer(ctx); err != nil {
 		return err
@@ -59,16 +59,21 @@ func (b *run) spool(ctx context.Context, r *report) error {
 		if err != nil {
 			return err
 		}
-		r.printf("spool: %s\n       %s\n", rate("written", large, writing), rate("sent", sent, sending))
-		r.printf("       peak RSS %.1f MiB with %.0f MiB in the spool, %.1f MiB with %.0f MiB, %.1f MiB when it was sent; %d records lost\n",
-			mib(smallRSS), mib(int64(small)), mib(largeRSS), mib(int64(large)), mib(peakRSS(cmd.Process.Pid)), lost)
+		end := peakRSS(cmd.Process.Pid)
+		r.printf("The simple load at full speed, while the submission server (wss) is away; then the server is there. %s records were lost.\n", thousands(int(lost)))
+		r.table(
+			[]string{"", "size", "time", "rate", "peak RSS until then"},
+			[]string{"first part of the spool written", inMiB(int64(small)), "", "", inMiB(smallRSS)},
+			append(rate("spool written", large, writing), inMiB(largeRSS)),
+			append(rate("spool sent", sent, sending), inMiB(end)))
 		return nil
 	})
 	return err
 }
 
-func rate(what string, bytes uint64, took time.Duration) string {
-	return fmt.Sprintf("%.0f MiB %s in %.1f s, %.0f MiB/s", mib(int64(bytes)), what, took.Seconds(), mib(int64(bytes))/took.Seconds())
+// rate returns the first cells of a row.
+func rate(what string, bytes uint64, took time.Duration) []string {
+	return []string{what, inMiB(int64(bytes)), fmt.Sprintf("%.1f s", took.Seconds()), fmt.Sprintf("%.0f MiB/s", mib(int64(bytes))/took.Seconds())}
 }
 
 // fill feeds the sensor until its spool has that size. It returns the size and the records that

@@ -28,6 +28,10 @@ const (
 	shareLocal      = 0.02
 )
 
+// BusyPending is with how many queries the load of a busy resolver begins: those of the minute before
+// that were not answered.
+const BusyPending = int(float64(busyTimeout) / float64(busyInterval) * shareUnanswered)
+
 // Busy is the load of a busy resolver at 100,000 frames a second of message time. Of its
 // transactions 1 % are unanswered, 5 % have a client subnet, 2 % have a local name. They go to 2,000
 // servers, and have the names and sizes of the captures. Tens of thousands of queries are pending: the
@@ -61,12 +65,11 @@ func NewBusy(pairs []Pair, frames int) (*Busy, error) {
 	}
 	l := &Busy{variants: v}
 	between := time.Duration(float64(busyInterval) / shareUnanswered)
-	before := int(busyTimeout / between)
-	for i := range before {
+	for i := range BusyPending {
 		l.events = append(l.events, event{at: time.Duration(i) * between, transaction: uint64(i)})
 	}
 	for i := 0; len(l.events) < frames; i++ {
-		at, n := busyTimeout+time.Duration(i)*busyInterval, uint64(before+i)
+		at, n := busyTimeout+time.Duration(i)*busyInterval, uint64(BusyPending+i)
 		l.events = append(l.events, event{at: at, transaction: n})
 		if delay := l.transaction(n).delay; delay > 0 {
 			l.events = append(l.events, event{at: at + delay, transaction: n, response: true})
