@@ -115,8 +115,7 @@ func (s stream) send(ctx context.Context, cmd *exec.Cmd, socket string, q *quota
 
 // captureLoss is the loss of a resolver that sends to fstrm_capture, which itself loses nothing.
 func (b *run) captureLoss(ctx context.Context, s stream, q *quota) (outcome, error) {
-	socket := filepath.Join(b.dir, "capture.sock")
-	cmd := exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", os.DevNull)
+	cmd, socket := b.captureCommand(ctx)
 	o, _, _, err := s.send(ctx, cmd, socket, q)
 	return o, err
 }

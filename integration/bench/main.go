@@ -49,6 +49,7 @@ var parts = []part{
 	{"collection", (*run).collection},
 	{"loss", (*run).loss},
 	{"ringloss", (*run).ringloss},
+	{"resolver", (*run).resolver},
 }
 
 func bench(ctx context.Context, args []string) error {
