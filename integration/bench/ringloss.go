@@ -25,17 +25,18 @@ var packetRates = []int{50_000, 100_000, 200_000, 400_000, topSpeed}
 type capturer struct {
 	name    string
 	command func(b *run, n *namespace) (*exec.Cmd, error)
-	taken   string // pattern of the packets that it has processed, in its output when it ends
+	// Its output, when it ends, contains the packets that it has processed or that were dropped.
+	taken, dropped string // patterns; one is empty
 }
 
 var capturers = []capturer{
-	{"sensor", (*run).ringSensor, ` packets=(\d+)`},
-	{"tcpdump", func(_ *run, n *namespace) (*exec.Cmd, error) {
+	{name: "sensor", command: (*run).ringSensor, taken: ` packets=(\d+)`},
+	{name: "tcpdump", command: func(_ *run, n *namespace) (*exec.Cmd, error) {
 		return n.command("tcpdump", "-i", "tap", "-w", os.DevNull, "port", "53"), nil
-	}, `(\d+) packets captured`},
-	{"dnscap", func(_ *run, n *namespace) (*exec.Cmd, error) {
+	}, taken: `(\d+) packets captured`},
+	{name: "dnscap", command: func(_ *run, n *namespace) (*exec.Cmd, error) {
 		return n.command("dnscap", "-N", "-i", "tap", "-w", "-", "-S"), nil
-	}, `tap: (\d+) recv`},
+	}, dropped: `tap: \d+ recv (\d+) drop`}, // it counts dropped packets as received, too
 }
 
 // ringSensor returns the command of a sensor that captures, scrubs, and sends to its standard output.
@@ -141,16 +142,27 @@ func (b *run) captureAt(ctx context.Context, n *namespace, of capturer, q *quota
 	if err != nil {
 		return o, err
 	}
-	taken, err := strconv.Atoi(submatch(of.taken, output.String()))
+	lost, err := of.lost(sent, output.String())
 	if err != nil {
-		return o, fmt.Errorf("%w\n%s", err, output.String())
+		return o, err
 	}
 	if o.inside, err = countLost(output.String()); err != nil {
 		return o, err
 	}
-	lost := max(0, sent-taken) + 2*int(o.inside)
-	o.percent = 100 * float64(lost) / float64(sent)
+	o.percent = 100 * float64(lost+2*int(o.inside)) / float64(sent)
 	return o, nil
+}
+
+// lost returns how many of the packets that were sent are missing in the output of the capturer.
+func (c *capturer) lost(sent int, output string) (int, error) {
+	n, err := strconv.Atoi(submatch(c.taken+c.dropped, output))
+	if err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, output)
+	}
+	if c.dropped != "" {
+		return n, nil
+	}
+	return max(0, sent-n), nil // other packets of the interface are captured, too
 }
 
 // awaitIdle returns when a process has used hardly any CPU time for a while.
