@@ -109,9 +109,11 @@ stress:
 	go test -v -count=$(ROUNDS) -timeout 1h -run '^TestKilledSensor' ./cmd/dnstap-pdns
 	$(ROOT) go test -v -count=1 -timeout 1h -tags sweep -run '^TestSoak$$' ./integration -soak $(SOAK)
 
-# BENCH are options: make bench BENCH="-parts sinks,spool -sinks udp,wss"
+# bench writes docs/performance.md. BENCH are options, and a later -write counts:
+# make bench BENCH="-parts loads" replaces a section, make bench BENCH="-parts sinks -sinks udp,wss -write ''"
+# only prints.
 bench: build
-	$(ROOT) go run ./integration/bench -sensor bin/dnstap-pdns $(BENCH)
+	$(ROOT) go run ./integration/bench -sensor bin/dnstap-pdns -write docs/performance.md $(BENCH)
 
 # The compiler optimises the per-message path with the profile at each build. Make a new profile
 # when that path changes.

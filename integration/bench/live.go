@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/integration/plot"
 	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
-
-// warmUp is the time at a rate before the time that is measured, in which the heap gets its size.
-const warmUp = time.Second
 
 // A liveLoad is a rate in frames a second, as a resolver writes it.
 type liveLoad struct {
@@ -40,7 +36,7 @@ func (b *run) live(ctx context.Context, r *report) error {
 		"Share of one core (user and system) and wake-ups (voluntary context switches of all threads) a second: "+
 		"`fstrm_capture -w /dev/null` and the sensor (dnsqr over UDP to loopback, mtu 8192) in turn. "+
 		"As Unbound: 32 frames in a row, each by its own write. As BIND: about 8 KiB by one write.\n",
-		thousands(workload.BusyPending), b.window, warmUp)
+		thousands(workload.BusyPending), b.window, b.warmUp)
 	rows := [][]string{{"frames a second", "written as", "fstrm_capture", "sensor", "aim", "wake-ups of fstrm_capture", "wake-ups of the sensor"}}
 	var late []string
 	share, wakeUps := newLivePanel("share of one core, %"), newLivePanel("wake-ups a second")
@@ -131,7 +127,7 @@ func (b *run) pace(ctx context.Context, cmd *exec.Cmd, socket string, l liveLoad
 				return err
 			}
 		}
-		if _, err := p.send(l.rate, warmUp); err != nil {
+		if _, err := p.send(l.rate, b.warmUp); err != nil {
 			return err
 		}
 		before, err := readUsage(cmd.Process.Pid)

@@ -43,7 +43,7 @@ var (
 	// paced has the frames that the part live needs.
 	paced = load{"paced", func(b *run, file string) (int, error) {
 		const rate, odd = 100_000, 1000 // batches that are not complete
-		frames := workload.BusyPending + int((warmUp+b.window).Seconds()*rate) + odd
+		frames := workload.BusyPending + int((b.warmUp+b.window).Seconds()*rate) + odd
 		l, err := workload.NewBusy(b.pairs, frames)
 		if err != nil {
 			return 0, err

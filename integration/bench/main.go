@@ -59,6 +59,7 @@ func bench(ctx context.Context, args []string) error {
 	fs.IntVar(&b.runs, "runs", 5, "runs of each receiver; the median is printed")
 	fs.StringVar(&b.sensor, "sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
 	fs.DurationVar(&b.window, "window", 10*time.Second, "time at each rate of the part live")
+	fs.DurationVar(&b.warmUp, "warm-up", time.Second, "time at each rate before it")
 	captures := fs.String("captures", "transform/testdata/captures/*-[23].fstrm", "captures from which the frames are made")
 	names := fs.String("parts", "", "what is measured, separated by commas; empty: all")
 	page := fs.String("write", "", "the page whose sections are replaced; empty: none")
@@ -132,6 +133,7 @@ type run struct {
 	frames   int
 	runs     int
 	window   time.Duration // at each rate
+	warmUp   time.Duration // before it, in which the heap gets its size
 	selected []sink
 	written  map[string]written // loads, by name
 }

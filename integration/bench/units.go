@@ -27,6 +27,9 @@ func percent(share float64) string {
 
 // thousands returns a number with a comma before each group of three digits.
 func thousands(n int) string {
+	if n < 0 {
+		return "-" + thousands(-n)
+	}
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0; i -= 3 {
 		text = text[:i] + "," + text[i:]

@@ -185,7 +185,7 @@ func TestNoTestIsSkipped(t *testing.T) {
 
 // leakless lists packages that start goroutines or sockets and have no tests. The tests of
 // their importers check for leaks.
-var leakless = []string{"integration/bench", "forward/forwardtest"}
+var leakless = []string{"forward/forwardtest"}
 
 // TestEveryPackageThatStartsSomethingChecksForLeaks requires goleak in each package whose
 // code or tests start goroutines or open sockets.
