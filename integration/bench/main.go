@@ -47,6 +47,9 @@ var parts = []part{
 	{"spool", (*run).spool},
 	{"ring", (*run).ring},
 	{"collection", (*run).collection},
+	{"loss", (*run).loss},
+	{"ringloss", (*run).ringloss},
+	{"resolver", (*run).resolver},
 }
 
 func bench(ctx context.Context, args []string) error {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"syscall"
@@ -19,10 +17,8 @@ const resolvers = "192.0.2.53,2001:db8:53::53"
 // ring replays packets over a pair of virtual interfaces in a network namespace, at the target rate
 // and as fast as possible.
 func (b *run) ring(ctx context.Context, r *report) error {
-	for _, tool := range []string{"tcpreplay", "unshare", "ip"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: apt-get install tcpreplay util-linux iproute2", err)
-		}
+	if err := require("tcpreplay"); err != nil {
+		return err
 	}
 	file, units, err := b.load(simplePackets)
 	if err != nil {
@@ -59,14 +55,6 @@ func (b *run) ring(ctx context.Context, r *report) error {
 	return nil
 }
 
-const setup = `set -e
-ip link set lo up
-ip link add span type veth peer name tap
-ip link set span mtu 9000 up
-ip link set tap mtu 9000 up
-exec sleep infinity
-`
-
 // liveAt replays a file with an option of tcpreplay. It returns the cells of a row: packets sent a
 // second, captured and dropped, CPU time, memory.
 func (b *run) liveAt(ctx context.Context, file, option string, packets int) (row []string, err error) {
@@ -89,23 +77,14 @@ sink "nmsg" "discard" {
 		return nil, err
 	}
 	defer os.Remove(filepath.Join(b.dir, "live.nmsg"))
-	namespace := exec.CommandContext(ctx, "unshare", "--net", "sh", "-c", setup)
-	namespace.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := namespace.Start(); err != nil {
+	n, err := newNamespace(ctx, line)
+	if err != nil {
 		return nil, err
 	}
-	defer func() { namespace.Process.Kill(); namespace.Wait() }()
-	inside := func(args ...string) *exec.Cmd {
-		enter := []string{"-t", fmt.Sprint(namespace.Process.Pid), "-n"}
-		return exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
-	}
-	if err := awaitInterface(inside); err != nil {
-		return nil, err
-	}
+	defer n.end()
 	var output lockedBuffer
-	cmd := inside(b.sensor, "run", "-c", config)
+	cmd := n.command(b.sensor, "run", "-c", config)
 	cmd.Stderr = &output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -113,7 +92,7 @@ sink "nmsg" "discard" {
 	if err := output.await("msg=started"); err != nil {
 		return nil, err
 	}
-	replayed, err := inside("tcpreplay", "--preload-pcap", "--intf1=span", option, file).CombinedOutput()
+	replayed, err := n.command("tcpreplay", "--preload-pcap", "--intf1=span", option, file).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("tcpreplay: %w\n%s", err, replayed)
 	}
@@ -126,16 +105,6 @@ sink "nmsg" "discard" {
 	used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return []string{submatch(`Rated:.*?([\d.]+ pps)`, string(replayed)), submatch(`kernel\.received=(\d+)`, output.String()),
 		submatch(`kernel\.dropped=(\d+)`, output.String()), each(used, int64(packets)), inMiB(peak)}, nil
-}
-
-func awaitInterface(inside func(...string) *exec.Cmd) error {
-	var err error
-	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if err = inside("ip", "link", "show", "up", "dev", "tap").Run(); err == nil {
-			return nil
-		}
-	}
-	return errors.Join(errors.New("no interfaces in the namespace"), err)
 }
 
 // submatch returns the first submatch of a pattern in a text, or a note that there is no match.
