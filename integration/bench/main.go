@@ -39,6 +39,8 @@ type part struct {
 // parts are all parts, in the order in which they are measured.
 var parts = []part{
 	{"loads", (*run).loads},
+	{"stages", (*run).stages},
+	{"growth", (*run).growth},
 	{"memory", (*run).memory},
 	{"sinks", (*run).sinks},
 	{"spool", (*run).spool},
