@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,7 +28,7 @@ type point struct {
 	at             int
 	names          string   // scrub.local_names_file; empty: none
 	room           int      // pairing.max_queries
-	sinks          []string // message types with time resolutions, as messages has them
+	sinks          []string // attributes of the format of each
 	before, during []string // files for each connection; only during is measured
 	frames         int      // in during
 }
@@ -68,7 +67,7 @@ func (b *run) growth(ctx context.Context, r *report) error {
 // report adds a table, and returns a panel.
 func (g *growth) report(r *report, points []point, costs [][]cost) plot.Panel {
 	panel := plot.Panel{Title: "CPU time of a frame, ns", X: plot.Axis{Name: g.name, Log: g.log}}
-	rows := [][]string{{g.name, "", "CPU of a frame", "times the first", "CPU of the start", "peak RSS"}}
+	rows := [][]string{{g.name, "CPU of a frame", "times the first", "CPU of the start", "peak RSS"}}
 	var first cost
 	for i, p := range points {
 		slices.SortFunc(costs[i], func(a, b cost) int { return cmp.Compare(a.each, b.each) })
@@ -76,7 +75,11 @@ func (g *growth) report(r *report, points []point, costs [][]cost) plot.Panel {
 		if i == 0 {
 			first = c
 		}
-		rows = append(rows, []string{fmt.Sprint(p.at), p.line, fmt.Sprintf("%d ns", c.each.Nanoseconds()),
+		name := fmt.Sprint(p.at)
+		if p.line != "" {
+			name += ", " + p.line
+		}
+		rows = append(rows, []string{name, fmt.Sprintf("%d ns", c.each.Nanoseconds()),
 			fmt.Sprintf("%.2f", float64(c.each)/float64(first.each)), fmt.Sprintf("%.2f s", c.start.Seconds()), fmt.Sprintf("%.1f MiB", mib(c.rss))})
 		n := len(panel.Lines)
 		if n == 0 || panel.Lines[n-1].Name != p.line {
@@ -140,7 +143,21 @@ func (b *run) configurePoint(p point) (config, socket string, stop func(), err e
 		}
 	}
 	socket, config = filepath.Join(b.dir, "sensor.sock"), filepath.Join(b.dir, "growth.hcl")
-	text := fmt.Sprintf("source \"dnstap\" \"bench\" {\nlisten = \"unix://%s\"\n}\nscrub {\nlocal_names = []\nlocal_names_file = %q\n}\npairing {\nmax_queries = %d\n}\nadmin {\nlisten = \"\"\n}\n", socket, p.names, p.room)
+	text := fmt.Sprintf(`
+source "dnstap" "bench" {
+  listen = "unix://%s"
+}
+scrub {
+  local_names      = []
+  local_names_file = %q
+}
+pairing {
+  max_queries = %d
+}
+admin {
+  listen = ""
+}
+`, socket, p.names, p.room)
 	for i, format := range p.sinks {
 		d, err := newDiscard()
 		if err != nil {
@@ -150,11 +167,11 @@ func (b *run) configurePoint(p point) (config, socket string, stop func(), err e
 		receivers = append(receivers, d)
 		text += fmt.Sprintf("sink \"nmsg\" \"bench-%d\" {\nto = \"udp://%s\"\nmtu = 8192\n%s\n}\n", i, d.addr(), format)
 	}
-	return config, socket, stop, errors.Join(os.WriteFile(config, []byte(text), 0o644))
+	return config, socket, stop, os.WriteFile(config, []byte(text), 0o644)
 }
 
-// idleCPU waits until a process is idle, and returns the CPU time that it has used: of less than 1 %
-// of a core, which timers need, it takes no notice.
+// idleCPU waits until a process is idle, and returns the CPU time that it has used. Idle is less than
+// 1 % of a core, which timers need.
 func idleCPU(pid int) (used time.Duration, err error) {
 	const look = 100 * time.Millisecond
 	for deadline := time.Now().Add(feedTime); time.Now().Before(deadline); time.Sleep(look) {

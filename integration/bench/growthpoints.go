@@ -160,7 +160,7 @@ func writeNames(file string, n int) error {
 		for i := range label {
 			label[i] = 'a' + byte(random.IntN(26))
 		}
-		fmt.Fprintf(w, "%s.example\n", label)
+		fmt.Fprintf(w, "%s.test\n", label)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 
 const (
 	contentType = "protobuf:dnstap.Dnstap"
-	startTime   = 10 * time.Second
+	startTime   = 60 * time.Second
 	stopTime    = 10 * time.Second
 	feedTime    = 5 * time.Minute
 )

@@ -50,6 +50,9 @@ func (b *run) stages(ctx context.Context, r *report) error {
 		return err
 	}
 	for load, in := range inTransform {
+		if path[load] == nil || in["judging-ns"] == 0 || in["scrubbing-ns"] == 0 {
+			return fmt.Errorf("BenchmarkStages does not report the load %s, or judging and scrubbing", load)
+		}
 		path[load]["judging-ns"] = path[load]["scrubbing-ns"] - (in["scrubbing-ns"] - in["judging-ns"])
 	}
 	r.printf("%d frames or packets of each load, in memory, in one process. Every round runs the path up to each stage; the times are CPU time of the process for a frame or packet, medians of %d rounds.\n", b.frames, b.runs)
