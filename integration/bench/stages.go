@@ -39,6 +39,12 @@ const (
 	transformStages = "./transform"
 )
 
+// A round is short and there are many, because the differences of stages are small.
+const (
+	stageFrames  = 200_000 // at most
+	roundsPerRun = 5
+)
+
 // stages measures the cost of each stage by ablation.
 func (b *run) stages(ctx context.Context, r *report) error {
 	path, err := b.benchStages(ctx, pathStages)
@@ -55,7 +61,7 @@ func (b *run) stages(ctx context.Context, r *report) error {
 		}
 		path[load]["judging-ns"] = path[load]["scrubbing-ns"] - (in["scrubbing-ns"] - in["judging-ns"])
 	}
-	r.printf("%d frames or packets of each load, in memory, in one process. Every round runs the path up to each stage; the times are CPU time of the process for a frame or packet, medians of %d rounds.\n", b.frames, b.runs)
+	r.printf("%d frames or packets of each load, in memory, in one process. Every round runs the path up to each stage; the times are CPU time of the process for a frame or packet, medians of %d rounds.\n", min(b.frames, stageFrames), roundsPerRun*b.runs)
 	for _, t := range []struct {
 		unit, suffix string
 		stages       []stage
@@ -96,7 +102,7 @@ func stageCells(times map[string]float64, stages []stage, i int) ([]string, erro
 // returns its metrics by load.
 func (b *run) benchStages(ctx context.Context, pkg string) (byLoad map[string]map[string]float64, err error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-pgo", "cmd/dnstap-pdns/default.pgo", "-run", "^$", "-bench", "^BenchmarkStages$",
-		"-benchtime", fmt.Sprintf("%dx", b.runs), pkg, "-stage-frames", fmt.Sprint(b.frames))
+		"-benchtime", fmt.Sprintf("%dx", roundsPerRun*b.runs), pkg, "-stage-frames", fmt.Sprint(min(b.frames, stageFrames)))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", cmd, err, out)

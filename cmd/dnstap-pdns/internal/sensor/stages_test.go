@@ -39,8 +39,8 @@ func BenchmarkStages(b *testing.B) {
 				}
 			}
 			framing := stage{"framing", func() { replay(1, ignoring) }} // longer frames are not decoded
-			max := conf.SourceDefaults().MaxFrame
-			measureStages(b, l.n, append([]stage{framing}, stagesOf(b, func(lane transform.Lane) { replay(max, lane) })...))
+			maxFrame := conf.SourceDefaults().MaxFrame
+			measureStages(b, l.n, append([]stage{framing}, stagesOf(b, func(lane transform.Lane) { replay(maxFrame, lane) })...))
 		})
 	}
 	for name, produce := range packetLoads {
