@@ -24,7 +24,7 @@ type growth struct {
 
 // A point is a value of the attribute: a sensor, and what is sent to it.
 type point struct {
-	line           string // of the plot
+	line           string // of the plot; empty: there is one
 	at             int
 	names          string   // scrub.local_names_file; empty: none
 	room           int      // pairing.max_queries
@@ -81,9 +81,9 @@ func (g *growth) report(r *report, points []point, costs [][]cost) plot.Panel {
 		}
 		rows = append(rows, []string{name, fmt.Sprintf("%d ns", c.each.Nanoseconds()),
 			fmt.Sprintf("%.2f", float64(c.each)/float64(first.each)), fmt.Sprintf("%.2f s", c.start.Seconds()), fmt.Sprintf("%.1f MiB", mib(c.rss))})
-		n := len(panel.Lines)
-		if n == 0 || panel.Lines[n-1].Name != p.line {
-			panel.Lines = append(panel.Lines, plot.Line{Name: p.line})
+		line, n := cmp.Or(p.line, "busy load"), len(panel.Lines)
+		if n == 0 || panel.Lines[n-1].Name != line {
+			panel.Lines = append(panel.Lines, plot.Line{Name: line})
 			n++
 		}
 		l := &panel.Lines[n-1]

@@ -71,7 +71,7 @@ func (p *Panel) draw(b *bytes.Buffer) {
 	for _, tick := range x.ticks {
 		fmt.Fprintf(b, "<path d=\"M%.1f 0v%d\" stroke=\"#ccc\"/><text x=\"%[1]f\" y=\"%[3]d\" text-anchor=\"middle\">%[4]s</text>\n", width*x.at(tick), height, height+20, label(tick))
 	}
-	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\">%s</text>\n", width+14, height+20, html.EscapeString(p.X.Name))
+	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\">%s</text>\n", width+22, height+20, html.EscapeString(p.X.Name))
 	var ends []float64
 	for i, l := range p.Lines {
 		fmt.Fprintf(b, `<path fill="none" stroke="black" stroke-width="1.5" stroke-dasharray="%s" d="`, styles[i].dashes)
