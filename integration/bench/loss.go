@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -135,45 +133,10 @@ func (b *run) sensorLoss(ctx context.Context, s stream, q *quota) (o outcome, er
 	if err != nil {
 		return o, err
 	}
-	read, lost, err := readLosses(m.ledger)
-	if err != nil {
-		return o, err
+	if sent := lossWarmUp + s.frames - int(dropped); int(m.read) != sent {
+		return o, fmt.Errorf("the sensor read %d frames of %d", m.read, sent)
 	}
-	if sent := lossWarmUp + uint64(s.frames) - dropped; read != sent {
-		return o, fmt.Errorf("the sensor read %d frames of %d", read, sent)
-	}
-	o.inside = lost
-	o.percent += 100 * 2 * float64(lost) / float64(s.frames)
+	o.inside = uint64(m.lost)
+	o.percent += 100 * 2 * float64(m.lost) / float64(s.frames)
 	return o, nil
-}
-
-var (
-	readFrames  = regexp.MustCompile(` read=(\d+)`)
-	lostRecords = regexp.MustCompile(` sink\.\w+\.lost\.\w+=(\d+)`)
-)
-
-// readLosses returns, from the sensor's closing log line, how many frames it has read, and how many
-// records its sinks have lost.
-func readLosses(ledger string) (read, lost uint64, err error) {
-	m := readFrames.FindStringSubmatch(ledger)
-	if m == nil {
-		return 0, 0, fmt.Errorf("no count of frames in %q", ledger)
-	}
-	if read, err = strconv.ParseUint(m[1], 10, 64); err != nil {
-		return 0, 0, err
-	}
-	lost, err = countLost(ledger)
-	return read, lost, err
-}
-
-// countLost returns how many records the sinks of a sensor have lost, from its closing log line.
-func countLost(ledger string) (lost uint64, err error) {
-	for _, m := range lostRecords.FindAllStringSubmatch(ledger, -1) {
-		n, err := strconv.ParseUint(m[1], 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		lost += n
-	}
-	return lost, nil
 }

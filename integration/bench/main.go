@@ -42,6 +42,8 @@ var parts = []part{
 	{"loads", (*run).loads},
 	{"live", (*run).live},
 	{"connections", (*run).connections},
+	{"stages", (*run).stages},
+	{"growth", (*run).growth},
 	{"memory", (*run).memory},
 	{"sinks", (*run).sinks},
 	{"spool", (*run).spool},

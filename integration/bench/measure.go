@@ -25,7 +25,7 @@ import (
 
 const (
 	contentType = "protobuf:dnstap.Dnstap"
-	startTime   = 10 * time.Second
+	startTime   = 60 * time.Second
 	stopTime    = 10 * time.Second
 	feedTime    = 5 * time.Minute
 )
@@ -35,6 +35,7 @@ type measurement struct {
 	user, system time.Duration // CPU time from start to end
 	rss          int64         // peak, bytes
 	datagrams    int64         // that the sink's peer received
+	read         int64         // frames, by the closing line of the sensor's log; 0 for other programs
 	lost         int64         // records that the sensor's sinks lost, by its closing log line
 	took         time.Duration // only of sinks, from the first frame until the last record was delivered, and of connections
 }
@@ -130,8 +131,15 @@ func measure(cmd *exec.Cmd, socket string, work func() error) (m measurement, er
 	if err != nil {
 		return m, fmt.Errorf("%s: %w\n%s", cmd, err, &output)
 	}
-	m.lost = lostRecords(output.String())
+	m.read, m.lost = framesRead(output.String()), lostRecords(output.String())
 	return m, nil
+}
+
+// framesRead returns how many frames the sensor has read, by the closing line of its log; 0 if there
+// is none.
+func framesRead(log string) int64 {
+	read, _ := strconv.ParseInt(submatch(`msg=ledger read=(\d+)`, log), 10, 64)
+	return read
 }
 
 var lostOfSink = regexp.MustCompile(`sink\.\S+\.lost\.\w+=(\d+)`)

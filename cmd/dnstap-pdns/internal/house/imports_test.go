@@ -121,7 +121,7 @@ var testsMayImport = map[string][]string{
 	"cmd/dnstap-pdns/internal/admin":      {"conf/certs"},
 	"cmd/dnstap-pdns/internal/admin/page": {"collector/kafka"},
 
-	"cmd/dnstap-pdns/internal/sensor":     {"integration/workload"},
+	"cmd/dnstap-pdns/internal/sensor":     {"integration/workload", "transform/dnswire"},
 	"cmd/dnstap-pdns/internal/startcheck": {"conf/certs/certstest"},
 
 	"forward/file":   {"forward/nmsg", "forward/fstrm", "forward/jsonl"}, // the formats of its files
@@ -133,6 +133,9 @@ var testsMayImport = map[string][]string{
 	"forward/kafka":  {"conf/certs/certstest", "forward/spool", "transform/rrset"},
 
 	"conf/brokers": {"conf/certs/certstest"},
+
+	"transform":       {"integration/workload"},
+	"transform/rrset": {"integration/plot"},
 
 	"collector":  {"conf/certs/certstest"},
 	"conf/certs": {"conf/certs/certstest"},

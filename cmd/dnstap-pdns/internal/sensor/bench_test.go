@@ -25,9 +25,9 @@ import (
 // BenchmarkFrameToBatch measures the whole path from frames to datagrams, encoded as dnsqr. The
 // results to look at are ns/frame and allocs/frame. Each iteration is a new lane.
 func BenchmarkFrameToBatch(b *testing.B) {
-	for name, load := range map[string]func(*testing.B) load{"simple": simpleLoad, "busy": busyLoad} {
+	for name, load := range frameLoads {
 		b.Run(name, func(b *testing.B) {
-			l := load(b)
+			l := load(b, benchFrames)
 			f := startForwarder(b)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(l.frames)))
@@ -43,9 +43,16 @@ func BenchmarkFrameToBatch(b *testing.B) {
 	}
 }
 
-// startForwarder returns a forwarder that runs until the benchmark ends, with one UDP sink at
-// mtu 8192. Nothing reads its datagrams.
+// startForwarder returns a forwarder that runs until the benchmark ends.
 func startForwarder(b *testing.B) *forward.Forwarder {
+	f, stop := newForwarder(b)
+	b.Cleanup(stop)
+	return f
+}
+
+// newForwarder returns a forwarder that runs until stop, which waits for its datagrams. It has one
+// UDP sink at mtu 8192. Nothing reads its datagrams.
+func newForwarder(b *testing.B) (f *forward.Forwarder, stop func()) {
 	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -54,30 +61,39 @@ func startForwarder(b *testing.B) *forward.Forwarder {
 	if err != nil {
 		b.Fatal(err)
 	}
-	file, diags := conf.Default()
-	if diags.HasErrors() {
-		b.Fatal(diags)
-	}
-	file.Policy.LocalNames = []string{workload.LocalName}
-	policy, err := transform.NewPolicy(file.Policy)
-	if err != nil {
-		b.Fatal(err)
-	}
-	f := forward.New(forward.Live, transform.NewBudget(file.MaxQueries), slog.New(slog.DiscardHandler))
-	if err := f.Apply(policy, []forward.SinkConfig{conf.SinkFor("bench", target)}, nil); err != nil {
+	file := benchConfig(b)
+	f = forward.New(forward.Live, transform.NewBudget(file.MaxQueries), slog.New(slog.DiscardHandler))
+	if err := f.Apply(policyOf(b, file.Policy), []forward.SinkConfig{conf.SinkFor("bench", target)}, nil); err != nil {
 		b.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
-	b.Cleanup(func() {
+	return f, func() {
 		cancel()
 		if err := <-done; err != nil {
 			b.Error(err)
 		}
 		receiver.Close()
-	})
-	return f
+	}
+}
+
+// benchConfig returns the default configuration, with the local name of the busy load.
+func benchConfig(b *testing.B) *conf.File {
+	file, diags := conf.Default()
+	if diags.HasErrors() {
+		b.Fatal(diags)
+	}
+	file.Policy.LocalNames = []string{workload.LocalName}
+	return file
+}
+
+func policyOf(b *testing.B, c transform.Config) *transform.Policy {
+	policy, err := transform.NewPolicy(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return policy
 }
 
 // cpuTime is the CPU time that the process has used, with that of its senders.
@@ -93,22 +109,25 @@ type load struct {
 	n      int
 }
 
+const benchFrames = 300_000
+
+// frameLoads makes loads of so many frames.
+var frameLoads = map[string]func(b *testing.B, frames int) load{"simple": simpleLoad, "busy": busyLoad}
+
 // simpleLoad is a load in which every pair of frames becomes a record.
-func simpleLoad(b *testing.B) load {
+func simpleLoad(b *testing.B, frames int) load {
 	pairs := capturedPairs(b)
-	return loadOf(b, func(emit func(*dnstap.Dnstap) error) error { return workload.Simple(pairs, benchFrames, emit) })
+	return loadOf(b, func(emit func(*dnstap.Dnstap) error) error { return workload.Simple(pairs, frames, emit) })
 }
 
 // busyLoad is the load of a busy resolver.
-func busyLoad(b *testing.B) load {
-	busy := newBusy(b)
+func busyLoad(b *testing.B, frames int) load {
+	busy := newBusy(b, frames)
 	return loadOf(b, busy.Frames)
 }
 
-const benchFrames = 300_000
-
-func newBusy(b *testing.B) *workload.Busy {
-	busy, err := workload.NewBusy(capturedPairs(b), benchFrames)
+func newBusy(b *testing.B, frames int) *workload.Busy {
+	busy, err := workload.NewBusy(capturedPairs(b), frames)
 	if err != nil {
 		b.Fatal(err)
 	}
