@@ -50,8 +50,7 @@ func (s *feeds) record(r *transform.Record, ids nmsg.IDs, now time.Time, clock t
 // feedRecord encodes a record, unless no feed with that encoding takes it, and copies it into those
 // that take it.
 func (s *feeds) feedRecord(e *encoding, r *transform.Record, each []Feed, ids nmsg.IDs, now time.Time, clock transform.Time) {
-	format := e.format.(RecordFormat)
-	accepts, encoded := format.Accepts(r), false
+	accepts, encoded := e.records.Accepts(r), false
 	var err error
 	for i := range each {
 		feed := &each[i]
@@ -61,7 +60,7 @@ func (s *feeds) feedRecord(e *encoding, r *transform.Record, each []Feed, ids nm
 		}
 		if !encoded {
 			encoded = true
-			s.encoded, err = format.Append(s.encoded[:0], r, ids)
+			s.encoded, err = e.records.Append(s.encoded[:0], r, ids)
 		}
 		if err != nil {
 			feed.counts.tooBig++
@@ -75,8 +74,8 @@ func (s *feeds) feedRecord(e *encoding, r *transform.Record, each []Feed, ids nm
 func (s *feeds) rrset(a *rrset.Aggregate, ids nmsg.IDs, now time.Time, clock transform.Time) {
 	for i := range s.encodings {
 		e := &s.encodings[i]
-		if format, ok := e.format.(RRsetFormat); ok {
-			s.feedRRset(format, a, s.each[e.from:e.to], ids, now, clock)
+		if e.rrsets != nil {
+			s.feedRRset(e.rrsets, a, s.each[e.from:e.to], ids, now, clock)
 		}
 	}
 }

@@ -173,7 +173,9 @@ type plan struct {
 // An encoding is a format. A record or RRset is encoded once for all senders that share it.
 type encoding struct {
 	format   Format
-	from, to int // its senders
+	records  RecordFormat // format, if it is one
+	rrsets   RRsetFormat  // the same
+	from, to int          // its senders
 }
 
 func newPlan(policy *transform.Policy, handover *transform.Handover, senders []*sender, ids func(source string) nmsg.IDs) *plan {
@@ -193,6 +195,8 @@ func group(senders []*sender) (grouped []*sender, encodings []encoding) {
 			continue // an earlier sender has the same format
 		}
 		f := encoding{format: s.config.Format, from: len(grouped)}
+		f.records, _ = f.format.(RecordFormat)
+		f.rrsets, _ = f.format.(RRsetFormat)
 		for _, o := range senders {
 			if o.config.Format == f.format {
 				grouped = append(grouped, o)

@@ -50,7 +50,7 @@ func (f *Forwarder) traceLane(l *Lane) {
 func (l *Lane) traceOffers(r *transform.Record) {
 	for i := range l.plan.encodings {
 		e := &l.plan.encodings[i]
-		represents := e.format.(RecordFormat).Accepts(r)
+		represents := e.records.Accepts(r)
 		for j := range l.feeds.each[e.from:e.to] {
 			f := &l.feeds.each[e.from+j]
 			rule := f.judge(r, represents)

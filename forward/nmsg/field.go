@@ -1,6 +1,7 @@
 package nmsg
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -76,8 +77,9 @@ func (r required) missing(last protowire.Number) error {
 	return nil
 }
 
-// The append functions below need one append for nearly all fields: a number below 16 makes
-// a tag of one byte, a value below 128 a varint of one byte.
+// The append functions below are short: appendNumber is inlined where it writes a field of two bytes,
+// as nearly all are. A number below 16 makes a tag of one byte, a value below 128 a varint of one
+// byte.
 
 func appendVarint(b []byte, v uint64) []byte {
 	if v < 0x80 {
@@ -86,38 +88,32 @@ func appendVarint(b []byte, v uint64) []byte {
 	return protowire.AppendVarint(b, v)
 }
 
+// appendTag appends the tag of a field: one byte, or two for a number from 16 to 2047.
 func appendTag(b []byte, num protowire.Number, typ protowire.Type) []byte {
-	return appendVarint(b, protowire.EncodeTag(num, typ))
+	if num < 16 {
+		return append(b, byte(num)<<3|byte(typ))
+	}
+	return append(b, byte(num)<<3|byte(typ)|0x80, byte(num>>4))
 }
 
 func appendNumber(b []byte, num protowire.Number, v uint64) []byte {
 	if num < 16 && v < 0x80 {
-		return append(b, byte(num)<<3|byte(protowire.VarintType), byte(v))
+		return append(b, byte(num<<3), byte(v)) // VarintType is 0
 	}
 	return appendAnyNumber(b, num, v)
 }
 
 func appendAnyNumber(b []byte, num protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
+	return protowire.AppendVarint(appendTag(b, num, protowire.VarintType), v)
 }
 
 // appendSize appends the tag and length of a field; the caller appends that many bytes.
 func appendSize(b []byte, num protowire.Number, size int) []byte {
-	if num < 16 && size < 0x80 {
-		return append(b, byte(num)<<3|byte(protowire.BytesType), byte(size))
-	}
-	return appendAnySize(b, num, size)
-}
-
-func appendAnySize(b []byte, num protowire.Number, size int) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(size))
+	return appendVarint(appendTag(b, num, protowire.BytesType), uint64(size))
 }
 
 func appendFixed32(b []byte, num protowire.Number, v uint32) []byte {
-	if num < 16 {
-		return append(b, byte(num)<<3|byte(protowire.Fixed32Type), byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
-	}
-	return protowire.AppendFixed32(protowire.AppendTag(b, num, protowire.Fixed32Type), v)
+	return binary.LittleEndian.AppendUint32(appendTag(b, num, protowire.Fixed32Type), v)
 }
 
 // appendString appends a field, unless it is empty.

@@ -28,50 +28,37 @@ func (e *endpoints) packetLen(msg []byte) int {
 // appendPacket appends an IP packet from src to dst that contains msg, of at most
 // maxPacketIPv4 or maxPacketIPv6 bytes. Its UDP checksum is 0, which means: none.
 func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
+	size := udpHeaderLen + len(msg)
 	if src.Addr().Is4() {
-		h := ipv4Header(src, dst, len(msg))
-		b = append(b, h[:]...)
+		b = appendIPv4Header(b, src.Addr().As4(), dst.Addr().As4(), size)
 	} else {
-		h := ipv6Header(src, dst, len(msg))
-		b = append(b, h[:]...)
+		b = appendIPv6Header(b, src.Addr().As16(), dst.Addr().As16(), size)
 	}
+	b = binary.BigEndian.AppendUint32(b, uint32(src.Port())<<16|uint32(dst.Port()))
+	b = binary.BigEndian.AppendUint32(b, uint32(size)<<16)
 	return append(b, msg...)
 }
 
-// ipv4Header returns an IPv4 header (RFC 791 section 3.1) followed by a UDP header, for size
-// bytes of data.
-func ipv4Header(src, dst netip.AddrPort, size int) (h [ipv4HeaderLen + udpHeaderLen]byte) {
-	from, to := src.Addr().As4(), dst.Addr().As4()
-	words := [...]uint32{
-		0x4500<<16 | uint32(len(h)+size), 0, hops<<24 | protoUDP<<16,
-		binary.BigEndian.Uint32(from[:]), binary.BigEndian.Uint32(to[:]),
-	}
-	words[2] |= uint32(checksumOf(words[0], words[2], words[3], words[4]))
-	for i, w := range words {
-		binary.BigEndian.PutUint32(h[4*i:], w)
-	}
-	putUDPHeader(h[ipv4HeaderLen:], src.Port(), dst.Port(), size)
-	return h
+// appendIPv4Header appends an IPv4 header (RFC 791 section 3.1) for size bytes of UDP.
+func appendIPv4Header(b []byte, src, dst [4]byte, size int) []byte {
+	length := 0x4500<<16 | uint32(ipv4HeaderLen+size)
+	protocol := uint32(hops<<24 | protoUDP<<16)
+	from, to := binary.BigEndian.Uint32(src[:]), binary.BigEndian.Uint32(dst[:])
+	checksum := checksumOf(length, protocol, from, to)
+
+	b = binary.BigEndian.AppendUint32(b, length)
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint32(b, protocol|uint32(checksum))
+	b = binary.BigEndian.AppendUint32(b, from)
+	return binary.BigEndian.AppendUint32(b, to)
 }
 
-// ipv6Header returns an IPv6 header (RFC 8200 section 3) followed by a UDP header, for size
-// bytes of data.
-func ipv6Header(src, dst netip.AddrPort, size int) (h [ipv6HeaderLen + udpHeaderLen]byte) {
-	h[0] = 0x60
-	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))
-	h[6], h[7] = protoUDP, hops
-	from, to := src.Addr().As16(), dst.Addr().As16()
-	copy(h[8:], from[:])
-	copy(h[24:], to[:])
-	putUDPHeader(h[ipv6HeaderLen:], src.Port(), dst.Port(), size)
-	return h
-}
-
-// putUDPHeader writes a UDP header, with checksum 0, for size bytes of data.
-func putUDPHeader(h []byte, src, dst uint16, size int) {
-	binary.BigEndian.PutUint16(h, src)
-	binary.BigEndian.PutUint16(h[2:], dst)
-	binary.BigEndian.PutUint16(h[4:], uint16(udpHeaderLen+size))
+// appendIPv6Header appends an IPv6 header (RFC 8200 section 3) for size bytes of UDP.
+func appendIPv6Header(b []byte, src, dst [16]byte, size int) []byte {
+	b = binary.BigEndian.AppendUint32(b, 0x60<<24)
+	b = binary.BigEndian.AppendUint32(b, uint32(size)<<16|protoUDP<<8|hops)
+	b = append(b, src[:]...)
+	return append(b, dst[:]...)
 }
 
 // checksumOf returns the IPv4 header checksum (RFC 791 section 3.1) of a header that

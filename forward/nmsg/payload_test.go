@@ -3,10 +3,12 @@ package nmsg
 import (
 	"bytes"
 	"errors"
+	"math"
 	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -189,6 +191,31 @@ func TestPayloadLengthIsCanonical(t *testing.T) {
 		again := appendBytes(nil, payloadData, m.Data)
 		if !bytes.Contains(p.Bytes, again) {
 			t.Errorf("response of %d bytes: the length is not the shortest form", size)
+		}
+	}
+}
+
+func TestFieldsAreThoseOfProtowire(t *testing.T) {
+	for num := protowire.Number(1); num < 2048; num++ {
+		for _, v := range []uint64{0, 1, 0x7f, 0x80, 0x3fff, 0x4000, math.MaxInt32, math.MaxUint64} {
+			got := appendNumber(nil, num, v)
+			want := protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.VarintType), v)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("number %d in field %d: % x, want % x", v, num, got, want)
+			}
+			got = appendFixed32(nil, num, uint32(v))
+			want = protowire.AppendFixed32(protowire.AppendTag(nil, num, protowire.Fixed32Type), uint32(v))
+			if !bytes.Equal(got, want) {
+				t.Fatalf("fixed32 %d in field %d: % x, want % x", uint32(v), num, got, want)
+			}
+		}
+		for _, size := range []int{1, 0x7f, 0x80, 0x4000} {
+			v := make([]byte, size)
+			got := appendBytes(nil, num, v)
+			want := protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), v)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes in field %d: % x..., want % x...", size, num, got[:6], want[:6])
+			}
 		}
 	}
 }

@@ -37,23 +37,12 @@ func endpointsOf(r *transform.Record) endpoints {
 func (e *endpoints) v4() bool { return e.server.Addr().Is4() }
 
 func appendAddrField(b []byte, num protowire.Number, a netip.Addr) []byte {
-	return appendAddr(appendSize(b, num, addrLen(a)), a)
-}
-
-func appendAddr(b []byte, a netip.Addr) []byte {
 	if a.Is4() {
 		a4 := a.As4()
-		return append(b, a4[:]...)
+		return append(appendSize(b, num, len(a4)), a4[:]...)
 	}
 	a16 := a.As16()
-	return append(b, a16[:]...)
-}
-
-func addrLen(a netip.Addr) int {
-	if a.Is4() {
-		return 4
-	}
-	return 16
+	return append(appendSize(b, num, len(a16)), a16[:]...)
 }
 
 // split splits a time into seconds, rounded down, and nanoseconds; an unknown time is the
