@@ -136,19 +136,20 @@ func (p *Pairer) takeQuery(m *Message, wellFormed bool, policy *Policy) Reason {
 	if !wellFormed {
 		return Malformed
 	}
-	if w.Questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w)) {
+	k := keyOf(m, w.ID)
+	if w.Questions != 1 || m.Packet && (p.pending.repeated(&k, m, w) || p.memory.asked(m, w)) {
 		return p.refuse(m, policy)
 	}
-	if n, oldest := p.pending.countSameKey(m, w.ID); n >= maxSameKey {
+	if n, oldest := p.pending.countSameKey(&k); n >= maxSameKey {
 		p.giveUp(oldest, PairingFull)
 	}
-	for p.pending.insert(m, w, p.clock.elapsed) == noIndex {
+	for p.pending.insert(&k, m, w, p.clock.elapsed) == noIndex {
 		p.refused = true
 		if !p.evict() {
 			return PairingFull
 		}
 	}
-	p.early.postpone(m, w, p.clock.elapsed)
+	p.early.postpone(&k, m, w, p.clock.elapsed)
 	p.pending.at(p.pending.newest).badZone = p.badZone
 	return Kept
 }
@@ -179,10 +180,11 @@ func (p *Pairer) giveUp(i int32, r Reason) {
 // takeResponse finds the query of a response and closes it, or holds the response if its query
 // may yet come.
 func (p *Pairer) takeResponse(m *Message, wellFormed bool, policy *Policy, emit func(*Record)) Reason {
-	found, other := p.match(m)
+	k := keyOf(m, p.walker.ID)
+	found, other := p.match(&k, m)
 	reason := p.closeQuery(m, found, other, wellFormed, policy, emit)
 	if found == noIndex && !other && p.isEarly(m, reason) {
-		reason = p.hold(m, reason)
+		reason = p.hold(&k, m, reason)
 		p.holds = reason == Kept
 	}
 	return reason
@@ -218,14 +220,14 @@ func (p *Pairer) closeQuery(m *Message, found int32, other, wellFormed bool, pol
 
 // match finds the query that a response closes. If there is none, other reports that queries
 // to the server with this ID are pending, but with other questions.
-func (p *Pairer) match(m *Message) (found int32, other bool) {
+func (p *Pairer) match(k *key, m *Message) (found int32, other bool) {
 	switch w := p.walker; {
 	case len(m.Wire) < dnswire.HeaderLen:
 		return noIndex, false
 	case w.HasQuestion:
-		return p.pending.find(m, w)
+		return p.pending.find(k, m, w)
 	default:
-		return p.pending.only(m, w.ID), false
+		return p.pending.only(k, m), false
 	}
 }
 

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"encoding/binary"
 	"math"
 	"net/netip"
 
@@ -25,10 +26,10 @@ type pending struct {
 }
 
 type pendingFields struct {
-	next         int32 // in its bucket, newest first
-	older, newer int32 // in order of arrival
-	slot         int32 // of text, or noIndex
-	key          uint32
+	next         int32  // in its bucket, newest first
+	older, newer int32  // in order of arrival
+	slot         int32  // of text, or noIndex
+	hash         uint32 // of its key
 	arrival      uint32 // increases with each message; to find those since a jump of the clock
 
 	at   Time // lane time of arrival
@@ -60,25 +61,35 @@ type table struct {
 }
 
 func newTable(s *share) table {
-	return table{share: s, oldest: noIndex, newest: noIndex}
+	t := table{share: s, oldest: noIndex, newest: noIndex}
+	t.rehash(minBuckets)
+	return t
 }
 
 func (t *table) at(i int32) *pending { return t.queries.at(i) }
 
-func keyOf(server *[16]byte, id uint16) uint32 {
+// A key is what a response has in common with its query: server and ID. It is computed once for
+// each message.
+type key struct {
+	server [16]byte
+	id     uint16
+	hash   uint32
+}
+
+func keyOf(m *Message, id uint16) key {
+	k := key{server: m.Server.Addr().As16(), id: id}
 	h := uint64(id)*0x9e3779b97f4a7c15 ^ 0xff51afd7ed558ccd
 	for i := 0; i < 16; i += 8 {
-		v := uint64(server[i]) | uint64(server[i+1])<<8 | uint64(server[i+2])<<16 | uint64(server[i+3])<<24 |
-			uint64(server[i+4])<<32 | uint64(server[i+5])<<40 | uint64(server[i+6])<<48 | uint64(server[i+7])<<56
-		h = (h ^ v) * 0xc4ceb9fe1a85ec53
+		h = (h ^ binary.LittleEndian.Uint64(k.server[i:])) * 0xc4ceb9fe1a85ec53
 		h ^= h >> 29
 	}
-	return uint32(h >> 32)
+	k.hash = uint32(h >> 32)
+	return k
 }
 
 // insert adds a query as the newest. It returns noIndex if the budget has no room: then the
 // caller removes the oldest query and tries again.
-func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
+func (t *table) insert(k *key, m *Message, w *dnswire.Walker, now Time) int32 {
 	name := w.Qname()
 	var scratch [maxSubnet]byte
 	subnet := appendSubnet(scratch[:0], w)
@@ -92,10 +103,10 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
 	i := t.queries.allocate()
 	q := t.at(i)
 	q.pendingFields = pendingFields{
-		slot: noIndex,
-		at:   now, sent: m.time(),
-		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
-		id: w.ID, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
+		slot: noIndex, hash: k.hash,
+		at: now, sent: m.time(),
+		server: k.server, serverPort: m.Server.Port(),
+		id: k.id, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
 		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.Signed, packet: m.Packet,
 		more:    len(m.Wire) > w.QnameEnd+len("\x00\x01\x00\x01"),
 		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)), subnetLen: uint8(len(subnet)),
@@ -103,7 +114,6 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
 	if a := m.Resolver.Addr(); a.IsValid() {
 		q.named, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
 	}
-	q.key = keyOf(&q.server, q.id)
 	if cost > 1 {
 		q.slot = t.slots.allocate()
 	}
@@ -114,7 +124,7 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
 	if t.live > len(t.buckets) && len(t.buckets) < bucketsLimit {
 		t.rehash(max(minBuckets, 2*len(t.buckets)))
 	}
-	b := &t.buckets[int(q.key)&(len(t.buckets)-1)]
+	b := &t.buckets[int(q.hash)&(len(t.buckets)-1)]
 	q.next, *b = *b, i
 	t.append(i, q)
 	return i
@@ -139,7 +149,7 @@ func (t *table) rehash(n int) {
 	}
 	for i := t.oldest; i != noIndex; i = t.at(i).newer {
 		q := t.at(i)
-		b := &t.buckets[int(q.key)&(n-1)]
+		b := &t.buckets[int(q.hash)&(n-1)]
 		q.next, *b = *b, i
 	}
 }
@@ -147,14 +157,10 @@ func (t *table) rehash(n int) {
 // find returns the pending query that a response with this question answers: of several
 // queries the oldest in the same letter case, else the oldest. If there is none, other
 // reports whether a query with another question to that server with that ID is pending.
-func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
+func (t *table) find(k *key, m *Message, w *dnswire.Walker) (found int32, other bool) {
 	found = noIndex
-	if t.live == 0 {
-		return noIndex, false
-	}
-	server := m.Server.Addr().As16()
 	exact := false
-	for i := t.first(&server, w.ID); i != noIndex; i = t.following(i) {
+	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		q := t.at(i)
 		if !q.sameFlow(m) {
 			continue
@@ -176,13 +182,9 @@ func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
 
 // only returns the pending query to that server with that ID if there is exactly one. It is
 // for responses without a readable question.
-func (t *table) only(m *Message, id uint16) int32 {
+func (t *table) only(k *key, m *Message) int32 {
 	found := int32(noIndex)
-	if t.live == 0 {
-		return found
-	}
-	server := m.Server.Addr().As16()
-	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
+	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		if !t.at(i).sameFlow(m) {
 			continue
 		}
@@ -196,13 +198,9 @@ func (t *table) only(m *Message, id uint16) int32 {
 
 // countSameKey returns the number of pending queries to that server with that ID, and the oldest
 // of them.
-func (t *table) countSameKey(m *Message, id uint16) (n int, oldest int32) {
+func (t *table) countSameKey(k *key) (n int, oldest int32) {
 	oldest = noIndex
-	if t.live == 0 {
-		return 0, oldest
-	}
-	server := m.Server.Addr().As16()
-	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
+	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		n, oldest = n+1, i
 	}
 	return n, oldest
@@ -210,8 +208,8 @@ func (t *table) countSameKey(m *Message, id uint16) (n int, oldest int32) {
 
 // repeated reports whether a query packet with the same five-tuple, ID and name
 // is pending already.
-func (t *table) repeated(m *Message, w *dnswire.Walker) bool {
-	i, _ := t.find(m, w)
+func (t *table) repeated(k *key, m *Message, w *dnswire.Walker) bool {
+	i, _ := t.find(k, m, w)
 	return i != noIndex && string(t.name(t.at(i))) == string(w.Qname())
 }
 
@@ -222,20 +220,18 @@ func (q *pending) sameFlow(m *Message) bool {
 		q.transport == m.Transport && q.resolver == m.Resolver.Addr().As16()
 }
 
-func (t *table) first(server *[16]byte, id uint16) int32 {
-	key := keyOf(server, id)
-	return t.same(t.buckets[int(key)&(len(t.buckets)-1)], server, id)
+// first returns the newest query with a key.
+func (t *table) first(k *key) int32 {
+	return t.same(t.buckets[int(k.hash)&(len(t.buckets)-1)], k)
 }
 
-func (t *table) following(i int32) int32 {
-	q := t.at(i)
-	return t.same(q.next, &q.server, q.id)
-}
+// after returns the next older query with a key.
+func (t *table) after(i int32, k *key) int32 { return t.same(t.at(i).next, k) }
 
-func (t *table) same(i int32, server *[16]byte, id uint16) int32 {
+func (t *table) same(i int32, k *key) int32 {
 	for i != noIndex {
 		q := t.at(i)
-		if q.id == id && q.server == *server {
+		if q.id == k.id && q.server == k.server {
 			break
 		}
 		i = q.next
@@ -246,7 +242,7 @@ func (t *table) same(i int32, server *[16]byte, id uint16) int32 {
 // remove removes a query; its memory stays valid until the next insert.
 func (t *table) remove(i int32) {
 	q := t.at(i)
-	for p := &t.buckets[int(q.key)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
+	for p := &t.buckets[int(q.hash)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
 		if *p == i {
 			*p = q.next
 			break
