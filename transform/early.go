@@ -40,7 +40,7 @@ type body struct {
 // query takes precedence, and of different responses that arrive before it none is used.
 type earlyTable struct {
 	table
-	pieces store[piece]
+	pieces store[struct{}, piece]
 	bodies []body // by index of the table
 	used   int    // of the budget
 }
@@ -157,7 +157,7 @@ func (t *earlyTable) contest(k *key, m *Message, w *dnswire.Walker) (repeated, c
 func (t *earlyTable) postpone(k *key, m *Message, w *dnswire.Walker, now Time) {
 	for i := t.same(t.first(k), k, m, w); i != noIndex; i = t.same(t.after(i, k), k, m, w) {
 		q := t.at(i)
-		t.unlink(q)
+		t.unlink(t.link(i))
 		q.at = now
 		t.append(i, q)
 	}

@@ -22,7 +22,7 @@ import (
 func heldTimes(p *Pairer) []int {
 	var held []int
 	t := p.pending
-	for i := t.oldest; i != noIndex; i = t.at(i).newer {
+	for i := t.oldest; i != noIndex; i = t.link(i).newer {
 		held = append(held, int((t.at(i).sent-epoch)/second))
 	}
 	return held

@@ -26,14 +26,11 @@ type pending struct {
 }
 
 type pendingFields struct {
-	next         int32  // in its bucket, newest first
-	older, newer int32  // in order of arrival
-	slot         int32  // of text, or noIndex
-	hash         uint32 // of its key
-	arrival      uint32 // increases with each message; to find those since a jump of the clock
-
 	at   Time // lane time of arrival
 	sent Time // as the message states it
+
+	slot    int32  // of text, or noIndex
+	arrival uint32 // increases with each message; to find those since a jump of the clock
 
 	server, resolver         [16]byte
 	serverPort, resolverPort uint16
@@ -49,12 +46,19 @@ type pendingFields struct {
 	subnetLen         uint8
 }
 
+// A link is a query in the lists of its table.
+type link struct {
+	hash         uint32 // of the key
+	next         int32  // in the bucket, newest first
+	older, newer int32  // in order of arrival
+}
+
 // table holds the pending queries of one lane, by server and ID and in order of arrival. It
 // grows and shrinks by segments; the budget limits its queries.
 type table struct {
 	*share
-	queries        store[pending]
-	slots          store[[textSlot]byte] // text of long names
+	queries        store[link, pending]
+	slots          store[struct{}, [textSlot]byte] // text of long names
 	buckets        []int32
 	oldest, newest int32
 	live           int
@@ -67,6 +71,10 @@ func newTable(s *share) table {
 }
 
 func (t *table) at(i int32) *pending { return t.queries.at(i) }
+
+func (t *table) link(i int32) *link { return t.queries.link(i) }
+
+func (t *table) bucket(hash uint32) *int32 { return &t.buckets[int(hash)&(len(t.buckets)-1)] }
 
 // A key is what a response has in common with its query: server and ID. It is computed once for
 // each message.
@@ -103,8 +111,8 @@ func (t *table) insert(k *key, m *Message, w *dnswire.Walker, now Time) int32 {
 	i := t.queries.allocate()
 	q := t.at(i)
 	q.pendingFields = pendingFields{
-		slot: noIndex, hash: k.hash,
-		at: now, sent: m.time(),
+		slot: noIndex,
+		at:   now, sent: m.time(),
 		server: k.server, serverPort: m.Server.Port(),
 		id: k.id, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
 		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.Signed, packet: m.Packet,
@@ -124,18 +132,20 @@ func (t *table) insert(k *key, m *Message, w *dnswire.Walker, now Time) int32 {
 	if t.live > len(t.buckets) && len(t.buckets) < bucketsLimit {
 		t.rehash(max(minBuckets, 2*len(t.buckets)))
 	}
-	b := &t.buckets[int(q.hash)&(len(t.buckets)-1)]
-	q.next, *b = *b, i
+	l, b := t.link(i), t.bucket(k.hash)
+	l.hash, l.next, *b = k.hash, *b, i
 	t.append(i, q)
 	return i
 }
 
 // append makes a query the newest.
 func (t *table) append(i int32, q *pending) {
-	q.older, q.newer, q.arrival = t.newest, noIndex, t.arrivals
+	q.arrival = t.arrivals
 	t.arrivals++
+	l := t.link(i)
+	l.older, l.newer = t.newest, noIndex
 	if t.newest != noIndex {
-		t.at(t.newest).newer = i
+		t.link(t.newest).newer = i
 	} else {
 		t.oldest = i
 	}
@@ -147,10 +157,10 @@ func (t *table) rehash(n int) {
 	for i := range t.buckets {
 		t.buckets[i] = noIndex
 	}
-	for i := t.oldest; i != noIndex; i = t.at(i).newer {
-		q := t.at(i)
-		b := &t.buckets[int(q.hash)&(n-1)]
-		q.next, *b = *b, i
+	for i := t.oldest; i != noIndex; i = t.link(i).newer {
+		l := t.link(i)
+		b := t.bucket(l.hash)
+		l.next, *b = *b, i
 	}
 }
 
@@ -221,34 +231,34 @@ func (q *pending) sameFlow(m *Message) bool {
 }
 
 // first returns the newest query with a key.
-func (t *table) first(k *key) int32 {
-	return t.same(t.buckets[int(k.hash)&(len(t.buckets)-1)], k)
-}
+func (t *table) first(k *key) int32 { return t.same(*t.bucket(k.hash), k) }
 
 // after returns the next older query with a key.
-func (t *table) after(i int32, k *key) int32 { return t.same(t.at(i).next, k) }
+func (t *table) after(i int32, k *key) int32 { return t.same(t.link(i).next, k) }
 
 func (t *table) same(i int32, k *key) int32 {
 	for i != noIndex {
-		q := t.at(i)
-		if q.id == k.id && q.server == k.server {
+		l := t.link(i)
+		if l.hash == k.hash && t.at(i).has(k) {
 			break
 		}
-		i = q.next
+		i = l.next
 	}
 	return i
 }
 
+func (q *pending) has(k *key) bool { return q.id == k.id && q.server == k.server }
+
 // remove removes a query; its memory stays valid until the next insert.
 func (t *table) remove(i int32) {
-	q := t.at(i)
-	for p := &t.buckets[int(q.hash)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
+	q, l := t.at(i), t.link(i)
+	for p := t.bucket(l.hash); ; p = &t.link(*p).next {
 		if *p == i {
-			*p = q.next
+			*p = l.next
 			break
 		}
 	}
-	t.unlink(q)
+	t.unlink(l)
 	cost := 1
 	if q.slot != noIndex {
 		t.slots.release(q.slot)
@@ -263,23 +273,23 @@ func (t *table) remove(i int32) {
 }
 
 // unlink removes a query from the order of arrival.
-func (t *table) unlink(q *pending) {
-	if q.older != noIndex {
-		t.at(q.older).newer = q.newer
+func (t *table) unlink(l *link) {
+	if l.older != noIndex {
+		t.link(l.older).newer = l.newer
 	} else {
-		t.oldest = q.newer
+		t.oldest = l.newer
 	}
-	if q.newer != noIndex {
-		t.at(q.newer).older = q.older
+	if l.newer != noIndex {
+		t.link(l.newer).older = l.older
 	} else {
-		t.newest = q.older
+		t.newest = l.older
 	}
 }
 
 // restamp sets the lane time of the queries that arrived since a count of arrivals: they
 // belong to the time after a jump.
 func (t *table) restamp(since uint32, now Time) {
-	for i := t.newest; i != noIndex; i = t.at(i).older {
+	for i := t.newest; i != noIndex; i = t.link(i).older {
 		q := t.at(i)
 		if int32(q.arrival-since) < 0 {
 			return
