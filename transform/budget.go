@@ -85,12 +85,14 @@ func (b *Budget) takeBack(s *scratch) {
 type share struct {
 	budget   *Budget
 	cost     int    // of the budget
+	wanted   int    // of the budget, when it last refused that
 	arrivals uint32 // messages that were held so far
 }
 
 // take takes n of the budget, or reports false.
 func (s *share) take(n int) bool {
 	if !s.budget.take(n, s.cost) {
+		s.wanted = n
 		return false
 	}
 	s.cost += n

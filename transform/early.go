@@ -192,11 +192,17 @@ func (p *Pairer) hold(k *key, m *Message, reason Reason) Reason {
 		if fits && p.early.hold(k, m, w, p.clock.elapsed) {
 			break
 		}
-		p.refused = p.refused || fits
+		before := p.early.cost
 		if p.early.live == 0 {
+			if fits {
+				p.refused += p.early.wanted
+			}
 			return PairingFull
 		}
 		p.giveUpEarly(p.early.oldest)
+		if fits {
+			p.refused += before - p.early.cost
+		}
 	}
 	p.early.bodies[p.early.newest].contested = contested
 	return Kept
