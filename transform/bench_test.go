@@ -167,16 +167,16 @@ func BenchmarkPair(b *testing.B) {
 	for n := range uint16(10000) {
 		ask(n)
 		k := keyOf(q, n)
-		t.insert(&k, q, &w, 0)
+		t.insert(k, q, &w, 0)
 	}
 	ask(20000)
 	b.ReportAllocs()
 	for b.Loop() {
 		k := keyOf(q, 20000)
-		t.countSameKey(&k)
-		t.insert(&k, q, &w, 0)
+		t.countSameKey(k)
+		t.insert(k, q, &w, 0)
 		k = keyOf(r, 20000)
-		found, _ := t.find(&k, r, &w)
+		found, _ := t.find(k, r, &w)
 		t.remove(found)
 	}
 }

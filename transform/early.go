@@ -54,7 +54,7 @@ func (t *earlyTable) fits(length int) bool {
 
 // hold adds a response as the newest. It reports false if the budget has no room: then the
 // caller removes the oldest one and tries again.
-func (t *earlyTable) hold(k *key, m *Message, w *dnswire.Walker, now Time) bool {
+func (t *earlyTable) hold(k key, m *Message, w *dnswire.Walker, now Time) bool {
 	before, cost := t.cost, pieceCost(len(m.Wire))
 	if !t.take(cost) {
 		return false
@@ -128,7 +128,7 @@ func (t *earlyTable) hasWire(i int32, wire []byte) bool {
 
 // same returns i, or else the first response after it with the same key, that has the five-tuple
 // and the question of a packet.
-func (t *earlyTable) same(i int32, k *key, m *Message, w *dnswire.Walker) int32 {
+func (t *earlyTable) same(i int32, k key, m *Message, w *dnswire.Walker) int32 {
 	for ; i != noIndex; i = t.after(i, k) {
 		q := t.at(i)
 		if q.sameFlow(m) && q.qtype == w.Qtype && q.qclass == w.Qclass && dnswire.EqualFold(t.name(q), w.Qname()) {
@@ -140,7 +140,7 @@ func (t *earlyTable) same(i int32, k *key, m *Message, w *dnswire.Walker) int32 
 
 // contest reports whether the table holds a copy of a response. If it does not, contest marks
 // the responses to the same question, and reports whether there are any.
-func (t *earlyTable) contest(k *key, m *Message, w *dnswire.Walker) (repeated, contested bool) {
+func (t *earlyTable) contest(k key, m *Message, w *dnswire.Walker) (repeated, contested bool) {
 	first := t.same(t.first(k), k, m, w)
 	for i := first; i != noIndex; i = t.same(t.after(i, k), k, m, w) {
 		if t.hasWire(i, m.Wire) {
@@ -154,7 +154,7 @@ func (t *earlyTable) contest(k *key, m *Message, w *dnswire.Walker) (repeated, c
 }
 
 // postpone lets the responses to a query, which has just arrived, wait again.
-func (t *earlyTable) postpone(k *key, m *Message, w *dnswire.Walker, now Time) {
+func (t *earlyTable) postpone(k key, m *Message, w *dnswire.Walker, now Time) {
 	for i := t.same(t.first(k), k, m, w); i != noIndex; i = t.same(t.after(i, k), k, m, w) {
 		q := t.at(i)
 		t.unlink(t.link(i))
@@ -175,7 +175,7 @@ func (p *Pairer) isEarly(m *Message, reason Reason) bool {
 
 // hold keeps a response packet until its query has arrived, and returns Kept. It returns
 // another reason if the response is a copy of one that is held, or if there is no room.
-func (p *Pairer) hold(k *key, m *Message, reason Reason) Reason {
+func (p *Pairer) hold(k key, m *Message, reason Reason) Reason {
 	w := p.walker
 	repeated, contested := p.early.contest(k, m, w)
 	switch {
@@ -242,7 +242,7 @@ func (p *Pairer) settle(i int32, policy *Policy, emit func(*Record)) {
 	found := int32(noIndex)
 	if !b.contested {
 		k := keyOf(m, p.walker.ID)
-		found, _ = p.match(&k, m)
+		found, _ = p.match(k, m)
 	}
 	p.ended(m, p.closeQuery(m, found, false, whole, policy, emit))
 	m.Wire = nil

@@ -29,13 +29,13 @@ func BenchmarkPairBusy(b *testing.B) {
 			ask := func(n uint32) {
 				m.Server, w.ID = servers[n%2000], uint16(n>>16)
 				k := keyOf(m, w.ID)
-				t.countSameKey(&k)
-				t.insert(&k, m, &w, 0)
+				t.countSameKey(k)
+				t.insert(k, m, &w, 0)
 			}
 			answer := func(n uint32) {
 				m.Server, w.ID = servers[n%2000], uint16(n>>16)
 				k := keyOf(m, w.ID)
-				if found, _ := t.find(&k, m, &w); found != noIndex {
+				if found, _ := t.find(k, m, &w); found != noIndex {
 					t.remove(found)
 				}
 			}

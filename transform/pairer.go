@@ -137,13 +137,13 @@ func (p *Pairer) takeQuery(m *Message, wellFormed bool, policy *Policy) Reason {
 		return Malformed
 	}
 	k := keyOf(m, w.ID)
-	if w.Questions != 1 || m.Packet && (p.pending.repeated(&k, m, w) || p.memory.asked(m, w)) {
+	if w.Questions != 1 || m.Packet && (p.pending.repeated(k, m, w) || p.memory.asked(m, w)) {
 		return p.refuse(m, policy)
 	}
-	if n, oldest := p.pending.countSameKey(&k); n >= maxSameKey {
+	if n, oldest := p.pending.countSameKey(k); n >= maxSameKey {
 		p.giveUp(oldest, PairingFull)
 	}
-	for p.pending.insert(&k, m, w, p.clock.elapsed) == noIndex {
+	for p.pending.insert(k, m, w, p.clock.elapsed) == noIndex {
 		evicted := p.evict()
 		if evicted == 0 {
 			p.refused += p.pending.wanted
@@ -151,7 +151,7 @@ func (p *Pairer) takeQuery(m *Message, wellFormed bool, policy *Policy) Reason {
 		}
 		p.refused += evicted
 	}
-	p.early.postpone(&k, m, w, p.clock.elapsed)
+	p.early.postpone(k, m, w, p.clock.elapsed)
 	p.pending.at(p.pending.newest).badZone = p.badZone
 	return Kept
 }
@@ -182,10 +182,10 @@ func (p *Pairer) giveUp(i int32, r Reason) {
 // may yet come.
 func (p *Pairer) takeResponse(m *Message, wellFormed bool, policy *Policy, emit func(*Record)) Reason {
 	k := keyOf(m, p.walker.ID)
-	found, other := p.match(&k, m)
+	found, other := p.match(k, m)
 	reason := p.closeQuery(m, found, other, wellFormed, policy, emit)
 	if found == noIndex && !other && p.isEarly(m, reason) {
-		reason = p.hold(&k, m, reason)
+		reason = p.hold(k, m, reason)
 		p.holds = reason == Kept
 	}
 	return reason
@@ -221,7 +221,7 @@ func (p *Pairer) closeQuery(m *Message, found int32, other, wellFormed bool, pol
 
 // match finds the query that a response closes. If there is none, other reports that queries
 // to the server with this ID are pending, but with other questions.
-func (p *Pairer) match(k *key, m *Message) (found int32, other bool) {
+func (p *Pairer) match(k key, m *Message) (found int32, other bool) {
 	switch w := p.walker; {
 	case len(m.Wire) < dnswire.HeaderLen:
 		return noIndex, false

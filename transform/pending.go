@@ -32,7 +32,7 @@ type pendingFields struct {
 	slot    int32  // of text, or noIndex
 	arrival uint32 // increases with each message; to find those since a jump of the clock
 
-	server, resolver         [16]byte
+	server, resolver         address
 	serverPort, resolverPort uint16
 	id, flags, qtype, qclass uint16
 
@@ -76,19 +76,34 @@ func (t *table) link(i int32) *link { return t.queries.link(i) }
 
 func (t *table) bucket(hash uint32) *int32 { return &t.buckets[int(hash)&(len(t.buckets)-1)] }
 
+// An address is an IP address without a pointer: IPv6, or IPv4 mapped to it.
+type address struct{ high, low uint64 }
+
+func addressOf(a netip.Addr) address {
+	b := a.As16()
+	return address{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+func (a address) addr() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], a.high)
+	binary.BigEndian.PutUint64(b[8:], a.low)
+	return netip.AddrFrom16(b).Unmap()
+}
+
 // A key is what a response has in common with its query: server and ID. It is computed once for
 // each message.
 type key struct {
-	server [16]byte
+	server address
 	id     uint16
 	hash   uint32
 }
 
 func keyOf(m *Message, id uint16) key {
-	k := key{server: m.Server.Addr().As16(), id: id}
+	k := key{server: addressOf(m.Server.Addr()), id: id}
 	h := uint64(id)*0x9e3779b97f4a7c15 ^ 0xff51afd7ed558ccd
-	for i := 0; i < 16; i += 8 {
-		h = (h ^ binary.LittleEndian.Uint64(k.server[i:])) * 0xc4ceb9fe1a85ec53
+	for _, v := range [...]uint64{k.server.high, k.server.low} {
+		h = (h ^ v) * 0xc4ceb9fe1a85ec53
 		h ^= h >> 29
 	}
 	k.hash = uint32(h >> 32)
@@ -97,7 +112,7 @@ func keyOf(m *Message, id uint16) key {
 
 // insert adds a query as the newest. It returns noIndex if the budget has no room: then the
 // caller removes the oldest query and tries again.
-func (t *table) insert(k *key, m *Message, w *dnswire.Walker, now Time) int32 {
+func (t *table) insert(k key, m *Message, w *dnswire.Walker, now Time) int32 {
 	name := w.Qname()
 	var scratch [maxSubnet]byte
 	subnet := appendSubnet(scratch[:0], w)
@@ -110,18 +125,17 @@ func (t *table) insert(k *key, m *Message, w *dnswire.Walker, now Time) int32 {
 	}
 	i := t.queries.allocate()
 	q := t.at(i)
-	q.pendingFields = pendingFields{
-		slot: noIndex,
-		at:   now, sent: m.time(),
-		server: k.server, serverPort: m.Server.Port(),
-		id: k.id, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
-		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.Signed, packet: m.Packet,
-		more:    len(m.Wire) > w.QnameEnd+len("\x00\x01\x00\x01"),
-		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)), subnetLen: uint8(len(subnet)),
-	}
+	q.pendingFields = pendingFields{} // and not a literal, which would be copied
+	q.at, q.sent = now, m.time()
+	q.server, q.serverPort = k.server, m.Server.Port()
+	q.id, q.flags, q.qtype, q.qclass = k.id, w.Flags, w.Qtype, w.Qclass
+	q.transport, q.forwarder, q.signed, q.packet = m.Transport, m.Role.forwarder(), w.Signed, m.Packet
+	q.more = len(m.Wire) > w.QnameEnd+len("\x00\x01\x00\x01")
+	q.nameLen, q.zoneLen, q.subnetLen = uint8(len(name)), uint8(len(m.Zone)), uint8(len(subnet))
 	if a := m.Resolver.Addr(); a.IsValid() {
-		q.named, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
+		q.named, q.resolver, q.resolverPort = true, addressOf(a), m.Resolver.Port()
 	}
+	q.slot = noIndex
 	if cost > 1 {
 		q.slot = t.slots.allocate()
 	}
@@ -167,7 +181,7 @@ func (t *table) rehash(n int) {
 // find returns the pending query that a response with this question answers: of several
 // queries the oldest in the same letter case, else the oldest. If there is none, other
 // reports whether a query with another question to that server with that ID is pending.
-func (t *table) find(k *key, m *Message, w *dnswire.Walker) (found int32, other bool) {
+func (t *table) find(k key, m *Message, w *dnswire.Walker) (found int32, other bool) {
 	found = noIndex
 	exact := false
 	for i := t.first(k); i != noIndex; i = t.after(i, k) {
@@ -192,7 +206,7 @@ func (t *table) find(k *key, m *Message, w *dnswire.Walker) (found int32, other 
 
 // only returns the pending query to that server with that ID if there is exactly one. It is
 // for responses without a readable question.
-func (t *table) only(k *key, m *Message) int32 {
+func (t *table) only(k key, m *Message) int32 {
 	found := int32(noIndex)
 	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		if !t.at(i).sameFlow(m) {
@@ -208,7 +222,7 @@ func (t *table) only(k *key, m *Message) int32 {
 
 // countSameKey returns the number of pending queries to that server with that ID, and the oldest
 // of them.
-func (t *table) countSameKey(k *key) (n int, oldest int32) {
+func (t *table) countSameKey(k key) (n int, oldest int32) {
 	oldest = noIndex
 	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		n, oldest = n+1, i
@@ -218,7 +232,7 @@ func (t *table) countSameKey(k *key) (n int, oldest int32) {
 
 // repeated reports whether a query packet with the same five-tuple, ID and name
 // is pending already.
-func (t *table) repeated(k *key, m *Message, w *dnswire.Walker) bool {
+func (t *table) repeated(k key, m *Message, w *dnswire.Walker) bool {
 	i, _ := t.find(k, m, w)
 	return i != noIndex && string(t.name(t.at(i))) == string(w.Qname())
 }
@@ -227,16 +241,16 @@ func (t *table) repeated(k *key, m *Message, w *dnswire.Walker) bool {
 // dnstap are not reliable.
 func (q *pending) sameFlow(m *Message) bool {
 	return !m.Packet || q.resolverPort == m.Resolver.Port() && q.serverPort == m.Server.Port() &&
-		q.transport == m.Transport && q.resolver == m.Resolver.Addr().As16()
+		q.transport == m.Transport && q.resolver == addressOf(m.Resolver.Addr())
 }
 
 // first returns the newest query with a key.
-func (t *table) first(k *key) int32 { return t.same(*t.bucket(k.hash), k) }
+func (t *table) first(k key) int32 { return t.same(*t.bucket(k.hash), k) }
 
 // after returns the next older query with a key.
-func (t *table) after(i int32, k *key) int32 { return t.same(t.link(i).next, k) }
+func (t *table) after(i int32, k key) int32 { return t.same(t.link(i).next, k) }
 
-func (t *table) same(i int32, k *key) int32 {
+func (t *table) same(i int32, k key) int32 {
 	for i != noIndex {
 		l := t.link(i)
 		if l.hash == k.hash && t.at(i).has(k) {
@@ -247,7 +261,7 @@ func (t *table) same(i int32, k *key) int32 {
 	return i
 }
 
-func (q *pending) has(k *key) bool { return q.id == k.id && q.server == k.server }
+func (q *pending) has(k key) bool { return q.id == k.id && q.server == k.server }
 
 // remove removes a query; its memory stays valid until the next insert.
 func (t *table) remove(i int32) {
@@ -323,7 +337,7 @@ func (q *pending) subnet() []byte {
 }
 
 func (q *pending) serverAddr() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(q.server).Unmap(), q.serverPort)
+	return netip.AddrPortFrom(q.server.addr(), q.serverPort)
 }
 
 // resolverAddr is the resolver's address and port; the zero AddrPort if the source did not
@@ -332,5 +346,5 @@ func (q *pending) resolverAddr() netip.AddrPort {
 	if q == nil || !q.named {
 		return netip.AddrPort{}
 	}
-	return netip.AddrPortFrom(netip.AddrFrom16(q.resolver).Unmap(), q.resolverPort)
+	return netip.AddrPortFrom(q.resolver.addr(), q.resolverPort)
 }
