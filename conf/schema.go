@@ -125,7 +125,7 @@ var schema = []blockSchema{
 		{name: "sensor", attributes: inherited(sensorIDs, "0; each payload keeps its own")}}},
 	{name: "pairing", attributes: []attribute{
 		{name: "max_queries", kind: numberValue, value: `131072`, lo: 1, hi: 1 << 24,
-			meaning: "pending queries, over all connections; if they are too many, each connection has an equal share"},
+			meaning: "pending queries, over all connections; if they are too many, those with many share what the others leave"},
 		{name: "timeout", kind: durationValue, value: `"60s"`, lo: ms, hi: hour,
 			meaning: "how long a query waits for its response"},
 	}},

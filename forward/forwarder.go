@@ -55,7 +55,7 @@ type Forwarder struct {
 	learned transform.Learned // the resolver's addresses that messages of any lane have shown
 	shared  time.Time         // when lanes last got these
 
-	rationed bool // lanes are limited to equal shares of the budget
+	rationed bool // lanes are limited to fair shares of the budget
 }
 
 // An Option sets what is not part of a configuration.

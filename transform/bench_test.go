@@ -166,15 +166,17 @@ func BenchmarkPair(b *testing.B) {
 	}
 	for n := range uint16(10000) {
 		ask(n)
-		t.insert(q, &w, 0)
+		k := keyOf(q, n)
+		t.insert(k, q, &w, 0)
 	}
 	ask(20000)
 	b.ReportAllocs()
 	for b.Loop() {
-		w.ID = 20000
-		t.countSameKey(q, w.ID)
-		t.insert(q, &w, 0)
-		found, _ := t.find(r, &w)
+		k := keyOf(q, 20000)
+		t.countSameKey(k)
+		t.insert(k, q, &w, 0)
+		k = keyOf(r, 20000)
+		found, _ := t.find(k, r, &w)
 		t.remove(found)
 	}
 }

@@ -40,7 +40,7 @@ type body struct {
 // query takes precedence, and of different responses that arrive before it none is used.
 type earlyTable struct {
 	table
-	pieces store[piece]
+	pieces store[struct{}, piece]
 	bodies []body // by index of the table
 	used   int    // of the budget
 }
@@ -54,12 +54,12 @@ func (t *earlyTable) fits(length int) bool {
 
 // hold adds a response as the newest. It reports false if the budget has no room: then the
 // caller removes the oldest one and tries again.
-func (t *earlyTable) hold(m *Message, w *dnswire.Walker, now Time) bool {
+func (t *earlyTable) hold(k key, m *Message, w *dnswire.Walker, now Time) bool {
 	before, cost := t.cost, pieceCost(len(m.Wire))
 	if !t.take(cost) {
 		return false
 	}
-	i := t.insert(m, w, now)
+	i := t.insert(k, m, w, now)
 	if i == noIndex {
 		t.give(cost)
 		return false
@@ -128,8 +128,8 @@ func (t *earlyTable) hasWire(i int32, wire []byte) bool {
 
 // same returns i, or else the first response after it with the same key, that has the five-tuple
 // and the question of a packet.
-func (t *earlyTable) same(i int32, m *Message, w *dnswire.Walker) int32 {
-	for ; i != noIndex; i = t.following(i) {
+func (t *earlyTable) same(i int32, k key, m *Message, w *dnswire.Walker) int32 {
+	for ; i != noIndex; i = t.after(i, k) {
 		q := t.at(i)
 		if q.sameFlow(m) && q.qtype == w.Qtype && q.qclass == w.Qclass && dnswire.EqualFold(t.name(q), w.Qname()) {
 			break
@@ -140,32 +140,24 @@ func (t *earlyTable) same(i int32, m *Message, w *dnswire.Walker) int32 {
 
 // contest reports whether the table holds a copy of a response. If it does not, contest marks
 // the responses to the same question, and reports whether there are any.
-func (t *earlyTable) contest(m *Message, w *dnswire.Walker) (repeated, contested bool) {
-	if t.live == 0 {
-		return false, false
-	}
-	server := m.Server.Addr().As16()
-	first := t.same(t.first(&server, w.ID), m, w)
-	for i := first; i != noIndex; i = t.same(t.following(i), m, w) {
+func (t *earlyTable) contest(k key, m *Message, w *dnswire.Walker) (repeated, contested bool) {
+	first := t.same(t.first(k), k, m, w)
+	for i := first; i != noIndex; i = t.same(t.after(i, k), k, m, w) {
 		if t.hasWire(i, m.Wire) {
 			return true, false
 		}
 	}
-	for i := first; i != noIndex; i = t.same(t.following(i), m, w) {
+	for i := first; i != noIndex; i = t.same(t.after(i, k), k, m, w) {
 		t.bodies[i].contested = true
 	}
 	return false, first != noIndex
 }
 
 // postpone lets the responses to a query, which has just arrived, wait again.
-func (t *earlyTable) postpone(m *Message, w *dnswire.Walker, now Time) {
-	if t.live == 0 {
-		return
-	}
-	server := m.Server.Addr().As16()
-	for i := t.same(t.first(&server, w.ID), m, w); i != noIndex; i = t.same(t.following(i), m, w) {
+func (t *earlyTable) postpone(k key, m *Message, w *dnswire.Walker, now Time) {
+	for i := t.same(t.first(k), k, m, w); i != noIndex; i = t.same(t.after(i, k), k, m, w) {
 		q := t.at(i)
-		t.unlink(q)
+		t.unlink(t.link(i))
 		q.at = now
 		t.append(i, q)
 	}
@@ -183,28 +175,34 @@ func (p *Pairer) isEarly(m *Message, reason Reason) bool {
 
 // hold keeps a response packet until its query has arrived, and returns Kept. It returns
 // another reason if the response is a copy of one that is held, or if there is no room.
-func (p *Pairer) hold(m *Message, reason Reason) Reason {
+func (p *Pairer) hold(k key, m *Message, reason Reason) Reason {
 	w := p.walker
-	repeated, contested := p.early.contest(m, w)
+	repeated, contested := p.early.contest(k, m, w)
 	switch {
 	case repeated && reason == Unsolicited:
 		return Duplicate
 	case repeated:
 		return reason
 	}
-	if n, oldest := p.early.countSameKey(m, w.ID); n >= maxSameKey {
+	if n, oldest := p.early.countSameKey(k); n >= maxSameKey {
 		p.giveUpEarly(oldest)
 	}
 	for {
 		fits := p.early.fits(len(m.Wire))
-		if fits && p.early.hold(m, w, p.clock.elapsed) {
+		if fits && p.early.hold(k, m, w, p.clock.elapsed) {
 			break
 		}
-		p.refused = p.refused || fits
+		before := p.early.cost
 		if p.early.live == 0 {
+			if fits {
+				p.refused += p.early.wanted
+			}
 			return PairingFull
 		}
 		p.giveUpEarly(p.early.oldest)
+		if fits {
+			p.refused += before - p.early.cost
+		}
 	}
 	p.early.bodies[p.early.newest].contested = contested
 	return Kept
@@ -243,7 +241,8 @@ func (p *Pairer) settle(i int32, policy *Policy, emit func(*Record)) {
 	whole := p.walk(m, policy)
 	found := int32(noIndex)
 	if !b.contested {
-		found, _ = p.match(m)
+		k := keyOf(m, p.walker.ID)
+		found, _ = p.match(k, m)
 	}
 	p.ended(m, p.closeQuery(m, found, false, whole, policy, emit))
 	m.Wire = nil

@@ -43,7 +43,7 @@ func (p *Pairer) judgeResponse(m *Message, q *pending, other bool, policy *Polic
 		return Duplicate
 	}
 	asked := p.resolver
-	if q != nil && q.named && q.resolver != m.Resolver.Addr().As16() {
+	if q != nil && q.named && q.resolver != addressOf(m.Resolver.Addr()) {
 		asked = identity(q.resolverAddr().Addr())
 	}
 	p.searcher.begin(policy, p.known, &p.seen.fresh, p.resolver, asked)

@@ -15,7 +15,7 @@ type Pairer struct {
 	pending table
 	early   earlyTable // packets only
 	memory  memory     // packets only
-	refused bool       // the budget refused room since the last BudgetUse
+	refused int        // what the lane would hold of the budget in addition, had it not refused room since the last BudgetUse
 	holds   bool       // the current message is held as an early response
 
 	handover *Handover // what packets have recorded already; for dnstap only
@@ -136,35 +136,37 @@ func (p *Pairer) takeQuery(m *Message, wellFormed bool, policy *Policy) Reason {
 	if !wellFormed {
 		return Malformed
 	}
-	if w.Questions != 1 || m.Packet && (p.pending.repeated(m, w) || p.memory.asked(m, w)) {
+	k := keyOf(m, w.ID)
+	if w.Questions != 1 || m.Packet && (p.pending.repeated(k, m, w) || p.memory.asked(m, w)) {
 		return p.refuse(m, policy)
 	}
-	if n, oldest := p.pending.countSameKey(m, w.ID); n >= maxSameKey {
+	if n, oldest := p.pending.countSameKey(k); n >= maxSameKey {
 		p.giveUp(oldest, PairingFull)
 	}
-	for p.pending.insert(m, w, p.clock.elapsed) == noIndex {
-		p.refused = true
-		if !p.evict() {
+	for p.pending.insert(k, m, w, p.clock.elapsed) == noIndex {
+		evicted := p.evict()
+		if evicted == 0 {
+			p.refused += p.pending.wanted
 			return PairingFull
 		}
+		p.refused += evicted
 	}
-	p.early.postpone(m, w, p.clock.elapsed)
+	p.early.postpone(k, m, w, p.clock.elapsed)
 	p.pending.at(p.pending.newest).badZone = p.badZone
 	return Kept
 }
 
-// evict ends the oldest early response or, if there is none, the oldest query. It reports
-// false if there is nothing to evict.
-func (p *Pairer) evict() bool {
+// evict ends the oldest early response or, if there is none, the oldest query. It returns what
+// that held of the budget; 0 if there is nothing to evict.
+func (p *Pairer) evict() int {
+	before := p.pending.cost
 	switch {
 	case p.early.live > 0:
 		p.giveUpEarly(p.early.oldest)
 	case p.pending.live > 0:
 		p.giveUp(p.pending.oldest, PairingFull)
-	default:
-		return false
 	}
-	return true
+	return before - p.pending.cost
 }
 
 // giveUp removes a pending query without judging it, and counts it as dropped.
@@ -179,10 +181,11 @@ func (p *Pairer) giveUp(i int32, r Reason) {
 // takeResponse finds the query of a response and closes it, or holds the response if its query
 // may yet come.
 func (p *Pairer) takeResponse(m *Message, wellFormed bool, policy *Policy, emit func(*Record)) Reason {
-	found, other := p.match(m)
+	k := keyOf(m, p.walker.ID)
+	found, other := p.match(k, m)
 	reason := p.closeQuery(m, found, other, wellFormed, policy, emit)
 	if found == noIndex && !other && p.isEarly(m, reason) {
-		reason = p.hold(m, reason)
+		reason = p.hold(k, m, reason)
 		p.holds = reason == Kept
 	}
 	return reason
@@ -218,14 +221,14 @@ func (p *Pairer) closeQuery(m *Message, found int32, other, wellFormed bool, pol
 
 // match finds the query that a response closes. If there is none, other reports that queries
 // to the server with this ID are pending, but with other questions.
-func (p *Pairer) match(m *Message) (found int32, other bool) {
+func (p *Pairer) match(k key, m *Message) (found int32, other bool) {
 	switch w := p.walker; {
 	case len(m.Wire) < dnswire.HeaderLen:
 		return noIndex, false
 	case w.HasQuestion:
-		return p.pending.find(m, w)
+		return p.pending.find(k, m, w)
 	default:
-		return p.pending.only(m, w.ID), false
+		return p.pending.only(k, m), false
 	}
 }
 
@@ -275,17 +278,17 @@ func (p *Pairer) Finish(policy *Policy, emit func(*Record)) {
 	}
 }
 
-// BudgetUse returns how much of the budget the lane holds, and whether the budget refused it
-// more since the last call.
-func (p *Pairer) BudgetUse() (holds int, refused bool) {
-	refused, p.refused = p.refused, false
+// BudgetUse returns how much of the budget the lane holds, and how much more it would hold, had
+// the budget not refused it room since the last call.
+func (p *Pairer) BudgetUse() (holds, refused int) {
+	refused, p.refused = p.refused, 0
 	return p.pending.cost, refused
 }
 
 // Shrink drops early responses and then the oldest queries until the lane holds at most n of
 // the budget.
 func (p *Pairer) Shrink(n int) {
-	for p.pending.cost > n && p.evict() {
+	for p.pending.cost > n && p.evict() > 0 {
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 func heldTimes(p *Pairer) []int {
 	var held []int
 	t := p.pending
-	for i := t.oldest; i != noIndex; i = t.at(i).newer {
+	for i := t.oldest; i != noIndex; i = t.link(i).newer {
 		held = append(held, int((t.at(i).sent-epoch)/second))
 	}
 	return held
@@ -245,7 +245,7 @@ func TestQueriesToOneServerWithOneIDAreBounded(t *testing.T) {
 	if c := l.Counts(); c.Held != maxSameKey+1 || c.Dropped[PairingFull] != n-maxSameKey {
 		t.Errorf("%d held, dropped %v", c.Held, l.dropped())
 	}
-	if p := l.Pairer; p.refused || !strings.Contains(PairingFull.Meaning(), fmt.Sprintf("%d queries to its server", maxSameKey)) {
+	if p := l.Pairer; p.refused > 0 || !strings.Contains(PairingFull.Meaning(), fmt.Sprintf("%d queries to its server", maxSameKey)) {
 		t.Errorf("the table was full: %v; the meaning %q must name the other cause", p.refused, PairingFull.Meaning())
 	}
 	for i := range n {
@@ -353,6 +353,32 @@ func TestLanesShareABudget(t *testing.T) {
 	if b.Counts().Dropped[Unfinished] != 3 || a.Counts().Dropped[Unfinished] != 9 {
 		t.Errorf("dropped %v and %v", a.dropped(), b.dropped())
 	}
+}
+
+// TestWhatALaneIsRefused counts what it would hold in addition, once.
+func TestWhatALaneIsRefused(t *testing.T) {
+	long := asked(strings.Repeat("x.", 100)) // costs 1 + slotCost
+	l := newLane(t, testPolicy(t))
+	l.budget.SetMax(10)
+	refused := func(want int) {
+		t.Helper()
+		if _, got := l.BudgetUse(); got != want {
+			t.Errorf("%d of the budget were refused, want %d", got, want)
+		}
+	}
+	for i := range 10 {
+		l.take(aQuery(withID(uint16(i))))
+	}
+	refused(0)
+	l.take(aQuery(withID(10)))
+	l.take(aQuery(withID(11), long))
+	refused(1 + 1 + slotCost)
+	refused(0)
+	l.Shrink(4)
+	refused(0)
+	l.budget.Ration(slotCost)
+	l.take(aQuery(withID(12), long)) // evicts all, and does not fit
+	refused(4 + 1 + slotCost)
 }
 
 // TestABudgetTooSmallForAnything loses queries, not responses.

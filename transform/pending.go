@@ -2,12 +2,8 @@ package transform
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 	"math"
 	"net/netip"
-	"slices"
-	"sync/atomic"
-	"time"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 )
@@ -30,16 +26,13 @@ type pending struct {
 }
 
 type pendingFields struct {
-	next         int32 // in its bucket, newest first
-	older, newer int32 // in order of arrival
-	slot         int32 // of text, or noIndex
-	key          uint32
-	arrival      uint32 // increases with each message; to find those since a jump of the clock
-
 	at   Time // lane time of arrival
 	sent Time // as the message states it
 
-	server, resolver         [16]byte
+	slot    int32  // of text, or noIndex
+	arrival uint32 // increases with each message; to find those since a jump of the clock
+
+	server, resolver         address
 	serverPort, resolverPort uint16
 	id, flags, qtype, qclass uint16
 
@@ -53,59 +46,73 @@ type pendingFields struct {
 	subnetLen         uint8
 }
 
-// A share is what the tables of one lane have in common: their part of the budget, and the
-// order in which messages arrived.
-type share struct {
-	budget   *Budget
-	cost     int    // of the budget
-	arrivals uint32 // messages that were held so far
-}
-
-// take takes n of the budget, or reports false.
-func (s *share) take(n int) bool {
-	if !s.budget.take(n, s.cost) {
-		return false
-	}
-	s.cost += n
-	return true
-}
-
-func (s *share) give(n int) {
-	s.cost -= n
-	s.budget.give(n)
+// A link is a query in the lists of its table.
+type link struct {
+	hash         uint32 // of the key
+	next         int32  // in the bucket, newest first
+	older, newer int32  // in order of arrival
 }
 
 // table holds the pending queries of one lane, by server and ID and in order of arrival. It
 // grows and shrinks by segments; the budget limits its queries.
 type table struct {
 	*share
-	queries        store[pending]
-	slots          store[[textSlot]byte] // text of long names
+	queries        store[link, pending]
+	slots          store[struct{}, [textSlot]byte] // text of long names
 	buckets        []int32
 	oldest, newest int32
 	live           int
 }
 
 func newTable(s *share) table {
-	return table{share: s, oldest: noIndex, newest: noIndex}
+	t := table{share: s, oldest: noIndex, newest: noIndex}
+	t.rehash(minBuckets)
+	return t
 }
 
 func (t *table) at(i int32) *pending { return t.queries.at(i) }
 
-func keyOf(server *[16]byte, id uint16) uint32 {
+func (t *table) link(i int32) *link { return t.queries.link(i) }
+
+func (t *table) bucket(hash uint32) *int32 { return &t.buckets[int(hash)&(len(t.buckets)-1)] }
+
+// An address is an IP address without a pointer: IPv6, or IPv4 mapped to it.
+type address struct{ high, low uint64 }
+
+func addressOf(a netip.Addr) address {
+	b := a.As16()
+	return address{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+func (a address) addr() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], a.high)
+	binary.BigEndian.PutUint64(b[8:], a.low)
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// A key is what a response has in common with its query: server and ID. It is computed once for
+// each message.
+type key struct {
+	server address
+	id     uint16
+	hash   uint32
+}
+
+func keyOf(m *Message, id uint16) key {
+	k := key{server: addressOf(m.Server.Addr()), id: id}
 	h := uint64(id)*0x9e3779b97f4a7c15 ^ 0xff51afd7ed558ccd
-	for i := 0; i < 16; i += 8 {
-		v := uint64(server[i]) | uint64(server[i+1])<<8 | uint64(server[i+2])<<16 | uint64(server[i+3])<<24 |
-			uint64(server[i+4])<<32 | uint64(server[i+5])<<40 | uint64(server[i+6])<<48 | uint64(server[i+7])<<56
+	for _, v := range [...]uint64{k.server.high, k.server.low} {
 		h = (h ^ v) * 0xc4ceb9fe1a85ec53
 		h ^= h >> 29
 	}
-	return uint32(h >> 32)
+	k.hash = uint32(h >> 32)
+	return k
 }
 
 // insert adds a query as the newest. It returns noIndex if the budget has no room: then the
 // caller removes the oldest query and tries again.
-func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
+func (t *table) insert(k key, m *Message, w *dnswire.Walker, now Time) int32 {
 	name := w.Qname()
 	var scratch [maxSubnet]byte
 	subnet := appendSubnet(scratch[:0], w)
@@ -118,19 +125,17 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
 	}
 	i := t.queries.allocate()
 	q := t.at(i)
-	q.pendingFields = pendingFields{
-		slot: noIndex,
-		at:   now, sent: m.time(),
-		server: m.Server.Addr().As16(), serverPort: m.Server.Port(),
-		id: w.ID, flags: w.Flags, qtype: w.Qtype, qclass: w.Qclass,
-		transport: m.Transport, forwarder: m.Role.forwarder(), signed: w.Signed, packet: m.Packet,
-		more:    len(m.Wire) > w.QnameEnd+len("\x00\x01\x00\x01"),
-		nameLen: uint8(len(name)), zoneLen: uint8(len(m.Zone)), subnetLen: uint8(len(subnet)),
-	}
+	q.pendingFields = pendingFields{} // and not a literal, which would be copied
+	q.at, q.sent = now, m.time()
+	q.server, q.serverPort = k.server, m.Server.Port()
+	q.id, q.flags, q.qtype, q.qclass = k.id, w.Flags, w.Qtype, w.Qclass
+	q.transport, q.forwarder, q.signed, q.packet = m.Transport, m.Role.forwarder(), w.Signed, m.Packet
+	q.more = len(m.Wire) > w.QnameEnd+len("\x00\x01\x00\x01")
+	q.nameLen, q.zoneLen, q.subnetLen = uint8(len(name)), uint8(len(m.Zone)), uint8(len(subnet))
 	if a := m.Resolver.Addr(); a.IsValid() {
-		q.named, q.resolver, q.resolverPort = true, a.As16(), m.Resolver.Port()
+		q.named, q.resolver, q.resolverPort = true, addressOf(a), m.Resolver.Port()
 	}
-	q.key = keyOf(&q.server, q.id)
+	q.slot = noIndex
 	if cost > 1 {
 		q.slot = t.slots.allocate()
 	}
@@ -141,18 +146,20 @@ func (t *table) insert(m *Message, w *dnswire.Walker, now Time) int32 {
 	if t.live > len(t.buckets) && len(t.buckets) < bucketsLimit {
 		t.rehash(max(minBuckets, 2*len(t.buckets)))
 	}
-	b := &t.buckets[int(q.key)&(len(t.buckets)-1)]
-	q.next, *b = *b, i
+	l, b := t.link(i), t.bucket(k.hash)
+	l.hash, l.next, *b = k.hash, *b, i
 	t.append(i, q)
 	return i
 }
 
 // append makes a query the newest.
 func (t *table) append(i int32, q *pending) {
-	q.older, q.newer, q.arrival = t.newest, noIndex, t.arrivals
+	q.arrival = t.arrivals
 	t.arrivals++
+	l := t.link(i)
+	l.older, l.newer = t.newest, noIndex
 	if t.newest != noIndex {
-		t.at(t.newest).newer = i
+		t.link(t.newest).newer = i
 	} else {
 		t.oldest = i
 	}
@@ -164,24 +171,20 @@ func (t *table) rehash(n int) {
 	for i := range t.buckets {
 		t.buckets[i] = noIndex
 	}
-	for i := t.oldest; i != noIndex; i = t.at(i).newer {
-		q := t.at(i)
-		b := &t.buckets[int(q.key)&(n-1)]
-		q.next, *b = *b, i
+	for i := t.oldest; i != noIndex; i = t.link(i).newer {
+		l := t.link(i)
+		b := t.bucket(l.hash)
+		l.next, *b = *b, i
 	}
 }
 
 // find returns the pending query that a response with this question answers: of several
 // queries the oldest in the same letter case, else the oldest. If there is none, other
 // reports whether a query with another question to that server with that ID is pending.
-func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
+func (t *table) find(k key, m *Message, w *dnswire.Walker) (found int32, other bool) {
 	found = noIndex
-	if t.live == 0 {
-		return noIndex, false
-	}
-	server := m.Server.Addr().As16()
 	exact := false
-	for i := t.first(&server, w.ID); i != noIndex; i = t.following(i) {
+	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		q := t.at(i)
 		if !q.sameFlow(m) {
 			continue
@@ -203,13 +206,9 @@ func (t *table) find(m *Message, w *dnswire.Walker) (found int32, other bool) {
 
 // only returns the pending query to that server with that ID if there is exactly one. It is
 // for responses without a readable question.
-func (t *table) only(m *Message, id uint16) int32 {
+func (t *table) only(k key, m *Message) int32 {
 	found := int32(noIndex)
-	if t.live == 0 {
-		return found
-	}
-	server := m.Server.Addr().As16()
-	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
+	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		if !t.at(i).sameFlow(m) {
 			continue
 		}
@@ -223,13 +222,9 @@ func (t *table) only(m *Message, id uint16) int32 {
 
 // countSameKey returns the number of pending queries to that server with that ID, and the oldest
 // of them.
-func (t *table) countSameKey(m *Message, id uint16) (n int, oldest int32) {
+func (t *table) countSameKey(k key) (n int, oldest int32) {
 	oldest = noIndex
-	if t.live == 0 {
-		return 0, oldest
-	}
-	server := m.Server.Addr().As16()
-	for i := t.first(&server, id); i != noIndex; i = t.following(i) {
+	for i := t.first(k); i != noIndex; i = t.after(i, k) {
 		n, oldest = n+1, i
 	}
 	return n, oldest
@@ -237,8 +232,8 @@ func (t *table) countSameKey(m *Message, id uint16) (n int, oldest int32) {
 
 // repeated reports whether a query packet with the same five-tuple, ID and name
 // is pending already.
-func (t *table) repeated(m *Message, w *dnswire.Walker) bool {
-	i, _ := t.find(m, w)
+func (t *table) repeated(k key, m *Message, w *dnswire.Walker) bool {
+	i, _ := t.find(k, m, w)
 	return i != noIndex && string(t.name(t.at(i))) == string(w.Qname())
 }
 
@@ -246,40 +241,38 @@ func (t *table) repeated(m *Message, w *dnswire.Walker) bool {
 // dnstap are not reliable.
 func (q *pending) sameFlow(m *Message) bool {
 	return !m.Packet || q.resolverPort == m.Resolver.Port() && q.serverPort == m.Server.Port() &&
-		q.transport == m.Transport && q.resolver == m.Resolver.Addr().As16()
+		q.transport == m.Transport && q.resolver == addressOf(m.Resolver.Addr())
 }
 
-func (t *table) first(server *[16]byte, id uint16) int32 {
-	key := keyOf(server, id)
-	return t.same(t.buckets[int(key)&(len(t.buckets)-1)], server, id)
-}
+// first returns the newest query with a key.
+func (t *table) first(k key) int32 { return t.same(*t.bucket(k.hash), k) }
 
-func (t *table) following(i int32) int32 {
-	q := t.at(i)
-	return t.same(q.next, &q.server, q.id)
-}
+// after returns the next older query with a key.
+func (t *table) after(i int32, k key) int32 { return t.same(t.link(i).next, k) }
 
-func (t *table) same(i int32, server *[16]byte, id uint16) int32 {
+func (t *table) same(i int32, k key) int32 {
 	for i != noIndex {
-		q := t.at(i)
-		if q.id == id && q.server == *server {
+		l := t.link(i)
+		if l.hash == k.hash && t.at(i).has(k) {
 			break
 		}
-		i = q.next
+		i = l.next
 	}
 	return i
 }
 
+func (q *pending) has(k key) bool { return q.id == k.id && q.server == k.server }
+
 // remove removes a query; its memory stays valid until the next insert.
 func (t *table) remove(i int32) {
-	q := t.at(i)
-	for p := &t.buckets[int(q.key)&(len(t.buckets)-1)]; ; p = &t.at(*p).next {
+	q, l := t.at(i), t.link(i)
+	for p := t.bucket(l.hash); ; p = &t.link(*p).next {
 		if *p == i {
-			*p = q.next
+			*p = l.next
 			break
 		}
 	}
-	t.unlink(q)
+	t.unlink(l)
 	cost := 1
 	if q.slot != noIndex {
 		t.slots.release(q.slot)
@@ -294,23 +287,23 @@ func (t *table) remove(i int32) {
 }
 
 // unlink removes a query from the order of arrival.
-func (t *table) unlink(q *pending) {
-	if q.older != noIndex {
-		t.at(q.older).newer = q.newer
+func (t *table) unlink(l *link) {
+	if l.older != noIndex {
+		t.link(l.older).newer = l.newer
 	} else {
-		t.oldest = q.newer
+		t.oldest = l.newer
 	}
-	if q.newer != noIndex {
-		t.at(q.newer).older = q.older
+	if l.newer != noIndex {
+		t.link(l.newer).older = l.older
 	} else {
-		t.newest = q.older
+		t.newest = l.older
 	}
 }
 
 // restamp sets the lane time of the queries that arrived since a count of arrivals: they
 // belong to the time after a jump.
 func (t *table) restamp(since uint32, now Time) {
-	for i := t.newest; i != noIndex; i = t.at(i).older {
+	for i := t.newest; i != noIndex; i = t.link(i).older {
 		q := t.at(i)
 		if int32(q.arrival-since) < 0 {
 			return
@@ -344,7 +337,7 @@ func (q *pending) subnet() []byte {
 }
 
 func (q *pending) serverAddr() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(q.server).Unmap(), q.serverPort)
+	return netip.AddrPortFrom(q.server.addr(), q.serverPort)
 }
 
 // resolverAddr is the resolver's address and port; the zero AddrPort if the source did not
@@ -353,231 +346,5 @@ func (q *pending) resolverAddr() netip.AddrPort {
 	if q == nil || !q.named {
 		return netip.AddrPort{}
 	}
-	return netip.AddrPortFrom(netip.AddrFrom16(q.resolver).Unmap(), q.resolverPort)
-}
-
-const (
-	segmentBits = 6
-	segmentSize = 1 << segmentBits
-	noFree      = segmentSize // end of a segment's free list
-)
-
-// A store is the memory of a table: values that do not move, in segments that are allocated
-// and released as their number changes. One empty segment is kept and filled last, so that a
-// table whose size varies around a multiple of segmentSize does not allocate at every query.
-type store[T any] struct {
-	segments  []*segment[T] // nil: released
-	available []int32       // segments with a free element, an empty one first
-}
-
-type segment[T any] struct {
-	values [segmentSize]T
-	next   [segmentSize]uint8 // free list
-	free   uint8              // first free element
-	live   int
-}
-
-func (s *store[T]) at(i int32) *T {
-	return &s.segments[i>>segmentBits].values[i&(segmentSize-1)]
-}
-
-// allocate returns a free element, in a new segment if there is none.
-func (s *store[T]) allocate() int32 {
-	if len(s.available) == 0 {
-		s.grow()
-	}
-	n := s.available[len(s.available)-1]
-	g := s.segments[n]
-	i := g.free
-	g.free = g.next[i]
-	g.live++
-	if g.free == noFree {
-		s.available = s.available[:len(s.available)-1]
-	}
-	return n<<segmentBits | int32(i)
-}
-
-func (s *store[T]) grow() {
-	g := new(segment[T])
-	for i := range g.next {
-		g.next[i] = uint8(i) + 1
-	}
-	n := slices.Index(s.segments, nil)
-	if n < 0 {
-		n = len(s.segments)
-		s.segments = append(s.segments, nil)
-	}
-	s.segments[n] = g
-	s.available = append(s.available, int32(n))
-}
-
-func (s *store[T]) release(i int32) {
-	n := i >> segmentBits
-	g := s.segments[n]
-	if g.free == noFree {
-		s.available = append(s.available, n)
-	}
-	e := uint8(i & (segmentSize - 1))
-	g.next[e], g.free = g.free, e
-	if g.live--; g.live == 0 {
-		s.emptied(n)
-	}
-}
-
-// emptied releases segment n, which is empty, unless no other segment is empty.
-func (s *store[T]) emptied(n int32) {
-	at, last := slices.Index(s.available, n), len(s.available)-1
-	if at == 0 || s.segments[s.available[0]].live > 0 {
-		s.available[0], s.available[at] = s.available[at], s.available[0]
-		return
-	}
-	s.segments[n] = nil
-	s.available[at] = s.available[last]
-	s.available = s.available[:last]
-}
-
-// Budget is the number of queries that all lanes together may hold, and memory for long
-// messages that it lends to lanes. Lanes share nothing else. It is safe for concurrent use.
-type Budget struct {
-	max, held atomic.Int64
-	each      atomic.Int64 // limit of one lane
-
-	scratches [maxScratches]atomic.Pointer[scratch] // not lent; nil: a free element
-}
-
-// maxScratches is the number of scratches that a budget keeps. It makes another one when all
-// are lent.
-const maxScratches = 8
-
-// NewBudget returns a budget of maxQueries queries.
-func NewBudget(maxQueries int) *Budget {
-	b := new(Budget)
-	b.SetMax(maxQueries)
-	b.Relax()
-	return b
-}
-
-// SetMax changes the budget. If lanes hold more already, they drop their oldest queries as
-// they take new ones.
-func (b *Budget) SetMax(maxQueries int) { b.max.Store(int64(maxQueries)) }
-
-// Max is the number of queries that lanes may hold together.
-func (b *Budget) Max() int { return int(b.max.Load()) }
-
-// Ration limits each lane to n, until Relax. A lane that holds more already drops its oldest
-// queries as it takes new ones, or in [Pairer.Shrink].
-func (b *Budget) Ration(n int) { b.each.Store(int64(n)) }
-
-// Relax removes the limit of each lane.
-func (b *Budget) Relax() { b.each.Store(math.MaxInt64) }
-
-// Held is how much of the budget is in use.
-func (b *Budget) Held() int64 { return b.held.Load() }
-
-// take takes n of the budget for a lane that holds mine of it, or reports false: lanes do not
-// drop queries for each other.
-func (b *Budget) take(n, mine int) bool {
-	if int64(mine+n) > b.each.Load() {
-		return false
-	}
-	for {
-		held := b.held.Load()
-		if held+int64(n) > b.max.Load() {
-			return false
-		}
-		if b.held.CompareAndSwap(held, held+int64(n)) {
-			return true
-		}
-	}
-}
-
-func (b *Budget) give(n int) { b.held.Add(-int64(n)) }
-
-// lend returns a scratch; the lane returns it by takeBack.
-func (b *Budget) lend() *scratch {
-	for i := range b.scratches {
-		if s := b.scratches[i].Swap(nil); s != nil {
-			return s
-		}
-	}
-	return new(scratch)
-}
-
-func (b *Budget) takeBack(s *scratch) {
-	for i := range b.scratches {
-		if b.scratches[i].CompareAndSwap(nil, s) {
-			return
-		}
-	}
-}
-
-const (
-	memoryCells = 2048                               // of two answers each: 96 KiB
-	memoryTime  = Time(2 * time.Second)              // copies of a mirror arrive earlier
-	longestKey  = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
-)
-
-// A memory remembers recently answered queries, to recognise late copies of mirrored
-// packets: a mirror of both directions shows each packet twice. Each query has one cell, which
-// holds the two newest answers. The zero value is empty; it allocates its cells at first use.
-type memory struct {
-	seed    maphash.Seed
-	answers [][2]remembered // by cell, newest first
-	scratch [longestKey]byte
-}
-
-type remembered struct {
-	key, response uint64 // hashes
-	at            Time   // of the response
-}
-
-// keyOf hashes five-tuple, ID and question, which are the same in copies of a query packet.
-// The letter case of the name is ignored.
-func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64 {
-	if y.answers == nil {
-		y.seed, y.answers = maphash.MakeSeed(), make([][2]remembered, memoryCells)
-	}
-	server, resolver := m.Server.Addr().As16(), m.Resolver.Addr().As16()
-	b := append(append(y.scratch[:0], server[:]...), resolver[:]...)
-	b = binary.LittleEndian.AppendUint16(b, m.Server.Port())
-	b = binary.LittleEndian.AppendUint16(b, m.Resolver.Port())
-	b = append(b, byte(m.Transport))
-	b = binary.LittleEndian.AppendUint16(b, id)
-	b = binary.LittleEndian.AppendUint16(b, qtype)
-	b = binary.LittleEndian.AppendUint16(b, qclass)
-	fixed := len(b)
-	b = append(b, name...)
-	dnswire.Lower(b[fixed:])
-	return maphash.Bytes(y.seed, b)
-}
-
-// note remembers the answer to a query. Times are the packets' own: after a lull the lane's
-// clock is late, and may jump between a packet and its copy.
-func (y *memory) note(key uint64, response []byte, at Time) {
-	cell := &y.answers[key%memoryCells]
-	cell[1] = cell[0]
-	cell[0] = remembered{key, maphash.Bytes(y.seed, response), at}
-}
-
-// recall returns what is remembered of an answer to the query about that time, or nil.
-func (y *memory) recall(key uint64, at Time) *remembered {
-	cell := &y.answers[key%memoryCells]
-	for i := range cell {
-		if r := &cell[i]; r.key == key && distance(max(at, r.at), min(at, r.at)) <= uint64(memoryTime) {
-			return r
-		}
-	}
-	return nil
-}
-
-// asked reports whether the query of a packet, or a copy of the query, was answered recently.
-func (y *memory) asked(m *Message, w *dnswire.Walker) bool {
-	return y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time()) != nil
-}
-
-// answered reports whether a response packet is a copy of the recent answer to its query, and
-// not another answer.
-func (y *memory) answered(m *Message, w *dnswire.Walker) bool {
-	r := y.recall(y.keyOf(m, w.ID, w.Qtype, w.Qclass, w.Qname()), m.time())
-	return r != nil && r.response == maphash.Bytes(y.seed, m.Wire)
+	return netip.AddrPortFrom(q.resolver.addr(), q.resolverPort)
 }

@@ -19,7 +19,7 @@ import (
 // empty segment is kept.
 func TestStoreBehavesLikeAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var s store[int]
+		var s store[struct{}, int]
 		want := map[int32]int{}
 		var places []int32
 		grow := func(n int) {
@@ -53,7 +53,7 @@ func TestStoreBehavesLikeAMap(t *testing.T) {
 	})
 }
 
-func checkStore(t *rapid.T, s *store[int], want map[int32]int) {
+func checkStore(t *rapid.T, s *store[struct{}, int], want map[int32]int) {
 	for i, v := range want {
 		if *s.at(i) != v {
 			t.Fatalf("%d at %d, want %d", *s.at(i), i, v)
@@ -82,7 +82,7 @@ func checkStore(t *rapid.T, s *store[int], want map[int32]int) {
 
 // TestTableAtASegmentBoundaryDoesNotAllocate, because an empty segment is not released at once.
 func TestTableAtASegmentBoundaryDoesNotAllocate(t *testing.T) {
-	var s store[pending]
+	var s store[link, pending]
 	for range segmentSize - 1 {
 		s.allocate()
 	}
@@ -334,7 +334,7 @@ func TestCopiesAreKnownAcrossALull(t *testing.T) {
 // TestMemoryOfAQuery: package startcheck counts 192 bytes for each query of a full table.
 func TestMemoryOfAQuery(t *testing.T) {
 	const counted = 192
-	query := reflect.TypeOf(segment[pending]{}).Size()/segmentSize + 4 // and its bucket
+	query := reflect.TypeOf(segment[link, pending]{}).Size()/segmentSize + 4 // and its bucket
 	if query > counted || query < counted*9/10 {
 		t.Errorf("a pending query takes %d bytes, %d are counted: change both", query, counted)
 	}

@@ -180,7 +180,7 @@ func (tr *trial) check() {
 				tr.Fatalf("lane %d holds %d of %d at %d, want %d of %d at %d",
 					i, got.id, got.sent, got.at, q.dns.Id, q.m.QueryTime, q.at)
 			}
-			at = l.pending.at(at).newer
+			at = l.pending.link(at).newer
 		}
 		at = l.early.oldest
 		for _, e := range early {
@@ -188,7 +188,7 @@ func (tr *trial) check() {
 				tr.Fatalf("lane %d holds an early response %d of %d at %d, want %d of %d at %d, contested %v",
 					i, got.id, got.sent, got.at, e.dns.Id, e.m.ResponseTime, e.at, e.contested)
 			}
-			at = l.early.at(at).newer
+			at = l.early.link(at).newer
 		}
 		if got := l.early.used; got != tr.model.lanes[i].earlyCost() {
 			tr.Fatalf("lane %d: early responses take %d of the budget, want %d", i, got, tr.model.lanes[i].earlyCost())

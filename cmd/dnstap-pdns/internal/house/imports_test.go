@@ -257,7 +257,7 @@ var (
 		"transform": {
 			packages: slices.Concat(sockets, files, people, []string{"sync", "sync/...", "runtime", "runtime/..."}),
 			except: map[string]string{
-				"sync/atomic":                   "pending.go",               // the memory limit that all lanes share
+				"sync/atomic":                   "budget.go",                // the memory limit that all lanes share
 				"golang.org/x/net/idna":         "localnames.go",            // names only
 				"golang.org/x/net/publicsuffix": "domains.go localnames.go", // a table
 			},
