@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
@@ -30,42 +31,55 @@ var classes = func() (c [256]uint32) {
 	return c
 }()
 
+// countClasses sums the classes of octets.
+func countClasses(b []byte) (count uint32) {
+	for ; len(b) >= 8; b = b[8:] {
+		v := binary.LittleEndian.Uint64(b)
+		count += classes[byte(v)] + classes[byte(v>>8)] + classes[byte(v>>16)] + classes[byte(v>>24)] +
+			classes[byte(v>>32)] + classes[byte(v>>40)] + classes[byte(v>>48)] + classes[byte(v>>56)]
+	}
+	for _, c := range b {
+		count += classes[c]
+	}
+	return count
+}
+
 // mayHold reports whether checkName may find something in labels in wire form, without the
 // root. It reads each octet once, and rules out most names. open reports that the labels end
 // in part of what may be an address that continues after them.
 func (s *searcher) mayHold(b []byte) (may, open bool) {
-	count := uint32(0)
-	for _, c := range b {
-		count += classes[c]
-	}
+	count := countClasses(b)
 	begins := s.what.begins
-	short := 0 // labels in a row that may be numbers, nibbles or groups
+	labels, last, zone := 0, 0, false
 	for off := 0; off+1 < len(b); off += 1 + int(b[off]) {
 		n, first := b[off]&63, b[off+1]
-		count -= classes[n]
 		if begins.has(n, first) {
 			return true, false
 		}
-		switch {
-		case n >= shortestDecimal || classes[first]&(digitClass|hexClass) == 0 && first|0x20 != 'i':
-			short = 0
-		case isGroup(b[off:]):
-			short++
-			may = may || short == 4
-		default:
-			short = 0
-			may = may || isReverseZone(b[off:])
-		}
+		count -= classes[n]
+		zone = zone || first|0x20 == 'i' && isReverseZone(b[off:])
+		labels, last = labels+1, off
 	}
 	switch digits, hex, dashes := count&0xff, count>>8&0xff, count>>16&0xff; {
 	case count >= oddClass:
 		return true, false
 	case !s.what.addrs:
 		return false, false
-	case may || digits+hex >= 8 || digits+hex >= 3 && dashes >= 3:
+	case zone || digits+hex >= 8 || digits+hex >= 3 && dashes >= 3 || labels >= 4 && hasGroups(b, 4):
 		return s.mayHoldAddress(b)
 	}
-	return false, short > 0
+	return false, labels > 0 && isGroup(b[last:])
+}
+
+// hasGroups reports whether n labels in a row may be numbers, nibbles or groups.
+func hasGroups(b []byte, n int) bool {
+	row := 0
+	for ; len(b) > 0 && row < n; b = b[1+b[0]:] {
+		if row++; !isGroup(b) {
+			row = 0
+		}
+	}
+	return row == n
 }
 
 // isGroup reports whether a label may be a nibble, a group of an IPv6 address, or a number

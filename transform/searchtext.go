@@ -84,14 +84,24 @@ var kinds = func() (k [256]uint64) {
 	return k
 }()
 
+// countKinds sums the kinds of up to 255 octets.
+func countKinds(b []byte) (sum uint64) {
+	for ; len(b) >= 8; b = b[8:] {
+		v := binary.LittleEndian.Uint64(b)
+		sum += kinds[byte(v)] + kinds[byte(v>>8)] + kinds[byte(v>>16)] + kinds[byte(v>>24)] +
+			kinds[byte(v>>32)] + kinds[byte(v>>40)] + kinds[byte(v>>48)] + kinds[byte(v>>56)]
+	}
+	for _, c := range b {
+		sum += kinds[c]
+	}
+	return sum
+}
+
 func survey(b []byte) (v textSurvey) {
 	for len(b) > 0 {
 		part := b[:min(len(b), 255)]
 		b = b[len(part):]
-		sum := uint64(0)
-		for _, c := range part {
-			sum += kinds[c]
-		}
+		sum := countKinds(part)
 		v.add(textSurvey{
 			digits: int(sum & 0xff), letters: int(sum / letterKind & 0xff), dots: int(sum / dotKind & 0xff),
 			dashes: int(sum / dashKind & 0xff), underscores: int(sum / underscoreKind & 0xff),

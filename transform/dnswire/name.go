@@ -5,22 +5,36 @@ import "encoding/binary"
 // Lower lowercases ASCII letters in place (RFC 4343), eight octets at a time, and reports
 // whether any was in upper case. Length octets are not letters, so b may be a name in wire
 // form.
-func Lower(b []byte) bool {
-	changed := uint64(0)
-	for len(b) >= 8 {
-		v := binary.LittleEndian.Uint64(b)
-		upper := uppers(v)
-		binary.LittleEndian.PutUint64(b, v|upper>>2)
-		changed |= upper
-		b = b[8:]
+func Lower(b []byte) (changed bool) {
+	if len(b) < 8 {
+		return lowerShort(b)
 	}
+	for ; len(b) > 8; b = b[min(8, len(b)-8):] { // the last eight octets may overlap the ones before
+		changed = lowerWord(b) || changed
+	}
+	return lowerWord(b) || changed
+}
+
+// lowerWord is Lower for the first eight octets.
+func lowerWord(b []byte) bool {
+	v := binary.LittleEndian.Uint64(b)
+	upper := uppers(v)
+	if upper == 0 {
+		return false
+	}
+	binary.LittleEndian.PutUint64(b, v|upper>>2)
+	return true
+}
+
+// lowerShort is Lower for fewer than eight octets.
+func lowerShort(b []byte) (changed bool) {
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
 			b[i] = c | 0x20
-			changed = 1
+			changed = true
 		}
 	}
-	return changed != 0
+	return changed
 }
 
 // uppers returns a word with the highest bit of each octet that is an ASCII letter in upper case.

@@ -149,17 +149,17 @@ func (w *Walker) record(off int, section uint8) int {
 	if end > len(w.Msg) {
 		return -1
 	}
-	r := Record{uint16(owner), uint16(rdata), uint16(end), binary.BigEndian.Uint16(fixed), binary.BigEndian.Uint16(fixed[2:]), section, false}
-	w.Records = append(w.Records, r)
-	switch r.Type {
+	typ := binary.BigEndian.Uint16(fixed)
+	w.Records = append(w.Records, Record{uint16(owner), uint16(rdata), uint16(end), typ, binary.BigEndian.Uint16(fixed[2:]), section, false})
+	switch typ {
 	case typeOPT:
-		if !w.option(r, off, fixed[4]) {
+		if !w.option(owner, off, section, fixed[4]) {
 			return -1
 		}
 	case typeTSIG, typeTKEY:
 		w.Signed = true
 	default:
-		if !w.rdata(r) {
+		if !w.rdata(typ, rdata, end) {
 			return -1
 		}
 	}
@@ -169,23 +169,22 @@ func (w *Walker) record(off int, section uint8) int {
 // option notes the OPT record, or returns false if it is the second or not in additional (RFC
 // 6891 section 6.1.1). It removes the owner from the names that were read, so that a pointer to
 // it sets PointsOutsideNames.
-func (w *Walker) option(r Record, ownerEnd int, extendedRcode uint8) bool {
-	if w.OPT >= 0 || r.Section != Additional {
+func (w *Walker) option(owner, ownerEnd int, section, extendedRcode uint8) bool {
+	if w.OPT >= 0 || section != Additional {
 		return false
 	}
 	w.OPT = len(w.Records) - 1
 	w.ExtendedRcode = extendedRcode
-	clear(w.marks[r.Owner:ownerEnd])
-	if n := len(w.Runs); n > 0 && w.Runs[n-1].Start == r.Owner {
+	clear(w.marks[owner:ownerEnd])
+	if n := len(w.Runs); n > 0 && int(w.Runs[n-1].Start) == owner {
 		w.Runs = w.Runs[:n-1]
 	}
 	return true
 }
 
-// rdata checks a record's rdata against its type, and reads the names in it.
-func (w *Walker) rdata(r Record) bool {
-	off, end := int(r.Rdata), int(r.End)
-	switch r.Type { // most records are of these types
+// rdata checks rdata against its type, and reads the names in it.
+func (w *Walker) rdata(typ uint16, off, end int) bool {
+	switch typ { // most records are of these types
 	case typeA:
 		return end-off == 4
 	case typeAAAA:
@@ -202,7 +201,7 @@ func (w *Walker) rdata(r Record) bool {
 			w.Signed = true // SIG(0), RFC 2931
 		}
 	}
-	f := w.Fields(&r)
+	f := coarseOf(typ, w.Msg[off:end]).Fields(w.Msg, off, end)
 	for f.Next() {
 		if f.IsName() && w.name(f.Start, f.Kind == CasedName) != f.End {
 			return false
