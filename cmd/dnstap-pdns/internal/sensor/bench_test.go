@@ -25,7 +25,7 @@ import (
 // BenchmarkFrameToBatch measures the whole path from frames to datagrams, encoded as dnsqr. The
 // results to look at are ns/frame and allocs/frame. Each iteration is a new lane.
 func BenchmarkFrameToBatch(b *testing.B) {
-	for name, load := range map[string]func(*testing.B) load{"simple": simpleLoad, "busy": busyLoad} {
+	for name, load := range map[string]func(*testing.B) load{"simple": simpleLoad, "busy": busyLoad, "clients": clientsLoad} {
 		b.Run(name, func(b *testing.B) {
 			l := load(b)
 			f := startForwarder(b)
@@ -103,6 +103,12 @@ func simpleLoad(b *testing.B) load {
 func busyLoad(b *testing.B) load {
 	busy := newBusy(b)
 	return loadOf(b, busy.Frames)
+}
+
+// clientsLoad is the load of a busy resolver that reports twice as many frames CLIENT_* in addition.
+func clientsLoad(b *testing.B) load {
+	busy := newBusy(b)
+	return loadOf(b, busy.FramesWithClients)
 }
 
 const benchFrames = 300_000
