@@ -10,38 +10,8 @@ import (
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
-// holdsMessage reports whether the frame is of type MESSAGE, the only one in dnstap.proto.
-func (f *fields) holdsMessage() bool {
-	return f.hasMessage && f.kind == dnstap.Dnstap_MESSAGE
-}
-
 // dnsCryptUDP is a SocketProtocol of dnstap.proto that golang-dnstap's copy does not have.
 const dnsCryptUDP dnstap.SocketProtocol = 5
-
-// message sets m from the fields, and reports whether they are a valid message. m borrows from
-// the frame. Of a message that is not outward it reads only the role, and checks no other field:
-// the lane drops it unread.
-func (f *fields) message(m *transform.Message) bool {
-	m.Role = roleOf(f.messageType)
-	m.QueryTime, m.ResponseTime = transform.NoTime, transform.NoTime
-	switch m.Role {
-	case transform.OtherRole:
-		*m = transform.Message{QueryTime: transform.NoTime, ResponseTime: transform.NoTime}
-		return true
-	case transform.ResolverQuery, transform.ForwarderQuery:
-		m.Wire = f.bytes(f.queryMessage)
-	default:
-		m.Wire = f.bytes(f.responseMessage)
-		if f.hasResponseSec && !instant(&m.ResponseTime, f.responseSec, f.responseNsec) {
-			return false
-		}
-	}
-	m.Transport, m.Zone, m.Resolver = transportOf(f.protocol), f.bytes(f.zone), netip.AddrPort{}
-	return len(m.Wire) > 0 &&
-		endpoint(&m.Server, f.bytes(f.responseAddress), f.responsePort) &&
-		(f.queryAddress == span{} || endpoint(&m.Resolver, f.bytes(f.queryAddress), f.queryPort)) &&
-		(!f.hasQuerySec || instant(&m.QueryTime, f.querySec, f.queryNsec))
-}
 
 func roleOf(t dnstap.Message_Type) transform.Role {
 	switch t {

@@ -89,7 +89,7 @@ func expectBytes(b []byte, i int, tag uint64) (s span, end int) {
 		if size >= 0x80 {
 			begin, size = i+3, size&0x7f|int(b[i+2])<<7
 		}
-		if end = begin + size; end <= len(b) && b[begin-1] < 0x80 {
+		if end = begin + size; end <= len(b) && size < 1<<14 {
 			return span{uint32(begin), uint32(end)}, end
 		}
 	}
