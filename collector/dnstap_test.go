@@ -233,11 +233,12 @@ func checkDecode(t *testing.T, b []byte) {
 	}
 	if accepted {
 		m := d.GetMessage()
-		got := []any{f.identity, f.version, f.kind, f.hasMessage, f.messageType, int32(f.protocol),
-			f.queryAddress, f.responseAddress, f.queryPort, f.responsePort,
+		queryAddress, responseAddress, identity := f.bytes(f.queryAddress), f.bytes(f.responseAddress), f.bytes(f.identity)
+		got := []any{identity, f.bytes(f.version), f.kind, f.hasMessage, f.messageType, int32(f.protocol),
+			queryAddress, responseAddress, f.queryPort, f.responsePort,
 			f.querySec, f.queryNsec, f.hasQuerySec, f.responseSec, f.responseNsec, f.hasResponseSec,
-			f.queryMessage, f.responseMessage, f.zone,
-			f.queryAddress == nil, f.responseAddress == nil, f.identity == nil}
+			f.bytes(f.queryMessage), f.bytes(f.responseMessage), f.bytes(f.zone),
+			queryAddress == nil, responseAddress == nil, identity == nil}
 		want := []any{d.Identity, d.Version, d.GetType(), d.Message != nil, typeNumber(m), protocolNumber(m),
 			m.GetQueryAddress(), m.GetResponseAddress(), m.GetQueryPort(), m.GetResponsePort(),
 			m.GetQueryTimeSec(), m.GetQueryTimeNsec(), m != nil && m.QueryTimeSec != nil,

@@ -26,21 +26,23 @@ import (
 // results to look at are ns/frame and allocs/frame. Each iteration is a new lane.
 func BenchmarkFrameToBatch(b *testing.B) {
 	for name, load := range frameLoads {
-		b.Run(name, func(b *testing.B) {
-			l := load(b, benchFrames)
-			f := startForwarder(b)
-			b.ReportAllocs()
-			b.SetBytes(int64(len(l.frames)))
-			began := cpuTime()
-			for b.Loop() {
-				if err := collector.Replay(b.Context(), bytes.NewReader(l.frames), conf.SourceDefaults(), f.Lane("bench")); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*l.n), "ns/frame")
-			b.ReportMetric(float64(cpuTime()-began)/float64(b.N*l.n), "cpu-ns/frame")
-		})
+		b.Run(name, func(b *testing.B) { frameToBatch(b, load(b, benchFrames)) })
 	}
+	b.Run("clients", func(b *testing.B) { frameToBatch(b, clientsLoad(b, benchFrames)) })
+}
+
+func frameToBatch(b *testing.B, l load) {
+	f := startForwarder(b)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(l.frames)))
+	began := cpuTime()
+	for b.Loop() {
+		if err := collector.Replay(b.Context(), bytes.NewReader(l.frames), conf.SourceDefaults(), f.Lane("bench")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*l.n), "ns/frame")
+	b.ReportMetric(float64(cpuTime()-began)/float64(b.N*l.n), "cpu-ns/frame")
 }
 
 // startForwarder returns a forwarder that runs until the benchmark ends.
@@ -124,6 +126,12 @@ func simpleLoad(b *testing.B, frames int) load {
 func busyLoad(b *testing.B, frames int) load {
 	busy := newBusy(b, frames)
 	return loadOf(b, busy.Frames)
+}
+
+// clientsLoad is the load of a busy resolver that reports twice as many frames CLIENT_* in addition.
+func clientsLoad(b *testing.B, frames int) load {
+	busy := newBusy(b, frames)
+	return loadOf(b, busy.FramesWithClients)
 }
 
 func newBusy(b *testing.B, frames int) *workload.Busy {
