@@ -9,18 +9,17 @@ import (
 )
 
 const (
-	memoryCells = 2048                               // of two answers each: 96 KiB
-	memoryTime  = Time(2 * time.Second)              // copies of a mirror arrive earlier
-	longestKey  = 2*(16+2) + 1 + 6 + dnswire.MaxName // see keyOf
+	memoryCells = 2048                  // of two answers each: 96 KiB
+	memoryTime  = Time(2 * time.Second) // copies of a mirror arrive earlier
 )
 
 // A memory remembers recently answered queries, to recognise late copies of mirrored
 // packets: a mirror of both directions shows each packet twice. Each query has one cell, which
 // holds the two newest answers. The zero value is empty; it allocates its cells at first use.
 type memory struct {
-	seed    maphash.Seed
+	seed    maphash.Seed    // of responses
+	secret  uint64          // of keys
 	answers [][2]remembered // by cell, newest first
-	scratch [longestKey]byte
 }
 
 type remembered struct {
@@ -29,23 +28,26 @@ type remembered struct {
 }
 
 // keyOf hashes five-tuple, ID and question, which are the same in copies of a query packet.
-// The letter case of the name is ignored.
+// The letter case of the name is ignored: the bit of each octet in which letters differ.
 func (y *memory) keyOf(m *Message, id, qtype, qclass uint16, name []byte) uint64 {
 	if y.answers == nil {
 		y.seed, y.answers = maphash.MakeSeed(), make([][2]remembered, memoryCells)
+		y.secret = maphash.String(y.seed, "")
 	}
 	server, resolver := m.Server.Addr().As16(), m.Resolver.Addr().As16()
-	b := append(append(y.scratch[:0], server[:]...), resolver[:]...)
-	b = binary.LittleEndian.AppendUint16(b, m.Server.Port())
-	b = binary.LittleEndian.AppendUint16(b, m.Resolver.Port())
-	b = append(b, byte(m.Transport))
-	b = binary.LittleEndian.AppendUint16(b, id)
-	b = binary.LittleEndian.AppendUint16(b, qtype)
-	b = binary.LittleEndian.AppendUint16(b, qclass)
-	fixed := len(b)
-	b = append(b, name...)
-	dnswire.Lower(b[fixed:])
-	return maphash.Bytes(y.seed, b)
+	flow := mix(y.secret, uint64(m.Server.Port())<<32|uint64(m.Resolver.Port())<<16|uint64(m.Transport))
+	for _, half := range [...][]byte{server[:8], server[8:], resolver[:8], resolver[8:]} {
+		flow = mix(flow, binary.LittleEndian.Uint64(half))
+	}
+	const anyCase = 0x2020202020202020
+	question := mix(y.secret, uint64(len(name))<<48|uint64(id)<<32|uint64(qtype)<<16|uint64(qclass))
+	for ; len(name) > 8; name = name[8:] {
+		question = mix(question, binary.LittleEndian.Uint64(name)|anyCase)
+	}
+	var rest [8]byte
+	copy(rest[:], name)
+	question = mix(question, binary.LittleEndian.Uint64(rest[:])|anyCase)
+	return mix(flow, question)
 }
 
 // note remembers the answer to a query. Times are the packets' own: after a lull the lane's

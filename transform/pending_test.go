@@ -291,6 +291,50 @@ func TestDnstapRemembersNoAnswers(t *testing.T) {
 	}
 }
 
+// TestKeysOfAnswers: a key depends on every part of five-tuple, ID and question, except on the
+// letter case of the name, whose octets are hashed eight at a time.
+func TestKeysOfAnswers(t *testing.T) {
+	var y memory
+	base := aQuery(asPacket).message()
+	key := func(edit func(*Message), id, qtype, qclass uint16, name string) uint64 {
+		m := *base
+		if edit != nil {
+			edit(&m)
+		}
+		return y.keyOf(&m, id, qtype, qclass, []byte(name))
+	}
+	moved := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Next(), a.Port()) }
+	renumbered := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), a.Port()+1) }
+	for length := 1; length <= 40; length++ {
+		name := strings.Repeat("a", length)
+		want := key(nil, 1, 2, 3, name)
+		if got := key(nil, 1, 2, 3, strings.ToUpper(name)); got != want {
+			t.Errorf("%d octets: the letter case changes the key", length)
+		}
+		others := map[string]uint64{
+			"server":        key(func(m *Message) { m.Server = moved(m.Server) }, 1, 2, 3, name),
+			"server port":   key(func(m *Message) { m.Server = renumbered(m.Server) }, 1, 2, 3, name),
+			"resolver":      key(func(m *Message) { m.Resolver = moved(m.Resolver) }, 1, 2, 3, name),
+			"resolver port": key(func(m *Message) { m.Resolver = renumbered(m.Resolver) }, 1, 2, 3, name),
+			"transport":     key(func(m *Message) { m.Transport = TCP }, 1, 2, 3, name),
+			"swapped":       key(func(m *Message) { m.Server, m.Resolver = m.Resolver, m.Server }, 1, 2, 3, name),
+			"id":            key(nil, 2, 2, 3, name),
+			"type":          key(nil, 1, 3, 3, name),
+			"class":         key(nil, 1, 2, 2, name),
+			"longer":        key(nil, 1, 2, 3, name+"a"),
+			"with a zero":   key(nil, 1, 2, 3, name+"\x00"),
+		}
+		for i := range length {
+			others[fmt.Sprintf("octet %d", i)] = key(nil, 1, 2, 3, name[:i]+"b"+name[i+1:])
+		}
+		for part, got := range others {
+			if got == want {
+				t.Errorf("%d octets: the key does not depend on this: %s", length, part)
+			}
+		}
+	}
+}
+
 // TestTakingPacketsDoesNotAllocate measures a lane that has its memory already; half of the
 // packets are copies.
 func TestTakingPacketsDoesNotAllocate(t *testing.T) {

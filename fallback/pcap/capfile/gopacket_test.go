@@ -91,19 +91,19 @@ func capfileReads(file []byte) (all []packetCopy, wrong []bool, err error) {
 // gopacketMistakesTime reports whether gopacket computes another time for the packet
 // that Next returned last.
 func (r *Reader) gopacketMistakesTime() bool {
-	b, err := r.in.Peek(16)
+	b, err := r.in.peek(16)
 	if err != nil {
 		panic(err) // the packet is held
 	}
 	if r.pcap != nil {
-		return int64(r.pcap.order.Uint32(b[4:]))*int64(r.pcap.unit) > 1<<32-1
+		return int64(r.pcap.order.uint32(b[4:]))*int64(r.pcap.unit) > 1<<32-1
 	}
-	id := r.pcapng.order.Uint32(b[8:])
-	switch r.pcapng.order.Uint32(b) {
+	id := r.pcapng.order.uint32(b[8:])
+	switch r.pcapng.order.uint32(b) {
 	case simplePacketBlock:
 		return true
 	case obsoletePacketBlock:
-		id = uint32(r.pcapng.order.Uint16(b[8:]))
+		id = uint32(r.pcapng.order.uint16(b[8:]))
 	}
 	units := r.pcapng.interfaces[id].units
 	for units > 1 && units%10 == 0 {

@@ -1,7 +1,6 @@
 package capfile
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -26,7 +25,7 @@ const (
 //	seconds (4), fraction (4), captured length (4), original length (4), packet
 type pcap struct {
 	in    *input
-	order binary.ByteOrder
+	order byteOrder
 	minor uint16
 	unit  transform.Time // of the fractions of a second
 	link  uint16
@@ -38,25 +37,35 @@ func newPcap(in *input) (*pcap, error) {
 		return nil, err
 	}
 	f := &pcap{in: in}
-	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-		switch order.Uint32(header) {
+	for _, order := range []byteOrder{littleEndian, bigEndian} {
+		switch order.uint32(header) {
 		case microseconds:
 			f.order, f.unit = order, transform.Time(time.Microsecond)
 		case nanoseconds:
 			f.order, f.unit = order, transform.Time(time.Nanosecond)
 		}
 	}
-	if f.order == nil {
+	if f.unit == 0 {
 		return nil, fmt.Errorf("neither pcap nor pcapng: it begins with %x", header[:4])
 	}
-	major, minor := f.order.Uint16(header[4:]), f.order.Uint16(header[6:])
+	major, minor := f.order.uint16(header[4:]), f.order.uint16(header[6:])
 	if major != 2 || minor > 4 {
 		return nil, fmt.Errorf("unknown pcap version %d.%d: 2.0 to 2.4 are read", major, minor)
 	}
 	f.minor = minor
-	f.link = uint16(f.order.Uint32(header[20:])) // the upper half describes frame check sequences
+	f.link = uint16(f.order.uint32(header[20:])) // the upper half describes frame check sequences
 	in.held = fileHeaderLen
 	return f, nil
+}
+
+// isBuffered reports whether the next record was read completely.
+func (f *pcap) isBuffered() bool {
+	b := f.in.next()
+	if len(b) < recordHeaderLen {
+		return false
+	}
+	captured, _ := f.lengths(b)
+	return captured <= uint32(len(b)-recordHeaderLen)
 }
 
 // next reads a record (section 5). The snapshot length is not enforced: some writers
@@ -69,12 +78,7 @@ func (f *pcap) next(p *Packet) error {
 	if err != nil {
 		return err
 	}
-	captured, original := f.order.Uint32(header[8:]), f.order.Uint32(header[12:])
-	// The two lengths were in the other order until version 2.2, and in some files of
-	// version 2.3, as libpcap reads them.
-	if f.minor < 3 || f.minor == 3 && captured > original {
-		captured, original = original, captured
-	}
+	captured, original := f.lengths(header)
 	if captured > maxPacket {
 		return fmt.Errorf("capture length of %d octets: the longest is %d", captured, maxPacket)
 	}
@@ -87,9 +91,19 @@ func (f *pcap) next(p *Packet) error {
 		Data: record[recordHeaderLen:],
 		// Some writers count the frame check sequence in captured only.
 		Length: max(int(captured), int(original)),
-		Time: transform.Time(f.order.Uint32(record))*transform.Time(time.Second) +
-			transform.Time(f.order.Uint32(record[4:]))*f.unit,
+		Time: transform.Time(f.order.uint32(record))*transform.Time(time.Second) +
+			transform.Time(f.order.uint32(record[4:]))*f.unit,
 		Link: f.link,
 	}
 	return nil
+}
+
+// lengths returns the captured and the original length in a record's header. They were in the
+// other order until version 2.2, and in some files of version 2.3, as libpcap reads them.
+func (f *pcap) lengths(header []byte) (captured, original uint32) {
+	captured, original = f.order.uint32(header[8:]), f.order.uint32(header[12:])
+	if f.minor < 3 || f.minor == 3 && captured > original {
+		return original, captured
+	}
+	return captured, original
 }

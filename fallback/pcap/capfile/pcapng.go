@@ -57,7 +57,7 @@ type pcapng struct {
 	unknown error // names the latest unknown version; returned at the end of the file
 
 	// Of the current section.
-	order      binary.ByteOrder
+	order      byteOrder
 	skipped    bool // because its version is unknown
 	interfaces []networkInterface
 	latest     transform.Time // of its packets; NoTime if none had a time
@@ -100,6 +100,19 @@ func (f *pcapng) next(p *Packet) error {
 	}
 }
 
+// isBuffered reports whether the next block is a packet that was read completely.
+func (f *pcapng) isBuffered() bool {
+	b := f.in.next()
+	if len(b) < minBlock || f.skipped {
+		return false
+	}
+	switch f.order.uint32(b) {
+	case enhancedPacketBlock, obsoletePacketBlock, simplePacketBlock:
+		return f.order.uint32(b[4:]) <= uint32(len(b))
+	}
+	return false
+}
+
 // block reads the next block, or the part of it that fits the buffer. A block that is not
 // needed is nil. Total lengths that are not a multiple of 4, or that differ at the
 // block's end, are accepted. In a skipped section kind is 0.
@@ -119,7 +132,7 @@ func (f *pcapng) block() (kind uint32, block []byte, err error) {
 			return 0, nil, err
 		}
 	}
-	kind, length := f.order.Uint32(header), f.order.Uint32(header[4:])
+	kind, length := f.order.uint32(header), f.order.uint32(header[4:])
 	if length < minBlock || length > maxBlock {
 		return 0, nil, fmt.Errorf("a block of %d bytes: valid are %d bytes to %d MiB", length, minBlock, maxBlock>>20)
 	}
@@ -143,18 +156,18 @@ func (f *pcapng) beginSection() error {
 	if err != nil {
 		return err
 	}
-	f.order = binary.BigEndian
-	if binary.LittleEndian.Uint32(header[8:]) == byteOrderMagic {
-		f.order = binary.LittleEndian
+	f.order = bigEndian
+	if littleEndian.uint32(header[8:]) == byteOrderMagic {
+		f.order = littleEndian
 	}
-	if f.order.Uint32(header[8:]) != byteOrderMagic {
+	if f.order.uint32(header[8:]) != byteOrderMagic {
 		return errors.New("a section header with a wrong byte order value")
 	}
-	if length := f.order.Uint32(header[4:]); length < minSection {
+	if length := f.order.uint32(header[4:]); length < minSection {
 		return fmt.Errorf("a section header of %d bytes: the minimum is %d", length, minSection)
 	}
 	f.interfaces, f.latest = f.interfaces[:0], transform.NoTime
-	major, minor := f.order.Uint16(header[12:]), f.order.Uint16(header[14:])
+	major, minor := f.order.uint16(header[12:]), f.order.uint16(header[14:])
 	f.skipped = major != 1 || minor != 0 && minor != 2 // some writers mean 1.0 by 1.2 (section 4.1)
 	if f.skipped {
 		f.unknown = fmt.Errorf("unknown pcapng version %d.%d: its sections were skipped", major, minor)
@@ -170,10 +183,10 @@ func (f *pcapng) describe(block []byte) error {
 	case len(block) < minInterface || f.in.held > len(block):
 		return fmt.Errorf("an interface description of %d bytes: valid are %d to %d", f.in.held, minInterface, bufferSize)
 	}
-	n := networkInterface{link: f.order.Uint16(block[8:]), snapLength: f.order.Uint32(block[12:]), units: 1e6}
+	n := networkInterface{link: f.order.uint16(block[8:]), snapLength: f.order.uint32(block[12:]), units: 1e6}
 	options := block[16 : len(block)-4]
 	for len(options) >= 4 { // section 3.5
-		code, size := f.order.Uint16(options), int(f.order.Uint16(options[2:]))
+		code, size := f.order.uint16(options), int(f.order.uint16(options[2:]))
 		options = options[4:]
 		if code == endOfOptions {
 			break
@@ -187,7 +200,7 @@ func (f *pcapng) describe(block []byte) error {
 				return fmt.Errorf("an interface with the time resolution %#02x: the highest are 10^-19 and 2^-63", value[0])
 			}
 		case code == ifTsoffset && size >= 8:
-			n.offset = int64(f.order.Uint64(value))
+			n.offset = int64(f.order.uint64(value))
 		}
 		options = options[min(len(options), (size+3)&^3):]
 	}
@@ -217,20 +230,20 @@ func (f *pcapng) packet(kind uint32, block []byte, p *Packet) error {
 	if len(block) < minEnhancedPacket {
 		return fmt.Errorf("a packet block of %d bytes: the minimum is %d", len(block), minEnhancedPacket)
 	}
-	id := f.order.Uint32(block[8:])
+	id := f.order.uint32(block[8:])
 	if kind == obsoletePacketBlock {
-		id = uint32(f.order.Uint16(block[8:]))
+		id = uint32(f.order.uint16(block[8:]))
 	}
 	if id >= uint32(len(f.interfaces)) {
 		return fmt.Errorf("a packet of interface %d in a section of %d interfaces", id, len(f.interfaces))
 	}
 	from := &f.interfaces[id]
-	ticks := uint64(f.order.Uint32(block[12:]))<<32 | uint64(f.order.Uint32(block[16:]))
+	ticks := uint64(f.order.uint32(block[12:]))<<32 | uint64(f.order.uint32(block[16:]))
 	*p = Packet{Time: from.time(ticks), Link: from.link}
 	if p.Time != transform.NoTime {
 		f.latest = p.Time
 	}
-	return f.data(p, block, 28, f.order.Uint32(block[20:]), f.order.Uint32(block[24:]))
+	return f.data(p, block, 28, f.order.uint32(block[20:]), f.order.uint32(block[24:]))
 }
 
 // simplePacket reads a simple packet block. It belongs to the section's first interface
@@ -244,7 +257,7 @@ func (f *pcapng) simplePacket(block []byte, p *Packet) error {
 	}
 	from := &f.interfaces[0]
 	*p = Packet{Time: f.latest, Untimed: f.latest == transform.NoTime, Link: from.link}
-	original := f.order.Uint32(block[8:])
+	original := f.order.uint32(block[8:])
 	captured := min(original, uint32(f.in.held-minSimplePacket)) // the block may be shorter
 	if from.snapLength > 0 {
 		captured = min(captured, from.snapLength)

@@ -4,7 +4,6 @@
 package capfile
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,9 +17,6 @@ const (
 	// maxPacket is libpcap's MAXIMUM_SNAPLEN. A pcap record with a larger length is
 	// damage; of a longer pcapng packet only this many octets are returned.
 	maxPacket = 256 << 10
-	// usualPacket is the most that a packet and its header take, except where a
-	// network interface joins segments before it captures them.
-	usualPacket = 1<<16 + 64
 )
 
 var (
@@ -51,10 +47,9 @@ type Reader struct {
 // first section header with a known version. Errors of r can be recognised with
 // errors.Is, here and in Next.
 func NewReader(r io.Reader) (*Reader, error) {
-	in := &input{source: countingReader{r: r}}
-	in.Reader = bufio.NewReaderSize(&in.source, bufferSize)
-	magic, err := in.Peek(4)
-	if errors.Is(err, io.EOF) {
+	in := &input{source: r, buffer: make([]byte, bufferSize)}
+	magic, err := in.peek(4)
+	if errors.Is(err, io.EOF) || errors.Is(err, ErrCutOff) {
 		return nil, errors.New("there is nothing to read")
 	}
 	if err != nil {
@@ -96,56 +91,82 @@ func (r *Reader) Next(p *Packet) (err error) {
 	return fmt.Errorf("at byte %d: %w", r.in.offset(err), err)
 }
 
-// MayBlock reports whether Next may have to wait for the underlying reader. If MayBlock
-// returned false, Next waits only if the next packet ends more than 64 KiB after the last one.
-func (r *Reader) MayBlock() bool { return r.in.Buffered()-r.in.held < usualPacket }
+// MayBlock reports whether Next may have to wait for the underlying reader: the next packet was not
+// read completely.
+func (r *Reader) MayBlock() bool {
+	if r.pcap != nil {
+		return !r.pcap.isBuffered()
+	}
+	return !r.pcapng.isBuffered()
+}
 
-// An input reads a file's octets. The first held octets are borrowed by the caller of Next,
-// or belong to a block that is not needed.
+// An input reads a file's octets. The first held ones of octets are borrowed by the caller of
+// Next, or belong to a block that is not needed.
 type input struct {
-	*bufio.Reader
-	source countingReader
+	source io.Reader
+	total  int64  // octets that were read from source
+	buffer []byte // its end, up to what was read, is octets
+	octets []byte // that were read and not released
 	held   int
 }
 
 // release discards the held octets, and ends their borrowing.
 func (in *input) release() error {
-	n, err := in.Discard(in.held)
-	in.held -= n
-	if errors.Is(err, io.EOF) {
-		return ErrCutOff
+	if in.held > len(in.octets) {
+		return in.skip()
 	}
-	return err
+	in.octets = in.octets[in.held:]
+	in.held = 0
+	return nil
+}
+
+// skip discards more held octets than were read.
+func (in *input) skip() error {
+	for in.held > len(in.octets) {
+		in.held -= len(in.octets)
+		in.octets = nil
+		if _, err := in.fill(1); errors.Is(err, io.EOF) {
+			return ErrCutOff
+		} else if err != nil {
+			return err
+		}
+	}
+	return in.release()
 }
 
 // peek returns the next n octets, which are borrowed until release. n is at most
 // bufferSize. It returns io.EOF if there is no octet left, and ErrCutOff if there are
 // fewer than n.
 func (in *input) peek(n int) ([]byte, error) {
-	b, err := in.Peek(n)
-	if len(b) > 0 && errors.Is(err, io.EOF) {
+	if n > len(in.octets) {
+		return in.fill(n)
+	}
+	return in.octets[:n], nil
+}
+
+// fill reads until there are n octets, and as many more as are available and fit. It returns as peek.
+func (in *input) fill(n int) ([]byte, error) {
+	left := copy(in.buffer, in.octets)
+	read, err := io.ReadAtLeast(in.source, in.buffer[left:], n-left)
+	in.total += int64(read)
+	in.octets = in.buffer[:left+read]
+	if len(in.octets) > 0 && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		return nil, ErrCutOff
 	}
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	return in.octets[:n], nil
 }
+
+// next returns the octets after the held ones, as far as they were read.
+func (in *input) next() []byte { return in.octets[min(in.held, len(in.octets)):] }
 
 // offset returns the number of octets before the record or block that caused err. For
 // ErrCutOff it returns the length of the file.
 func (in *input) offset(err error) int64 {
 	if errors.Is(err, ErrCutOff) {
-		return in.source.total
+		return in.total
 	}
-	return in.source.total - int64(in.Buffered())
-}
-
-// A countingReader counts the octets that it reads.
-type countingReader struct {
-	r     io.Reader
-	total int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.total += int64(n)
-	return n, err
+	return in.total - int64(len(in.octets))
 }

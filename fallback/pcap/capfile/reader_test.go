@@ -326,22 +326,58 @@ func TestErrorsOfTheReaderAreRecognised(t *testing.T) {
 	}
 }
 
+// TestMayBlock reads files whose first n octets come in one read, for every n. exact: MayBlock is
+// false before every packet that was read completely; else only before packets of which no
+// other block is left to read.
 func TestMayBlock(t *testing.T) {
-	one := record(le, 1, 0, 1000, 1000, strings.Repeat("x", 1000))
-	const records = 100
-	file, err := NewReader(bytes.NewReader(append(fileHeader(le, microseconds, 2, 4), bytes.Repeat(one, records)...)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var p Packet
-	for i := 1; i <= records; i++ {
-		if err := file.Next(&p); err != nil {
-			t.Fatal(err)
+	one := enhanced(le, 0, 1, 5, "12345")
+	for _, c := range []struct {
+		name  string
+		file  []byte
+		exact bool
+	}{
+		{"pcap", append(fileHeader(le, microseconds, 2, 4), bytes.Repeat(record(le, 1, 0, 5, 9, "12345"), 3)...), true},
+		{"pcap 2.0", append(fileHeader(be, nanoseconds, 2, 0), bytes.Repeat(record(be, 1, 0, 9, 5, "12345"), 3)...), true},
+		{"pcapng", section(le, describe(le, 1, 0), one, block(le, 5, nil), one, simple(le, 5, "12345")), false},
+	} {
+		waits, continues := 0, 0
+		for n := 24; n < len(c.file); n++ {
+			source := &countedReads{r: io.MultiReader(bytes.NewReader(c.file[:n]), bytes.NewReader(c.file[n:]))}
+			r, err := NewReader(source)
+			for err == nil {
+				var p Packet
+				mayBlock, reads := r.MayBlock(), source.reads
+				if err = r.Next(&p); err != nil {
+					break
+				}
+				waited := source.reads > reads
+				if waited && !mayBlock || c.exact && waited != mayBlock {
+					t.Errorf("%s, %d octets at first: MayBlock was %v, Next waited: %v", c.name, n, mayBlock, waited)
+				}
+				if waited {
+					waits++
+				} else if !mayBlock {
+					continues++
+				}
+			}
+			if err != io.EOF {
+				t.Errorf("%s, %d octets at first: error %v", c.name, n, err)
+			}
 		}
-		if got, left := file.MayBlock(), (records-i)*len(one); got != (left < usualPacket) {
-			t.Errorf("%d bytes are left in the buffer: MayBlock is %v", left, got)
+		if waits == 0 || continues == 0 {
+			t.Errorf("%s: Next waited %d times, and MayBlock was false %d times", c.name, waits, continues)
 		}
 	}
+}
+
+type countedReads struct {
+	r     io.Reader
+	reads int
+}
+
+func (c *countedReads) Read(b []byte) (int, error) {
+	c.reads++
+	return c.r.Read(b)
 }
 
 func TestNextDoesNotAlloc(t *testing.T) {

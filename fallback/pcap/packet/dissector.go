@@ -33,7 +33,7 @@ type Sink interface {
 // A Dissector reads the packets of one lane. It is not safe for concurrent use.
 type Dissector struct {
 	config      Config
-	resolvers   transform.Networks
+	resolvers   resolverSet
 	tunnelsFrom transform.Networks
 	tunnelsTo   transform.Networks
 	fragments   *fragments
@@ -46,7 +46,7 @@ type Dissector struct {
 	missing int // octets after the packet's end that were not captured
 	depth   int // number of tunnels around it
 
-	message transform.Message
+	message transform.Message // has no Zone and no Frame
 	segment stream.Segment
 }
 
@@ -54,7 +54,7 @@ type Dissector struct {
 func New(c Config) *Dissector {
 	return &Dissector{
 		config:      c,
-		resolvers:   transform.NewNetworks(c.Resolvers),
+		resolvers:   newResolverSet(c.Resolvers),
 		tunnelsFrom: transform.NewNetworks(c.TunnelsFrom),
 		tunnelsTo:   transform.NewNetworks(c.TunnelsTo),
 		fragments:   newFragments(),

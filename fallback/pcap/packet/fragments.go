@@ -67,7 +67,7 @@ func newFragments() *fragments { return &fragments{held: map[fragmentKey]*assemb
 // wanted reports whether a fragment may be part of a message: it passes between a resolver
 // and another host, or belongs to a tunnel that is opened.
 func (d *Dissector) wanted(g *datagram) bool {
-	return d.resolvers.Has(g.src) != d.resolvers.Has(g.dst) || d.config.Decapsulate && d.tunnelAllowed(g)
+	return d.resolvers.has(g.src) != d.resolvers.has(g.dst) || d.config.Decapsulate && d.tunnelAllowed(g)
 }
 
 // assemble adds a fragment to its datagram. If that completes the datagram, assemble sets g to

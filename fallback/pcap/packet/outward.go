@@ -2,6 +2,7 @@ package packet
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/dnstap-pdns/dnstap-pdns/fallback/pcap/stream"
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
@@ -15,7 +16,7 @@ func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 	if src.Port() != portDNS && dst.Port() != portDNS {
 		return transform.OtherRole
 	}
-	fromResolver, toResolver := d.resolvers.Has(src.Addr()), d.resolvers.Has(dst.Addr())
+	fromResolver, toResolver := d.resolvers.has(src.Addr()), d.resolvers.has(dst.Addr())
 	switch {
 	case fromResolver && !toResolver && dst.Port() == portDNS:
 		return transform.ResolverQuery
@@ -23,6 +24,33 @@ func (d *Dissector) role(src, dst netip.AddrPort) transform.Role {
 		return transform.ResolverResponse
 	}
 	return transform.OtherRole
+}
+
+// A resolverSet is the set of addresses in Config.Resolvers. hosts are single addresses, of which a
+// resolver has few: comparing them is faster than searching networks.
+type resolverSet struct {
+	hosts    []netip.Addr
+	networks transform.Networks
+}
+
+const maxHosts = 8
+
+func newResolverSet(prefixes []netip.Prefix) resolverSet {
+	var s resolverSet
+	var networks []netip.Prefix
+	for _, p := range prefixes {
+		if p.IsSingleIP() && len(s.hosts) < maxHosts {
+			s.hosts = append(s.hosts, p.Addr())
+		} else {
+			networks = append(networks, p)
+		}
+	}
+	s.networks = transform.NewNetworks(networks)
+	return s
+}
+
+func (s *resolverSet) has(a netip.Addr) bool {
+	return slices.Contains(s.hosts, a) || s.networks.Has(a)
 }
 
 // reversed reports whether the QR bit contradicts the role, which is possible if both ports
@@ -36,15 +64,11 @@ func reversed(role transform.Role, src, dst netip.AddrPort, wire []byte) bool {
 // take passes a message to the sink.
 func (d *Dissector) take(role transform.Role, transport transform.Transport, src, dst netip.AddrPort, wire []byte, at transform.Time) {
 	m := &d.message
-	*m = transform.Message{
-		Role: role, Packet: true, Transport: transport,
-		QueryTime: transform.NoTime, ResponseTime: transform.NoTime,
-		Wire: wire,
-	}
+	m.Role, m.Packet, m.Transport, m.Wire = role, true, transport, wire
 	if role == transform.ResolverResponse {
-		m.Server, m.Resolver, m.ResponseTime = src, dst, at
+		m.Server, m.Resolver, m.QueryTime, m.ResponseTime = src, dst, transform.NoTime, at
 	} else {
-		m.Server, m.Resolver, m.QueryTime = dst, src, at
+		m.Server, m.Resolver, m.QueryTime, m.ResponseTime = dst, src, at, transform.NoTime
 	}
 	d.sink.Take(m)
 }

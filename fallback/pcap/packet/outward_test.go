@@ -59,3 +59,27 @@ func TestOtherPortsAreNotRead(t *testing.T) {
 		}
 	}
 }
+
+// TestManyResolvers: addresses are found whether they are hosts of a resolverSet or in its networks.
+func TestManyResolvers(t *testing.T) {
+	listed := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/25"), netip.MustParsePrefix("2001:db8:7::/48")}
+	for n := range byte(2 * maxHosts) {
+		listed = append(listed, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, 2 * n}), 32))
+	}
+	s := newResolverSet(listed)
+	if len(s.hosts) != maxHosts {
+		t.Errorf("%d hosts", len(s.hosts))
+	}
+	for n := range byte(4 * maxHosts) {
+		if a := netip.AddrFrom4([4]byte{192, 0, 2, n}); s.has(a) != (n%2 == 0) {
+			t.Errorf("%v: %v", a, s.has(a))
+		}
+	}
+	for text, want := range map[string]bool{
+		"203.0.113.127": true, "203.0.113.128": false, "2001:db8:7:ffff::1": true, "2001:db8:8::": false, "::ffff:192.0.2.2": false,
+	} {
+		if got := s.has(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

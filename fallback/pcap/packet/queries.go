@@ -69,7 +69,7 @@ func (d *Dissector) noteQuery(src, dst netip.AddrPort, wire []byte) {
 	case src.Addr().IsLoopback() || dst.Addr().IsLoopback():
 	case wire[atFlags]&flagRD != 0:
 		d.stats.Queries.Clients++
-	case !d.resolvers.Has(src.Addr()) && !d.resolvers.Has(dst.Addr()):
+	case !d.resolvers.has(src.Addr()) && !d.resolvers.has(dst.Addr()):
 		d.stats.Queries.Unlisted++
 		d.stats.Queries.Senders.Add(src.Addr(), 1)
 	}
