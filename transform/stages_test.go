@@ -56,7 +56,7 @@ func (p *Pairer) judgeOnly(m *Message, policy *Policy) {
 		p.ended(m, p.takeQuery(m, wellFormed, policy))
 		return
 	}
-	found, other := p.match(m)
+	found, other := p.match(keyOf(m, p.walker.ID), m)
 	var q *pending
 	if found != noIndex {
 		q = p.pending.at(found)
