@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	dnstap "github.com/dnstap/golang-dnstap"
 	"github.com/miekg/dns"
@@ -69,9 +70,11 @@ func isResponse(d *dnstap.Dnstap) bool {
 // becomesRecord reports whether a response becomes a record with the default policy, also if the
 // first label of its name is changed.
 func becomesRecord(server []byte, m *dns.Msg) bool {
-	local := server[0] == 10 || dns.IsSubDomain("home.arpa.", dns.CanonicalName(m.Question[0].Name))
+	name := dns.CanonicalName(m.Question[0].Name)
+	inside := func(zone string) bool { return dns.IsSubDomain(zone, name) }
+	local := server[0] == 10 || slices.ContainsFunc([]string{"home.arpa.", "10.in-addr.arpa.", "168.192.in-addr.arpa."}, inside)
 	underNoTLD := m.Rcode == dns.RcodeNameError && len(m.Ns) > 0 && m.Ns[0].Header().Name == "."
-	return !local && !underNoTLD && !m.Truncated && m.Question[0].Name != "."
+	return !local && !underNoTLD && !m.RecursionDesired && !m.Truncated && name != "."
 }
 
 func readCapture(file string) ([]*dnstap.Dnstap, error) {

@@ -81,7 +81,7 @@ func newForwarder(b *testing.B) (f *forward.Forwarder, stop func()) {
 }
 
 // benchConfig returns the default configuration, with the local name of the busy load.
-func benchConfig(b *testing.B) *conf.File {
+func benchConfig(b testing.TB) *conf.File {
 	file, diags := conf.Default()
 	if diags.HasErrors() {
 		b.Fatal(diags)
@@ -90,7 +90,7 @@ func benchConfig(b *testing.B) *conf.File {
 	return file
 }
 
-func policyOf(b *testing.B, c transform.Config) *transform.Policy {
+func policyOf(b testing.TB, c transform.Config) *transform.Policy {
 	policy, err := transform.NewPolicy(c)
 	if err != nil {
 		b.Fatal(err)
@@ -105,6 +105,19 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// TestSimpleLoadBecomesRecords replays the simple load: each pair of frames must become a record, because
+// figures for each record count on that.
+func TestSimpleLoadBecomesRecords(t *testing.T) {
+	l := simpleLoad(t, 4000)
+	policy, p := policyOf(t, benchConfig(t).Policy), transform.NewPairer(transform.NewBudget(l.n))
+	err := collector.Replay(t.Context(), bytes.NewReader(l.frames), conf.SourceDefaults(), lane(func(m *transform.Message) transform.Reason {
+		return p.Take(m, policy, func(*transform.Record) {})
+	}))
+	if c := p.Counts(); err != nil || int(c.Read) != l.n || int(c.Records) != l.n/2 {
+		t.Errorf("%v; read %d, records %d of %d frames: %v", err, c.Read, c.Records, l.n, c.Dropped)
+	}
+}
+
 // A load is a stream of frames.
 type load struct {
 	frames []byte // from START to STOP
@@ -113,28 +126,28 @@ type load struct {
 
 const benchFrames = 300_000
 
-// frameLoads makes loads of so many frames.
-var frameLoads = map[string]func(b *testing.B, frames int) load{"simple": simpleLoad, "busy": busyLoad}
+// frameLoads are functions that make a load of a number of frames.
+var frameLoads = map[string]func(b testing.TB, frames int) load{"simple": simpleLoad, "busy": busyLoad}
 
 // simpleLoad is a load in which every pair of frames becomes a record.
-func simpleLoad(b *testing.B, frames int) load {
+func simpleLoad(b testing.TB, frames int) load {
 	pairs := capturedPairs(b)
 	return loadOf(b, func(emit func(*dnstap.Dnstap) error) error { return workload.Simple(pairs, frames, emit) })
 }
 
 // busyLoad is the load of a busy resolver.
-func busyLoad(b *testing.B, frames int) load {
+func busyLoad(b testing.TB, frames int) load {
 	busy := newBusy(b, frames)
 	return loadOf(b, busy.Frames)
 }
 
 // clientsLoad is the load of a busy resolver that reports twice as many frames CLIENT_* in addition.
-func clientsLoad(b *testing.B, frames int) load {
+func clientsLoad(b testing.TB, frames int) load {
 	busy := newBusy(b, frames)
 	return loadOf(b, busy.FramesWithClients)
 }
 
-func newBusy(b *testing.B, frames int) *workload.Busy {
+func newBusy(b testing.TB, frames int) *workload.Busy {
 	busy, err := workload.NewBusy(capturedPairs(b), frames)
 	if err != nil {
 		b.Fatal(err)
@@ -142,7 +155,7 @@ func newBusy(b *testing.B, frames int) *workload.Busy {
 	return busy
 }
 
-func capturedPairs(b *testing.B) []workload.Pair {
+func capturedPairs(b testing.TB) []workload.Pair {
 	files, err := filepath.Glob("../../../../transform/testdata/captures/*-[23].fstrm")
 	if err != nil {
 		b.Fatal(err)
@@ -154,7 +167,7 @@ func capturedPairs(b *testing.B) []workload.Pair {
 	return pairs
 }
 
-func loadOf(b *testing.B, produce func(func(*dnstap.Dnstap) error) error) (l load) {
+func loadOf(b testing.TB, produce func(func(*dnstap.Dnstap) error) error) (l load) {
 	var out bytes.Buffer
 	w, err := framestream.NewEncoder(&out, &framestream.EncoderOptions{ContentType: dnstap.FSContentType})
 	if err != nil {
