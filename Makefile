@@ -118,5 +118,5 @@ bench: build
 # The compiler optimises the per-message path with the profile at each build. Make a new profile
 # when that path changes.
 profile:
-	go test -trimpath -run '^$$' -bench 'FrameToBatch|PacketToBatch' -benchtime 6s -o /dev/null \
+	go test -trimpath -run '^$$' -bench 'ToBatch/busy' -benchtime 10s -o /dev/null \
 		-cpuprofile cmd/dnstap-pdns/default.pgo ./cmd/dnstap-pdns/internal/sensor
