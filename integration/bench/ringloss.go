@@ -32,8 +32,8 @@ type capturer struct {
 var capturers = []capturer{
 	{name: "sensor", command: (*run).ringSensor, taken: ` packets=(\d+)`},
 	{name: "tcpdump", command: func(_ *run, n *namespace) (*exec.Cmd, error) {
-		return n.command("tcpdump", "-i", "tap", "-w", os.DevNull, "port", "53"), nil
-	}, taken: `(\d+) packets captured`},
+		return n.command("tcpdump", "-Z", "root", "-i", "tap", "-w", os.DevNull, "port", "53"), nil
+	}, taken: `(\d+) packets captured`}, // -Z root: else tcpdump changes the owner of /dev/null
 	{name: "dnscap", command: func(_ *run, n *namespace) (*exec.Cmd, error) {
 		return n.command("dnscap", "-N", "-i", "tap", "-w", "-", "-S"), nil
 	}, dropped: `tap: \d+ recv (\d+) drop`}, // it counts dropped packets as received, too
