@@ -47,17 +47,12 @@ func (b *run) connections(ctx context.Context, r *report) error {
 	return nil
 }
 
-func (b *run) feedSensorOver(ctx context.Context, file string, n int) (measurement, error) {
-	sink, err := newDiscard()
-	if err != nil {
-		return measurement{}, err
-	}
-	defer sink.close()
-	cmd, socket, err := b.sensorCommand(ctx, sink.addr())
-	if err != nil {
-		return measurement{}, err
-	}
-	return feedOver(ctx, cmd, socket, file, n)
+func (b *run) feedSensorOver(ctx context.Context, file string, n int) (m measurement, err error) {
+	err = b.withSensor(ctx, func(cmd *exec.Cmd, socket string) (err error) {
+		m, err = feedOver(ctx, cmd, socket, file, n)
+		return err
+	})
+	return m, err
 }
 
 // feedOver measures a receiver that gets a file over each of n connections at the same time.

@@ -92,15 +92,10 @@ func (b *run) paceBoth(ctx context.Context, l liveLoad) (capture, sensor activit
 	if capture, err = b.pace(ctx, cmd, socket, l); err != nil {
 		return capture, sensor, err
 	}
-	sink, err := newDiscard()
-	if err != nil {
-		return capture, sensor, err
-	}
-	defer sink.close()
-	if cmd, socket, err = b.sensorCommand(ctx, sink.addr()); err != nil {
-		return capture, sensor, err
-	}
-	sensor, err = b.pace(ctx, cmd, socket, l)
+	err = b.withSensor(ctx, func(cmd *exec.Cmd, socket string) (err error) {
+		sensor, err = b.pace(ctx, cmd, socket, l)
+		return err
+	})
 	return capture, sensor, err
 }
 

@@ -120,16 +120,12 @@ func (b *run) captureLoss(ctx context.Context, s stream, q *quota) (outcome, err
 // sensorLoss is the loss of a resolver that sends to the sensor, and of the sensor's sink. A record
 // counts as two frames.
 func (b *run) sensorLoss(ctx context.Context, s stream, q *quota) (o outcome, err error) {
-	sink, err := newDiscard()
-	if err != nil {
-		return o, err
-	}
-	defer sink.close()
-	cmd, socket, err := b.sensorCommand(ctx, sink.addr())
-	if err != nil {
-		return o, err
-	}
-	o, dropped, m, err := s.send(ctx, cmd, socket, q)
+	var dropped uint64
+	var m measurement
+	err = b.withSensor(ctx, func(cmd *exec.Cmd, socket string) (err error) {
+		o, dropped, m, err = s.send(ctx, cmd, socket, q)
+		return err
+	})
 	if err != nil {
 		return o, err
 	}

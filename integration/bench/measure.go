@@ -34,7 +34,6 @@ const (
 type measurement struct {
 	user, system time.Duration // CPU time from start to end
 	rss          int64         // peak, bytes
-	datagrams    int64         // that the sink's peer received
 	read         int64         // frames, by the closing line of the sensor's log; 0 for other programs
 	lost         int64         // records that the sensor's sinks lost, by its closing log line
 	took         time.Duration // only of sinks, from the first frame until the last record was delivered, and of connections
@@ -59,29 +58,31 @@ func (b *run) captureCommand(ctx context.Context) (cmd *exec.Cmd, socket string)
 	return exec.CommandContext(ctx, "fstrm_capture", "-t", contentType, "-u", socket, "-w", "/dev/null"), socket
 }
 
-// feedSensor measures the sensor with a UDP sink whose datagrams are discarded.
-func (b *run) feedSensor(ctx context.Context, file string) (measurement, error) {
-	sink, err := newDiscard()
-	if err != nil {
-		return measurement{}, err
-	}
-	defer sink.close()
-	cmd, socket, err := b.sensorCommand(ctx, sink.addr())
-	if err != nil {
-		return measurement{}, err
-	}
-	m, err := measure(cmd, socket, func() error { return feed(ctx, socket, file) })
-	m.datagrams = sink.close()
+// feedSensor measures the sensor with a UDP sink.
+func (b *run) feedSensor(ctx context.Context, file string) (m measurement, err error) {
+	err = b.withSensor(ctx, func(cmd *exec.Cmd, socket string) (err error) {
+		m, err = measure(cmd, socket, func() error { return feed(ctx, socket, file) })
+		return err
+	})
 	return m, err
 }
 
-// sensorCommand returns the command of a sensor that sends to a UDP address, and its socket.
-func (b *run) sensorCommand(ctx context.Context, to string) (cmd *exec.Cmd, socket string, err error) {
-	config, socket, err := b.configure(to)
-	return exec.CommandContext(ctx, b.sensor, "run", "-c", config), socket, err
+// withSensor calls use with the command of a sensor that has a UDP sink, and with its socket. The
+// datagrams of the sink are discarded until use returns.
+func (b *run) withSensor(ctx context.Context, use func(cmd *exec.Cmd, socket string) error) error {
+	sink, err := newDiscard()
+	if err != nil {
+		return err
+	}
+	defer sink.close()
+	config, socket, err := b.configure(sink.addr())
+	if err != nil {
+		return err
+	}
+	return use(exec.CommandContext(ctx, b.sensor, "run", "-c", config), socket)
 }
 
-// configure writes the configuration of such a sensor.
+// configure writes the configuration of a sensor that sends to a UDP address, and returns its socket.
 func (b *run) configure(to string) (config, socket string, err error) {
 	socket = filepath.Join(b.dir, "sensor.sock")
 	config = filepath.Join(b.dir, "sensor.hcl")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 
 	dnstap "github.com/dnstap/golang-dnstap"
@@ -35,17 +36,10 @@ func (b *run) memory(ctx context.Context, r *report) error {
 	}); err != nil {
 		return err
 	}
-	sink, err := newDiscard()
-	if err != nil {
+	var m measurement
+	err := b.withSensor(ctx, func(cmd *exec.Cmd, socket string) (err error) {
+		m, err = measure(cmd, socket, func() error { return feedAll(ctx, socket, queries[:], common) })
 		return err
-	}
-	defer sink.close()
-	cmd, socket, err := b.sensorCommand(ctx, sink.addr())
-	if err != nil {
-		return err
-	}
-	m, err := measure(cmd, socket, func() error {
-		return feedAll(ctx, socket, queries[:], common)
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/dnstap-pdns/dnstap-pdns/integration/workload"
 )
 
 // A namespace is a network namespace. It ends with the process that holds it.
@@ -23,6 +25,18 @@ ip link add span type veth peer name tap
 ip link set span mtu 9000 up
 ip link set tap mtu 9000 up
 `
+
+// tapSource is the configuration of a sensor that captures at the end of line that is named tap.
+var tapSource = fmt.Sprintf(`
+source "pcap" "bench" {
+  interface   = "tap"
+  resolvers   = ["%s", "%s"]
+  promiscuous = true
+}
+admin {
+  listen = ""
+}
+`, workload.Resolver4, workload.Resolver6)
 
 // newNamespace makes a namespace, in which the loopback interface is up, and runs a shell script in it.
 func newNamespace(ctx context.Context, setup string) (*namespace, error) {

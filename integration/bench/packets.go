@@ -59,15 +59,7 @@ func (b *run) ring(ctx context.Context, r *report) error {
 // second, captured and dropped, CPU time, memory.
 func (b *run) liveAt(ctx context.Context, file, option string, packets int) (row []string, err error) {
 	config := filepath.Join(b.dir, "live.hcl")
-	text := fmt.Sprintf(`
-source "pcap" "bench" {
-  interface   = "tap"
-  resolvers   = ["192.0.2.53", "2001:db8:53::53"]
-  promiscuous = true
-}
-admin {
-  listen = ""
-}
+	text := tapSource + fmt.Sprintf(`
 sink "nmsg" "discard" {
   to     = "file://%s/live.nmsg"
   rotate = "0s"

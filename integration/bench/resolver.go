@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -43,17 +44,12 @@ var listeners = []listener{
 		cmd, socket := b.captureCommand(ctx)
 		return measure(cmd, socket, func() error { return work(socket) })
 	}},
-	{"sensor", func(b *run, ctx context.Context, work func(string) error) (measurement, error) {
-		sink, err := newDiscard()
-		if err != nil {
-			return measurement{}, err
-		}
-		defer sink.close()
-		cmd, socket, err := b.sensorCommand(ctx, sink.addr())
-		if err != nil {
-			return measurement{}, err
-		}
-		return measure(cmd, socket, func() error { return work(socket) })
+	{"sensor", func(b *run, ctx context.Context, work func(string) error) (m measurement, err error) {
+		err = b.withSensor(ctx, func(cmd *exec.Cmd, socket string) (err error) {
+			m, err = measure(cmd, socket, func() error { return work(socket) })
+			return err
+		})
+		return m, err
 	}},
 }
 

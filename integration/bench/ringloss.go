@@ -42,22 +42,14 @@ var capturers = []capturer{
 // ringSensor returns the command of a sensor that captures, scrubs, and sends to its standard output.
 func (b *run) ringSensor(n *namespace) (*exec.Cmd, error) {
 	config := filepath.Join(b.dir, "ringloss.hcl")
-	text := fmt.Sprintf(`
-source "pcap" "bench" {
-  interface   = "tap"
-  resolvers   = ["%s", "%s"]
-  promiscuous = true
-}
+	text := tapSource + fmt.Sprintf(`
 scrub {
   local_names = [%q]
-}
-admin {
-  listen = ""
 }
 sink "nmsg" "discard" {
   to = "stdout:"
 }
-`, workload.Resolver4, workload.Resolver6, workload.LocalName)
+`, workload.LocalName)
 	return n.command(b.sensor, "run", "-c", config), os.WriteFile(config, []byte(text), 0o644)
 }
 

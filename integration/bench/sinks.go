@@ -26,7 +26,7 @@ var sinks = []sink{
 		if err != nil {
 			return "", nil, err
 		}
-		return block("nmsg", "udp://"+d.addr(), "mtu = 8192"), func() { d.close() }, nil
+		return block("nmsg", "udp://"+d.addr(), "mtu = 8192"), d.close, nil
 	}},
 	{"file", toFile("nmsg", "records.nmsg")},
 	{"stdout", func(*run, context.Context) (string, func(), error) {
