@@ -71,7 +71,7 @@ func (f *fields) bytes(s span) []byte {
 func (f *fields) decode(frame []byte) bool {
 	*f = fields{frame: frame}
 	for i := 0; i < len(frame); {
-		tag, at := tagAt(frame, i)
+		tag, at := varintAt(frame, i)
 		if at < 0 {
 			return false
 		}
@@ -165,7 +165,7 @@ func (f *fields) expected(b []byte, i int) int {
 
 // field reads any one field at i, and returns the offset after it, negative if it is invalid.
 func (f *fields) field(b []byte, i int) (end int) {
-	tag, at := tagAt(b, i)
+	tag, at := varintAt(b, i)
 	if at < 0 {
 		return -1
 	}

@@ -10,9 +10,6 @@ import (
 // the offset after it. The first ones read any valid value, and return a negative offset if there
 // is none.
 
-// tagAt reads a tag, which is one octet in all fields of dnstap.proto that this package reads.
-func tagAt(b []byte, i int) (tag uint64, end int) { return varintAt(b, i) }
-
 func varintAt(b []byte, i int) (v uint64, end int) {
 	if i < len(b) && b[i] < 0x80 {
 		return uint64(b[i]), i + 1

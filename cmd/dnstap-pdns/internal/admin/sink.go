@@ -41,7 +41,7 @@ type Sink struct {
 	Peer        *Peer            `json:"peer,omitempty"`        // nil: the peer acknowledges nothing
 	Buffered    *Buffered        `json:"buffered,omitempty"`    // nil: nothing is kept until the peer acknowledges it, or its volume is unknown
 	Certificate *SinkCertificate `json:"certificate,omitempty"` // nil: there is none
-	RRsets      *RRsets          `json:"rrsets,omitempty"`      // nil: it is no aggregate
+	RRsets      *RRsets          `json:"rrsets,omitempty"`      // nil if the sink is not an aggregate
 
 	Failing *Failing `json:"failing,omitempty"`
 }
