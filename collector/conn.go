@@ -37,7 +37,7 @@ const (
 // A conn is one connection. One goroutine serves it; others may call phase, show and displace.
 type conn struct {
 	raw    net.Conn           // as accepted
-	nc     net.Conn           // used only by serve: raw, or TLS over it after secure
+	nc     net.Conn           // used only by serve: a socket of raw, or TLS over it after secure
 	tls    *certs.Credentials // nil: no TLS
 	limits Config
 	log    *slog.Logger
@@ -61,7 +61,7 @@ type conn struct {
 func newConn(nc net.Conn, peer Peer, number uint64, limits Config, log *slog.Logger) *conn {
 	return &conn{
 		raw:      nc,
-		nc:       nc,
+		nc:       socketOf(nc),
 		limits:   limits,
 		holder:   peer.holder(),
 		released: make(chan struct{}),

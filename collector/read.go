@@ -38,8 +38,8 @@ type connReader struct {
 func newConnReader(ctx context.Context, nc net.Conn) *connReader {
 	r := &connReader{nc: nc, ctx: ctx, woken: make(chan struct{})}
 	r.unhook = context.AfterFunc(ctx, func() {
-		if socket, ok := nc.(*net.UnixConn); ok {
-			socket.CloseRead() // fails only if the peer has closed
+		if s, ok := nc.(*socket); ok {
+			s.closeRead()
 		}
 		nc.SetReadDeadline(expired)
 		close(r.woken)
