@@ -75,10 +75,10 @@ func (t *blockReader) nextBlock() bool {
 		giveBack(t.block)
 		t.block = nil
 	}
-	b := t.mem[t.next : t.next+t.size : t.next+t.size]
-	if !isOurs(b) {
+	if !t.hasNext() {
 		return false
 	}
+	b := t.following()
 	t.block = b
 	t.next = (t.next + t.size) % len(t.mem)
 	// Each packet has a header, so a larger count is invalid.
@@ -92,6 +92,12 @@ func (t *blockReader) nextBlock() bool {
 	}
 	return true
 }
+
+// following is the block that the kernel hands over next.
+func (t *blockReader) following() []byte { return t.mem[t.next : t.next+t.size : t.next+t.size] }
+
+// hasNext reports whether the kernel has handed over the following block.
+func (t *blockReader) hasNext() bool { return isOurs(t.following()) }
 
 // locate sets the positions of the block's packets. left is the number of packets, and at the
 // offset of the first. It returns the number of packets that a damaged block lacks.

@@ -1,12 +1,9 @@
 package ring
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // enqueue queues a change of the reader's rings, which the next Wait takes.
@@ -15,13 +12,7 @@ func (r *Reader) enqueue(c change) {
 	r.changes = append(r.changes, c)
 	r.mu.Unlock()
 	r.changed.Store(true)
-	r.wake()
-}
-
-// wake ends a poll, or the next one. The only possible error is a full counter, which also
-// wakes.
-func (r *Reader) wake() {
-	unix.Write(r.event, binary.NativeEndian.AppendUint64(nil, 1))
+	r.waiter.wake()
 }
 
 // takeChanges applies the queued changes.
@@ -41,13 +32,12 @@ func (r *Reader) takeChanges() {
 	r.rebuild()
 }
 
-// rebuild sets merge.inputs and polls, which depend on rings.
+// rebuild sets merge.inputs, which depends on rings.
 func (r *Reader) rebuild() {
 	r.merge.inputs = nil
 	for _, ring := range r.rings {
 		r.merge.inputs = append(r.merge.inputs, &ring.lookahead)
 	}
-	r.polls = make([]unix.PollFd, len(r.rings)+1)
 }
 
 // closeReplaced closes replaced rings after drainTime, when they are empty. Until then
@@ -74,5 +64,5 @@ func (r *Reader) close() error {
 	for _, ring := range r.rings {
 		errs = append(errs, ring.close())
 	}
-	return errors.Join(append(errs, opError("close an event descriptor", unix.Close(r.event)))...)
+	return errors.Join(append(errs, r.waiter.close())...)
 }

@@ -1,12 +1,10 @@
 package ring
 
 import (
-	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
@@ -16,10 +14,9 @@ import (
 type Reader struct {
 	capture *Capture
 	rings   []*ring
-	merge   merge         // its inputs are the rings
-	lent    *lookahead    // ring of the packet that Next returned last; nil if no packet is borrowed
-	polls   []unix.PollFd // of the rings, and last of event
-	event   int           // eventfd(2) by which Run wakes the reader
+	merge   merge      // its inputs are the rings
+	lent    *lookahead // ring of the packet that Next returned last; nil if no packet is borrowed
+	waiter  *waiter
 
 	changed atomic.Bool
 	mu      sync.Mutex
@@ -30,13 +27,15 @@ type Reader struct {
 type change struct{ fresh, old *ring }
 
 func newReader(c *Capture) (*Reader, error) {
-	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	if err != nil {
-		return nil, opError("make an event descriptor", err)
-	}
-	r := &Reader{capture: c, event: event}
-	r.rebuild()
-	return r, nil
+	r := &Reader{capture: c}
+	var err error
+	r.waiter, err = newWaiter(r.hasBlock)
+	return r, err
+}
+
+// hasBlock reports whether the kernel has handed over a block of a ring without a head.
+func (r *Reader) hasBlock() bool {
+	return slices.ContainsFunc(r.rings, func(ring *ring) bool { return !ring.hasHead && ring.hasNext() })
 }
 
 // Next reads the next packet into p. It returns false if there is none, or if an earlier
@@ -89,7 +88,7 @@ func (r *Reader) Wait() bool {
 				timeout = shorter(timeout, max(ring.closeAt.Sub(now), 0))
 			}
 		}
-		r.poll(timeout)
+		r.waiter.wait(timeout)
 	}
 }
 
@@ -99,38 +98,4 @@ func shorter(a, b time.Duration) time.Duration {
 		return b
 	}
 	return min(a, b)
-}
-
-// poll waits until a ring without a head gets a block, until wake is called, or until timeout.
-// A negative timeout means no limit.
-func (r *Reader) poll(timeout time.Duration) {
-	for i, ring := range r.rings {
-		r.polls[i] = unix.PollFd{Fd: int32(ring.socket), Events: unix.POLLIN}
-		if ring.hasHead {
-			r.polls[i].Fd = -1 // its next block changes nothing
-		}
-	}
-	last := len(r.rings)
-	r.polls[last] = unix.PollFd{Fd: int32(r.event), Events: unix.POLLIN}
-	wait := -1
-	if timeout >= 0 {
-		wait = int((timeout + time.Millisecond - 1) / time.Millisecond)
-	}
-	if _, err := unix.Poll(r.polls, wait); err != nil {
-		return // EINTR: Wait looks again
-	}
-	for i, ring := range r.rings {
-		if r.polls[i].Revents&unix.POLLERR == 0 {
-			continue
-		}
-		// An error that is not cleared would wake the reader forever. Run logs an interface
-		// that is down.
-		if err := ring.takeError(); err != nil && !errors.Is(err, unix.ENETDOWN) {
-			r.capture.log.Error("packets may be lost: a packet socket failed", "error", err)
-		}
-	}
-	if r.polls[last].Revents != 0 {
-		var b [8]byte
-		unix.Read(r.event, b[:])
-	}
 }

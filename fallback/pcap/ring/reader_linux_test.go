@@ -14,32 +14,35 @@ import (
 )
 
 // newTestReader returns a Reader of rings in ordinary memory. Event descriptors replace
-// their sockets, because poll(2) can wait for them.
+// their sockets, because a waiter can watch them.
 func newTestReader(t *testing.T, rings int) *Reader {
 	t.Helper()
 	r, err := newReader(&Capture{log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(r.event) })
+	t.Cleanup(func() { r.waiter.close() })
 	for range rings {
-		r.enqueue(change{fresh: newTestRing(t)})
+		r.enqueue(change{fresh: newTestRing(t, r)})
 	}
 	r.takeChanges()
 	return r
 }
 
-func newTestRing(t *testing.T) *ring {
+func newTestRing(t *testing.T, r *Reader) *ring {
 	t.Helper()
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
+	if err := r.waiter.watch(fd); err != nil {
+		t.Fatal(err)
+	}
 	return &ring{lookahead: *newLookahead(2), socket: socket(fd)}
 }
 
-// signalBlock makes poll(2) report that the ring has a block.
+// signalBlock wakes the reader as the kernel does when it hands over a block.
 func (r *ring) signalBlock(t *testing.T) {
 	t.Helper()
 	if _, err := unix.Write(int(r.socket), []byte{0, 0, 0, 0, 0, 0, 0, 1}); err != nil {
@@ -73,7 +76,7 @@ func TestReaderWakesForABlock(t *testing.T) {
 
 func TestReaderWakesForANewRing(t *testing.T) {
 	r := newTestReader(t, 1)
-	fresh := newTestRing(t)
+	fresh := newTestRing(t, r)
 	fill(fresh.blockAt(0), textPacket(now(), "on the new ring"))
 	got := make(chan string)
 	go func() { got <- takeOne(r) }()
@@ -105,7 +108,7 @@ func TestReaderEndsAfterTheLastPacket(t *testing.T) {
 		got <- takeOne(r)
 	}()
 	r.capture.ending.Store(&ending{at: at, drained: time.Now().Add(10 * time.Millisecond)})
-	r.wake()
+	r.waiter.wake()
 	for _, want := range []string{"before", ""} {
 		if text := <-got; text != want {
 			t.Errorf("got %q, want %q", text, want)
@@ -130,7 +133,7 @@ func TestReaderDoesNotAlloc(t *testing.T) {
 			}
 		}
 		r.release()
-		r.poll(0)
+		r.waiter.wait(0)
 	}); allocs != 0 {
 		t.Errorf("%v allocations for 6 packets", allocs)
 	}

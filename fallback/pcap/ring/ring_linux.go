@@ -74,12 +74,15 @@ func (r *ring) close() error {
 // openRings opens the rings of an interface, one per lane, and makes the interface
 // promiscuous if configured.
 func (c *Capture) openRings(i *netInterface, index int) (rings []*ring, err error) {
-	for range c.cfg.Lanes {
+	for lane := range c.cfg.Lanes {
 		r, err := newRing(c.cfg.Size, index, c.filter, &i.counters)
+		if err == nil {
+			rings = append(rings, r)
+			err = c.readers[lane].waiter.watch(int(r.socket))
+		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("interface %s: %w", i.name, err), closeAll(rings))
 		}
-		rings = append(rings, r)
 	}
 	if c.cfg.Promiscuous {
 		if err := rings[0].promiscuous(index); err != nil {

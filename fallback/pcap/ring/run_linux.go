@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dnstap-pdns/dnstap-pdns/transform"
 )
 
@@ -60,6 +62,9 @@ func (c *Capture) Run(ctx context.Context) error {
 			if err := i.count(); err != nil {
 				c.log.Error("reading the packet counters failed", "interface", i.name, "error", err)
 			}
+			if err := i.takeErrors(); err != nil {
+				c.log.Error("packets may be lost: a packet socket failed", "interface", i.name, "error", err)
+			}
 			c.logLoss(i)
 		}
 	}
@@ -71,7 +76,7 @@ func (c *Capture) stop() error {
 	now := time.Now()
 	c.ending.Store(&ending{at: transform.Time(now.UnixNano()), drained: now.Add(stopTime + drainTime)})
 	for _, r := range c.readers {
-		r.wake()
+		r.waiter.wake()
 	}
 	time.Sleep(stopTime)
 	var errs []error
@@ -169,6 +174,18 @@ func (i *netInterface) count() error {
 	var errs []error
 	for _, r := range i.rings {
 		errs = append(errs, r.count())
+	}
+	return errors.Join(errs...)
+}
+
+// takeErrors returns the pending errors of the interface's sockets, except that it is down, which
+// setState logs.
+func (i *netInterface) takeErrors() error {
+	var errs []error
+	for _, r := range i.rings {
+		if err := r.takeError(); !errors.Is(err, unix.ENETDOWN) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -117,7 +117,7 @@ func (s socket) statistics() (packets, drops, freezes uint32, err error) {
 	return st.Packets, st.Drops, st.Freeze_q_cnt, nil
 }
 
-// takeError returns the socket's pending error, which poll(2) reported, and clears it.
+// takeError returns the socket's pending error, and clears it.
 func (s socket) takeError() error {
 	code, err := unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
