@@ -59,7 +59,10 @@ func (b *run) live(ctx context.Context, r *report) error {
 	for _, line := range late {
 		r.printf("%s\n", line)
 	}
-	return r.plot("share of one core and wake-ups at a rate", share.Panel, wakeUps.Panel)
+	if err := r.plot("share of one core and wake-ups at a rate", share.Panel, wakeUps.Panel); err != nil {
+		return err
+	}
+	return b.livePackets(ctx, r)
 }
 
 // A livePanel has two lines for each writing.
@@ -137,9 +140,8 @@ func (b *run) pace(ctx context.Context, cmd *exec.Cmd, socket string, l liveLoad
 		if err != nil {
 			return err
 		}
-		seconds := after.at.Sub(before.at).Seconds()
-		a = activity{rate: float64(frames) / seconds, share: (after.cpu - before.cpu).Seconds() / seconds,
-			wakeUps: float64(after.wakeUps-before.wakeUps) / seconds}
+		a = after.since(before)
+		a.rate = float64(frames) / after.at.Sub(before.at).Seconds()
 		return c.w.Close()
 	})
 	return a, err

@@ -39,15 +39,21 @@ var (
 		}
 		return 3 * b.frames, workload.WriteFrames(file, l.FramesWithClients)
 	}}
-	// paced has the frames that the part live needs.
+	// paced and pacedPackets have the frames or packets that the part live needs.
 	paced = load{"paced", func(b *run, file string) (int, error) {
-		const rate, odd = 100_000, 1000 // batches that are not complete
-		frames := workload.BusyPending + int((b.warmUp+b.window).Seconds()*rate) + odd
+		frames := workload.BusyPending + b.pacedUnits()
 		l, err := workload.NewBusy(b.pairs, frames)
 		if err != nil {
 			return 0, err
 		}
 		return frames, workload.WriteFrames(file, l.Frames)
+	}}
+	pacedPackets = load{"paced, packets", func(b *run, file string) (int, error) {
+		l, err := workload.NewBusy(b.pairs, b.pacedUnits())
+		if err != nil {
+			return 0, err
+		}
+		return b.pacedUnits(), workload.WritePackets(file, func(p *workload.Packets) { p.Busy(l) })
 	}}
 	simplePackets = load{"simple, packets", func(b *run, file string) (int, error) {
 		return b.frames, workload.WritePackets(file, func(p *workload.Packets) { p.Simple(b.pairs, b.frames) })
@@ -60,6 +66,12 @@ var (
 		return b.frames, workload.WritePackets(file, func(p *workload.Packets) { p.Busy(l) })
 	}}
 )
+
+// pacedUnits is more frames or packets than come at one rate of the part live.
+func (b *run) pacedUnits() int {
+	const highest, odd = 100_000, 1000 // a second; batches that are not complete
+	return int((b.warmUp+b.window).Seconds()*highest) + odd
+}
 
 // load returns the file of a load, which it writes at first use, and the number of its frames or
 // packets.

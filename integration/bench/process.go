@@ -27,6 +27,12 @@ func readUsage(pid int) (u usage, err error) {
 	return u, err
 }
 
+// since returns what a process did between two readings, without the rate of frames.
+func (u usage) since(before usage) activity {
+	seconds := u.at.Sub(before.at).Seconds()
+	return activity{share: (u.cpu - before.cpu).Seconds() / seconds, wakeUps: float64(u.wakeUps-before.wakeUps) / seconds}
+}
+
 // cpuTime returns the CPU time of a running process, from its CPU clock (clock_getcpuclockid(3)):
 // /proc/PID/stat has the same sum, but in steps of 10 ms.
 func cpuTime(pid int) (time.Duration, error) {
