@@ -26,7 +26,7 @@ func BenchmarkStages(b *testing.B) {
 			return workload.Simple(pairs, *stageFrames, emit)
 		},
 		"busy": func(pairs []workload.Pair, emit func(*dnstap.Dnstap) error) error {
-			l, err := workload.NewBusy(pairs, *stageFrames)
+			l, err := workload.NewBusy(pairs, *stageFrames, workload.BusyRate)
 			if err != nil {
 				return err
 			}

@@ -32,11 +32,11 @@ type activity struct{ rate, share, wakeUps float64 } // frames a second, CPU sec
 // live measures the share of a core and the wake-ups of fstrm_capture and of the sensor while frames
 // arrive at a rate.
 func (b *run) live(ctx context.Context, r *report) error {
-	r.printf("The busy load over one Unix socket at a rate, with %s queries pending, for %v after %v of it. "+
+	r.printf("The busy load over one Unix socket at a rate, and with as many pending queries as a resolver has at that rate (%s at 100,000 frames a second), for %v after %v of it. "+
 		"Share of one core (user and system) and wake-ups (voluntary context switches of all threads) a second: "+
 		"`fstrm_capture -w /dev/null` and the sensor (dnsqr over UDP to loopback, mtu 8192) in turn. "+
 		"As Unbound: 32 frames in a row, each by its own write. As BIND: about 8 KiB by one write.\n",
-		thousands(workload.BusyPending), b.window, b.warmUp)
+		thousands(workload.Pending(100_000)), b.window, b.warmUp)
 	rows := [][]string{{"frames a second", "written as", "fstrm_capture", "sensor", "aim", "wake-ups of fstrm_capture", "wake-ups of the sensor"}}
 	var late []string
 	share, wakeUps := newLivePanel("share of one core, %"), newLivePanel("wake-ups a second")
@@ -104,7 +104,7 @@ func (b *run) paceBoth(ctx context.Context, l liveLoad) (capture, sensor activit
 
 // pace sends a load to a receiver. It first sends the queries that are pending, as fast as possible.
 func (b *run) pace(ctx context.Context, cmd *exec.Cmd, socket string, l liveLoad) (a activity, err error) {
-	file, _, err := b.load(paced)
+	file, _, err := b.load(paced(max(l.rate, 1)))
 	if err != nil {
 		return a, err
 	}
@@ -121,7 +121,7 @@ func (b *run) pace(ctx context.Context, cmd *exec.Cmd, socket string, l liveLoad
 		defer c.conn.Close()
 		p := pacer{writing: l.as, from: bufio.NewReaderSize(f, 1<<20), to: c.conn}
 		if l.rate > 0 {
-			if err := p.skip(workload.BusyPending); err != nil {
+			if err := p.skip(workload.Pending(l.rate)); err != nil {
 				return err
 			}
 		}

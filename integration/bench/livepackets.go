@@ -43,10 +43,6 @@ func (b *run) livePackets(ctx context.Context, r *report) error {
 
 // captureLive sends packets to a capturer for the time of a window.
 func (b *run) captureLive(ctx context.Context, n *namespace, of capturer, rate int) (a activity, err error) {
-	file, units, err := b.load(pacedPackets)
-	if err != nil {
-		return a, err
-	}
 	cmd, err := of.command(b, n)
 	if err != nil {
 		return a, err
@@ -61,6 +57,10 @@ func (b *run) captureLive(ctx context.Context, n *namespace, of capturer, rate i
 		return a, fmt.Errorf("%w\n%s", err, output.String())
 	}
 	if rate > 0 {
+		file, units, err := b.load(pacedPackets(rate))
+		if err != nil {
+			return a, err
+		}
 		sender := &receiver{n.command("tcpreplay", "--intf1=span", fmt.Sprintf("--pps=%d", rate), fmt.Sprintf("--limit=%d", units), file)}
 		if err := sender.cmd.Start(); err != nil {
 			return a, err

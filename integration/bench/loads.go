@@ -26,40 +26,24 @@ var (
 		})
 	}}
 	busy = load{"busy", func(b *run, file string) (int, error) {
-		l, err := workload.NewBusy(b.pairs, b.frames)
+		l, err := workload.NewBusy(b.pairs, b.frames, workload.BusyRate)
 		if err != nil {
 			return 0, err
 		}
 		return b.frames, workload.WriteFrames(file, l.Frames)
 	}}
 	clients = load{"clients", func(b *run, file string) (int, error) {
-		l, err := workload.NewBusy(b.pairs, b.frames)
+		l, err := workload.NewBusy(b.pairs, b.frames, workload.BusyRate)
 		if err != nil {
 			return 0, err
 		}
 		return 3 * b.frames, workload.WriteFrames(file, l.FramesWithClients)
 	}}
-	// paced and pacedPackets have the frames or packets that the part live needs.
-	paced = load{"paced", func(b *run, file string) (int, error) {
-		frames := workload.BusyPending + b.pacedUnits()
-		l, err := workload.NewBusy(b.pairs, frames)
-		if err != nil {
-			return 0, err
-		}
-		return frames, workload.WriteFrames(file, l.Frames)
-	}}
-	pacedPackets = load{"paced, packets", func(b *run, file string) (int, error) {
-		l, err := workload.NewBusy(b.pairs, b.pacedUnits())
-		if err != nil {
-			return 0, err
-		}
-		return b.pacedUnits(), workload.WritePackets(file, func(p *workload.Packets) { p.Busy(l) })
-	}}
 	simplePackets = load{"simple, packets", func(b *run, file string) (int, error) {
 		return b.frames, workload.WritePackets(file, func(p *workload.Packets) { p.Simple(b.pairs, b.frames) })
 	}}
 	busyPackets = load{"busy, packets", func(b *run, file string) (int, error) {
-		l, err := workload.NewBusy(b.pairs, b.frames)
+		l, err := workload.NewBusy(b.pairs, b.frames, workload.BusyRate)
 		if err != nil {
 			return 0, err
 		}
@@ -67,10 +51,33 @@ var (
 	}}
 )
 
-// pacedUnits is more frames or packets than come at one rate of the part live.
-func (b *run) pacedUnits() int {
-	const highest, odd = 100_000, 1000 // a second; batches that are not complete
-	return int((b.warmUp+b.window).Seconds()*highest) + odd
+// paced is the load for the part live at a rate, with the queries that are pending.
+func paced(rate int) load {
+	return load{fmt.Sprintf("paced, %d", rate), func(b *run, file string) (int, error) {
+		l, units, err := b.paced(rate)
+		if err != nil {
+			return 0, err
+		}
+		return units, workload.WriteFrames(file, l.Frames)
+	}}
+}
+
+// pacedPackets is paced as packets.
+func pacedPackets(rate int) load {
+	return load{fmt.Sprintf("paced, %d, packets", rate), func(b *run, file string) (int, error) {
+		l, units, err := b.paced(rate)
+		if err != nil {
+			return 0, err
+		}
+		return units, workload.WritePackets(file, func(p *workload.Packets) { p.Busy(l) })
+	}}
+}
+
+func (b *run) paced(rate int) (l *workload.Busy, units int, err error) {
+	const odd = 1000 // batches that are not complete
+	units = workload.Pending(rate) + int((b.warmUp+b.window).Seconds()*float64(rate)) + odd
+	l, err = workload.NewBusy(b.pairs, units, rate)
+	return l, units, err
 }
 
 // load returns the file of a load, which it writes at first use, and the number of its frames or

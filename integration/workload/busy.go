@@ -17,25 +17,32 @@ const LocalName = "univ.example"
 
 // The load of a busy resolver.
 const (
-	busyInterval = 20 * time.Microsecond // between queries: 100,000 frames a second
-	busyTimeout  = 60 * time.Second      // of the sensor's pairing table
+	busyTimeout  = 60 * time.Second // of the sensor's pairing table
 	busyServers  = 2000
 	meanDelay    = 40 * time.Millisecond // of responses, which are distributed exponentially
 	longestDelay = 2 * time.Second
 
-	shareUnanswered = 0.01
-	shareSubnet     = 0.05 // of transactions that have a client subnet
-	shareLocal      = 0.02
+	unanswered  = 100  // one of so many
+	shareSubnet = 0.05 // of transactions that have a client subnet
+	shareLocal  = 0.02
 )
 
-// BusyPending is with how many queries the load of a busy resolver begins: those of the minute before
-// that were not answered.
-const BusyPending = int(float64(busyTimeout) / float64(busyInterval) * shareUnanswered)
+// BusyRate is the number of frames a second at a busy resolver.
+const BusyRate = 100_000
 
-// Busy is the load of a busy resolver at 100,000 frames a second of message time. Of its
+// Pending is with how many queries the load of a resolver with a rate of frames a second begins: those of
+// the minute before that were not answered.
+func Pending(rate int) int {
+	return int(busyTimeout/interval(rate)) / unanswered
+}
+
+// interval is the time between two queries at a rate of frames a second.
+func interval(rate int) time.Duration { return 2 * time.Second / time.Duration(rate) }
+
+// Busy is the load of a busy resolver, or of one that has fewer frames a second of message time. Of its
 // transactions 1 % are unanswered, 5 % have a client subnet, 2 % have a local name. They go to 2,000
-// servers, and have the names and sizes of the captures. Tens of thousands of queries are pending: the
-// load begins with the queries of the minute before that were not answered.
+// servers, and have the names and sizes of the captures. The load begins with the queries of the minute before
+// that were not answered: at 100,000 frames a second 30,000 queries are pending.
 type Busy struct {
 	variants variants
 	events   []event
@@ -57,19 +64,20 @@ type transaction struct {
 	name     uint64 // selects the letters of the first label
 }
 
-// NewBusy returns a load of frames from pairs. It is the same for the same pairs.
-func NewBusy(pairs []Pair, frames int) (*Busy, error) {
+// NewBusy returns a load of frames from pairs, with a rate of frames a second. It is the same for the same
+// pairs.
+func NewBusy(pairs []Pair, frames, rate int) (*Busy, error) {
 	v, err := newVariants(pairs)
 	if err != nil {
 		return nil, err
 	}
 	l := &Busy{variants: v}
-	between := time.Duration(float64(busyInterval) / shareUnanswered)
-	for i := range BusyPending {
-		l.events = append(l.events, event{at: time.Duration(i) * between, transaction: uint64(i)})
+	pending, between := Pending(rate), interval(rate)
+	for i := range pending {
+		l.events = append(l.events, event{at: time.Duration(i) * unanswered * between, transaction: uint64(i)})
 	}
 	for i := 0; len(l.events) < frames; i++ {
-		at, n := busyTimeout+time.Duration(i)*busyInterval, uint64(BusyPending+i)
+		at, n := busyTimeout+time.Duration(i)*between, uint64(pending+i)
 		l.events = append(l.events, event{at: at, transaction: n})
 		if delay := l.transaction(n).delay; delay > 0 {
 			l.events = append(l.events, event{at: at + delay, transaction: n, response: true})
@@ -92,7 +100,7 @@ func (l *Busy) transaction(n uint64) transaction {
 	default:
 		t.pair = l.variants.plain[i]
 	}
-	if r.Float64() >= shareUnanswered {
+	if r.Float64() >= 1./unanswered {
 		t.delay = min(time.Millisecond+time.Duration(r.ExpFloat64()*float64(meanDelay)), longestDelay)
 	}
 	return t

@@ -16,7 +16,7 @@ const (
 // NewPending returns the load of a busy resolver that begins with another number of pending queries,
 // which are not answered. Each of them is a frame in addition to frames.
 func NewPending(pairs []Pair, pending, frames int) (*Busy, error) {
-	l, err := NewBusy(pairs, BusyPending+frames)
+	l, err := NewBusy(pairs, Pending(BusyRate)+frames, BusyRate)
 	if err != nil {
 		return nil, err
 	}

@@ -148,7 +148,7 @@ func clientsLoad(b testing.TB, frames int) load {
 }
 
 func newBusy(b testing.TB, frames int) *workload.Busy {
-	busy, err := workload.NewBusy(capturedPairs(b), frames)
+	busy, err := workload.NewBusy(capturedPairs(b), frames, workload.BusyRate)
 	if err != nil {
 		b.Fatal(err)
 	}
