@@ -34,8 +34,8 @@ func appendPacket(b []byte, src, dst netip.AddrPort, msg []byte) []byte {
 	} else {
 		b = appendIPv6Header(b, src.Addr().As16(), dst.Addr().As16(), size)
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(src.Port())<<16|uint32(dst.Port()))
-	b = binary.BigEndian.AppendUint32(b, uint32(size)<<16)
+	ports := uint64(src.Port())<<16 | uint64(dst.Port())
+	b = binary.BigEndian.AppendUint64(b, ports<<32|uint64(size)<<16)
 	return append(b, msg...)
 }
 
@@ -44,19 +44,16 @@ func appendIPv4Header(b []byte, src, dst [4]byte, size int) []byte {
 	length := 0x4500<<16 | uint32(ipv4HeaderLen+size)
 	protocol := uint32(hops<<24 | protoUDP<<16)
 	from, to := binary.BigEndian.Uint32(src[:]), binary.BigEndian.Uint32(dst[:])
-	checksum := checksumOf(length, protocol, from, to)
+	protocol |= uint32(checksumOf(length, protocol, from, to))
 
-	b = binary.BigEndian.AppendUint32(b, length)
-	b = binary.BigEndian.AppendUint32(b, 0)
-	b = binary.BigEndian.AppendUint32(b, protocol|uint32(checksum))
-	b = binary.BigEndian.AppendUint32(b, from)
+	b = binary.BigEndian.AppendUint64(b, uint64(length)<<32)
+	b = binary.BigEndian.AppendUint64(b, uint64(protocol)<<32|uint64(from))
 	return binary.BigEndian.AppendUint32(b, to)
 }
 
 // appendIPv6Header appends an IPv6 header (RFC 8200 section 3) for size bytes of UDP.
 func appendIPv6Header(b []byte, src, dst [16]byte, size int) []byte {
-	b = binary.BigEndian.AppendUint32(b, 0x60<<24)
-	b = binary.BigEndian.AppendUint32(b, uint32(size)<<16|protoUDP<<8|hops)
+	b = binary.BigEndian.AppendUint64(b, 0x60<<56|uint64(size)<<16|protoUDP<<8|hops)
 	b = append(b, src[:]...)
 	return append(b, dst[:]...)
 }
