@@ -120,8 +120,11 @@ func (a *account) note(f *fields) {
 		kind = 0
 	}
 	a.types[kind]++
-	a.setLabel(&a.identity, f.bytes(f.identity))
-	a.setLabel(&a.version, f.bytes(f.version))
+	if f.newNames {
+		f.newNames = false
+		a.setLabel(&a.identity, f.bytes(f.identity))
+		a.setLabel(&a.version, f.bytes(f.version))
+	}
 }
 
 // setLabel copies a frame's value, up to maxLabel, to kept. A nil value, of a frame without

@@ -1,8 +1,12 @@
 package collector
 
 import (
+	"bytes"
+	"maps"
 	"math"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	dnstap "github.com/dnstap/golang-dnstap"
@@ -143,6 +147,7 @@ func oddFrames() map[string][]byte {
 		panic(err)
 	}
 	message := func(body wire) wire { return wire(nil).varint(15, 1).bytes(14, body) }
+	client := append(wire(nil).varint(1, uint64(dnstap.Message_CLIENT_RESPONSE)), inner[2:]...)
 	deep := wire(nil)
 	for range 10050 {
 		deep = protowire.AppendTag(deep, 20, protowire.StartGroupType)
@@ -195,6 +200,23 @@ func oddFrames() map[string][]byte {
 		"port above 16 bits":               message(wire(inner).varint(7, 65536)),
 		"port above 32 bits":               message(wire(inner).varint(7, 1<<32|53)),
 		"query port above 16 bits":         message(wire(inner).varint(6, 65536)),
+		"client":                           message(client),
+		"client, type after message":       wire(nil).bytes(14, client).varint(15, 1),
+		"client, type twice":               message(client).varint(15, 2),
+		"client, another type":             wire(nil).varint(15, 2).bytes(14, client),
+		"client, no type":                  wire(nil).bytes(14, client),
+		"client, cut short":                message(client[:len(client)-3]),
+		"client, then garbage":             message(append(client[:len(client):len(client)], "GET / HTTP/1.1"...)),
+		"client, then resolver":            message(client.varint(1, 4)),
+		"client, unknown fields":           message(client).varint(16, 3),
+		"client, invalid field":            append(message(client), 20<<3|6, 0),
+		"client, then resolver's message":  message(client).bytes(14, inner),
+		"resolver, then client's message":  message(inner).bytes(14, client),
+		"client, then empty message":       message(client).bytes(14, nil),
+		"client, message of two":           message(client[:2]).bytes(14, client[2:]),
+		"client, long type":                message(append(wire{1 << 3, 0x85, 0}, client[2:]...)),
+		"client, long message":             message(client.bytes(10, make([]byte, 1<<14))),
+		"client's type is not first":       message(append(client[2:4:4], client...)),
 		"invalid UTF-8":                    good.bytes(1, []byte{0xff, 0xfe}).bytes(2, []byte{0xc3}),
 	}
 }
@@ -221,12 +243,75 @@ func TestDecodeAgreesOnCapturesAndTheirPrefixes(t *testing.T) {
 	}
 }
 
-// checkDecode compares fields and verdict with the library's.
+// TestMessagesThatAreNotOutwardAreNotRead has a frame of Knot Resolver, which sends CLIENT_* only, and
+// frames that must be read.
+func TestMessagesThatAreNotOutwardAreNotRead(t *testing.T) {
+	_, captured := capture(t, "kresd.fstrm")
+	var f fields
+	if !f.decode(captured[0]) || !f.unread {
+		t.Error("a captured frame was read")
+	}
+	frames := oddFrames()
+	for _, name := range []string{"good", "client, then resolver's message", "resolver, then client's message", "client's type is not first"} {
+		if !f.decode(frames[name]) || f.unread {
+			t.Errorf("%s: not read", name)
+		}
+	}
+}
+
+// TestNamesOfFramesInTurn takes frames in one burst, and compares identity and version after each with those
+// of frames that are decoded alone. Most frames have the names of another one, or a part of them.
+func TestNamesOfFramesInTurn(t *testing.T) {
+	var frames [][]byte
+	odd := oddFrames()
+	for _, name := range slices.Sorted(maps.Keys(odd)) {
+		frames = append(frames, odd[name])
+	}
+	for _, name := range []string{"bind.fstrm", "kresd.fstrm"} {
+		_, captured := capture(t, name)
+		frames = append(frames, captured[:20]...)
+	}
+	nameless := sample()
+	nameless.Identity, nameless.Version = nil, nil
+	rest := marshal(nameless)
+	for _, names := range []wire{
+		wire(nil).bytes(1, []byte("a")).bytes(2, []byte("1")), wire(nil).bytes(1, []byte("a")), wire(nil).bytes(2, []byte("1")),
+		wire(nil).bytes(2, []byte("2")).bytes(1, []byte("a")), wire(nil).bytes(1, []byte("a")).bytes(2, nil), nil,
+	} {
+		frames = append(frames, slices.Concat(names, rest), slices.Concat(names, rest, names), slices.Concat(names, rest[:len(rest)-1]),
+			slices.Concat(names, wire(nil).varint(15, 1).bytes(14, wire(nil).varint(1, 5))))
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	s := stream{lane: &sink{}}
+	var identity, version []byte
+	for range 50_000 {
+		b := frames[r.IntN(len(frames))]
+		s.take(dataFrame, b)
+		var f fields
+		if f.decode(b) && f.holdsMessage() {
+			if v := f.bytes(f.identity); v != nil {
+				identity = v
+			}
+			if v := f.bytes(f.version); v != nil {
+				version = v
+			}
+		}
+		if !bytes.Equal(s.account.identity, identity) || !bytes.Equal(s.account.version, version) {
+			t.Fatalf("identity %q, version %q instead of %q and %q after %x", s.account.identity, s.account.version, identity, version, b)
+		}
+	}
+}
+
+// checkDecode compares fields and verdict with the library's. A frame whose message is not read must
+// be as if the message ended after its type.
 func checkDecode(t *testing.T, b []byte) {
 	t.Helper()
 	var f fields
 	var d dnstap.Dnstap
-	accepted := f.decode(b)
+	accepted, verdict := f.decode(b), decodeFrame(b)
+	if f.unread {
+		b = cutAfterType(t, b)
+	}
 	err := proto.Unmarshal(b, &d)
 	if accepted != (err == nil) {
 		t.Fatalf("decode accepts: %v; proto.Unmarshal says %v\n%x", accepted, err, b)
@@ -249,9 +334,38 @@ func checkDecode(t *testing.T, b []byte) {
 			t.Fatalf("fields (-library +ours):\n%s\n%x", diff, b)
 		}
 	}
-	if diff := cmp.Diff(oracle(b), decodeFrame(b), compare); diff != "" {
+	if diff := cmp.Diff(oracle(b), verdict, compare); diff != "" {
 		t.Fatalf("verdict (-oracle +ours):\n%s\n%x", diff, b)
 	}
+}
+
+// cutAfterType returns a frame without the fields after the first one of its message, which is the
+// type. The frame must have one message.
+func cutAfterType(t *testing.T, b []byte) (cut wire) {
+	t.Helper()
+	messages := 0
+	for len(b) > 0 {
+		num, _, n := protowire.ConsumeField(b)
+		if n < 0 {
+			t.Fatalf("not read, but the frame is malformed: %x", b)
+		}
+		if num == 14 {
+			messages++
+			message, _ := protowire.ConsumeBytes(b[1:])
+			num, typ, n := protowire.ConsumeField(message)
+			if num != 1 || typ != protowire.VarintType {
+				t.Fatalf("not read, but the message does not begin with its type: %x", message)
+			}
+			cut = cut.bytes(14, message[:n])
+		} else {
+			cut = append(cut, b[:n]...)
+		}
+		b = b[n:]
+	}
+	if messages != 1 {
+		t.Fatalf("not read, but there are %d messages", messages)
+	}
+	return cut
 }
 
 // typeNumber and protocolNumber return 0 if the field is absent; the library's getters return

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"bytes"
 	"net/netip"
 
 	dnstap "github.com/dnstap/golang-dnstap"
@@ -34,15 +35,23 @@ const (
 
 // fields are the fields of a dnstap frame that this package reads.
 type fields struct {
-	frame []byte
+	frame             []byte
+	identity, version span
+	names             int  // octets of identity and version with which the frame begins
+	newNames          bool // identity or version may have changed since the last account.note
+	kind              dnstap.Dnstap_Type
+	hasKind           bool
+	hasMessage        bool
+	hasType           bool
+	unread            bool // of the message only the type was read
+	messageType       dnstap.Message_Type
 
-	identity, version   span
-	kind                dnstap.Dnstap_Type
-	hasKind, hasMessage bool
+	messageFields // not set if unread
+}
 
-	hasType                       bool
+// messageFields are the fields of a dnstap.Message, except for its type.
+type messageFields struct {
 	hasQuerySec, hasResponseSec   bool
-	messageType                   dnstap.Message_Type
 	protocol                      dnstap.SocketProtocol
 	queryAddress, responseAddress span
 	queryPort, responsePort       uint32
@@ -68,37 +77,101 @@ func (f *fields) bytes(s span) []byte {
 // fields. It accepts the same frames as proto.Unmarshal, with the same result: of several values
 // the last is used, several messages are merged, and unknown fields and fields of another wire
 // type are skipped.
+//
+// There is one difference. Resolvers send many messages that are not outward, so decode does not
+// read a message that begins with such a type: the fields after the type may be anything.
 func (f *fields) decode(frame []byte) bool {
-	*f = fields{frame: frame}
-	for i := 0; i < len(frame); {
-		tag, at := varintAt(frame, i)
-		if at < 0 {
-			return false
-		}
-		var v uint64
-		switch tag {
-		case dnstapIdentity:
-			f.identity, i = bytesAt(frame, at)
-		case dnstapVersion:
-			f.version, i = bytesAt(frame, at)
-		case dnstapType:
-			v, i = varintAt(frame, at)
-			f.kind, f.hasKind = dnstap.Dnstap_Type(v), true
-		case dnstapMessage:
-			var message span
-			message, i = bytesAt(frame, at)
-			if i > 0 && !f.decodeMessage(message) {
-				return false
-			}
-			f.hasMessage = true
-		default:
-			i = skipField(tag, frame, at)
-		}
-		if i < 0 {
+	f.kind, f.hasKind, f.hasMessage, f.hasType, f.unread, f.messageType = 0, false, false, false, false, 0
+	f.readNames(frame)
+	message, i := f.envelope(frame)
+	if i == len(frame) && f.hasKind && f.beginsInward(message) {
+		return true
+	}
+	f.messageFields = messageFields{}
+	if f.hasMessage && !f.decodeMessage(message) {
+		return false
+	}
+	for i < len(frame) {
+		if i = f.outerField(frame, i); i < 0 {
 			return false
 		}
 	}
 	return f.hasKind && f.hasType == f.hasMessage
+}
+
+// readNames sets f.frame, and reads identity and version if the frame begins with them. Usually it
+// begins with the same octets as the frame before.
+func (f *fields) readNames(frame []byte) {
+	before := f.frame[:f.names]
+	f.frame = frame
+	if len(before) > 0 && bytes.HasPrefix(frame, before) {
+		return
+	}
+	f.identity, f.version, f.names, f.newNames = span{}, span{}, 0, true
+	if s, n := expectBytes(frame, 0, dnstapIdentity); n > 0 {
+		f.identity, f.names = s, n
+	}
+	if s, n := expectBytes(frame, f.names, dnstapVersion); n > f.names {
+		f.version, f.names = s, n
+	}
+}
+
+// envelope reads the fields after the names that are in the orders in which resolvers write them.
+// It returns the message, which it does not read, and the offset after these fields.
+func (f *fields) envelope(b []byte) (message span, i int) {
+	i = f.names
+	if v, n := expectSmall(b, i, dnstapType); n > i { // PowerDNS
+		f.kind, f.hasKind, i = dnstap.Dnstap_Type(v), true, n
+	}
+	if s, n := expectBytes(b, i, dnstapMessage); n > i {
+		message, f.hasMessage, i = s, true, n
+	}
+	if v, n := expectSmall(b, i, dnstapType); n > i {
+		f.kind, f.hasKind, i = dnstap.Dnstap_Type(v), true, n
+	}
+	return message, i
+}
+
+// beginsInward reports whether a message begins with a type that is not outward, and then sets
+// that type.
+func (f *fields) beginsInward(message span) bool {
+	v, n := expectSmall(f.frame[:message.end], int(message.begin), messageType)
+	if n == int(message.begin) || roleOf(dnstap.Message_Type(v)) != transform.OtherRole {
+		return false
+	}
+	f.messageType, f.hasType, f.unread = dnstap.Message_Type(v), true, true
+	return true
+}
+
+// outerField reads any one field of a frame at i, and returns the offset after it, negative if it
+// is invalid.
+func (f *fields) outerField(frame []byte, i int) (end int) {
+	tag, at := varintAt(frame, i)
+	if at < 0 {
+		return -1
+	}
+	var v uint64
+	switch tag {
+	case dnstapIdentity:
+		f.identity, end = bytesAt(frame, at)
+		f.names, f.newNames = 0, true
+	case dnstapVersion:
+		f.version, end = bytesAt(frame, at)
+		f.names, f.newNames = 0, true
+	case dnstapType:
+		v, end = varintAt(frame, at)
+		f.kind, f.hasKind = dnstap.Dnstap_Type(v), true
+	case dnstapMessage:
+		var message span
+		message, end = bytesAt(frame, at)
+		if end > 0 && !f.decodeMessage(message) {
+			return -1
+		}
+		f.hasMessage = true
+	default:
+		end = skipField(tag, frame, at)
+	}
+	return end
 }
 
 func (f *fields) decodeMessage(message span) bool {
@@ -121,6 +194,9 @@ func (f *fields) expected(b []byte, i int) int {
 	if v, n := expectSmall(b, i, messageType); n > i {
 		f.messageType, f.hasType, i = dnstap.Message_Type(v), true, n
 	}
+	if v, n := expectSmall(b, i, messageSocketProtocol); n > i { // PowerDNS
+		f.protocol, i = dnstap.SocketProtocol(v), n
+	}
 	if _, n := expectSmall(b, i, messageSocketFamily); n > i {
 		i = n
 	}
@@ -129,6 +205,9 @@ func (f *fields) expected(b []byte, i int) int {
 	}
 	if s, n := expectBytes(b, i, messageQueryAddress); n > i {
 		f.queryAddress, i = s, n
+	}
+	if v, n := expectVarint(b, i, messageQueryPort); n > i { // PowerDNS
+		f.queryPort, i = uint32(v), n
 	}
 	if s, n := expectBytes(b, i, messageResponseAddress); n > i {
 		f.responseAddress, i = s, n
@@ -159,6 +238,9 @@ func (f *fields) expected(b []byte, i int) int {
 	}
 	if s, n := expectBytes(b, i, messageResponseMessage); n > i {
 		f.responseMessage, i = s, n
+	}
+	if s, n := expectBytes(b, i, messageQueryZone); n > i { // PowerDNS
+		f.zone, i = s, n
 	}
 	return i
 }
