@@ -1,9 +1,9 @@
 package conf
 
 import (
-	"bytes"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -82,14 +82,14 @@ func (s *section) localNamesFile() []string {
 func (s *section) namesIn(path string, src []byte) (names []string, lines []int) {
 	const detail = "Each line takes one domain name, like corp.example; comments begin with #."
 	line, start, bad := 0, 0, 0
-	for raw := range bytes.Lines(src) {
+	for raw := range strings.Lines(string(src)) { // one string, which all names share
 		line++
-		text, _, _ := bytes.Cut(raw, []byte("#"))
-		if name := bytes.TrimSpace(text); len(name) > 0 {
-			if _, err := checkLocalName(string(name)); err == nil {
-				names, lines = append(names, string(name)), append(lines, line)
+		text, _, _ := strings.Cut(raw, "#")
+		if name := strings.TrimSpace(text); name != "" {
+			if _, err := checkLocalName(name); err == nil {
+				names, lines = append(names, name), append(lines, line)
 			} else {
-				at := rangeOf(path, line, raw, start, bytes.Index(raw, name), len(name))
+				at := rangeOf(path, line, raw, start, strings.Index(raw, name), len(name))
 				if bad++; bad > maxBadNames {
 					s.fail(at, "too many lines are not domain names: the rest of the file is not read", detail)
 					return nil, nil
@@ -104,11 +104,11 @@ func (s *section) namesIn(path string, src []byte) (names []string, lines []int)
 
 // rangeOf returns the range of n bytes at offset from in a line that begins at byte
 // start of its file.
-func rangeOf(path string, line int, raw []byte, start, from, n int) hcl.Range {
-	column := 1 + utf8.RuneCount(raw[:from])
+func rangeOf(path string, line int, raw string, start, from, n int) hcl.Range {
+	column := 1 + utf8.RuneCountInString(raw[:from])
 	return hcl.Range{
 		Filename: path,
 		Start:    hcl.Pos{Line: line, Column: column, Byte: start + from},
-		End:      hcl.Pos{Line: line, Column: column + utf8.RuneCount(raw[from:from+n]), Byte: start + from + n},
+		End:      hcl.Pos{Line: line, Column: column + utf8.RuneCountInString(raw[from:from+n]), Byte: start + from + n},
 	}
 }

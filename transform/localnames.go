@@ -26,6 +26,7 @@ type localNames struct {
 	pairs   map[string]pair        // by the first two labels of spellings in ASCII
 	single  map[string]int32       // spellings of one label
 	unicode map[[4]byte][]spelling // other spellings, by their first octets
+	longer  [][]uint8              // lengths, as text, of spellings of three or more labels
 	begins  firstOctets            // of first labels, of any spelling
 	lengths []byte                 // of first labels
 
@@ -36,8 +37,8 @@ type localNames struct {
 
 // A pair is two labels that begin a spelling.
 type pair struct {
-	entry  int32   // the spelling that has no more labels, or -1
-	longer []uint8 // lengths, as text, of spellings with more labels
+	entry  int32 // the spelling that has no more labels, or -1
+	longer int32 // index of the lengths of spellings with more labels; 0: there are none
 }
 
 // A spelling is an entry as it may occur in text.
@@ -60,35 +61,39 @@ func newLocalNames(entries []string) (*localNames, error) {
 	x := &localNames{
 		entries: entries,
 		byText:  map[string]int32{},
-		pairs:   map[string]pair{},
+		pairs:   make(map[string]pair, len(entries)),
 		single:  map[string]int32{},
 		unicode: map[[4]byte][]spelling{},
+		longer:  [][]uint8{nil},
 	}
 	for i, entry := range entries {
 		name, err := ParseLocalName(entry)
 		if err != nil {
 			return nil, err
 		}
-		for _, text := range spellings(name) {
+		x.add(name, int32(i))
+		for _, text := range uLabels(name) {
 			x.add(string(foldCase(nil, []byte(text))), int32(i))
 		}
 	}
 	return x, nil
 }
 
-// spellings returns a name in A-labels and, if that differs, in U-labels.
-func spellings(name string) []string {
-	all := []string{name}
+// uLabels returns the spellings of a name in U-labels, in NFC and NFD. It returns none if the name
+// has no A-label.
+func uLabels(name string) (all []string) {
+	if !strings.Contains(name, aLabelPrefix) {
+		return nil
+	}
 	u, err := idna.Punycode.ToUnicode(name)
 	if err != nil || u == name {
-		return all
+		return nil
 	}
-	for _, form := range []norm.Form{norm.NFC, norm.NFD} {
-		if text := form.String(u); text != all[len(all)-1] {
-			all = append(all, text)
-		}
+	c, d := norm.NFC.String(u), norm.NFD.String(u)
+	if c == d {
+		return []string{c}
 	}
-	return all
+	return []string{c, d}
 }
 
 func (x *localNames) add(text string, entry int32) {
@@ -113,8 +118,12 @@ func (x *localNames) add(text string, entry int32) {
 	}
 	if more {
 		x.byText[text] = entry
-		if !bytes.Contains(p.longer, []byte{uint8(len(text))}) {
-			p.longer = append(p.longer, uint8(len(text)))
+		if p.longer == 0 {
+			p.longer = int32(len(x.longer))
+			x.longer = append(x.longer, nil)
+		}
+		if lengths := &x.longer[p.longer]; bytes.IndexByte(*lengths, uint8(len(text))) < 0 {
+			*lengths = append(*lengths, uint8(len(text)))
 		}
 	} else {
 		p.entry = entry
@@ -166,6 +175,15 @@ func ParseLocalName(entry string) (string, error) {
 	if strings.HasSuffix(name, ".") {
 		return "", fmt.Errorf("local name %q ends in an empty label", entry)
 	}
+	if isPlain(name) {
+		return name, nil
+	}
+	return localNameByIDNA(entry, name)
+}
+
+// localNameByIDNA is ParseLocalName for an entry of any form. name is the entry without spaces and
+// the final dot.
+func localNameByIDNA(entry, name string) (string, error) {
 	ascii, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false)).ToASCII(name)
 	if err != nil {
 		return "", fmt.Errorf("local name %q has no form in DNS: %w", entry, err)
@@ -189,6 +207,28 @@ func ParseLocalName(entry string) (string, error) {
 		return "", fmt.Errorf("local name %q: %w", entry, err)
 	}
 	return ascii, nil
+}
+
+// aLabelPrefix is the prefix of A-labels (RFC 5890, section 2.3.2.1).
+const aLabelPrefix = "xn--"
+
+// isPlain reports whether ParseLocalName returns a name as it is. Files may have a million of such
+// names. It is false for some other names that remain the same, with hyphens in a row.
+func isPlain(name string) bool {
+	if len(name) > dnswire.MaxName-2 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || strings.Contains(label, "--") {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if !isLabelChar(c) || c != toLower(c) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // packName returns a name in presentation form as uncompressed wire form.
@@ -286,7 +326,7 @@ func (x *localNames) at(text []byte, start, dot int, isName bool) (occurrence, b
 	if !ok {
 		return occurrence{}, false
 	}
-	for _, n := range p.longer {
+	for _, n := range x.longer[p.longer] {
 		if end := start + int(n); end <= len(text) {
 			if entry, ok := x.byText[string(text[start:end])]; ok && x.counts(text, start, end, isName) {
 				return occurrence{entry, end, isName && end == len(text)}, true
@@ -386,7 +426,7 @@ func (x *localNames) begin(text []byte) (entry int32, ok bool) {
 	if ok && p.entry >= 0 {
 		return p.entry, true
 	}
-	for _, n := range p.longer {
+	for _, n := range x.longer[p.longer] {
 		if end := int(n); end == len(text) || end < len(text) && text[end] == '.' {
 			if entry, ok := x.byText[string(text[:end])]; ok {
 				return entry, true

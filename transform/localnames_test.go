@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/net/idna"
 
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire"
 	"github.com/dnstap-pdns/dnstap-pdns/transform/dnswire/wiretest"
@@ -49,6 +51,51 @@ func TestParseLocalNameRefuses(t *testing.T) {
 		if _, err := NewPolicy(Config{PairingTimeout: time.Second, TimeResolution: 1, LocalNames: []string{entry}}); err == nil {
 			t.Errorf("NewPolicy takes %q", entry)
 		}
+	}
+}
+
+// TestPlainNamesAreAsIDNAHasThem compares the short way of ParseLocalName, and of uLabels, with the long
+// one, over names with hyphens, underscores, digits and labels of IDNA, and of lengths at the limits.
+func TestPlainNamesAreAsIDNAHasThem(t *testing.T) {
+	labels := []string{"", "a", "9", "_tcp", "_", "-", "--", "-a", "a-", "a-b", "a--b", "ab--c", "ab--", "a-b-c-d", "abc--d", "xn--", "xn--bcher-kva",
+		"xn--a", "axn--b", "xn-a", "A", "aB", "bücher", "in-addr", "0", "1e", "0x10", "a b", "a*", "a\\", "a\000", "\xff", "\u200d", "\u3002", "\u05d0", "\u0660",
+		strings.Repeat("a", 62), strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("-", 63), strings.Repeat("9", 63)}
+	const letters = "abcxyz0189-_"
+	r := rand.New(rand.NewPCG(1, 2))
+	plain, longest := 0, 0
+	for range 200_000 {
+		var parts []string
+		for range 1 + r.IntN(6) {
+			label := labels[r.IntN(len(labels))]
+			if r.IntN(2) == 0 {
+				b := make([]byte, 1+r.IntN(8))
+				for i := range b {
+					b[i] = letters[r.IntN(len(letters))]
+				}
+				label = string(b)
+			}
+			parts = append(parts, label)
+		}
+		name := strings.Join(parts, ".")
+		if r.IntN(20) == 0 && len(name) < 250 { // near the limit of a name
+			for n := 250 + r.IntN(8); len(name) < n; {
+				name += "." + strings.Repeat("a", min(63, n-len(name)))
+			}
+		}
+		got, err := localNameByIDNA(name, name)
+		if isPlain(name) {
+			plain++
+			longest = max(longest, len(name))
+			if err != nil || got != name {
+				t.Fatalf("%q: %q, %v", name, got, err)
+			}
+		}
+		if u, uErr := idna.Punycode.ToUnicode(got); err == nil && !strings.Contains(got, aLabelPrefix) && (uErr != nil || u != got) {
+			t.Fatalf("%q: U-labels %q, %v", got, u, uErr)
+		}
+	}
+	if plain < 20_000 || longest != 253 {
+		t.Errorf("only %d plain names, of up to %d octets", plain, longest)
 	}
 }
 
