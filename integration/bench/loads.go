@@ -39,6 +39,13 @@ var (
 		}
 		return 3 * b.frames, workload.WriteFrames(file, l.FramesWithClients)
 	}}
+	onlyClients = load{"only CLIENT_*", func(b *run, file string) (int, error) {
+		l, err := workload.NewBusy(b.pairs, b.frames, workload.BusyRate)
+		if err != nil {
+			return 0, err
+		}
+		return 2 * b.frames, workload.WriteFrames(file, l.Clients)
+	}}
 	simplePackets = load{"simple, packets", func(b *run, file string) (int, error) {
 		return b.frames, workload.WritePackets(file, func(p *workload.Packets) { p.Simple(b.pairs, b.frames) })
 	}}
@@ -102,7 +109,7 @@ type written struct {
 
 // loadAims are what the sensor aims at, in times fstrm_capture: first, then the summit.
 var loadAims = map[string]string{
-	simple.name: "3.5, then 2.5", busy.name: "4.8, then 3.2", simplePackets.name: "3.5, then 2.5", busyPackets.name: "3.5, then 2.5",
+	simple.name: "3.5, then 2.5", busy.name: "4.8, then 3.2", onlyClients.name: "0.6", simplePackets.name: "3.5, then 2.5", busyPackets.name: "3.5, then 2.5",
 }
 
 // frameLoad is the load of frames with the transactions of a load of packets. fstrm_capture gets
@@ -116,7 +123,7 @@ func (b *run) loads(ctx context.Context, r *report) error {
 		"Packets are read from a file, and compared with fstrm_capture's time for the frames of the same transactions.\n", b.medianText())
 	rows := [][]string{{"load", "frames or packets", "octets each", "fstrm_capture", "sensor", "user", "system", "times fstrm_capture", "aim, then summit", "peak RSS"}}
 	captures, sensors := map[string]measurement{}, map[string]measurement{} // by load
-	for _, l := range []load{simple, busy, clients} {
+	for _, l := range []load{simple, busy, clients, onlyClients} {
 		capture, sensor, err := b.compare(ctx, l)
 		if err != nil {
 			return err
@@ -128,7 +135,6 @@ func (b *run) loads(ctx context.Context, r *report) error {
 		}
 		rows = append(rows, row)
 	}
-	rows = append(rows, b.clientRow(captures[clients.name], sensors[busy.name], sensors[clients.name]))
 	for _, l := range []load{simplePackets, busyPackets} {
 		replayed, err := b.replays(ctx, l)
 		if err != nil {
@@ -163,16 +169,6 @@ func (b *run) row(l load, capture, sensor measurement) ([]string, error) {
 	}
 	return []string{l.name, thousands(units), fmt.Sprint(info.Size() / n), each(capture.cpu(), n), each(sensor.cpu(), n), each(sensor.user, n), each(sensor.system, n),
 		times(sensor.cpu(), capture.cpu()), loadAims[l.name], rss}, nil
-}
-
-// clientRow returns the row of the frames CLIENT_*: what the sensor needs more with them than without,
-// and fstrm_capture's time for any frame of that load.
-func (b *run) clientRow(capture, without, with measurement) []string {
-	n := int64(2 * b.frames)
-	capture = measurement{user: capture.user * 2 / 3, system: capture.system * 2 / 3}
-	user, system := with.user-without.user, with.system-without.system
-	return []string{"of these, CLIENT_*", thousands(2 * b.frames), "", each(capture.cpu(), n), each(user+system, n), each(user, n), each(system, n),
-		times(user+system, capture.cpu()), "0.6", ""}
 }
 
 // compare feeds a load to fstrm_capture and to the sensor.

@@ -111,17 +111,26 @@ func (l *Busy) Frames(emit func(*dnstap.Dnstap) error) error {
 	return l.each(func(f frame) error { return emit(f.Dnstap) })
 }
 
-// FramesWithClients is Frames with twice as many frames CLIENT_QUERY and CLIENT_RESPONSE in addition.
+// FramesWithClients is Frames with twice as many frames of Clients in addition.
 func (l *Busy) FramesWithClients(emit func(*dnstap.Dnstap) error) error {
 	return l.each(func(f frame) error {
 		if err := emit(f.Dnstap); err != nil {
 			return err
 		}
-		if err := emit(clientFrame(f.Dnstap, f.pair.Query, dnstap.Message_CLIENT_QUERY)); err != nil {
-			return err
-		}
-		return emit(clientFrame(f.Dnstap, f.pair.Response, dnstap.Message_CLIENT_RESPONSE))
+		return emitClients(f, emit)
 	})
+}
+
+// Clients passes two frames, CLIENT_QUERY and CLIENT_RESPONSE, for each frame of the load to emit.
+func (l *Busy) Clients(emit func(*dnstap.Dnstap) error) error {
+	return l.each(func(f frame) error { return emitClients(f, emit) })
+}
+
+func emitClients(f frame, emit func(*dnstap.Dnstap) error) error {
+	if err := emit(clientFrame(f.Dnstap, f.pair.Query, dnstap.Message_CLIENT_QUERY)); err != nil {
+		return err
+	}
+	return emit(clientFrame(f.Dnstap, f.pair.Response, dnstap.Message_CLIENT_RESPONSE))
 }
 
 // A frame is a frame of the load with its transaction.

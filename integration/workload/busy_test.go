@@ -69,7 +69,7 @@ func TestBusyIsWhatItStates(t *testing.T) {
 		"queries/s":       {queries / lastQuery.Sub(first).Seconds(), 50_000, 1000},
 		"client subnets":  {subnets / queries, shareSubnet, 0.005},
 		"local names":     {local / queries, shareLocal, 0.005},
-		"without answers": {1 - responses/queries, 1./unanswered, 0.005},
+		"without answers": {1 - responses/queries, 1. / unanswered, 0.005},
 	} {
 		if math.Abs(share.got-share.want) > share.tolerance {
 			t.Errorf("%s: %v, want %v", what, share.got, share.want)
