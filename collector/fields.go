@@ -43,10 +43,9 @@ type fields struct {
 	hasKind           bool
 	hasMessage        bool
 	hasType           bool
-	unread            bool // of the message only the type was read
 	messageType       dnstap.Message_Type
 
-	messageFields // not set if unread
+	messageFields // of an earlier frame if decode did not read the message
 }
 
 // messageFields are the fields of a dnstap.Message, except for its type.
@@ -78,13 +77,14 @@ func (f *fields) bytes(s span) []byte {
 // the last is used, several messages are merged, and unknown fields and fields of another wire
 // type are skipped.
 //
-// There is one difference. Resolvers send many messages that are not outward, so decode does not
-// read a message that begins with such a type: the fields after the type may be anything.
+// There is one difference. Resolvers send many messages that are not outward. If such a message
+// is the only one of its frame and begins with its type, decode reads nothing after the type: another type
+// there has no effect, and the rest may be invalid.
 func (f *fields) decode(frame []byte) bool {
-	f.kind, f.hasKind, f.hasMessage, f.hasType, f.unread, f.messageType = 0, false, false, false, false, 0
+	f.kind, f.hasKind, f.hasMessage, f.hasType, f.messageType = 0, false, false, false, 0
 	f.readNames(frame)
 	message, i := f.envelope(frame)
-	if i == len(frame) && f.hasKind && f.beginsInward(message) {
+	if i == len(frame) && f.hasKind && f.beginsNotOutward(message) {
 		return true
 	}
 	f.messageFields = messageFields{}
@@ -132,14 +132,14 @@ func (f *fields) envelope(b []byte) (message span, i int) {
 	return message, i
 }
 
-// beginsInward reports whether a message begins with a type that is not outward, and then sets
+// beginsNotOutward reports whether a message begins with a type that is not outward, and then sets
 // that type.
-func (f *fields) beginsInward(message span) bool {
+func (f *fields) beginsNotOutward(message span) bool {
 	v, n := expectSmall(f.frame[:message.end], int(message.begin), messageType)
 	if n == int(message.begin) || roleOf(dnstap.Message_Type(v)) != transform.OtherRole {
 		return false
 	}
-	f.messageType, f.hasType, f.unread = dnstap.Message_Type(v), true, true
+	f.messageType, f.hasType = dnstap.Message_Type(v), true
 	return true
 }
 

@@ -15,8 +15,8 @@ import (
 // socket that does not block needs no monitor. At the rates of most resolvers that is more than half of
 // all wake-ups.
 //
-// Only one Read may be in progress. It waits for data, and ends at a deadline or by Close, as that of
-// package net.
+// Only one Read may be in progress. It waits for data, and ends at a deadline or by Close, as Read of
+// package net does.
 type socket struct {
 	net.Conn
 	raw     syscall.RawConn

@@ -107,8 +107,8 @@ func appendAnyNumber(b []byte, num protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(appendTag(b, num, protowire.VarintType), v)
 }
 
-// appendLongNumber is appendNumber, and faster if the varint has five bytes: those of times from 1978
-// on and of most CRCs.
+// appendLongNumber is appendNumber, and faster if the varint has five bytes, as times from 1978 on and
+// most CRCs have.
 func appendLongNumber(b []byte, num protowire.Number, v uint64) []byte {
 	b = appendTag(b, num, protowire.VarintType)
 	if 1<<28 <= v && v < 1<<35 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -83,6 +84,15 @@ func (n *namespace) awaitCapture() error {
 		}
 	}
 	return fmt.Errorf("no packet socket receives within %v", startTime)
+}
+
+// received returns the packets that an interface of the namespace has received.
+func (n *namespace) received(name string) (packets int64, err error) {
+	interfaces, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", n.holder.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(submatch(`\b`+name+`:\s*\d+\s+(\d+)`, string(interfaces)), 10, 64)
 }
 
 func (n *namespace) end() { n.holder.stop() }

@@ -22,7 +22,7 @@ const (
 	meanDelay    = 40 * time.Millisecond // of responses, which are distributed exponentially
 	longestDelay = 2 * time.Second
 
-	unanswered  = 100  // one of so many
+	unanswered  = 100  // one query of this number has no response
 	shareSubnet = 0.05 // of transactions that have a client subnet
 	shareLocal  = 0.02
 )
@@ -30,8 +30,8 @@ const (
 // BusyRate is the number of frames a second at a busy resolver.
 const BusyRate = 100_000
 
-// Pending is with how many queries the load of a resolver with a rate of frames a second begins: those of
-// the minute before that were not answered.
+// Pending returns the number of queries with which the load of a resolver with a rate of frames a second
+// begins: those of the minute before that were not answered.
 func Pending(rate int) int {
 	return int(busyTimeout/interval(rate)) / unanswered
 }

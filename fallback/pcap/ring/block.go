@@ -93,7 +93,7 @@ func (t *blockReader) nextBlock() bool {
 	return true
 }
 
-// following is the block that the kernel hands over next.
+// following returns the block that the kernel hands over next.
 func (t *blockReader) following() []byte { return t.mem[t.next : t.next+t.size : t.next+t.size] }
 
 // hasNext reports whether the kernel has handed over the following block.

@@ -10,7 +10,8 @@ import (
 )
 
 // A Reader reads the packets of one lane from all interfaces in the order of their
-// times. It is for one goroutine, except for enqueue and wake.
+// times. It is for one goroutine, except for enqueue, and for wake and
+// watch of its waiter.
 type Reader struct {
 	capture *Capture
 	rings   []*ring

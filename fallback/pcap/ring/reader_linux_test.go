@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
@@ -45,7 +46,7 @@ func newTestRing(t *testing.T, r *Reader) *ring {
 // signalBlock wakes the reader as the kernel does when it hands over a block.
 func (r *ring) signalBlock(t *testing.T) {
 	t.Helper()
-	if _, err := unix.Write(int(r.socket), []byte{0, 0, 0, 0, 0, 0, 0, 1}); err != nil {
+	if _, err := unix.Write(int(r.socket), binary.NativeEndian.AppendUint64(nil, 1)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -78,7 +78,7 @@ func (c *Capture) openRings(i *netInterface, index int) (rings []*ring, err erro
 		r, err := newRing(c.cfg.Size, index, c.filter, &i.counters)
 		if err == nil {
 			rings = append(rings, r)
-			err = c.readers[lane].waiter.watch(int(r.socket))
+			err = opError("watch a packet socket", c.readers[lane].waiter.watch(int(r.socket)))
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("interface %s: %w", i.name, err), closeAll(rings))

@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"sync/atomic"
@@ -14,15 +15,15 @@ import (
 // in poll(2): the Go scheduler's monitor thread watches a goroutine in a system call, for which it
 // wakes up every 20 us at first.
 //
-// It only says that something may have happened. The memory of the rings states what.
+// A wait ends when a ring may have a block. The memory of the rings shows whether it has.
 type waiter struct {
 	sockets int      // epoll(7) instance that watches sockets and event
 	file    *os.File // of sockets, which the Go runtime watches
 	raw     syscall.RawConn
 	event   int // eventfd(2) by which wake ends a wait
 
-	woken   atomic.Bool // wake was called after the latest wait
-	ready   func() bool // reports whether there is nothing to wait for; makes no system call
+	woken   atomic.Bool // wake was called, and no wait has ended since
+	ready   func() bool // reports whether there is a block already; makes no system call
 	attempt func(fd uintptr) bool
 	waited  bool // of the current wait
 }
@@ -46,6 +47,9 @@ func newWaiter(ready func() bool) (*waiter, error) {
 	if err == nil {
 		w.raw, err = w.file.SyscallConn()
 	}
+	if err == nil {
+		err = w.file.SetReadDeadline(time.Time{}) // fails if the runtime does not watch the file
+	}
 	if err != nil {
 		return nil, errors.Join(opError("watch an event descriptor", err), w.close())
 	}
@@ -54,11 +58,11 @@ func newWaiter(ready func() bool) (*waiter, error) {
 
 // watch adds a socket, until that is closed. It may be called from any goroutine.
 func (w *waiter) watch(socket int) error {
-	return opError("watch a packet socket", unix.EpollCtl(w.sockets, unix.EPOLL_CTL_ADD, socket, &unix.EpollEvent{Events: unix.EPOLLIN}))
+	return unix.EpollCtl(w.sockets, unix.EPOLL_CTL_ADD, socket, &unix.EpollEvent{Events: unix.EPOLLIN})
 }
 
-// wait waits until something may have happened at a socket, until wake is called, or until timeout. A
-// negative timeout means no limit.
+// wait waits until a ring may have a block, until wake is called, or until timeout. A negative timeout
+// means no limit.
 func (w *waiter) wait(timeout time.Duration) {
 	var deadline time.Time
 	if timeout >= 0 {
@@ -71,7 +75,7 @@ func (w *waiter) wait(timeout time.Duration) {
 
 // proceed reports whether the wait is over. The runtime calls it again after an event.
 func (w *waiter) proceed(uintptr) bool {
-	if w.waited || w.woken.Swap(false) || w.ready() {
+	if w.woken.Swap(false) || w.waited || w.ready() {
 		return true
 	}
 	w.waited = true
@@ -81,7 +85,8 @@ func (w *waiter) proceed(uintptr) bool {
 // wake ends a wait, or the next one. It may be called from any goroutine.
 func (w *waiter) wake() {
 	w.woken.Store(true)
-	unix.Write(w.event, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // a full counter, the only possible error, wakes too
+	// Nothing reads the counter. It fails only when it is full, after 2^64 calls.
+	unix.Write(w.event, binary.NativeEndian.AppendUint64(nil, 1))
 }
 
 func (w *waiter) close() error {

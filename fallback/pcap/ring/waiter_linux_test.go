@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestWaiterLosesNoEvent(t *testing.T) {
 			if i%3 == 0 {
 				w.wake()
 			} else {
-				unix.Write(socket, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+				unix.Write(socket, binary.NativeEndian.AppendUint64(nil, 1))
 			}
 			<-next
 		}
