@@ -32,9 +32,6 @@ type activity struct{ rate, share, wakeUps float64 } // frames a second, CPU sec
 // live measures the share of a core and the wake-ups of fstrm_capture and of the sensor while frames
 // arrive at a rate.
 func (b *run) live(ctx context.Context, r *report) error {
-	if err := require("tcpreplay", "tcpdump"); err != nil {
-		return err
-	}
 	r.printf("The busy load over one Unix socket at a rate, and with as many pending queries as a resolver has at that rate (%s at 100,000 frames a second), for %v after %v of it. "+
 		"Share of one core (user and system) and wake-ups (voluntary context switches of all threads) a second: "+
 		"`fstrm_capture -w /dev/null` and the sensor (dnsqr over UDP to loopback, mtu 8192) in turn. "+
@@ -62,10 +59,7 @@ func (b *run) live(ctx context.Context, r *report) error {
 	for _, line := range late {
 		r.printf("%s\n", line)
 	}
-	if err := r.plot("share of one core and wake-ups at a rate", share.Panel, wakeUps.Panel); err != nil {
-		return err
-	}
-	return b.livePackets(ctx, r)
+	return r.plot("share of one core and wake-ups at a rate", share.Panel, wakeUps.Panel)
 }
 
 // A livePanel has two lines for each writing.

@@ -13,6 +13,9 @@ var livePacketRates = []int{0, 1_000, 10_000, 100_000}
 // livePackets measures the share of a core and the wake-ups of tcpdump and of the sensor while packets
 // arrive at a rate.
 func (b *run) livePackets(ctx context.Context, r *report) error {
+	if err := require("tcpreplay", "tcpdump"); err != nil {
+		return err
+	}
 	n, err := newNamespace(ctx, line)
 	if err != nil {
 		return err

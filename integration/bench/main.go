@@ -41,6 +41,7 @@ type part struct {
 var parts = []part{
 	{"loads", (*run).loads},
 	{"live", (*run).live},
+	{"livepackets", (*run).livePackets},
 	{"connections", (*run).connections},
 	{"stages", (*run).stages},
 	{"growth", (*run).growth},
@@ -60,7 +61,7 @@ func bench(ctx context.Context, args []string) error {
 	fs.IntVar(&b.frames, "frames", 1_000_000, "frames, half queries and half responses")
 	fs.IntVar(&b.runs, "runs", 5, "runs of each receiver; the median is printed")
 	fs.StringVar(&b.sensor, "sensor", "", "path of dnstap-pdns; empty: builds ./cmd/dnstap-pdns")
-	fs.DurationVar(&b.window, "window", 10*time.Second, "time at each rate of the part live")
+	fs.DurationVar(&b.window, "window", 10*time.Second, "time at each rate of the parts live and livepackets")
 	fs.DurationVar(&b.warmUp, "warm-up", time.Second, "time at each rate before it")
 	captures := fs.String("captures", "transform/testdata/captures/*-[23].fstrm", "captures from which the frames are made")
 	names := fs.String("parts", "", "what is measured, separated by commas; empty: all")
