@@ -115,7 +115,7 @@ func (c *Container) Fits(buf []byte, p Payload, max int, seqID uint64) bool {
 
 // Add appends p to the open container.
 func (c *Container) Add(buf []byte, p Payload) []byte {
-	c.crcs = appendLongNumber(c.crcs, containerPayloadCRCs, uint64(wireCRC(p.CRC)))
+	c.crcs = appendNumber(c.crcs, containerPayloadCRCs, uint64(wireCRC(p.CRC)))
 	c.payloads++
 	return append(appendSize(buf, containerPayloads, len(p.Bytes)), p.Bytes...)
 }

@@ -62,10 +62,10 @@ func appendDNSQR(b []byte, r *transform.Record) []byte {
 		b = appendSize(b, dnsqrResponsePacket, e.packetLen(r.Response))
 		b = appendPacket(b, e.server, e.resolver, r.Response)
 		b = appendTimes(b, dnsqrResponseTimeSec, knownTime(r.ResponseTime, r))
-		b = append(appendTag(b, dnsqrUDPChecksum, protowire.VarintType), byte(ChecksumAbsent))
+		b = appendNumber(b, dnsqrUDPChecksum, uint64(ChecksumAbsent))
 	}
 	if r.Zeroed {
-		b = append(appendTag(b, dnsqrResolverAddressZeroed, protowire.VarintType), 1)
+		b = appendNumber(b, dnsqrResolverAddressZeroed, 1)
 	}
 	return b
 }

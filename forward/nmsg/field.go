@@ -104,14 +104,8 @@ func appendNumber(b []byte, num protowire.Number, v uint64) []byte {
 }
 
 func appendAnyNumber(b []byte, num protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(appendTag(b, num, protowire.VarintType), v)
-}
-
-// appendLongNumber is appendNumber, and faster if the varint has five bytes, as times from 1978 on and
-// most CRCs have.
-func appendLongNumber(b []byte, num protowire.Number, v uint64) []byte {
 	b = appendTag(b, num, protowire.VarintType)
-	if 1<<28 <= v && v < 1<<35 {
+	if 1<<28 <= v && v < 1<<35 { // five bytes, as times from 1978 on and most CRCs have
 		return append(b, byte(v)|0x80, byte(v>>7)|0x80, byte(v>>14)|0x80, byte(v>>21)|0x80, byte(v>>28))
 	}
 	return protowire.AppendVarint(b, v)

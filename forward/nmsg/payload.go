@@ -46,7 +46,7 @@ func AppendPayload(b []byte, t MessageType, ids IDs, r *transform.Record) ([]byt
 func openPayload(b []byte, vendor, number uint32, sec int64, nsec uint32) (_ []byte, data int) {
 	b = appendNumber(b, payloadVendor, uint64(vendor))
 	b = appendNumber(b, payloadType, uint64(number))
-	b = appendLongNumber(b, payloadTimeSec, uint64(sec))
+	b = appendNumber(b, payloadTimeSec, uint64(sec))
 	b = appendFixed32(b, payloadTimeNsec, nsec)
 	return openMessage(b, payloadData)
 }

@@ -73,6 +73,5 @@ func knownTime(t transform.Time, r *transform.Record) transform.Time {
 // nanoseconds as the next field.
 func appendTimes(b []byte, num protowire.Number, t transform.Time) []byte {
 	sec, nsec := split(t)
-	b = appendLongNumber(b, num, uint64(sec))
-	return appendFixed32(b, num+1, nsec)
+	return appendFixed32(appendNumber(b, num, uint64(sec)), num+1, nsec)
 }
