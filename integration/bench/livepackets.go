@@ -13,10 +13,7 @@ var livePacketRates = []int{0, 1_000, 10_000, 100_000}
 // livePackets measures the share of a core and the wake-ups of tcpdump and of the sensor while packets
 // arrive at a rate.
 func (b *run) livePackets(ctx context.Context, r *report) error {
-	if err := require("tcpreplay", "tcpdump"); err != nil {
-		return err
-	}
-	n, err := newNamespace(ctx, line)
+	n, err := newCaptureLine(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,19 +56,13 @@ func (b *run) captureLive(ctx context.Context, n *namespace, of capturer, rate i
 		}
 		send = n.command("tcpreplay", "--intf1=span", fmt.Sprintf("--pps=%d", rate), fmt.Sprintf("--limit=%d", units), file)
 	}
-	cmd, err := of.command(b, n)
+	var output lockedBuffer
+	p, err := of.start(b, n, nil, &output)
 	if err != nil {
 		return a, err
 	}
-	var output lockedBuffer
-	cmd.Stderr = &output
-	if err := cmd.Start(); err != nil {
-		return a, err
-	}
-	defer (&receiver{cmd}).stop()
-	if err := n.awaitCapture(); err != nil {
-		return a, fmt.Errorf("%w\n%s", err, output.String())
-	}
+	defer p.stop()
+	pid := p.cmd.Process.Pid
 	if send != nil {
 		if err := send.Start(); err != nil {
 			return a, err
@@ -83,12 +74,12 @@ func (b *run) captureLive(ctx context.Context, n *namespace, of capturer, rate i
 	if err != nil {
 		return a, err
 	}
-	before, err := readUsage(cmd.Process.Pid)
+	before, err := readUsage(pid)
 	if err != nil {
 		return a, err
 	}
 	time.Sleep(b.window)
-	after, err := readUsage(cmd.Process.Pid)
+	after, err := readUsage(pid)
 	if err != nil {
 		return a, err
 	}

@@ -39,6 +39,32 @@ var capturers = []capturer{
 	}, dropped: `tap: \d+ recv (\d+) drop`}, // it counts dropped packets as received, too
 }
 
+// newCaptureLine returns a namespace in which tcpreplay sends to capturers.
+func newCaptureLine(ctx context.Context) (*namespace, error) {
+	if err := require("tcpreplay", "tcpdump"); err != nil {
+		return nil, err
+	}
+	return newNamespace(ctx, line)
+}
+
+// start starts the capturer, holds it to a quota, and returns when it captures. Its errors go to output.
+func (c *capturer) start(b *run, n *namespace, q *quota, output *lockedBuffer) (*receiver, error) {
+	cmd, err := c.command(b, n)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = output
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &receiver{cmd}
+	if err := errors.Join(n.awaitCapture(), q.hold(cmd.Process)); err != nil {
+		p.stop()
+		return nil, fmt.Errorf("%w\n%s", err, output.String())
+	}
+	return p, nil
+}
+
 // ringSensor returns the command of a sensor that captures, scrubs, and sends to its standard output.
 func (b *run) ringSensor(n *namespace) (*exec.Cmd, error) {
 	config := filepath.Join(b.dir, "ringloss.hcl")
@@ -55,10 +81,7 @@ sink "nmsg" "discard" {
 
 // ringloss measures how many packets a capture loses, at rising rates.
 func (b *run) ringloss(ctx context.Context, r *report) error {
-	if err := require("tcpreplay", "tcpdump"); err != nil {
-		return err
-	}
-	n, err := newNamespace(ctx, line)
+	n, err := newCaptureLine(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,20 +121,13 @@ func (b *run) captureAt(ctx context.Context, n *namespace, of capturer, q *quota
 	if err != nil {
 		return o, err
 	}
-	cmd, err := of.command(b, n)
+	var output lockedBuffer
+	p, err := of.start(b, n, q, &output)
 	if err != nil {
 		return o, err
 	}
-	var output lockedBuffer
-	cmd.Stderr = &output
-	p := &receiver{cmd}
-	if err := cmd.Start(); err != nil {
-		return o, err
-	}
 	defer p.stop()
-	if err := errors.Join(n.awaitCapture(), q.hold(cmd.Process)); err != nil {
-		return o, fmt.Errorf("%w\n%s", err, output.String())
-	}
+	cmd := p.cmd
 	speed := "--topspeed"
 	if rate != topSpeed {
 		speed, units = fmt.Sprintf("--pps=%d", rate), min(units, rate*int(ringTime/time.Second))
